@@ -1,0 +1,1 @@
+"""PostgreSQL: what the database knows, and how a decision is written to it."""

@@ -1,0 +1,139 @@
+"""Connections to PostgreSQL, from an address as libpq writes it."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from syncer.errors import ConfigurationError, DatabaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds until a connection that does not come about is given up."""
+
+COMMAND_TIMEOUT: Final = 120.0
+"""Seconds until a statement that does not answer is given up: a socket may be dead without saying so."""
+
+# libpq's parameters that asyncpg does not know and that change nothing about what is sent or who is trusted.
+_WITHOUT_EFFECT: Final = {
+    "fallback_application_name",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "load_balance_hosts",
+    "sslcompression",
+    "sslsni",
+    "tcp_user_timeout",
+}
+# Those that ask for something asyncpg cannot do, and the values that ask for nothing.
+_MUST_NOT_BE_REQUIRED: Final = {"channel_binding", "gssencmode", "requirepeer", "require_auth"}
+
+
+def create_engine(
+    address: Callable[[], str], *, pool_size: int = 5, command_timeout: float | None = COMMAND_TIMEOUT
+) -> AsyncEngine:
+    """An engine whose connections go where `address` points at the moment each is made.
+
+    No statement is kept prepared on the server, so that PgBouncer may hand each transaction another connection.
+    """
+
+    async def connect() -> asyncpg.Connection[Any]:
+        dsn, arguments = driver_arguments(address())
+        return await asyncpg.connect(dsn, command_timeout=command_timeout, statement_cache_size=0, **arguments)
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        connect_args={"prepared_statement_cache_size": 0},
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_pre_ping=True,
+        pool_timeout=30,
+    )
+
+
+def driver_arguments(address: str) -> tuple[str, dict[str, Any]]:
+    """What asyncpg takes in place of a libpq address: the address it understands, and arguments beside it.
+
+    Raises:
+        ConfigurationError: The address asks for something that cannot be kept.
+    """
+    parts = urlsplit(address)
+    arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT, "server_settings": {"application_name": "syncer"}}
+    kept = []
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name == "connect_timeout":
+            arguments["timeout"] = float(value) if value.isdecimal() and int(value) else None
+        elif name == "application_name":
+            arguments["server_settings"] = {"application_name": value}
+        elif name in _MUST_NOT_BE_REQUIRED:
+            if value not in {"disable", "prefer", ""}:
+                raise ConfigurationError(f"the database address has {name}={value}, which this program cannot do")
+        elif name not in _WITHOUT_EFFECT:
+            kept.append((name, value))
+    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept), "")), arguments
+
+
+def shown(address: str) -> str:
+    """The host, port and database of an address, without user, password or parameters."""
+    parts = urlsplit(address)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@contextmanager
+def told_as_database_errors() -> Iterator[None]:
+    """Turns what the driver raises into one plain sentence.
+
+    Raises:
+        DatabaseError: In place of any error of the driver, the pool or the network under them.
+    """
+    try:
+        yield
+    except (
+        SQLAlchemyError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        OSError,
+        TimeoutError,
+        ssl.SSLError,
+    ) as error:
+        sentence = database_sentence(error)
+    else:
+        return
+    # Raised out here: the chain of the driver's error may hold the address, password included.
+    raise DatabaseError(sentence)
+
+
+def database_sentence(error: BaseException) -> str:
+    """One line that says what PostgreSQL, or the way to it, refused."""
+    cause = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
+    found = " ".join(str(cause).split()) or type(cause).__name__
+    match cause:
+        case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
+            todo = "check user and password in SYNCER_DATABASE_URL"
+        case asyncpg.InvalidCatalogNameError():
+            todo = "create the database, or correct its name in SYNCER_DATABASE_URL"
+        case asyncpg.InsufficientPrivilegeError():
+            todo = "let an administrator grant what is missing"
+        case asyncpg.ReadOnlySQLTransactionError():
+            todo = "the server is a standby or read-only: point SYNCER_DATABASE_URL at the primary"
+        case asyncpg.DiskFullError() | asyncpg.OutOfMemoryError():
+            todo = "make room on the database server"
+        case asyncpg.LockNotAvailableError():
+            todo = "another poll of this account or an administrator holds a lock; the next poll tries again"
+        case TimeoutError():
+            found, todo = "PostgreSQL did not answer in time", "check that the server and the way to it are up"
+        case OSError() | asyncpg.InterfaceError() | asyncpg.PostgresConnectionError():
+            todo = "check that the server is up and SYNCER_DATABASE_URL is right"
+        case _:
+            todo = "look in the server's log"
+    return f"database: {found}; {todo}"
