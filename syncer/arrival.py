@@ -156,10 +156,11 @@ def _settle(content: _Content, standing: Mapping[int, Arrived | Rejection], slic
     for number in sorted(content.rivals.keys() | standing.keys() | (content.records.keys() & rejected)):
         first = content.records.pop(number, None)
         fresh = [] if first is None else [first, *content.rivals[number]]
-        told = [standing[number], *fresh] if number in standing else list(fresh)
+        told: list[Arrived | Rejection] = [standing[number]] if number in standing else []
+        told += fresh
         if number not in rejected and _all_mean_the_same(told):
             if number not in standing:
-                content.records[number] = fresh.pop()
+                content.records[number] = fresh.pop(0)
             repeated += len(fresh)
         else:
             error = f"another element of the same response has the id {number} and says something else"

@@ -31,7 +31,7 @@ class SyncerError(Exception):
 
 
 class ConfigurationError(SyncerError):
-    """A setting is missing or wrong. The text names the variable, what it holds (never a secret) and what is allowed."""
+    """A setting is missing or wrong: the text names the variable, what it holds (never a secret), what is allowed."""
 
     kind: ClassVar[str] = "configuration"
 

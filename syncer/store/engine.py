@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from syncer.errors import ConfigurationError, DatabaseError
 
@@ -48,7 +48,10 @@ def create_engine(
 
     async def connect() -> asyncpg.Connection[Any]:
         dsn, arguments = driver_arguments(address())
-        return await asyncpg.connect(dsn, command_timeout=command_timeout, statement_cache_size=0, **arguments)
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(
+            dsn, command_timeout=command_timeout, statement_cache_size=0, **arguments
+        )
+        return connection
 
     return create_async_engine(
         "postgresql+asyncpg://",
@@ -81,6 +84,13 @@ def driver_arguments(address: str) -> tuple[str, dict[str, Any]]:
         elif name not in _WITHOUT_EFFECT:
             kept.append((name, value))
     return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept), "")), arguments
+
+
+async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[Any]:
+    """The driver's own connection, for what goes past SQLAlchemy: binary COPY, and rows by the hundred thousand."""
+    raw = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(raw, asyncpg.Connection)  # noqa: S101 - an open connection has one
+    return raw
 
 
 def shown(address: str) -> str:

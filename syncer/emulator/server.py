@@ -1,0 +1,255 @@
+"""The emulated endpoint over HTTP: the vendor's one path, and paths of its own to steer it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from aiohttp import hdrs, web
+from yarl import URL
+
+from syncer.emulator.fault import Asked, Fault
+from syncer.emulator.faults import AnyFault, Healthy
+from syncer.emulator.fleet import REALISTIC, Fleet, Rates
+from syncer.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+
+class _Steps(msgspec.Struct, forbid_unknown_fields=True):
+    steps: Annotated[int, msgspec.Meta(ge=0)] = 1
+
+
+class Emulator:
+    """An endpoint that answers as the vendor's does, with numbers that it makes up; it listens within `async with`.
+
+    Each value of the `Authorization` header is an account of its own, made when it is first asked for. The whole value
+    is the token, a scheme word included.
+
+    Attributes:
+        requests: How often each token asked for its numbers.
+        steps: How many ticks passed since the world began.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a setting of its own, named at the call
+        self,
+        *,
+        numbers: int = 200,
+        seed: int = 1,
+        token: str | None = None,
+        file: Path | None = None,
+        rates: Rates = REALISTIC,
+        gzip: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """Set it up; nothing listens yet.
+
+        Args:
+            numbers: How many numbers each account has at first.
+            seed: The same seed makes the same accounts live the same lives.
+            token: The only one that is let in; None lets in any that is not empty.
+            file: A response to answer with to the byte instead, read again at each request.
+            rates: How much happens in a step.
+            gzip: Whether to compress for a client that accepts it.
+            host: The address to listen at.
+            port: The port to listen at; 0 takes a free one.
+        """
+        self.requests: Counter[str] = Counter()
+        self.steps = 0
+        self._numbers = numbers
+        self._seed = seed
+        self._token = token
+        self._file = file
+        self._rates = rates
+        self._gzip = gzip
+        self._host = host
+        self._port = port
+        self._fleets: dict[str, Fleet] = {}
+        self._faults: list[Fault] = []
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._file is not None:
+            await asyncio.to_thread(_check_readable, self._file)
+        if self._token is not None and self._file is None:
+            self.fleet(self._token)  # here, so that the first request need not wait for it
+        # A client that goes away ends what hangs or drips; at the end nobody waits for it.
+        self._runner = web.AppRunner(
+            self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=0.01
+        )
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except (OSError, OverflowError) as error:
+            await self._runner.cleanup()
+            raise ConfigurationError(
+                f"The emulated endpoint cannot listen at {self._host}:{self._port} ({_plain(error)}): "
+                "name another address or port."
+            ) from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        """The address it listens at, without a path."""
+        if self._runner is None or not self._runner.addresses:
+            raise RuntimeError("The emulator listens only within `async with`.")
+        port: int = self._runner.addresses[0][1]
+        return str(URL.build(scheme="http", host=self._host, port=port))
+
+    @property
+    def fault(self) -> Fault | None:
+        """What is wrong with the next request, if anything; setting it replaces the whole queue."""
+        return self._faults[0] if self._faults else None
+
+    @fault.setter
+    def fault(self, fault: Fault | None) -> None:
+        self._faults = [] if fault is None else [fault]
+
+    def queue(self, *faults: Fault) -> None:
+        """Let these go wrong one after another, each for as many requests as it says."""
+        self._faults = list(faults)
+
+    def fleet(self, token: str) -> Fleet:
+        """Return the account of this token as it is after all steps so far."""
+        fleet = self._fleets.get(token)
+        if fleet is None:
+            seed = f"{self._seed}:{token}"
+            digest = hashlib.sha256(seed.encode()).digest()
+            app_id = 1 + int.from_bytes(digest[:8], "big") % 2_000_000_000
+            fleet = Fleet(numbers=self._numbers, seed=seed, app_id=app_id, rates=self._rates)
+            self._fleets[token] = fleet
+        while fleet.steps < self.steps:
+            fleet.step()
+        return fleet
+
+    def step(self, steps: int = 1) -> None:
+        """Let so many ticks pass for every account; each catches up when it is looked at, so ten thousand cost none."""
+        self.steps += steps
+
+    def _application(self) -> web.Application:
+        application = web.Application()
+        application.router.add_get("/numbers/virtual-number", self._list_numbers)
+        application.router.add_put("/emulator/fault", self._put_fault)
+        application.router.add_delete("/emulator/fault", self._delete_fault)
+        application.router.add_post("/emulator/step", self._post_step)
+        application.router.add_get("/emulator/stats", self._get_stats)
+        return application
+
+    async def _list_numbers(self, request: web.Request) -> web.StreamResponse:
+        token = request.headers.get(hdrs.AUTHORIZATION, "")
+        self.requests[token] += 1
+        if not token or self._token not in (None, token):
+            return web.Response(status=401, text="The Authorization header has no valid token.")
+        try:
+            body = self.fleet(token).body() if self._file is None else await asyncio.to_thread(self._file.read_bytes)
+        except OSError as error:
+            return web.Response(status=500, text=f"{self._file} cannot be read ({_plain(error)}).")
+        gzip = self._gzip and "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
+        try:
+            return await self._take_fault(token).answer(Asked(request, body, gzip))
+        except ConnectionError:
+            return web.Response()  # the client went away, as a careful one does: nothing to report, nobody to tell
+
+    def _take_fault(self, token: str) -> Fault:
+        """Return what goes wrong with this request, and count it off."""
+        for place, fault in enumerate(self._faults):
+            if fault.token in (None, token):
+                if fault.requests == 1:
+                    del self._faults[place]
+                elif fault.requests is not None:
+                    self._faults[place] = msgspec.structs.replace(fault, requests=fault.requests - 1)
+                return fault
+        return Healthy()
+
+    async def _put_fault(self, request: web.Request) -> web.Response:
+        try:
+            asked = msgspec.json.decode(await request.read(), type=AnyFault | list[AnyFault])
+        except msgspec.DecodeError as error:
+            return web.Response(status=400, text=str(error))
+        self.queue(*(asked if isinstance(asked, list) else [asked]))
+        return web.Response(status=204)
+
+    async def _delete_fault(self, _: web.Request) -> web.Response:
+        self.fault = None
+        return web.Response(status=204)
+
+    async def _post_step(self, request: web.Request) -> web.Response:
+        try:
+            asked = msgspec.json.decode(await request.read() or b"{}", type=_Steps)
+        except msgspec.DecodeError as error:
+            return web.Response(status=400, text=str(error))
+        self.step(asked.steps)
+        return await self._get_stats(request)
+
+    async def _get_stats(self, _: web.Request) -> web.Response:
+        stats = {
+            "steps": self.steps,
+            "accounts": len(self._fleets),
+            "requests": self.requests,
+            "faults": self._faults,
+        }
+        return web.Response(body=msgspec.json.encode(stats), content_type="application/json", charset="UTF-8")
+
+
+async def serve(  # noqa: PLR0913 - each is an option of the command, named at the call
+    *,
+    numbers: int = 200,
+    seed: int = 1,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    file: Path | None = None,
+    token: str | None = None,
+    step_every: float | None = None,
+    started: Callable[[str], object] | None = None,
+) -> None:
+    """Serve the emulated endpoint until cancelled.
+
+    Args:
+        numbers: How many numbers each account has at first.
+        seed: The same seed makes the same accounts live the same lives.
+        host: The address to listen at.
+        port: The port to listen at; 0 takes a free one.
+        file: A response to answer with to the byte instead, read again at each request.
+        token: The only one that is let in; None lets in any that is not empty.
+        step_every: After how many seconds the world advances by itself; None leaves it still.
+        started: Called with the address once it listens.
+
+    Raises:
+        ConfigurationError: The address cannot be listened at, or the file cannot be read.
+    """
+    async with Emulator(numbers=numbers, seed=seed, token=token, file=file, host=host, port=port) as emulator:
+        if started is not None:
+            started(emulator.url)
+        while step_every is not None:
+            await asyncio.sleep(step_every)
+            emulator.step()
+        await asyncio.Event().wait()
+
+
+def _check_readable(file: Path) -> None:
+    try:
+        with file.open("rb"):
+            pass
+    except OSError as error:
+        raise ConfigurationError(f"The response to serve cannot be read from {file} ({_plain(error)}).") from error
+
+
+def _plain(error: Exception) -> str:
+    """Return the system's own words, where it has some, without what asyncio puts around them."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number is not None and number > 0 else str(error)

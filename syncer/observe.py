@@ -1,0 +1,105 @@
+"""Logs: the one place where what polls came to is told.
+
+Event names are static, values are fields. There is never a token or a password among them.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
+
+    from syncer.outcome import PollResult
+    from syncer.reconcile import Decision
+
+log = structlog.get_logger("syncer")
+
+_SUSPICIOUS_SHARE: Final = 0.2
+"""Of the numbers: a column that changes in more of them at once was likely changed by the vendor, not by anybody."""
+_TOO_FEW_TO_TELL: Final = 10
+
+
+@dataclass(slots=True)
+class PollNotes:
+    """What is worth telling of a poll beside its result.
+
+    Attributes:
+        absent_keys: How many of the records looked at lacked each key.
+        suspicious_columns: Columns that changed in more than a fifth of the numbers, and in how many.
+        learned: Words of the vendor that nobody had seen before, by field.
+        clock_ahead: How far the last observation lies ahead of the database's clock, if by more than five minutes.
+    """
+
+    absent_keys: Counter[str] = field(default_factory=Counter)
+    suspicious_columns: dict[str, int] = field(default_factory=dict)
+    learned: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    clock_ahead: timedelta | None = None
+
+    def take(
+        self,
+        decision: Decision,
+        learned: Mapping[str, Sequence[str]],
+        *,
+        listed: int,
+        clock_ahead: timedelta | None,
+    ) -> None:
+        """Keeps what a written decision is worth telling of."""
+        self.absent_keys = decision.absent_keys
+        self.learned = learned
+        self.clock_ahead = clock_ahead
+        if listed >= _TOO_FEW_TO_TELL:
+            self.suspicious_columns = {
+                column: count for column, count in decision.column_changes.items() if count > _SUSPICIOUS_SHARE * listed
+            }
+
+
+def poll_finished(result: PollResult, notes: PollNotes) -> None:
+    """Tells what a poll came to, in one line, and in further ones what a person should look at."""
+    bound = log.bind(account=result.account, run_id=result.run_id)
+    facts = {name: value for name in result.__struct_fields__ if (value := getattr(result, name))}
+    facts = {name: value for name, value in facts.items() if name not in {"account", "run_id"}}
+    if notes.absent_keys:
+        facts["absent_keys"] = dict(notes.absent_keys)
+    quiet = result.outcome == "unchanged"
+    level = logging.WARNING if result.outcome == "failed" else logging.DEBUG if quiet else logging.INFO
+    bound.log(level, "poll_finished", **facts)
+    if result.held and not quiet:
+        todo = f"if they are really gone: syncer sync --account '{result.account}' --accept-removals"
+        bound.warning("removals_held", held=result.held, todo=todo)
+    if result.rejected and not quiet:
+        bound.warning("records_rejected", rejected=result.rejected, todo="see: syncer status")
+    if notes.learned:
+        bound.warning("unknown_words", **{field: list(words) for field, words in notes.learned.items()})
+    if notes.suspicious_columns:
+        bound.warning("column_changed_in_many_numbers", **notes.suspicious_columns)
+    if notes.clock_ahead is not None:
+        bound.warning("database_clock_went_back", seconds=notes.clock_ahead.total_seconds())
+
+
+def configure_logging(level: str, form: str) -> None:
+    """Sends logs to standard error: as console lines or JSON objects, `auto` by whether a person is looking."""
+    console = sys.stderr.isatty() if form == "auto" else form == "console"
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendering: list[Any] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        if console
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    )
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,144 @@
+"""One poll of one account: ask the endpoint, see what is new, decide what changed, write it down.
+
+    begin → fetch → compare → split and decode → recall → reconcile → apply → observe
+
+A poll changes the database in one transaction or not at all, and comes to one of four outcomes: applied, unchanged,
+failed, or superseded by a poll that began later and succeeded first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+from syncer.arrival import digest, read
+from syncer.errors import DatabaseError, PollError
+from syncer.observe import PollNotes, poll_finished
+from syncer.outcome import Conclusion, PollResult
+from syncer.reconcile import RemovalGuard, reconcile
+from syncer.store import runs
+from syncer.store.apply import apply, write_digests
+from syncer.store.engine import told_as_database_errors
+from syncer.store.recall import StandingMemory, recall, recall_standing, stands_after
+from syncer.store.runs import Responded
+from syncer.store.vocabulary import learn
+from syncer.wire import DECODER_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.arrival import Arrival
+    from syncer.outcome import Trigger
+    from syncer.settings import Account, Settings
+    from syncer.source import Response, Source
+    from syncer.store.recall import AccountStanding
+    from syncer.store.runs import Run
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_LARGE: Final = 256 * 1024
+"""From how many bytes of response on the work on it leaves the event loop to others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poller:
+    """What every poll needs, whatever account it is of."""
+
+    engine: AsyncEngine
+    source: Source
+    settings: Settings
+    memory: StandingMemory = field(default_factory=StandingMemory)
+
+    async def poll(self, account: Account, trigger: Trigger) -> PollResult:
+        """Polls an account once. What goes wrong on the way is in the result, and changed nothing but the run."""
+        begun = time.monotonic()
+        notes = PollNotes()
+        run: Run | None = None
+        response: Response | None = None
+        error: PollError | None = None
+        try:
+            with told_as_database_errors():
+                account_id = await runs.ensure_account(self.engine, account.name, account.time_zone.key)
+                run = await runs.begin(self.engine, account_id, trigger)
+            response = await self.source.fetch(account)
+            with told_as_database_errors():
+                conclusion = await self._record(run, response, trigger, notes)
+        except PollError as failure:
+            error = failure
+            conclusion = await self._conclude_failed(run, response, error)
+        result = PollResult.of(
+            account.name, None if run is None else run.run_id, conclusion, error, seconds=time.monotonic() - begun
+        )
+        poll_finished(result, notes)
+        return result
+
+    async def _record(self, run: Run, response: Response, trigger: Trigger, notes: PollNotes) -> Conclusion:
+        """Brings the database to what the response says."""
+        body = response.body
+        responded = Responded(response.http_status, len(body), digest(body))
+        async with runs.fence(self.engine, run) as fence:
+            if fence.is_superseded:
+                return await runs.supersede(fence, responded)
+            if fence.body_digest == responded.body_digest and fence.decoder_version == DECODER_VERSION:
+                return await runs.confirm(fence, responded)
+        while True:
+            before = await recall_standing(self.engine, run.account_id, self.memory)
+            arrival = await _think(len(body), read, body, before.standing, before.app_id)
+            conclusion = await self._decide(run, responded, trigger, before, arrival, notes)
+            if conclusion is not None:
+                return conclusion
+
+    async def _decide(
+        self,
+        run: Run,
+        responded: Responded,
+        trigger: Trigger,
+        before: AccountStanding,
+        arrival: Arrival,
+        notes: PollNotes,
+    ) -> Conclusion | None:
+        """Decides what changed and writes it; None if another poll has changed what was compared with."""
+        settings = self.settings
+        guard = RemovalGuard(settings.removal_guard_ratio, settings.removal_guard_hold, trigger == "accept_removals")
+        vocabulary = await learn(self.engine, arrival.records.values())
+        async with runs.fence(self.engine, run) as fence:
+            if fence.is_superseded:
+                return await runs.supersede(fence, responded)
+            if fence.standing_run_id != before.standing_run_id:
+                return None
+            known = await recall(fence, arrival, before.standing, guard.hold)
+            decision = await _think(responded.response_bytes, reconcile, arrival, known, guard)
+            if decision.is_unchanged:
+                await write_digests(fence, decision)
+            else:
+                await apply(fence, decision, vocabulary.regions)
+            conclusion = await runs.succeed(fence, responded, decision, arrival.app_id)
+        self.memory.put(run.account_id, stands_after(before, decision, run.run_id, arrival.app_id))
+        notes.take(decision, vocabulary.learned, listed=known.listed, clock_ahead=fence.clock_ahead)
+        return conclusion
+
+    async def _conclude_failed(self, run: Run | None, response: Response | None, error: PollError) -> Conclusion:
+        """Writes that a poll failed; unless it was merely the acknowledgement of its commit that was lost."""
+        if response is not None and error.http_status is None:
+            error.http_status, error.response_bytes = response.http_status, len(response.body)
+        if run is not None:
+            with contextlib.suppress(DatabaseError), told_as_database_errors():
+                if isinstance(error, DatabaseError):
+                    conclusion = await runs.conclusion_of(self.engine, run)
+                    if conclusion is not None:
+                        return conclusion
+                await runs.fail(self.engine, run, error)
+        return Conclusion("failed", {})
+
+
+async def _think(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Calls what computes; in a thread if the response is large, so that the event loop can turn meanwhile."""
+    if size < _LARGE:
+        return function(*args, **kwargs)
+    return await asyncio.to_thread(function, *args, **kwargs)

@@ -1,0 +1,265 @@
+"""Writes a decision, inside the fence's transaction: history and present together, or neither.
+
+New rows go by binary COPY straight into their tables. What changed goes as arrays, one statement a table, joined on
+account and number. Nothing is written to a row that did not change.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.dialects import postgresql
+
+from syncer.store.tables import RECORD_COLUMNS, virtual_number
+from syncer.wire import COLUMNS, DECODER_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from syncer.reconcile import Decision, NewVersion
+    from syncer.store.runs import Fence
+
+_REGION: Final = COLUMNS.index("region_name")
+_encode = msgspec.json.Encoder().encode
+
+
+async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) -> None:
+    """Writes all that a decision says, but for the run and the account.
+
+    It adds to the decision's counters the redirects that removals close, since nobody has read those.
+    """
+    # A pooled session that first saw tiny tables keeps a plan for the foreign keys' checks that reads whole tables,
+    # and turns quadratic on a large load. The setting ends with the transaction.
+    await fence.connection.execute("set local enable_seqscan = off")
+    await _create(fence, decision.created, regions)
+    await _supersede(fence, decision.superseded, regions)
+    await _run(fence, _CLOSE_STATES, decision.closed_states)
+    await _run(fence, _CLOSE_REDIRECTS, map(_redirect_key, decision.closed_redirects))
+    await _run(fence, _SET_PRESENCE, map(_presence, decision.presences))
+    decision.counters["redirects_closed"] += await _remove(fence, decision)
+    await _open_periods(fence, decision)
+    await _run(fence, _REPLACE_EXTRA, ((number, _encode(extra).decode()) for number, extra in decision.extras))
+    await write_digests(fence, decision)
+    await _keep_rejections(fence, decision)
+
+
+async def write_digests(fence: Fence, decision: Decision) -> None:
+    """Writes which bytes need not be decoded again: all that an unchanged but reformatted response has to tell."""
+    created = {version.virtual_number_id for version in decision.created}
+    new = [(key, digest) for key, digest in decision.digests.items() if key in created]
+    replaced = [(key, digest) for key, digest in decision.digests.items() if key not in created]
+    account_id = fence.run.account_id
+    await _copy(
+        fence,
+        "record_digest",
+        ("account_id", "virtual_number_id", "digest", "decoder_version"),
+        [(account_id, key, digest, DECODER_VERSION) for key, digest in new],
+    )
+    await _run(fence, _REPLACE_DIGESTS, replaced)
+
+
+def _staged(**columns: str) -> str:
+    """Rows given as one array a column, beside what is the same for all: account, this run, this moment.
+
+    The account is a column because beside a constant a join on the number alone reads the whole account.
+    """
+    arrays = ", ".join(f"${position}::{kind}[]" for position, kind in enumerate(columns.values(), start=4))
+    return f"""
+    with staged as materialized (
+        select $1::integer as account_id, $2::bigint as this_run_id, $3::timestamptz as observed_at, given.*
+          from unnest({arrays}) as given ({", ".join(columns)})
+    )"""  # noqa: S608 - names from constants
+
+
+async def _run(fence: Fence, statement: str, rows: Iterable[Sequence[Any]]) -> int:
+    """Executes a statement on staged rows, if there are any.
+
+    Returns:
+        How many rows it wrote.
+    """
+    columns = list(zip(*rows, strict=True))
+    if not columns:
+        return 0
+    run = fence.run
+    status = await fence.connection.execute(statement, run.account_id, run.run_id, fence.observed_at, *columns)
+    return int(status.rpartition(" ")[2])
+
+
+async def _copy(fence: Fence, table: str, columns: Sequence[str], rows: Collection[Sequence[Any]]) -> None:
+    if rows:
+        await fence.connection.copy_records_to_table(table, schema_name="syncer", columns=columns, records=rows)
+
+
+_NUMBER_COLUMNS: Final = ("account_id", "virtual_number_id", *RECORD_COLUMNS, "extra")
+
+
+async def _create(fence: Fence, created: Sequence[NewVersion], regions: Mapping[str, int]) -> None:
+    now, run = fence.observed_at, fence.run
+    await _copy(
+        fence,
+        "virtual_number",
+        (*_NUMBER_COLUMNS, "first_seen_at", "changed_at", "changed_after", "run_id"),
+        [(run.account_id, *_row(version, regions), now, now, version.changed_after, run.run_id) for version in created],
+    )
+
+
+def _row(version: NewVersion, regions: Mapping[str, int]) -> tuple[Any, ...]:
+    """A version as the columns of its table: `region_id` in place of the region's name, `extra` as JSON text."""
+    values = version.values
+    region = values[_REGION]
+    values = (*values[:_REGION], None if region is None else regions[region], *values[_REGION + 1 :])
+    return (version.virtual_number_id, *values, _encode(version.extra).decode() if version.extra else "{}")
+
+
+# A removed number that returns: its last version ended when it was removed, and by the run that removed it.
+_KEEP_VERSION: Final = f"""{_staged(virtual_number_id="bigint", closed_after="timestamptz")}
+insert into syncer.virtual_number_history
+       (account_id, virtual_number_id, {", ".join(RECORD_COLUMNS)},
+        valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id)
+select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in RECORD_COLUMNS)},
+       n.changed_at, coalesce(n.removed_at, staged.observed_at), n.changed_after, staged.closed_after, n.run_id,
+       case when n.removed_at is null then staged.this_run_id else (
+           select removal.closed_run_id
+             from syncer.state_history removal
+            where removal.account_id = n.account_id and removal.virtual_number_id = n.virtual_number_id
+              and removal.valid_to = n.removed_at
+       ) end
+  from staged join syncer.virtual_number n using (account_id, virtual_number_id)
+"""  # noqa: S608 - names from constants
+
+_KINDS: Final = {
+    name: virtual_number.c[name].type.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call] # SQLAlchemy's
+    for name in RECORD_COLUMNS
+}
+_REPLACE_VERSION: Final = f"""
+{_staged(virtual_number_id="bigint", **_KINDS, extra="text", changed_after="timestamptz")}
+update syncer.virtual_number n
+   set {", ".join(f"{name} = staged.{name}" for name in RECORD_COLUMNS)}, extra = staged.extra::jsonb,
+       changed_at = staged.observed_at, changed_after = staged.changed_after, run_id = staged.this_run_id,
+       last_read_at = null, missing_since = null, removed_at = null
+  from staged
+ where n.account_id = staged.account_id and n.virtual_number_id = staged.virtual_number_id
+"""  # noqa: S608 - names from constants
+
+
+async def _supersede(fence: Fence, superseded: Sequence[NewVersion], regions: Mapping[str, int]) -> None:
+    await _run(fence, _KEEP_VERSION, map(attrgetter("virtual_number_id", "changed_after"), superseded))
+    await _run(fence, _REPLACE_VERSION, ((*_row(version, regions), version.changed_after) for version in superseded))
+
+
+_CLOSE_STATES: Final = f"""{_staged(virtual_number_id="bigint", closed_after="timestamptz")}
+update syncer.state_history h
+   set valid_to = staged.observed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
+  from staged
+ where h.account_id = staged.account_id and h.virtual_number_id = staged.virtual_number_id and h.valid_to is null
+"""  # noqa: S608 - names from constants
+
+_redirect_key = attrgetter("virtual_number_id", "redirect_number_id", "number", "changed_after")
+_CLOSE_REDIRECTS: Final = f"""
+{_staged(virtual_number_id="bigint", redirect_number_id="bigint", number="text", closed_after="timestamptz")}
+update syncer.virtual_number_redirect r
+   set valid_to = staged.observed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
+  from staged
+ where r.account_id = staged.account_id and r.virtual_number_id = staged.virtual_number_id
+   and r.redirect_number_id = staged.redirect_number_id and r.number = staged.number and r.valid_to is null
+"""  # noqa: S608 - names from constants
+
+_presence = attrgetter("virtual_number_id", "last_read_at", "missing_since", "removed_at")
+_SET_PRESENCE: Final = f"""
+{_staged(virtual_number_id="bigint", last_read_at="timestamptz", missing_since="timestamptz", removed_at="timestamptz")}
+update syncer.virtual_number n
+   set last_read_at = staged.last_read_at, missing_since = staged.missing_since, removed_at = staged.removed_at
+  from staged
+ where n.account_id = staged.account_id and n.virtual_number_id = staged.virtual_number_id
+"""  # noqa: S608 - names from constants
+
+# What a removal closes ended when the number was first missed, however late the removal was believed.
+_REMOVED: Final = _staged(virtual_number_id="bigint", closed_after="timestamptz", removed_at="timestamptz")
+_removal = attrgetter("virtual_number_id", "last_read_at", "removed_at")
+
+
+def _close_removed(table: str) -> str:
+    return f"""{_REMOVED}
+    update syncer.{table} h
+       set valid_to = staged.removed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
+      from staged
+     where h.account_id = staged.account_id and h.virtual_number_id = staged.virtual_number_id and h.valid_to is null
+    """  # noqa: S608 - names from constants
+
+
+_CLOSE_REMOVED_STATES: Final = _close_removed("state_history")
+_CLOSE_REMOVED_REDIRECTS: Final = _close_removed("virtual_number_redirect")
+_FORGET_DIGESTS: Final = f"""{_staged(virtual_number_id="bigint")}
+delete from syncer.record_digest d
+ using staged
+ where d.account_id = staged.account_id and d.virtual_number_id = staged.virtual_number_id
+"""  # noqa: S608 - names from constants
+
+
+async def _remove(fence: Fence, decision: Decision) -> int:
+    """Closes what removed numbers had open.
+
+    Returns:
+        How many redirects that were.
+    """
+    removals = [_removal(presence) for presence in decision.removed]
+    await _run(fence, _CLOSE_REMOVED_STATES, removals)
+    await _run(fence, _FORGET_DIGESTS, [removal[:1] for removal in removals])
+    return await _run(fence, _CLOSE_REMOVED_REDIRECTS, removals)
+
+
+async def _open_periods(fence: Fence, decision: Decision) -> None:
+    now, run = fence.observed_at, fence.run
+    await _copy(
+        fence,
+        "state_history",
+        ("account_id", "virtual_number_id", "state", "reason", "valid_from", "changed_after", "run_id"),
+        [
+            (run.account_id, new.virtual_number_id, new.state, new.reason, now, new.changed_after, run.run_id)
+            for new in decision.opened_states
+        ],
+    )
+    await _copy(
+        fence,
+        "virtual_number_redirect",
+        ("account_id", "virtual_number_id", "redirect_number_id", "number", "changed_after", "valid_from", "run_id"),
+        [(run.account_id, *_redirect_key(new), now, run.run_id) for new in decision.opened_redirects],
+    )
+
+
+_REPLACE_EXTRA: Final = f"""{_staged(virtual_number_id="bigint", extra="text")}
+update syncer.virtual_number n
+   set extra = staged.extra::jsonb
+  from staged
+ where n.account_id = staged.account_id and n.virtual_number_id = staged.virtual_number_id
+"""  # noqa: S608 - names from constants
+
+_REPLACE_DIGESTS: Final = f"""{_staged(virtual_number_id="bigint", digest="bytea")}
+insert into syncer.record_digest (account_id, virtual_number_id, digest, decoder_version)
+select account_id, virtual_number_id, digest, {DECODER_VERSION} from staged
+on conflict (account_id, virtual_number_id)
+do update set digest = excluded.digest, decoder_version = excluded.decoder_version
+"""  # noqa: S608 - names from constants
+
+_KEEP_REJECTIONS: Final = f"""
+{_staged(rejected_record_id="uuid", virtual_number_id="bigint", error="text", payload="bytea")}
+insert into syncer.rejected_record as kept
+       (account_id, rejected_record_id, virtual_number_id, error, payload, first_run_id, last_run_id, occurrences)
+select account_id, rejected_record_id, virtual_number_id, error, payload, this_run_id, this_run_id, 1 from staged
+on conflict (account_id, rejected_record_id)
+do update set last_run_id = excluded.last_run_id, error = excluded.error, occurrences = kept.occurrences + 1
+"""  # noqa: S608 - names from constants
+
+
+async def _keep_rejections(fence: Fence, decision: Decision) -> None:
+    await _run(
+        fence,
+        _KEEP_REJECTIONS,
+        [
+            (UUID(bytes=rejection.digest), rejection.virtual_number_id, rejection.error, rejection.payload)
+            for rejection in decision.rejections
+        ],
+    )

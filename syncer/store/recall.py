@@ -1,0 +1,160 @@
+"""What the database knows: of an account before its response is read, and of the numbers that a response speaks of."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from syncer.arrival import Standing
+from syncer.reconcile import Known, StoredNumber, Unread
+from syncer.store.engine import driver_connection
+from syncer.store.tables import RECORD_COLUMNS
+from syncer.wire import DECODER_VERSION
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.arrival import Arrival
+    from syncer.reconcile import Decision, Redirect
+    from syncer.store.runs import Fence
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStanding:
+    """What stands for an account, and the run that last changed it; it counts only while that run is still the last."""
+
+    app_id: int | None
+    standing_run_id: int | None
+    standing: Standing
+
+
+class StandingMemory:
+    """The standings of the last polls, so that the next need not read them again."""
+
+    def __init__(self) -> None:
+        self._standings: dict[int, AccountStanding] = {}
+
+    def get(self, account_id: int, standing_run_id: int | None) -> AccountStanding | None:
+        """What is remembered, if it belongs to what the database says."""
+        found = self._standings.get(account_id)
+        return found if found is not None and found.standing_run_id == standing_run_id else None
+
+    def put(self, account_id: int, standing: AccountStanding) -> None:
+        """Remembers what stands after a poll has committed."""
+        self._standings[account_id] = standing
+
+
+def stands_after(before: AccountStanding, decision: Decision, run_id: int, app_id: int | None) -> AccountStanding:
+    """What stands once a decision is written by a run."""
+    gone = {presence.virtual_number_id for presence in decision.removed} | decision.digests.keys()
+    digests = {digest: number for digest, number in before.standing.digests.items() if number not in gone}
+    digests.update((digest, number) for number, digest in decision.digests.items())
+    standing = Standing(digests, before.standing.undigested - gone)
+    return AccountStanding(before.app_id if before.app_id is not None else app_id, run_id, standing)
+
+
+_ACCOUNT: Final = "select app_id, standing_run_id from syncer.account where account_id = $1"
+# From the numbers, not from the digests: those are a cache, and a number without one must not seem removed.
+_STANDING: Final = """
+select d.digest, n.virtual_number_id
+  from syncer.virtual_number n
+  left join syncer.record_digest d
+         on d.account_id = n.account_id and d.virtual_number_id = n.virtual_number_id and d.decoder_version = $2
+ where n.account_id = $1 and n.removed_at is null
+"""
+
+
+async def recall_standing(engine: AsyncEngine, account_id: int, memory: StandingMemory) -> AccountStanding:
+    """What stands for an account, from memory where that is still true, else from the database."""
+    async with engine.connect() as transaction:
+        connection = await driver_connection(transaction)
+        account = await connection.fetchrow(_ACCOUNT, account_id)
+        assert account is not None  # noqa: S101 - accounts are never deleted
+        remembered = memory.get(account_id, account["standing_run_id"])
+        if remembered is not None:
+            return remembered
+        # If a poll commits between the two statements, the fence sees that these belong to an earlier run.
+        rows = await connection.fetch(_STANDING, account_id, DECODER_VERSION)
+    digests = {digest: number for digest, number in rows if digest is not None}
+    undigested = frozenset(number for digest, number in rows if digest is None)
+    recalled = AccountStanding(account["app_id"], account["standing_run_id"], Standing(digests, undigested))
+    memory.put(account_id, recalled)
+    return recalled
+
+
+# The account is joined as a column: beside a constant, a join on the number alone reads the whole account.
+_ASKED: Final = """
+with asked as materialized (select $1::integer as account_id, unnest($2::bigint[]) as virtual_number_id)
+"""
+_NUMBERS: Final = f"""
+{_ASKED}
+select n.virtual_number_id, {", ".join("r.name" if name == "region_id" else f"n.{name}" for name in RECORD_COLUMNS)},
+       n.extra::text, n.last_read_at, n.removed_at
+  from asked
+  join syncer.virtual_number n using (account_id, virtual_number_id)
+  left join syncer.region r using (region_id)
+"""  # noqa: S608 - names from a constant
+# Those that are open, and those that the number's removal closed.
+_REDIRECTS: Final = f"""
+{_ASKED}
+select n.virtual_number_id, r.redirect_number_id, r.number
+  from asked
+  join syncer.virtual_number n using (account_id, virtual_number_id)
+  join syncer.virtual_number_redirect r using (account_id, virtual_number_id)
+ where r.valid_to is not distinct from n.removed_at
+"""  # noqa: S608 - a constant
+_UNREAD: Final = """
+select virtual_number_id, last_read_at, missing_since
+  from syncer.virtual_number where account_id = $1 and last_read_at is not null and removed_at is null
+"""
+_LATELY_REMOVED: Final = """
+select count(*)
+  from syncer.virtual_number n
+  join syncer.state_history h
+    on h.account_id = n.account_id and h.virtual_number_id = n.virtual_number_id and h.valid_to = n.removed_at
+  join syncer.sync_run r on r.account_id = h.account_id and r.run_id = h.closed_run_id
+ where n.account_id = $1 and n.removed_at > $2 and r.trigger <> 'accept_removals'
+"""
+_REJECTED: Final = "select rejected_record_id from syncer.rejected_record where account_id = $1 and last_run_id = $2"
+
+
+async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timedelta) -> Known:
+    """What the database knows, as far as an arrival needs it, read under the fence."""
+    connection, account_id = fence.connection, fence.run.account_id
+    lately_removed = 0
+    if arrival.unlisted:
+        lately_removed = await connection.fetchval(_LATELY_REMOVED, account_id, fence.observed_at - hold)
+    rejected = await connection.fetch(_REJECTED, account_id, fence.applied_run_id)
+    return Known(
+        observed_at=fence.observed_at,
+        success_started_at=fence.success_started_at,
+        numbers=await _recall_numbers(fence, arrival),
+        unread={key: Unread(*times) for key, *times in await connection.fetch(_UNREAD, account_id)},
+        listed=len(standing),
+        lately_removed=lately_removed,
+        rejected={row["rejected_record_id"].bytes for row in rejected},
+    )
+
+
+async def _recall_numbers(fence: Fence, arrival: Arrival) -> dict[int, StoredNumber]:
+    asked = {*arrival.records, *(rejection.virtual_number_id for rejection in arrival.rejections)} - {None}
+    if not asked or fence.success_run_id is None:
+        return {}
+    arguments = (fence.run.account_id, sorted(filter(None, asked)))
+    redirects: defaultdict[int, set[Redirect]] = defaultdict(set)
+    for number, *redirect in await fence.connection.fetch(_REDIRECTS, *arguments):
+        redirects[number].add((redirect[0], redirect[1]))
+    numbers = {}
+    for number, *values, extra, last_read_at, removed_at in await fence.connection.fetch(_NUMBERS, *arguments):
+        numbers[number] = StoredNumber(
+            values=tuple(values),
+            redirects=frozenset(redirects.get(number, ())),
+            extra=json.loads(extra),
+            last_read_at=last_read_at,
+            removed_at=removed_at,
+        )
+    return numbers

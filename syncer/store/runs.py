@@ -1,0 +1,288 @@
+"""Runs: a poll's row from its beginning to its outcome, and the fence that keeps polls of one account apart.
+
+Who is authoritative for what:
+
+- `sync_run` says that a poll began, and later what it came to. `run_id` grows in the order in which runs began.
+- The account's row is the fence. Whoever holds its lock, inside a transaction, is alone in changing the account's data.
+- A run is superseded if a run with a larger `run_id` has succeeded; it then changes nothing.
+- A success marks older runs that are still `running` as `abandoned`. One of them that comes back finds itself
+  superseded, or failed, and says so.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_nothing
+
+from syncer.outcome import COUNTERS, Conclusion
+from syncer.store.engine import driver_connection
+from syncer.store.tables import account, sync_run
+from syncer.wire import DECODER_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import asyncpg
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.errors import PollError
+    from syncer.outcome import Trigger
+    from syncer.reconcile import Decision
+
+_CLOCK: Final = func.syncer.clock()
+_JUMP: Final = timedelta(minutes=5)
+_CAN_STILL_FINISH: Final = sync_run.c.outcome.in_(("running", "abandoned"))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A poll that began; `started_at` is the database's time before the request was sent."""
+
+    account_id: int
+    run_id: int
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The account, locked for the rest of the transaction of `connection`.
+
+    Attributes:
+        connection: The driver's, inside the transaction.
+        observed_at: The moment that everything of this poll is recorded under; later than that of any poll before.
+        clock_ahead: How far the last observation lies ahead of the clock, if by more than five minutes.
+        success_started_at: The start of the newest successful run; None before the first.
+        standing_run_id: The run that last changed which digests stand.
+    """
+
+    connection: asyncpg.Connection[Any]
+    run: Run
+    observed_at: datetime
+    clock_ahead: timedelta | None
+    is_superseded: bool
+    app_id: int | None
+    success_run_id: int | None
+    success_started_at: datetime | None
+    applied_run_id: int | None
+    standing_run_id: int | None
+    body_digest: bytes | None
+    decoder_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Responded:
+    """What the endpoint answered with: its status, the size of the decoded body in bytes, and its digest."""
+
+    http_status: int
+    response_bytes: int
+    body_digest: bytes
+
+
+async def ensure_account(engine: AsyncEngine, name: str, time_zone: str) -> int:
+    """The account's row, made if it is new; its time zone is kept as configured.
+
+    Returns:
+        Its `account_id`.
+    """
+    async with engine.begin() as connection:
+        found = (await connection.execute(select(account).where(account.c.name == name))).one_or_none()
+        if found is None:
+            await connection.execute(
+                insert_or_nothing(account)
+                .values(name=name, time_zone=time_zone, created_at=_CLOCK)
+                .on_conflict_do_nothing()
+            )
+            found = (await connection.execute(select(account).where(account.c.name == name))).one()
+        elif found.time_zone != time_zone:
+            await connection.execute(
+                update(account).where(account.c.account_id == found.account_id).values(time_zone=time_zone)
+            )
+        return int(found.account_id)
+
+
+async def begin(engine: AsyncEngine, account_id: int, trigger: Trigger) -> Run:
+    """Writes the run's row, before anything is asked of the endpoint."""
+    async with engine.begin() as connection:
+        row = (
+            await connection.execute(
+                insert(sync_run)
+                .values(account_id=account_id, trigger=trigger, started_at=_CLOCK, outcome="running")
+                .returning(sync_run.c.run_id, sync_run.c.started_at)
+            )
+        ).one()
+    return Run(account_id, row.run_id, row.started_at)
+
+
+async def fail(engine: AsyncEngine, run: Run, error: PollError) -> None:
+    """Writes that a run failed, unless it has an outcome already."""
+    async with engine.begin() as connection:
+        await connection.execute(
+            update(sync_run)
+            .where(_is(run), _CAN_STILL_FINISH)
+            .values(
+                outcome="failed",
+                finished_at=func.greatest(_CLOCK, sync_run.c.started_at),
+                error_kind=error.kind,
+                error=str(error),
+                http_status=error.http_status,
+                response_bytes=error.response_bytes,
+            )
+        )
+
+
+async def conclusion_of(engine: AsyncEngine, run: Run) -> Conclusion | None:
+    """How the run ended by its row, if it succeeded; None otherwise.
+
+    It is asked when a transaction ended without an answer: a commit whose acknowledgement was lost has happened.
+    """
+    async with engine.connect() as connection:
+        row = (await connection.execute(select(sync_run).where(_is(run)))).mappings().one()
+    if row["outcome"] not in {"applied", "unchanged", "superseded"}:
+        return None
+    return Conclusion(row["outcome"], {name: row[name] for name in ("received", *COUNTERS) if row[name]})
+
+
+@asynccontextmanager
+async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
+    """Locks the account for one transaction, which commits where the block ends and rolls back where it raises."""
+    async with engine.begin() as transaction:
+        # The driver begins its transaction with SQLAlchemy's first statement, not before: without this one, what
+        # follows on the driver's own connection would survive a rollback.
+        await transaction.execute(text("set local lock_timeout = '20s'"))
+        connection = await driver_connection(transaction)
+        assert connection.is_in_transaction()  # noqa: S101 - see above
+        locked = await connection.fetchrow(_LOCK, run.account_id)
+        assert locked is not None  # noqa: S101 - accounts are never deleted
+        # A statement of its own: what the locking one selects may be computed before it has waited.
+        clock = await connection.fetchrow(_OBSERVE, locked["observed_at"], locked["success_started_at"], run.started_at)
+        assert clock is not None  # noqa: S101 - it selects one row
+        ahead = clock["observed_at"] - clock["now"]
+        yield Fence(
+            connection=connection,
+            run=run,
+            observed_at=clock["observed_at"],
+            clock_ahead=ahead if ahead > _JUMP else None,
+            is_superseded=locked["success_run_id"] is not None and locked["success_run_id"] > run.run_id,
+            **{name: value for name, value in locked.items() if name != "observed_at"},
+        )
+
+
+_LOCK: Final = """
+select app_id, success_run_id, success_started_at, observed_at, applied_run_id, standing_run_id, body_digest,
+       decoder_version
+  from syncer.account where account_id = $1 for no key update
+"""
+
+# A clock that jumps back can make no empty period and no negative window.
+_OBSERVE: Final = """
+select greatest(now, $1::timestamptz + interval '1 microsecond', $2::timestamptz + interval '1 microsecond',
+                $3::timestamptz + interval '1 microsecond') as observed_at, now
+  from (select syncer.clock() as now) clock
+"""
+
+
+async def supersede(fence: Fence, responded: Responded) -> Conclusion:
+    """Writes that a run which began later has succeeded first."""
+    await fence.connection.execute(
+        _SUPERSEDE,
+        fence.run.account_id,
+        fence.run.run_id,
+        fence.observed_at,
+        responded.http_status,
+        responded.response_bytes,
+    )
+    return Conclusion("superseded", {})
+
+
+async def confirm(fence: Fence, responded: Responded) -> Conclusion:
+    """Writes that a response is, to the byte, the one that stands: its run succeeded, and nothing is new."""
+    row = await fence.connection.fetchrow(_STANDING_COUNTERS, fence.run.account_id, fence.success_run_id)
+    assert row is not None  # noqa: S101 - the newest success is never pruned
+    return await _succeed(fence, responded, Conclusion("unchanged", dict(row)), body_digest=responded.body_digest)
+
+
+async def succeed(fence: Fence, responded: Responded, decision: Decision, app_id: int | None) -> Conclusion:
+    """Writes that a decision was applied, or that there was nothing to apply, and what the next poll needs of it."""
+    conclusion = Conclusion("unchanged" if decision.is_unchanged else "applied", decision.counters)
+    return await _succeed(
+        fence,
+        responded,
+        conclusion,
+        # While removals are held, time alone can change what the same response means.
+        body_digest=None if decision.counters["held"] else responded.body_digest,
+        standing_changed=bool(decision.digests or decision.removed),
+        app_id=app_id,
+    )
+
+
+async def _succeed(
+    fence: Fence,
+    responded: Responded,
+    conclusion: Conclusion,
+    *,
+    body_digest: bytes | None,
+    standing_changed: bool = False,
+    app_id: int | None = None,
+) -> Conclusion:
+    run, execute = fence.run, fence.connection.execute
+    await execute(
+        _SUCCEED,
+        run.account_id,
+        run.run_id,
+        conclusion.outcome,
+        fence.observed_at,
+        responded.http_status,
+        responded.response_bytes,
+        *(conclusion.counters.get(name, 0) for name in ("received", *COUNTERS)),
+    )
+    await execute(_ABANDON, run.account_id, run.run_id, fence.observed_at)
+    await execute(
+        _REMEMBER,
+        run.account_id,
+        run.run_id,
+        run.started_at,
+        fence.observed_at,
+        conclusion.outcome == "applied",
+        standing_changed,
+        app_id,
+        body_digest,
+        DECODER_VERSION,
+    )
+    return conclusion
+
+
+_SUPERSEDE: Final = """
+update syncer.sync_run set outcome = 'superseded', finished_at = $3, http_status = $4, response_bytes = $5
+ where account_id = $1 and run_id = $2
+"""
+_STANDING_COUNTERS: Final = """
+select received, held, rejected, created + changed + unchanged + restored as unchanged
+  from syncer.sync_run where account_id = $1 and run_id = $2
+"""
+_SUCCEED: Final = f"""
+update syncer.sync_run
+   set outcome = $3, finished_at = $4, http_status = $5, response_bytes = $6, error_kind = null, error = null,
+       {", ".join(f"{name} = ${position}" for position, name in enumerate(("received", *COUNTERS), start=7))}
+ where account_id = $1 and run_id = $2
+"""  # noqa: S608 - names from a constant
+_ABANDON: Final = """
+update syncer.sync_run set outcome = 'abandoned', finished_at = greatest($3, started_at)
+ where account_id = $1 and run_id < $2 and outcome = 'running'
+"""
+_REMEMBER: Final = """
+update syncer.account
+   set success_run_id = $2, success_started_at = $3, observed_at = $4,
+       applied_run_id = case when $5 then $2 else applied_run_id end,
+       standing_run_id = case when $6 then $2 else standing_run_id end,
+       app_id = coalesce(app_id, $7), body_digest = $8, decoder_version = $9
+ where account_id = $1
+"""
+
+
+def _is(run: Run) -> Any:  # noqa: ANN401 - SQLAlchemy's type of `and` depends on what it joins
+    return (sync_run.c.account_id == run.account_id) & (sync_run.c.run_id == run.run_id)

@@ -1,0 +1,270 @@
+"""The emulated numbers: believable, repeatable, and changed by exactly what was asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from syncer.emulator import REALISTIC, STILL, Fleet, Rates
+from syncer.emulator.words import REGIONS, STATES, TYPES
+
+APP_ID = 1200054
+PAGE_FIELDS = {
+    "number",
+    "comment",
+    "type",
+    "purpose",
+    "scenario_id",
+    "group_scenario_id",
+    "group_id",
+    "is_scenario_active",
+    "is_group_scenario_active",
+    "id",
+    "state",
+    "reason",
+    "from_redirect_numbers",
+    "employee_id",
+    "region_name",
+    "app_id",
+    "nc_type",
+    "sip_uri",
+}
+
+
+def make(numbers: int = 1000, *, seed: int | str = 1, rates: Rates = STILL) -> Fleet:
+    return Fleet(numbers=numbers, seed=seed, app_id=APP_ID, rates=rates)
+
+
+def by_id(fleet: Fleet) -> dict[int, dict[str, Any]]:
+    return {record["id"]: record for record in fleet.records()}
+
+
+def only(**rates: float) -> Rates:
+    return dataclasses.replace(STILL, **rates)
+
+
+def differing(before: dict[int, dict[str, Any]], after: dict[int, dict[str, Any]]) -> list[set[str]]:
+    return [
+        {key for key in before[number_id] if before[number_id][key] != after[number_id][key]}
+        for number_id in before
+        if before[number_id] != after[number_id]
+    ]
+
+
+def test_the_same_seed_and_steps_give_the_same_bytes() -> None:
+    one, other = make(rates=REALISTIC), make(rates=REALISTIC)
+    for fleet in (one, other):
+        for _ in range(50):
+            fleet.step()
+        fleet.change(0.1)
+        fleet.shuffle()
+    assert one.body() == other.body()
+
+
+def test_another_seed_gives_other_numbers() -> None:
+    assert make(seed=1).body() != make(seed=2).body()
+
+
+def test_the_body_is_compact_utf8_json_of_so_many_records_of_the_account() -> None:
+    fleet = make(1000)
+    records = json.loads(fleet.body())
+    assert len(records) == len(fleet) == 1000
+    assert {record["app_id"] for record in records} == {APP_ID}
+    assert fleet.body() == json.dumps(records, ensure_ascii=False, separators=(",", ":")).encode()
+    assert 420 < len(fleet.body()) / len(fleet) < 500
+
+
+def test_every_record_has_the_fields_of_the_vendors_page_and_one_or_both_of_the_redirection_numbers() -> None:
+    extra = {frozenset(record.keys() - PAGE_FIELDS) for record in make().records()}
+    assert extra == {
+        frozenset({"dgn_number"}),
+        frozenset({"redirect_number"}),
+        frozenset({"dgn_number", "redirect_number"}),
+    }
+    assert all(record.keys() >= PAGE_FIELDS for record in make().records())
+
+
+def test_every_word_of_the_vendor_occurs() -> None:
+    records = make(5000).records()
+    assert {record["type"] for record in records} == set(TYPES)
+    assert {record["state"] for record in records} == set(STATES)
+    assert {record["purpose"] for record in records} == {"company", "\u0441ompany", "employee", "not_specified"}
+    assert {record["nc_type"] for record in records} == {"custom", "custom+fmc"}
+    assert {record["region_name"] for record in records} == {region.name for region in REGIONS} | {None}
+    assert {len(record["from_redirect_numbers"] or ()) for record in records} == {0, 1, 2, 3}
+    assert {str(record["from_redirect_numbers"]) for record in records if not record["from_redirect_numbers"]} == {
+        "[]",
+        "None",
+    }
+
+
+def test_most_numbers_are_active() -> None:
+    records = make(5000).records()
+    active = sum(record["state"] == "active" for record in records)
+    assert 0.9 < active / len(records) < 0.96
+
+
+def test_ids_and_numbers_are_unique_and_numbers_have_eleven_digits() -> None:
+    records = make(20_000).records()
+    assert len({record["id"] for record in records}) == 20_000
+    numbers = {record["number"] for record in records}
+    assert len(numbers) == 20_000
+    assert all(len(number) == 11 and number.isdigit() for number in numbers)
+
+
+def test_a_number_has_a_code_of_its_region_and_type() -> None:
+    regions = {region.name: region for region in REGIONS}
+    for record in make(5000).records():
+        if record["type"] == "toll_free":
+            assert record["number"].startswith("7800")
+            assert record["region_name"] is None
+        else:
+            region = regions[record["region_name"]]
+            codes = region.mobile_codes if record["type"] == "def" else region.area_codes
+            assert record["number"][1:].startswith(codes)
+
+
+def test_an_employee_is_told_exactly_where_the_purpose_is_employee() -> None:
+    assert all((record["purpose"] == "employee") == (record["employee_id"] is not None) for record in make().records())
+
+
+def test_a_sip_address_is_told_exactly_where_the_type_is_redirection_to_one() -> None:
+    assert all((record["type"] == "sip_redirection") == (record["sip_uri"] is not None) for record in make().records())
+
+
+def test_only_numbers_that_are_not_active_have_a_reason() -> None:
+    assert not any(record["reason"] for record in make().records() if record["state"] == "active")
+    assert any(record["reason"] for record in make().records())
+
+
+def test_some_redirects_come_from_listed_numbers_and_some_do_not() -> None:
+    listed = {(record["id"], record["number"]) for record in make().records()}
+    redirects = {
+        (redirect["id"], redirect["number"])
+        for record in make().records()
+        for redirect in record["from_redirect_numbers"] or ()
+    }
+    assert redirects & listed
+    assert redirects - listed
+    assert not {redirect[0] for redirect in redirects - listed} & {number[0] for number in listed}
+
+
+def test_a_still_world_keeps_its_bytes() -> None:
+    fleet = make(rates=STILL)
+    before = fleet.body()
+    for _ in range(20):
+        fleet.step()
+    assert fleet.body() is before
+    assert fleet.steps == 20
+
+
+def test_troubles_end_being_active_for_that_share_of_the_active() -> None:
+    fleet = make(rates=only(troubles=0.1))
+    before = by_id(fleet)
+    active = [record for record in before.values() if record["state"] == "active"]
+    fleet.step()
+    changes = differing(before, by_id(fleet))
+    assert len(active) * 0.1 - 1 < len(changes) < len(active) * 0.1 + 1
+    assert all("state" in change and change <= {"state", "reason"} for change in changes)
+    after = by_id(fleet)
+    assert {after[record["id"]]["state"] for record in active} == {"active", "debt_lock", "freeze", "inactive"}
+
+
+def test_recoveries_lead_every_number_back_to_active() -> None:
+    fleet = make(rates=only(recoveries=1))
+    for _ in range(30):
+        fleet.step()
+    assert {(record["state"], record["reason"]) for record in fleet.records()} == {("active", None)}
+
+
+@pytest.mark.parametrize(
+    ("rate", "fields"),
+    [
+        ("comments", {"comment"}),
+        ("redirects", {"from_redirect_numbers", "dgn_number", "redirect_number"}),
+        ("employees", {"purpose", "employee_id"}),
+    ],
+)
+def test_each_rate_changes_its_own_fields_in_its_share_of_the_numbers(rate: str, fields: set[str]) -> None:
+    fleet = make(1000, rates=only(**{rate: 0.05}))
+    before = by_id(fleet)
+    fleet.step()
+    changes = differing(before, by_id(fleet))
+    assert len(changes) == 50
+    assert all(change <= fields for change in changes)
+
+
+def test_arrivals_bring_new_numbers() -> None:
+    fleet = make(1000, rates=only(arrivals=0.03))
+    before = by_id(fleet)
+    fleet.step()
+    after = by_id(fleet)
+    assert len(after.keys() - before.keys()) == 30
+    assert {number_id: after[number_id] for number_id in before} == before
+
+
+def test_removals_take_numbers_away_and_returns_bring_the_same_ones_back() -> None:
+    fleet = make(1000, rates=only(removals=0.03))
+    before = by_id(fleet)
+    fleet.step()
+    assert len(before.keys() - by_id(fleet).keys()) == 30
+    fleet.rates = only(returns=1)
+    fleet.step()
+    assert by_id(fleet) == before
+
+
+def test_a_rate_that_is_a_fraction_of_one_number_still_happens_sometimes() -> None:
+    fleet = make(10, rates=only(arrivals=0.01))
+    for _ in range(100):
+        fleet.step()
+    assert 11 <= len(fleet) <= 30
+
+
+def test_many_steps_keep_the_world_recognisable() -> None:
+    fleet = make(1000, rates=REALISTIC)
+    for _ in range(500):
+        fleet.step()
+    records = fleet.records()
+    assert 800 < len(records) < 1300
+    assert len({record["id"] for record in records}) == len({record["number"] for record in records}) == len(records)
+    assert 0.85 < sum(record["state"] == "active" for record in records) / len(records) < 0.97
+
+
+@pytest.mark.parametrize("fraction", [0, 0.001, 0.01, 0.5, 1])
+def test_exactly_the_fraction_asked_for_changes(fraction: float) -> None:
+    fleet = make(1000)
+    before = by_id(fleet)
+    assert fleet.change(fraction) == 1000 * fraction
+    after = by_id(fleet)
+    assert list(after) == list(before)
+    assert len(differing(before, after)) == 1000 * fraction
+
+
+def test_a_change_is_of_a_state_a_comment_a_redirect_or_an_employee() -> None:
+    fleet = make(1000)
+    before = by_id(fleet)
+    fleet.change(0.4)
+    changes = differing(before, by_id(fleet))
+    assert [
+        sum(bool(change & fields) for change in changes)
+        for fields in ({"state"}, {"comment"}, {"from_redirect_numbers"}, {"purpose", "employee_id"})
+    ] == [100, 100, 100, 100]
+
+
+def test_exactly_the_fraction_asked_for_is_removed() -> None:
+    fleet = make(1000)
+    before = by_id(fleet)
+    assert fleet.remove(0.25) == 250
+    assert len(fleet) == 750
+    assert by_id(fleet).items() <= before.items()
+
+
+def test_shuffling_changes_the_order_and_nothing_else() -> None:
+    fleet = make(1000)
+    before = by_id(fleet)
+    fleet.shuffle()
+    assert list(by_id(fleet)) != list(before)
+    assert by_id(fleet) == before

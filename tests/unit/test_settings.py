@@ -1,0 +1,637 @@
+"""Settings: what is read from where, and the sentence that refuses what cannot be used."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import SecretStr
+
+from syncer.crontab import crontab_trigger
+from syncer.errors import ConfigurationError
+from syncer.settings import Account, Settings, load_accounts, load_settings, unknown_variables
+from syncer.spelling import ListenAddress, is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECRET = "s3cr3t-t0ken"
+MOSCOW = ZoneInfo("Europe/Moscow")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.upper().startswith("SYNCER_"):
+            monkeypatch.delenv(name)
+
+
+def refusal(load: Callable[[], object] = load_settings) -> str:
+    """What `load` is refused with: one line, without the secret, and nothing that holds it hangs on the error."""
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+    text = str(caught.value)
+    assert "\n" not in text
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    return text
+
+
+def accounts() -> tuple[Account, ...]:
+    return load_accounts(load_settings())
+
+
+@pytest.fixture
+def accounts_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "etc" / "accounts.toml"
+    path.parent.mkdir()
+    monkeypatch.setenv("SYNCER_ACCOUNTS_FILE", str(path))
+    return path
+
+
+def test_with_nothing_set_the_defaults_are_those_of_the_contract() -> None:
+    assert load_settings().model_dump() == {
+        "api_allow_http": False,
+        "api_url": "https://simple-api.cp.megafon.ru",
+        "api_token": None,
+        "api_token_file": None,
+        "api_auth_scheme": None,
+        "accounts_file": None,
+        "account_name": "default",
+        "database_url": None,
+        "database_url_file": None,
+        "migrate_database_url": None,
+        "migrate_database_url_file": None,
+        "migrate_on_start": True,
+        "embedded": True,
+        "data_dir": None,
+        "pg_bindir": None,
+        "poll_interval": timedelta(minutes=5),
+        "poll_cron": None,
+        "timezone": MOSCOW,
+        "api_timeout": timedelta(seconds=60),
+        "api_attempts": 4,
+        "api_max_bytes": 268_435_456,
+        "api_proxy": None,
+        "api_proxy_file": None,
+        "api_ca_file": None,
+        "removal_guard_ratio": 0.2,
+        "removal_guard_hold": timedelta(hours=24),
+        "run_retention": timedelta(days=90),
+        "http_listen": ("127.0.0.1", 8080),
+        "http_page": "auto",
+        "shutdown_timeout": timedelta(seconds=30),
+        "log_level": "info",
+        "log_format": "auto",
+    }
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("API_URL", "https://pbx.example:8443/base/", "https://pbx.example:8443/base"),
+        ("API_URL", "http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("API_URL", "http://127.9.9.9", "http://127.9.9.9"),
+        ("API_URL", "http://[::1]:1", "http://[::1]:1"),
+        ("API_URL", "http://localhost", "http://localhost"),
+        ("API_TOKEN", f" {SECRET}\n", SecretStr(SECRET)),
+        ("API_AUTH_SCHEME", "Bearer", "Bearer"),
+        ("ACCOUNT_NAME", "Москва 1", "Москва 1"),
+        ("DATABASE_URL", "postgres:///syncer?host=/run", SecretStr("postgres:///syncer?host=/run")),
+        ("DATABASE_URL", "postgresql://a:b@x:1,y:2/z", SecretStr("postgresql://a:b@x:1,y:2/z")),
+        ("API_PROXY", "http://u:p@proxy:3128", SecretStr("http://u:p@proxy:3128")),
+        ("POLL_INTERVAL", "1s", timedelta(seconds=1)),
+        ("POLL_INTERVAL", "90d", timedelta(days=90)),
+        ("POLL_CRON", "*/10 8-20 * * 1-5", "*/10 8-20 * * 1-5"),
+        ("TIMEZONE", "Asia/Vladivostok", ZoneInfo("Asia/Vladivostok")),
+        ("API_ATTEMPTS", "1", 1),
+        ("API_MAX_BYTES", "1000", 1000),
+        ("API_MAX_BYTES", "64KiB", 65_536),
+        ("API_MAX_BYTES", "2 GiB", 2_147_483_648),
+        ("REMOVAL_GUARD_RATIO", "0", 0.0),
+        ("REMOVAL_GUARD_RATIO", "1", 1.0),
+        ("REMOVAL_GUARD_HOLD", "0s", timedelta(0)),
+        ("HTTP_LISTEN", "pbx.example:80", ("pbx.example", 80)),
+        ("HTTP_LISTEN", "[::]:0", ("::", 0)),
+        ("HTTP_LISTEN", "off", None),
+        ("HTTP_PAGE", "On", "on"),
+        ("MIGRATE_ON_START", "off", False),
+        ("EMBEDDED", "FALSE", False),
+        ("EMBEDDED", "on", True),
+        ("LOG_LEVEL", "DEBUG", "debug"),
+        ("LOG_FORMAT", "json", "json"),
+        ("DATA_DIR", "data", Path("data")),
+    ],
+)
+def test_a_value_is_read_as_its_type(variable: str, text: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"SYNCER_{variable}", text)
+    assert value == getattr(load_settings(), variable.lower())
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "sentence"),
+    [
+        ("POLL_INTERVAL", "5x", "is '5x': it must be a duration of at least 1s, such as 30s, 5m, 24h or 90d"),
+        ("POLL_INTERVAL", "0s", "is '0s': it must be a duration of at least 1s, such as 30s, 5m, 24h or 90d"),
+        ("POLL_INTERVAL", "300", "is '300': it must be a duration of at least 1s, such as 30s, 5m, 24h or 90d"),
+        ("API_TIMEOUT", "0s", "is '0s': it must be a duration above zero, such as 30s, 5m, 24h or 90d"),
+        (
+            "RUN_RETENTION",
+            "999999999d",
+            "is '999999999d': it must be a duration of at most 3650d, such as 30s, 5m, 24h or 90d",
+        ),
+        ("API_MAX_BYTES", "256MB", "is '256MB': it must be a size of at least 1 byte, such as 64KiB, 256MiB or 1GiB"),
+        ("API_MAX_BYTES", "0", "is '0': it must be a size of at least 1 byte, such as 64KiB, 256MiB or 1GiB"),
+        ("API_ATTEMPTS", "0", "is '0': it must be a whole number from 1 to 100"),
+        ("API_ATTEMPTS", "four", "is 'four': it must be a whole number from 1 to 100"),
+        ("REMOVAL_GUARD_RATIO", "20%", "is '20%': it must be a number from 0 to 1, such as 0.2"),
+        ("REMOVAL_GUARD_RATIO", "1.5", "is '1.5': it must be a number from 0 to 1, such as 0.2"),
+        ("REMOVAL_GUARD_RATIO", "nan", "is 'nan': it must be a number from 0 to 1, such as 0.2"),
+        (
+            "TIMEZONE",
+            "Europe",
+            "is 'Europe': it must be a name of the time zone database, such as Europe/Moscow or UTC",
+        ),
+        ("TIMEZONE", "../x", "is '../x': it must be a name of the time zone database, such as Europe/Moscow or UTC"),
+        ("TIMEZONE", "MSK+3", "is 'MSK+3': it must be a name of the time zone database, such as Europe/Moscow or UTC"),
+        ("HTTP_LISTEN", "8080", "is '8080': it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or off"),
+        ("HTTP_LISTEN", "::1:80", "is '::1:80': it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or off"),
+        ("HTTP_LISTEN", "a:65536", "is 'a:65536': it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or off"),
+        ("HTTP_PAGE", "maybe", "is 'maybe': it must be 'auto', 'on' or 'off'"),
+        ("EMBEDDED", "maybe", "is 'maybe': it must be on or off (true or false)"),
+        ("LOG_LEVEL", "loud", "is 'loud': it must be 'debug', 'info', 'warning' or 'error'"),
+        ("ACCOUNT_NAME", " a", "is ' a': it must be 1 to 100 printable characters, with no space before or after them"),
+        (
+            "ACCOUNT_NAME",
+            "a\nb",
+            r"is 'a\nb': it must be 1 to 100 printable characters, with no space before or after them",
+        ),
+        (
+            "API_CA_FILE",
+            "absent.pem",
+            "is 'absent.pem': it must be a file that can be read: No such file or directory",
+        ),
+        (
+            "API_URL",
+            "http://pbx.example",
+            (
+                "is 'http://pbx.example': it must begin with https://; plain http beyond this machine needs "
+                "SYNCER_API_ALLOW_HTTP=true"
+            ),
+        ),
+        (
+            "API_URL",
+            "http://localhost.example",
+            (
+                "is 'http://localhost.example': it must begin with https://; plain http beyond this machine needs "
+                "SYNCER_API_ALLOW_HTTP=true"
+            ),
+        ),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name_what_it_is_and_what_is_allowed(
+    variable: str, text: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SYNCER_{variable}", text)
+    assert f"SYNCER_{variable} {sentence}" == refusal()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "simple-api.cp.megafon.ru",
+        "ftp://pbx.example",
+        "https://",
+        "https://pbx.example:0",
+        "https://pbx.example:65536",
+        "https://pbx.example/a b",
+        "https://pbx..example",
+        f"https://{'a' * 64}.example",
+        f"https://user:{SECRET}@pbx.example",
+        f"https://user:{SECRET}/@pbx.example",
+        f"https://pbx.example?token={SECRET}",
+        f"https://pbx.example#{SECRET}",
+    ],
+)
+def test_an_address_that_is_no_base_address_is_refused_without_what_it_may_hide(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCER_API_URL", address)
+    text = refusal()
+    assert text.startswith("SYNCER_API_URL is '")
+    assert text.endswith(
+        ": it must be an address such as https://simple-api.cp.megafon.ru, "
+        "with no user name, password, query or fragment"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "* * * *",
+        "@hourly",
+        "60 * * * *",
+        "0 9 * * 8",
+        "0 9 * * foo",
+        "0 9 1 * 1",
+        "0 0 31 2 *",
+        "0 9 * * 1/0",
+        "0 9 * * 1,",
+    ],
+)
+def test_a_crontab_line_that_means_nothing_or_never_comes_is_refused(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCER_POLL_CRON", line)
+    expected = (
+        f"SYNCER_POLL_CRON is '{line}': it must be a crontab line (minute, hour, day of month, month, day of week) "
+        "whose time comes, with a day of the month or of the week but not both, such as '*/10 8-20 * * 1-5'"
+    )
+    assert expected == refusal()
+
+
+@pytest.mark.parametrize(
+    ("weekdays", "expected"),
+    [
+        ("0", "Sun"),
+        ("7", "Sun"),
+        ("1", "Mon"),
+        ("1-5", "Mon Tue Wed Thu Fri"),
+        ("5-7", "Sun Fri Sat"),
+        ("sat-sun", "Sun Sat"),
+        ("1-5/2", "Mon Wed Fri"),
+        ("*/3", "Sun Wed Sat"),
+        ("mon,3", "Mon Wed"),
+        ("*", "Sun Mon Tue Wed Thu Fri Sat"),
+    ],
+)
+def test_weekdays_of_a_crontab_line_count_from_sunday(weekdays: str, expected: str) -> None:
+    trigger = crontab_trigger(f"0 9 * * {weekdays}", MOSCOW)
+    sunday = datetime(2026, 1, 4, tzinfo=MOSCOW)
+    fired = [trigger.get_next_fire_time(None, sunday + timedelta(days=day)) for day in range(7)]
+    assert expected == " ".join(
+        dict.fromkeys(time.strftime("%a") for time in sorted(fired) if time < sunday + timedelta(7))
+    )
+
+
+def test_a_crontab_line_is_meant_in_its_time_zone() -> None:
+    trigger = crontab_trigger("30 9 * * *", MOSCOW)
+    assert datetime(2026, 1, 1, 6, 30, tzinfo=UTC) == trigger.get_next_fire_time(None, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_plain_http_beyond_this_machine_is_taken_when_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCER_API_URL", "http://pbx.example")
+    monkeypatch.setenv("SYNCER_API_ALLOW_HTTP", "true")
+    assert load_settings().api_url == "http://pbx.example"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "allowed"),
+    [
+        (
+            "API_TOKEN",
+            f"{SECRET}\nX-Header: 1",
+            "it must be one line of printable ASCII characters, as the Личный кабинет shows it",
+        ),
+        (
+            "API_TOKEN",
+            f"{SECRET}\x7f",
+            "it must be one line of printable ASCII characters, as the Личный кабинет shows it",
+        ),
+        (
+            "API_TOKEN",
+            f"токен{SECRET}",
+            "it must be one line of printable ASCII characters, as the Личный кабинет shows it",
+        ),
+        (
+            "API_AUTH_SCHEME",
+            f"Bearer {SECRET}",
+            "it must be one word, such as Bearer; the token goes to SYNCER_API_TOKEN",
+        ),
+        (
+            "DATABASE_URL",
+            f"mysql://root:{SECRET}@db",
+            "it must begin with postgresql:// or postgres://, as in postgresql://user@host:5432/name",
+        ),
+        (
+            "DATABASE_URL",
+            f"postgresql+asyncpg://root:{SECRET}@db",
+            "it must begin with postgresql:// or postgres://, as in postgresql://user@host:5432/name",
+        ),
+        (
+            "MIGRATE_DATABASE_URL",
+            SECRET,
+            "it must begin with postgresql:// or postgres://, as in postgresql://user@host:5432/name",
+        ),
+        (
+            "API_PROXY",
+            f"socks5://u:{SECRET}@proxy:1080",
+            "it must be http://HOST:PORT or https://HOST:PORT, with user:password@ before it if need be",
+        ),
+    ],
+)
+def test_a_wrong_secret_is_refused_without_being_shown(
+    variable: str, text: str, allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SYNCER_{variable}", text)
+    assert f"SYNCER_{variable} holds something that cannot be used and is not shown: {allowed}" == refusal()
+
+
+def test_a_long_value_is_cut_in_the_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCER_POLL_INTERVAL", "9" * 1000)
+    assert refusal().startswith(f"SYNCER_POLL_INTERVAL is '{'9' * 99}…: it must be")
+
+
+def test_only_the_first_of_several_problems_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCER_API_ATTEMPTS", "none")
+    monkeypatch.setenv("SYNCER_LOG_LEVEL", "loud")
+    assert refusal() == "SYNCER_API_ATTEMPTS is 'none': it must be a whole number from 1 to 100"
+
+
+def test_an_empty_value_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        monkeypatch.setenv(f"SYNCER_{field.upper()}", "")
+    assert load_settings() == Settings.model_construct()
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
+def test_the_env_file_is_read_and_the_environment_counts_for_more(
+    mark: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_bytes(mark + b"SYNCER_POLL_INTERVAL=1h\nSYNCER_API_ATTEMPTS=7\nOTHER=1\n")
+    monkeypatch.setenv("SYNCER_API_ATTEMPTS", "2")
+    settings = load_settings()
+    assert (settings.poll_interval, settings.api_attempts) == (timedelta(hours=1), 2)
+
+
+def test_an_env_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"SYNCER_API_TOKEN=\xff\xfe")
+    assert refusal() == ".env in the working directory cannot be read: it is not UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("field", "secret"),
+    [
+        ("api_token", SECRET),
+        ("database_url", f"postgresql://u:{SECRET}@db/x"),
+        ("migrate_database_url", f"postgresql://u:{SECRET}@db/x"),
+        ("api_proxy", f"http://u:{SECRET}@proxy:1"),
+    ],
+)
+def test_every_secret_can_come_from_a_file_and_none_is_in_any_repr(
+    field: str, secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text(f"{secret}\n")
+    monkeypatch.setenv(f"SYNCER_{field.upper()}_FILE", "secret")
+    settings = load_settings()
+    assert getattr(settings, field) == SecretStr(secret)
+    assert SECRET not in repr(settings)
+    assert SECRET not in str(settings)
+
+
+def test_a_secret_and_its_file_together_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    monkeypatch.setenv("SYNCER_API_TOKEN", SECRET)
+    monkeypatch.setenv("SYNCER_API_TOKEN_FILE", "secret")
+    assert refusal() == "SYNCER_API_TOKEN and SYNCER_API_TOKEN_FILE are both set: keep one of them"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "SYNCER_API_TOKEN_FILE names secret, which cannot be read: No such file or directory"),
+        (b"\xff", "SYNCER_API_TOKEN_FILE names secret, which cannot be read: it is not UTF-8"),
+        (b"\n", "SYNCER_API_TOKEN_FILE names secret, which is empty: it must hold the secret and nothing else"),
+    ],
+)
+def test_a_secret_file_that_gives_no_secret_is_refused(
+    content: bytes | None, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    monkeypatch.setenv("SYNCER_API_TOKEN_FILE", "secret")
+    assert sentence == refusal()
+
+
+def test_without_a_database_address_the_embedded_server_must_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    load_settings().require_database()
+    monkeypatch.setenv("SYNCER_EMBEDDED", "off")
+    assert refusal(load_settings().require_database) == (
+        "SYNCER_DATABASE_URL is not set and SYNCER_EMBEDDED is off: set the address, as in "
+        "postgresql://user@host:5432/name, or set SYNCER_EMBEDDED=on for the embedded PostgreSQL"
+    )
+    monkeypatch.setenv("SYNCER_DATABASE_URL", "postgresql://db/x")
+    load_settings().require_database()
+
+
+def test_a_misspelt_variable_is_told_with_the_one_it_resembles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("SYNCER_API_TOKNE=1\nOTHER=1\n")
+    monkeypatch.setenv("SYNCER_POLL_INTERVALL", SECRET)
+    monkeypatch.setenv("SYNCER_QQQ", "1")
+    monkeypatch.setenv("SYNCER_API_TOKEN_FILE", "known")
+    monkeypatch.setenv("SYNCER_SERVICE_HOST", "set by Kubernetes")
+    monkeypatch.setenv("SYNCER_PORT_8080_TCP_ADDR", "set by Kubernetes")
+    assert unknown_variables() == (
+        "SYNCER_API_TOKNE is not a setting: did you mean SYNCER_API_TOKEN?",
+        "SYNCER_POLL_INTERVALL is not a setting: did you mean SYNCER_POLL_INTERVAL?",
+        "SYNCER_QQQ is not a setting",
+    )
+
+
+def test_the_variable_of_an_accounts_token_is_known(accounts_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts_file.write_text('[[account]]\nname = "a"\ntoken_env = "SYNCER_TOKEN_OF_A"')
+    monkeypatch.setenv("SYNCER_TOKEN_OF_A", SECRET)
+    assert unknown_variables(accounts()) == ()
+
+
+def test_one_token_is_one_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCER_API_TOKEN", SECRET)
+    monkeypatch.setenv("SYNCER_API_AUTH_SCHEME", "Bearer")
+    assert accounts() == (
+        Account(
+            name="default",
+            token=SecretStr(SECRET),
+            api_url="https://simple-api.cp.megafon.ru",
+            auth_scheme="Bearer",
+            poll_interval=timedelta(minutes=5),
+            poll_cron=None,
+            time_zone=MOSCOW,
+            token_source="SYNCER_API_TOKEN",
+        ),
+    )
+    assert SECRET not in repr(accounts())
+
+
+def test_without_a_token_settings_load_and_accounts_do_not() -> None:
+    assert refusal(accounts) == (
+        "SYNCER_API_TOKEN is not set: generate a token in the Личный кабинет and set it, or name its file in "
+        "SYNCER_API_TOKEN_FILE, or name a file of several accounts in SYNCER_ACCOUNTS_FILE"
+    )
+
+
+def test_the_accounts_file_gives_accounts_their_own_settings_and_the_common_ones(
+    accounts_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCER_POLL_CRON", "0 * * * *")
+    monkeypatch.setenv("TOKEN_OF_C", f"{SECRET}-c")
+    (accounts_file.parent / "b.token").write_text(f"{SECRET}-b\n")
+    accounts_file.write_text(
+        f"""
+        [[account]]
+        name = "a"
+        token = "{SECRET}-a"
+
+        [[account]]
+        name = "b"
+        token_file = "b.token"
+        api_url = "http://127.0.0.1:1/"
+        poll_interval = "30s"
+        time_zone = "UTC"
+
+        [[account]]
+        name = "c"
+        token_env = "TOKEN_OF_C"
+        poll_cron = "5 * * * *"
+        """
+    )
+    common = {"api_url": "https://simple-api.cp.megafon.ru", "auth_scheme": None, "poll_interval": timedelta(minutes=5)}
+    expected = (
+        {**common, "name": "a", "poll_cron": "0 * * * *", "time_zone": MOSCOW, "token_source": str(accounts_file)},
+        {
+            **common,
+            "name": "b",
+            "api_url": "http://127.0.0.1:1",
+            "poll_interval": timedelta(seconds=30),
+            "poll_cron": None,
+            "time_zone": ZoneInfo("UTC"),
+            "token_source": str(accounts_file.parent / "b.token"),
+        },
+        {**common, "name": "c", "poll_cron": "5 * * * *", "time_zone": MOSCOW, "token_source": "TOKEN_OF_C"},
+    )
+    assert expected == tuple(
+        {field: getattr(account, field) for field in values}
+        for account, values in zip(accounts(), expected, strict=True)
+    )
+    assert [f"{SECRET}-a", f"{SECRET}-b", f"{SECRET}-c"] == [account.token.get_secret_value() for account in accounts()]
+
+
+def test_the_variable_of_an_accounts_token_may_stand_in_the_env_file(accounts_file: Path, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"TOKEN_OF_A={SECRET}\n")
+    accounts_file.write_text('[[account]]\nname = "a"\ntoken_env = "TOKEN_OF_A"')
+    assert [SecretStr(SECRET)] == [account.token for account in accounts()]
+
+
+def test_the_accounts_file_and_one_token_together_are_refused(
+    accounts_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts_file.write_text(f'[[account]]\nname = "a"\ntoken = "{SECRET}"')
+    monkeypatch.setenv("SYNCER_API_TOKEN", SECRET)
+    assert refusal(accounts) == (
+        "SYNCER_ACCOUNTS_FILE and SYNCER_API_TOKEN are both set: keep the one for several accounts or for one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "FILE has no account: it must hold an [[account]] table for each of them"),
+        ("account = 1", "FILE has no account: it must hold an [[account]] table for each of them"),
+        ("accounts = 1", "FILE has 'accounts' outside of any account: all it may hold is [[account]] tables"),
+        (
+            "[[account",
+            (
+                "SYNCER_ACCOUNTS_FILE names FILE, which is not TOML: "
+                "Expected ']]' at the end of an array declaration (at end of document)"
+            ),
+        ),
+        ("[[account]]\ntoken = 'SECRET'", "FILE, account 1: name is missing"),
+        ("[[account]]\nname = 5\ntoken = 'SECRET'", "FILE, account 5: name is 5: it must be a valid string"),
+        (
+            "[[account]]\nname = 'a'",
+            "FILE, account 'a': has no token: it must have exactly one of token, token_file and token_env",
+        ),
+        (
+            "[[account]]\nname = 'a'\ntoken = 'SECRET'\ntoken_env = 'X'",
+            "FILE, account 'a': has token and token_env: it must have exactly one of token, token_file and token_env",
+        ),
+        (
+            "[[account]]\nname = 'a'\ntokn = 'SECRET'",
+            (
+                "FILE, account 'a': 'tokn' is not a key of an account: those are name, token, token_file, token_env, "
+                "api_url, poll_interval, poll_cron, time_zone"
+            ),
+        ),
+        (
+            "[[account]]\nname = 'a'\ntoken = 'SECRET'\npoll_interval = '5'",
+            (
+                "FILE, account 'a': poll_interval is '5': "
+                "it must be a duration of at least 1s, such as 30s, 5m, 24h or 90d"
+            ),
+        ),
+        (
+            "[[account]]\nname = 'a'\ntoken = 'SECRET'\napi_url = 'http://pbx.example'",
+            (
+                "FILE, account 'a': api_url is 'http://pbx.example': it must begin with https://; "
+                "plain http beyond this machine needs SYNCER_API_ALLOW_HTTP=true"
+            ),
+        ),
+        (
+            "[[account]]\nname = 'a'\ntoken = '''SECRET\n2'''",
+            (
+                "FILE, account 'a': token holds something that cannot be used and is not shown: it must be one line of "
+                "printable ASCII characters, as the Личный кабинет shows it"
+            ),
+        ),
+        (
+            "[[account]]\nname = 'a'\ntoken_file = 'absent'",
+            "FILE, account 'a': token_file names FOLDER/absent, which cannot be read: No such file or directory",
+        ),
+        (
+            "[[account]]\nname = 'a'\ntoken_env = 'ABSENT'",
+            "FILE, account 'a': token_env names the variable ABSENT, which is not set",
+        ),
+        (
+            "[[account]]\nname = 'a'\ntoken = 'SECRET'\n[[account]]\nname = 'a'\ntoken = 'SECRET'",
+            "FILE has two accounts called 'a': each needs a name of its own",
+        ),
+    ],
+)
+def test_a_wrong_accounts_file_is_refused_by_file_account_and_key(
+    content: str, sentence: str, accounts_file: Path
+) -> None:
+    accounts_file.write_text(content.replace("SECRET", SECRET))
+    expected = sentence.replace("FILE,", f"{accounts_file},").replace("FILE has", f"{accounts_file} has")
+    expected = expected.replace("names FILE", f"names {accounts_file}").replace("FOLDER", str(accounts_file.parent))
+    assert expected == refusal(accounts)
+
+
+def test_an_accounts_file_that_cannot_be_read_is_refused(accounts_file: Path) -> None:
+    assert refusal(accounts) == (
+        f"SYNCER_ACCOUNTS_FILE names {accounts_file}, which cannot be read: No such file or directory"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("LocalHost", True),
+        ("192.168.0.1", False),
+        ("::", False),
+        ("pbx.example", False),
+    ],
+)
+def test_loopback_is_what_can_only_mean_this_machine(host: str, expected: bool) -> None:
+    assert expected == is_loopback(host)
+
+
+def test_a_listen_address_is_host_and_port() -> None:
+    assert load_settings().http_listen == ListenAddress(host="127.0.0.1", port=8080)
