@@ -49,11 +49,16 @@ def _name_weekdays(field: str) -> str:
         first, _, last = ("0-6" if span == "*" else span).partition("-")
         begin = _weekday_number(first)
         end = _weekday_number(last) if last else begin
-        days.update(range(begin, (end or 7 if end < begin else end) + 1, int(step or 1)))
+        if end == 0 < begin:  # up to Sunday
+            end = 7
+        if end < begin:
+            raise ValueError("a range of weekdays that ends before it begins")
+        days.update(range(begin, end + 1, int(step or 1)))
     return ",".join(dict.fromkeys(_WEEKDAYS[day] for day in sorted(days)))
 
 
 def _weekday_number(text: str) -> int:
     number = int(text) if text.isdecimal() else _WEEKDAYS.index(text)
-    _WEEKDAYS[number]  # beyond 7 there is none
+    if number >= len(_WEEKDAYS):
+        raise ValueError("a weekday beyond 7")
     return number

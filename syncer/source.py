@@ -7,41 +7,24 @@ refused for that; a corrupt one is a broken transfer, `network`, and asked for a
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
 import stamina
-from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from syncer import __version__
-from syncer.errors import (
-    ConfigurationError,
-    ForbiddenError,
-    HttpStatusError,
-    NetworkError,
-    PollError,
-    RateLimitedError,
-    ResponseTimeoutError,
-    TlsError,
-    TooLargeError,
-    UnauthorizedError,
-)
+from syncer.errors import ConfigurationError, PollError, TooLargeError
+from syncer.refusal import breakdown, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
-
-    from multidict import CIMultiDictProxy
 
     from syncer.settings import Account, Settings
 
@@ -54,9 +37,6 @@ _HEADERS = {
 }
 _CONNECT_SECONDS = 10.0
 _CHUNK_BYTES = 2**18  # what aiohttp buffers anyway; larger ones gain nothing
-_CHECK_ADDRESS = "check the address (SYNCER_API_URL, or api_url in the accounts file)"
-_CHECK_NETWORK = "check the network, the firewall and SYNCER_API_PROXY"
-_CHECK_TLS = "check the address, or name the certificate authority's file in SYNCER_API_CA_FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +78,7 @@ class Source:
             sock_read=self._seconds,
         )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls),
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._tls),  # the daemon limits the polls at once
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_HEADERS,
             middlewares=[_ask_once],
@@ -154,49 +134,32 @@ class Source:
             ) as response:
                 status = response.status
                 if status != HTTPStatus.OK:
-                    raise _refusal(response, account)
+                    raise refusal(response, account)
                 await self._read(response, body)
                 # Costs no copy: BytesIO gives away the very bytes it wrote into.
                 return Response(body=body.getvalue(), http_status=status, attempts=attempt)
         except (aiohttp.ClientError, OSError) as error:
-            failure = self._failure(error, _where(url), body.tell())
+            failure = breakdown(error, url, seconds=self._seconds, received=body.tell())
             failure.http_status = status
         # Raised out here: an error of aiohttp may hold the request's headers, so none may hang on it as its context.
         raise failure
 
     async def _read(self, response: aiohttp.ClientResponse, body: BytesIO) -> None:
         """Append the decoded body; aiohttp stops reading the socket while a chunk's worth waits to be taken."""
-        received = response.content_length or 0  # refused before it is read, if it says so itself
-        if received <= self._max_bytes:
-            received = 0
-            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-                received += len(chunk)
-                if received > self._max_bytes:
-                    break
-                body.write(chunk)
-            else:
-                return
-        raise TooLargeError(
-            f"{_where(response.url)} sends more than the {self._max_bytes} bytes that SYNCER_API_MAX_BYTES allows: "
-            "raise it if the list is really that long",
+        if (response.content_length or 0) > self._max_bytes:  # it says so itself: not a byte of it is read
+            raise self._too_large(response, body)
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            if body.tell() + len(chunk) > self._max_bytes:
+                raise self._too_large(response, body)
+            body.write(chunk)
+
+    def _too_large(self, response: aiohttp.ClientResponse, body: BytesIO) -> TooLargeError:
+        return TooLargeError(
+            f"{response.url.host_port_subcomponent} sends more than the {self._max_bytes} bytes that "
+            "SYNCER_API_MAX_BYTES allows: raise it if the list is really that long",
             http_status=response.status,
             response_bytes=body.tell() or None,
         )
-
-    def _failure(self, error: aiohttp.ClientError | OSError, where: str, received: int) -> PollError:
-        """Say what an error of the connection means, without the error itself."""
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return NetworkError(f"no connection to {where} in time: {_CHECK_NETWORK}")
-        if isinstance(error, TimeoutError):
-            return ResponseTimeoutError(
-                f"{where} had not answered in full after {self._seconds:g} s, with {received} bytes received: if it is "
-                "merely slow, raise SYNCER_API_TIMEOUT",
-                response_bytes=received or None,
-            )
-        if (problem := _tls_problem(error)) is not None:
-            return TlsError(f"the TLS handshake with {where} failed ({problem}): {_CHECK_TLS}")
-        text = _network_text(error, where)
-        return NetworkError(f"{text}, after {received} bytes" if received else text, response_bytes=received or None)
 
 
 async def _ask_once(request: aiohttp.ClientRequest, ask: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -207,111 +170,6 @@ async def _ask_once(request: aiohttp.ClientRequest, ask: aiohttp.ClientHandlerTy
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise aiohttp.ClientConnectionError from error
-
-
-def _network_text(error: aiohttp.ClientError | OSError, where: str) -> str:  # noqa: PLR0911 - a table
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return f"the name {where} is not found ({_reason(error)}): {_CHECK_ADDRESS} and this machine's DNS"
-        case aiohttp.ClientHttpProxyError(status=status):
-            return f"the proxy answered {status} instead of connecting to {where}: check SYNCER_API_PROXY"
-        case aiohttp.ClientProxyConnectionError():
-            return f"no connection to the proxy ({_reason(error)}): check SYNCER_API_PROXY"
-        case aiohttp.ClientConnectorError():
-            return f"no connection to {where} ({_reason(error)}): {_CHECK_NETWORK}"
-        case aiohttp.ClientResponseError():
-            return f"{where} answered something that is not HTTP: {_CHECK_ADDRESS}"
-        case aiohttp.ClientPayloadError(__cause__=ContentEncodingError()):
-            return f"{where} sent a body that is not in the encoding that its header names"
-        case _:
-            return f"{where} broke the connection off before its answer was whole"
-
-
-def _reason(error: aiohttp.ClientConnectorError) -> str:
-    cause = error.os_error
-    # asyncio puts addresses into strerror; a negative number comes from the resolver and has no text in errno.
-    return os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or str(cause)
-
-
-def _tls_problem(error: BaseException | None) -> str | None:
-    """Return what TLS says is wrong, if it was TLS: in a handshake, or later, when it is we who are not trusted."""
-    while isinstance(error, aiohttp.ClientError):  # some of which are SSLErrors too, without its attributes
-        error = error.__cause__
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "no reason given").replace("_", " ").lower()
-    return None
-
-
-def _refusal(response: aiohttp.ClientResponse, account: Account) -> PollError:
-    """Say what a status other than 200 means."""
-    where, status = _where(response.url), response.status
-    wait = _retry_after(response.headers)
-    asks = "" if wait is None else f" and asks to wait {wait:g} s"
-    if status == HTTPStatus.UNAUTHORIZED:
-        return UnauthorizedError(
-            f"{where} answered 401, so the token of {account.token_source} is not valid or no longer, since a newly "
-            "generated one ends the one before it: generate a token in the Личный кабинет and set it there",
-            http_status=status,
-        )
-    if status == HTTPStatus.FORBIDDEN:
-        return ForbiddenError(
-            f"{where} answered 403, most likely because this machine's IP address is not on the allow-list: add it to "
-            "the list in the Личный кабинет, or go through an address that is on it (SYNCER_API_PROXY)",
-            http_status=status,
-        )
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return RateLimitedError(
-            f"{where} answered 429, it was asked too often{asks}: if this goes on, raise SYNCER_POLL_INTERVAL",
-            retry_after=wait,
-        )
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        text = f"{where} answered {status}, a failure on its side{asks}: if this goes on, ask the vendor"
-    elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        text = (
-            f"{where} answered {status}, a redirect{_target(response)} that is not followed, since the token would go "
-            f"with it: {_CHECK_ADDRESS}"
-        )
-    elif status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        text = "the proxy answered 407, it wants another user name or password: check SYNCER_API_PROXY"
-    else:
-        text = f"{where} answered {status}, and the numbers come with 200 only: {_CHECK_ADDRESS}"
-    return HttpStatusError(text, http_status=status, retry_after=wait)
-
-
-def _where(url: URL) -> str:
-    return url.host_port_subcomponent or "the endpoint"
-
-
-def _target(response: aiohttp.ClientResponse) -> str:
-    """Say which host a redirect points to; the rest of its address may hold anything."""
-    try:
-        host = response.url.join(URL(response.headers.get("Location", ""))).host
-    except ValueError:
-        host = None
-    return f" to {host}" if host else ""
-
-
-def _retry_after(headers: CIMultiDictProxy[str]) -> float | None:
-    """Return the seconds that `Retry-After` asks for, which gives them as a number or as a date."""
-    text = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    until = _http_date(text)
-    if until is None:
-        return None
-    # Counted from the endpoint's own clock, where it tells it: ours may be wrong.
-    now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
-    return max(0.0, (until - now).total_seconds())
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _backoff(deadline: float) -> Callable[[Exception], bool | float]:

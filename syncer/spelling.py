@@ -130,7 +130,7 @@ def _time_zone(value: object) -> ZoneInfo:
 def _crontab(line: str) -> str:
     try:
         crontab_trigger(line, ZoneInfo("UTC"))
-    except (ValueError, IndexError):
+    except ValueError:
         raise ValueError(_CRONTAB) from None
     return line
 
@@ -231,7 +231,7 @@ DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 Duration = Annotated[timedelta, BeforeValidator(_duration(timedelta(0), "of at most 3650d"))]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Listen = Annotated[ListenAddress | None, BeforeValidator(_listen_address)]
-PollInterval = Annotated[timedelta, BeforeValidator(_duration(_SECOND, "of at least 1s"))]
+PollInterval = Annotated[timedelta, BeforeValidator(_duration(_SECOND, "from 1s to 3650d"))]
 Proxy = Annotated[SecretStr, AfterValidator(_proxy)]
 Ratio = Annotated[float, BeforeValidator(_ratio)]
 ReadableFile = Annotated[Path, AfterValidator(_readable_file)]

@@ -16,6 +16,9 @@ from syncer.errors import ConfigurationError, DatabaseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+OLDEST_SERVER: Final = 15
+"""The oldest major version of PostgreSQL that will do."""
+
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds until a connection that does not come about is given up."""
 

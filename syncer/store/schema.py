@@ -52,13 +52,11 @@ def migrations_folder() -> Path:
 
 
 @cache
-def wanted_revision() -> str:
-    """The newest revision that this version brings."""
+def known_revisions() -> tuple[str, ...]:
+    """The revisions that this version brings, the one it wants first."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - costs a third of a command's start
 
-    head = ScriptDirectory(str(migrations_folder())).get_current_head()
-    assert head is not None  # noqa: S101 - the folder is part of the program
-    return head
+    return tuple(script.revision for script in ScriptDirectory(str(migrations_folder())).walk_revisions())
 
 
 async def schema_state(engine: AsyncEngine) -> SchemaState:
@@ -67,15 +65,13 @@ async def schema_state(engine: AsyncEngine) -> SchemaState:
     Raises:
         DatabaseError: It cannot be read.
     """
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - costs a third of a command's start
-
     found = None
     with told_as_database_errors():
         async with engine.connect() as connection:
             if await connection.scalar(text("select to_regclass('syncer.alembic_version')")) is not None:
                 found = await connection.scalar(text("select version_num from syncer.alembic_version"))
-    known = {script.revision for script in ScriptDirectory(str(migrations_folder())).walk_revisions()}
-    return SchemaState(found=found, wanted=wanted_revision(), is_known=found in known)
+    known = known_revisions()
+    return SchemaState(found=found, wanted=known[0], is_known=found in known)
 
 
 async def migrate(engine: AsyncEngine, revision: str = "head") -> None:

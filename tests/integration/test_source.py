@@ -262,32 +262,32 @@ async def test_a_gzip_without_its_end_is_passed_on_as_the_array_without_its_end_
             "401 Unauthorized",
             UnauthorizedError,
             (
-                "{} answered 401, so the token of SYNCER_API_TOKEN is not valid or no longer, since a newly generated one "
-                "ends the one before it: generate a token in the Личный кабинет and set it there"
+                "{} answered 401, so the token of SYNCER_API_TOKEN is not valid or no longer, since a newly generated "
+                "one ends the one before it: generate a token in the Личный кабинет and set it there"
             ),
         ),
         (
             "403 Forbidden",
             ForbiddenError,
             (
-                "{} answered 403, most likely because this machine's IP address is not on the allow-list: add it to the "
-                "list in the Личный кабинет, or go through an address that is on it (SYNCER_API_PROXY)"
+                "{} answered 403, most likely because this machine's IP address is not on the allow-list: add it to "
+                "the list in the Личный кабинет, or go through an address that is on it (SYNCER_API_PROXY)"
             ),
         ),
         (
             "404 Not Found",
             HttpStatusError,
             (
-                "{} answered 404, and the numbers come with 200 only: check the address (SYNCER_API_URL, or api_url in the "
-                "accounts file)"
+                "{} answered 404, and the numbers come with 200 only: check the address (SYNCER_API_URL, or api_url in "
+                "the accounts file)"
             ),
         ),
         (
             "204 No Content",
             HttpStatusError,
             (
-                "{} answered 204, and the numbers come with 200 only: check the address (SYNCER_API_URL, or api_url in the "
-                "accounts file)"
+                "{} answered 204, and the numbers come with 200 only: check the address (SYNCER_API_URL, or api_url in "
+                "the accounts file)"
             ),
         ),
         (
@@ -350,11 +350,11 @@ async def test_after_the_last_attempt_its_own_error_is_raised() -> None:
         error = await failure(served.url, api_attempts=3)
     assert type(error) is HttpStatusError
     assert error.http_status == 503
-    assert str(error) == f"{served.where} answered 503, a failure on its side: if this goes on, ask the vendor"
+    assert str(error) == f"{served.where} answered 503, a failure on its side: ask the vendor if this goes on"
     assert len(served.requests) == 3
 
 
-async def test_the_waits_between_attempts_grow(real_waits: list[float]) -> None:
+async def test_half_a_second_to_one_and_a_half_is_waited_before_the_second_attempt(real_waits: list[float]) -> None:
     async with endpoint(answer("503 Service Unavailable")) as served:
         await failure(served.url, api_attempts=2)
     assert len(real_waits) == 1
@@ -388,12 +388,15 @@ async def test_a_retry_after_that_says_nothing_is_as_none(text: str, waits: list
         (
             "429 Too Many Requests",
             RateLimitedError,
-            "{} answered 429, it was asked too often and asks to wait 61 s: if this goes on, raise SYNCER_POLL_INTERVAL",
+            (
+                "{} answered 429, it was asked too often and asks to wait 61 s: "
+                "raise SYNCER_POLL_INTERVAL if this goes on"
+            ),
         ),
         (
             "503 Service Unavailable",
             HttpStatusError,
-            "{} answered 503, a failure on its side and asks to wait 61 s: if this goes on, ask the vendor",
+            "{} answered 503, a failure on its side and asks to wait 61 s: ask the vendor if this goes on",
         ),
     ],
 )
@@ -542,6 +545,13 @@ async def test_a_body_above_the_limit_is_refused_and_not_asked_for_again(reply: 
     )
     assert error.http_status == 200
     assert len(served.requests) == 2
+
+
+async def test_a_body_that_says_it_is_above_the_limit_is_refused_before_its_first_byte() -> None:
+    async with endpoint(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n")) as served:
+        error = await failure(served.url, api_max_bytes=1000)
+    assert type(error) is TooLargeError
+    assert (error.http_status, error.response_bytes) == (200, None)
 
 
 async def test_a_gzip_bomb_costs_no_more_memory_than_the_limit() -> None:

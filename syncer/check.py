@@ -1,0 +1,98 @@
+"""`syncer check`: whether everything the program needs is right, a line each, and what to do where it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from syncer.arrival import Standing, read
+from syncer.errors import ConfigurationError, SyncerError
+from syncer.settings import load_accounts, unknown_variables
+from syncer.source import Source
+from syncer.store.engine import OLDEST_SERVER, shown
+from syncer.store.invariants import violations
+from syncer.store.schema import schema_state, server_version
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from syncer.database import Database
+    from syncer.settings import Account, Settings
+
+_MOST_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `text` says what was found, and what to do if it is not right."""
+
+    subject: str
+    text: str
+    is_right: bool = True
+
+
+async def check(settings: Settings, database: Database, *, data: bool) -> AsyncIterator[Finding]:
+    """Looks at configuration, database, schema, endpoint and token, in this order; and at the stored data if wanted."""
+    accounts: tuple[Account, ...] = ()
+    try:
+        accounts = load_accounts(settings)
+    except ConfigurationError as error:
+        yield Finding("configuration", str(error), is_right=False)
+    else:
+        yield Finding("configuration", f"{len(accounts)} account{'s' * (len(accounts) != 1)}")
+    for sentence in unknown_variables(accounts):
+        yield Finding("configuration", sentence, is_right=False)
+    is_schema_right = False
+    try:
+        version = await server_version(database.engine)
+        place = "embedded" if database.is_embedded else shown(database.address())
+        yield _server_finding(version, place)
+        state = await schema_state(database.engine)
+        state.require_wanted()
+        yield Finding("schema", state.wanted)
+        is_schema_right = True
+    except SyncerError as error:
+        yield Finding("database", str(error), is_right=False)
+    if accounts:
+        async with Source(settings) as source:
+            for account in accounts:
+                yield await _endpoint_finding(source, account)
+    if data and is_schema_right:
+        async for finding in _data_findings(database):
+            yield finding
+
+
+def _server_finding(version: int, place: str) -> Finding:
+    if version < OLDEST_SERVER:
+        text = f"PostgreSQL {version} at {place} is too old: {OLDEST_SERVER} or newer is needed"
+        return Finding("database", text, is_right=False)
+    return Finding("database", f"PostgreSQL {version}, {place}")
+
+
+async def _endpoint_finding(source: Source, account: Account) -> Finding:
+    subject = f"endpoint of {account.name}"
+    try:
+        response = await source.fetch(account, deadline_seconds=0)
+        arrival = read(response.body, Standing(), None)
+    except SyncerError as error:
+        return Finding(subject, str(error), is_right=False)
+    text = f"{account.api_url} takes the token and lists {len(arrival.records)} numbers"
+    if arrival.rejections:
+        text += f"; {len(arrival.rejections)} records cannot be taken, the first because: {arrival.rejections[0].error}"
+    return Finding(subject, text, is_right=not arrival.rejections)
+
+
+async def _data_findings(database: Database) -> AsyncIterator[Finding]:
+    broken = 0
+    try:
+        async for violation in violations(database.engine):
+            broken += 1
+            if broken <= _MOST_SHOWN:
+                yield Finding("data", str(violation), is_right=False)
+    except SyncerError as error:
+        yield Finding("data", str(error), is_right=False)
+        return
+    if broken > _MOST_SHOWN:
+        yield Finding("data", f"and {broken - _MOST_SHOWN} more", is_right=False)
+    if not broken:
+        yield Finding("data", "every invariant holds")

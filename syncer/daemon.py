@@ -1,0 +1,206 @@
+"""The daemon: looks for accounts that are due, polls them, stops cleanly.
+
+APScheduler ticks, and its triggers say when an account is due next. That moment stands in the account's row, so one job
+serves any number of accounts. A poll is a task that the daemon holds: it waits for it, and on its way out drains it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from syncer.crontab import crontab_trigger
+from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError
+from syncer.observe import log
+from syncer.store import schedule
+from syncer.store.schema import migrate, schema_state
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apscheduler.triggers.base import BaseTrigger
+
+    from syncer.database import Database
+    from syncer.poll import Poller
+    from syncer.settings import Account
+    from syncer.store.schedule import Claim
+
+TICK_SECONDS: Final = 0.5
+"""How often due accounts are looked for."""
+LEASE: Final = timedelta(seconds=10)
+"""How long an account stays taken by a process that died."""
+RENEW_SECONDS: Final = 3.0
+RELEASE_SECONDS: Final = 5.0
+SCHEMA_SECONDS: Final = 5.0
+"""How often it is looked whether the schema is still ours: another version may have migrated it."""
+CONCURRENT_POLLS: Final = 8
+REFUSED_PAUSE: Final = timedelta(minutes=15)
+"""From one poll to the next, at least, while the endpoint answers 401 or 403: only an operator can cure it."""
+
+
+class Daemon:
+    """Polls accounts when they are due, from `run` until it is told to stop.
+
+    Args:
+        database: Where the numbers are kept; the embedded server is watched over here.
+        poller: Polls one account.
+        accounts: Those to poll.
+    """
+
+    def __init__(self, database: Database, poller: Poller, accounts: Sequence[Account]) -> None:
+        self._database = database
+        self._poller = poller
+        self._engine = poller.engine
+        self._accounts = {account.name: account for account in accounts}
+        self._by_id: dict[int, Account] = {}
+        self._polls: dict[int, asyncio.Task[None]] = {}
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._complaint: str | None = None
+        self._renewed_at = 0.0
+        self._schema_seen_at = 0.0
+        self._stopping = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Polls until `stop` is set, then lets polls under way finish within SYNCER_SHUTDOWN_TIMEOUT."""
+        scheduler = AsyncIOScheduler()
+        scheduler.add_job(
+            self._tick, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True, max_instances=1
+        )
+        scheduler.start()
+        log.info("daemon_started", accounts=len(self._accounts))
+        try:
+            await stop.wait()
+            self._stopping = True
+            await self._drain()
+        finally:
+            # It would cancel what still runs instead of waiting for it, so it comes last.
+            scheduler.shutdown(wait=False)
+        log.info("daemon_stopped")
+
+    async def _tick(self) -> None:
+        """One look for due accounts; nothing that goes wrong in it ends the daemon."""
+        try:
+            self._database.ensure()
+            await self._check_schema()
+            await self._renew_leases()
+            await self._claim_due()
+        except (DatabaseError, SchemaError, EmbeddedServerError) as error:
+            self._complain(str(error))
+        else:
+            self._complain(None)
+
+    def _complain(self, complaint: str | None) -> None:
+        """Says once what keeps accounts from being polled, and once that it has passed."""
+        if complaint == self._complaint:
+            return
+        self._complaint = complaint
+        if complaint is None:
+            log.info("ready")
+        else:
+            log.error("not_ready", error=complaint)
+
+    async def _check_schema(self) -> None:
+        """Brings the schema up to date once, and sees from time to time that it is still the one wanted."""
+        now = asyncio.get_running_loop().time()
+        if self._by_id and now - self._schema_seen_at < SCHEMA_SECONDS:
+            return
+        if not self._by_id and self._poller.settings.migrate_on_start:
+            await migrate(self._database.owner_engine)
+        (await schema_state(self._engine)).require_wanted()
+        self._schema_seen_at = now
+        if not self._by_id:
+            await self._plan_accounts()
+
+    async def _plan_accounts(self) -> None:
+        ids = await schedule.register(
+            self._engine, {name: account.time_zone.key for name, account in self._accounts.items()}
+        )
+        now = await schedule.database_time(self._engine)
+        by_id = {ids[name]: account for name, account in self._accounts.items()}
+        await schedule.plan(
+            self._engine,
+            [(key, first_due(account, now), next_due(account, now, now)) for key, account in by_id.items()],
+        )
+        self._by_id = by_id
+
+    async def _renew_leases(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._polls and now - self._renewed_at > RENEW_SECONDS:
+            await schedule.renew(self._engine, list(self._polls), self._holder, LEASE)
+            self._renewed_at = now
+
+    async def _claim_due(self) -> None:
+        free = CONCURRENT_POLLS - len(self._polls)
+        if free > 0 and not self._stopping:
+            idle = [account_id for account_id in self._by_id if account_id not in self._polls]
+            for claim in await schedule.claim(self._engine, idle, self._holder, LEASE, at_most=free):
+                task = asyncio.create_task(self._poll(claim), name=f"poll of {self._by_id[claim.account_id].name}")
+                self._polls[claim.account_id] = task
+
+    async def _poll(self, claim: Claim) -> None:
+        account = self._by_id[claim.account_id]
+        refused = False
+        try:
+            result = await self._poller.poll(account, "schedule")
+            refused = result.error_kind in {"unauthorized", "forbidden"}
+        except Exception:  # noqa: BLE001 - a fault of the program must not stop the other accounts, nor pass unseen
+            log.exception("poll_crashed", account=account.name)
+        finally:
+            del self._polls[claim.account_id]
+            with contextlib.suppress(DatabaseError, TimeoutError):
+                await self._release(claim, account, refused=refused)
+
+    async def _release(self, claim: Claim, account: Account, *, refused: bool) -> None:
+        """Gives the account back. If that cannot be written, its lease runs out, and it is due again all the same."""
+        async with asyncio.timeout(RELEASE_SECONDS):
+            now = await schedule.database_time(self._engine)
+            due_at = next_due(account, claim.due_at, now, at_least=REFUSED_PAUSE if refused else timedelta())
+            await schedule.release(self._engine, claim.account_id, self._holder, due_at)
+
+    async def _drain(self) -> None:
+        """Lets polls finish; those that take longer than they may are cancelled, and their transactions rolled back."""
+        polls = list(self._polls.values())
+        if not polls:
+            return
+        log.info("finishing_polls", polls=len(polls))
+        _, late = await asyncio.wait(polls, timeout=self._poller.settings.shutdown_timeout.total_seconds())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+def _trigger(account: Account, start: datetime) -> BaseTrigger:
+    if account.poll_cron is not None:
+        return crontab_trigger(account.poll_cron, account.time_zone)
+    return IntervalTrigger(seconds=account.poll_interval.total_seconds(), start_date=start, timezone="UTC")
+
+
+def first_due(account: Account, now: datetime) -> datetime:
+    """When an account is due that was never polled: by its crontab line, or at once."""
+    if account.poll_cron is None:
+        return now
+    return next_due(account, now, now)
+
+
+def next_due(account: Account, due_at: datetime, now: datetime, *, at_least: timedelta = timedelta()) -> datetime:
+    """The account's next moment after `now`; moments that passed meanwhile are not made up for.
+
+    Args:
+        account: Whose interval or crontab line counts.
+        due_at: When it was due last: an interval is counted from there, so that polls do not drift.
+        now: The database's time.
+        at_least: How long it is left alone in any case.
+    """
+    after = max(now + at_least, now + timedelta(microseconds=1))
+    moment: datetime | None = _trigger(account, due_at).get_next_fire_time(None, after)
+    assert moment is not None  # noqa: S101 - neither kind of trigger ends
+    return moment

@@ -1,0 +1,90 @@
+"""The database in use: the one whose address was set, or else the embedded server."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.embedded import EmbeddedServer
+    from syncer.settings import Settings
+
+
+class Database:
+    """Where the numbers are kept; a context manager that runs the embedded server if no address was set.
+
+    Raises:
+        ConfigurationError: No address was set, and the embedded server is not wanted.
+        EmbeddedServerError: It does not start.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        settings.require_database()
+        self._settings = settings
+        self._server = _embedded_server(settings) if settings.database_url is None else None
+
+    def __enter__(self) -> Self:
+        if self._server is not None:
+            self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.stop()
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is the embedded server."""
+        return self._server is not None
+
+    @property
+    def program_folder(self) -> Path | None:
+        """The folder of the embedded server's programs; None for a server elsewhere."""
+        return None if self._server is None else self._server.bin_dir
+
+    def ensure(self) -> None:
+        """Starts the embedded server again if it died, or if the process that owned it is gone; cheap otherwise."""
+        if self._server is not None:
+            self._server.ensure()
+
+    def address(self) -> str:
+        """Where to connect, password included; the embedded server's may change when it starts again."""
+        if self._server is not None:
+            return self._server.url
+        assert self._settings.database_url is not None  # noqa: S101 - see the constructor
+        return self._settings.database_url.get_secret_value()
+
+    def owner_address(self) -> str:
+        """Where to connect as the role that may change the schema."""
+        owner = self._settings.migrate_database_url
+        return self.address() if owner is None else owner.get_secret_value()
+
+    @cached_property
+    def engine(self) -> AsyncEngine:
+        """Connections for polls, made when they are needed."""
+        from syncer.store.engine import create_engine  # noqa: PLC0415 - SQLAlchemy costs half of a command's start
+
+        return create_engine(self.address, pool_size=10)
+
+    @cached_property
+    def owner_engine(self) -> AsyncEngine:
+        """Connections for migrations: as the owner, and with all the time they need."""
+        from syncer.store.engine import create_engine  # noqa: PLC0415 - likewise
+
+        return create_engine(self.owner_address, pool_size=1, command_timeout=None)
+
+    async def dispose(self) -> None:
+        """Closes all connections."""
+        for name in ("engine", "owner_engine"):
+            if name in self.__dict__:
+                await self.__dict__[name].dispose()
+
+
+def _embedded_server(settings: Settings) -> EmbeddedServer:
+    from syncer.embedded import EmbeddedServer, default_data_dir  # noqa: PLC0415 - only who has no address needs it
+
+    return EmbeddedServer(settings.data_dir or default_data_dir())

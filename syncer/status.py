@@ -1,0 +1,61 @@
+"""`syncer status`: the accounts in a table, and what needs a person."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from syncer.store.overview import AccountOverview
+
+_MOST_SHOWN: Final = 5
+
+
+def table_of(accounts: Iterable[AccountOverview]) -> Table:
+    """The accounts, a row each."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("account", "last success", "last outcome", "numbers by state"):
+        table.add_column(column)
+    for column in ("held", "rejected"):
+        table.add_column(column, justify="right")
+    for one in accounts:
+        states = "  ".join(f"{state} {numbers}" for state, numbers in one.numbers.items())
+        table.add_row(
+            one.account,
+            "never" if one.last_success_at is None else f"{one.last_success_at:%Y-%m-%d %H:%M:%S %Z}, {_ago(one)}",
+            " ".join(filter(None, (one.last_outcome or "-", one.last_error_kind))),
+            states or "-",
+            str(one.held or "-"),
+            str(len(one.rejected) or "-"),
+        )
+    return table
+
+
+def attention(accounts: Iterable[AccountOverview]) -> Iterator[str]:
+    """What needs a person, a line each, with what to do."""
+    for one in accounts:
+        if one.last_outcome == "failed":
+            yield f"{one.account}: the last poll failed: {one.last_error}"
+        if one.held:
+            yield (
+                f"{one.account}: {one.held} numbers are missing from the list since {one.held_since:%Y-%m-%d %H:%M:%S %Z} "
+                f"and are held; if they are really gone: syncer sync --account '{one.account}' --accept-removals"
+            )
+        for rejected in one.rejected[:_MOST_SHOWN]:
+            who = (
+                "a record"
+                if rejected.virtual_number_id is None
+                else f"the record of number {rejected.virtual_number_id}"
+            )
+            since = "" if rejected.first_seen_at is None else f" since {rejected.first_seen_at:%Y-%m-%d %H:%M:%S %Z}"
+            yield f"{one.account}: {who} cannot be taken{since}: {rejected.error}"
+        if len(one.rejected) > _MOST_SHOWN:
+            yield f"{one.account}: and {len(one.rejected) - _MOST_SHOWN} more records: see syncer.rejected_record"
+
+
+def _ago(one: AccountOverview) -> str:
+    return f"{timedelta(seconds=round(max(one.lag_seconds or 0, 0)))} ago"

@@ -1,0 +1,106 @@
+"""How the accounts are doing, in a few queries: for `syncer status`, and for whoever watches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from sqlalchemy import text
+
+from syncer.store.engine import told_as_database_errors
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+
+class Rejected(Struct, frozen=True):
+    """A rejected element that stands: it was in the newest applied response."""
+
+    virtual_number_id: int | None
+    error: str
+    first_seen_at: datetime | None
+    occurrences: int
+
+
+class AccountOverview(Struct, frozen=True):
+    """How one account is doing.
+
+    Attributes:
+        last_success_at: When the newest successful run was written.
+        lag_seconds: How long ago that was.
+        last_outcome: Of the newest run that has one.
+        last_error: Of that run, if it failed.
+        numbers: How many are in each state; removed ones do not count.
+        held: How many numbers are missing and held.
+        held_since: When the first of them was first missed.
+        rejected: The rejected elements that stand.
+    """
+
+    account_id: int
+    account: str
+    app_id: int | None
+    last_run_id: int | None
+    last_success_at: datetime | None
+    lag_seconds: float | None
+    last_outcome: str | None
+    last_error_kind: str | None
+    last_error: str | None
+    numbers: dict[str, int]
+    held: int
+    held_since: datetime | None
+    rejected: list[Rejected]
+
+
+_ACCOUNTS: Final = """
+select a.account_id, a.name as account, a.app_id, last.run_id as last_run_id, a.observed_at as last_success_at,
+       extract(epoch from syncer.clock() - a.observed_at)::float8 as lag_seconds,
+       last.outcome as last_outcome, last.error_kind as last_error_kind, last.error as last_error
+  from syncer.account a
+  left join lateral (select * from syncer.sync_run r
+                      where r.account_id = a.account_id and r.outcome not in ('running', 'abandoned')
+                      order by run_id desc limit 1) last on true
+ order by a.name
+"""
+_STATES: Final = """
+select account_id, state, count(*) as numbers from syncer.virtual_number where removed_at is null
+ group by 1, 2 order by 1, 3 desc, 2
+"""
+_HELD: Final = """
+select account_id, count(*) as numbers, min(missing_since) as since
+  from syncer.virtual_number where last_read_at is not null and removed_at is null and missing_since is not null
+ group by 1
+"""
+_REJECTED: Final = """
+select j.account_id, j.virtual_number_id, j.error, r.started_at as first_seen_at, j.occurrences
+  from syncer.account a
+  join syncer.rejected_record j on j.account_id = a.account_id and j.last_run_id = a.applied_run_id
+  left join syncer.sync_run r on r.account_id = j.account_id and r.run_id = j.first_run_id
+ order by j.account_id, j.virtual_number_id, j.rejected_record_id
+"""
+
+
+async def overview(engine: AsyncEngine) -> list[AccountOverview]:
+    """How every account is doing that was ever polled, by name.
+
+    Raises:
+        DatabaseError: The database cannot be asked.
+    """
+    with told_as_database_errors():
+        async with engine.connect() as connection:
+            await connection.execute(text("set transaction isolation level repeatable read, read only"))
+            accounts = (await connection.execute(text(_ACCOUNTS))).mappings().all()
+            states = (await connection.execute(text(_STATES))).all()
+            held = {row.account_id: row for row in await connection.execute(text(_HELD))}
+            rejected = (await connection.execute(text(_REJECTED))).all()
+    return [
+        AccountOverview(
+            **account,
+            numbers={row.state: row.numbers for row in states if row.account_id == account["account_id"]},
+            held=held[account["account_id"]].numbers if account["account_id"] in held else 0,
+            held_since=held[account["account_id"]].since if account["account_id"] in held else None,
+            rejected=[Rejected(*row[1:]) for row in rejected if row.account_id == account["account_id"]],
+        )
+        for account in accounts
+    ]
