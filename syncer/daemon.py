@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import signal
 import socket
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 from syncer.crontab import crontab_trigger
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError
 from syncer.observe import log
+from syncer.poll import Poller
+from syncer.source import Source
 from syncer.store import schedule
 from syncer.store.schema import migrate, schema_state
 
@@ -30,8 +33,7 @@ if TYPE_CHECKING:
     from apscheduler.triggers.base import BaseTrigger
 
     from syncer.database import Database
-    from syncer.poll import Poller
-    from syncer.settings import Account
+    from syncer.settings import Account, Settings
     from syncer.store.schedule import Claim
 
 TICK_SECONDS: Final = 0.5
@@ -204,3 +206,14 @@ def next_due(account: Account, due_at: datetime, now: datetime, *, at_least: tim
     moment: datetime | None = _trigger(account, due_at).get_next_fire_time(None, after)
     assert moment is not None  # noqa: S101 - neither kind of trigger ends
     return moment
+
+
+async def run_daemon(settings: Settings, accounts: Sequence[Account], database: Database) -> None:
+    """Polls until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    async with Source(settings) as source:
+        await Daemon(database, Poller(database.engine, source, settings), accounts).run(stop)
+    await database.dispose()

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import stamina.instrumentation
 import structlog
 
 if TYPE_CHECKING:
@@ -85,21 +86,43 @@ def poll_finished(result: PollResult, notes: PollNotes) -> None:
 
 
 def configure_logging(level: str, form: str) -> None:
-    """Sends logs to standard error: as console lines or JSON objects, `auto` by whether a person is looking."""
-    console = sys.stderr.isatty() if form == "auto" else form == "console"
+    """Sends logs, those of libraries too, to standard error.
+
+    Args:
+        level: The least that is told: `debug`, `info`, `warning` or `error`.
+        form: `console` lines, `json` objects, or `auto`: by whether standard error is a terminal.
+    """
+    is_console = sys.stderr.isatty() if form == "auto" else form == "console"
+    # Never with local variables: a token may be among them.
+    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    rendering: list[Any] = (
+        [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+            )
+        ]
+        if is_console
+        else [
+            structlog.processors.ExceptionRenderer(tracebacks),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
+    )
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
+        structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    rendering: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-        if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    )
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
     )
+    libraries = logging.StreamHandler(sys.stderr)
+    libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    logging.basicConfig(handlers=[libraries], level=logging.WARNING, force=True)
+    # What a poll asked twice for is told by its outcome; by default each retry would be printed to standard output.
+    stamina.instrumentation.set_on_retry_hooks(())

@@ -84,6 +84,13 @@ class PollResult(Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def sentence(self) -> str:
+        """The result for people, in one line."""
+        counted = {name: getattr(self, name) for name in ("received", *COUNTERS)}
+        told = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counted.items() if value)
+        return f"{self.account}: {self.outcome}{': ' * bool(self.error or told)}{self.error or told}"
+
+    @property
     def exit_code(self) -> int:
         """What `syncer sync` exits with for this account: 1 if it failed, 3 if a person should look, else 0."""
         if self.outcome == "failed":

@@ -44,6 +44,14 @@ class ListenAddress(NamedTuple):
     host: str
     port: int
 
+    @classmethod
+    def parse(cls, text: str) -> ListenAddress:
+        """Reads `HOST:PORT`; raises ValueError, which says what is allowed."""
+        match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]/@]+)):([0-9]{1,5})", text)
+        if match is None or int(match[3]) > _HIGHEST_PORT:
+            raise ValueError("it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or off")
+        return cls(match[1] or match[2], int(match[3]))
+
 
 def is_loopback(host: str) -> bool:
     """Whether `host`, a name or an address without brackets, can only mean this machine."""
@@ -138,12 +146,7 @@ def _crontab(line: str) -> str:
 def _listen_address(value: object) -> object:
     if not isinstance(value, str):
         return value
-    if value.lower() == "off":
-        return None
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]/@]+)):([0-9]{1,5})", value)
-    if match is None or int(match[3]) > _HIGHEST_PORT:
-        raise ValueError("it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or off")
-    return ListenAddress(match[1] or match[2], int(match[3]))
+    return None if value.lower() == "off" else ListenAddress.parse(value)
 
 
 def _token(secret: SecretStr) -> SecretStr:

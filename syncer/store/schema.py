@@ -92,6 +92,8 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     state = await schema_state(engine)
     if state.found is not None and not state.is_known:
         state.require_wanted()
+    if revision == "head" and state.found == state.wanted:
+        return
     down = revision == "base"
 
     def run(connection: Connection) -> None:

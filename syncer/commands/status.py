@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+import typer
+from rich.console import Console
 from rich.table import Table
+
+from syncer.store.overview import overview
+from syncer.store.schema import schema_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from syncer.database import Database
     from syncer.store.overview import AccountOverview
 
 _MOST_SHOWN: Final = 5
+_WIDE: Final = 10_000  # a file or a pipe has no edge to break lines at
+
+
+async def show_status(database: Database, *, as_json: bool) -> None:
+    """Prints how the accounts are doing, as a table or as JSON lines.
+
+    Raises:
+        DatabaseError: The database cannot be asked.
+        SchemaError: Its schema is not the one this version wants.
+    """
+    state = await schema_state(database.engine)
+    accounts = []
+    if state.found is not None:
+        state.require_wanted()
+        accounts = await overview(database.engine)
+    await database.dispose()
+    if as_json:
+        for one in accounts:
+            typer.echo(msgspec.json.encode(one).decode())
+        return
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    if accounts:
+        console.print(table_of(accounts))
+    else:
+        console.print("nothing was recorded yet: syncer sync polls once, syncer run keeps polling")
+    for line in attention(accounts):
+        console.print(f"! {line}", markup=False, highlight=False)
 
 
 def table_of(accounts: Iterable[AccountOverview]) -> Table:
@@ -42,8 +77,8 @@ def attention(accounts: Iterable[AccountOverview]) -> Iterator[str]:
             yield f"{one.account}: the last poll failed: {one.last_error}"
         if one.held:
             yield (
-                f"{one.account}: {one.held} numbers are missing from the list since {one.held_since:%Y-%m-%d %H:%M:%S %Z} "
-                f"and are held; if they are really gone: syncer sync --account '{one.account}' --accept-removals"
+                f"{one.account}: {one.held} numbers are missing since {one.held_since:%Y-%m-%d %H:%M:%S %Z} and held; "
+                f"if they are really gone: syncer sync --account '{one.account}' --accept-removals"
             )
         for rejected in one.rejected[:_MOST_SHOWN]:
             who = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import typer
+
 from syncer.arrival import Standing, read
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.settings import load_accounts, unknown_variables
@@ -31,7 +33,21 @@ class Finding:
     is_right: bool = True
 
 
-async def check(settings: Settings, database: Database, *, data: bool) -> AsyncIterator[Finding]:
+async def show_findings(settings: Settings, database: Database, *, data: bool) -> int:
+    """Prints what is found, a line each.
+
+    Returns:
+        0 if all is right, else 1.
+    """
+    is_right = True
+    async for finding in findings(settings, database, data=data):
+        typer.echo(f"{'ok' if finding.is_right else 'WRONG':5}  {finding.subject}: {finding.text}")
+        is_right = is_right and finding.is_right
+    await database.dispose()
+    return 0 if is_right else 1
+
+
+async def findings(settings: Settings, database: Database, *, data: bool) -> AsyncIterator[Finding]:
     """Looks at configuration, database, schema, endpoint and token, in this order; and at the stored data if wanted."""
     accounts: tuple[Account, ...] = ()
     try:

@@ -1,0 +1,212 @@
+"""The commands. No logic: each one finds what it needs, calls the room that does it, and says what came of it.
+
+What a command does not need is not imported: the imports stand in the commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from syncer.errors import ConfigurationError, SyncerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from syncer.database import Database
+    from syncer.settings import Account, Settings
+
+app = typer.Typer(
+    name="syncer",
+    help="Keeps the history of MegaFon cloud PBX virtual numbers in PostgreSQL.",
+    epilog="Nothing to configure for a first look: syncer demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, one per account.")]
+
+
+def main() -> NoReturn:
+    """Runs the command line. What an operator can cause is told in one line, without a traceback."""
+    try:
+        app(standalone_mode=True)
+    except ConfigurationError as error:
+        _refuse(error, 2)
+    except SyncerError as error:
+        _refuse(error, 1)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does: nothing more can be said, not even on the way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    raise SystemExit(0)
+
+
+def _refuse(error: SyncerError, code: int) -> NoReturn:
+    typer.echo(f"syncer: {error}", err=True)
+    raise SystemExit(code) from None
+
+
+@app.command()
+def run() -> None:
+    """The daemon: polls every account when it is due, until SIGTERM or Ctrl-C."""
+    from syncer.daemon import run_daemon  # noqa: PLC0415 - see the module's first lines
+
+    settings = _settings()
+    accounts = _accounts(settings)
+    with _database(settings) as database:
+        asyncio.run(run_daemon(settings, accounts, database))
+
+
+@app.command()
+def sync(
+    account: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this account; repeatable.")] = None,
+    *,
+    accept_removals: Annotated[
+        bool, typer.Option("--accept-removals", help="Believe that every number missing now is gone.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """One poll now, of every account or of those named."""
+    from syncer.commands.sync import json_line, sync_now, worst_exit_code  # noqa: PLC0415 - see the module's first lines
+
+    settings = _settings()
+    accounts = _chosen(_accounts(settings), account or [])
+    with _database(settings) as database:
+        results = asyncio.run(sync_now(settings, accounts, database, accept_removals=accept_removals))
+    for result in results:
+        typer.echo(json_line(result) if as_json else result.sentence)
+    raise SystemExit(worst_exit_code(results))
+
+
+@app.command()
+def migrate() -> None:
+    """Brings the database to the newest schema; safe to run from several machines at once."""
+    from syncer.commands.migrate import bring_up_to_date  # noqa: PLC0415 - see the module's first lines
+
+    settings = _settings()
+    with _database(settings) as database:
+        typer.echo(f"the schema is {asyncio.run(bring_up_to_date(database))}, the newest")
+
+
+@app.command()
+def check(
+    *,
+    data: Annotated[bool, typer.Option("--data", help="Verify the invariants on the stored data too.")] = False,
+) -> None:
+    """Says whether configuration, database, schema, endpoint and token are right, and what to do where not."""
+    from syncer.commands.check import show_findings  # noqa: PLC0415 - see the module's first lines
+
+    settings = _settings()
+    with _database(settings) as database:
+        raise SystemExit(asyncio.run(show_findings(settings, database, data=data)))
+
+
+@app.command()
+def status(*, as_json: Json = False) -> None:
+    """The accounts: last success, last outcome, numbers by state, what needs attention."""
+    from syncer.commands.status import show_status  # noqa: PLC0415 - see the module's first lines
+
+    settings = _settings()
+    with _database(settings) as database:
+        asyncio.run(show_status(database, as_json=as_json))
+
+
+@app.command()
+def demo() -> None:
+    """Everything on this machine with nothing configured: database, emulated endpoint, daemon, a live view."""
+    from syncer.commands.demo import run_demo  # noqa: PLC0415 - see the module's first lines
+
+    asyncio.run(run_demo())
+
+
+@app.command()
+def emulate(
+    numbers: Annotated[int, typer.Option(min=0, metavar="N", help="How many numbers there are.")] = 200,
+    seed: Annotated[int, typer.Option(metavar="S", help="The same seed tells the same story.")] = 1,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen.")] = "127.0.0.1:8081",
+    file: Annotated[Path | None, typer.Option(metavar="JSON", help="Serve this response instead.")] = None,
+) -> None:
+    """The emulated endpoint alone, its numbers changing every few seconds."""
+    from syncer.emulator import serve  # noqa: PLC0415 - see the module's first lines
+    from syncer.spelling import ListenAddress  # noqa: PLC0415 - likewise
+
+    try:
+        address = ListenAddress.parse(listen)
+    except ValueError as error:
+        raise typer.BadParameter(f"{listen!r}: {error}", param_hint="--listen") from None
+    asyncio.run(
+        serve(
+            numbers=numbers,
+            seed=seed,
+            host=address.host,
+            port=address.port,
+            file=file,
+            step_every=5.0,
+            started=lambda url: typer.echo(f"SYNCER_API_URL={url} SYNCER_API_TOKEN=any; Ctrl-C ends it"),
+        )
+    )
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+    add_help_option=False,
+)
+def psql(context: typer.Context) -> None:
+    """`psql` on the database in use, the embedded one included; arguments are psql's."""
+    from syncer.commands.psql import run_psql  # noqa: PLC0415 - see the module's first lines
+
+    settings = _settings()
+    with _database(settings) as database:
+        raise SystemExit(run_psql(database, context.args))
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from syncer import __version__  # noqa: PLC0415 - see the module's first lines
+
+        typer.echo(f"syncer {__version__}")
+        raise typer.Exit
+
+
+def _settings() -> Settings:
+    from syncer.observe import configure_logging  # noqa: PLC0415 - see the module's first lines
+    from syncer.settings import load_settings  # noqa: PLC0415 - likewise
+
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    return settings
+
+
+def _accounts(settings: Settings) -> Sequence[Account]:
+    from syncer.observe import log  # noqa: PLC0415 - see the module's first lines
+    from syncer.settings import load_accounts, unknown_variables  # noqa: PLC0415 - likewise
+
+    accounts = load_accounts(settings)
+    for sentence in unknown_variables(accounts):
+        log.warning("unknown_setting", found=sentence)
+    return accounts
+
+
+def _chosen(accounts: Sequence[Account], names: Sequence[str]) -> Sequence[Account]:
+    known = {account.name: account for account in accounts}
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(f"--account {name!r} is not configured: those are {', '.join(sorted(known))}")
+    return [known[name] for name in dict.fromkeys(names)] if names else accounts
+
+
+def _database(settings: Settings) -> Database:
+    from syncer.database import Database  # noqa: PLC0415 - see the module's first lines
+
+    return Database(settings)

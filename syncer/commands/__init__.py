@@ -1,0 +1,1 @@
+"""What the commands do beyond finding their room: one module each."""

@@ -1,0 +1,147 @@
+"""`syncer demo`: database, emulated endpoint and daemon on this machine, and what they record as one watches."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+import tempfile
+from collections import deque
+from contextlib import nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import SecretStr
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from syncer.commands.status import table_of
+from syncer.daemon import Daemon
+from syncer.database import Database
+from syncer.emulator import Emulator
+from syncer.observe import configure_logging
+from syncer.poll import Poller
+from syncer.settings import Settings, load_accounts
+from syncer.source import Source
+from syncer.store.overview import changes_after, overview
+from syncer.store.schema import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import RenderableType
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.overview import AccountOverview, Change
+
+POLL_INTERVAL: Final = timedelta(seconds=3)
+STEP_SECONDS: Final = 2.0
+_LATEST_SHOWN: Final = 14
+_MOST_A_RUN: Final = 20
+
+
+async def run_demo() -> None:
+    """Shows the main job until Ctrl-C or SIGTERM; leaves no process and no file behind."""
+    stop = asyncio.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    configure_logging("error", "console")
+    with tempfile.TemporaryDirectory(prefix="syncer-demo-", ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o755)  # noqa: PTH101, S103 - as root the server runs as another user, who must get in
+        async with Emulator(numbers=200, seed=1, token="demo") as emulator:  # noqa: S106 - the emulator's
+            settings = Settings.model_construct(
+                api_url=emulator.url,
+                api_token=SecretStr("demo"),
+                account_name="demo",
+                poll_interval=POLL_INTERVAL,
+                data_dir=Path(folder),
+            )
+            _say_hello(folder, emulator.url)
+            with Database(settings) as database:
+                await migrate(database.owner_engine)
+                await _watch_until(stop, settings, database, emulator)
+                await database.dispose()
+
+
+async def _watch_until(stop: asyncio.Event, settings: Settings, database: Database, emulator: Emulator) -> None:
+    accounts = load_accounts(settings)
+    async with Source(settings) as source:
+        daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
+        async with asyncio.TaskGroup() as tasks:
+            beside = [tasks.create_task(_live_on(emulator)), tasks.create_task(_show(database.engine))]
+            await daemon.run(stop)
+            for task in beside:
+                task.cancel()
+
+
+async def _live_on(emulator: Emulator) -> None:
+    while True:
+        await asyncio.sleep(STEP_SECONDS)
+        emulator.step()
+
+
+def _say_hello(folder: str, url: str) -> None:
+    program = shlex.quote(os.path.relpath(sys.argv[0]) if Path(sys.argv[0]).is_file() else "syncer")
+    data = f"SYNCER_DATA_DIR={shlex.quote(folder)}"
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"An emulated endpoint with 200 numbers at {url}; their states change every {STEP_SECONDS:g} s.")
+    console.print(
+        f"The daemon polls it every {POLL_INTERVAL.seconds} s into an embedded PostgreSQL. Ctrl-C ends it all."
+    )
+    console.print("Look at the tables from another terminal while it runs:")
+    for what in (
+        "",
+        ' -c "select number, state, reason from syncer.virtual_number limit 10"',
+        ' -c "select * from syncer.state_history where closed_run_id is not null order by valid_to desc limit 10"',
+    ):
+        console.print(f"  {data} {program} psql{what}", style="cyan")
+    console.print(f"  {data} {program} status", style="cyan")
+    console.print()
+
+
+async def _show(engine: AsyncEngine) -> None:
+    """What was just recorded: a live view on a terminal, plain lines elsewhere."""
+    console = Console(highlight=False)
+    latest: deque[Change] = deque(maxlen=_LATEST_SHOWN)
+    seen = 0
+    with Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else nullcontext() as live:
+        while True:
+            new = await changes_after(engine, seen)
+            if new:
+                seen = new[-1].run_id
+                latest.extend(new[-_MOST_A_RUN:])
+            if live is not None:
+                live.update(_view(await overview(engine), latest), refresh=True)
+            else:
+                for line in _lines(new):
+                    console.print(line, soft_wrap=True)
+            await asyncio.sleep(0.5)
+
+
+def _view(accounts: list[AccountOverview], latest: deque[Change]) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="bold", title="just recorded", title_justify="left")
+    for column in ("run", "at", "number", "what", "from", "to"):
+        table.add_column(column, no_wrap=True)
+    for change in latest:
+        table.add_row(
+            str(change.run_id),
+            f"{change.recorded_at:%H:%M:%S}",
+            change.number,
+            change.what,
+            Text(change.old_value or "", overflow="ellipsis"),
+            Text(change.new_value or "", overflow="ellipsis"),
+        )
+    return Group(table_of(accounts), Text(), table)
+
+
+def _lines(new: list[Change]) -> Iterator[str]:
+    for change in new[:_MOST_A_RUN]:
+        values = f"{change.old_value or '-'} → {change.new_value or '-'}"
+        yield f"run {change.run_id}  {change.recorded_at:%H:%M:%S}  {change.number}  {change.what}  {values}"
+    if len(new) > _MOST_A_RUN:
+        yield f"run {new[-1].run_id}  and {len(new) - _MOST_A_RUN} more"

@@ -1,0 +1,68 @@
+"""`syncer psql`: psql on the database in use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from syncer.embedded import find_binaries
+from syncer.errors import SyncerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from syncer.database import Database
+
+
+def run_psql(database: Database, arguments: Sequence[str]) -> int:
+    """Runs psql to its end.
+
+    Returns:
+        Its exit code.
+
+    Raises:
+        SyncerError: There is no psql on this machine.
+    """
+    address, password = without_password(database.address())
+    environment = os.environ | ({"PGPASSWORD": password} if password else {})
+    command = [_program(database), f"--dbname={address}", *arguments]
+    # Ctrl-C is psql's: it cancels a query there, and must not end us, who may be the server's owner.
+    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the operator's own arguments
+            command,
+            env=environment,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads yet
+        )
+        return process.wait()
+    finally:
+        signal.signal(signal.SIGINT, ours)
+
+
+def without_password(address: str) -> tuple[str, str | None]:
+    """Splits an address so that the password shows in no process title.
+
+    Returns:
+        The address without the password, and the password.
+    """
+    parts = urlsplit(address)
+    user, at, place = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    password = unquote(password) or dict(query).get("password", "")
+    query = [(key, value) for key, value in query if key != "password"]
+    return urlunsplit(("postgresql", f"{name}{at}{place}", parts.path, urlencode(query), "")), password or None
+
+
+def _program(database: Database) -> str:
+    folder = database.program_folder
+    found = shutil.which("psql", path=str(folder)) if folder is not None else shutil.which("psql")
+    if found is None and folder is None:
+        found = shutil.which("psql", path=str(find_binaries()))
+    if found is None:
+        raise SyncerError("there is no psql on this machine: install PostgreSQL's client programs")
+    return found

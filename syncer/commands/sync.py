@@ -1,0 +1,77 @@
+"""`syncer sync`: one poll now, whatever the schedule and other processes do."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from syncer.errors import DatabaseError
+from syncer.outcome import Conclusion, PollResult
+from syncer.poll import Poller
+from syncer.source import Source
+from syncer.store.schema import migrate, schema_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from syncer.database import Database
+    from syncer.settings import Account, Settings
+
+CONCURRENT_POLLS: Final = 8
+
+
+async def sync_now(
+    settings: Settings, accounts: Sequence[Account], database: Database, *, accept_removals: bool
+) -> list[PollResult]:
+    """Polls each account once.
+
+    Returns:
+        What each poll came to, in the order of the accounts.
+
+    Raises:
+        SchemaError: The schema is not the one this version wants.
+    """
+    try:
+        if settings.migrate_on_start:
+            await migrate(database.owner_engine)
+        (await schema_state(database.engine)).require_wanted()
+    except DatabaseError as error:
+        failed = Conclusion("failed", {})
+        return [PollResult.of(account.name, None, failed, error, seconds=0) for account in accounts]
+    places = asyncio.Semaphore(CONCURRENT_POLLS)
+    async with Source(settings) as source:
+        poller = Poller(database.engine, source, settings)
+
+        async def poll(account: Account) -> PollResult:
+            async with places:
+                return await poller.poll(account, "accept_removals" if accept_removals else "command")
+
+        with _progress(f"polling {', '.join(account.name for account in accounts[:3])} …"):
+            results = await asyncio.gather(*map(poll, accounts))
+    await database.dispose()
+    return list(results)
+
+
+def _progress(text: str) -> AbstractContextManager[object]:
+    """A sign of life for a person who waits; nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and only a terminal needs it
+
+    return Console(stderr=True).status(text)
+
+
+def json_line(result: PollResult) -> str:
+    """A result as one line of JSON, every field of the contract in it."""
+    return msgspec.json.encode(result).decode()
+
+
+def worst_exit_code(results: Iterable[PollResult]) -> int:
+    """1 if any poll failed, else 3 if a person should look at any, else 0."""
+    codes = {result.exit_code for result in results}
+    return next((code for code in (1, 3) if code in codes), 0)
