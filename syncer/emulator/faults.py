@@ -65,14 +65,15 @@ class Redirect(Fault, frozen=True, tag="redirect"):
 
 
 class Body(Fault, frozen=True, tag="body"):
-    """200 with any text."""
+    """200 with any text; what is not UTF-8 is written as Python's surrogate escapes."""
 
     body: str = ""
     content_type: str = "application/json"
 
     async def answer(self, asked: Asked) -> web.StreamResponse:  # noqa: ARG002 - the same for every request
         """Answer with the text."""
-        return web.Response(body=self.body.encode(), content_type=self.content_type, charset="UTF-8")
+        body = self.body.encode(errors="surrogateescape")
+        return web.Response(body=body, content_type=self.content_type, charset="UTF-8")
 
 
 class Html(Body, frozen=True, tag="html"):

@@ -1,0 +1,116 @@
+"""A real PostgreSQL, a real endpoint, and accounts that are polled through both."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from syncer.embedded import EmbeddedServer
+from syncer.emulator import STILL, Emulator
+from syncer.store import schema
+from syncer.store.engine import create_engine
+from tests.builders import PolledAccount, connect, settings_for
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+# What is lost when the machine loses power is no matter here.
+_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_connections": "200",
+}
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    """The project's own PostgreSQL, never one that happens to be on the machine."""
+    folder = Path(tempfile.mkdtemp(prefix="syncer-tests-"))
+    folder.chmod(0o755)
+    with EmbeddedServer(folder, server_settings=_FAST) as running:
+        asyncio.run(_make_template(running.url))
+        yield running
+    shutil.rmtree(folder)
+
+
+async def _make_template(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    assert (await connection.fetchval("show server_version")).startswith("18.")
+    await connection.execute("create database migrated")
+    await connection.close()
+    engine = create_engine(lambda: url.replace("/syncer", "/migrated"), command_timeout=None)
+    await schema.migrate(engine)
+    await engine.dispose()
+
+
+@pytest.fixture
+async def empty_database(server: EmbeddedServer) -> AsyncIterator[str]:
+    """The address of a database of the test's own, without a schema."""
+    async with _database(server, "template1") as url:
+        yield url
+
+
+@pytest.fixture
+async def database(server: EmbeddedServer) -> AsyncIterator[str]:
+    """The address of a database of the test's own, with the newest schema."""
+    async with _database(server, "migrated") as url:
+        yield url
+
+
+class _database:  # noqa: N801 - reads as a function
+    def __init__(self, server: EmbeddedServer, template: str) -> None:
+        self._server_url, self._template = server.url, template
+        self._name = f"test_{uuid.uuid4().hex[:12]}"
+
+    async def __aenter__(self) -> str:
+        await self._execute(f"create database {self._name} template {self._template}")
+        return self._server_url.rpartition("/")[0] + f"/{self._name}"
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._execute(f"drop database {self._name} with (force)")
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self._server_url)
+        await connection.execute(statement)
+        await connection.close()
+
+
+@pytest.fixture
+async def engine(database: str) -> AsyncIterator[AsyncEngine]:
+    """Connections to the test's own database."""
+    made = create_engine(lambda: database)
+    yield made
+    await made.dispose()
+
+
+@pytest.fixture
+async def sql(database: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the test's own, beside those of the program."""
+    connection = await connect(database)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    """The emulated endpoint, whose numbers change only when the test says so."""
+    async with Emulator(numbers=200, seed=1, rates=STILL) as running:
+        yield running
+
+
+@pytest.fixture
+async def account(engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[PolledAccount]:
+    """An account that is polled with whatever response the test gives."""
+    async with PolledAccount(engine, emulator, sql, settings_for(emulator)) as polled:
+        yield polled
