@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
+from aiohttp import web
 from pydantic import SecretStr
 
 from syncer.emulator import Emulator, faults
@@ -16,6 +18,7 @@ from syncer.store.invariants import violations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -62,8 +65,50 @@ def redirect(id: int, number: str) -> dict[str, Any]:  # noqa: A002 - the vendor
 
 def settings_for(emulator: Emulator, **settings: Any) -> Settings:
     """Settings that ask the emulated endpoint, once a poll, and take nothing from the environment."""
-    given = {"api_url": emulator.url, "api_token": SecretStr("token"), "api_attempts": 1}
+    given: dict[str, Any] = {"api_url": emulator.url, "api_token": SecretStr("token"), "api_attempts": 1}
     return Settings.model_construct(**given | settings)
+
+
+class WaitingRequest:
+    """A request that was received and is answered when the test says so."""
+
+    def __init__(self) -> None:
+        self._body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def answer(self, *records: Any) -> None:
+        """Answers it with these records."""
+        self._body.set_result(json.dumps(records, ensure_ascii=False).encode())
+
+    async def body(self) -> bytes:
+        """What it is answered with."""
+        return await self._body
+
+
+class PatientEndpoint:
+    """An endpoint that keeps every request waiting until the test answers it."""
+
+    def __init__(self) -> None:
+        self.received: asyncio.Queue[WaitingRequest] = asyncio.Queue()
+        self._runner: web.AppRunner | None = None
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        application = web.Application()
+        application.router.add_get("/numbers/virtual-number", self._answer)
+        self._runner = web.AppRunner(application)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _answer(self, _: web.Request) -> web.Response:
+        waiting = WaitingRequest()
+        await self.received.put(waiting)
+        return web.Response(body=await waiting.body(), content_type="application/json")
 
 
 async def connect(url: str) -> asyncpg.Connection:
@@ -102,6 +147,18 @@ class PolledAccount:
     async def poll_again(self, *, trigger: Trigger = "schedule") -> PollResult:
         """One poll that is answered as the endpoint is set to."""
         return await self.poller.poll(self.account, trigger)
+
+    async def set_clock(self, moment: datetime | None) -> None:
+        """Stops the database's clock at a moment, or lets it go again."""
+        now = "clock_timestamp()" if moment is None else f"timestamptz '{moment.isoformat()}'"
+        await self.sql.execute(
+            f"create or replace function syncer.clock() returns timestamptz language sql volatile as $$ select {now} $$"
+        )
+
+    async def poll_at(self, moment: datetime, *records: Any, trigger: Trigger = "schedule") -> PollResult:
+        """One poll with the database's clock stopped at a moment, answered with these records."""
+        await self.set_clock(moment)
+        return await self.poll(*records, trigger=trigger)
 
     def forget(self) -> None:
         """Polls from now on as a process that was just started."""

@@ -317,6 +317,22 @@ def test_a_start_waits_for_the_server_of_a_killed_owner(
     assert orphan != server_pid(folder)
 
 
+def test_a_restart_waits_for_the_helpers_of_a_killed_server(folder: Path, processes: Callable[..., Process]) -> None:
+    owner = processes(folder)
+    owner.state()
+    server = server_pid(folder)
+    helper = min(processes_of(folder) - {owner.popen.pid, server})
+    os.kill(helper, signal.SIGSTOP)
+    os.kill(server, signal.SIGKILL)
+    awake = naps(owner)
+    until(lambda: naps(owner) > awake + 20)
+    assert server == server_pid(folder)
+    os.kill(helper, signal.SIGCONT)
+    with EmbeddedServer(folder) as joined:
+        assert not joined.owner
+        assert kept(joined.url) == 42
+
+
 def test_a_joined_process_takes_over_when_the_owner_stops(folder: Path, processes: Callable[..., Process]) -> None:
     owner = processes(folder)
     assert owner.state().owner

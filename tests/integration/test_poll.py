@@ -2,39 +2,464 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.builders import record, redirect, without
+import pytest
+
+from tests.builders import APP_ID, record, redirect, without
 
 if TYPE_CHECKING:
     from tests.builders import PolledAccount
 
+T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+TICK = timedelta(microseconds=1)
+
 STATES = """
-select virtual_number_id, state, reason, valid_to is null, run_id, closed_run_id
+select virtual_number_id, state, reason, valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
   from syncer.state_history order by virtual_number_id, valid_from
+"""
+VERSIONS = """
+select virtual_number_id, number, comment, valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
+  from syncer.virtual_number_history order by virtual_number_id, valid_from
+"""
+REDIRECTS = """
+select virtual_number_id, redirect_number_id, number, valid_from, valid_to, changed_after, closed_after, run_id,
+       closed_run_id
+  from syncer.virtual_number_redirect order by virtual_number_id, redirect_number_id, number, valid_from
+"""
+PRESENCE = """
+select virtual_number_id, last_read_at, missing_since, removed_at from syncer.virtual_number order by 1
 """
 
 
-async def test_the_first_poll_creates_every_number_with_an_open_state(account: PolledAccount) -> None:
-    result = await account.poll(record(250), record(256, state="debt_lock", reason="долг"))
+def seen(moment: datetime) -> datetime:
+    """When a poll that began at a moment of a stopped clock records what it saw: a tick later."""
+    return moment + TICK
 
-    assert (result.outcome, result.received, result.created) == ("applied", 2, 2)
-    assert await account.rows(STATES) == [
-        (250, "active", None, True, result.run_id, None),
-        (256, "debt_lock", "долг", True, result.run_id, None),
-    ]
+
+@pytest.fixture(autouse=True)
+async def every_invariant_holds_at_the_end(account: PolledAccount) -> object:
+    yield
     assert await account.broken_invariants() == []
 
 
-async def test_the_same_bytes_again_are_unchanged_and_write_nothing_but_the_run(account: PolledAccount) -> None:
-    await account.poll(record(250), record(256))
-    before = await account.rows(
-        "select xmin::text from syncer.virtual_number union all select xmin::text from syncer.state_history"
-    )
+async def test_the_first_poll_creates_every_number_with_an_open_state(account: PolledAccount) -> None:
+    result = await account.poll_at(T0, record(250), record(256, state="debt_lock", reason="долг"))
 
-    result = await account.poll(record(250), record(256))
+    assert (result.outcome, result.received, result.created, result.state_changes) == ("applied", 2, 2, 0)
+    run = result.run_id
+    assert await account.rows(STATES) == [
+        (250, "active", None, seen(T0), None, None, None, run, None),
+        (256, "debt_lock", "долг", seen(T0), None, None, None, run, None),
+    ]
+
+
+async def test_the_same_bytes_again_are_unchanged_and_write_no_row_but_the_run_and_the_account(
+    account: PolledAccount,
+) -> None:
+    await account.poll(record(250, from_redirect_numbers=[redirect(249, "74994088157")]), record(256))
+    written = """
+        select relname, n_tup_ins + n_tup_upd + n_tup_del from pg_stat_xact_user_tables where false
+         union all select 'numbers', sum(xmin::text::bigint) from syncer.virtual_number
+         union all select 'states', sum(xmin::text::bigint) from syncer.state_history
+         union all select 'redirects', sum(xmin::text::bigint) from syncer.virtual_number_redirect
+         union all select 'digests', sum(xmin::text::bigint) from syncer.record_digest
+    """
+    before = await account.rows(written)
+
+    result = await account.poll(record(250, from_redirect_numbers=[redirect(249, "74994088157")]), record(256))
 
     assert (result.outcome, result.received, result.unchanged, result.created) == ("unchanged", 2, 2, 0)
-    assert before == await account.rows(
-        "select xmin::text from syncer.virtual_number union all select xmin::text from syncer.state_history"
+    assert await account.rows(written) == before
+
+
+async def test_another_order_and_another_spelling_are_no_change(account: PolledAccount) -> None:
+    await account.poll(record(250, purpose="company"), record(256))
+
+    reordered = await account.poll(record(256), record(250, purpose="company"))
+    respelled = await account.poll_body(
+        json.dumps([record(250, purpose="сompany", from_redirect_numbers=None), record(256)], indent=4).encode()
     )
+
+    assert (reordered.outcome, reordered.unchanged) == ("unchanged", 2)
+    assert (respelled.outcome, respelled.unchanged) == ("unchanged", 2)
+
+
+async def test_a_change_of_state_closes_one_period_and_opens_the_next_with_the_window_it_fell_in(
+    account: PolledAccount,
+) -> None:
+    first = await account.poll_at(T0, record(250))
+    await account.poll_at(T0 + HOUR, record(250))
+
+    changed = await account.poll_at(T0 + 2 * HOUR, record(250, state="debt_lock", reason="долг"))
+
+    assert (changed.changed, changed.state_changes, changed.unchanged) == (1, 1, 0)
+    assert await account.rows(STATES) == [
+        (
+            *(250, "active", None, seen(T0), seen(T0 + 2 * HOUR), None, T0 + HOUR),
+            *(first.run_id, changed.run_id),
+        ),
+        (250, "debt_lock", "долг", seen(T0 + 2 * HOUR), None, T0 + HOUR, None, changed.run_id, None),
+    ]
+
+
+async def test_a_change_of_reason_alone_is_a_change_of_state(account: PolledAccount) -> None:
+    await account.poll(record(250, state="freeze", reason="a"))
+
+    result = await account.poll(record(250, state="freeze", reason=None))
+
+    assert (result.changed, result.state_changes) == (1, 1)
+    assert await account.rows(
+        "select state, reason, valid_to is null from syncer.state_history order by valid_from"
+    ) == [
+        ("freeze", "a", False),
+        ("freeze", None, True),
+    ]
+
+
+async def test_a_change_of_another_column_keeps_the_superseded_version_and_leaves_the_state_alone(
+    account: PolledAccount,
+) -> None:
+    first = await account.poll_at(T0, record(250, comment="old"))
+
+    changed = await account.poll_at(T0 + HOUR, record(250, comment="new"))
+
+    assert (changed.changed, changed.state_changes) == (1, 0)
+    assert await account.rows(VERSIONS) == [
+        (250, "79000000250", "old", seen(T0), seen(T0 + HOUR), None, T0, first.run_id, changed.run_id)
+    ]
+    assert await account.row("select comment, changed_at, changed_after, run_id from syncer.virtual_number") == (
+        "new",
+        seen(T0 + HOUR),
+        T0,
+        changed.run_id,
+    )
+    assert len(await account.rows(STATES)) == 1
+
+
+async def test_redirects_open_and_close_by_id_and_number_without_a_new_version(account: PolledAccount) -> None:
+    first = await account.poll_at(
+        T0, record(250, from_redirect_numbers=[redirect(249, "74994088157"), redirect(678, "78009966666")])
+    )
+
+    changed = await account.poll_at(
+        T0 + HOUR, record(250, from_redirect_numbers=[redirect(678, "78009966666"), redirect(249, "74990000000")])
+    )
+
+    assert (first.redirects_opened, changed.redirects_opened, changed.redirects_closed) == (2, 1, 1)
+    assert (changed.changed, changed.state_changes) == (1, 0)
+    assert await account.rows(REDIRECTS) == [
+        (250, 249, "74990000000", seen(T0 + HOUR), None, T0, None, changed.run_id, None),
+        (
+            *(250, 249, "74994088157", seen(T0), seen(T0 + HOUR), None, T0),
+            *(first.run_id, changed.run_id),
+        ),
+        (250, 678, "78009966666", seen(T0), None, None, None, first.run_id, None),
+    ]
+    assert await account.rows(VERSIONS) == []
+
+
+async def test_a_number_that_appears_later_began_after_the_last_successful_poll(account: PolledAccount) -> None:
+    await account.poll_at(T0, record(250))
+
+    result = await account.poll_at(T0 + HOUR, record(250), record(256))
+
+    assert (result.created, result.unchanged) == (1, 1)
+    assert await account.row(
+        "select changed_after, first_seen_at from syncer.virtual_number where virtual_number_id = 256"
+    ) == (
+        T0,
+        seen(T0 + HOUR),
+    )
+
+
+async def test_a_believable_removal_is_applied_at_once(account: PolledAccount) -> None:
+    numbers = [record(key) for key in range(1, 11)]
+    numbers[0]["from_redirect_numbers"] = [redirect(99, "74950000099")]
+    await account.poll_at(T0, *numbers)
+
+    result = await account.poll_at(T0 + HOUR, *numbers[1:])
+
+    assert (result.outcome, result.removed, result.held, result.redirects_closed) == ("applied", 1, 0, 1)
+    assert (await account.rows(PRESENCE))[0] == (1, T0, seen(T0 + HOUR), seen(T0 + HOUR))
+    assert await account.row(
+        "select valid_to, closed_after, closed_run_id from syncer.state_history where valid_to is not null"
+    ) == (
+        seen(T0 + HOUR),
+        T0,
+        result.run_id,
+    )
+
+
+async def test_too_many_missing_at_once_are_held_while_everything_else_is_applied(account: PolledAccount) -> None:
+    await account.poll_at(T0, *(record(key) for key in range(1, 11)))
+
+    result = await account.poll_at(T0 + HOUR, record(1, state="freeze"), *(record(key) for key in range(2, 8)))
+
+    assert (result.outcome, result.held, result.removed, result.state_changes) == ("applied", 3, 0, 1)
+    assert (await account.rows(PRESENCE))[-1] == (10, T0, seen(T0 + HOUR), None)
+
+
+async def test_held_removals_are_applied_after_the_hold_time_and_dated_when_they_were_first_missed(
+    account: PolledAccount,
+) -> None:
+    everything = [record(key) for key in range(1, 5)]
+    await account.poll_at(T0, *everything)
+    await account.poll_at(T0 + HOUR, everything[0])
+    early = await account.poll_at(T0 + 24 * HOUR, everything[0])
+
+    late = await account.poll_at(T0 + 26 * HOUR, everything[0])
+
+    assert (early.outcome, early.held, early.removed) == ("unchanged", 3, 0)
+    assert (late.outcome, late.held, late.removed) == ("applied", 0, 3)
+    assert (await account.rows(PRESENCE))[1:] == [(key, T0, seen(T0 + HOUR), seen(T0 + HOUR)) for key in (2, 3, 4)]
+
+
+async def test_missing_numbers_that_return_are_as_if_they_had_never_been_missing(account: PolledAccount) -> None:
+    await account.poll_at(T0, record(1), record(2))
+    await account.poll_at(T0 + HOUR, record(1))
+
+    result = await account.poll_at(T0 + 2 * HOUR, record(1), record(2))
+
+    assert (result.outcome, result.changed, result.restored, result.unchanged, result.held) == ("applied", 0, 0, 2, 0)
+    assert await account.rows(PRESENCE) == [(1, None, None, None), (2, None, None, None)]
+
+
+async def test_a_change_seen_after_an_absence_has_the_window_of_the_last_poll_that_read_the_number(
+    account: PolledAccount,
+) -> None:
+    await account.poll_at(T0, record(1), record(2))
+    await account.poll_at(T0 + HOUR, record(1))
+
+    await account.poll_at(T0 + 2 * HOUR, record(1), record(2, state="freeze"))
+
+    assert (await account.rows(STATES))[-1][:6] == (2, "freeze", None, seen(T0 + 2 * HOUR), None, T0)
+
+
+async def test_an_operator_who_accepts_removals_is_believed(account: PolledAccount) -> None:
+    await account.poll(record(1), record(2))
+    held = await account.poll(record(1))
+
+    accepted = await account.poll(record(1), trigger="accept_removals")
+
+    assert (held.held, accepted.held, accepted.removed) == (1, 0, 1)
+    assert held.exit_code == 3
+    assert accepted.exit_code == 0
+
+
+async def test_an_empty_list_removes_nobody_ever_without_the_operator(account: PolledAccount) -> None:
+    await account.poll_at(T0, record(1), record(2))
+
+    first = await account.poll_at(T0 + HOUR)
+    much_later = await account.poll_at(T0 + 1000 * HOUR)
+    accepted = await account.poll_at(T0 + 1001 * HOUR, trigger="accept_removals")
+
+    assert (first.held, much_later.held, much_later.removed, accepted.removed) == (2, 2, 0, 2)
+
+
+async def test_a_removed_number_that_returns_is_restored_with_the_gap_in_its_history(account: PolledAccount) -> None:
+    redirects = [redirect(249, "74994088157")]
+    first = await account.poll_at(T0, record(1), record(2, from_redirect_numbers=redirects))
+    removal = await account.poll_at(T0 + HOUR, record(1), trigger="accept_removals")
+    await account.poll_at(T0 + 2 * HOUR, record(1))
+
+    restored = await account.poll_at(
+        T0 + 3 * HOUR, record(1), without(record(2, state="freeze"), "from_redirect_numbers", "comment")
+    )
+
+    assert (restored.restored, restored.changed, restored.created, restored.state_changes) == (1, 0, 0, 0)
+    assert restored.redirects_opened == 1
+    back, gone = seen(T0 + 3 * HOUR), seen(T0 + HOUR)
+    assert (await account.rows(STATES))[1:] == [
+        (2, "active", None, seen(T0), gone, None, T0, first.run_id, removal.run_id),
+        (2, "freeze", None, back, None, T0, None, restored.run_id, None),
+    ]
+    assert await account.rows(VERSIONS) == [
+        (2, "79000000002", None, seen(T0), gone, None, T0, first.run_id, removal.run_id)
+    ]
+    assert [row[2:5] for row in await account.rows(REDIRECTS)] == [
+        ("74994088157", seen(T0), gone),
+        ("74994088157", back, None),
+    ]
+
+
+async def test_a_key_that_is_absent_keeps_the_last_known_value(account: PolledAccount) -> None:
+    await account.poll(record(1, comment="note", from_redirect_numbers=[redirect(2, "74950000002")]))
+
+    result = await account.poll(without(record(1), "comment", "from_redirect_numbers", "app_id", "region_name"))
+
+    assert (result.outcome, result.unchanged) == ("unchanged", 1)
+    assert await account.row("select comment, app_id from syncer.virtual_number") == ("note", APP_ID)
+
+
+async def test_fields_without_a_column_are_kept_as_the_latest_and_are_no_version(account: PolledAccount) -> None:
+    await account.poll(record(1, tariff={"name": "новый", "price": 1.5}))
+
+    result = await account.poll(record(1, tariff=None, vip=True))
+
+    assert (result.outcome, result.changed, result.unchanged) == ("applied", 0, 1)
+    extra, versions = await account.row(
+        "select extra::text, (select count(*) from syncer.virtual_number_history) from syncer.virtual_number"
+    )
+    assert (json.loads(extra), versions) == ({"tariff": None, "vip": True}, 0)
+
+
+async def test_words_never_seen_before_are_stored_and_marked(account: PolledAccount) -> None:
+    await account.poll(record(1, state="porting", type="satellite", purpose="robot", region_name="Луна"))
+
+    assert await account.rows("select state, documented from syncer.number_state where not documented") == [
+        ("porting", False)
+    ]
+    assert await account.rows("select type from syncer.number_type where not documented") == [("satellite",)]
+    assert await account.rows("select purpose from syncer.number_purpose where not documented") == [("robot",)]
+    assert await account.row("select name from syncer.virtual_number join syncer.region using (region_id)") == ("Луна",)
+
+
+async def test_a_rejected_record_keeps_the_last_good_values_and_is_not_missing(account: PolledAccount) -> None:
+    await account.poll_at(T0, record(1), record(2))
+    broken = record(2, number=None)
+
+    first = await account.poll_at(T0 + HOUR, record(1), broken)
+    again = await account.poll_at(T0 + 2 * HOUR, record(1), broken)
+    reordered = await account.poll_at(T0 + 2 * HOUR, broken, record(1))
+
+    assert (first.outcome, first.rejected, first.held, first.removed) == ("applied", 1, 0, 0)
+    assert [(one.outcome, one.rejected) for one in (again, reordered)] == [("unchanged", 1)] * 2
+    assert first.exit_code == 3
+    number, error, payload, occurrences = await account.row(
+        "select virtual_number_id, error, payload, occurrences from syncer.rejected_record"
+    )
+    assert (number, error, occurrences) == (2, "Expected `str`, got `null` - at `$.number`", 1)
+    assert json.loads(payload) == broken
+    assert await account.rows(PRESENCE) == [(1, None, None, None), (2, T0, None, None)]
+
+    good = await account.poll_at(T0 + 3 * HOUR, record(1), record(2))
+
+    assert (good.outcome, good.changed, good.unchanged, good.rejected) == ("applied", 0, 2, 0)
+    assert await account.rows(PRESENCE) == [(1, None, None, None), (2, None, None, None)]
+
+
+async def test_the_same_rejected_bytes_in_a_later_applied_poll_count_as_another_occurrence(
+    account: PolledAccount,
+) -> None:
+    await account.poll(record(1), record(2, number=None))
+    await account.poll(record(1, comment="x"), record(2, number=None))
+
+    assert await account.row("select occurrences, last_run_id - first_run_id from syncer.rejected_record") == (2, 1)
+
+
+async def test_a_record_whose_id_cannot_be_read_holds_all_removals_even_accepted_ones(account: PolledAccount) -> None:
+    await account.poll_at(T0, *(record(key) for key in range(1, 11)))
+    broken = record(1) | {"id": "one"}
+
+    result = await account.poll_at(T0 + HOUR, broken, *(record(key) for key in range(2, 11)), trigger="accept_removals")
+
+    assert (result.rejected, result.held, result.removed) == (1, 1, 0)
+
+
+async def test_two_different_records_with_one_id_are_both_rejected_and_two_identical_ones_are_one(
+    account: PolledAccount,
+) -> None:
+    await account.poll(record(1), record(2))
+
+    result = await account.poll(record(1), record(1), record(2), record(2, comment="another"))
+
+    assert (result.received, result.unchanged, result.rejected) == (4, 1, 2)
+    assert (result.outcome, result.changed) == ("applied", 0)
+    assert await account.rows("select virtual_number_id from syncer.rejected_record") == [(2,), (2,)]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", "not_json"),
+        (b"[", "not_json"),
+        (b"<!DOCTYPE html><html></html>", "not_json"),
+        (b"{}", "not_an_array"),
+        (b"null", "not_an_array"),
+        (json.dumps([record(1, app_id=7)]).encode(), "wrong_account"),
+    ],
+)
+async def test_a_bad_response_costs_nothing_but_its_run(account: PolledAccount, body: bytes, kind: str) -> None:
+    await account.poll(record(1), record(2))
+    before = await account.rows(PRESENCE), await account.rows(STATES)
+
+    result = await account.poll_body(body)
+
+    assert (result.outcome, result.error_kind, result.exit_code) == ("failed", kind, 1)
+    assert result.error
+    assert await account.row(
+        "select outcome, error_kind, error, http_status, response_bytes from syncer.sync_run where run_id = $1",
+        result.run_id,
+    ) == ("failed", kind, result.error, 200, len(body))
+    assert (await account.rows(PRESENCE), await account.rows(STATES)) == before
+
+
+async def test_the_vendors_example_that_lacks_its_end_is_refused_as_a_whole(account: PolledAccount) -> None:
+    samples = Path(__file__).parent.parent / "samples"
+    whole = (samples / "documented.json").read_bytes()
+    await account.poll_body(whole)
+
+    result = await account.poll_body((samples / "documented-truncated.json").read_bytes())
+
+    assert (result.outcome, result.error_kind) == ("failed", "not_json")
+    assert await account.rows(
+        """
+        select n.number, n.state, n.dgn_number, n.redirect_number, r.name
+          from syncer.virtual_number n join syncer.region r using (region_id) order by 1
+        """
+    ) == [
+        ("79208547433", "active", None, "74994088157", "Брянская область"),
+        ("79267053890", "active", "74954789551", None, "регион Москва"),
+    ]
+
+
+async def test_text_that_postgresql_cannot_hold_is_replaced_and_fails_nobody(account: PolledAccount) -> None:
+    body = json.dumps([record(1, comment="a\x00b", note="\ud800"), record(2, comment="\ud83d alone")]).encode()
+
+    result = await account.poll_body(body)
+
+    assert (result.outcome, result.created, result.rejected) == ("applied", 2, 0)
+    assert await account.rows(
+        "select comment, extra->>'note' from syncer.virtual_number order by virtual_number_id"
+    ) == [
+        ("a\ufffdb", "\ufffd"),
+        ("\ufffd alone", None),
+    ]
+
+
+async def test_an_account_that_is_forgotten_in_memory_decides_the_same(account: PolledAccount) -> None:
+    await account.poll(record(1), record(2))
+    account.forget()
+
+    result = await account.poll(record(1), record(2, state="freeze"))
+
+    assert (result.changed, result.unchanged, result.state_changes) == (1, 1, 1)
+
+
+async def test_digests_that_somebody_deleted_cost_time_and_nothing_else(account: PolledAccount) -> None:
+    await account.poll(record(1), record(2), record(3))
+    await account.sql.execute("delete from syncer.record_digest")
+    account.forget()
+
+    result = await account.poll(record(3), record(1), record(2))
+    missing = await account.poll(record(3), record(1))
+
+    assert (result.outcome, result.unchanged) == ("unchanged", 3)
+    assert (missing.held, missing.unchanged) == (1, 2)
+
+
+async def test_a_clock_that_jumps_back_makes_no_empty_period(account: PolledAccount) -> None:
+    await account.poll_at(T0, record(1))
+    await account.poll_at(T0 - 10 * HOUR, record(1, state="freeze"))
+    await account.poll_at(T0 - 20 * HOUR, record(1, state="active"))
+
+    assert [row[3:5] for row in await account.rows(STATES)] == [
+        (T0 + TICK, T0 + 2 * TICK),
+        (T0 + 2 * TICK, T0 + 3 * TICK),
+        (T0 + 3 * TICK, None),
+    ]

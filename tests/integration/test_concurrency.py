@@ -1,0 +1,196 @@
+"""Polls of one account that meet: the fence, the newest run, the lost acknowledgement, the killed transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from syncer.store.engine import create_engine
+from tests.builders import PatientEndpoint, PolledAccount, WaitingRequest, connect, record, settings_for
+from tests.proxy import LossyProxy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from syncer.outcome import PollResult
+
+
+@pytest.fixture(autouse=True)
+async def every_invariant_holds_at_the_end(account: PolledAccount) -> AsyncIterator[None]:
+    yield
+    assert await account.broken_invariants() == []
+
+
+class Polls:
+    """Polls of one account by processes of their own, each of which waits for its answer until the test gives it."""
+
+    def __init__(self, account: PolledAccount, endpoint: PatientEndpoint, stack: AsyncExitStack) -> None:
+        self._account, self._endpoint, self._stack = account, endpoint, stack
+
+    async def begin(self) -> tuple[asyncio.Task[PollResult], WaitingRequest]:
+        """Begins a poll: its run is written, and its request was received."""
+        settings = settings_for(self._account.emulator, api_url=self._endpoint.url)
+        process = PolledAccount(self._account.engine, self._account.emulator, self._account.sql, settings)
+        await self._stack.enter_async_context(process)
+        task = asyncio.create_task(process.poll_again())
+        return task, await self._endpoint.received.get()
+
+
+@pytest.fixture
+async def polls(account: PolledAccount) -> AsyncIterator[Polls]:
+    async with PatientEndpoint() as endpoint, AsyncExitStack() as stack:
+        yield Polls(account, endpoint, stack)
+
+
+async def outcomes(account: PolledAccount) -> list[tuple[Any, ...]]:
+    return [row[0] for row in await account.rows("select outcome from syncer.sync_run order by run_id")]
+
+
+async def state(account: PolledAccount) -> Any:
+    return (await account.row("select state from syncer.virtual_number"))[0]
+
+
+async def test_a_poll_that_began_earlier_and_ends_later_is_superseded_and_changes_nothing(
+    account: PolledAccount, polls: Polls
+) -> None:
+    await account.poll(record(1))
+    older, older_request = await polls.begin()
+    newer, newer_request = await polls.begin()
+
+    newer_request.answer(record(1, state="freeze"))
+    assert (await newer).outcome == "applied"
+    assert await outcomes(account) == ["applied", "abandoned", "applied"]
+    older_request.answer(record(1, state="debt_lock"))
+
+    assert (await older).outcome == "superseded"
+    assert await outcomes(account) == ["applied", "superseded", "applied"]
+    assert await state(account) == "freeze"
+
+
+async def test_a_slow_unchanged_answer_cannot_confirm_what_a_later_poll_has_changed(
+    account: PolledAccount, polls: Polls
+) -> None:
+    await account.poll(record(1))
+    older, older_request = await polls.begin()
+    newer, newer_request = await polls.begin()
+
+    newer_request.answer(record(1, state="freeze"))
+    await newer
+    older_request.answer(record(1))
+
+    assert (await older).outcome == "superseded"
+    assert await state(account) == "freeze"
+
+
+async def test_a_later_poll_that_failed_does_not_supersede(account: PolledAccount, polls: Polls) -> None:
+    await account.poll(record(1))
+    older, older_request = await polls.begin()
+    failed = await account.poll_body(b"nonsense")
+
+    older_request.answer(record(1, state="freeze"))
+
+    assert failed.outcome == "failed"
+    assert (await older).outcome == "applied"
+    assert await state(account) == "freeze"
+
+
+async def test_polls_that_end_in_the_order_they_began_in_are_both_applied(polls: Polls) -> None:
+    older, older_request = await polls.begin()
+    newer, newer_request = await polls.begin()
+
+    older_request.answer(record(1), record(2))
+    assert (await older).created == 2
+    newer_request.answer(record(1, state="freeze"), record(2), record(3))
+
+    result = await newer
+    assert (result.outcome, result.created, result.changed, result.unchanged) == ("applied", 1, 1, 1)
+
+
+async def test_many_polls_at_once_leave_one_open_state_a_number_and_the_newest_truth(
+    account: PolledAccount, polls: Polls
+) -> None:
+    begun = [await polls.begin() for _ in range(6)]
+    for position, (_, request) in enumerate(begun):
+        request.answer(record(1, comment=str(position)), record(2, state=f"state {position}"))
+
+    results = await asyncio.gather(*(task for task, _ in begun))
+
+    assert {result.outcome for result in results} <= {"applied", "superseded"}
+    assert results[-1].outcome == "applied"
+    assert await account.row("select comment from syncer.virtual_number where virtual_number_id = 1") == ("5",)
+
+
+async def test_a_backend_that_is_terminated_in_mid_transaction_fails_the_poll_and_leaves_all_as_before(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll(record(1), record(2))
+    async with held_by_another_session(database, "virtual_number") as blocked_backends:
+        task = asyncio.create_task(account.poll(record(1, state="freeze"), record(2)))
+        (backend,) = await blocked_backends()
+        await account.sql.execute("select pg_terminate_backend($1)", backend)
+        result = await task
+
+    assert (result.outcome, result.error_kind) == ("failed", "database")
+    assert await account.rows("select state, valid_to from syncer.state_history") == [("active", None)] * 2
+    assert await outcomes(account) == ["applied", "failed"]
+    assert (await account.poll(record(1, state="freeze"), record(2))).state_changes == 1
+
+
+@asynccontextmanager
+async def held_by_another_session(database: str, table: str) -> AsyncIterator[Any]:
+    """Keeps the program from writing a table; gives a function that waits for whom that blocks."""
+    holder = await connect(database)
+    transaction = holder.transaction()
+    await transaction.start()
+    await holder.execute(f"lock table syncer.{table} in share mode")
+
+    async def blocked_backends() -> list[int]:
+        async with asyncio.timeout(20):
+            while True:
+                rows = await holder.fetch(
+                    "select pid from pg_stat_activity where $1 = any(pg_blocking_pids(pid))", holder.get_server_pid()
+                )
+                if rows:
+                    return [row["pid"] for row in rows]
+                await asyncio.sleep(0.01)
+
+    try:
+        yield blocked_backends
+    finally:
+        await transaction.rollback()
+        await holder.close()
+
+
+async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_what_it_was(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll(record(1))
+    async with LossyProxy(database) as proxy:
+        engine = create_engine(lambda: proxy.url)
+        async with PolledAccount(engine, account.emulator, account.sql, account.settings) as behind_proxy:
+            assert (await behind_proxy.poll(record(1))).outcome == "unchanged"
+            proxy.lose_the_answer_to = [b"insert into syncer.virtual_number_history", b"COMMIT"]
+            result = await behind_proxy.poll(record(1, state="freeze"))
+        await engine.dispose()
+
+    assert proxy.lost == 1
+    assert (result.outcome, result.changed, result.state_changes, result.error) == ("applied", 1, 1, None)
+    assert await outcomes(account) == ["applied", "unchanged", "applied"]
+    assert await state(account) == "freeze"
+
+
+async def test_a_cancelled_poll_rolls_back(account: PolledAccount, database: str) -> None:
+    await account.poll(record(1))
+    async with held_by_another_session(database, "virtual_number") as blocked_backends:
+        task = asyncio.create_task(account.poll(record(1, state="freeze")))
+        await blocked_backends()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    assert await state(account) == "active"
+    assert (await account.poll(record(1))).outcome == "unchanged"
+    assert await outcomes(account) == ["applied", "abandoned", "unchanged"]
