@@ -45,7 +45,7 @@ async def polls(account: PolledAccount) -> AsyncIterator[Polls]:
         yield Polls(account, endpoint, stack)
 
 
-async def outcomes(account: PolledAccount) -> list[tuple[Any, ...]]:
+async def outcomes(account: PolledAccount) -> list[str]:
     return [row[0] for row in await account.rows("select outcome from syncer.sync_run order by run_id")]
 
 
