@@ -23,9 +23,12 @@ class Database:
     """
 
     def __init__(self, settings: Settings) -> None:
-        settings.require_database()
-        self._settings = settings
-        self._server = _embedded_server(settings) if settings.database_url is None else None
+        self._address = settings.database_url or settings.migrate_database_url
+        self._owner_address = settings.migrate_database_url or settings.database_url
+        self._server: EmbeddedServer | None = None
+        if self._address is None:
+            settings.require_database()
+            self._server = _embedded_server(settings)
 
     def __enter__(self) -> Self:
         if self._server is not None:
@@ -55,13 +58,12 @@ class Database:
         """Where to connect, password included; the embedded server's may change when it starts again."""
         if self._server is not None:
             return self._server.url
-        assert self._settings.database_url is not None  # noqa: S101 - see the constructor
-        return self._settings.database_url.get_secret_value()
+        assert self._address is not None  # noqa: S101 - see the constructor
+        return self._address.get_secret_value()
 
     def owner_address(self) -> str:
         """Where to connect as the role that may change the schema."""
-        owner = self._settings.migrate_database_url
-        return self.address() if owner is None else owner.get_secret_value()
+        return self.address() if self._owner_address is None else self._owner_address.get_secret_value()
 
     @cached_property
     def engine(self) -> AsyncEngine:

@@ -85,7 +85,7 @@ class EmbeddedServer:
     Args:
         data_dir: The folder that all of it lives in; made if absent.
         database: The database that `url` names; created if absent.
-        server_settings: Further settings of the server, stronger than the defaults here.
+        server_settings: Further settings of the server, if this process comes to own it; stronger than the defaults.
     """
 
     def __init__(
@@ -404,7 +404,9 @@ def find_binaries() -> Path:
         candidates = [
             *filter(None, [_packaged_binaries()]),
             *([Path(on_path).resolve().parent] if on_path else []),
-            *sorted(installed, key=lambda folder: float(folder.parent.name), reverse=True),
+            *sorted(
+                installed, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.parent.name)], reverse=True
+            ),
         ]
     for folder in candidates:
         if all(os.access(folder / program, os.X_OK) for program in _PROGRAMS):
@@ -496,6 +498,7 @@ def _works_in(process: Path, folders: Sequence[Path]) -> bool:
 
 def _everyone_may_pass(folder: Path) -> bool:
     """Whether any user may pass through `folder` and all above it, as far as they exist."""
+    folder = folder.resolve()
     return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents) if path.exists())
 
 
@@ -528,6 +531,8 @@ def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def _last_complaint(said: str) -> str:
-    """The last error in what PostgreSQL's programs said, or their last line."""
-    complaints = re.findall(r"(?:FATAL|PANIC|ERROR|error): +(.+)", said)
-    return (complaints or said.strip().splitlines() or ["it said nothing"])[-1]
+    """Why PostgreSQL's programs gave up, in their words: the last fatal error, else the last other one or line."""
+    fatal = re.findall(r"FATAL: +(.+)", said)
+    return (fatal or re.findall(r"(?:PANIC|ERROR|error): +(.+)", said) or said.strip().splitlines() or ["no reason"])[
+        -1
+    ]

@@ -13,6 +13,7 @@ from syncer.settings import load_accounts, unknown_variables
 from syncer.source import Source
 from syncer.store.engine import OLDEST_SERVER, shown
 from syncer.store.invariants import violations
+from syncer.store.overview import overview
 from syncer.store.schema import schema_state, server_version
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ async def findings(settings: Settings, database: Database, *, data: bool) -> Asy
         yield Finding("configuration", f"{len(accounts)} account{'s' * (len(accounts) != 1)}")
     for sentence in unknown_variables(accounts):
         yield Finding("configuration", sentence, is_right=False)
-    is_schema_right = False
+    app_ids: dict[str, int | None] | None = None
     try:
         version = await server_version(database.engine)
         place = "embedded" if database.is_embedded else shown(database.address())
@@ -66,14 +67,14 @@ async def findings(settings: Settings, database: Database, *, data: bool) -> Asy
         state = await schema_state(database.engine)
         state.require_wanted()
         yield Finding("schema", state.wanted)
-        is_schema_right = True
+        app_ids = {one.account: one.app_id for one in await overview(database.engine)}
     except SyncerError as error:
         yield Finding("database", str(error), is_right=False)
     if accounts:
         async with Source(settings) as source:
             for account in accounts:
-                yield await _endpoint_finding(source, account)
-    if data and is_schema_right:
+                yield await _endpoint_finding(source, account, (app_ids or {}).get(account.name))
+    if data and app_ids is not None:
         async for finding in _data_findings(database):
             yield finding
 
@@ -85,11 +86,11 @@ def _server_finding(version: int, place: str) -> Finding:
     return Finding("database", f"PostgreSQL {version}, {place}")
 
 
-async def _endpoint_finding(source: Source, account: Account) -> Finding:
+async def _endpoint_finding(source: Source, account: Account, app_id: int | None) -> Finding:
     subject = f"endpoint of {account.name}"
     try:
         response = await source.fetch(account, deadline_seconds=0)
-        arrival = read(response.body, Standing(), None)
+        arrival = read(response.body, Standing(), app_id)
     except SyncerError as error:
         return Finding(subject, str(error), is_right=False)
     text = f"{account.api_url} takes the token and lists {len(arrival.records)} numbers"
