@@ -66,6 +66,7 @@ SELECT pg_advisory_lock(hashtext(:'database')); -- of two processes that find it
 SELECT format('CREATE DATABASE %I', :'database')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \\gexec
 """
+_PSQL_UNCONNECTED = 2
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)  # loaded here, because the child must load nothing between fork and exec
 
@@ -113,13 +114,12 @@ class EmbeddedServer:
             EmbeddedServerError: Neither is possible.
         """
         with self._or_nothing():
-            if not _wait_until(lambda: self._take_over() or self._answers(), _START_SECONDS):
+            if not _wait_until(self._usable, _START_SECONDS):
                 holder = (self._folder / "lock").read_text()
                 raise EmbeddedServerError(
                     f"The embedded PostgreSQL in {self._folder} belongs to process {holder} and has not answered "
                     f"for {_START_SECONDS:.0f} s: look into {self._log}, or stop that process"
                 )
-            self._create_database()
 
     def ensure(self) -> None:
         """Start our server again if it died; take over if the process that owned it is gone. Cheap if all is well.
@@ -127,9 +127,8 @@ class EmbeddedServer:
         Raises:
             EmbeddedServerError: It does not start; the next call tries again.
         """
-        if self._child is None or self._child.poll() is not None:
-            with self._or_nothing():
-                self._take_over()
+        with self._or_nothing():
+            self._take_over()
 
     def stop(self) -> None:
         """Stop the server if we own it; leave it alone if we joined it."""
@@ -178,9 +177,19 @@ class EmbeddedServer:
                 ) from error
             raise
 
+    def _usable(self) -> bool:
+        """Whether a server runs, ours or another process's, and has the database now."""
+        if not (self._take_over() or self._pid_file()[1]):
+            return False
+        result = self._psql(_CREATE_DATABASE)
+        if result.returncode not in {0, _PSQL_UNCONNECTED}:  # a server may end while we join it
+            reason = _last_complaint(result.stderr)
+            raise EmbeddedServerError(f"The database {self._database} cannot be created in {self._folder}: {reason}")
+        return result.returncode == 0
+
     def _take_over(self) -> bool:
         """Own a running server; False if another process owns it."""
-        if self._lock_folder():
+        if (self._child is None or self._child.poll() is not None) and self._lock_folder():
             self._launch()
         return self.owner
 
@@ -348,15 +357,6 @@ class EmbeddedServer:
             return int(lines[0]), lines[-1].strip() == "ready"
         return 0, False
 
-    def _answers(self) -> bool:
-        return self._pid_file()[1] and self._psql("SELECT 1").returncode == 0
-
-    def _create_database(self) -> None:
-        result = self._psql(_CREATE_DATABASE)
-        if result.returncode != 0:
-            reason = _last_complaint(result.stderr)
-            raise EmbeddedServerError(f"The database {self._database} cannot be created in {self._folder}: {reason}")
-
     def _psql(self, script: str) -> subprocess.CompletedProcess[str]:
         password, port = self._credentials()
         options = ["-X", "-q", "-w", "-h", _HOST, "-p", port, "-U", _SUPERUSER, "-d", "postgres"]
@@ -383,7 +383,9 @@ class EmbeddedServer:
         return self._log.open("ab")
 
     def _failure(self, what: str) -> EmbeddedServerError:
-        reason = _last_complaint(self._log.read_text(errors="replace"))
+        code = self._child.poll() if self._child else None
+        killed = f"it was ended by signal {-code}" if code and code < 0 else None
+        reason = killed or _last_complaint(self._log.read_text(errors="replace"))
         return EmbeddedServerError(f"The embedded PostgreSQL in {self._folder} {what}: {reason} (see {self._log})")
 
 
@@ -399,15 +401,11 @@ def find_binaries() -> Path:
     if named := os.environ.get("SYNCER_PG_BINDIR"):
         candidates = [Path(named).expanduser().absolute()]
     else:
-        on_path = shutil.which("postgres")
-        installed = Path("/usr/lib/postgresql").glob("[0-9]*/bin")
-        candidates = [
-            *filter(None, [_packaged_binaries()]),
-            *([Path(on_path).resolve().parent] if on_path else []),
-            *sorted(
-                installed, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.parent.name)], reverse=True
-            ),
-        ]
+        candidates = [*filter(None, [_packaged_binaries()])]
+        if on_path := shutil.which("postgres"):
+            candidates.append(Path(on_path).resolve().parent)
+        installed = Path("/usr/lib/postgresql").glob("[1-9][0-9]/bin")
+        candidates += sorted(installed, key=lambda folder: int(folder.parent.name), reverse=True)
     for folder in candidates:
         if all(os.access(folder / program, os.X_OK) for program in _PROGRAMS):
             return folder
@@ -532,7 +530,7 @@ def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 def _last_complaint(said: str) -> str:
     """Why PostgreSQL's programs gave up, in their words: the last fatal error, else the last other one or line."""
-    fatal = re.findall(r"FATAL: +(.+)", said)
+    fatal = re.findall(r"FATAL: +(?!the database system is )(.+)", said)  # but those that clients were told meanwhile
     return (fatal or re.findall(r"(?:PANIC|ERROR|error): +(.+)", said) or said.strip().splitlines() or ["no reason"])[
         -1
     ]

@@ -97,7 +97,7 @@ def _say_hello(folder: str, url: str) -> None:
     for what in (
         "",
         ' -c "select number, state, reason from syncer.virtual_number limit 10"',
-        ' -c "select * from syncer.state_history where closed_run_id is not null order by valid_to desc limit 10"',
+        ' -c "select * from syncer.state_history order by valid_from desc limit 10"',
     ):
         console.print(f"  {data} {program} psql{what}", style="cyan")
     console.print(f"  {data} {program} status", style="cyan")

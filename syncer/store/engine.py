@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -11,7 +10,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from syncer.errors import ConfigurationError, DatabaseError
+from syncer.errors import ConfigurationError, DatabaseError, EmbeddedServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,14 +110,9 @@ def told_as_database_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (
-        SQLAlchemyError,
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        OSError,
-        TimeoutError,
-        ssl.SSLError,
-    ) as error:
+    except EmbeddedServerError as error:
+        sentence = str(error)
+    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         sentence = database_sentence(error)
     else:
         return

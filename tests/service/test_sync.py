@@ -1,0 +1,184 @@
+"""`syncer sync`: what it prints, and what it exits with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from syncer.emulator import faults
+from tests.builders import connect
+from tests.service.processes import TOKEN, until
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from syncer.emulator import Emulator
+    from tests.builders import PolledAccount
+    from tests.service.processes import Program
+
+FIELDS = [
+    "account", "run_id", "outcome", "received", "created", "changed", "unchanged", "removed", "restored", "held",
+    "rejected", "state_changes", "redirects_opened", "redirects_closed", "duration_seconds", "error_kind", "error",
+]  # fmt: skip
+ACCOUNTS = """
+[[account]]
+name = "Север"
+token = "north-token"
+[[account]]
+name = "Юг"
+token_file = "south"
+[[account]]
+name = "Восток"
+token_env = "SYNCER_EAST"
+"""
+
+
+def accounts_file(syncer: Program) -> dict[str, str | None]:
+    """Settings of three accounts, whose tokens are `north-token`, `south-token` and `east-token`."""
+    syncer.write("south", "south-token\n")
+    path = syncer.write("accounts.toml", ACCOUNTS)
+    return {"api_token": None, "accounts_file": path, "east": "east-token"}
+
+
+async def test_a_sync_says_in_one_line_what_came_of_it(syncer: Program, emulator: Emulator) -> None:
+    redirects = sum(len(one["from_redirect_numbers"]) for one in emulator.fleet(TOKEN).records())
+
+    first = await syncer.run("sync")
+    emulator.fleet(TOKEN).change(0.05)
+    second = await syncer.run("sync", "--json")
+
+    assert first.result == (0, f"default: applied: 200 received, 200 created, {redirects} redirects opened\n")
+    assert [json.loads(line)["event"] for line in first.err.splitlines()] == ["poll_finished"]
+    told = json.loads(second.out)
+    assert (second.code, told["outcome"], told["received"], told["changed"]) == (0, "applied", 200, 10)
+    assert emulator.requests == {TOKEN: 2}
+
+
+async def test_json_is_one_object_a_line_an_account_with_every_field_in_the_contracts_order(
+    syncer: Program, emulator: Emulator
+) -> None:
+    emulator.queue(faults.BrokenRecords(token="south-token"), faults.Status(status=401, token="east-token"))
+
+    finished = await syncer.run("sync", "--json", **accounts_file(syncer))
+
+    north, south, east = (json.loads(line) for line in finished.out.splitlines())
+    assert finished.code == 1  # the worst of 0, 3 and 1
+    assert [list(north), list(south), list(east)] == [FIELDS] * 3
+    assert (north["account"], south["account"], east["account"]) == ("Север", "Юг", "Восток")
+    assert (north["outcome"], north["created"], north["rejected"], north["error"]) == ("applied", 200, 0, None)
+    assert (south["outcome"], south["created"], south["rejected"], south["error"]) == ("applied", 199, 1, None)
+    assert (east["outcome"], east["received"], east["created"], east["error_kind"]) == (
+        "failed",
+        None,
+        0,
+        "unauthorized",
+    )
+    assert east["error"].startswith(f"{emulator.url[7:]} answered 401, so the token of SYNCER_EAST is not valid")
+    assert {north["run_id"], south["run_id"], east["run_id"]} == {1, 2, 3}
+    assert north["duration_seconds"] > 0
+    assert "north-token" not in finished.out + finished.err
+
+
+async def test_named_accounts_are_polled_once_each_and_an_unknown_name_polls_nobody(
+    syncer: Program, emulator: Emulator
+) -> None:
+    several = accounts_file(syncer)
+
+    named, unknown = await asyncio.gather(
+        syncer.run("sync", "--json", "--account", "Юг", "--account", "Север", "--account", "Юг", **several),
+        syncer.run("sync", "--account", "Север", "--account", "Запад", **several),
+    )
+
+    assert named.code == 0
+    assert sorted(json.loads(line)["account"] for line in named.out.splitlines()) == ["Север", "Юг"]
+    assert emulator.requests == {"north-token": 1, "south-token": 1}
+    assert unknown.code == 2
+    assert unknown.complaint() == "syncer: --account 'Запад' is not configured: those are Восток, Север, Юг"
+
+
+async def test_held_removals_exit_with_3_until_an_operator_accepts_them(
+    syncer: Program, emulator: Emulator, account: PolledAccount, sql: asyncpg.Connection
+) -> None:
+    await account.poll_again()
+    emulator.fleet(TOKEN).remove(0.5)
+    held = await syncer.run("sync")
+    assert held.result == (3, "default: applied: 100 received, 100 unchanged, 100 held\n")
+    repeated = await syncer.run("sync")
+    assert repeated.result == (3, "default: unchanged: 100 received, 100 unchanged, 100 held\n")
+
+    accepted = await syncer.run("sync", "--accept-removals")
+
+    closed = await sql.fetchval("select redirects_closed from syncer.sync_run order by run_id desc limit 1")
+    assert accepted.result == (
+        0,
+        f"default: applied: 100 received, 100 unchanged, 100 removed, {closed} redirects closed\n",
+    )
+    assert await sql.fetchval("select count(*) from syncer.virtual_number where removed_at is not null") == 100
+
+
+async def test_a_rejected_record_exits_with_3_and_a_failed_poll_with_1(
+    syncer: Program, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    emulator.fault = faults.BrokenRecords(field="id", value="250")
+    rejected = await syncer.run("sync")
+    assert rejected.code == 3
+    assert "199 created, 1 rejected" in rejected.out
+
+    emulator.fault = faults.Truncated()
+    failed = await syncer.run("sync")
+
+    assert failed.code == 1
+    (line,) = failed.out.splitlines()
+    assert line.startswith("default: failed: ")
+    assert await sql.fetchval("select count(*) from syncer.virtual_number where missing_since is null") == 199
+
+
+async def test_a_database_that_is_down_fails_the_poll_with_1_and_asks_nothing_of_the_endpoint(
+    syncer: Program, emulator: Emulator
+) -> None:
+    finished = await syncer.run("sync", "--json", database_url="postgresql://u:passw0rd@127.0.0.1:1/none")
+
+    told = json.loads(finished.out)
+    assert (finished.code, list(told)) == (1, FIELDS)
+    assert (told["outcome"], told["run_id"], told["error_kind"]) == ("failed", None, "database")
+    assert "Connection refused" in told["error"] or "Connect call failed" in told["error"]
+    assert emulator.requests == {}
+
+
+async def test_a_sync_that_began_earlier_and_ends_later_is_superseded(
+    syncer: Program, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    emulator.queue(faults.Hang(requests=1), faults.Healthy())
+    # The slow one hangs in its first request and is answered in its second.
+    slow = await syncer.start("sync", "--json", api_attempts="2", api_timeout="4s")
+    await until(lambda: emulator.requests[TOKEN] == 1)
+
+    fast = await syncer.run("sync", "--json")
+
+    late = await slow.finished()
+    assert [(json.loads(one.out)["outcome"], one.code) for one in (fast, late)] == [("applied", 0), ("superseded", 0)]
+    assert [tuple(row) for row in await sql.fetch("select run_id, outcome from syncer.sync_run order by run_id")] == [
+        (1, "superseded"),
+        (2, "applied"),
+    ]
+
+
+async def test_a_sync_makes_the_schema_if_it_may_and_else_polls_nothing(
+    syncer: Program, emulator: Emulator, empty_database: str, database: str, sql: asyncpg.Connection
+) -> None:
+    refused = await syncer.run("sync", database_url=empty_database, migrate_on_start="false")
+    assert refused.code == 1
+    assert refused.complaint() == "syncer: the database has no schema of syncer yet: run `syncer migrate`"
+    await sql.execute("update syncer.alembic_version set version_num = '9999'")
+    newer, made = await asyncio.gather(
+        syncer.run("sync", database_url=database), syncer.run("sync", database_url=empty_database)
+    )
+
+    assert newer.code == 1
+    assert "the database's schema is 9999, which is newer than this version of syncer" in newer.complaint()
+    assert made.code == 0
+    assert emulator.requests == {TOKEN: 1}
+    connection = await connect(empty_database)
+    assert await connection.fetchval("select count(*) from syncer.virtual_number") == 200
+    await connection.close()

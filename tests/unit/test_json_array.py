@@ -1,0 +1,316 @@
+"""An array is cut into the bytes that were received, or refused as a whole; nothing else ever happens."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from syncer.errors import NotAnArrayError, NotJsonError
+from syncer.json_array import repair, split
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+DEPTH = 100_000
+DEEP = b"[" * DEPTH + b"]" * DEPTH
+"""An element nested deeper than any decoder goes."""
+
+_spaces = st.text(" \t\r\n", max_size=2)
+_pieces = st.one_of(
+    st.characters(min_codepoint=0x20, exclude_categories=["Cs"], exclude_characters='"\\'),
+    st.sampled_from([r"\"", r"\\", r"\/", r"\b", r"\n", "[", "]", "{", "}", ",", ":", "u0000", "ud800", "\u2028"]),
+    st.sampled_from([r"\u0000", r"\ud800", r"\uDBFF", r"\udc00", r"\uDfFf", r"\ud83d\ude00", r"\u0041", r"\\u0000"]),
+)
+_strings = st.lists(_pieces, max_size=6).map(lambda pieces: f'"{"".join(pieces)}"')
+_scalars = _strings | st.sampled_from(["null", "true", "false", "0", "-0", "250", "-1.5e+3", "1E400", "9" * 30])
+
+
+@st.composite
+def _arrays_of(draw: st.DrawFn, elements: st.SearchStrategy[str]) -> str:
+    cells = draw(st.lists(st.tuples(_spaces, elements, _spaces), max_size=4))
+    return f"[{','.join(map(''.join, cells)) if cells else draw(_spaces)}]"
+
+
+@st.composite
+def _objects_of(draw: st.DrawFn, elements: st.SearchStrategy[str]) -> str:
+    fields = draw(st.lists(st.tuples(_spaces, _strings, _spaces, elements, _spaces), max_size=4))
+    told = (f"{before}{key}{after}:{after}{value}{end}" for before, key, after, value, end in fields)
+    return f"{{{','.join(told) if fields else draw(_spaces)}}}"
+
+
+_values = st.recursive(_scalars, lambda inner: _arrays_of(inner) | _objects_of(inner), max_leaves=8)
+
+
+@st.composite
+def _bodies(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
+    """A body that is an array, and its elements, both as bytes."""
+    elements = draw(st.lists(_values, max_size=5))
+    cells = (draw(_spaces) + element + draw(_spaces) for element in elements)
+    inside = ",".join(cells) if elements else draw(_spaces)
+    mark = draw(st.sampled_from([b"", BYTE_ORDER_MARK]))
+    return mark + f"{draw(_spaces)}[{inside}]{draw(_spaces)}".encode(), [element.encode() for element in elements]
+
+
+_noise = st.binary(max_size=20) | st.lists(
+    st.sampled_from(
+        [b"[", b"]", b"{", b"}", b",", b":", b'"', b"\\", rb"\u", rb"\ud800", rb"\udc00", b"0041", b"a", b"1", b"0"]
+        + [
+            b"-",
+            b".",
+            b"e",
+            b" ",
+            b"\n",
+            b"\x0b",
+            b"\x00",
+            b"\xff",
+            b"\xa0",
+            BYTE_ORDER_MARK,
+            b"true",
+            b"null",
+            b'"a":',
+        ]
+    ),
+    max_size=10,
+).map(b"".join)
+
+
+def cut(body: bytes) -> list[bytes]:
+    return [bytes(element) for element in split(body)]
+
+
+def understood(text: bytes, **hooks: Any) -> Any:
+    """What Python's own decoder makes of it. Bytes that are not UTF-8 pass: those are the matter of whoever decodes."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(word)  # NaN and Infinity are not JSON
+
+    decoded = text.removeprefix(BYTE_ORDER_MARK).decode(errors="surrogateescape")
+    return json.loads(decoded, parse_constant=refuse, parse_int=str, parse_float=str, **hooks)
+
+
+@given(_bodies())
+@settings(deadline=None, max_examples=150)
+@example((b"[]", []))
+@example((rb'["\ud800",1]', [rb'"\ud800"', b"1"]))
+@example((rb'["\\ud800","\\\ud800"]', [rb'"\\ud800"', rb'"\\\ud800"']))
+@example((BYTE_ORDER_MARK + rb' [ "\ud800" , "\ud800" ] ', [rb'"\ud800"', rb'"\ud800"']))
+@example((rb'["\ufffd","\ud800",["\ufffd"]]', [rb'"\ufffd"', rb'"\ud800"', rb'["\ufffd"]']))
+def test_every_element_is_exactly_the_bytes_that_were_received(sent: tuple[bytes, list[bytes]]) -> None:
+    body, elements = sent
+    assert cut(body) == elements
+
+
+@given(_bodies())
+@settings(deadline=None)
+def test_the_elements_mean_what_the_array_means(sent: tuple[bytes, list[bytes]]) -> None:
+    body, _ = sent
+    assert [understood(element) for element in cut(body)] == understood(body)
+
+
+@given(_noise)
+@settings(deadline=None, max_examples=1000)
+@example(b"[NaN]")
+@example(b"[Infinity]")
+@example(b"[-Infinity]")
+@example(b'["a\x00b"]')
+@example(b'["a\nb"]')
+@example(b"[01]")
+@example(b"[1.]")
+@example(b"[.5]")
+@example(b"[+1]")
+@example(b"[1,]")
+@example(b"[,]")
+@example(b"[1 2]")
+@example(b"[1]]")
+@example(b"[1}")
+@example(b'["\xff"]')
+@example(rb'["\x41"]')
+@example(rb'["\u12"]')
+@example(b"[1]\x00")
+@example(b"[\x0c1]")
+@example(b"[\xa01]")
+@example(b"['a']")
+@example(b"[1]//")
+def test_any_bytes_are_cut_as_json_has_it_or_refused(body: bytes) -> None:
+    try:
+        expected = understood(body)
+    except ValueError:
+        expected = None
+    if isinstance(expected, list):
+        assert [understood(element) for element in cut(body)] == expected
+    else:
+        with pytest.raises((NotJsonError, NotAnArrayError)):
+            split(body)
+
+
+@given(_bodies(), st.data())
+@settings(deadline=None)
+def test_a_body_that_was_cut_short_is_refused(sent: tuple[bytes, list[bytes]], data: st.DataObject) -> None:
+    body = sent[0].rstrip()
+    with pytest.raises(NotJsonError):
+        split(body[: data.draw(st.integers(0, len(body) - 1))])
+
+
+def test_the_vendors_example_is_refused_as_it_is_printed() -> None:
+    with pytest.raises(NotJsonError, match=r"^the endpoint answered 200 with 1,416 bytes that are not whole JSON"):
+        split((SAMPLES / "documented-truncated.json").read_bytes())
+
+
+def test_the_vendors_example_with_its_array_closed_has_two_elements() -> None:
+    body = (SAMPLES / "documented.json").read_bytes()
+    assert [json.loads(element)["id"] for element in cut(body)] == [250, 256]
+    assert cut(body)[0] == body[body.index(b"{") : body.index(b"},\n    {") + 1]
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"id": 250}', b"null", b"true", b"1", b'"[]"', b' {"error": []} '])
+def test_json_that_is_not_an_array_is_told_apart(body: bytes) -> None:
+    with pytest.raises(NotAnArrayError, match=r"^the endpoint answered with JSON that is not an array") as caught:
+        split(body)
+    assert caught.value.response_bytes == len(body)
+
+
+def test_a_page_of_html_is_called_one() -> None:
+    body = b"\n<!DOCTYPE html><html><body>[1]</body></html>"
+    with pytest.raises(NotJsonError, match=r"^the endpoint answered 200 with an HTML page") as caught:
+        split(body)
+    assert caught.value.response_bytes == len(body)
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"\n", BYTE_ORDER_MARK, "[1]".encode("utf-16"), b"\x1f\x8b\x08"])
+def test_nothing_and_other_encodings_are_not_json(body: bytes) -> None:
+    with pytest.raises(NotJsonError):
+        split(body)
+
+
+@pytest.mark.parametrize("body", [b"[1]", rb'["\ud800"]', b"[" + DEEP + b"]"], ids=["plain", "repaired", "deep"])
+def test_one_byte_order_mark_is_dropped_and_two_are_not_json(body: bytes) -> None:
+    assert cut(BYTE_ORDER_MARK + body) == cut(body)
+    with pytest.raises(NotJsonError):
+        split(BYTE_ORDER_MARK + BYTE_ORDER_MARK + body)
+
+
+@pytest.mark.parametrize(
+    "neighbour",
+    [b'{"id": 250}', b'"]},{["', rb'"\"]"', rb'"\\"', b"1", b"[[]]", b'"\xff"', rb'"\ud800"', rb'{"\u0000": "\udc00"}'],
+)
+@pytest.mark.parametrize("mark", [b"", BYTE_ORDER_MARK])
+def test_an_element_nested_too_deep_leaves_its_neighbours_whole(neighbour: bytes, mark: bytes) -> None:
+    for elements in ([DEEP], [DEEP, neighbour], [neighbour, DEEP], [neighbour, DEEP, neighbour, DEEP, neighbour]):
+        assert cut(mark + b" [ " + b" ,\n".join(elements) + b" ]\n") == elements
+
+
+def test_strings_inside_an_element_nested_too_deep_do_not_end_it() -> None:
+    inner = rb'{"a]": "}\"]", "b\\": ["]"]}'
+    element = b"[" * DEPTH + inner + b"]" * DEPTH
+    assert cut(b"[" + element + b',{"id":250}]') == [element, b'{"id":250}']
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"[" + DEEP, id="not closed"),
+        pytest.param(b"[" + DEEP + b"}", id="closed by a brace"),
+        pytest.param(b"[" + DEEP + b",]", id="a comma at the end"),
+        pytest.param(b"[," + DEEP + b"]", id="a comma at the start"),
+        pytest.param(b"[" + DEEP + b",,1]", id="two commas"),
+        pytest.param(b"[" + DEEP + b" 1]", id="no comma before the next"),
+        pytest.param(b"[1 " + DEEP + b"]", id="no comma after the one before"),
+        pytest.param(b"[" + DEEP + DEEP + b"]", id="no comma between two"),
+        pytest.param(b"[" + DEEP + b"x]", id="a letter after it"),
+        pytest.param(b"[" + DEEP + b"\x0b]", id="a vertical tab after it"),
+        pytest.param(b"[" + b"[" * DEPTH + b"}" * DEPTH + b"]", id="closed by braces inside"),
+        pytest.param(b"[" + DEEP + b"]]", id="closed twice"),
+        pytest.param(b"[" + DEEP + b"]x", id="more after the array"),
+        pytest.param(b"[" + DEEP + b',{"id":1', id="cut short in another"),
+        pytest.param(b"[" + DEEP + b',"a]', id="cut short in a string"),
+        pytest.param(b"[" + DEEP + b',{"id":01}]', id="another that is malformed"),
+        pytest.param(b"[" * DEPTH, id="opened only"),
+    ],
+)
+def test_a_malformed_body_is_refused_even_if_one_of_its_elements_is_nested_too_deep(body: bytes) -> None:
+    with pytest.raises(NotJsonError):
+        split(body)
+
+
+@pytest.mark.parametrize("body", [b'{"a":' + DEEP + b"}", b' {"a":[' + DEEP + b"]}"], ids=["array", "array of one"])
+def test_an_object_nested_too_deep_is_still_no_array(body: bytes) -> None:
+    with pytest.raises(NotAnArrayError):
+        split(body)
+
+
+def test_a_string_that_never_ends_is_refused_in_time_that_grows_with_its_length_alone() -> None:
+    body = b"[" + DEEP + b',"' + rb"\"" * 15_000
+    begun = time.process_time()
+    with pytest.raises(NotJsonError):
+        split(body)
+    assert time.process_time() - begun < 0.5
+
+
+def cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return re.sub("[\x00\ud800-\udfff]", "\ufffd", value)
+    if isinstance(value, list | tuple):
+        return type(value)(map(cleaned, value))
+    return value
+
+
+@given(_values)
+@settings(deadline=None, max_examples=300)
+@example(r'"\ud83d\ud83d\ude00\ude00"')
+@example(r'"\\\ud83d\ude00"')
+@example(r'"\ud83d\\ude00"')
+@example(r'"\ud83d\u0041\ude00"')
+@example(r'{"\u0000": "\\u0000"}')
+@example(r'"\\\\u0000\\\u0000"')
+def test_a_repaired_element_means_the_same_but_for_nul_and_lone_surrogates(element: str) -> None:
+    repaired = bytes(repair(element.encode()))
+    assert understood(repaired, object_pairs_hook=list) == cleaned(understood(element.encode(), object_pairs_hook=list))
+
+
+@given(_values.map(str.encode) | _noise)
+@settings(deadline=None, max_examples=300)
+def test_repair_keeps_the_length_and_repairs_nothing_twice(element: bytes) -> None:
+    repaired = bytes(repair(element))
+    assert len(repaired) == len(element)
+    assert bytes(repair(repaired)) == repaired
+
+
+@pytest.mark.parametrize(
+    ("element", "expected"),
+    [
+        (rb'"\ud800"', rb'"\ufffd"'),
+        (rb'"\uDBFFx"', rb'"\ufffdx"'),
+        (rb'"\udc00\ud800"', rb'"\ufffd\ufffd"'),
+        (rb'"\ud83d\ud83d\ude00"', rb'"\ufffd\ud83d\ude00"'),
+        (rb'"\ud83d\ude00\ude00"', rb'"\ud83d\ude00\ufffd"'),
+        (rb'"\u0000"', rb'"\ufffd"'),
+        (rb'"\\\u0000"', rb'"\\\ufffd"'),
+        (rb'{"\u0000":"\udfff"}', rb'{"\ufffd":"\ufffd"}'),
+    ],
+)
+def test_nul_and_lone_surrogates_become_the_replacement_character(element: bytes, expected: bytes) -> None:
+    assert bytes(repair(element)) == expected
+    assert bytes(repair(Raw(element))) == expected
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        rb'"\ud83d\ude00"',
+        rb'"\uD83D\uDE00"',
+        rb'"\\u0000"',
+        rb'"\\ud800"',
+        rb'"\\\\ud800"',
+        rb'"\ue000\ud7ff"',
+        b'"u0000"',
+    ],
+)
+def test_what_only_looks_like_them_stays(element: bytes) -> None:
+    assert bytes(repair(element)) == element
