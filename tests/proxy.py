@@ -1,29 +1,42 @@
-"""A TCP proxy before PostgreSQL that can lose what a network loses."""
+"""A TCP proxy before PostgreSQL that can lose what a network loses, and stop a program where a test wants it."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Self
+from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-class LossyProxy:
-    """Passes everything on, until it is told to lose one answer: then the connection breaks in its place.
+
+class Proxy:
+    """Passes everything on, until a request comes that it was told to look for.
 
     Attributes:
         url: The database's address, through the proxy.
-        lose_the_answer_to: Bytes to look for in the requests, one after another; when the last is found, the answer to
-            it is lost, once the server has acted on it.
-        lost: How many answers were lost.
+        reached: Set when that request has come: before it is passed on, or once the server has acted on it.
     """
 
     def __init__(self, url: str) -> None:
         self._target = urlsplit(url)
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._looked_for: list[bytes] = []
+        self._then: Literal["hold", "hold the answer", "lose the answer"] = "hold"
         self.url = ""
-        self.lose_the_answer_to: list[bytes] = []
-        self.lost = 0
+        self.reached = asyncio.Event()
+
+    def look_for(self, *words: bytes, then: Literal["hold", "hold the answer", "lose the answer"]) -> None:
+        """Looks for words in requests, one after another; when the last has come, does as it is told.
+
+        Args:
+            words: What to look for.
+            then: `hold` passes nothing on any more; `hold the answer` passes the request on, and of the answer
+                nothing; `lose the answer` breaks the connection in the answer's place.
+        """
+        self._looked_for, self._then = list(words), then
+        self.reached.clear()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -44,11 +57,11 @@ class LossyProxy:
         assert task is not None
         self._connections.add(task)
         upstream_reader, upstream = await asyncio.open_connection(self._target.hostname, self._target.port)
-        lose = asyncio.Event()
+        chosen = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._requests(reader, upstream, lose))
-                both.create_task(self._answers(upstream_reader, writer, lose))
+                both.create_task(self._requests(reader, upstream, chosen))
+                both.create_task(self._answers(upstream_reader, writer, chosen))
         except* (ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -57,22 +70,50 @@ class LossyProxy:
                 end.close()
 
     async def _requests(
-        self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, lose: asyncio.Event
+        self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, chosen: asyncio.Event
     ) -> None:
         while data := await reader.read(65536):
-            if self.lose_the_answer_to and self.lose_the_answer_to[0] in data:
-                del self.lose_the_answer_to[0]
-                if not self.lose_the_answer_to:
-                    lose.set()
+            if self._has_come(data):
+                chosen.set()
+                if self._then == "hold":
+                    self.reached.set()
+                    await self._until_gone(reader)
             upstream.write(data)
             await upstream.drain()
         raise ConnectionAbortedError
 
-    async def _answers(self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter, lose: asyncio.Event) -> None:
+    async def _answers(
+        self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter, chosen: asyncio.Event
+    ) -> None:
         while data := await upstream.read(65536):
-            if lose.is_set():
-                self.lost += 1
-                raise ConnectionAbortedError
+            if chosen.is_set():
+                self.reached.set()
+                if self._then == "lose the answer":
+                    raise ConnectionAbortedError
+                continue
             writer.write(data)
             await writer.drain()
         raise ConnectionAbortedError
+
+    @staticmethod
+    async def _until_gone(reader: asyncio.StreamReader) -> None:
+        while await reader.read(65536):
+            pass
+        raise ConnectionAbortedError
+
+    def _has_come(self, data: bytes) -> bool:
+        if not self._looked_for or self._looked_for[0] not in data:
+            return False
+        self._looked_for = self._rest_after(data, self._looked_for)
+        return not self._looked_for
+
+    @staticmethod
+    def _rest_after(data: bytes, words: Sequence[bytes]) -> list[bytes]:
+        """What is still looked for once `data` has come; one packet may hold several of the words, in their order."""
+        position = 0
+        for index, word in enumerate(words):
+            found = data.find(word, position)
+            if found < 0:
+                return list(words[index:])
+            position = found + len(word)
+        return []

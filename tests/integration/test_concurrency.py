@@ -10,7 +10,7 @@ import pytest
 
 from syncer.store.engine import create_engine
 from tests.builders import PatientEndpoint, PolledAccount, WaitingRequest, connect, record, settings_for
-from tests.proxy import LossyProxy
+from tests.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -168,15 +168,15 @@ async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_what_it_was
     account: PolledAccount, database: str
 ) -> None:
     await account.poll(record(1))
-    async with LossyProxy(database) as proxy:
+    async with Proxy(database) as proxy:
         engine = create_engine(lambda: proxy.url)
         async with PolledAccount(engine, account.emulator, account.sql, account.settings) as behind_proxy:
             assert (await behind_proxy.poll(record(1))).outcome == "unchanged"
-            proxy.lose_the_answer_to = [b"insert into syncer.virtual_number_history", b"COMMIT"]
+            proxy.look_for(b"insert into syncer.virtual_number_history", b"COMMIT", then="lose the answer")
             result = await behind_proxy.poll(record(1, state="freeze"))
         await engine.dispose()
 
-    assert proxy.lost == 1
+    assert proxy.reached.is_set()
     assert (result.outcome, result.changed, result.state_changes, result.error) == ("applied", 1, 1, None)
     assert await outcomes(account) == ["applied", "unchanged", "applied"]
     assert await state(account) == "freeze"

@@ -26,7 +26,6 @@ import asyncpg
 import pytest
 
 import syncer
-from syncer import embedded
 from syncer.embedded import EmbeddedServer, default_data_dir, find_binaries
 from syncer.errors import EmbeddedServerError
 
@@ -80,7 +79,7 @@ class Process:
 
     def __init__(self, folder: Path, *, prefix: tuple[str, ...] = ()) -> None:
         script = Path(__file__).with_name("embedded_process.py")
-        self.popen = subprocess.Popen(  # noqa: S603 - the script beside this file
+        self.popen = subprocess.Popen(
             [*prefix, sys.executable, script, folder],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -134,7 +133,7 @@ def folder(place: Path, made: Path) -> Iterator[Path]:
 
 
 def copied(folder: Path, target: Path) -> Path:
-    subprocess.run(["cp", "-a", folder, target], check=True)  # noqa: S603, S607 - cp keeps owners, copytree does not
+    subprocess.run(["cp", "-a", folder, target], check=True)  # noqa: S607 - cp keeps owners, copytree does not
     return target
 
 
@@ -427,13 +426,13 @@ def test_a_server_that_does_not_start_says_why_and_does_not_block_the_next(folde
 
 
 def test_a_cluster_that_cannot_be_made_says_why(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_SUPERUSER", "pg_reserved")
+    monkeypatch.setattr("syncer.embedded.cluster.SUPERUSER", "pg_reserved")
     with pytest.raises(EmbeddedServerError, match='cannot be set up: superuser name "pg_reserved" is disallowed'):
         EmbeddedServer(place / "state").start()
 
 
 def test_an_owner_whose_server_does_not_answer_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_START_SECONDS", 0.1)
+    monkeypatch.setattr("syncer.embedded.server._START_SECONDS", 0.1)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.write("4711")
@@ -492,7 +491,7 @@ def test_a_folder_that_was_named_and_lacks_programs_is_refused(monkeypatch: pyte
 
 def test_without_the_package_the_folder_behind_path_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("SYNCER_PG_BINDIR", raising=False)
-    monkeypatch.setattr(embedded, "_packaged_binaries", lambda: None)
+    monkeypatch.setattr("syncer.embedded.programs._packaged_binaries", lambda: None)
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "postgres").symlink_to(programs_in(tmp_path / "bin") / "postgres")
     monkeypatch.setenv("PATH", str(tmp_path / "linked"))
@@ -527,7 +526,7 @@ if ROOT:
 
     def test_a_cluster_stays_with_the_user_that_made_it(place: Path, folder: Path) -> None:
         other = copied(folder, place / "other")
-        subprocess.run(["chown", "-R", "nobody:", other / "data"], check=True)  # noqa: S603, S607 - the system's own
+        subprocess.run(["chown", "-R", "nobody:", other / "data"], check=True)  # noqa: S607 - the system's own
         with EmbeddedServer(other) as server:
             assert pwd.getpwnam("nobody").pw_uid == Path(f"/proc/{server_pid(other)}").stat().st_uid
             assert kept(server.url) == 42

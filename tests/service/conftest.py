@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
 
 from tests.builders import PolledAccount, settings_for
-from tests.service.processes import TOKEN, Program
+from tests.service.processes import TOKEN
+from tests.service.scenarios import AT_ONCE, SCENARIOS, open_folder, program, tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.embedded import EmbeddedServer
     from syncer.emulator import Emulator
+    from tests.service.processes import Program
+
+
+@pytest.fixture(scope="session", autouse=True)
+def told(request: pytest.FixtureRequest, server: EmbeddedServer) -> Iterator[dict[str, Future[None]]]:
+    """What comes of the scenarios that are among the chosen tests; they begin before the first test does."""
+    chosen = [item.name for item in request.session.items if item.name in SCENARIOS]
+    pool = ThreadPoolExecutor(AT_ONCE)
+    yield {name: pool.submit(tell, name, server.url) for name in chosen}
+    pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """An empty folder that every user can reach, unlike tmp_path."""
-    made = Path(tempfile.mkdtemp(prefix="syncer-service-")).resolve()
-    made.chmod(0o755)
+    """An empty folder that every user can reach."""
+    made = open_folder()
     yield made
     shutil.rmtree(made)
 
@@ -34,18 +45,9 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 async def syncer(folder: Path, database: str, emulator: Emulator) -> AsyncIterator[Program]:
     """The program with one account called `default`, on the test's own database."""
-    program = Program(
-        folder,
-        {
-            "database_url": database,
-            "api_url": emulator.url,
-            "api_token": TOKEN,
-            "api_attempts": "1",
-            "http_listen": "off",
-        },
-    )
-    yield program
-    await program.kill_all()
+    made = program(folder, database, emulator.url)
+    yield made
+    await made.kill_all()
 
 
 @pytest.fixture

@@ -15,11 +15,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from syncer.emulator.fault import Fault
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aiohttp import web
+
+    from syncer.emulator.fault import Asked
+
 TOKEN = "s3cr3t-t0ken-0f-the-test"
 DEADLINE_SECONDS = 40.0
+
+
+class Gate(Fault, frozen=True, tag="gate"):
+    """An answer that comes when the test opens the gate."""
+
+    opened: Any
+
+    async def answer(self, asked: Asked) -> web.StreamResponse:
+        """Wait, then answer well."""
+        await self.opened.wait()
+        return await super().answer(asked)
 
 
 async def until(condition: Callable[[], Any], *, within: float = DEADLINE_SECONDS) -> None:
@@ -43,7 +60,7 @@ def environment(folder: Path, settings: Mapping[str, str | None]) -> dict[str, s
 
 
 def processes_of(folder: Path) -> set[int]:
-    """The live processes that were told of `folder` or stand in it, but for those of the program's own commands."""
+    """The live processes that were told of `folder` or stand in it."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -52,6 +69,11 @@ def processes_of(folder: Path) -> set[int]:
             if os.fsencode(folder) in words or folder in (stands_in, *stands_in.parents):
                 found.add(int(process.name))
     return found
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All that is left in a folder."""
+    return sorted(folder.glob("**/*"))
 
 
 def titles() -> str:
@@ -117,6 +139,11 @@ class Process:
         """The log lines of this name, and with these values, so far."""
         told = [json.loads(line) for line in list(self.err)]
         return [one for one in told if one["event"] == name and fields.items() <= one.items()]
+
+    @property
+    def story(self) -> list[str]:
+        """The names of its log lines so far."""
+        return [json.loads(line)["event"] for line in list(self.err)]
 
     async def says(self, name: str, *, times: int = 1, **fields: object) -> dict[str, Any]:
         """The log line of this name, once it was said so many times."""
@@ -185,9 +212,9 @@ class Program:
         self._started.append(Process(process, {TOKEN, *([password] if password else [])}))
         return self._started[-1]
 
-    async def run(self, *arguments: str, within: float = DEADLINE_SECONDS, **settings: str | None) -> Finished:
+    async def run(self, *arguments: str, **settings: str | None) -> Finished:
         """Runs a command to its end."""
-        return await (await self.start(*arguments, **settings)).finished(within=within)
+        return await (await self.start(*arguments, **settings)).finished()
 
     async def kill_all(self) -> None:
         """Ends what a test left running."""

@@ -88,7 +88,7 @@ WRONG = [
 
 def command(*arguments: str, folder: Path, settings: dict[str, str | None]) -> subprocess.CompletedProcess[str]:
     """Runs a command; one that takes its settings and goes on is ended."""
-    process = subprocess.Popen(  # noqa: S603 - the program itself
+    process = subprocess.Popen(
         [sys.executable, "-m", "syncer", *arguments],
         cwd=folder,
         env=environment(folder, settings),

@@ -1,0 +1,171 @@
+"""A process that dies at any instant leaves the database as before its poll or as after it, never between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.builders import PatientEndpoint, PolledAccount, record, redirect
+from tests.proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+NUMBERS = 3000
+DATA_TABLES = ("virtual_number", "virtual_number_history", "state_history", "virtual_number_redirect", "record_digest")
+
+# Where the process is killed: what its statements hold by then, and whether the server has acted on the last of them.
+APPLY = b"for no key update", b"for no key update"  # the second time the fence is taken, the decision is written
+INSTANTS = {
+    "before its run is written": ((b"INSERT INTO syncer.sync_run",), "hold"),
+    "after its run is written": ((b"INSERT INTO syncer.sync_run", b"COMMIT"), "hold the answer"),
+    "before the fence": ((b"for no key update",), "hold"),
+    "under the fence": (APPLY, "hold the answer"),
+    "before anything is written": ((*APPLY, b"enable_seqscan"), "hold"),
+    "in the COPY of new numbers": ((*APPLY, b'COPY "syncer"."virtual_number"'), "hold the answer"),
+    "after superseded versions were kept": (
+        (*APPLY, b"insert into syncer.virtual_number_history"),
+        "hold the answer",
+    ),
+    "after versions were replaced": ((*APPLY, b"update syncer.virtual_number n"), "hold the answer"),
+    "after states were closed": ((*APPLY, b"update syncer.state_history"), "hold the answer"),
+    "in the COPY of new states": ((*APPLY, b'COPY "syncer"."state_history"'), "hold the answer"),
+    "after its outcome was written": ((*APPLY, b"set outcome = $3"), "hold the answer"),
+    "before the commit": ((*APPLY, b"enable_seqscan", b"COMMIT"), "hold"),
+    "after the commit": ((*APPLY, b"enable_seqscan", b"COMMIT"), "hold the answer"),
+}
+COMMITTED = {"after the commit"}
+
+
+def before() -> list[dict[str, Any]]:
+    return [
+        record(key, from_redirect_numbers=[redirect(key + 10_000, f"7495{key:07}")]) for key in range(1, NUMBERS + 1)
+    ]
+
+
+def after() -> list[dict[str, Any]]:
+    """A third changed its state, a third its comment, some are gone, some are new, some have another redirect."""
+    changed = before()[100:]
+    for position, fields in enumerate(changed):
+        match position % 4:
+            case 0:
+                fields["state"], fields["reason"] = "debt_lock", "долг"
+            case 1:
+                fields["comment"] = "changed"
+            case 2:
+                fields["from_redirect_numbers"] = []
+    return [*changed, *(record(key) for key in range(NUMBERS + 1, NUMBERS + 101))]
+
+
+async def fingerprint(account: PolledAccount) -> list[tuple[Any, ...]]:
+    return [
+        await account.row(f"select count(*), md5(string_agg(t::text, '|' order by t::text)) from syncer.{table} t")  # noqa: S608 - names from a constant
+        for table in DATA_TABLES
+    ]
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[PatientEndpoint]:
+    async with PatientEndpoint() as running:
+        yield running
+
+
+async def start_sync(database: str, endpoint: PatientEndpoint, folder: Path) -> asyncio.subprocess.Process:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "SYNCER_DATABASE_URL": database,
+        "SYNCER_API_URL": endpoint.url,
+        "SYNCER_API_TOKEN": "token",
+        "SYNCER_MIGRATE_ON_START": "false",
+    }
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "syncer", "sync", "--json", cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE
+    )
+
+
+async def answer_all(endpoint: PatientEndpoint) -> None:
+    while True:
+        (await endpoint.received.get()).answer(*after())
+
+
+@pytest.mark.parametrize("instant", INSTANTS)
+async def test_a_process_killed_at_any_instant_leaves_all_as_before_or_as_after(
+    instant: str, account: PolledAccount, database: str, endpoint: PatientEndpoint, tmp_path: Path
+) -> None:
+    words, then = INSTANTS[instant]
+    await account.poll(*before())
+    as_before = await fingerprint(account)
+    answering = asyncio.create_task(answer_all(endpoint))
+    async with Proxy(database) as proxy:
+        proxy.look_for(*words, then=then)  # type: ignore[arg-type] # a literal, from the table above
+        process = await start_sync(proxy.url, endpoint, tmp_path)
+        async with asyncio.timeout(60):
+            await proxy.reached.wait()
+        process.kill()
+        assert await process.wait() == -signal.SIGKILL
+    answering.cancel()
+
+    assert await account.broken_invariants() == []
+    if instant in COMMITTED:
+        assert await fingerprint(account) != as_before
+    else:
+        assert await fingerprint(account) == as_before
+
+    account.forget()
+    result = await account.poll(*after())
+
+    assert result.outcome == ("unchanged" if instant in COMMITTED else "applied")
+    assert result.received == NUMBERS
+    assert await account.broken_invariants() == []
+    expected = sorted((fields["id"], fields["state"], fields["comment"]) for fields in after())
+    assert expected == await account.rows(
+        "select virtual_number_id, state, comment from syncer.virtual_number where removed_at is null order by 1"
+    )
+    running = await account.rows("select outcome from syncer.sync_run where outcome = 'running'")
+    assert running == []
+
+
+async def test_a_process_killed_while_it_waits_for_the_endpoint_leaves_a_run_that_the_next_one_calls_abandoned(
+    account: PolledAccount, database: str, endpoint: PatientEndpoint, tmp_path: Path
+) -> None:
+    await account.poll(*before())
+    as_before = await fingerprint(account)
+    process = await start_sync(database, endpoint, tmp_path)
+    await endpoint.received.get()
+    process.kill()
+    await process.wait()
+
+    assert await fingerprint(account) == as_before
+    await account.poll(*before())
+    assert [row[0] for row in await account.rows("select outcome from syncer.sync_run order by run_id")] == [
+        "applied",
+        "abandoned",
+        "unchanged",
+    ]
+
+
+async def test_a_process_that_is_frozen_past_anothers_commit_finds_itself_superseded(
+    account: PolledAccount, database: str, endpoint: PatientEndpoint, tmp_path: Path
+) -> None:
+    await account.poll(*before())
+    process = await start_sync(database, endpoint, tmp_path)
+    request = await endpoint.received.get()
+    process.send_signal(signal.SIGSTOP)
+    request.answer(*before())
+    newer = await account.poll(*after())
+    as_after = await fingerprint(account)
+    process.send_signal(signal.SIGCONT)
+    output, _ = await process.communicate()
+
+    assert newer.outcome == "applied"
+    result = json.loads(output)
+    assert (result["outcome"], process.returncode) == ("superseded", 0)
+    assert await fingerprint(account) == as_after
+    assert await account.broken_invariants() == []

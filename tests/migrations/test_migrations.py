@@ -1,0 +1,335 @@
+"""The schema as the migrations leave it: up, down and up again, on every PostgreSQL that is found here."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from syncer.embedded import EmbeddedServer
+from syncer.emulator import STILL, Emulator
+from syncer.store.engine import create_engine
+from syncer.store.schema import known_revisions, migrate, migrations_folder, schema_state
+from syncer.store.tables import SCHEMA, metadata
+from tests.builders import PolledAccount, connect, settings_for
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    import asyncpg
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+PACKAGED = "the project's own"
+INSTALLED = {
+    folder.parent.name: folder
+    for folder in Path("/usr/lib/postgresql").glob("[1-9][0-9]/bin")
+    if int(folder.parent.name) >= 15
+}
+
+# Everything that a schema is made of, in an order and with names of its own.
+CATALOG = {
+    "relations": """
+        select c.oid::regclass::text, c.relkind::text, obj_description(c.oid, 'pg_class'),
+               case when c.relkind = 'v' then pg_get_viewdef(c.oid) end,
+               (select array_agg(a::text order by a::text) from unnest(c.relacl) a)
+          from pg_class c where c.relnamespace::regnamespace::text in ('syncer', 'analytics') order by 1""",
+    "columns": """
+        select a.attrelid::regclass::text, a.attnum::int, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+               a.attidentity::text, pg_get_expr(d.adbin, d.adrelid), col_description(a.attrelid, a.attnum)
+          from pg_attribute a
+          join pg_class c on c.oid = a.attrelid
+          left join pg_attrdef d on (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+         where c.relnamespace::regnamespace::text in ('syncer', 'analytics') and a.attnum > 0
+           and not a.attisdropped and c.relkind <> 'i'
+         order by 1, 2""",
+    "constraints": """
+        select conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+          from pg_constraint where connamespace::regnamespace::text in ('syncer', 'analytics') and contype <> 'n'
+         order by 1, 2""",
+    "indexes": """
+        select indexrelid::regclass::text, pg_get_indexdef(indexrelid)
+          from pg_index join pg_class c on c.oid = indexrelid
+         where c.relnamespace::regnamespace::text in ('syncer', 'analytics') order by 1""",
+    "functions": """
+        select oid::regprocedure::text, pg_get_functiondef(oid), obj_description(oid, 'pg_proc')
+          from pg_proc where pronamespace::regnamespace::text in ('syncer', 'analytics') order by 1""",
+    "schemas": """
+        select nspname, obj_description(oid, 'pg_namespace'),
+               (select array_agg(a::text order by a::text) from unnest(nspacl) a)
+          from pg_namespace where nspname in ('syncer', 'analytics') order by 1""",
+    "words": """
+        select 'type', type, title_en, title_ru, documented from syncer.number_type
+        union all select 'purpose', purpose, title_en, title_ru, documented from syncer.number_purpose
+        union all select 'state', state, title_en, title_ru, documented from syncer.number_state order by 1, 2""",
+}
+
+# (table, columns, the table they point to, its columns), as the contract has it.
+FOREIGN_KEYS = {
+    ("account_schedule", ("account_id",), "account", ("account_id",)),
+    ("sync_run", ("account_id",), "account", ("account_id",)),
+    ("sync_day", ("account_id",), "account", ("account_id",)),
+    ("rejected_record", ("account_id",), "account", ("account_id",)),
+    ("virtual_number", ("account_id",), "account", ("account_id",)),
+    ("virtual_number", ("type",), "number_type", ("type",)),
+    ("virtual_number", ("purpose",), "number_purpose", ("purpose",)),
+    ("virtual_number", ("state",), "number_state", ("state",)),
+    ("virtual_number", ("region_id",), "region", ("region_id",)),
+    *(
+        (table, ("account_id", "virtual_number_id"), "virtual_number", ("account_id", "virtual_number_id"))
+        for table in ("virtual_number_history", "state_history", "virtual_number_redirect")
+    ),
+}
+
+# The vendor's documentation; `inactive` stands on another of its pages.
+DOCUMENTED = {
+    "type": ["abc", "def", "sip_redirection", "sip_registration", "toll_free"],
+    "purpose": ["company", "employee", "not_specified"],
+    "state": ["activation", "active", "debt_lock", "freeze", "inactive", "unconfirmed"],
+}
+
+
+@pytest.fixture(scope="module", params=[PACKAGED, *sorted(INSTALLED)])
+def any_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a server: the tests' own, and one of each version that is installed here."""
+    if request.param == PACKAGED:
+        own: EmbeddedServer = request.getfixturevalue("server")
+        asyncio.run(_require_version(own.url, "18"))
+        yield own.url
+        return
+    folder = Path(tempfile.mkdtemp(prefix="syncer-migrations-"))
+    folder.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SYNCER_PG_BINDIR", str(INSTALLED[request.param]))
+        with EmbeddedServer(folder, server_settings={"fsync": "off"}) as running:
+            asyncio.run(_require_version(running.url, request.param))
+            yield running.url
+    shutil.rmtree(folder)
+
+
+async def _require_version(url: str, major: str) -> None:
+    connection = await connect(url)
+    assert (await connection.fetchval("show server_version")).partition(".")[0] == major
+    await connection.close()
+
+
+@pytest.fixture(scope="module")
+def address(any_server: str) -> str:
+    """A database of this module's own on that server, with the newest schema; tests leave it so."""
+
+    async def make() -> str:
+        name = f"migrations_{uuid.uuid4().hex[:12]}"
+        owner = await connect(any_server)
+        await owner.execute(f"create database {name}")
+        await owner.close()
+        made = f"{any_server.rpartition('/')[0]}/{name}"
+        engine = create_engine(lambda: made, command_timeout=None)
+        await migrate(engine)
+        await engine.dispose()
+        return made
+
+    return asyncio.run(make())
+
+
+@pytest.fixture
+async def migrated(address: str) -> AsyncIterator[AsyncEngine]:
+    """Connections to that database."""
+    engine = create_engine(lambda: address, command_timeout=None)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def catalog(address: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to that database that sees the names of all schemas spelled out."""
+    connection = await connect(address)
+    await connection.execute("set search_path = ''")
+    yield connection
+    await connection.close()
+
+
+async def rows(catalog: asyncpg.Connection, query: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in await catalog.fetch(query)]
+
+
+async def dump(catalog: asyncpg.Connection) -> dict[str, list[tuple[Any, ...]]]:
+    return {what: await rows(catalog, query) for what, query in CATALOG.items()}
+
+
+async def test_down_to_the_base_and_up_again_leaves_the_same_schema(
+    migrated: AsyncEngine, catalog: asyncpg.Connection
+) -> None:
+    before = await dump(catalog)
+    assert {what: bool(found) for what, found in before.items()} == dict.fromkeys(CATALOG, True)
+
+    await migrate(migrated, "base")
+    assert (await schema_state(migrated)).found is None
+    left = await rows(catalog, CATALOG["relations"])
+    assert [name for name, kind, *_ in left if kind != "i"] == ["syncer.alembic_version"]
+    assert await rows(catalog, CATALOG["functions"]) == []
+
+    await migrate(migrated)
+    assert (await schema_state(migrated)).found == known_revisions()[0]
+    assert await dump(catalog) == before
+
+
+async def test_a_downgrade_takes_numbers_and_history_with_it_and_an_upgrade_works_again(
+    migrated: AsyncEngine, catalog: asyncpg.Connection
+) -> None:
+    async with Emulator(numbers=50, rates=STILL) as emulator:
+        settings = settings_for(emulator)
+        async with PolledAccount(migrated, emulator, catalog, settings) as account:
+            assert (await account.poll_again()).created == 50
+            emulator.fleet("token").change(0.2)
+            emulator.fleet("token").remove(0.1)
+            changed = await account.poll_again()
+            assert (changed.outcome, changed.removed) == ("applied", 5)
+            assert await account.broken_invariants() == []
+
+            await migrate(migrated, "base")
+            await migrate(migrated)
+
+            account.forget()
+            assert (await account.poll_again()).created == 45
+            assert await account.broken_invariants() == []
+            await migrate(migrated, "base")
+            await migrate(migrated)
+
+
+async def test_the_migrations_make_what_the_program_thinks_the_tables_are(
+    migrated: AsyncEngine, catalog: asyncpg.Connection, any_server: str
+) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        options = {
+            "version_table_schema": SCHEMA,
+            "include_schemas": True,
+            "include_name": lambda name, kind, _: kind != "schema" or name == SCHEMA,
+            "compare_type": True,
+            "compare_server_default": True,
+        }
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+    async with migrated.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+    # What alembic does not compare, conditions and partial indexes among it: the same tables, made without migrations.
+    name = f"metadata_{uuid.uuid4().hex[:12]}"
+    await catalog.execute(f"create database {name}")
+    other = f"{any_server.rpartition('/')[0]}/{name}"
+    engine = create_engine(lambda: other)
+    async with engine.begin() as connection:
+        await connection.execute(text(f"create schema {SCHEMA}"))
+        await connection.run_sync(metadata.create_all)
+    await engine.dispose()
+    made = await connect(other)
+    await made.execute("set search_path = ''")
+    for what in ("constraints", "indexes"):
+        by_metadata = {row for row in await rows(made, CATALOG[what]) if row[0].startswith(f"{SCHEMA}.")}
+        by_migrations = {row for row in await rows(catalog, CATALOG[what]) if row[0].startswith(f"{SCHEMA}.")}
+        assert {row for row in by_migrations if "alembic_version" not in row[0]} == by_metadata
+    await made.close()
+    await catalog.execute(f"drop database {name}")
+
+
+async def test_everything_says_what_it_means(catalog: asyncpg.Connection) -> None:
+    found = await dump(catalog)
+    kinds = {name: kind for name, kind, *_ in found["relations"]}
+
+    assert [name for name, kind, comment, *_ in found["relations"] if kind in "rvm" and not comment] == []
+    assert [(row[0], row[2]) for row in found["columns"] if kinds[row[0]] in "rvm" and not row[-1]] == []
+    assert [row[0] for row in found["functions"] if not row[-1]] == []
+    assert [row[0] for row in found["schemas"] if not row[1]] == []
+
+
+async def test_times_know_their_zone_and_there_are_no_enums_nor_range_types(catalog: asyncpg.Connection) -> None:
+    types = {row[3] for row in (await dump(catalog))["columns"]}
+
+    assert {name for name in types if name.startswith("timestamp") or "range" in name} == {"timestamp with time zone"}
+    assert await rows(catalog, "select typname from pg_type where typtype in ('e', 'r') and oid >= 16384") == []
+
+
+async def test_the_vendors_documented_words_have_titles(catalog: asyncpg.Connection) -> None:
+    words = await rows(catalog, CATALOG["words"])
+
+    assert {field: [row[1] for row in words if row[0] == field] for field in DOCUMENTED} == DOCUMENTED
+    assert [row for row in words if not row[2] or not row[3] or row[4] is not True] == []
+    # An English title is in Latin letters, a Russian one is not, but for 8-800.
+    assert [row[2] for row in words if re.search("[а-яё]", row[2], re.IGNORECASE)] == []
+    assert {row[3] for row in words if not re.search("[а-яё]", row[3], re.IGNORECASE)} <= {"8-800"}
+
+
+async def test_every_key_of_what_an_account_owns_contains_the_account(catalog: asyncpg.Connection) -> None:
+    keys = await rows(
+        catalog,
+        """
+        select c.relname, i.indexrelid::regclass::text,
+               array(select a.attname from pg_attribute a where a.attrelid = i.indrelid and a.attnum = any(i.indkey)),
+               i.indisprimary
+          from pg_index i join pg_class c on c.oid = i.indrelid
+         where c.relnamespace = 'syncer'::regnamespace and i.indisunique
+           and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'account_id')
+        """,
+    )
+    owned = {table for table, *_ in keys}
+    assert owned >= {"account", "sync_run", "virtual_number", "state_history", "virtual_number_redirect"}
+    assert {table for table, *_, is_primary in keys if is_primary} == owned
+    without = [(table, columns) for table, _, columns, _ in keys if "account_id" not in columns]
+    assert without == [("account", ["name"])]  # the registry of accounts
+    assert (
+        await rows(
+            catalog,
+            """
+        select c.relname from pg_class c
+         where c.relnamespace = 'syncer'::regnamespace and c.relkind = 'r'
+           and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)
+        """,
+        )
+        == []
+    )
+
+    assert [
+        (table, columns, target)
+        for table, columns, target, _ in await foreign_keys(catalog)
+        if target in owned and "account_id" not in columns
+    ] == []
+
+
+async def foreign_keys(catalog: asyncpg.Connection) -> set[tuple[str, tuple[str, ...], str, tuple[str, ...]]]:
+    found = await rows(
+        catalog,
+        """
+        select one.relname, other.relname,
+               array(select a.attname from unnest(f.conkey) with ordinality k (num, place)
+                       join pg_attribute a on (a.attrelid, a.attnum) = (f.conrelid, k.num) order by place),
+               array(select a.attname from unnest(f.confkey) with ordinality k (num, place)
+                       join pg_attribute a on (a.attrelid, a.attnum) = (f.confrelid, k.num) order by place)
+          from pg_constraint f
+          join pg_class one on one.oid = f.conrelid
+          join pg_class other on other.oid = f.confrelid
+         where f.contype = 'f' and f.connamespace = 'syncer'::regnamespace
+        """,
+    )
+    return {(table, tuple(columns), target, tuple(keys)) for table, target, columns, keys in found}
+
+
+async def test_foreign_keys_are_those_of_the_contract(catalog: asyncpg.Connection) -> None:
+    assert await foreign_keys(catalog) == FOREIGN_KEYS
+
+
+def test_migrations_stand_in_one_line_and_no_downgrade_takes_more_than_it_names() -> None:
+    versions = list((migrations_folder() / "versions").glob("*.py"))
+
+    assert len(versions) == len(known_revisions())
+    for version in versions:
+        source = version.read_text()
+        assert "cascade" not in source.lower()
+        assert re.findall(r"^(?:from|import) (?:syncer|tests)\b", source, re.MULTILINE) == []

@@ -1,0 +1,120 @@
+"""`syncer check`: a line for each thing that was looked at, and what to do where it is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from syncer.emulator import faults
+from syncer.store.schema import known_revisions
+from tests.builders import record
+from tests.service.processes import TOKEN, files_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import asyncpg
+
+    from syncer.emulator import Emulator
+    from tests.builders import PolledAccount
+    from tests.service.processes import Finished, Program
+
+NEWEST = known_revisions()[0]
+
+
+def wrong(finished: Finished) -> dict[str, str]:
+    """What is wrong, by what it is about."""
+    lines = [line.split(maxsplit=1) for line in finished.out.splitlines()]
+    assert {word for word, _ in lines} <= {"ok", "WRONG"}
+    return {subject: text for word, rest in lines if word == "WRONG" for subject, _, text in [rest.partition(": ")]}
+
+
+async def test_all_that_is_right_is_told_a_line_each(syncer: Program, database: str, account: PolledAccount) -> None:
+    await account.poll_again()
+
+    finished = await syncer.run("check", "--data")
+
+    place = database.rpartition("@")[2]
+    assert finished.code == 0
+    assert finished.out.splitlines() == [
+        "ok     configuration: 1 account",
+        f"ok     database: PostgreSQL 18, {place}",
+        f"ok     schema: {NEWEST}",
+        f"ok     endpoint of default: {syncer.settings['api_url']} takes the token and lists 200 numbers",
+        "ok     data: every invariant holds",
+    ]
+
+
+async def test_each_accounts_token_and_endpoint_are_told_apart(syncer: Program, emulator: Emulator) -> None:
+    entry = '[[account]]\nname = "{0}"\ntoken = "{0}-token"\n'
+    accounts = "".join(entry.format(name) for name in ("good", "expired", "stranger", "broken"))
+    accounts += entry.format("gone") + 'api_url = "http://127.0.0.1:1"\n'
+    emulator.queue(
+        faults.Status(status=401, token="expired-token"),
+        faults.Status(status=403, token="stranger-token"),
+        faults.BrokenRecords(count=3, token="broken-token"),
+    )
+
+    finished = await syncer.run("check", api_token=None, accounts_file=syncer.write("accounts.toml", accounts))
+
+    found = wrong(finished)
+    assert finished.code == 1
+    assert list(found) == [f"endpoint of {name}" for name in ("expired", "stranger", "broken", "gone")]
+    assert "answered 401" in found["endpoint of expired"]
+    assert "generate a token in the Личный кабинет and set it there" in found["endpoint of expired"]
+    assert "answered 403" in found["endpoint of stranger"]
+    assert "allow-list" in found["endpoint of stranger"]
+    assert "3 records cannot be taken, the first because: " in found["endpoint of broken"]
+    assert "no connection to 127.0.0.1:1" in found["endpoint of gone"]
+    assert f"endpoint of good: {emulator.url} takes the token and lists 200 numbers" in finished.out
+    assert "-token" not in finished.out + finished.err
+
+
+async def test_what_is_wrong_with_the_configuration_is_told_with_the_name_that_was_meant(syncer: Program) -> None:
+    misspelt, absent = await asyncio.gather(
+        syncer.run("check", poll_intervall="1m"), syncer.run("check", api_token=None)
+    )
+
+    assert misspelt.code == 1
+    assert wrong(misspelt) == {
+        "configuration": "SYNCER_POLL_INTERVALL is not a setting: did you mean SYNCER_POLL_INTERVAL?"
+    }
+    assert absent.code == 1
+    assert list(wrong(absent)) == ["configuration"]
+    assert wrong(absent)["configuration"].startswith("SYNCER_API_TOKEN is not set: generate a token")
+
+
+async def test_what_is_wrong_with_the_database_is_told_and_the_endpoint_looked_at_all_the_same(
+    syncer: Program, empty_database: str, emulator: Emulator
+) -> None:
+    down, empty = await asyncio.gather(
+        syncer.run("check", "--data", database_url="postgresql://u:passw0rd@127.0.0.1:1/none"),
+        syncer.run("check", "--data", database_url=empty_database),
+    )
+
+    assert (down.code, empty.code) == (1, 1)
+    assert [text for text in wrong(down).values() if "SYNCER_DATABASE_URL" in text] == [*wrong(down).values()]
+    assert list(wrong(down)) == ["database"]
+    assert len(wrong(empty)) == 1
+    assert "run `syncer migrate`" in next(iter(wrong(empty).values()))
+    assert emulator.requests == {TOKEN: 2}
+
+
+async def test_a_broken_invariant_is_told_with_its_number_and_who_breaks_it(
+    syncer: Program, account: PolledAccount, sql: asyncpg.Connection, folder: Path
+) -> None:
+    result = await account.poll(*(record(number) for number in range(250, 260)))
+    await sql.execute("delete from syncer.state_history where virtual_number_id = 250")
+    await sql.execute("update syncer.state_history set state = 'freeze' where virtual_number_id = 256")
+
+    with_data, without = await asyncio.gather(syncer.run("check", "--data"), syncer.run("check"))
+
+    lines = [line for line in with_data.out.splitlines() if line.startswith("WRONG")]
+    assert with_data.code == 1
+    assert [line.rpartition(": ")[0] for line in lines] == [
+        "WRONG  data: invariant 1: account 1, number 250",
+        "WRONG  data: invariant 3: account 1, number 256",
+        f"WRONG  data: invariant 5: account 1, run {result.run_id}",
+    ]
+    assert (without.code, wrong(without)) == (0, {})
+    assert files_in(folder) == []  # no command leaves a file where it was run

@@ -1,0 +1,55 @@
+"""`syncer demo`: everything on this machine, whatever is configured, and nothing left of it."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from tests.service.processes import files_in, processes_of, until
+from tests.service.scenarios import told_at_once
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from syncer.emulator import Emulator
+    from tests.service.processes import Program
+
+CHANGE = re.compile(r"run (\d+)  \d\d:\d\d:\d\d  \d+  [a-z_ ]+  .+ → .+\n")
+
+
+@told_at_once
+async def test_it_shows_what_is_recorded_as_it_happens_and_leaves_nothing_behind(
+    syncer: Program, emulator: Emulator, folder: Path
+) -> None:
+    # What is configured is another's business: the token would reach the emulator, the database cannot be reached.
+    demo = await syncer.start("demo", database_url="postgresql://u:passw0rd@127.0.0.1:1/none")
+
+    def runs() -> set[str]:
+        return {found[1] for line in list(demo.out) if (found := CHANGE.fullmatch(line))}
+
+    await until(lambda: len(runs()) >= 2 or not demo.is_running)
+    printed = "".join(demo.out)
+    url = re.search(r"http://127\.0\.0\.1:\d+", printed)
+    data = re.search(r"SYNCER_DATA_DIR=(\S+)", printed)
+    assert url is not None
+    assert data is not None
+    assert str(folder) in data[1]
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": "demo"}) as client,
+        client.get(f"{url[0]}/numbers/virtual-number") as answer,
+    ):
+        assert answer.status == 200
+        assert len(await answer.json()) > 100
+    beside = await syncer.run("status", database_url=None, data_dir=data[1])
+    assert "demo  " in beside.out
+    assert len(processes_of(folder)) > 1
+
+    ended = await demo.end(signal.SIGINT, within=20)
+
+    assert (ended.code, ended.err) == (0, "")
+    assert processes_of(folder) == set()
+    assert files_in(folder) == []
+    assert emulator.requests == {}

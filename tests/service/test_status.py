@@ -1,0 +1,101 @@
+"""`syncer status`: for people a table and what needs them, for programs JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from syncer.emulator import faults
+from tests.builders import PolledAccount, record, settings_for
+from tests.service.processes import TOKEN
+
+if TYPE_CHECKING:
+    import asyncpg
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.emulator import Emulator
+    from tests.service.processes import Program
+
+NAME = "О'Генри и Ко"
+
+
+async def test_before_anything_was_recorded_it_says_how_to_begin(syncer: Program, empty_database: str) -> None:
+    no_schema, no_account, as_json = await asyncio.gather(
+        syncer.run("status", database_url=empty_database, api_token=None),
+        syncer.run("status", api_token=None),
+        syncer.run("status", "--json", api_token=None),
+    )
+
+    beginning = "nothing was recorded yet: syncer sync polls once, syncer run keeps polling\n"
+    assert [no_schema.result, no_account.result, as_json.result] == [(0, beginning), (0, beginning), (0, "")]
+
+
+async def test_a_database_that_cannot_be_asked_or_read_is_told_in_one_line(
+    syncer: Program, sql: asyncpg.Connection
+) -> None:
+    await sql.execute("update syncer.alembic_version set version_num = '9999'")
+
+    down, newer = await asyncio.gather(
+        syncer.run("status", database_url="postgresql://u:passw0rd@127.0.0.1:1/none"), syncer.run("status")
+    )
+
+    assert (down.code, newer.code) == (1, 1)
+    assert "check that the server is up and SYNCER_DATABASE_URL is right" in down.complaint()
+    assert "install the newer version" in newer.complaint()
+
+
+async def test_held_removals_come_with_the_command_that_accepts_them_and_rejected_records_with_the_reason(
+    syncer: Program, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    settings = settings_for(emulator, api_token=SecretStr(TOKEN), account_name=NAME)
+    async with PolledAccount(engine, emulator, sql, settings) as account:
+        await account.poll(*(record(number) for number in range(250, 258)), record(258, state="freeze"))
+        await account.poll(record(250), record(251), record(252, number=None))
+        table, as_json = await asyncio.gather(syncer.run("status"), syncer.run("status", "--json"))
+
+        assert (table.code, as_json.code) == (0, 0)
+        head, row, *attention = table.out.splitlines()
+        assert re.split(r"\s{2,}", head) == [
+            "account", "last success", "last outcome", "numbers by state", "held", "rejected",
+        ]  # fmt: skip
+        name, success, *rest = re.split(r"\s{2,}", row)
+        assert (name, rest) == (NAME, ["applied", "active 8", "freeze 1", "6", "1"])
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, 0:00:\d\d ago", success)
+        assert [line.startswith(f"! {NAME}: ") for line in attention] == [True, True]
+        assert "6 numbers are missing since" in attention[0]
+        assert "the record of number 252 cannot be taken since" in attention[1]
+        told = json.loads(as_json.out)
+        assert (told["account"], told["last_outcome"], told["numbers"], told["held"], told["last_error"]) == (
+            NAME,
+            "applied",
+            {"active": 8, "freeze": 1},
+            6,
+            None,
+        )
+        assert [one["virtual_number_id"] for one in told["rejected"]] == [252]
+
+        command = shlex.split(attention[0].partition("if they are really gone: ")[2])
+        assert command == ["syncer", "sync", "--account", NAME, "--accept-removals"]
+        accepted = await syncer.run(*command[1:], account_name=NAME)
+
+    assert accepted.result == (3, f"{NAME}: applied: 3 received, 2 unchanged, 6 removed, 1 rejected\n")
+
+
+async def test_a_failed_poll_is_told_with_its_reason_and_the_last_success_stays(
+    syncer: Program, account: PolledAccount, emulator: Emulator
+) -> None:
+    await account.poll(record(250), record(256, state="debt_lock"), record(257))
+    emulator.fault = faults.Status(status=401)
+    await account.poll_again()
+
+    finished = await syncer.run("status")
+
+    _, row, attention = finished.out.splitlines()
+    assert finished.code == 0
+    assert " ago  failed unauthorized  active 2  debt_lock 1 " in row
+    assert attention.startswith(f"! default: the last poll failed: {emulator.url[7:]} answered 401, so the token of ")

@@ -1,0 +1,371 @@
+"""A response is told apart by what its elements say; one that is another account's is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from xxhash import xxh3_128_digest
+
+from syncer.arrival import Arrival, Standing, digest, read
+from syncer.errors import NotAnArrayError, NotJsonError, WrongAccountError
+from syncer.wire import Rejection
+from tests.builders import APP_ID, record, redirect, without
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OTHER_APP_ID = 1200055
+Element = Any
+"""JSON to be spelled, or bytes that are spelled already."""
+
+
+def spelled(element: Element, indent: int | None = None) -> bytes:
+    return element if isinstance(element, bytes) else json.dumps(element, ensure_ascii=False, indent=indent).encode()
+
+
+def respelled(element: dict[str, Any]) -> bytes:
+    """The same, said in other bytes."""
+    return json.dumps(dict(reversed(element.items())), indent=1).encode()
+
+
+def listing(*elements: Element) -> bytes:
+    return b"[" + b", ".join(map(spelled, elements)) + b"]"
+
+
+def standing(*numbers: tuple[int, Element], undigested: Sequence[int] = ()) -> Standing:
+    """Numbers whose current records were read from these elements, and numbers of which that is not known."""
+    return Standing({xxh3_128_digest(spelled(element)): number for number, element in numbers}, frozenset(undigested))
+
+
+NOTHING = Standing()
+
+
+def payloads(arrival: Arrival) -> list[bytes]:
+    return [rejection.payload for rejection in arrival.rejections]
+
+
+def conflict(number: int, element: Element) -> Rejection:
+    """How an element is rejected that says something else than another with its id."""
+    told = json.loads(spelled(element))
+    return Rejection(
+        number,
+        told.get("app_id"),
+        f"another element of the same response has the id {number} and says something else",
+        spelled(element),
+        xxh3_128_digest(spelled(element)),
+    )
+
+
+def test_an_empty_list_of_an_account_that_never_had_numbers_is_nothing() -> None:
+    assert read(b"[]", NOTHING, None) == Arrival(
+        received=0, repeated=0, standing=0, records={}, rejections=(), unlisted=frozenset(), app_id=None
+    )
+
+
+def test_every_element_of_a_first_response_is_looked_at() -> None:
+    arrival = read(listing(record(1), record(2), {"id": 3, "number": "7"}), NOTHING, None)
+    assert (arrival.received, arrival.repeated, arrival.standing, arrival.app_id) == (3, 0, 0, APP_ID)
+    assert list(arrival.records) == [1, 2]
+    assert [(one.virtual_number_id, one.error) for one in arrival.rejections] == [
+        (3, "Object missing required field `state`")
+    ]
+
+
+def test_a_record_carries_the_digest_of_its_bytes_as_received() -> None:
+    element = b'{ "id": 1,\t"number": "7", "state": "\\ud800" }'
+    arrival = read(b" [ " + element + b" ] ", NOTHING, None)
+    assert arrival.records[1].digest == xxh3_128_digest(element) == digest(element)
+
+
+@pytest.mark.parametrize(("body", "error"), [(b"[1", NotJsonError), (b"", NotJsonError), (b"{}", NotAnArrayError)])
+def test_what_is_no_array_is_refused(body: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        read(body, standing((1, record(1))), APP_ID)
+
+
+def test_an_element_that_stands_is_not_even_decoded() -> None:
+    arrival = read(listing("this is no record"), standing((7, "this is no record")), APP_ID)
+    assert arrival == Arrival(
+        received=1, repeated=0, standing=1, records={}, rejections=(), unlisted=frozenset(), app_id=None
+    )
+
+
+def test_an_element_without_a_standing_digest_is_looked_at_though_its_number_is_known() -> None:
+    arrival = read(listing(record(1), record(2)), standing((1, record(1)), undigested=[2]), APP_ID)
+    assert (arrival.standing, list(arrival.records), arrival.unlisted) == (1, [2], frozenset())
+
+
+def test_a_number_is_unlisted_if_neither_its_bytes_nor_its_id_arrived() -> None:
+    before = standing((1, record(1)), (2, record(2)), (3, record(3)), undigested=[4, 5, 6])
+    arrival = read(listing(record(1), record(2, state="freeze"), record(4), {"id": 5}), before, APP_ID)
+    assert arrival.unlisted == {3, 6}
+    assert (arrival.standing, list(arrival.records), payloads(arrival)) == (1, [2, 4], [b'{"id": 5}'])
+
+
+def test_an_empty_list_lists_nobody() -> None:
+    arrival = read(b" [\n] ", standing((1, record(1)), (2, record(2)), undigested=[3]), APP_ID)
+    assert (arrival.received, arrival.unlisted, arrival.app_id) == (0, frozenset({1, 2, 3}), None)
+
+
+def test_a_number_whose_record_cannot_be_taken_is_listed_all_the_same() -> None:
+    arrival = read(listing(record(1, number=""), {"id": 2}), standing((1, record(1)), undigested=[2]), APP_ID)
+    assert (arrival.standing, arrival.unlisted) == (0, frozenset())
+    assert [rejection.virtual_number_id for rejection in arrival.rejections] == [1, 2]
+
+
+def test_a_rejected_element_without_an_id_lists_nobody() -> None:
+    arrival = read(listing("?"), standing((1, record(1))), APP_ID)
+    assert (arrival.unlisted, arrival.rejections[0].virtual_number_id) == (frozenset({1}), None)
+
+
+def test_the_order_of_elements_means_nothing() -> None:
+    elements = [record(1), record(2), record(3, state="freeze"), {"id": 4}, "?"]
+    before = standing((1, record(1)), (3, record(3)))
+    one, other = read(listing(*elements), before, APP_ID), read(listing(*reversed(elements)), before, APP_ID)
+    assert one.records == other.records
+    assert (one.standing, one.unlisted, set(one.rejections)) == (other.standing, other.unlisted, set(other.rejections))
+
+
+def test_identical_elements_are_one() -> None:
+    arrival = read(listing(record(1), record(1), record(1), "?", "?"), NOTHING, None)
+    assert (arrival.received, arrival.repeated, arrival.standing) == (5, 3, 0)
+    assert (list(arrival.records), payloads(arrival)) == ([1], [b'"?"'])
+
+
+def test_identical_elements_that_stand_are_one() -> None:
+    arrival = read(listing(record(1), record(1)), standing((1, record(1))), APP_ID)
+    assert (arrival.received, arrival.repeated, arrival.standing, arrival.records) == (2, 1, 1, {})
+
+
+def test_elements_that_mean_the_same_are_one() -> None:
+    told = record(1, from_redirect_numbers=None, purpose="company", x={"a": 1})
+    again = record(1, from_redirect_numbers=[], purpose="сompany", x={"a": 1.0})
+    arrival = read(listing(told, respelled(told), again), NOTHING, None)
+    assert (arrival.received, arrival.repeated, arrival.rejections) == (3, 2, ())
+    assert arrival.records[1].digest == xxh3_128_digest(spelled(told))
+
+
+def test_an_element_that_means_what_a_standing_one_means_is_one_with_it() -> None:
+    told = record(1, from_redirect_numbers=[redirect(249, "74994088157")])
+    arrival = read(listing(respelled(told), told), standing((1, told)), APP_ID)
+    assert (arrival.received, arrival.repeated, arrival.standing) == (2, 1, 1)
+    assert (arrival.records, arrival.rejections, arrival.unlisted) == ({}, (), frozenset())
+
+
+def test_a_reformatted_element_alone_is_looked_at_again() -> None:
+    arrival = read(listing(respelled(record(1))), standing((1, record(1))), APP_ID)
+    assert (arrival.standing, list(arrival.records), arrival.unlisted) == (0, [1], frozenset())
+
+
+def test_two_elements_of_one_id_that_differ_are_both_rejected() -> None:
+    one, other = record(1), record(1, state="freeze")
+    arrival = read(listing(one, record(2), other), NOTHING, None)
+    assert (arrival.received, arrival.repeated, list(arrival.records)) == (3, 0, [2])
+    assert arrival.rejections == (conflict(1, one), conflict(1, other))
+
+
+def test_a_key_that_one_of_them_lacks_makes_them_differ() -> None:
+    one, other = record(1), without(record(1), "comment")
+    assert read(listing(one, other), NOTHING, None).rejections == (conflict(1, one), conflict(1, other))
+
+
+def test_of_three_elements_of_one_id_a_single_other_one_rejects_all() -> None:
+    one, same, other = record(1), respelled(record(1)), record(1, comment="?")
+    arrival = read(listing(one, same, other, one), NOTHING, None)
+    assert (arrival.received, arrival.repeated, arrival.records) == (4, 1, {})
+    assert set(arrival.rejections) == {conflict(1, one), conflict(1, same), conflict(1, other)}
+
+
+def test_an_element_that_differs_from_the_standing_one_rejects_both() -> None:
+    stands, other = record(1), record(1, state="freeze")
+    for elements in ([stands, other], [other, stands]):
+        arrival = read(listing(*elements, record(2)), standing((1, stands), (2, record(2))), APP_ID)
+        assert (arrival.received, arrival.repeated, arrival.standing, arrival.records) == (3, 0, 1, {})
+        assert set(arrival.rejections) == {conflict(1, stands), conflict(1, other)}
+        assert arrival.unlisted == frozenset()
+
+
+def test_an_element_that_cannot_be_taken_rejects_the_others_with_its_id() -> None:
+    broken = record(1, number="")
+    arrival = read(listing(broken, record(1)), NOTHING, None)
+    assert [rejection.error for rejection in arrival.rejections] == [
+        "Expected `str` of length >= 1 - at `$.number`",
+        "another element of the same response has the id 1 and says something else",
+    ]
+    assert (arrival.records, payloads(arrival)) == ({}, [spelled(broken), spelled(record(1))])
+
+
+def test_an_element_that_cannot_be_taken_rejects_the_standing_one_with_its_id() -> None:
+    broken = record(1, number="")
+    arrival = read(listing(record(1), broken), standing((1, record(1))), APP_ID)
+    assert (arrival.standing, arrival.unlisted) == (0, frozenset())
+    assert payloads(arrival) == [spelled(broken), spelled(record(1))]
+    assert arrival.rejections[1] == conflict(1, record(1))
+
+
+def test_two_broken_elements_with_one_id_are_two_rejections() -> None:
+    arrival = read(listing({"id": 1}, {"id": 1, "number": ""}), standing((1, record(1))), APP_ID)
+    assert (len(arrival.rejections), arrival.standing, arrival.unlisted) == (2, 0, frozenset())
+
+
+def test_a_standing_element_that_is_not_what_it_was_taken_for_conflicts_as_any_other() -> None:
+    arrival = read(listing("?", record(7)), standing((7, "?")), APP_ID)
+    assert (arrival.standing, arrival.records, arrival.unlisted) == (0, {}, frozenset())
+    assert sorted(payloads(arrival)) == [b'"?"', spelled(record(7))]
+
+
+def test_records_of_another_account_are_refused() -> None:
+    with pytest.raises(WrongAccountError) as caught:
+        read(listing(record(1, app_id=OTHER_APP_ID), record(2, app_id=7)), standing((1, record(1))), APP_ID)
+    assert str(caught.value) == (
+        "the records carry app_id 7, this account's is 1200054: the token is of another Личный кабинет; nothing was "
+        "changed; put the right token back, or give the new one an account name of its own"
+    )
+
+
+def test_one_record_of_the_account_is_enough() -> None:
+    arrival = read(listing(record(1, app_id=OTHER_APP_ID), record(2)), NOTHING, APP_ID)
+    assert list(arrival.records) == [1, 2]
+
+
+def test_one_standing_element_of_the_account_is_enough() -> None:
+    arrival = read(listing(record(1), record(2, app_id=OTHER_APP_ID)), standing((1, record(1))), APP_ID)
+    assert (arrival.standing, list(arrival.records)) == (1, [2])
+
+
+def test_a_standing_element_of_another_account_or_of_none_is_not_enough() -> None:
+    nowhere, elsewhere = record(1, app_id=None), record(2, app_id=OTHER_APP_ID)
+    before = standing((1, nowhere), (2, elsewhere))
+    with pytest.raises(WrongAccountError):
+        read(listing(nowhere, elsewhere, record(3, app_id=OTHER_APP_ID)), before, APP_ID)
+
+
+def test_a_standing_element_that_did_not_arrive_is_not_enough() -> None:
+    with pytest.raises(WrongAccountError):
+        read(listing(record(2, app_id=OTHER_APP_ID)), standing((1, record(1))), APP_ID)
+
+
+def test_an_element_that_cannot_be_taken_says_whose_it_is() -> None:
+    mine, foreign = {"id": 1, "app_id": APP_ID}, {"id": 2, "app_id": OTHER_APP_ID}
+    assert len(read(listing(mine, record(3, app_id=OTHER_APP_ID)), NOTHING, APP_ID).rejections) == 1
+    with pytest.raises(WrongAccountError):
+        read(listing(foreign), NOTHING, APP_ID)
+
+
+@pytest.mark.parametrize("app_id", [1, 2**63 - 1, 0, -5])
+def test_a_standing_element_counts_whatever_the_accounts_app_id_is(app_id: int) -> None:
+    stands = record(1, app_id=app_id)
+    arrival = read(listing(stands, record(2, app_id=OTHER_APP_ID)), standing((1, stands)), app_id)
+    assert (arrival.standing, list(arrival.records)) == (1, [2])
+
+
+def test_records_that_carry_no_app_id_are_nobody_elses() -> None:
+    elements = [record(1, app_id=None), without(record(2), "app_id"), {"id": 3}, "?"]
+    arrival = read(listing(*elements), NOTHING, APP_ID)
+    assert (list(arrival.records), len(arrival.rejections), arrival.app_id) == ([1, 2], 2, None)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"[ ]"])
+def test_an_empty_list_is_never_another_accounts(body: bytes) -> None:
+    assert read(body, standing((1, record(1))), APP_ID).unlisted == {1}
+
+
+def test_an_unchanged_response_of_another_account_than_told_is_not_decoded_for_it() -> None:
+    elsewhere = record(1, app_id=OTHER_APP_ID)
+    assert read(listing(elsewhere), standing((1, elsewhere)), APP_ID).standing == 1
+
+
+def test_an_account_without_an_app_id_takes_any() -> None:
+    arrival = read(listing(record(1, app_id=OTHER_APP_ID)), standing((2, record(2))), None)
+    assert (list(arrival.records), arrival.app_id) == ([1], OTHER_APP_ID)
+
+
+@pytest.mark.parametrize(
+    ("carried", "expected"),
+    [
+        ([5, 6, 6], 6),
+        ([6, 5, 5, 6], 5),
+        ([7, 6, 5], 5),
+        ([None, None, 9], 9),
+        ([None, None], None),
+        ([], None),
+    ],
+)
+def test_the_app_id_is_the_one_that_most_carry_and_of_several_the_smallest(
+    carried: list[int | None], expected: int | None
+) -> None:
+    elements = [record(number, app_id=app_id) for number, app_id in enumerate(carried, start=1)]
+    assert read(listing(*elements), NOTHING, None).app_id == expected
+
+
+def test_a_standing_counts_its_numbers() -> None:
+    assert len(standing((1, record(1)), (2, record(2)), undigested=[3])) == 3
+    assert len(NOTHING) == 0
+
+
+_meanings = st.builds(
+    lambda number, state, comment: record(number, state=state, comment=comment),
+    st.integers(1, 5),
+    st.sampled_from(["active", "freeze"]),
+    st.sampled_from([None, "a"]),
+)
+_broken = st.sampled_from([b'{"id": 1}', b'{"id":1}', b'{"id": 3, "number": ""}', b'"?"', b'{"id": "4"}', b"[1]"])
+_elements = _meanings.map(spelled) | _meanings.map(respelled) | _broken
+
+
+@st.composite
+def _standings(draw: st.DrawFn) -> Standing:
+    """Some numbers stand, each with a record of its own; of some others it is not known from which bytes."""
+    told = draw(st.lists(_meanings, max_size=4, unique_by=lambda told: told["id"]))
+    digested = [(element["id"], draw(st.sampled_from([spelled, respelled]))(element)) for element in told]
+    undigested = draw(st.frozensets(st.integers(1, 7))) - {number for number, _ in digested}
+    return standing(*digested, undigested=sorted(undigested))
+
+
+@dataclass
+class Expected:
+    """What a response comes to by the rules, worked out element by element."""
+
+    standing: set[bytes] = field(default_factory=set)
+    records: set[int] = field(default_factory=set)
+    rejected: set[bytes] = field(default_factory=set)
+    listed: set[int] = field(default_factory=set)
+
+
+def expected_of(elements: Sequence[bytes], before: Standing) -> Expected:
+    expected = Expected()
+    told: dict[int | None, set[bytes]] = {}
+    for element in elements:
+        value = json.loads(element)
+        number = value.get("id") if isinstance(value, dict) else None
+        told.setdefault(number if isinstance(number, int) else None, set()).add(element)
+    for number, spellings in told.items():
+        meanings = {tuple(sorted(map(str, json.loads(spelling).items()))) for spelling in spellings if number}
+        standing_ones = {spelling for spelling in spellings if xxh3_128_digest(spelling) in before.digests}
+        if number is None or len(meanings) > 1 or any(not json.loads(one).get("number") for one in spellings):
+            expected.rejected |= spellings
+        elif standing_ones:
+            expected.standing |= standing_ones
+        else:
+            expected.records.add(number)
+        expected.listed |= {number} if number else set()
+    return expected
+
+
+@given(st.lists(_elements, max_size=8), _standings())
+@settings(deadline=None, max_examples=200)
+def test_every_element_and_every_number_comes_to_exactly_one_end(elements: list[bytes], before: Standing) -> None:
+    arrival = read(listing(*elements), before, APP_ID)
+    expected = expected_of(elements, before)
+    assert arrival.records.keys() == expected.records
+    assert all(number == record.virtual_number_id for number, record in arrival.records.items())
+    assert sorted(payloads(arrival)) == sorted(expected.rejected)
+    assert arrival.standing == len(expected.standing)
+    assert arrival.unlisted == ({*before.digests.values()} | before.undigested) - expected.listed
+    assert arrival.received == len(elements)
+    assert arrival.received == arrival.standing + len(arrival.records) + len(arrival.rejections) + arrival.repeated
