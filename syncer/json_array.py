@@ -21,7 +21,10 @@ _ESCAPE: Final = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.", re.DOTALL
 )
 _LONGEST_CODE_UNIT: Final = len(rb"\u0000")
-_STRING_OR_STRUCTURE: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
+# A string without an end is taken to the end of the body: looked for from each of its quotes, it would cost the square.
+_TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?P<end>"|\Z)|[\[\]{},]', re.DOTALL)
+_CLOSING: Final = {b"[": b"]", b"{": b"}"}
+_SPACE: Final = b" \t\r\n"
 
 
 def repair(element: Raw | bytes) -> Raw | bytes:
@@ -48,15 +51,14 @@ def split(body: bytes) -> list[Raw]:
         NotJsonError: It is not JSON, or was cut short.
         NotAnArrayError: It is JSON, but not an array.
     """
-    body = body.removeprefix(_BYTE_ORDER_MARK)
+    return _split(body.removeprefix(_BYTE_ORDER_MARK))
+
+
+def _split(body: bytes) -> list[Raw]:
     try:
         return _array_decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise NotAnArrayError(
-            f"the endpoint answered with JSON that is not an array ({error}): nothing was changed; "
-            "check SYNCER_API_URL, and ask the vendor if it is right",
-            response_bytes=len(body),
-        ) from None
+        raise _not_an_array(body, str(error)) from None
     except msgspec.DecodeError as error:
         return _split_repaired(body, error)
     except RecursionError:
@@ -70,7 +72,7 @@ def _split_repaired(body: bytes, error: msgspec.DecodeError) -> list[Raw]:
         raise _not_json(body, str(error))
     elements = []
     end = 0
-    for element in split(repaired):
+    for element in _split(repaired):
         start = repaired.index(element, end)
         end = start + len(bytes(element))
         elements.append(Raw(body[start:end]))
@@ -79,45 +81,61 @@ def _split_repaired(body: bytes, error: msgspec.DecodeError) -> list[Raw]:
 
 def _split_deep(body: bytes) -> list[Raw]:
     """Splits what msgspec refuses as a whole because one element is nested deeper than it goes."""
-    if body.strip(b" \t\r\n")[:1] != b"[":
-        raise NotAnArrayError(
-            "the endpoint answered with JSON that is not an array but something deeply nested: nothing was changed; "
-            "check SYNCER_API_URL",
-            response_bytes=len(body),
-        )
-    elements = []
-    depth = 0
-    start = end = 0
-    for match in _STRING_OR_STRUCTURE.finditer(body):
-        match match[0]:
-            case b"[" | b"{":
-                depth += 1
-                start = match.end() if depth == 1 else start
-            case b"]" | b"}":
-                depth -= 1
-            case b",":
-                pass
-            case _:
-                continue
-        if depth == 0 or (depth == 1 and match[0] == b","):
-            elements.append(_element(body, start, match.start()))
-            start = end = match.end()
-        if depth == 0:
+    inside = body.strip(_SPACE)
+    if inside[:1] != b"[":
+        raise _not_an_array(body, "but something deeply nested")
+    elements: list[Raw] = []
+    expected: list[bytes] = []
+    start = 0
+    for match in _TOKEN.finditer(inside):
+        token = match[0]
+        if token in _CLOSING:
+            expected.append(_CLOSING[token])
+            start = match.end() if len(expected) == 1 else start
+        elif token in {b"]", b"}"}:
+            if not expected or token != expected.pop():
+                raise _not_json(body, "brackets do not match")
+        elif match["end"] == b"":
+            raise _not_json(body, "a string has no end")
+        if (token == b"," and len(expected) == 1) or not expected:
+            elements.append(_element(body, inside[start : match.start()].strip(_SPACE)))
+            start = match.end()
+        if not expected:
             break
-    if depth or body[end:].strip(b" \t\r\n"):
+    if expected or start != len(inside):
         raise _not_json(body, "brackets do not match")
     return elements
 
 
-def _element(body: bytes, start: int, end: int) -> Raw:
-    element = Raw(body[start:end].strip(b" \t\r\n"))
+def _element(body: bytes, element: bytes) -> Raw:
     try:
-        _raw_decoder.decode(element)
+        _raw_decoder.decode(repair(element))
     except RecursionError:
-        pass  # the one that is too deep: whoever decodes it rejects it alone
+        # The one that is too deep: whoever decodes it rejects it alone, if it is one value and not more.
+        if not _is_one_value(element):
+            raise _not_json(body, "something stands between two elements") from None
     except msgspec.DecodeError as error:
         raise _not_json(body, str(error)) from None
-    return element
+    return Raw(element)
+
+
+def _is_one_value(element: bytes) -> bool:
+    """Whether an element whose brackets match ends where the bracket closes that it begins with."""
+    depth = 0
+    for match in _TOKEN.finditer(element):
+        depth += match[0] in _CLOSING
+        depth -= match[0] in {b"]", b"}"}
+        if depth == 0:
+            return element[:1] in _CLOSING and match.end() == len(element)
+    return False
+
+
+def _not_an_array(body: bytes, what: str) -> NotAnArrayError:
+    return NotAnArrayError(
+        f"the endpoint answered with JSON that is not an array ({what}): nothing was changed; "
+        "check SYNCER_API_URL, and ask the vendor if it is right",
+        response_bytes=len(body),
+    )
 
 
 def _not_json(body: bytes, reason: str) -> NotJsonError:

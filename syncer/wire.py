@@ -22,6 +22,9 @@ LARGEST_BIGINT: Final = 2**63 - 1
 PAYLOAD_LIMIT: Final = 64 * 1024
 """How many bytes of a rejected element are kept."""
 
+DEEPEST: Final = 100
+"""How many levels of arrays and objects an unknown field may have."""
+
 Identifier = Annotated[int, Meta(ge=1, le=LARGEST_BIGINT)]
 Integer = Annotated[int, Meta(ge=-LARGEST_BIGINT - 1, le=LARGEST_BIGINT)]
 # Bounded because PostgreSQL refuses an index entry beyond a third of a page, and with it the whole statement.
@@ -91,13 +94,14 @@ COLUMNS: Final = (
 
 _FIELDS: Final = frozenset(Record.__struct_fields__)
 _values_of = attrgetter(*COLUMNS)
+_REDIRECTS: Final = "from_redirect_numbers"
 _PURPOSE: Final = COLUMNS.index("purpose")
 _APP_ID: Final = COLUMNS.index("app_id")
 # The vendor's page spells the first letter of this purpose in Cyrillic, its examples in Latin.
 _CYRILLIC_COMPANY: Final = "сompany"
 
 _record_decoder = msgspec.json.Decoder(Record)
-_object_decoder = msgspec.json.Decoder(dict[str, Raw])
+_fields_decoder = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Arrived(Struct, frozen=True, gc=False):
@@ -149,6 +153,7 @@ class Rejection(Struct, frozen=True):
 def decode(element: Raw, digest: bytes) -> Arrived | Rejection:
     """One element of the array, decoded, or rejected alone; `digest` is that of its bytes."""
     try:
+        str(element, "utf-8")  # msgspec does not look at the text of what it skips
         record, extra = _decode(repair(element))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return reject(element, digest, _reason(error))
@@ -162,32 +167,62 @@ def decode(element: Raw, digest: bytes) -> Arrived | Rejection:
 
 def reject(element: Raw, digest: bytes, error: str) -> Rejection:
     """Keeps an element that cannot be taken, with what can still be read of it."""
-    return Rejection(_peek(element, "id"), _peek(element, "app_id"), error, bytes(element)[:PAYLOAD_LIMIT], digest)
+    return Rejection(
+        virtual_number_id=_peek(element, "id", Identifier),
+        app_id=_peek(element, "app_id", Integer),
+        error=error,
+        payload=bytes(element)[:PAYLOAD_LIMIT],
+        digest=digest,
+    )
 
 
 def _decode(element: Raw | bytes) -> tuple[Record, dict[str, Any]]:
     try:
         return _record_decoder.decode(element), {}
     except msgspec.ValidationError:
-        # Unknown fields are rare, so only now is it asked which they are; a real fault is raised by the last line.
-        fields = _object_decoder.decode(element)
+        # Unknown fields are rare, and so are keys told twice, of which the last counts: only now is it looked for them.
+        # What is really wrong is raised by the last line.
+        fields = _fields_decoder.decode(element)
         extra = {name: _decode_extra(name, fields.pop(name)) for name in sorted(fields.keys() - _FIELDS)}
+        if _REDIRECTS in fields:
+            fields[_REDIRECTS] = Raw(msgspec.json.encode(msgspec.json.decode(fields[_REDIRECTS])))
         return _record_decoder.decode(msgspec.json.encode(fields)), extra
 
 
-def _decode_extra(name: str, value: Raw) -> Any:  # noqa: ANN401 - any JSON value
+def _decode_extra(name: str, text: Raw) -> Any:  # noqa: ANN401 - any JSON value
     try:
-        return msgspec.json.decode(value)
+        value = msgspec.json.decode(text)
     except msgspec.ValidationError as error:
-        raise msgspec.ValidationError(f"{error} - in the unknown field `{name[:80]}`") from None
+        problem = str(error)
+    else:
+        if not _is_deep(value):
+            return value
+        problem = "nested too deep"
+    raise msgspec.ValidationError(f"{problem} - in the unknown field {name[:80]!r}")
 
 
-def _peek(element: Raw, name: str) -> int | None:
-    """One identifier of an element that is beyond reading otherwise; None if not even that can be read."""
+def _is_deep(value: object) -> bool:
+    """Whether arrays and objects are nested deeper than anybody means, and recursive code can follow."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _peek(element: Raw, name: str, kind: Any) -> int | None:  # noqa: ANN401 - a type with msgspec's bounds
+    """One number of an element that is beyond reading otherwise; None if not even that can be read."""
     try:
-        return msgspec.json.decode(_object_decoder.decode(repair(element))[name], type=Identifier)
+        number: int = msgspec.json.decode(_fields_decoder.decode(repair(element))[name], type=kind)
     except (KeyError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+    return number
 
 
 def _reason(error: Exception) -> str:

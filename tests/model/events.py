@@ -139,7 +139,9 @@ def redirects_are_set(world: World, a: int, b: int) -> bool:
     fields = world.pick(a)
     if fields is None:
         return False
-    fields["from_redirect_numbers"] = [copy.deepcopy(REDIRECTS[(b + step) % len(REDIRECTS)]) for step in range(1 + a % 3)]
+    fields["from_redirect_numbers"] = [
+        copy.deepcopy(REDIRECTS[(b + step) % len(REDIRECTS)]) for step in range(1 + a % 3)
+    ]
     return True
 
 

@@ -399,9 +399,7 @@ class AccountModel:
             "virtual_number_history": {
                 (number, row.valid_from): row.row() for number, known in numbers for row in known.versions
             },
-            "state_history": {
-                (number, row.valid_from): row.row() for number, known in numbers for row in known.states
-            },
+            "state_history": {(number, row.valid_from): row.row() for number, known in numbers for row in known.states},
             "virtual_number_redirect": {
                 (number, *row.key, row.valid_from): row.row() for number, known in numbers for row in known.redirects
             },
@@ -411,12 +409,8 @@ class AccountModel:
 
 
 def _most_carried(elements: list[Element]) -> int | None:
-    """The `app_id` that most records carry, the smallest of several; a record that arrives twice is one."""
-    carried = Counter(
-        record.told["app_id"]
-        for record in sort_out(elements).records.values()
-        if record.told.get("app_id") is not None
-    )
+    """The `app_id` that most of the distinct elements carry, the smallest of several; rejected ones count as well."""
+    carried = Counter(app_id for app_id in {one.payload: one.app_id for one in elements}.values() if app_id is not None)
     return min(carried, key=lambda app_id: (-carried[app_id], app_id), default=None)
 
 
@@ -436,9 +430,7 @@ def _open_state(known: Number, moment: Moment, after: datetime | None) -> None:
     known.states.append(Period((), values, moment.observed_at, after, moment.run_id))
 
 
-def _list_redirects(
-    known: Number, listed: frozenset[tuple[int, str]], moment: Moment, after: datetime | None
-) -> bool:
+def _list_redirects(known: Number, listed: frozenset[tuple[int, str]], moment: Moment, after: datetime | None) -> bool:
     """Opens and closes redirects until these are open; tells whether there was anything to do."""
     standing = known.open_redirects()
     for key in standing.keys() - listed:

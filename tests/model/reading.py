@@ -18,7 +18,6 @@ BOOLEANS: Final = ("is_scenario_active", "is_group_scenario_active")
 COLUMNS: Final = ("number", "state", *TEXTS, *WORDS, *INTEGERS, *BOOLEANS)
 
 
-
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 

@@ -127,6 +127,8 @@ class Ground:
     sql: asyncpg.Connection
     emulator: Emulator
     patient: PatientEndpoint
+    stack: AsyncExitStack
+    processes: dict[tuple[Any, ...], PolledAccount] = field(default_factory=dict)
 
     @classmethod
     async def build(cls, stack: AsyncExitStack, database: str) -> Self:
@@ -135,7 +137,23 @@ class Ground:
         sql = await connect(database)
         stack.push_async_callback(sql.close)
         emulator = await stack.enter_async_context(Emulator(numbers=1, rates=STILL))
-        return cls(engine, sql, emulator, await stack.enter_async_context(PatientEndpoint()))
+        return cls(engine, sql, emulator, await stack.enter_async_context(PatientEndpoint()), stack)
+
+    async def process(self, role: str, name: str, url: str, plan: Plan) -> PolledAccount:
+        """A process that was just started, which polls an account; made anew it would load certificates each time."""
+        key = (role, name, plan.ratio, plan.hold_hours)
+        if key not in self.processes:
+            settings = settings_for(
+                self.emulator,
+                account_name=name,
+                api_url=url,
+                removal_guard_ratio=plan.ratio,
+                removal_guard_hold=plan.hold_hours * HOUR,
+            )
+            made = PolledAccount(self.engine, self.emulator, self.sql, settings)
+            self.processes[key] = await self.stack.enter_async_context(made)
+        self.processes[key].forget()
+        return self.processes[key]
 
     async def play(self, plan: Plan, tally: Tally) -> None:
         """Plays a plan from an empty database, or raises DisagreementError."""
@@ -190,27 +208,18 @@ class Stage:
 
     async def enter(self, stack: AsyncExitStack) -> None:
         """Brings two accounts with the same ids onto the stage."""
+        emulated, patient = self.ground.emulator.url, self.ground.patient.url
         for name in ("one", "another"):
-            model = AccountModel(ratio=self.plan.ratio, hold=self.hold)
-            processes = [
-                await stack.enter_async_context(self._process(name, url))
-                for url in (self.ground.emulator.url, self.ground.emulator.url, self.ground.patient.url)
-            ]
-            actor = Actor(World(self.plan.numbers), model, *processes)
+            actor = Actor(
+                World(self.plan.numbers),
+                AccountModel(ratio=self.plan.ratio, hold=self.hold),
+                await self.ground.process("first", name, emulated, self.plan),
+                await self.ground.process("second", name, emulated, self.plan),
+                await self.ground.process("late", name, patient, self.plan),
+            )
             self.actors.append(actor)
             stack.push_async_callback(self._kill_all, actor)
         self.actor = self.actors[0]
-
-    def _process(self, name: str, url: str) -> PolledAccount:
-        ground = self.ground
-        settings = settings_for(
-            ground.emulator,
-            account_name=name,
-            api_url=url,
-            removal_guard_ratio=self.plan.ratio,
-            removal_guard_hold=self.hold,
-        )
-        return PolledAccount(ground.engine, ground.emulator, ground.sql, settings)
 
     async def _kill_all(self, actor: Actor) -> None:
         while actor.unanswered:
@@ -252,7 +261,9 @@ class Stage:
         if status is None:
             expected = actor.model.answer(run_id, body, self.clock)
         else:
-            expected = actor.model.fail(run_id, _KINDS.get(status, "http_status"), http_status=status, response_bytes=None)
+            expected = actor.model.fail(
+                run_id, _KINDS.get(status, "http_status"), http_status=status, response_bytes=None
+            )
         self.told.append(f"  {self.trigger} {status or ''} {text} -> {expected.outcome}")
         if expected.outcome in {"applied", "unchanged"}:
             actor.last_good_body = body
@@ -317,10 +328,14 @@ class Stage:
         if wanted == found:
             return
         story = "\n".join(self.told[-60:])
-        raise DisagreementError(f"{what} of account {self.actor.process.account.name}\n{_difference(wanted, found)}\n{story}")
+        raise DisagreementError(
+            f"{what} of account {self.actor.process.account.name}\n{_difference(wanted, found)}\n{story}"
+        )
 
     # What happens around the poll
 
+    async def nothing_happens(self, a: int, b: int) -> bool:
+        return True
 
     async def removals_are_accepted(self, a: int, b: int) -> bool:
         self.trigger = "accept_removals"
@@ -429,6 +444,7 @@ _KINDS: Final = {401: "unauthorized", 403: "forbidden", 429: "rate_limited"}
 DEEDS: Final[dict[str, Callable[[Stage, int, int], Awaitable[bool]]]] = {
     deed.__name__: deed
     for deed in (
+        Stage.nothing_happens,
         Stage.removals_are_accepted,
         Stage.operator_asks,
         Stage.hours_pass,
@@ -449,7 +465,7 @@ DEEDS: Final[dict[str, Callable[[Stage, int, int], Awaitable[bool]]]] = {
         Stage.waiting_poll_is_killed,
     )
 }
-KINDS: Final[Sequence[str]] = (*EVENTS, *DEEDS)
+KINDS: Final[Sequence[str]] = (*DEEDS, *EVENTS)
 """Every kind of event."""
 
 

@@ -114,7 +114,9 @@ def spell(fields: Fields, style: int = 0) -> bytes:
         case 5:
             return _dump(fields | ({"purpose": "сompany"} if fields.get("purpose") == "company" else {}))
         case 6:
-            return _dump(fields | ({"from_redirect_numbers": None} if fields.get("from_redirect_numbers") == [] else {}))
+            return _dump(
+                fields | ({"from_redirect_numbers": None} if fields.get("from_redirect_numbers") == [] else {})
+            )
         case 7:  # the last of several equal keys counts
             told_before = {"comment": "before", "dgn_number": 5, "number": None, "app_id": "x", "state": "freeze"}
             before = {name: value for name, value in told_before.items() if name in fields}

@@ -47,8 +47,9 @@ async def test_it_polls_on_schedule_through_bad_answers_until_ctrl_c(
     assert set(outcomes[6:]) == {"unchanged"}
     assert 0.75 <= await sql.fetchval(PACE) <= 3
     assert ended.result == (0, "")
-    story = [event for event in daemon.story if event != "finishing_polls"]
-    assert story == ["unknown_setting", "daemon_started", *["poll_finished"] * 4, "daemon_stopped"]
+    assert daemon.story[:2] == ["unknown_setting", "daemon_started"]
+    assert daemon.story[-1] == "daemon_stopped"
+    assert daemon.story.count("poll_finished") == 4  # what is unchanged is not worth a line
     failed = daemon.events("poll_finished", outcome="failed", level="warning")
     assert [one["error_kind"] for one in failed] == ["http_status", "not_json", "network"]
     assert daemon.events("unknown_setting")[0]["found"].startswith("SYNCER_POLL_INTERVALL is not a setting")
@@ -134,6 +135,7 @@ async def test_a_database_that_takes_connections_and_never_answers_does_not_keep
         port = silent.sockets[0].getsockname()[1]
         daemon = await syncer.start("run", database_url=f"postgresql://u:passw0rd@127.0.0.1:{port}/none")
         await asyncio.wait_for(asked.wait(), 20)
+        await asyncio.sleep(1.2)  # more ticks come while the first one waits
         ended = await daemon.end(within=5)
 
     assert ended.result == (0, "")
@@ -245,8 +247,8 @@ async def test_two_daemons_share_the_polls_and_one_takes_over_when_the_other_is_
     for daemon in daemons:
         await daemon.says("daemon_started")
     await until(lambda: emulator.requests[TOKEN] >= 5)
-    emulator.fault = faults.Hang()
-    await until(lambda: emulator.requests[TOKEN] > sum(len(daemon.events("poll_finished")) for daemon in daemons))
+    emulator.fault = faults.Hang(requests=1)
+    await until(lambda: emulator.fault is None)  # a request has met it
     assert await sql.fetchval(PACE) >= 0.75  # and not 0.5, as if each polled for itself
 
     holder = await sql.fetchval("select lease_holder from syncer.account_schedule")
@@ -254,7 +256,6 @@ async def test_two_daemons_share_the_polls_and_one_takes_over_when_the_other_is_
     (heir,) = (daemon for daemon in daemons if daemon is not victim)
     seen, finished = emulator.requests[TOKEN], len(heir.events("poll_finished"))
     await victim.kill()
-    emulator.fault = None
 
     await until(lambda: emulator.requests[TOKEN] > seen, within=15)
 

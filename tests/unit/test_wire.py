@@ -236,9 +236,9 @@ def test_an_extra_number_keeps_its_size() -> None:
 @pytest.mark.parametrize(
     ("value", "error"),
     [
-        ("1e400", "Number out of range - in the unknown field `tariff`"),
-        ("[1e400]", "Number out of range - at `$[0]` - in the unknown field `tariff`"),
-        ("9" * 5000, "Integer value out of range - in the unknown field `tariff`"),
+        ("1e400", "Number out of range - in the unknown field 'tariff'"),
+        ("[1e400]", "Number out of range - at `$[0]` - in the unknown field 'tariff'"),
+        ("9" * 5000, "Integer value out of range - in the unknown field 'tariff'"),
     ],
 )
 def test_an_extra_number_beyond_any_measure_rejects_its_record(value: str, error: str) -> None:
