@@ -295,7 +295,9 @@ def _settle_absence(decision: Decision, arrival: Arrival, known: Known, guard: R
         elif arrival.received == 0:
             removed = False
         else:
-            removed = believable or known.observed_at - missing_since >= guard.hold
+            # Once held, held for the whole time: a share that falls because others came or went proves nothing.
+            believed_at_once = believable and noted_since is None
+            removed = believed_at_once or known.observed_at - missing_since >= guard.hold
         if removed or noted_since is None:
             decision.presences.append(Presence(number, last_read_at, missing_since, missing_since if removed else None))
         decision.counters["removed" if removed else "held"] += 1

@@ -255,7 +255,7 @@ class Stage:
         text = body.decode(errors="surrogateescape")
         emulator.fault = faults.Body(body=text) if status is None else faults.Status(status=status)
         process = actor.another_process if self.by_another_process else actor.process
-        result = await process.poll_again(trigger=self.trigger)
+        result = await self._result(process.poll_again(trigger=self.trigger))
         run_id = _run_id(result)
         actor.model.begin(run_id, self.trigger, self.clock)
         if status is None:
@@ -269,13 +269,23 @@ class Stage:
             actor.last_good_body = body
         await self._compare(result, expected)
 
+    async def _result(self, poll: Awaitable[PollResult]) -> PollResult:
+        """What a poll came to; whatever goes wrong in it, it has a result."""
+        try:
+            return await poll
+        except Exception as error:
+            raise DisagreementError(f"the poll raised {error!r}\n{self._story()}") from error
+
+    def _story(self) -> str:
+        return "\n".join(self.told[-60:])
+
     async def replay(self) -> None:
         """Gives the last response that succeeded once more: nothing may change but the run and the account."""
         actor = self.actor
         if actor.last_good_body is None:
             return
         actor.process.emulator.fault = faults.Body(body=actor.last_good_body.decode(errors="surrogateescape"))
-        result = await actor.process.poll_again()
+        result = await self._result(actor.process.poll_again())
         run_id = _run_id(result)
         actor.model.begin(run_id, "schedule", self.clock)
         expected = actor.model.answer(run_id, actor.last_good_body, self.clock)
@@ -327,9 +337,8 @@ class Stage:
     def _require(self, what: str, wanted: Any, found: Any) -> None:
         if wanted == found:
             return
-        story = "\n".join(self.told[-60:])
         raise DisagreementError(
-            f"{what} of account {self.actor.process.account.name}\n{_difference(wanted, found)}\n{story}"
+            f"{what} of account {self.actor.process.account.name}\n{_difference(wanted, found)}\n{self._story()}"
         )
 
     # What happens around the poll
@@ -424,7 +433,7 @@ class Stage:
         records = waiting.records if records is None else records
         body = json.dumps(records, ensure_ascii=False).encode(errors="replace")
         waiting.request.answer(*json.loads(body))
-        result = await waiting.task
+        result = await self._result(waiting.task)
         expected = actor.model.answer(waiting.run_id, body, self.clock)
         self.told.append(f"  run {waiting.run_id} is answered {body.decode()} -> {expected.outcome}")
         if expected.outcome in {"applied", "unchanged"}:

@@ -81,6 +81,7 @@ async def test_one_account_that_hangs_or_is_refused_keeps_no_other_waiting_and_r
     assert "answered 401" in expired["error"]
     assert "allow-list" in stranger["error"]
     assert first.events("poll_finished", account="hanging") == []
+    assert {*first.story} == {"daemon_started", "poll_finished", "finishing_polls", "daemon_stopped"}, ended.err
     assert await sql.fetchval(
         "select array_agg(a.name || ' ' || r.outcome order by a.name)"
         "  from syncer.sync_run r join syncer.account a using (account_id) where a.name <> 'good'"
