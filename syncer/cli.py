@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from syncer.errors import ConfigurationError, SyncerError
+from syncer.signals import end_well_before_anything_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +57,7 @@ def _refuse(error: SyncerError, code: int) -> NoReturn:
 @app.command()
 def run() -> None:
     """The daemon: polls every account when it is due, until SIGTERM or Ctrl-C."""
+    end_well_before_anything_runs()
     from syncer.daemon import run_daemon  # noqa: PLC0415 - see the module's first lines
 
     settings = _settings()
@@ -121,6 +123,7 @@ def status(*, as_json: Json = False) -> None:
 @app.command()
 def demo() -> None:
     """Everything on this machine with nothing configured: database, emulated endpoint, daemon, a live view."""
+    end_well_before_anything_runs()
     from syncer.commands.demo import run_demo  # noqa: PLC0415 - see the module's first lines
 
     asyncio.run(run_demo())
@@ -134,24 +137,15 @@ def emulate(
     file: Annotated[Path | None, typer.Option(metavar="JSON", help="Serve this response instead.")] = None,
 ) -> None:
     """The emulated endpoint alone, its numbers changing every few seconds."""
-    from syncer.emulator import serve  # noqa: PLC0415 - see the module's first lines
+    end_well_before_anything_runs()
+    from syncer.commands.emulate import run_emulator  # noqa: PLC0415 - see the module's first lines
     from syncer.spelling import ListenAddress  # noqa: PLC0415 - likewise
 
     try:
         address = ListenAddress.parse(listen)
     except ValueError as error:
         raise typer.BadParameter(f"{listen!r}: {error}", param_hint="--listen") from None
-    asyncio.run(
-        serve(
-            numbers=numbers,
-            seed=seed,
-            host=address.host,
-            port=address.port,
-            file=file,
-            step_every=5.0,
-            started=lambda url: typer.echo(f"SYNCER_API_URL={url} SYNCER_API_TOKEN=any; Ctrl-C ends it"),
-        )
-    )
+    asyncio.run(run_emulator(numbers=numbers, seed=seed, listen=address, file=file))
 
 
 @app.command(

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import secrets
-import signal
 import socket
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -22,6 +21,7 @@ from syncer.crontab import crontab_trigger
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError
 from syncer.observe import log
 from syncer.poll import Poller
+from syncer.signals import stop_signal
 from syncer.source import Source
 from syncer.store import schedule
 from syncer.store.schema import migrate, schema_state
@@ -70,23 +70,34 @@ class Daemon:
         self._renewed_at = 0.0
         self._schema_seen_at = 0.0
         self._stopping = False
+        self._is_time = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Polls until `stop` is set, then lets polls under way finish within SYNCER_SHUTDOWN_TIMEOUT."""
         scheduler = AsyncIOScheduler()
-        scheduler.add_job(
-            self._tick, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True, max_instances=1
-        )
+        scheduler.add_job(self._wake, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True)
         scheduler.start()
         log.info("daemon_started", accounts=len(self._accounts))
+        looking = asyncio.create_task(self._look())
         try:
             await stop.wait()
             self._stopping = True
             await self._drain()
         finally:
-            # It would cancel what still runs instead of waiting for it, so it comes last.
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
             scheduler.shutdown(wait=False)
         log.info("daemon_stopped")
+
+    async def _wake(self) -> None:
+        """The scheduler's one job: it only tells that it is time, since the scheduler would cancel what takes long."""
+        self._is_time.set()
+
+    async def _look(self) -> None:
+        while True:
+            await self._is_time.wait()
+            self._is_time.clear()
+            await self._tick()
 
     async def _tick(self) -> None:
         """One look for due accounts; nothing that goes wrong in it ends the daemon."""
@@ -210,10 +221,6 @@ def next_due(account: Account, due_at: datetime, now: datetime, *, at_least: tim
 
 async def run_daemon(settings: Settings, accounts: Sequence[Account], database: Database) -> None:
     """Polls until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
     async with Source(settings) as source:
-        await Daemon(database, Poller(database.engine, source, settings), accounts).run(stop)
+        await Daemon(database, Poller(database.engine, source, settings), accounts).run(stop_signal())
     await database.dispose()

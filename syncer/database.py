@@ -68,9 +68,8 @@ class Database:
     @cached_property
     def engine(self) -> AsyncEngine:
         """Connections for polls, made when they are needed."""
-        from syncer.store.engine import create_engine, driver_arguments  # noqa: PLC0415 - costs half of a start
+        from syncer.store.engine import create_engine  # noqa: PLC0415 - SQLAlchemy costs half of a command's start
 
-        driver_arguments(self.address())  # what it cannot keep is better said now than at each connection
         return create_engine(self.address, pool_size=10)
 
     @cached_property

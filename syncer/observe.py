@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import stamina.instrumentation
 import structlog
 
+from syncer.outcome import accepting
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
@@ -73,8 +75,7 @@ def poll_finished(result: PollResult, notes: PollNotes) -> None:
     level = logging.WARNING if result.outcome == "failed" else logging.DEBUG if quiet else logging.INFO
     bound.log(level, "poll_finished", **facts)
     if result.held and not quiet:
-        todo = f"if they are really gone: syncer sync --account '{result.account}' --accept-removals"
-        bound.warning("removals_held", held=result.held, todo=todo)
+        bound.warning("removals_held", held=result.held, todo=f"if they are really gone: {accepting(result.account)}")
     if result.rejected and not quiet:
         bound.warning("records_rejected", rejected=result.rejected, todo="see: syncer status")
     if notes.learned:

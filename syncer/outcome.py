@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Final, Literal, Self
 
@@ -36,6 +37,11 @@ class Conclusion(Struct, frozen=True):
 
     outcome: Outcome
     counters: Mapping[str, int]
+
+
+def accepting(account: str) -> str:
+    """The command, as a shell takes it, by which an operator says that what is missing from an account is gone."""
+    return f"syncer sync --account {shlex.quote(account)} --accept-removals"
 
 
 class PollResult(Struct, frozen=True, kw_only=True):

@@ -117,7 +117,7 @@ class Poller:
             if decision.is_unchanged:
                 await write_digests(fence, decision)
             else:
-                await apply(fence, decision, vocabulary.regions)
+                await apply(fence, decision, {**known.regions, **vocabulary.regions})
             conclusion = await runs.succeed(fence, responded, decision, arrival.app_id)
         self.memory.put(run.account_id, stands_after(before, decision, run.run_id, arrival.app_id))
         notes.take(decision, vocabulary.learned, listed=known.listed, clock_ahead=fence.clock_ahead)

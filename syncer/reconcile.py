@@ -65,6 +65,7 @@ class Known:
         listed: How many numbers are not removed.
         lately_removed: How many were removed within the guard's hold time, but for those an operator accepted.
         rejected: The digests of the rejected elements that stand.
+        regions: `region_id` of each region that those numbers belong to, by its name.
     """
 
     observed_at: datetime
@@ -74,6 +75,7 @@ class Known:
     listed: int
     lately_removed: int
     rejected: AbstractSet[bytes]
+    regions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

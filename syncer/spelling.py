@@ -6,12 +6,13 @@ may be a secret.
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -28,6 +29,16 @@ _SWITCH = {"on": True, "true": True, "off": False, "false": False}
 _LONGEST_NAME = 100
 _LONGEST_SHOWN = 100
 _HIGHEST_PORT = 65535
+_PORTS = range(1, _HIGHEST_PORT + 1)
+# Those of libpq's parameters that take one of a few words; of what asyncpg cannot do, only what does without it.
+_DATABASE_PARAMETERS = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+    "channel_binding": ("disable", "prefer"),
+    "gssencmode": ("disable", "prefer"),
+    "require_auth": ("",),
+    "requirepeer": ("",),
+}
 
 _CRONTAB = (
     "it must be a crontab line (minute, hour, day of month, month, day of week) whose time comes, with a day of the "
@@ -49,7 +60,7 @@ class ListenAddress(NamedTuple):
         """Reads `HOST:PORT`; raises ValueError, which says what is allowed."""
         match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]/@]+)):([0-9]{1,5})", text)
         if match is None or int(match[3]) > _HIGHEST_PORT:
-            raise ValueError("it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or off")
+            raise ValueError("it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
         return cls(match[1] or match[2], int(match[3]))
 
 
@@ -146,7 +157,12 @@ def _crontab(line: str) -> str:
 def _listen_address(value: object) -> object:
     if not isinstance(value, str):
         return value
-    return None if value.lower() == "off" else ListenAddress.parse(value)
+    if value.lower() == "off":
+        return None
+    try:
+        return ListenAddress.parse(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or off") from None
 
 
 def _token(secret: SecretStr) -> SecretStr:
@@ -166,6 +182,25 @@ def _database_address(secret: SecretStr) -> SecretStr:
     address = secret.get_secret_value()
     if not address.startswith(("postgresql://", "postgres://")) or not address.isprintable() or " " in address:
         raise ValueError("it must begin with postgresql:// or postgres://, as in postgresql://user@host:5432/name")
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        parts = None
+    hosts = [] if parts is None else parts.netloc.rpartition("@")[2].split(",")
+    ports = [re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^:\[\]]*)(?::([0-9]{1,5}))?", host) for host in hosts]
+    if parts is None or "@" in parts.path or not all(port and int(port[1] or 1) in _PORTS for port in ports):
+        raise ValueError(
+            "its host and port must be readable, as in postgresql://user:password@host:5432/name; "
+            "in a password, / is written %2F, @ %40, : %3A, ? %3F, # %23 and % %25"
+        )
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        allowed = _DATABASE_PARAMETERS.get(name)
+        if allowed is not None and value not in allowed:
+            raise ValueError(f"its {name} must be one of {', '.join(allowed)}")
+        if name == "connect_timeout" and not value.isdecimal():
+            raise ValueError("its connect_timeout must be a whole number of seconds")
+        if name in {"sslrootcert", "sslcert", "sslkey", "sslcrl"} and not os.access(value, os.R_OK):
+            raise ValueError(f"its {name} must name a file that can be read")
     return secret
 
 

@@ -60,16 +60,17 @@ async def findings(settings: Settings, database: Database, *, data: bool) -> Asy
     for sentence in unknown_variables(accounts):
         yield Finding("configuration", sentence, is_right=False)
     app_ids: dict[str, int | None] | None = None
+    subject = "database"
     try:
-        version = await server_version(database.engine)
         place = "embedded" if database.is_embedded else shown(database.address())
-        yield _server_finding(version, place)
+        yield _server_finding(await server_version(database.engine), place)
+        subject = "schema"
         state = await schema_state(database.engine)
         state.require_wanted()
         yield Finding("schema", state.wanted)
         app_ids = {one.account: one.app_id for one in await overview(database.engine)}
     except SyncerError as error:
-        yield Finding("database", str(error), is_right=False)
+        yield Finding(subject, str(error), is_right=False)
     if accounts:
         async with Source(settings) as source:
             for account in accounts:

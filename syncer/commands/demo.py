@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import signal
 import sys
 import tempfile
 from collections import deque
@@ -27,6 +26,7 @@ from syncer.emulator import Emulator
 from syncer.observe import configure_logging
 from syncer.poll import Poller
 from syncer.settings import Settings, load_accounts
+from syncer.signals import stop_signal
 from syncer.source import Source
 from syncer.store.overview import changes_after, overview
 from syncer.store.schema import migrate
@@ -47,9 +47,7 @@ _MOST_A_RUN: Final = 20
 
 async def run_demo() -> None:
     """Shows the main job until Ctrl-C or SIGTERM; leaves no process and no file behind."""
-    stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    stop = stop_signal()
     configure_logging("error", "console")
     with tempfile.TemporaryDirectory(prefix="syncer-demo-", ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o755)  # noqa: PTH101, S103 - as root the server runs as another user, who must get in

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from syncer.embedded import find_binaries
 from syncer.errors import SyncerError
@@ -55,7 +55,9 @@ def without_password(address: str) -> tuple[str, str | None]:
     query = parse_qsl(parts.query, keep_blank_values=True)
     password = unquote(password) or dict(query).get("password", "")
     query = [(key, value) for key, value in query if key != "password"]
-    return urlunsplit(("postgresql", f"{name}{at}{place}", parts.path, urlencode(query), "")), password or None
+    return urlunsplit(
+        ("postgresql", f"{name}{at}{place}", parts.path, urlencode(query, quote_via=quote), "")
+    ), password or None
 
 
 def _program(database: Database) -> str:

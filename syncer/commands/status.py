@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from syncer.outcome import accepting
 from syncer.store.overview import overview
 from syncer.store.schema import schema_state
 
@@ -78,7 +79,7 @@ def attention(accounts: Iterable[AccountOverview]) -> Iterator[str]:
         if one.held:
             yield (
                 f"{one.account}: {one.held} numbers are missing since {one.held_since:%Y-%m-%d %H:%M:%S %Z} and held; "
-                f"if they are really gone: syncer sync --account '{one.account}' --accept-removals"
+                f"if they are really gone: {accepting(one.account)}"
             )
         for rejected in one.rejected[:_MOST_SHOWN]:
             who = (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from syncer.errors import ConfigurationError, DatabaseError, EmbeddedServerError
+from syncer.errors import DatabaseError, EmbeddedServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,20 +24,23 @@ CONNECT_TIMEOUT: Final = 10.0
 COMMAND_TIMEOUT: Final = 120.0
 """Seconds until a statement that does not answer is given up: a socket may be dead without saying so."""
 
-# libpq's parameters that asyncpg does not know and that change nothing about what is sent or who is trusted.
+# libpq's parameters that asyncpg does not know, and that change nothing about what is sent or who is trusted: of
+# those that could, `syncer.spelling` takes no value that does.
 _WITHOUT_EFFECT: Final = {
+    "channel_binding",
     "fallback_application_name",
+    "gssencmode",
     "keepalives",
     "keepalives_count",
     "keepalives_idle",
     "keepalives_interval",
     "load_balance_hosts",
+    "require_auth",
+    "requirepeer",
     "sslcompression",
     "sslsni",
     "tcp_user_timeout",
 }
-# Those that ask for something asyncpg cannot do, and the values that ask for nothing.
-_MUST_NOT_BE_REQUIRED: Final = {"channel_binding", "gssencmode", "requirepeer", "require_auth"}
 
 
 def create_engine(
@@ -67,25 +70,18 @@ def create_engine(
 
 
 def driver_arguments(address: str) -> tuple[str, dict[str, Any]]:
-    """What asyncpg takes in place of a libpq address: the address it understands, and arguments beside it.
-
-    Raises:
-        ConfigurationError: The address asks for something that cannot be kept.
-    """
+    """What asyncpg takes in place of a libpq address: the address it understands, and arguments beside it."""
     parts = urlsplit(address)
     arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT, "server_settings": {"application_name": "syncer"}}
     kept = []
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name == "connect_timeout":
-            arguments["timeout"] = float(value) if value.isdecimal() and int(value) else None
+            arguments["timeout"] = float(value) or None
         elif name == "application_name":
             arguments["server_settings"] = {"application_name": value}
-        elif name in _MUST_NOT_BE_REQUIRED:
-            if value not in {"disable", "prefer", ""}:
-                raise ConfigurationError(f"the database address has {name}={value}, which this program cannot do")
         elif name not in _WITHOUT_EFFECT:
             kept.append((name, value))
-    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept), "")), arguments
+    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept, quote_via=quote), "")), arguments
 
 
 async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[Any]:

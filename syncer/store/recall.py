@@ -93,7 +93,7 @@ with asked as materialized (select $1::integer as account_id, unnest($2::bigint[
 _NUMBERS: Final = f"""
 {_ASKED}
 select n.virtual_number_id, {", ".join("r.name" if name == "region_id" else f"n.{name}" for name in RECORD_COLUMNS)},
-       n.extra::text, n.last_read_at, n.removed_at
+       n.extra::text, n.last_read_at, n.removed_at, r.name, r.region_id
   from asked
   join syncer.virtual_number n using (account_id, virtual_number_id)
   left join syncer.region r using (region_id)
@@ -129,27 +129,30 @@ async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timed
     if arrival.unlisted:
         lately_removed = await connection.fetchval(_LATELY_REMOVED, account_id, fence.observed_at - hold)
     rejected = await connection.fetch(_REJECTED, account_id, fence.applied_run_id)
+    numbers, regions = await _recall_numbers(fence, arrival)
     return Known(
         observed_at=fence.observed_at,
         success_started_at=fence.success_started_at,
-        numbers=await _recall_numbers(fence, arrival),
+        numbers=numbers,
         unread={key: Unread(*times) for key, *times in await connection.fetch(_UNREAD, account_id)},
         listed=len(standing),
         lately_removed=lately_removed,
         rejected={row["rejected_record_id"].bytes for row in rejected},
+        regions=regions,
     )
 
 
-async def _recall_numbers(fence: Fence, arrival: Arrival) -> dict[int, StoredNumber]:
+async def _recall_numbers(fence: Fence, arrival: Arrival) -> tuple[dict[int, StoredNumber], dict[str, int]]:
     asked = {*arrival.records, *(rejection.virtual_number_id for rejection in arrival.rejections)} - {None}
     if not asked or fence.success_run_id is None:
-        return {}
+        return {}, {}
     arguments = (fence.run.account_id, sorted(filter(None, asked)))
     redirects: defaultdict[int, set[Redirect]] = defaultdict(set)
     for number, *redirect in await fence.connection.fetch(_REDIRECTS, *arguments):
         redirects[number].add((redirect[0], redirect[1]))
     numbers = {}
-    for number, *values, extra, last_read_at, removed_at in await fence.connection.fetch(_NUMBERS, *arguments):
+    rows = await fence.connection.fetch(_NUMBERS, *arguments)
+    for number, *values, extra, last_read_at, removed_at, _, _ in rows:
         numbers[number] = StoredNumber(
             values=tuple(values),
             redirects=frozenset(redirects.get(number, ())),
@@ -157,4 +160,4 @@ async def _recall_numbers(fence: Fence, arrival: Arrival) -> dict[int, StoredNum
             last_read_at=last_read_at,
             removed_at=removed_at,
         )
-    return numbers
+    return numbers, {region: region_id for *_, region, region_id in rows if region is not None}

@@ -1,0 +1,46 @@
+"""`syncer emulate`: the emulated endpoint alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from syncer.emulator import serve
+from syncer.signals import stop_signal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from syncer.spelling import ListenAddress
+
+STEP_SECONDS: Final = 5.0
+
+
+async def run_emulator(*, numbers: int, seed: int, listen: ListenAddress, file: Path | None) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: The port is taken, or the file cannot be read.
+    """
+    stop = stop_signal()
+    serving = asyncio.create_task(
+        serve(
+            numbers=numbers,
+            seed=seed,
+            host=listen.host,
+            port=listen.port,
+            file=file,
+            step_every=STEP_SECONDS,
+            started=lambda url: typer.echo(f"SYNCER_API_URL={url} SYNCER_API_TOKEN=any; Ctrl-C ends it"),
+        )
+    )
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not serving.done():
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+    else:
+        serving.result()
