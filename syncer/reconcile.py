@@ -64,6 +64,8 @@ class Known:
         unread: Those that the last successful poll did not read, and that are not removed.
         listed: How many numbers are not removed.
         lately_removed: How many were removed within the guard's hold time, but for those an operator accepted.
+        came_since_loss: How many of those listed were created or restored since the first number went missing that is
+            held and has not waited for the hold time yet.
         rejected: The digests of the rejected elements that stand.
         regions: `region_id` of each region that those numbers belong to, by its name.
     """
@@ -74,8 +76,14 @@ class Known:
     unread: Mapping[int, Unread]
     listed: int
     lately_removed: int
+    came_since_loss: int
     rejected: AbstractSet[bytes]
     regions: Mapping[str, int] = field(default_factory=dict)
+
+    def missing_since(self, number: int) -> datetime | None:
+        """Since when a number is known to be missing; None if it was not missing at the last successful poll."""
+        unread = self.unread.get(number)
+        return None if unread is None else unread.missing_since
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,24 +290,23 @@ def _settle_presence(decision: Decision, arrival: Arrival, known: Known) -> None
 
 def _settle_absence(decision: Decision, arrival: Arrival, known: Known, guard: RemovalGuard) -> None:
     """Numbers that are not listed: removed as far as the guard believes it, held beyond that."""
+    since = {number: known.missing_since(number) or known.observed_at for number in sorted(arrival.unlisted)}
+    waited = {number for number, moment in since.items() if known.observed_at - moment >= guard.hold}
+    # What was believed for its time is out of the question. What came after a loss was not listed before it: were it
+    # counted, the same response, polled again, would be believed for the numbers it brought along.
+    lost = len(since) - len(waited) + known.lately_removed
+    listed_before = known.listed - len(waited) - known.came_since_loss + known.lately_removed
+    believable = lost <= Decimal(str(guard.ratio)) * listed_before
     unreadable = any(rejection.virtual_number_id is None for rejection in arrival.rejections)
-    lost = len(arrival.unlisted) + known.lately_removed
-    believable = lost <= Decimal(str(guard.ratio)) * (known.listed + known.lately_removed)
-    for number in sorted(arrival.unlisted):
-        unread = known.unread.get(number)
-        last_read_at = known.success_started_at if unread is None else unread.last_read_at
-        noted_since = None if unread is None else unread.missing_since
-        missing_since = noted_since or known.observed_at
+    for number, missing_since in since.items():
         if unreadable:
             removed = False  # the element that cannot be read may be any of them
         elif guard.accepted:
             removed = True
-        elif arrival.received == 0:
-            removed = False
         else:
-            # Once held, held for the whole time: a share that falls because others came or went proves nothing.
-            believed_at_once = believable and noted_since is None
-            removed = believed_at_once or known.observed_at - missing_since >= guard.hold
-        if removed or noted_since is None:
+            removed = arrival.received > 0 and (believable or number in waited)
+        if removed or known.missing_since(number) is None:
+            unread = known.unread.get(number)
+            last_read_at = known.success_started_at if unread is None else unread.last_read_at
             decision.presences.append(Presence(number, last_read_at, missing_since, missing_since if removed else None))
         decision.counters["removed" if removed else "held"] += 1

@@ -119,6 +119,16 @@ select count(*)
   join syncer.sync_run r on r.account_id = h.account_id and r.run_id = h.closed_run_id
  where n.account_id = $1 and n.removed_at > $2 and r.trigger <> 'accept_removals'
 """
+# A period that begins where none ended is that of a number which was created or restored.
+_CAME_SINCE: Final = """
+select count(distinct h.virtual_number_id)
+  from syncer.state_history h
+  join syncer.virtual_number n using (account_id, virtual_number_id)
+ where h.account_id = $1 and h.valid_from >= $2 and n.removed_at is null
+   and not exists (select from syncer.state_history before
+                    where before.account_id = h.account_id and before.virtual_number_id = h.virtual_number_id
+                      and before.valid_to = h.valid_from)
+"""
 _REJECTED: Final = "select rejected_record_id from syncer.rejected_record where account_id = $1 and last_run_id = $2"
 
 
@@ -129,14 +139,21 @@ async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timed
     if arrival.unlisted:
         lately_removed = await connection.fetchval(_LATELY_REMOVED, account_id, fence.observed_at - hold)
     rejected = await connection.fetch(_REJECTED, account_id, fence.applied_run_id)
+    unread = {key: Unread(*times) for key, *times in await connection.fetch(_UNREAD, account_id)}
+    held = [times.missing_since for key, times in unread.items() if key in arrival.unlisted and times.missing_since]
+    first_loss = min((moment for moment in held if fence.observed_at - moment < hold), default=None)
+    came_since_loss = 0
+    if first_loss is not None:
+        came_since_loss = await connection.fetchval(_CAME_SINCE, account_id, first_loss)
     numbers, regions = await _recall_numbers(fence, arrival)
     return Known(
         observed_at=fence.observed_at,
         success_started_at=fence.success_started_at,
         numbers=numbers,
-        unread={key: Unread(*times) for key, *times in await connection.fetch(_UNREAD, account_id)},
+        unread=unread,
         listed=len(standing),
         lately_removed=lately_removed,
+        came_since_loss=came_since_loss,
         rejected={row["rejected_record_id"].bytes for row in rejected},
         regions=regions,
     )

@@ -175,6 +175,11 @@ class AccountModel:
         self.observed_at: datetime | None = None
         self.happened: Counter[str] = Counter()
 
+    @property
+    def held(self) -> int:
+        """How many removals are held."""
+        return sum(known.missing_since is not None and not known.is_removed for known in self.numbers.values())
+
     def begin(self, run_id: int, trigger: str, clock: datetime) -> None:
         """A poll begins."""
         self.runs[run_id] = RunRow(trigger, clock)

@@ -288,9 +288,16 @@ class Stage:
         result = await self._result(actor.process.poll_again())
         run_id = _run_id(result)
         actor.model.begin(run_id, "schedule", self.clock)
+        held_before = actor.model.held
         expected = actor.model.answer(run_id, actor.last_good_body, self.clock)
         self.told.append("  replayed")
-        self._require("the model's replay", "unchanged", expected.outcome)
+        # The guard, as it is specified, lets go of held removals when numbers that are not part of the loss come or go:
+        # test_regressions.py has the cases. Nothing else may make a replay anything but unchanged.
+        only_released = expected.counters["removed"] > 0 and held_before > expected.counters["held"]
+        if expected.outcome != "unchanged" and only_released:
+            actor.model.happened["a replay removed what was held"] += 1
+        else:
+            self._require("the model's replay", "unchanged", expected.outcome)
         await self._compare(result, expected)
 
     # What the program did, against what the model says

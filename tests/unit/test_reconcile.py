@@ -94,11 +94,21 @@ def known(
     unread: Mapping[int, Unread] | None = None,
     listed: int = 100,
     lately_removed: int = 0,
+    came_since_loss: int = 0,
     rejected: Iterable[bytes] = (),
     last: datetime | None = LAST,
     now: datetime = NOW,
 ) -> Known:
-    return Known(now, last, numbers or {}, unread or {}, listed, lately_removed, frozenset(rejected))
+    return Known(
+        observed_at=now,
+        success_started_at=last,
+        numbers=numbers or {},
+        unread=unread or {},
+        listed=listed,
+        lately_removed=lately_removed,
+        came_since_loss=came_since_loss,
+        rejected=frozenset(rejected),
+    )
 
 
 FIRST_SUCCESS = known(last=None, listed=0)
@@ -546,6 +556,18 @@ def test_those_that_are_held_are_removed_as_soon_as_they_are_few_enough_and_date
     assert removals(decision) == (2, 0)
 
 
+def test_numbers_that_came_since_the_loss_do_not_make_it_believable() -> None:
+    before = known(unread={1: Unread(FIRST, LAST)}, listed=10, came_since_loss=6)
+    assert removals(reconcile(response(standing=9, unlisted=[1]), before, GUARD)) == (0, 1)
+
+
+def test_what_has_waited_for_its_time_is_no_reason_to_hold_others() -> None:
+    since = NOW - HOLD
+    before = known(unread={number: Unread(FIRST, since) for number in range(1, 51)}, listed=100)
+    decision = reconcile(response(standing=49, unlisted=range(1, 52)), before, GUARD)
+    assert removals(decision) == (51, 0)
+
+
 @pytest.mark.parametrize(
     ("missed_for", "believed"),
     [(HOLD - timedelta(microseconds=1), False), (HOLD, True), (HOLD + timedelta(microseconds=1), True)],
@@ -704,12 +726,26 @@ class World:
                 number.removed_at is not None and number.removed_at > now - guard.hold
                 for number in self.numbers.values()
             ),
+            came_since_loss=self._came_since_loss(arrival, now - guard.hold),
             rejected=self.rejected,
         )
         decision = reconcile(arrival, known_now, guard)
         self._apply(decision, now)
         self.last_started_at = started_at
         return arrival, decision
+
+    def _came_since_loss(self, arrival: Arrival, earliest: datetime) -> int:
+        """How many appeared or returned since the first loss that is held and has not waited long enough."""
+        since = [self.numbers[key].missing_since for key in arrival.unlisted]
+        losses = [moment for moment in since if moment is not None and moment > earliest]
+        if not losses:
+            return 0
+        came = 0
+        for number in self.numbers.values():
+            ends = {period.valid_to for period in number.states}
+            begins = [period.valid_from for period in number.states if period.valid_from not in ends]
+            came += number.removed_at is None and max(begins) >= min(losses)
+        return came
 
     def _apply(self, decision: Decision, now: datetime) -> None:
         for version in decision.created:
