@@ -14,7 +14,7 @@ from syncer.source import Source
 from syncer.store.engine import OLDEST_SERVER, shown
 from syncer.store.invariants import violations
 from syncer.store.overview import overview
-from syncer.store.schema import schema_state, server_version
+from syncer.store.schema import migrations_folder, missing_roles, schema_state, server_version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,6 +68,10 @@ async def findings(settings: Settings, database: Database, *, data: bool) -> Asy
         state = await schema_state(database.engine)
         state.require_wanted()
         yield Finding("schema", state.wanted)
+        if missing := await missing_roles(database.engine):
+            script = migrations_folder() / "sql" / "0002_roles.sql"
+            what = f"{' and '.join(missing)} could not be made: let an administrator run psql --file={script} there"
+            yield Finding("roles", what, is_right=False)
         app_ids = {one.account: one.app_id for one in await overview(database.engine)}
     except SyncerError as error:
         yield Finding(subject, str(error), is_right=False)

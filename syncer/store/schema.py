@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+ROLES = {"syncer_analyst", "syncer_daemon"}
+
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
@@ -121,3 +123,11 @@ async def server_version(engine: AsyncEngine) -> int:
     with told_as_database_errors():
         async with engine.connect() as connection:
             return int(await connection.scalar(text("show server_version_num"))) // 10000
+
+
+async def missing_roles(engine: AsyncEngine) -> list[str]:
+    """Which of the roles the server lacks, because the migration's role may not make roles."""
+    with told_as_database_errors():
+        async with engine.connect() as connection:
+            found = await connection.scalars(text("select rolname from pg_roles where rolname like 'syncer\\_%'"))
+            return sorted(ROLES - set(found))

@@ -213,6 +213,7 @@ virtual_number = Table(
     Column("removed_at", _Time, comment="Null until the removal is applied, then equal to missing_since"),
     Column("run_id", BigInteger, nullable=False, comment="The run that saw this version first"),
     Index("virtual_number_number_idx", "number"),
+    Index("virtual_number_run_id_idx", "account_id", "run_id"),
     Index(
         "virtual_number_unread_idx",
         "account_id",
@@ -264,6 +265,7 @@ virtual_number_history = Table(
     *_record_columns({}),
     _valid_from(),
     *_period_columns(),
+    Index("virtual_number_history_closed_run_id_idx", "account_id", "closed_run_id"),
     comment="Superseded versions of the record: a row each time a column changed, or a removed number returned",
 )
 
@@ -275,6 +277,8 @@ state_history = Table(
     Column("reason", Text, comment="Reason, the vendor's free text"),
     _valid_from(),
     *_period_columns(),
+    Index("state_history_run_id_idx", "account_id", "run_id"),
+    Index("state_history_closed_run_id_idx", "account_id", "closed_run_id"),
     Index("state_history_open_idx", "account_id", "virtual_number_id", unique=True, postgresql_where=_OPEN),
     comment="A row for each period in which a number had one state and one reason",
 )
@@ -289,6 +293,8 @@ virtual_number_redirect = Table(
     Column("number", Text, primary_key=True, comment="The number whose calls come here, as the vendor writes it"),
     _valid_from(),
     *_period_columns(),
+    Index("virtual_number_redirect_run_id_idx", "account_id", "run_id"),
+    Index("virtual_number_redirect_closed_run_id_idx", "account_id", "closed_run_id"),
     Index(
         "virtual_number_redirect_open_idx",
         "account_id",

@@ -1,0 +1,116 @@
+"""What the roles may do: an analyst reads the views, the daemon writes what polls write, and no more."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from syncer.store.engine import create_engine
+from tests.builders import PolledAccount, connect, record, redirect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Login = Callable[[str], Awaitable[str]]
+
+NUMBERS = [record(key, from_redirect_numbers=[redirect(key + 50, f"7495{key:07}")]) for key in range(1, 11)]
+
+
+@pytest.fixture
+async def login(database: str, sql: asyncpg.Connection) -> AsyncIterator[Login]:
+    """Makes a user that has one role and nothing else; gives the database's address for it."""
+    made: list[str] = []
+
+    async def make(role: str) -> str:
+        name, password = f"{role}_{secrets.token_hex(4)}", secrets.token_hex(8)
+        await sql.execute(f"create user {name} password '{password}' in role {role}")
+        made.append(name)
+        parts = urlsplit(database)
+        return urlunsplit(parts._replace(netloc=f"{name}:{password}@{parts.netloc.rpartition('@')[2]}"))
+
+    yield make
+    for name in made:
+        await sql.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = $1", name)
+        await sql.execute(f"drop user {name}")
+
+
+async def test_an_analyst_reads_every_view_and_no_table(account: PolledAccount, login: Login) -> None:
+    await account.poll(*NUMBERS)
+    analyst = await connect(await login("syncer_analyst"))
+    views = await account.rows("select table_name from information_schema.tables where table_schema = 'analytics'")
+    tables = await account.rows("select tablename from pg_tables where schemaname = 'syncer'")
+
+    assert len(views) == 19
+    for (view,) in views:
+        await analyst.fetch(f"select * from analytics.{view}")  # noqa: S608 - names from the catalog
+    assert len(await analyst.fetch("select * from analytics.numbers_as_of(now())")) == 10
+    for (table,) in tables:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await analyst.fetch(f"select * from syncer.{table}")  # noqa: S608 - names from the catalog
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await analyst.execute("create table analytics.mine ()")
+    await analyst.close()
+
+
+async def test_the_daemons_role_can_do_all_that_polls_do(account: PolledAccount, login: Login) -> None:
+    url = await login("syncer_daemon")
+    engine = create_engine(lambda: url)
+    async with PolledAccount(engine, account.emulator, account.sql, account.settings) as daemon:
+        outcomes = [
+            await daemon.poll(*NUMBERS),
+            await daemon.poll(*NUMBERS),
+            await daemon.poll(record(1, state="porting", region_name="Луна"), *NUMBERS[1:], record(11, number=None)),
+            await daemon.poll(*NUMBERS[1:]),
+            await daemon.poll(*NUMBERS, record(12)),
+            await daemon.poll_body(b"nonsense"),
+        ]
+    await engine.dispose()
+
+    assert [one.outcome for one in outcomes] == ["applied", "unchanged", "applied", "applied", "applied", "failed"]
+    assert await account.broken_invariants() == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create table syncer.mine ()",
+        "alter table syncer.virtual_number add mine integer",
+        "drop view analytics.numbers",
+        "delete from syncer.state_history",
+        "delete from syncer.virtual_number_history",
+        "delete from syncer.virtual_number_redirect",
+        "delete from syncer.virtual_number",
+        "truncate syncer.state_history",
+        "update syncer.virtual_number_history set comment = 'rewritten'",
+        "update syncer.state_history set state = 'active'",
+        "update syncer.state_history set valid_from = now()",
+        "update syncer.virtual_number_redirect set number = '7'",
+    ],
+)
+async def test_the_daemons_role_can_neither_change_the_schema_nor_delete_or_reword_history(
+    login: Login, statement: str
+) -> None:
+    daemon = await connect(await login("syncer_daemon"))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await daemon.execute(statement)
+    await daemon.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update syncer.state_history set valid_to = now() where valid_to is not null",
+        "update syncer.virtual_number_redirect set closed_run_id = 1 where valid_to is not null",
+        "update syncer.virtual_number_history set comment = 'rewritten'",
+    ],
+)
+async def test_closed_history_cannot_be_rewritten_even_by_its_owner(account: PolledAccount, statement: str) -> None:
+    await account.poll(*NUMBERS)
+    await account.poll(record(1, state="freeze", comment="x"), *NUMBERS[1:])
+
+    with pytest.raises(asyncpg.RestrictViolationError, match="a closed row of"):
+        await account.sql.execute(statement)
