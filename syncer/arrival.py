@@ -14,7 +14,7 @@ from xxhash import xxh3_128_digest
 
 from syncer.errors import WrongAccountError
 from syncer.json_array import split
-from syncer.wire import Arrived, Rejection, decode, reject
+from syncer.wire import Arrived, Rejection, decode, peek, reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,8 +84,8 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
     fresh = slices.keys() - standing.digests.keys()
     gone = standing.digests.keys() - slices.keys()
     content = _decode_all((key, slices[key]) for key in slices if key in fresh)
-    if app_id is not None and content.app_ids and app_id not in content.app_ids:
-        _require_app_id(app_id, (reject(slices[key], key, "").app_id for key in slices if key not in fresh), content)
+    if app_id is not None and app_id not in content.app_ids and (fresh or gone):
+        _require_app_id(app_id, content, (slices[key] for key in slices if key not in fresh))
     absent = {standing.digests[key] for key in gone}
     rivals = _standing_rivals(content, standing, absent, slices) if fresh else {}
     repeated = _settle(content, rivals, slices)
@@ -124,14 +124,21 @@ def _decode_all(slices: Iterable[tuple[bytes, Raw]]) -> _Content:
     return content
 
 
-def _require_app_id(app_id: int, standing: Iterable[int | None], content: _Content) -> None:
-    """An element that stands is not decoded, but it may be the one that carries the account's own `app_id`."""
-    if app_id in standing:
-        return
-    raise WrongAccountError(
-        f"the records carry app_id {min(content.app_ids)}, this account's is {app_id}: the token is of another "
-        "Личный кабинет; nothing was changed; put the right token back, or give the new one an account name of its own"
-    )
+def _require_app_id(app_id: int, content: _Content, standing: Iterable[Raw]) -> None:
+    """Refuses a response if records carry an `app_id` and none of them this one; those that stand are asked last."""
+    others = set(content.app_ids)
+    for element in standing:
+        carried = peek(element, "app_id")
+        if carried == app_id:
+            return
+        if carried is not None:
+            others.add(carried)
+    if others:
+        raise WrongAccountError(
+            f"the records carry app_id {min(others)}, this account's is {app_id}: the token is of another "
+            "Личный кабинет; nothing was changed; put the right token back, or give the new one an account name of its "
+            "own"
+        )
 
 
 def _standing_rivals(

@@ -93,7 +93,7 @@ def migrate() -> None:
     from syncer.commands.migrate import bring_up_to_date  # noqa: PLC0415 - see the module's first lines
 
     settings = _settings()
-    with _database(settings) as database:
+    with _database(settings, to_migrate=True) as database:
         typer.echo(f"the schema is {asyncio.run(bring_up_to_date(database))}, the newest")
 
 
@@ -121,12 +121,21 @@ def status(*, as_json: Json = False) -> None:
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    history: Annotated[
+        str | None, typer.Option(metavar="DAYS", help="Begin with so much made-up history, such as 180d.")
+    ] = None,
+) -> None:
     """Everything on this machine with nothing configured: database, emulated endpoint, daemon, a live view."""
     end_well_before_anything_runs()
     from syncer.commands.demo import run_demo  # noqa: PLC0415 - see the module's first lines
+    from syncer.commands.history import days_of  # noqa: PLC0415 - likewise
 
-    asyncio.run(run_demo())
+    try:
+        days = 0 if history is None else days_of(history)
+    except ValueError as error:
+        raise typer.BadParameter(f"{history!r}: {error}", param_hint="--history") from None
+    asyncio.run(run_demo(days))
 
 
 @app.command()
@@ -200,7 +209,7 @@ def _chosen(accounts: Sequence[Account], names: Sequence[str]) -> Sequence[Accou
     return [known[name] for name in dict.fromkeys(names)] if names else accounts
 
 
-def _database(settings: Settings) -> Database:
+def _database(settings: Settings, *, to_migrate: bool = False) -> Database:
     from syncer.database import Database  # noqa: PLC0415 - see the module's first lines
 
-    return Database(settings)
+    return Database(settings, to_migrate=to_migrate)

@@ -1,7 +1,8 @@
 """The daemon: looks for accounts that are due, polls them, stops cleanly.
 
-APScheduler ticks, and its triggers say when an account is due next. That moment stands in the account's row, so one job
-serves any number of accounts. A poll is a task that the daemon holds: it waits for it, and on its way out drains it.
+APScheduler ticks, and its triggers say when an account is due next. That moment stands in the database, a row an
+account, so one job serves any number of accounts. A poll is a task that the daemon holds: it waits for it, and on its
+way out drains it.
 """
 
 from __future__ import annotations
@@ -108,8 +109,17 @@ class Daemon:
             await self._claim_due()
         except (DatabaseError, SchemaError, EmbeddedServerError) as error:
             self._complain(str(error))
+            await self._start_over()
+        except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
+            log.exception("tick_crashed")
+            await self._start_over()
         else:
             self._complain(None)
+
+    async def _start_over(self) -> None:
+        """Takes nothing for known any more: what comes back may be another database, and old connections are dead."""
+        self._by_id = {}
+        await self._engine.dispose()
 
     def _complain(self, complaint: str | None) -> None:
         """Says once what keeps accounts from being polled, and once that it has passed."""
@@ -156,11 +166,10 @@ class Daemon:
         if free > 0 and not self._stopping:
             idle = [account_id for account_id in self._by_id if account_id not in self._polls]
             for claim in await schedule.claim(self._engine, idle, self._holder, LEASE, at_most=free):
-                task = asyncio.create_task(self._poll(claim), name=f"poll of {self._by_id[claim.account_id].name}")
+                task = asyncio.create_task(self._poll(claim, self._by_id[claim.account_id]))
                 self._polls[claim.account_id] = task
 
-    async def _poll(self, claim: Claim) -> None:
-        account = self._by_id[claim.account_id]
+    async def _poll(self, claim: Claim, account: Account) -> None:
         refused = False
         try:
             result = await self._poller.poll(account, "schedule")
@@ -168,9 +177,10 @@ class Daemon:
         except Exception:  # noqa: BLE001 - a fault of the program must not stop the other accounts, nor pass unseen
             log.exception("poll_crashed", account=account.name)
         finally:
-            del self._polls[claim.account_id]
             with contextlib.suppress(DatabaseError, TimeoutError):
                 await self._release(claim, account, refused=refused)
+            del self._polls[claim.account_id]
+            self._is_time.set()  # there is a free place
 
     async def _release(self, claim: Claim, account: Account, *, refused: bool) -> None:
         """Gives the account back. If that cannot be written, its lease runs out, and it is due again all the same."""
@@ -181,11 +191,14 @@ class Daemon:
 
     async def _drain(self) -> None:
         """Lets polls finish; those that take longer than they may are cancelled, and their transactions rolled back."""
-        polls = list(self._polls.values())
-        if not polls:
+        if not self._polls:
             return
-        log.info("finishing_polls", polls=len(polls))
-        _, late = await asyncio.wait(polls, timeout=self._poller.settings.shutdown_timeout.total_seconds())
+        log.info("finishing_polls", polls=len(self._polls))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._poller.settings.shutdown_timeout.total_seconds()):
+                while self._polls:  # a claim that was under way may have added one
+                    await asyncio.wait(self._polls.values())
+        late = list(self._polls.values())
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 class Database:
     """Where the numbers are kept; a context manager that runs the embedded server if no address was set.
 
+    Args:
+        settings: Where it is.
+        to_migrate: The owner's address alone will do.
+
     Raises:
         ConfigurationError: No address was set, and the embedded server is not wanted.
         EmbeddedServerError: It does not start.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._address = settings.database_url or settings.migrate_database_url
+    def __init__(self, settings: Settings, *, to_migrate: bool = False) -> None:
+        self._address = settings.database_url or (settings.migrate_database_url if to_migrate else None)
         self._owner_address = settings.migrate_database_url or settings.database_url
         self._server: EmbeddedServer | None = None
         if self._address is None:

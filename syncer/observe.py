@@ -17,7 +17,6 @@ import structlog
 from syncer.outcome import accepting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
     from syncer.outcome import PollResult
@@ -43,21 +42,12 @@ class PollNotes:
 
     absent_keys: Counter[str] = field(default_factory=Counter)
     suspicious_columns: dict[str, int] = field(default_factory=dict)
-    learned: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    learned: dict[str, list[str]] = field(default_factory=dict)
     clock_ahead: timedelta | None = None
 
-    def take(
-        self,
-        decision: Decision,
-        learned: Mapping[str, Sequence[str]],
-        *,
-        listed: int,
-        clock_ahead: timedelta | None,
-    ) -> None:
+    def take(self, decision: Decision, *, listed: int) -> None:
         """Keeps what a written decision is worth telling of."""
         self.absent_keys = decision.absent_keys
-        self.learned = learned
-        self.clock_ahead = clock_ahead
         if listed >= _TOO_FEW_TO_TELL:
             self.suspicious_columns = {
                 column: count for column, count in decision.column_changes.items() if count > _SUSPICIOUS_SHARE * listed
@@ -79,7 +69,7 @@ def poll_finished(result: PollResult, notes: PollNotes) -> None:
     if result.rejected and not quiet:
         bound.warning("records_rejected", rejected=result.rejected, todo="see: syncer status")
     if notes.learned:
-        bound.warning("unknown_words", **{field: list(words) for field, words in notes.learned.items()})
+        bound.warning("unknown_words", **notes.learned)
     if notes.suspicious_columns:
         bound.warning("column_changed_in_many_numbers", **notes.suspicious_columns)
     if notes.clock_ahead is not None:

@@ -83,6 +83,7 @@ class Poller:
         body = response.body
         responded = Responded(response.http_status, len(body), digest(body))
         async with runs.fence(self.engine, run) as fence:
+            notes.clock_ahead = fence.clock_ahead
             if fence.is_superseded:
                 return await runs.supersede(fence, responded)
             if fence.body_digest == responded.body_digest and fence.decoder_version == DECODER_VERSION:
@@ -107,10 +108,11 @@ class Poller:
         settings = self.settings
         guard = RemovalGuard(settings.removal_guard_ratio, settings.removal_guard_hold, trigger == "accept_removals")
         vocabulary = await learn(self.engine, arrival.records.values())
+        notes.learned |= vocabulary.learned
         async with runs.fence(self.engine, run) as fence:
             if fence.is_superseded:
                 return await runs.supersede(fence, responded)
-            if fence.standing_run_id != before.standing_run_id:
+            if (fence.standing_run_id, fence.app_id) != (before.standing_run_id, before.app_id):
                 return None
             known = await recall(fence, arrival, before.standing, guard.hold)
             decision = await _think(responded.response_bytes, reconcile, arrival, known, guard)
@@ -120,7 +122,7 @@ class Poller:
                 await apply(fence, decision, {**known.regions, **vocabulary.regions})
             conclusion = await runs.succeed(fence, responded, decision, arrival.app_id)
         self.memory.put(run.account_id, stands_after(before, decision, run.run_id, arrival.app_id))
-        notes.take(decision, vocabulary.learned, listed=known.listed, clock_ahead=fence.clock_ahead)
+        notes.take(decision, listed=known.listed)
         return conclusion
 
     async def _conclude_failed(self, run: Run | None, response: Response | None, error: PollError) -> Conclusion:
@@ -129,11 +131,9 @@ class Poller:
             error.http_status, error.response_bytes = response.http_status, len(response.body)
         if run is not None:
             with contextlib.suppress(DatabaseError), told_as_database_errors():
-                if isinstance(error, DatabaseError):
-                    conclusion = await runs.conclusion_of(self.engine, run)
-                    if conclusion is not None:
-                        return conclusion
-                await runs.fail(self.engine, run, error)
+                # If it has an outcome already, a commit went through that had been given up for lost.
+                if not await runs.fail(self.engine, run, error):
+                    return await runs.conclusion_of(self.engine, run)
         return Conclusion("failed", {})
 
 

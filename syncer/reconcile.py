@@ -67,6 +67,7 @@ class Known:
         came_since_loss: How many of those listed were created or restored since the first number went missing that is
             held and has not waited for the hold time yet.
         rejected: The digests of the rejected elements that stand.
+        rejected_before: Those that records to look at speak of, and of which only rejected records were ever received.
         regions: `region_id` of each region that those numbers belong to, by its name.
     """
 
@@ -78,6 +79,7 @@ class Known:
     lately_removed: int
     came_since_loss: int
     rejected: AbstractSet[bytes]
+    rejected_before: AbstractSet[int] = frozenset()
     regions: Mapping[str, int] = field(default_factory=dict)
 
     def missing_since(self, number: int) -> datetime | None:
@@ -179,6 +181,11 @@ class Decision:
     is_unchanged: bool = False
 
     @property
+    def changes_standing(self) -> bool:
+        """Whether other digests stand afterwards than before."""
+        return bool(self.digests or self.removed)
+
+    @property
     def removed(self) -> list[Presence]:
         """Those whose removal is applied now."""
         return [presence for presence in self.presences if presence.removed_at is not None]
@@ -214,7 +221,8 @@ def reconcile(arrival: Arrival, known: Known, guard: RemovalGuard) -> Decision:
 def _create(decision: Decision, known: Known, arrived: Arrived) -> None:
     number = arrived.virtual_number_id
     values = _filled(decision, arrived, stored=None)
-    after = known.success_started_at
+    # It was listed before it could be read for the first time: nobody knows since when it has been so.
+    after = None if number in known.rejected_before else known.success_started_at
     decision.created.append(NewVersion(number, values, arrived.extra, after))
     decision.opened_states.append(NewState(number, values[_STATE], values[_REASON], after))
     if arrived.redirects is not UNSET:
@@ -295,8 +303,11 @@ def _settle_absence(decision: Decision, arrival: Arrival, known: Known, guard: R
     # What was believed for its time is out of the question. What came after a loss was not listed before it: were it
     # counted, the same response, polled again, would be believed for the numbers it brought along.
     lost = len(since) - len(waited) + known.lately_removed
-    listed_before = known.listed - len(waited) - known.came_since_loss + known.lately_removed
-    believable = lost <= Decimal(str(guard.ratio)) * listed_before
+    listed = known.listed - len(waited) + known.lately_removed
+    listed_before_loss = listed - known.came_since_loss
+    ratio = Decimal(str(guard.ratio))
+    believable = lost <= ratio * listed
+    held_is_believable = min(lost, listed_before_loss) <= ratio * listed_before_loss
     unreadable = any(rejection.virtual_number_id is None for rejection in arrival.rejections)
     for number, missing_since in since.items():
         if unreadable:
@@ -304,7 +315,8 @@ def _settle_absence(decision: Decision, arrival: Arrival, known: Known, guard: R
         elif guard.accepted:
             removed = True
         else:
-            removed = arrival.received > 0 and (believable or number in waited)
+            is_new = known.missing_since(number) is None
+            removed = arrival.received > 0 and (number in waited or (believable if is_new else held_is_believable))
         if removed or known.missing_since(number) is None:
             unread = known.unread.get(number)
             last_read_at = known.success_started_at if unread is None else unread.last_read_at

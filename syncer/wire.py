@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from operator import attrgetter
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -168,8 +168,8 @@ def decode(element: Raw, digest: bytes) -> Arrived | Rejection:
 def reject(element: Raw, digest: bytes, error: str) -> Rejection:
     """Keeps an element that cannot be taken, with what can still be read of it."""
     return Rejection(
-        virtual_number_id=_peek(element, "id", Identifier),
-        app_id=_peek(element, "app_id", Integer),
+        virtual_number_id=peek(element, "id"),
+        app_id=peek(element, "app_id"),
         error=error,
         payload=bytes(element)[:PAYLOAD_LIMIT],
         digest=digest,
@@ -216,8 +216,9 @@ def _is_deep(value: object) -> bool:
     return True
 
 
-def _peek(element: Raw, name: str, kind: Any) -> int | None:  # noqa: ANN401 - a type with msgspec's bounds
-    """One number of an element that is beyond reading otherwise; None if not even that can be read."""
+def peek(element: Raw, name: Literal["id", "app_id"]) -> int | None:
+    """One number of an element, which may be beyond reading otherwise; None if not even that can be read."""
+    kind: Any = Identifier if name == "id" else Integer
     try:
         number: int = msgspec.json.decode(_fields_decoder.decode(repair(element))[name], type=kind)
     except (KeyError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -12,3 +12,7 @@ create trigger closed_stays_closed before update on syncer.virtual_number_redire
     for each row when (old.valid_to is not null) execute function syncer.refuse_rewrite();
 create trigger closed_stays_closed before update on syncer.virtual_number_history
     for each row execute function syncer.refuse_rewrite();
+-- Runs are deleted when they are old, but never one that history rows speak of.
+create trigger closed_stays_closed before delete on syncer.sync_run
+    for each row when (old.created + old.changed + old.removed + old.restored > 0)
+    execute function syncer.refuse_rewrite();

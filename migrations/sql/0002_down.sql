@@ -22,6 +22,7 @@ drop view analytics.states;
 drop view analytics.accounts;
 drop schema analytics;
 
+drop trigger closed_stays_closed on syncer.sync_run;
 drop trigger closed_stays_closed on syncer.virtual_number_history;
 drop trigger closed_stays_closed on syncer.virtual_number_redirect;
 drop trigger closed_stays_closed on syncer.state_history;

@@ -25,8 +25,12 @@ begin
         grant select on all tables in schema syncer, analytics to syncer_daemon;
         grant insert on syncer.account, syncer.account_schedule, syncer.sync_run, syncer.sync_day, syncer.region,
             syncer.number_type, syncer.number_purpose, syncer.number_state, syncer.virtual_number,
-            syncer.virtual_number_history, syncer.state_history, syncer.virtual_number_redirect, syncer.record_digest,
-            syncer.rejected_record to syncer_daemon;
+            syncer.virtual_number_history, syncer.record_digest, syncer.rejected_record to syncer_daemon;
+        -- A period is opened, not invented with its end.
+        grant insert (account_id, virtual_number_id, state, reason, valid_from, changed_after, run_id)
+            on syncer.state_history to syncer_daemon;
+        grant insert (account_id, virtual_number_id, redirect_number_id, number, valid_from, changed_after, run_id)
+            on syncer.virtual_number_redirect to syncer_daemon;
         grant update on syncer.account, syncer.account_schedule, syncer.sync_run, syncer.sync_day, syncer.virtual_number,
             syncer.record_digest, syncer.rejected_record to syncer_daemon;
         -- What is open may be closed, and nothing else of it be changed.

@@ -14,7 +14,7 @@ from syncer.source import Source
 from syncer.store.engine import OLDEST_SERVER, shown
 from syncer.store.invariants import violations
 from syncer.store.overview import overview
-from syncer.store.schema import migrations_folder, missing_roles, schema_state, server_version
+from syncer.store.schema import migrations_folder, missing_roles, obstacle_to_writing, schema_state, server_version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -59,22 +59,9 @@ async def findings(settings: Settings, database: Database, *, data: bool) -> Asy
         yield Finding("configuration", f"{len(accounts)} account{'s' * (len(accounts) != 1)}")
     for sentence in unknown_variables(accounts):
         yield Finding("configuration", sentence, is_right=False)
-    app_ids: dict[str, int | None] | None = None
-    subject = "database"
-    try:
-        place = "embedded" if database.is_embedded else shown(database.address())
-        yield _server_finding(await server_version(database.engine), place)
-        subject = "schema"
-        state = await schema_state(database.engine)
-        state.require_wanted()
-        yield Finding("schema", state.wanted)
-        if missing := await missing_roles(database.engine):
-            script = migrations_folder() / "sql" / "0002_roles.sql"
-            what = f"{' and '.join(missing)} could not be made: let an administrator run psql --file={script} there"
-            yield Finding("roles", what, is_right=False)
-        app_ids = {one.account: one.app_id for one in await overview(database.engine)}
-    except SyncerError as error:
-        yield Finding(subject, str(error), is_right=False)
+    about_database, app_ids = await _database_findings(settings, database)
+    for finding in about_database:
+        yield finding
     if accounts:
         async with Source(settings) as source:
             for account in accounts:
@@ -82,6 +69,33 @@ async def findings(settings: Settings, database: Database, *, data: bool) -> Asy
     if data and app_ids is not None:
         async for finding in _data_findings(database):
             yield finding
+
+
+async def _database_findings(
+    settings: Settings, database: Database
+) -> tuple[list[Finding], dict[str, int | None] | None]:
+    """What is found of the server and the schema; and the accounts' `app_id` by name, if the schema is right."""
+    found: list[Finding] = []
+    subject = "database"
+    try:
+        place = "embedded" if database.is_embedded else shown(database.address())
+        found.append(_server_finding(await server_version(database.engine), place))
+        if obstacle := await obstacle_to_writing(database.engine):
+            found.append(Finding("database", obstacle, is_right=False))
+        subject = "schema"
+        state = await schema_state(database.engine)
+        if state.found is None and settings.migrate_on_start:
+            return [*found, Finding("schema", "none yet: `syncer run` and `syncer sync` make it")], None
+        state.require_wanted()
+        found.append(Finding("schema", state.wanted))
+        if missing := await missing_roles(database.engine):
+            script = migrations_folder() / "sql" / "0002_roles.sql"
+            what = f"{' and '.join(missing)} could not be made: let an administrator run psql --file={script} there"
+            found.append(Finding("roles", what, is_right=False))
+        app_ids = {one.account: one.app_id for one in await overview(database.engine)}
+    except SyncerError as error:
+        return [*found, Finding(subject, str(error), is_right=False)], None
+    return found, app_ids
 
 
 def _server_finding(version: int, place: str) -> Finding:

@@ -48,12 +48,17 @@ def without_password(address: str) -> tuple[str, str | None]:
 
     Returns:
         The address without the password, and the password.
+
+    Raises:
+        SyncerError: It holds a secret that psql takes in no other way.
     """
     parts = urlsplit(address)
     user, at, place = parts.netloc.rpartition("@")
     name, _, password = user.partition(":")
     query = parse_qsl(parts.query, keep_blank_values=True)
     password = unquote(password) or dict(query).get("password", "")
+    if "sslpassword" in dict(query):
+        raise SyncerError("the database address has an sslpassword, which psql can only be told in its process title")
     query = [(key, value) for key, value in query if key != "password"]
     return urlunsplit(
         ("postgresql", f"{name}{at}{place}", parts.path, urlencode(query, quote_via=quote), "")

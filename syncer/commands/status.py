@@ -10,6 +10,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from syncer.outcome import accepting
 from syncer.store.overview import overview
@@ -61,10 +62,10 @@ def table_of(accounts: Iterable[AccountOverview]) -> Table:
     for one in accounts:
         states = "  ".join(f"{state} {numbers}" for state, numbers in one.numbers.items())
         table.add_row(
-            one.account,
+            Text(one.account),
             "never" if one.last_success_at is None else f"{one.last_success_at:%Y-%m-%d %H:%M:%S %Z}, {_ago(one)}",
             " ".join(filter(None, (one.last_outcome or "-", one.last_error_kind))),
-            states or "-",
+            Text(states or "-"),
             str(one.held or "-"),
             str(len(one.rejected) or "-"),
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from syncer.errors import DatabaseError
+from syncer.observe import log
 from syncer.outcome import Conclusion, PollResult
 from syncer.poll import Poller
 from syncer.source import Source
@@ -49,7 +50,12 @@ async def sync_now(
 
         async def poll(account: Account) -> PollResult:
             async with places:
-                return await poller.poll(account, "accept_removals" if accept_removals else "command")
+                try:
+                    return await poller.poll(account, "accept_removals" if accept_removals else "command")
+                except Exception as error:  # noqa: BLE001 - a fault of the program must not cost the other accounts
+                    log.exception("poll_crashed", account=account.name)
+                    fault = DatabaseError(f"the poll crashed, which is a fault of syncer: {type(error).__name__}")
+                    return PollResult.of(account.name, None, Conclusion("failed", {}), fault, seconds=0)
 
         with _progress(f"polling {', '.join(account.name for account in accounts[:3])} …"):
             results = await asyncio.gather(*map(poll, accounts))

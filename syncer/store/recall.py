@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from syncer.arrival import Standing
@@ -54,7 +54,8 @@ def stands_after(before: AccountStanding, decision: Decision, run_id: int, app_i
     digests = {digest: number for digest, number in before.standing.digests.items() if number not in gone}
     digests.update((digest, number) for number, digest in decision.digests.items())
     standing = Standing(digests, before.standing.undigested - gone)
-    return AccountStanding(before.app_id if before.app_id is not None else app_id, run_id, standing)
+    app_id = before.app_id if before.app_id is not None else app_id
+    return AccountStanding(app_id, run_id if decision.changes_standing else before.standing_run_id, standing)
 
 
 _ACCOUNT: Final = "select app_id, standing_run_id from syncer.account where account_id = $1"
@@ -76,7 +77,7 @@ async def recall_standing(engine: AsyncEngine, account_id: int, memory: Standing
         assert account is not None  # noqa: S101 - accounts are never deleted
         remembered = memory.get(account_id, account["standing_run_id"])
         if remembered is not None:
-            return remembered
+            return replace(remembered, app_id=account["app_id"])
         # If a poll commits between the two statements, the fence sees that these belong to an earlier run.
         rows = await connection.fetch(_STANDING, account_id, DECODER_VERSION)
     digests = {digest: number for digest, number in rows if digest is not None}
@@ -131,6 +132,11 @@ select count(distinct h.virtual_number_id)
 """
 _REJECTED: Final = "select rejected_record_id from syncer.rejected_record where account_id = $1 and last_run_id = $2"
 
+_REJECTED_BEFORE: Final = """
+select distinct virtual_number_id
+  from syncer.rejected_record where account_id = $1 and virtual_number_id = any($2::bigint[])
+"""
+
 
 async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timedelta) -> Known:
     """What the database knows, as far as an arrival needs it, read under the fence."""
@@ -146,6 +152,8 @@ async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timed
     if first_loss is not None:
         came_since_loss = await connection.fetchval(_CAME_SINCE, account_id, first_loss)
     numbers, regions = await _recall_numbers(fence, arrival)
+    new = [number for number in arrival.records if number not in numbers]
+    rejected_before = await connection.fetch(_REJECTED_BEFORE, account_id, new)
     return Known(
         observed_at=fence.observed_at,
         success_started_at=fence.success_started_at,
@@ -155,6 +163,7 @@ async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timed
         lately_removed=lately_removed,
         came_since_loss=came_since_loss,
         rejected={row["rejected_record_id"].bytes for row in rejected},
+        rejected_before={row["virtual_number_id"] for row in rejected_before},
         regions=regions,
     )
 

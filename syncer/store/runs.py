@@ -118,10 +118,10 @@ async def begin(engine: AsyncEngine, account_id: int, trigger: Trigger) -> Run:
     return Run(account_id, row.run_id, row.started_at)
 
 
-async def fail(engine: AsyncEngine, run: Run, error: PollError) -> None:
-    """Writes that a run failed, unless it has an outcome already."""
+async def fail(engine: AsyncEngine, run: Run, error: PollError) -> bool:
+    """Writes that a run failed; False if it has an outcome already."""
     async with engine.begin() as connection:
-        await connection.execute(
+        written = await connection.execute(
             update(sync_run)
             .where(_is(run), _CAN_STILL_FINISH)
             .values(
@@ -133,17 +133,13 @@ async def fail(engine: AsyncEngine, run: Run, error: PollError) -> None:
                 response_bytes=error.response_bytes,
             )
         )
+    return bool(written.rowcount)
 
 
-async def conclusion_of(engine: AsyncEngine, run: Run) -> Conclusion | None:
-    """How the run ended by its row, if it succeeded; None otherwise.
-
-    It is asked when a transaction ended without an answer: a commit whose acknowledgement was lost has happened.
-    """
+async def conclusion_of(engine: AsyncEngine, run: Run) -> Conclusion:
+    """How the run ended, by its row."""
     async with engine.connect() as connection:
         row = (await connection.execute(select(sync_run).where(_is(run)))).mappings().one()
-    if row["outcome"] not in {"applied", "unchanged", "superseded"}:
-        return None
     return Conclusion(row["outcome"], {name: row[name] for name in ("received", *COUNTERS) if row[name]})
 
 
@@ -154,6 +150,8 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
         # The driver begins its transaction with SQLAlchemy's first statement, not before: without this one, what
         # follows on the driver's own connection would survive a rollback.
         await transaction.execute(text("set local lock_timeout = '20s'"))
+        # A process that is frozen, or cut off with its network, must not keep everybody else from the account.
+        await transaction.execute(text("set local idle_in_transaction_session_timeout = '60s'"))
         connection = await driver_connection(transaction)
         assert connection.is_in_transaction()  # noqa: S101 - see above
         locked = await connection.fetchrow(_LOCK, run.account_id)
@@ -215,7 +213,7 @@ async def succeed(fence: Fence, responded: Responded, decision: Decision, app_id
         conclusion,
         # While removals are held, time alone can change what the same response means.
         body_digest=None if decision.counters["held"] else responded.body_digest,
-        standing_changed=bool(decision.digests or decision.removed),
+        standing_changed=decision.changes_standing,
         app_id=app_id,
     )
 
@@ -266,7 +264,8 @@ select received, held, rejected, created + changed + unchanged + restored as unc
 """
 _SUCCEED: Final = f"""
 update syncer.sync_run
-   set outcome = $3, finished_at = $4, http_status = $5, response_bytes = $6, error_kind = null, error = null,
+   set outcome = $3, finished_at = greatest(syncer.clock(), $4), http_status = $5, response_bytes = $6,
+       error_kind = null, error = null,
        {", ".join(f"{name} = ${position}" for position, name in enumerate(("received", *COUNTERS), start=7))}
  where account_id = $1 and run_id = $2
 """  # noqa: S608 - names from a constant

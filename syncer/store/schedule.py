@@ -59,7 +59,9 @@ async def register(engine: AsyncEngine, time_zones: Mapping[str, str]) -> dict[s
     with told_as_database_errors():
         async with engine.connect() as session:
             connection = await driver_connection(session)
-            arguments = list(time_zones), list(time_zones.values())
+            # In one order for all, or two replicas that register the same accounts wait for each other.
+            names = sorted(time_zones)
+            arguments = names, [time_zones[name] for name in names]
             await connection.execute(_REGISTER, *arguments)
             await connection.execute(_KEEP_TIME_ZONES, *arguments)
             rows = await connection.fetch(_ACCOUNT_IDS, arguments[0])
@@ -85,7 +87,7 @@ async def plan(engine: AsyncEngine, due: Sequence[tuple[int, datetime, datetime]
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    account_ids, first, latest = zip(*due, strict=True)
+    account_ids, first, latest = zip(*sorted(due), strict=True)
     with told_as_database_errors():
         async with engine.connect() as session:
             connection = await driver_connection(session)

@@ -126,8 +126,34 @@ async def server_version(engine: AsyncEngine) -> int:
 
 
 async def missing_roles(engine: AsyncEngine) -> list[str]:
-    """Which of the roles the server lacks, because the migration's role may not make roles."""
+    """Which of the roles the server lacks, or this database has granted nothing: the migration's role may not."""
     with told_as_database_errors():
         async with engine.connect() as connection:
-            found = await connection.scalars(text("select rolname from pg_roles where rolname like 'syncer\\_%'"))
+            found = await connection.scalars(text(_ROLES))
             return sorted(ROLES - set(found))
+
+
+_ROLES = r"""
+select rolname from pg_roles
+ where rolname like 'syncer\_%' and has_schema_privilege(oid, 'analytics', 'usage')
+"""
+
+
+async def obstacle_to_writing(engine: AsyncEngine) -> str | None:
+    """Why nothing can be written, in one line with what to do; None if it can."""
+    with told_as_database_errors():
+        async with engine.connect() as connection:
+            standby, read_only, may_write = (await connection.execute(text(_CAN_WRITE))).one()
+    if standby:
+        return "the server is a standby: point SYNCER_DATABASE_URL at the primary"
+    if read_only:
+        return "transactions are read-only: look at default_transaction_read_only of the server, database and role"
+    if not may_write:
+        return "the role may not write: let an administrator grant it syncer_daemon"
+    return None
+
+
+_CAN_WRITE = """
+select pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
+       to_regclass('syncer.virtual_number') is null or has_table_privilege('syncer.virtual_number', 'insert')
+"""

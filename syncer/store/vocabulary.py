@@ -11,7 +11,7 @@ from syncer.store.engine import driver_connection
 from syncer.wire import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -26,7 +26,7 @@ class Vocabulary:
     """The `region_id` of each region that some records name, and the words that nobody had seen before, by field."""
 
     regions: Mapping[str, int]
-    learned: Mapping[str, Sequence[str]]
+    learned: dict[str, list[str]]
 
 
 async def learn(engine: AsyncEngine, records: Iterable[Arrived]) -> Vocabulary:
@@ -38,7 +38,7 @@ async def learn(engine: AsyncEngine, records: Iterable[Arrived]) -> Vocabulary:
     columns = list(zip(*(arrived.values for arrived in records), strict=True))
     if not columns:
         return Vocabulary({}, {})
-    words = {name: sorted({*column} - {None, UNSET}) for name, column in zip(COLUMNS, columns, strict=True)}
+    words = {name: sorted({*columns[COLUMNS.index(name)]} - {None, UNSET}) for name in (*_LOOKUPS, "region_name")}
     async with engine.connect() as session:
         connection = await driver_connection(session)
         learned = {
