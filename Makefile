@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lock clean
+.PHONY: help install demo test check format docs dictionary lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -34,6 +34,12 @@ check: install  ## format, lint, types, direction of imports
 format: install  ## lays the code out
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: install  ## runs the queries of docs/analytics*.md and writes their answers below them
+	$(BIN)/python -m docs.answers
+
+dictionary: install  ## docs/dictionary.md, from the comments and foreign keys of the newest schema
+	$(BIN)/python -m docs.dictionary
 
 lock: install  ## resolves requirements/*.txt anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml --output-file requirements/run.txt

@@ -13,19 +13,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pydantic import SecretStr
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from syncer.commands.history import NUMBERS, TOKEN, settings_for, tell_history_of
 from syncer.commands.status import table_of
 from syncer.daemon import Daemon
 from syncer.database import Database
 from syncer.emulator import Emulator
 from syncer.observe import configure_logging
 from syncer.poll import Poller
-from syncer.settings import Settings, load_accounts
+from syncer.settings import load_accounts
 from syncer.signals import stop_signal
 from syncer.source import Source
 from syncer.store.overview import changes_after, overview
@@ -37,41 +38,72 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.settings import Settings
     from syncer.store.overview import AccountOverview, Change
 
 POLL_INTERVAL: Final = timedelta(seconds=3)
 STEP_SECONDS: Final = 2.0
+_SEED: Final = 1
 _LATEST_SHOWN: Final = 14
 _MOST_A_RUN: Final = 20
 
 
-async def run_demo() -> None:
-    """Shows the main job until Ctrl-C or SIGTERM; leaves no process and no file behind."""
+async def run_demo(history_days: int = 0) -> None:
+    """Shows the main job until Ctrl-C or SIGTERM; leaves no process and no file behind.
+
+    Args:
+        history_days: With how many days of history, polled at moments in the past, it begins.
+    """
     stop = stop_signal()
     configure_logging("error", "console")
     with tempfile.TemporaryDirectory(prefix="syncer-demo-", ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o755)  # noqa: PTH101, S103 - as root the server runs as another user, who must get in
-        async with Emulator(numbers=200, seed=1, token="demo") as emulator:  # noqa: S106 - the emulator's
-            settings = Settings.model_construct(
-                api_url=emulator.url,
-                api_token=SecretStr("demo"),
-                account_name="demo",
-                poll_interval=POLL_INTERVAL,
-                data_dir=Path(folder),
+        async with Emulator(numbers=NUMBERS, seed=_SEED, token=TOKEN) as emulator:
+            settings = settings_for(emulator).model_copy(
+                update={"poll_interval": POLL_INTERVAL, "data_dir": Path(folder)}
             )
             _say_hello(folder, emulator.url)
             with Database(settings) as database:
                 await migrate(database.owner_engine)
-                await _watch_until(stop, settings, database, emulator)
+                if not history_days or await _tell_history(stop, settings, database, emulator, history_days):
+                    await _watch_until(stop, settings, database, emulator)
                 await database.dispose()
 
 
+async def _tell_history(
+    stop: asyncio.Event, settings: Settings, database: Database, emulator: Emulator, days: int
+) -> bool:
+    """Fills the database with the past, and shows how far it is on a terminal.
+
+    Returns:
+        Whether it came to the end before it was to stop.
+    """
+    console = Console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(f"{days} days of history")
+
+        def told(moment: int, moments: int) -> None:
+            progress.update(bar, completed=moment, total=moments)
+
+        telling = asyncio.create_task(tell_history_of(emulator, database, settings, days, _SEED, told=told))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({telling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not telling.done():
+            telling.cancel()
+            await asyncio.wait({telling})
+            return False
+        await telling
+    return True
+
+
 async def _watch_until(stop: asyncio.Event, settings: Settings, database: Database, emulator: Emulator) -> None:
+    seen = max((account.last_run_id or 0 for account in await overview(database.engine)), default=0)
     accounts = load_accounts(settings)
     async with Source(settings) as source:
         daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
         async with asyncio.TaskGroup() as tasks:
-            beside = [tasks.create_task(_live_on(emulator)), tasks.create_task(_show(database.engine))]
+            beside = [tasks.create_task(_live_on(emulator)), tasks.create_task(_show(database.engine, seen))]
             await daemon.run(stop)
             for task in beside:
                 task.cancel()
@@ -87,26 +119,27 @@ def _say_hello(folder: str, url: str) -> None:
     program = shlex.quote(os.path.relpath(sys.argv[0]) if Path(sys.argv[0]).is_file() else "syncer")
     data = f"SYNCER_DATA_DIR={shlex.quote(folder)}"
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"An emulated endpoint with 200 numbers at {url}; their states change every {STEP_SECONDS:g} s.")
+    console.print(
+        f"An emulated endpoint with {NUMBERS} numbers at {url}; their states change every {STEP_SECONDS:g} s."
+    )
     console.print(
         f"The daemon polls it every {POLL_INTERVAL.seconds} s into an embedded PostgreSQL. Ctrl-C ends it all."
     )
     console.print("Look at the tables from another terminal while it runs:")
     for what in (
         "",
-        ' -c "select number, state, reason from syncer.virtual_number limit 10"',
-        ' -c "select * from syncer.state_history order by valid_from desc limit 10"',
+        ' -c "select number, state, state_since, region from analytics.numbers limit 10"',
+        ' -c "select number, from_state, to_state from analytics.state_changes order by run_id desc limit 10"',
     ):
         console.print(f"  {data} {program} psql{what}", style="cyan")
     console.print(f"  {data} {program} status", style="cyan")
     console.print()
 
 
-async def _show(engine: AsyncEngine) -> None:
-    """What was just recorded: a live view on a terminal, plain lines elsewhere."""
+async def _show(engine: AsyncEngine, seen: int) -> None:
+    """What was recorded after a run: a live view on a terminal, plain lines elsewhere."""
     console = Console(highlight=False)
     latest: deque[Change] = deque(maxlen=_LATEST_SHOWN)
-    seen = 0
     with Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else nullcontext() as live:
         while True:
             new = await changes_after(engine, seen)

@@ -11,7 +11,7 @@ import msgspec
 from syncer.emulator.record import Maker, Number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +65,15 @@ class Fleet:
         self._removed: dict[int, bytes] = {}
         self._not_active: dict[int, None] = {}  # a set that keeps its order, as the draws depend on it
         self._body: bytes | None = None
-        self._arrive(numbers)
+        self.arrive(numbers)
 
     def __len__(self) -> int:
         return len(self._listed)
+
+    @property
+    def maker(self) -> Maker:
+        """What makes up its numbers, and changes to them."""
+        return self._maker
 
     def body(self) -> bytes:
         """Return the JSON array as it is served."""
@@ -93,9 +98,8 @@ class Fleet:
         self._change(self._some(self._listed, rates.employees), self._maker.reassign)
         returning = self._some(self._removed, rates.returns)
         self._remove(self._some(self._listed, rates.removals))
-        for number_id in returning:
-            self._list(_decode(self._removed.pop(number_id)))
-        self._arrive(self._count(len(self._listed), rates.arrivals))
+        self.bring_back(returning)
+        self.arrive(self._count(len(self._listed), rates.arrivals))
 
     def change(self, fraction: float) -> int:
         """Make exactly this fraction of the numbers differ, a quarter each in state, comment, redirects and employee.
@@ -119,6 +123,33 @@ class Fleet:
         self._remove(chosen)
         return len(chosen)
 
+    def arrive(self, numbers: int) -> list[int]:
+        """List so many new numbers.
+
+        Returns:
+            Their ids.
+        """
+        arrived = []
+        for _ in range(numbers):
+            number = self._maker.number()
+            self._list(number)
+            arrived.append(number.id)
+        return arrived
+
+    def alter(self, number_ids: Iterable[int], change: Callable[[Number], None]) -> None:
+        """Change these numbers, as far as they are listed."""
+        self._change([number_id for number_id in number_ids if number_id in self._listed], change)
+
+    def take_off(self, number_ids: Iterable[int]) -> None:
+        """Take these numbers off the list, as far as they are on it."""
+        self._remove([number_id for number_id in number_ids if number_id in self._listed])
+
+    def bring_back(self, number_ids: Iterable[int]) -> None:
+        """List these numbers again, as they were, as far as they were taken off."""
+        for number_id in number_ids:
+            if number_id in self._removed:
+                self._list(_decode(self._removed.pop(number_id)))
+
     def shuffle(self) -> None:
         """List the same numbers in another order."""
         items = list(self._listed.items())
@@ -134,10 +165,6 @@ class Fleet:
         """Return how many that is; of a fraction of one, the chance decides, so that small fleets live too."""
         whole, rest = divmod(numbers * rate, 1)
         return int(whole) + (self._random.random() < rest)
-
-    def _arrive(self, numbers: int) -> None:
-        for _ in range(numbers):
-            self._list(self._maker.number())
 
     def _change(self, number_ids: list[int], change: Callable[[Number], None]) -> None:
         for number_id in number_ids:

@@ -310,23 +310,23 @@ async def test_days_of_23_and_25_hours_add_up_to_one(
     berlin = ZoneInfo("Europe/Berlin")
     settings = settings_for(emulator, timezone=berlin)
     async with PolledAccount(engine, emulator, sql, settings) as account:
-        await account.poll_at(datetime(2026, 3, 28, 12, tzinfo=berlin) - TICK, record(1))
-        await account.poll_at(datetime(2026, 3, 29, 12, tzinfo=berlin) - TICK, record(1, state="freeze"))
-        await account.poll_at(datetime(2026, 10, 25, 12, tzinfo=berlin) - TICK, record(1))
+        await account.poll_at(datetime(2025, 3, 29, 12, tzinfo=berlin) - TICK, record(1))
+        await account.poll_at(datetime(2025, 3, 30, 12, tzinfo=berlin) - TICK, record(1, state="freeze"))
+        await account.poll_at(datetime(2025, 10, 26, 12, tzinfo=berlin) - TICK, record(1))
 
         assert [
             (day, state, round(float(share), 6))
             for day, state, share in await account.rows(
                 """
                 select day, state, share
-                  from analytics.state_share where day in ('2026-03-29', '2026-10-25') order by 1, 2
+                  from analytics.state_share where day in ('2025-03-30', '2025-10-26') order by 1, 2
                 """
             )
         ] == [
-            (date(2026, 3, 29), "active", round(11 / 23, 6)),
-            (date(2026, 3, 29), "freeze", round(12 / 23, 6)),
-            (date(2026, 10, 25), "active", round(12 / 25, 6)),
-            (date(2026, 10, 25), "freeze", round(13 / 25, 6)),
+            (date(2025, 3, 30), "active", round(11 / 23, 6)),
+            (date(2025, 3, 30), "freeze", round(12 / 23, 6)),
+            (date(2025, 10, 26), "active", round(12 / 25, 6)),
+            (date(2025, 10, 26), "freeze", round(13 / 25, 6)),
         ]
 
 

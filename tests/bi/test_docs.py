@@ -1,0 +1,76 @@
+"""The pages for analysts say what the database says, and cannot rot."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+
+from docs import answers, demo_data, dictionary
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from syncer.embedded import EmbeddedServer
+
+PAGES = [pytest.param(path, id=path.name) for path in answers.PAGES]
+
+
+@pytest.fixture(scope="module")
+def told(server: EmbeddedServer) -> Iterator[str]:
+    """The address of a database with the demo data."""
+
+    async def execute(statement: str) -> None:
+        connection = await asyncpg.connect(server.url)
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(execute("create database told template migrated"))
+    url = server.url.rpartition("/")[0] + "/told"
+    asyncio.run(demo_data.fill(url))
+    yield url
+    asyncio.run(execute("drop database told with (force)"))
+
+
+@pytest.fixture
+async def analyst(told: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    connection = await answers.connect(told)
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.timeout(400)  # half a year is told first
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_query_returns_what_is_printed_below_it(path: Path, analyst: asyncpg.Connection[Any]) -> None:
+    page = path.read_text()  # noqa: ASYNC240 - nothing waits for it
+    asked = answers.asked_in(page)
+
+    assert len(asked) >= 15
+    assert page.count("```sql") == len(asked), "a query has no answer below it"
+    assert [one.answer for one in asked] == [await answers.answer(analyst, one.query) for one in asked], "make docs"
+
+
+def test_both_pages_ask_the_same_in_the_same_order() -> None:
+    english, russian = (path.read_text() for path in answers.PAGES)
+
+    assert answers.asked_in(english) == answers.asked_in(russian)
+    headings = [re.findall(r"^## (\d+)\. \S.*\?$", page, re.MULTILINE) for page in (english, russian)]
+    assert headings == [[str(position) for position, _ in enumerate(answers.asked_in(english), start=1)]] * 2
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_answer_depends_on_the_day_it_is_asked(path: Path) -> None:
+    for asked in answers.asked_in(path.read_text()):
+        assert not re.search(r"now\(\)|current_(date|time)|lag_seconds", asked.query)
+
+
+async def test_the_dictionary_is_that_of_the_newest_schema_and_leaves_nothing_without_a_meaning(database: str) -> None:
+    page = dictionary.PAGE.read_text()
+
+    assert page == await dictionary.page(database), "make dictionary"
+    assert "|  |" not in page
+    assert not re.search(r"^### \S+\n\n\n", page, re.MULTILINE)
