@@ -9,7 +9,6 @@ from msgspec import Struct
 from sqlalchemy import text
 
 from syncer.store.engine import told_as_database_errors
-from syncer.store.tables import RECORD_COLUMNS
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -118,49 +117,13 @@ class Change(Struct, frozen=True):
     new_value: str | None
 
 
+# A number that comes has a row for each of its fields: its state stands for them all.
 _CHANGES: Final = """
-with happened as (
-    select h.account_id, h.run_id, h.virtual_number_id,
-           case when p.state is not null then 'state'
-                when e.valid_from is null then 'created'
-                else 'restored' end as what,
-           concat_ws(', ', p.state, p.reason) as old_value, concat_ws(', ', h.state, h.reason) as new_value
-      from syncer.state_history h
-      left join syncer.state_history p
-        on (p.account_id, p.virtual_number_id, p.valid_to) = (h.account_id, h.virtual_number_id, h.valid_from)
-      left join lateral (select valid_from from syncer.state_history e
-                          where e.account_id = h.account_id and e.virtual_number_id = h.virtual_number_id
-                            and e.valid_from < h.valid_from limit 1) e on true
-     where h.run_id > :after
-     union all
-    select account_id, closed_run_id, virtual_number_id, 'removed', concat_ws(', ', state, reason), null
-      from syncer.state_history h
-     where closed_run_id > :after
-       and not exists (select from syncer.state_history n
-                        where (n.account_id, n.virtual_number_id, n.valid_from)
-                            = (h.account_id, h.virtual_number_id, h.valid_to))
-     union all
-    select account_id, run_id, virtual_number_id, 'redirect opened', null, number
-      from syncer.virtual_number_redirect where run_id > :after
-     union all
-    select account_id, closed_run_id, virtual_number_id, 'redirect closed', number, null
-      from syncer.virtual_number_redirect where closed_run_id > :after
-     union all
-    select h.account_id, h.closed_run_id, h.virtual_number_id, was.key, was.value, now.value
-      from syncer.virtual_number_history h
-      join syncer.virtual_number n using (account_id, virtual_number_id)
-     cross join lateral jsonb_each_text(to_jsonb(h)) was
-      join lateral jsonb_each_text(to_jsonb(n)) now using (key)
-     where h.closed_run_id > :after and n.run_id = h.closed_run_id and was.value is distinct from now.value
-       and was.key = any(:columns)
-)
-select h.run_id, r.finished_at as recorded_at, a.name as account, n.number, h.what,
-       nullif(h.old_value, '') as old_value, nullif(h.new_value, '') as new_value
-  from happened h
-  join syncer.sync_run r using (account_id, run_id)
-  join syncer.account a using (account_id)
-  join syncer.virtual_number n using (account_id, virtual_number_id)
- order by h.run_id, n.number, h.what
+select run_id, recorded_at, account, number,
+       case when kind in ('changed', 'state') then field else replace(kind, '_', ' ') end as what, old_value, new_value
+  from analytics.changes
+ where run_id > :after and (kind not in ('created', 'restored') or field = 'state')
+ order by run_id, number, what
 """
 
 
@@ -170,8 +133,7 @@ async def changes_after(engine: AsyncEngine, run_id: int) -> list[Change]:
     Raises:
         DatabaseError: The database cannot be asked.
     """
-    columns = [name for name in RECORD_COLUMNS if name not in {"state", "reason"}]
     with told_as_database_errors():
         async with engine.connect() as connection:
-            rows = await connection.execute(text(_CHANGES), {"after": run_id, "columns": columns})
+            rows = await connection.execute(text(_CHANGES), {"after": run_id})
             return [Change(*row) for row in rows]
