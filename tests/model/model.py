@@ -47,7 +47,7 @@ class Period:
 
 @dataclass
 class Number:
-    """A row of `virtual_number`, the rows of its histories, and how it was removed, if it is."""
+    """A row of `virtual_number`, the rows of its histories, when it last appeared or returned, who removed it."""
 
     values: dict[str, Any]
     extra: dict[str, Any]
@@ -55,6 +55,7 @@ class Number:
     changed_at: datetime
     changed_after: datetime | None
     run_id: int
+    came_at: datetime
     last_read_at: datetime | None = None
     missing_since: datetime | None = None
     removed_at: datetime | None = None
@@ -110,6 +111,7 @@ class Moment:
     run_id: int
     observed_at: datetime
     success_started_at: datetime | None
+    lately_removed: int
     counters: Counter[str]
 
 
@@ -134,6 +136,12 @@ class Arrival:
     @property
     def hides_who_is_listed(self) -> bool:
         return None in self.rejected.values()
+
+
+def since(known: Number) -> datetime:
+    """Since when a number is missing that is."""
+    assert known.missing_since is not None
+    return known.missing_since
 
 
 def sort_out(elements: list[Element]) -> Arrival:
@@ -207,7 +215,7 @@ class AccountModel:
         run.http_status, run.response_bytes, run.received = 200, len(body), len(elements)
         earlier = [self.observed_at, self.success_started_at, run.started_at]
         observed_at = max(clock, *(moment + TICK for moment in earlier if moment is not None))
-        moment = Moment(run_id, observed_at, self.success_started_at, run.counters)
+        moment = Moment(run_id, observed_at, self.success_started_at, self._lately_removed(observed_at), run.counters)
         arrival = sort_out(elements)
         has_changed = self._take(arrival, moment, accepted=run.trigger == "accept_removals")
         run.outcome = "applied" if has_changed or self.success_run_id is None else "unchanged"
@@ -225,7 +233,6 @@ class AccountModel:
     def _take(self, arrival: Arrival, moment: Moment, *, accepted: bool) -> bool:
         """Brings the numbers to what arrived; tells whether that changed anything."""
         before = {number for number, known in self.numbers.items() if not known.is_removed}
-        lately_removed = self._lately_removed(moment)
         has_changed = set(arrival.rejected) != self.standing_rejected
         for number in before - arrival.listed:
             has_changed |= self._miss(self.numbers[number], moment)
@@ -234,49 +241,47 @@ class AccountModel:
         for record in arrival.records.values():
             has_changed |= self._take_record(record, moment)
         missing = [self.numbers[number] for number in sorted(before - arrival.listed)]
-        removed = self._believed(missing, len(before), lately_removed, arrival, moment, accepted=accepted)
+        if arrival.hides_who_is_listed:
+            removed = []
+        else:
+            removed = missing if accepted else self._believed(missing, before, arrival, moment)
         for known in removed:
             self._remove(known, moment, accepted=accepted)
         moment.counters["held"] = len(missing) - len(removed)
         moment.counters["rejected"] = len(arrival.rejected)
         return has_changed or bool(removed)
 
-    def _lately_removed(self, moment: Moment) -> int:
+    def _lately_removed(self, observed_at: datetime) -> int:
         return sum(
             known.removed_at is not None
-            and known.removed_at > moment.observed_at - self.hold
+            and known.removed_at > observed_at - self.hold
             and not known.removal_was_accepted
             for known in self.numbers.values()
         )
 
-    def _believed(
-        self,
-        missing: list[Number],
-        listed_before: int,
-        lately_removed: int,
-        arrival: Arrival,
-        moment: Moment,
-        *,
-        accepted: bool,
-    ) -> list[Number]:
-        """Those of the missing whose removal is applied now; the others' is held."""
-        if arrival.hides_who_is_listed:
-            return []
-        if accepted:
-            return missing
+    def _believed(self, missing: list[Number], before: set[int], arrival: Arrival, moment: Moment) -> list[Number]:
+        """Those of the missing whose removal is applied without an operator's word; the others' is held."""
         if arrival.is_empty:
             return []
-        if len(missing) + lately_removed <= self.ratio * (listed_before + lately_removed):
-            self.happened["removed at once"] += len(missing)
-            return missing
-        matured = [
+        waited = [known for known in missing if moment.observed_at - since(known) >= self.hold]
+        waiting = [known for known in missing if known not in waited]
+        # Who has waited is neither lost nor listed. New losses are judged by what was listed before this poll, those
+        # that are held by what was listed before the first of them: what came along with a loss proves nothing of it.
+        lost = len(waiting) + moment.lately_removed
+        listed = len(before) - len(waited) + moment.lately_removed
+        loss = min(map(since, waiting), default=moment.observed_at)
+        listed_before_loss = listed - sum(self.numbers[number].came_at >= loss for number in before)
+        new_are_believable = lost <= self.ratio * listed
+        held_are_believable = min(lost, listed_before_loss) <= self.ratio * listed_before_loss
+        at_once = [
             known
-            for known in missing
-            if known.missing_since is not None and moment.observed_at - known.missing_since >= self.hold
+            for known in waiting
+            if (new_are_believable if since(known) == moment.observed_at else held_are_believable)
         ]
-        self.happened["removed after the hold time"] += len(matured)
-        self.happened["some matured, some held"] += 0 < len(matured) < len(missing)
-        return matured
+        self.happened["removed after the hold time"] += len(waited)
+        self.happened["removed at once"] += len(at_once)
+        self.happened["some waited, some held"] += bool(waited) and len(at_once) < len(waiting)
+        return [*waited, *at_once]
 
     def _miss(self, known: Number, moment: Moment) -> bool:
         if known.missing_since is not None:
@@ -306,8 +311,11 @@ class AccountModel:
         return self._restore(known, record, moment) if known.is_removed else self._update(known, record, moment)
 
     def _create(self, record: Record, moment: Moment) -> None:
-        # Nobody ever read it; what the contract leaves open here is the start of the account's last success.
-        after = moment.success_started_at
+        # Nobody ever read it. What the contract leaves open: it came after the last success, unless it was there
+        # already, in a shape that could not be read; then nobody knows since when.
+        was_listed = any(row.virtual_number_id == record.id for row in self.rejected.values())
+        after = None if was_listed else moment.success_started_at
+        self.happened["created after it was rejected"] += was_listed
         known = self.numbers[record.id] = Number(
             values=dict.fromkeys(COLUMNS) | record.told,
             extra=record.extra,
@@ -315,6 +323,7 @@ class AccountModel:
             changed_at=moment.observed_at,
             changed_after=after,
             run_id=moment.run_id,
+            came_at=moment.observed_at,
         )
         moment.counters["created"] += 1
         _open_state(known, moment, after)
@@ -350,7 +359,7 @@ class AccountModel:
             self.happened["restored with the redirects it had"] += 1
         redirects = reopened if record.redirects is None else record.redirects
         _supersede_version(known, known.values | record.told, moment, after)
-        known.extra = record.extra
+        known.extra, known.came_at = record.extra, moment.observed_at
         known.removed_at = known.removed_by = known.missing_since = known.last_read_at = None
         _open_state(known, moment, after)
         _list_redirects(known, redirects, moment, after)
@@ -359,8 +368,7 @@ class AccountModel:
 
     @staticmethod
     def _remove(known: Number, moment: Moment, *, accepted: bool) -> None:
-        gone = known.missing_since
-        assert gone is not None
+        gone = since(known)
         known.removed_at, known.removed_by, known.removal_was_accepted = gone, moment.run_id, accepted
         known.states[-1].close(gone, known.last_read_at, moment.run_id)
         for row in known.open_redirects().values():

@@ -134,7 +134,7 @@ def _is_integer(value: Any, *, lowest: int = -_BIGINT) -> bool:
 
 
 def _record(fields: dict[str, Any]) -> Record:
-    told = {name: mended(fields[name]) for name in COLUMNS if name in fields}
+    told: dict[str, Any] = {name: mended(fields[name]) for name in COLUMNS if name in fields}
     if told.get("purpose") == "сompany":  # the vendor's page spells it with a Cyrillic first letter
         told["purpose"] = "company"
     listed = fields.get("from_redirect_numbers") or []

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,84 +10,31 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from syncer.emulator import STILL, Emulator, faults
 from syncer.store.engine import create_engine
 from tests.builders import PatientEndpoint, PolledAccount, connect, settings_for
+from tests.model.deeds import DEEDS, HOUR, MINUTE, kill
 from tests.model.events import EVENTS
-from tests.model.model import COUNTERS, AccountModel, RunRow
-from tests.model.reading import COLUMNS, meaning
+from tests.model.model import COUNTERS, AccountModel
+from tests.model.rows import difference, empty, fetch_rows
 from tests.model.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Sequence
 
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.outcome import PollResult, Trigger
-    from tests.builders import WaitingRequest
+    from tests.model.deeds import Unanswered
+    from tests.model.model import RunRow
+    from tests.model.rows import Row
     from tests.model.tally import Tally
 
 T0: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-MINUTE: Final = timedelta(minutes=1)
-HOUR: Final = timedelta(hours=1)
-_MOST_UNANSWERED: Final = 3
 
-_PERIOD: Final = "valid_to, changed_after, closed_after, run_id, closed_run_id"
-_RECORD: Final = ", ".join("r.name as region_name" if name == "region_name" else f"n.{name}" for name in COLUMNS)
-_TABLES: Final = {
-    "virtual_number": (
-        1,
-        f"""
-        select n.virtual_number_id, {_RECORD}, n.extra::text, n.first_seen_at, n.changed_at, n.changed_after,
-               n.last_read_at, n.missing_since, n.removed_at, n.run_id, n.xmin::text
-          from syncer.virtual_number n left join syncer.region r using (region_id) where n.account_id = $1
-        """,
-    ),
-    "virtual_number_history": (
-        2,
-        f"""
-        select n.virtual_number_id, n.valid_from, {_RECORD}, {_PERIOD}, n.xmin::text
-          from syncer.virtual_number_history n left join syncer.region r using (region_id) where n.account_id = $1
-        """,
-    ),
-    "state_history": (
-        2,
-        f"""
-        select virtual_number_id, valid_from, state, reason, {_PERIOD}, xmin::text
-          from syncer.state_history where account_id = $1
-        """,
-    ),
-    "virtual_number_redirect": (
-        4,
-        f"""
-        select virtual_number_id, redirect_number_id, number, valid_from, {_PERIOD}, xmin::text
-          from syncer.virtual_number_redirect where account_id = $1
-        """,
-    ),
-    "rejected_record": (
-        1,
-        """
-        select payload, virtual_number_id, first_run_id, last_run_id, occurrences, xmin::text
-          from syncer.rejected_record where account_id = $1
-        """,
-    ),
-    "sync_run": (
-        1,
-        f"""
-        select run_id, trigger, started_at, outcome, error_kind, http_status, response_bytes, received,
-               {", ".join(COUNTERS)}
-          from syncer.sync_run where account_id = $1
-        """,
-    ),
-}
 _WRONG_END: Final = """
 select run_id from syncer.sync_run
  where (outcome = 'running') <> (finished_at is null) or finished_at < started_at
     or (outcome = 'failed') <> (error is not null)
 """
-_EMPTY: Final = """
-truncate syncer.account, syncer.sync_run, syncer.virtual_number, syncer.virtual_number_history, syncer.state_history,
-         syncer.virtual_number_redirect, syncer.rejected_record, syncer.record_digest restart identity cascade
-"""
-
 Step = tuple[tuple[str, int, int], ...]
 """The events before one poll, each with the two integers that choose whom it befalls and how."""
 
@@ -158,7 +101,7 @@ class Ground:
     async def play(self, plan: Plan, tally: Tally) -> None:
         """Plays a plan from an empty database, or raises DisagreementError."""
         async with AsyncExitStack() as stack:
-            await self.sql.execute(_EMPTY)
+            await empty(self.sql)
             stage = Stage(self, plan, tally)
             await stage.enter(stack)
             for step in plan.steps:
@@ -166,16 +109,6 @@ class Ground:
             await stage.replay()
             for actor in stage.actors:
                 tally.consequences.update(actor.model.happened)
-
-
-@dataclass
-class Unanswered:
-    """A poll that began and waits for its answer."""
-
-    run_id: int
-    task: asyncio.Task[PollResult]
-    request: WaitingRequest
-    records: list[Any]
 
 
 @dataclass
@@ -190,7 +123,7 @@ class Actor:
     account_id: int | None = None
     unanswered: list[Unanswered] = field(default_factory=list)
     last_good_body: bytes | None = None
-    seen: dict[str, dict[tuple[Any, ...], tuple[dict[str, Any], str | None]]] = field(default_factory=dict)
+    seen: dict[str, dict[tuple[Any, ...], Row]] = field(default_factory=dict)
 
 
 class Stage:
@@ -223,20 +156,20 @@ class Stage:
 
     async def _kill_all(self, actor: Actor) -> None:
         while actor.unanswered:
-            await _kill(actor.unanswered.pop())
+            await kill(actor.unanswered.pop())
 
     async def step(self, step: Step) -> None:
         """Lets some events happen, polls, and compares everything."""
         self.actor, self.trigger, self.by_another_process = self.actors[0], "schedule", False
         self.actor.world.http_error = None
         self.clock += MINUTE
-        await self._stop_clock()
+        await self.stop_clock()
         happened = []
         for name, a, b in step:
             self.told.append(f"{name} {a} {b}")
             if await (DEEDS[name](self, a, b) if name in DEEDS else self._befall(name, a, b)):
                 happened.append(name)
-        await self._stop_clock()
+        await self.stop_clock()
         self.tally.step(happened)
         await self._poll()
         if self.plan.replays:
@@ -245,7 +178,7 @@ class Stage:
     async def _befall(self, name: str, a: int, b: int) -> bool:
         return EVENTS[name](self.actor.world, a, b)
 
-    async def _stop_clock(self) -> None:
+    async def stop_clock(self) -> None:
         await self.actor.process.set_clock(self.clock)
 
     async def _poll(self) -> None:
@@ -255,21 +188,21 @@ class Stage:
         text = body.decode(errors="surrogateescape")
         emulator.fault = faults.Body(body=text) if status is None else faults.Status(status=status)
         process = actor.another_process if self.by_another_process else actor.process
-        result = await self._result(process.poll_again(trigger=self.trigger))
+        result = await self.result_of(process.poll_again(trigger=self.trigger))
         run_id = _run_id(result)
         actor.model.begin(run_id, self.trigger, self.clock)
         if status is None:
             expected = actor.model.answer(run_id, body, self.clock)
         else:
             expected = actor.model.fail(
-                run_id, _KINDS.get(status, "http_status"), http_status=status, response_bytes=None
+                run_id, _STATUS_KINDS.get(status, "http_status"), http_status=status, response_bytes=None
             )
         self.told.append(f"  {self.trigger} {status or ''} {text} -> {expected.outcome}")
         if expected.outcome in {"applied", "unchanged"}:
             actor.last_good_body = body
-        await self._compare(result, expected)
+        await self.compare(result, expected)
 
-    async def _result(self, poll: Awaitable[PollResult]) -> PollResult:
+    async def result_of(self, poll: Awaitable[PollResult]) -> PollResult:
         """What a poll came to; whatever goes wrong in it, it has a result."""
         try:
             return await poll
@@ -285,7 +218,7 @@ class Stage:
         if actor.last_good_body is None:
             return
         actor.process.emulator.fault = faults.Body(body=actor.last_good_body.decode(errors="surrogateescape"))
-        result = await self._result(actor.process.poll_again())
+        result = await self.result_of(actor.process.poll_again())
         run_id = _run_id(result)
         actor.model.begin(run_id, "schedule", self.clock)
         held_before = actor.model.held
@@ -298,11 +231,11 @@ class Stage:
             actor.model.happened["a replay removed what was held"] += 1
         else:
             self._require("the model's replay", "unchanged", expected.outcome)
-        await self._compare(result, expected)
+        await self.compare(result, expected)
 
     # What the program did, against what the model says
 
-    async def _compare(self, result: PollResult, expected: RunRow) -> None:
+    async def compare(self, result: PollResult, expected: RunRow) -> None:
         self.tally.polls += 1
         names = ("outcome", "error_kind", "received", *COUNTERS)
         said = {name: getattr(result, name) for name in names}
@@ -323,189 +256,35 @@ class Stage:
             return
         ((account_id, app_id),) = accounts
         self._require("account.app_id", actor.model.app_id, app_id)
-        wanted = actor.model.rows()
-        for table, (key_length, query) in _TABLES.items():
-            found = {}
-            for record in await self.ground.sql.fetch(query, account_id):
-                row = dict(record)
-                written_by = row.pop("xmin", None)
-                if "extra" in row:
-                    row["extra"] = meaning(json.loads(row["extra"]))
-                found[tuple(record[:key_length])] = ({name: row[name] for name in list(row)[key_length:]}, written_by)
-            self._require(table, wanted[table], {key: row for key, (row, _) in found.items()})
+        wanted, found = actor.model.rows(), await fetch_rows(self.ground.sql, account_id)
+        for table, rows in found.items():
+            self._require(table, wanted[table], {key: row.values for key, row in rows.items()})
             before = actor.seen.get(table, {})
-            rewritten = [key for key, seen in before.items() if seen[0] == found[key][0] and seen[1] != found[key][1]]
+            rewritten = [
+                key
+                for key, row in before.items()
+                if row.values == rows[key].values and row.written_by != rows[key].written_by
+            ]
             self._require(f"rows of {table} that were written though nothing in them changed", [], rewritten)
             if not may_write and table != "sync_run":
-                self._require(f"new rows of {table} by a poll that was not applied", before.keys(), found.keys())
-            actor.seen[table] = found
+                self._require(f"rows of {table} after a poll that was not applied", before, rows)
+        actor.seen = found
         self.tally.most_numbers = max(self.tally.most_numbers, len(wanted["virtual_number"]))
 
     def _require(self, what: str, wanted: Any, found: Any) -> None:
         if wanted == found:
             return
         raise DisagreementError(
-            f"{what} of account {self.actor.process.account.name}\n{_difference(wanted, found)}\n{self._story()}"
+            f"{what} of account {self.actor.process.account.name}\n{difference(wanted, found)}\n{self._story()}"
         )
 
-    # What happens around the poll
 
-    async def nothing_happens(self, a: int, b: int) -> bool:
-        return True
-
-    async def removals_are_accepted(self, a: int, b: int) -> bool:
-        self.trigger = "accept_removals"
-        return True
-
-    async def operator_asks(self, a: int, b: int) -> bool:
-        self.trigger = "command"
-        return True
-
-    async def hours_pass(self, a: int, b: int) -> bool:
-        self.clock += (1 + a % 12) * HOUR
-        return True
-
-    async def hold_time_passes(self, a: int, b: int) -> bool:
-        self.clock += self.hold + (b % 2) * HOUR
-        return True
-
-    async def hold_time_is_almost_over(self, a: int, b: int) -> bool:
-        self.clock += self.hold - MINUTE - (b % 3) * timedelta(microseconds=1)
-        return True
-
-    async def clock_stands_still(self, a: int, b: int) -> bool:
-        self.clock -= MINUTE
-        return True
-
-    async def clock_jumps_back(self, a: int, b: int) -> bool:
-        self.clock -= (1 + a) * HOUR
-        return True
-
-    async def process_forgets(self, a: int, b: int) -> bool:
-        self.actor.process.forget()
-        return True
-
-    async def digests_are_deleted(self, a: int, b: int) -> bool:
-        await self.ground.sql.execute("delete from syncer.record_digest")
-        return bool(self.actor.model.numbers)
-
-    async def digests_are_deleted_and_the_process_forgets(self, a: int, b: int) -> bool:
-        self.actor.process.forget()
-        return await self.digests_are_deleted(a, b)
-
-    async def some_digests_are_deleted_and_the_process_forgets(self, a: int, b: int) -> bool:
-        self.actor.process.forget()
-        await self.ground.sql.execute("delete from syncer.record_digest where virtual_number_id % 3 = $1", a % 3)
-        return bool(self.actor.model.numbers)
-
-    async def another_process_polls(self, a: int, b: int) -> bool:
-        self.by_another_process = True
-        return True
-
-    async def another_account_is_polled(self, a: int, b: int) -> bool:
-        self.actor = self.actors[1]
-        self.actor.world.http_error = None
-        return True
-
-    async def poll_begins_and_waits(self, a: int, b: int) -> bool:
-        actor = self.actor
-        if len(actor.unanswered) >= _MOST_UNANSWERED:
-            return False
-        await self._stop_clock()
-        trigger: Trigger = "accept_removals" if a % 4 == 0 else "schedule"
-        task = asyncio.create_task(actor.late_process.poll_again(trigger=trigger))
-        request = await self.ground.patient.received.get()
-        run_id = await self.ground.sql.fetchval("select max(run_id) from syncer.sync_run")
-        actor.model.begin(run_id, trigger, self.clock)
-        records = [json.loads(element) for element in actor.world.elements()]
-        actor.unanswered.append(Unanswered(run_id, task, request, records))
-        self.told.append(f"  run {run_id} waits")
-        return True
-
-    async def waiting_poll_is_answered(self, a: int, b: int) -> bool:
-        return await self._answer(a, None)
-
-    async def waiting_poll_is_answered_with_what_is_now(self, a: int, b: int) -> bool:
-        return await self._answer(a, [json.loads(element) for element in self.actor.world.elements()])
-
-    async def waiting_poll_is_answered_with_an_empty_list(self, a: int, b: int) -> bool:
-        return await self._answer(a, [])
-
-    async def _answer(self, choice: int, records: list[Any] | None) -> bool:
-        actor = self.actor
-        if not actor.unanswered:
-            return False
-        await self._stop_clock()
-        waiting = actor.unanswered.pop(choice % len(actor.unanswered))
-        records = waiting.records if records is None else records
-        body = json.dumps(records, ensure_ascii=False).encode(errors="replace")
-        waiting.request.answer(*json.loads(body))
-        result = await self._result(waiting.task)
-        expected = actor.model.answer(waiting.run_id, body, self.clock)
-        self.told.append(f"  run {waiting.run_id} is answered {body.decode()} -> {expected.outcome}")
-        if expected.outcome in {"applied", "unchanged"}:
-            actor.last_good_body = body
-        await self._compare(result, expected)
-        return True
-
-    async def waiting_poll_is_killed(self, a: int, b: int) -> bool:
-        if not self.actor.unanswered:
-            return False
-        await _kill(self.actor.unanswered.pop(a % len(self.actor.unanswered)))
-        return True
-
-
-_KINDS: Final = {401: "unauthorized", 403: "forbidden", 429: "rate_limited"}
-
-DEEDS: Final[dict[str, Callable[[Stage, int, int], Awaitable[bool]]]] = {
-    deed.__name__: deed
-    for deed in (
-        Stage.nothing_happens,
-        Stage.removals_are_accepted,
-        Stage.operator_asks,
-        Stage.hours_pass,
-        Stage.hold_time_passes,
-        Stage.hold_time_is_almost_over,
-        Stage.clock_stands_still,
-        Stage.clock_jumps_back,
-        Stage.process_forgets,
-        Stage.digests_are_deleted,
-        Stage.digests_are_deleted_and_the_process_forgets,
-        Stage.some_digests_are_deleted_and_the_process_forgets,
-        Stage.another_process_polls,
-        Stage.another_account_is_polled,
-        Stage.poll_begins_and_waits,
-        Stage.waiting_poll_is_answered,
-        Stage.waiting_poll_is_answered_with_what_is_now,
-        Stage.waiting_poll_is_answered_with_an_empty_list,
-        Stage.waiting_poll_is_killed,
-    )
-}
 KINDS: Final[Sequence[str]] = (*DEEDS, *EVENTS)
-"""Every kind of event."""
+"""Every kind of event; the first is that nothing happens."""
 
-
-async def _kill(waiting: Unanswered) -> None:
-    waiting.task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await waiting.task
+_STATUS_KINDS: Final = {401: "unauthorized", 403: "forbidden", 429: "rate_limited"}
 
 
 def _run_id(result: PollResult) -> int:
     assert result.run_id is not None
     return result.run_id
-
-
-def _difference(wanted: Any, found: Any) -> str:
-    if not (isinstance(wanted, dict) and isinstance(found, dict)):
-        return f"wanted {wanted!r}\nfound  {found!r}"
-    lines = []
-    for key in sorted(wanted.keys() | found.keys(), key=repr):
-        one, other = wanted.get(key, "nothing"), found.get(key, "nothing")
-        if one == other:
-            continue
-        if isinstance(one, dict) and isinstance(other, dict):
-            lines.append(f"{key}:\n  " + _difference(one, other).replace("\n", "\n  "))
-        else:
-            lines.append(f"{key}: wanted {one}, found {other}")
-    return "\n".join(lines)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 
 @dataclass
@@ -39,9 +39,9 @@ class Tally:
         self.pairs.update(itertools.product(set(self._before), set(happened)))
         self._before = happened
 
-    def missing_pairs(self, kinds: Iterable[str]) -> list[tuple[str, str]]:
+    def missing_pairs(self, kinds: Sequence[str]) -> list[tuple[str, str]]:
         """The pairs that never happened."""
-        return [pair for pair in itertools.product(kinds, repeat=2) if pair not in self.pairs]
+        return [pair for pair in itertools.product(kinds, kinds) if pair not in self.pairs]
 
     def lines(self, kinds: Sequence[str]) -> list[str]:
         """The tally, for people."""

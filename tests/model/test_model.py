@@ -1,48 +1,65 @@
-"""Random sequences of polls come, to the row, to what the contract's words say."""
+"""Any sequence of polls comes, to the row, to what the contract's words say.
+
+The quick profile plays the same few sequences each time. The long one, `python -m tests.model 2000`, plays as many new
+ones, and others until every event has followed every other one.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from random import Random
+from typing import TYPE_CHECKING, Final
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.model.stage import KINDS, Plan
+from tests.model.plans import plan_for_missing_pairs, plans
+from tests.model.stage import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES") or 0)
-PROFILE = settings(
-    max_examples=EXAMPLES or 30,
-    derandomize=not EXAMPLES,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.generate, Phase.shrink],
-    print_blob=True,
-)
+    from tests.model.stage import Plan
+    from tests.model.tally import Tally
 
-_choices = st.integers(0, 63)
-_events = st.tuples(st.sampled_from(KINDS), _choices, _choices)
-_steps = st.lists(_events, min_size=1, max_size=3).map(tuple)
+EXAMPLES: Final = int(os.environ.get("SYNCER_MODEL_EXAMPLES") or 0)
+MOST_PLAYS_FOR_PAIRS: Final = 3000
+
+# Hypothesis takes minutes to shrink a counterexample.
+pytestmark = pytest.mark.timeout(0 if EXAMPLES else 600)
 
 
-def plans(sizes: st.SearchStrategy[int], steps: int) -> st.SearchStrategy[Plan]:
-    return st.builds(
-        Plan,
-        steps=st.lists(_steps, min_size=1, max_size=steps).map(tuple),
-        numbers=sizes,
-        ratio=st.sampled_from((0.2, 0.5, 0.0, 1.0)),
-        hold_hours=st.sampled_from((24, 2, 0)),
-        replays=st.booleans(),
+def profile(*, share: float, quick: int) -> settings:
+    return settings(
+        max_examples=max(1, int(EXAMPLES * share)) if EXAMPLES else quick,
+        derandomize=not EXAMPLES,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
     )
 
 
-@pytest.mark.timeout(0)
-@PROFILE
-@given(plan=plans(st.integers(0, 6), 15))
+@profile(share=0.8, quick=20)
+@given(plan=plans(st.integers(0, 6)))
 def test_any_sequence_of_polls_comes_to_what_the_model_says(play: Callable[[Plan], None], plan: Plan) -> None:
     play(plan)
+
+
+@profile(share=0.2, quick=4)
+@given(plan=plans(st.integers(10, 50)))
+def test_any_sequence_of_polls_of_many_numbers_comes_to_what_the_model_says(
+    play: Callable[[Plan], None], plan: Plan
+) -> None:
+    play(plan)
+
+
+@pytest.mark.skipif(not EXAMPLES, reason="takes minutes: python -m tests.model")
+def test_every_event_may_follow_every_other(play: Callable[[Plan], None], tally: Tally) -> None:
+    random = Random(EXAMPLES)  # noqa: S311 - no secret
+    for _ in range(MOST_PLAYS_FOR_PAIRS):
+        if not tally.missing_pairs(KINDS):
+            return
+        play(plan_for_missing_pairs(tally, random))
+    assert tally.missing_pairs(KINDS) == []

@@ -55,7 +55,7 @@ class World:
     """What the vendor knows of one account, and how it answers now."""
 
     def __init__(self, size: int) -> None:
-        self.present: dict[int, Fields] = {number: record(number) for number in range(1, size + 1)}
+        self.present: dict[int, Fields] = {number: _first_record(number) for number in range(1, size + 1)}
         self.gone: dict[int, Fields] = {}
         self.style = 0
         self.styles: dict[int, int] = {}
@@ -95,39 +95,12 @@ class World:
         return next((number for number in range(1, MANY + 1) if number not in self.present | self.gone), None)
 
 
+def _first_record(number: int) -> Fields:
+    """A record as it is at first; every other one has redirects."""
+    return record(number, from_redirect_numbers=[dict(REDIRECTS[number % len(REDIRECTS)])] if number % 2 else [])
+
+
 # How one record may be spelled without meaning anything else.
-
-STYLES: Final = 10
-
-
-def spell(fields: Fields, style: int = 0) -> bytes:
-    """A record as JSON, in one of the spellings."""
-    match style % STYLES:
-        case 1:
-            return _dump(fields, indent=2)
-        case 2:
-            return _dump(fields, ensure_ascii=True)
-        case 3:
-            return _dump(dict(reversed(fields.items())))
-        case 4:
-            return _dump(fields, separators=(",", ":"))
-        case 5:
-            return _dump(fields | ({"purpose": "сompany"} if fields.get("purpose") == "company" else {}))
-        case 6:
-            return _dump(
-                fields | ({"from_redirect_numbers": None} if fields.get("from_redirect_numbers") == [] else {})
-            )
-        case 7:  # the last of several equal keys counts
-            told_before = {"comment": "before", "dgn_number": 5, "number": None, "app_id": "x", "state": "freeze"}
-            before = {name: value for name, value in told_before.items() if name in fields}
-            return _dump(before)[:-1] + b", " + _dump(fields)[1:] if before else _dump(fields)
-        case 8:
-            return _dump(fields).replace(b"/", rb"\/").replace(b'"a', rb'"\u0061')
-        case 9:
-            listed = fields.get("from_redirect_numbers")
-            return _dump(fields | ({"from_redirect_numbers": [*listed[::-1], *listed[:1]]} if listed else {}))
-        case _:
-            return _dump(fields)
 
 
 def _dump(fields: Any, *, ensure_ascii: bool = False, **options: Any) -> bytes:
@@ -135,3 +108,47 @@ def _dump(fields: Any, *, ensure_ascii: bool = False, **options: Any) -> bytes:
         return json.dumps(fields, ensure_ascii=ensure_ascii, **options).encode()
     except UnicodeEncodeError:  # a lone surrogate can only be written escaped
         return json.dumps(fields, **options).encode()
+
+
+def _keys_twice(fields: Fields) -> bytes:
+    """The last of several equal keys counts, whatever those before it say."""
+    told_before = {"comment": "before", "dgn_number": 5, "number": None, "app_id": "x", "state": "freeze"}
+    before = {name: value for name, value in told_before.items() if name in fields}
+    return _dump(before)[:-1] + b", " + _dump(fields)[1:]
+
+
+def _redirects_twice(fields: Fields) -> bytes:
+    listed = fields.get("from_redirect_numbers")
+    return _dump(fields | ({"from_redirect_numbers": [*listed[::-1], *listed[:1]]} if listed else {}))
+
+
+def _company_in_cyrillic(fields: Fields) -> bytes:
+    return _dump(fields | ({"purpose": "сompany"} if fields.get("purpose") == "company" else {}))
+
+
+def _null_for_no_redirects(fields: Fields) -> bytes:
+    return _dump(fields | ({"from_redirect_numbers": None} if fields.get("from_redirect_numbers") == [] else {}))
+
+
+def _needless_escapes(fields: Fields) -> bytes:
+    return _dump(fields).replace(b'"a', rb'"\u0061')
+
+
+_SPELLINGS: Final[tuple[Callable[[Fields], bytes], ...]] = (
+    _dump,
+    lambda fields: _dump(fields, indent=2),
+    lambda fields: _dump(fields, ensure_ascii=True),
+    lambda fields: _dump(dict(reversed(fields.items()))),
+    lambda fields: _dump(fields, separators=(",", ":")),
+    _company_in_cyrillic,
+    _null_for_no_redirects,
+    _keys_twice,
+    _needless_escapes,
+    _redirects_twice,
+)
+STYLES: Final = len(_SPELLINGS)
+
+
+def spell(fields: Fields, style: int = 0) -> bytes:
+    """A record as JSON, in one of the spellings."""
+    return _SPELLINGS[style % STYLES](fields)

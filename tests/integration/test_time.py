@@ -1,0 +1,390 @@
+"""Times are instants: whatever zone a session is in, whether a region changes to summer time, or the clock jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count, pairwise
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from syncer.emulator import STILL, Emulator, faults
+from syncer.store.engine import create_engine
+from syncer.store.overview import overview
+from tests.builders import PolledAccount, connect, record, redirect, settings_for
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
+
+    import asyncpg
+
+    from syncer.embedded import EmbeddedServer
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+TICK = timedelta(microseconds=1)
+T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+SWITCHES: Final = {
+    "New York, spring": ("America/New_York", datetime(2026, 3, 8, 7, tzinfo=UTC), HOUR),
+    "New York, autumn": ("America/New_York", datetime(2026, 11, 1, 6, tzinfo=UTC), -HOUR),
+    "Berlin, spring": ("Europe/Berlin", datetime(2026, 3, 29, 1, tzinfo=UTC), HOUR),
+    "Berlin, autumn": ("Europe/Berlin", datetime(2026, 10, 25, 1, tzinfo=UTC), -HOUR),
+}
+ZONES: Final = ("UTC", "America/New_York", "Europe/Berlin", "Asia/Kathmandu")
+
+STATES = """
+select state, valid_from, valid_to, changed_after, closed_after
+  from syncer.state_history where virtual_number_id = $1 order by valid_from
+"""
+SECONDS = """
+select extract(epoch from valid_to - valid_from)::float8 from syncer.state_history
+ where virtual_number_id = $1 and valid_to is not null order by valid_from
+"""
+
+
+@dataclass
+class Place:
+    """Where an account is polled: a database in one zone, sessions and a process in others."""
+
+    database: str
+    emulator: Emulator
+    sql: asyncpg.Connection
+    stack: AsyncExitStack
+
+    async def account(self, *, database_zone: str | None = None, session: str = "", zone: str = "UTC") -> PolledAccount:
+        """An account of this time zone, polled through new connections."""
+        if database_zone is not None:
+            name = await self.sql.fetchval("select current_database()")
+            await self.sql.execute(f"alter database {name} set timezone = '{database_zone}'")
+        engine = create_engine(lambda: self.database + session)
+        self.stack.push_async_callback(engine.dispose)
+        made = PolledAccount(engine, self.emulator, self.sql, settings_for(self.emulator, timezone=ZoneInfo(zone)))
+        await self.stack.enter_async_context(made)
+        return made
+
+
+@pytest.fixture
+async def place(database: str, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[Place]:
+    async with AsyncExitStack() as stack:
+        yield Place(database, emulator, sql, stack)
+
+
+async def zone_of_sessions(account: PolledAccount) -> str:
+    """The zone that the program's own connections are in."""
+    async with account.engine.connect() as connection:
+        found: str = (await connection.exec_driver_sql("show timezone")).scalar_one()
+    return found
+
+
+def test_the_moments_are_those_at_which_clocks_are_changed() -> None:
+    for zone, switch, by in SWITCHES.values():
+        before, after = ((switch + step).astimezone(ZoneInfo(zone)).utcoffset() for step in (-TICK, timedelta()))
+        assert before is not None
+        assert after is not None
+        assert after - before == by
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+@pytest.mark.parametrize("database_zone", ZONES)
+async def test_periods_around_a_change_of_clocks_keep_exact_instants(
+    place: Place, database_zone: str, switch: str
+) -> None:
+    zone, moment, _ = SWITCHES[switch]
+    account = await place.account(database_zone=database_zone, zone=zone)
+    # In autumn the local time of the third is that of the fifth.
+    around = [-DAY, -HOUR, -30 * MINUTE, -TICK, 30 * MINUTE, HOUR - TICK, HOUR, DAY]
+    moments = [moment + step for step in around]
+    for number, now in enumerate(moments):
+        state = ("active", "freeze")[number % 2]
+        await account.poll_at(now, record(1, state=state, from_redirect_numbers=[redirect(number, "74950000000")]))
+
+    assert await zone_of_sessions(account) == database_zone
+    seen = [now + TICK for now in moments]
+    assert await account.rows(STATES, 1) == [
+        (("active", "freeze")[number % 2], begin, end, after, closed_after)
+        for number, (begin, end, after, closed_after) in enumerate(
+            zip(seen, [*seen[1:], None], [None, *moments[:-1]], [*moments[:-1], None], strict=True)
+        )
+    ]
+    lengths = [(later - earlier).total_seconds() for earlier, later in pairwise(moments)]
+    assert await account.rows(SECONDS, 1) == [(length,) for length in lengths]
+    assert await account.rows(
+        "select valid_from, valid_to from syncer.virtual_number_redirect order by redirect_number_id"
+    ) == list(zip(seen, [*seen[1:], None], strict=True))
+    assert await account.rows("select started_at, finished_at from syncer.sync_run order by run_id") == list(
+        zip(moments, seen, strict=True)
+    )
+    assert await account.broken_invariants() == []
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+@pytest.mark.parametrize("database_zone", ["America/New_York", "Europe/Berlin"])
+async def test_the_hold_time_is_24_hours_though_the_day_has_23_or_25(
+    place: Place, database_zone: str, switch: str
+) -> None:
+    zone, moment, _ = SWITCHES[switch]
+    account = await place.account(database_zone=database_zone, zone=zone)
+    first = moment - 12 * HOUR
+    await account.poll_at(first - HOUR, *(record(key) for key in range(1, 5)))
+    held = await account.poll_at(first, record(4))
+    early = await account.poll_at(first + 24 * HOUR - TICK, record(4))
+    late = await account.poll_at(first + 24 * HOUR, record(4))
+
+    assert [(one.held, one.removed) for one in (held, early, late)] == [(3, 0), (3, 0), (0, 3)]
+    assert await account.rows("select distinct removed_at from syncer.virtual_number where removed_at is not null") == [
+        (first + TICK,)
+    ]
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+async def test_a_removal_counts_for_24_hours_though_the_day_has_23_or_25(place: Place, switch: str) -> None:
+    zone, moment, _ = SWITCHES[switch]
+    account = await place.account(database_zone=zone, zone=zone)
+    first = moment - 12 * HOUR
+    everything = [record(key) for key in range(1, 7)]
+    await account.poll_at(first - HOUR, *everything)
+    await account.poll_at(first, *everything[1:])  # 1 of 6
+
+    within = await account.poll_at(first + 24 * HOUR - TICK, *everything[2:])  # 2 of 6
+    await account.poll_at(first + 24 * HOUR - TICK, *everything[1:])
+    after = await account.poll_at(first + 24 * HOUR, *everything[2:])  # 1 of 5
+
+    assert [(one.held, one.removed) for one in (within, after)] == [(1, 0), (0, 1)]
+
+
+ELSEWHERE = {
+    "the address names a zone": ("?timezone=Asia/Kathmandu", "Asia/Kathmandu"),
+    "the address has options": ("?options=-c%20timezone%3DAmerica/New_York", "America/New_York"),
+    "the environment": ("", "UTC"),
+}
+
+
+@pytest.mark.parametrize("how", ELSEWHERE)
+async def test_the_zone_of_the_session_or_of_the_process_changes_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    session, zone = ELSEWHERE[how]
+    monkeypatch.setenv("PGTZ", "Asia/Kathmandu")
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    try:
+        account = await place.account(database_zone="UTC", session=session)
+        await account.poll_at(T0, record(1), record(2))
+        await account.poll_at(T0 + HOUR, record(1, state="freeze"))
+        (told,) = await overview(account.engine)
+        zone_found = await zone_of_sessions(account)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert zone_found == zone
+    assert await account.rows(STATES, 1) == [
+        ("active", T0 + TICK, T0 + HOUR + TICK, None, T0),
+        ("freeze", T0 + HOUR + TICK, None, T0, None),
+    ]
+    assert (told.held_since, told.last_success_at) == (T0 + HOUR + TICK, T0 + HOUR + TICK)
+    assert told.held_since is not None
+    assert told.held_since.utcoffset() == timedelta()
+
+
+async def test_a_database_that_moves_to_another_zone_changes_no_instant(place: Place) -> None:
+    everything = [record(key) for key in range(1, 5)]
+    hours: dict[str, float] = {"UTC": 0, "America/New_York": 1, "Asia/Kathmandu": 24.9, "Europe/Berlin": 25}
+    outcomes = []
+    for zone, hour in hours.items():
+        account = await place.account(database_zone=zone, zone="Asia/Kathmandu")
+        listed = everything[3:] if hour else everything
+        result = await account.poll_at(T0 + hour * HOUR, *listed)
+        outcomes.append((result.outcome, result.held, result.removed))
+
+    assert outcomes == [("applied", 0, 0), ("applied", 3, 0), ("unchanged", 3, 0), ("applied", 0, 3)]
+    assert await account.rows(STATES, 1) == [("active", T0 + TICK, T0 + HOUR + TICK, None, T0)]
+
+
+# A clock that jumps
+
+
+class Jumps:
+    """Accounts that are polled while the clock jumps, each a new one in the same database."""
+
+    def __init__(self, database: str, emulator: Emulator, sql: asyncpg.Connection) -> None:
+        self._engine = create_engine(lambda: database)
+        self._emulator = emulator
+        self._sql = sql
+        self._names = count(1)
+
+    @classmethod
+    async def build(cls, stack: AsyncExitStack, server: str) -> Jumps:
+        owner = await connect(server)
+        await owner.execute("create database jumps template migrated")
+        await owner.close()
+        database = server.rpartition("/")[0] + "/jumps"
+        emulator = await stack.enter_async_context(Emulator(numbers=1, seed=1, rates=STILL))
+        sql = await connect(database)
+        stack.push_async_callback(sql.close)
+        made = cls(database, emulator, sql)
+        stack.push_async_callback(made._engine.dispose)
+        return made
+
+    async def play(self, steps: Sequence[tuple[datetime, int]]) -> None:
+        """Polls at each of these moments; the bits of what is polled say what is so then."""
+        given = settings_for(self._emulator, account_name=f"account {next(self._names)}")
+        async with PolledAccount(self._engine, self._emulator, self._sql, given) as account:
+            previous: datetime | None = None
+            for moment, bits in steps:
+                result = await account.poll_at(moment, *told(bits))
+                assert result.outcome in {"applied", "unchanged"}
+                observed = moment + TICK if previous is None else max(moment + TICK, previous + TICK)
+                assert await account.row(
+                    "select started_at, finished_at from syncer.sync_run where run_id = $1", result.run_id
+                ) == (moment, observed)
+                previous = observed
+                await self._require_whole(given.account_name, observed)
+            assert await account.broken_invariants() == []
+
+    async def _require_whole(self, name: str, latest: datetime) -> None:
+        """No period of the account is empty or negative, no window either, and each begins where one ended."""
+        for table, keys in (
+            ("state_history", ("virtual_number_id",)),
+            ("virtual_number_history", ("virtual_number_id",)),
+            ("virtual_number_redirect", ("virtual_number_id", "redirect_number_id", "number")),
+        ):
+            rows = await self._sql.fetch(
+                f"""
+                select {", ".join(keys)}, valid_from, valid_to, changed_after, closed_after
+                  from syncer.{table} join syncer.account using (account_id) where name = $1
+                 order by {", ".join(keys)}, valid_from
+                """,  # noqa: S608 - names from above
+                name,
+            )
+            for row in rows:
+                assert row["valid_from"] <= latest
+                assert row["changed_after"] is None or row["changed_after"] < row["valid_from"]
+                if row["valid_to"] is not None:
+                    assert row["valid_from"] < row["valid_to"] <= latest
+                    assert row["closed_after"] < row["valid_to"]
+            for one, next_one in pairwise(rows):
+                if [one[key] for key in keys] == [next_one[key] for key in keys]:
+                    assert one["valid_to"] is not None
+                    assert one["valid_to"] <= next_one["valid_from"]
+                    if table == "state_history" and one["virtual_number_id"] == 1:  # it never goes
+                        assert one["valid_to"] == next_one["valid_from"]
+                        assert one["closed_after"] == next_one["changed_after"]
+
+
+def told(bits: int) -> list[dict[str, Any]]:
+    """Number 1 with its state, comment and redirects; numbers 2 to 5 if they are listed."""
+    first = record(
+        1,
+        state="freeze" if bits & 1 else "active",
+        comment="a" if bits & 2 else None,
+        from_redirect_numbers=[redirect(9, "74950000009")] if bits & 4 else [],
+    )
+    return [first, *(record(key) for key in (2, 3, 4, 5) if bits & 8 or (key == 5 and bits & 16))]
+
+
+@pytest.fixture(scope="module")
+def play(server: EmbeddedServer) -> Iterator[Callable[[Sequence[tuple[datetime, int]]], None]]:
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        jumps = runner.run(Jumps.build(stack, server.url))
+        yield lambda steps: runner.run(jumps.play(steps))
+        runner.run(stack.aclose())
+
+
+# Near each other, equal, a change of clocks, and years away.
+_moments = st.one_of(
+    st.sampled_from([T0, T0 + TICK, T0 - TICK, T0 + HOUR, T0 - HOUR, *(moment for _, moment, _ in SWITCHES.values())]),
+    st.integers(-600, 600).map(lambda seconds: T0 + timedelta(seconds=seconds)),
+    st.integers(-20, 20).map(lambda years: T0 + years * 365.25 * DAY),
+    st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - the strategy adds the zone
+)
+
+
+@pytest.mark.timeout(0)
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(st.tuples(_moments, st.integers(0, 31)), min_size=2, max_size=8))
+@example(steps=[(T0, 8), (T0 + 3650 * DAY, 1), (T0, 8), (T0 - 3650 * DAY, 1), (T0, 8)])
+@example(steps=[(T0, number) for number in range(8)])
+def test_no_period_is_empty_or_negative_however_the_clock_jumps(
+    play: Callable[[Sequence[tuple[datetime, int]]], None], steps: list[tuple[datetime, int]]
+) -> None:
+    play(steps)
+
+
+EVENT = "database_clock_went_back"
+
+
+async def warned(account: PolledAccount, moment: datetime, *records: Any) -> list[MutableMapping[str, Any]]:
+    """What a poll at a moment says of the clock."""
+    with capture_logs() as logs:
+        result = await account.poll_at(moment, *records)
+    assert result.outcome in {"applied", "unchanged"}
+    return [one for one in logs if one["event"] == EVENT]
+
+
+@pytest.fixture
+async def account(place: Place) -> PolledAccount:
+    return await place.account()
+
+
+@pytest.mark.parametrize("back", [-365 * DAY, -TICK, timedelta(), TICK, 4 * MINUTE, 5 * MINUTE - SECOND])
+async def test_a_clock_that_is_at_most_five_minutes_back_is_not_worth_a_word(
+    account: PolledAccount, back: timedelta
+) -> None:
+    assert await warned(account, T0, record(1)) == []
+    assert await warned(account, T0 - back, record(1, state="freeze")) == []
+
+
+@pytest.mark.parametrize("back", [5 * MINUTE + SECOND, HOUR, 365 * DAY])
+async def test_a_clock_more_than_five_minutes_back_is_warned_of_until_it_has_caught_up(
+    account: PolledAccount, back: timedelta
+) -> None:
+    await account.poll_at(T0, record(1))
+
+    (first,) = await warned(account, T0 - back, record(1, state="freeze"))
+    (second,) = await warned(account, T0 - back, record(1))
+    caught_up = await warned(account, T0 - 4 * MINUTE, record(1, state="freeze"))
+
+    assert (first["log_level"], first["account"]) == ("warning", "default")
+    assert first["seconds"] == pytest.approx(back.total_seconds(), abs=0.001)
+    assert second["seconds"] == pytest.approx(back.total_seconds(), abs=0.001)
+    assert caught_up == []
+
+
+async def test_a_clock_that_went_back_is_warned_of_though_the_response_is_the_same_to_the_byte(
+    account: PolledAccount,
+) -> None:
+    await account.poll_at(T0, record(1))
+
+    assert len(await warned(account, T0 - HOUR, record(1))) == 1
+
+
+async def test_a_poll_that_was_not_answered_says_nothing_of_the_clock_and_the_next_one_does(
+    account: PolledAccount,
+) -> None:
+    await account.poll_at(T0, record(1))
+    account.emulator.fault = faults.Status(status=503)
+    await account.set_clock(T0 - HOUR)
+    with capture_logs() as logs:
+        failed = await account.poll_again()
+    assert failed.outcome == "failed"
+    assert [one for one in logs if one["event"] == EVENT] == []
+    assert len(await warned(account, T0 - HOUR, record(1, state="freeze"))) == 1
+    assert await account.row(
+        "select started_at, finished_at from syncer.sync_run where run_id = $1", failed.run_id
+    ) == (
+        T0 - HOUR,
+        T0 - HOUR,
+    )

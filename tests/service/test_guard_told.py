@@ -1,0 +1,214 @@
+"""What the guard holds, and what cannot be taken, is told where an operator looks: status, the run's row, the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from syncer.emulator import faults
+from tests.builders import record
+from tests.service.processes import TOKEN
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from syncer.emulator import Emulator
+    from tests.builders import PolledAccount
+    from tests.service.processes import Finished, Program
+
+ACCEPT = "syncer sync --account default --accept-removals"
+T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+RUNS = "select outcome, held, rejected, removed from syncer.sync_run order by run_id"
+
+
+async def status(syncer: Program) -> tuple[list[str], list[str], dict[str, Any]]:
+    """The words of the account's row, the sentences beneath the table, and the same as JSON."""
+    table, as_json = await asyncio.gather(syncer.run("status"), syncer.run("status", "--json"))
+    assert (table.code, as_json.code) == (0, 0)
+    _, row, *attention = table.out.splitlines()
+    told: dict[str, Any] = json.loads(as_json.out)
+    return row.split(), attention, told
+
+
+def warnings(finished: Finished) -> list[dict[str, Any]]:
+    """What the log of a command has at level warning, but for when."""
+    told = [json.loads(line) for line in finished.err.splitlines()]
+    return [
+        {name: value for name, value in one.items() if name != "timestamp"} for one in told if one["level"] == "warning"
+    ]
+
+
+async def test_what_is_held_is_told_until_an_operator_accepts_it(
+    syncer: Program, emulator: Emulator, account: PolledAccount, sql: asyncpg.Connection
+) -> None:
+    await account.poll_again()
+    emulator.fleet(TOKEN).remove(0.5)
+
+    held = await syncer.run("sync")
+
+    assert held.code == 3
+    todo = f"if they are really gone: {ACCEPT}"
+    assert warnings(held) == [
+        {
+            "event": "removals_held",
+            "level": "warning",
+            "account": "default",
+            "run_id": 2,
+            "held": 100,
+            "todo": todo,
+        }
+    ]
+    row, (sentence,), told = await status(syncer)
+    assert row[-2:] == ["100", "-"]
+    assert sentence.startswith("! default: 100 numbers are missing since ")
+    assert sentence.endswith(f" UTC and held; {todo}")
+    since = await sql.fetchval(
+        "select distinct missing_since from syncer.virtual_number where missing_since is not null"
+    )
+    assert f"since {since:%Y-%m-%d %H:%M:%S} UTC" in sentence
+    assert (told["held"], datetime.fromisoformat(told["held_since"]), told["rejected"]) == (100, since, [])
+
+    again = await syncer.run("sync")  # nothing is new: the same, but for the log, which told it
+    assert again.code == 3
+    assert warnings(again) == []
+    assert (await status(syncer))[1] == [sentence]
+    assert [tuple(one) for one in await sql.fetch(RUNS)] == [
+        ("applied", 0, 0, 0),
+        ("applied", 100, 0, 0),
+        ("unchanged", 100, 0, 0),
+    ]
+
+    accepted = await syncer.run(*shlex.split(ACCEPT)[1:])
+
+    assert (accepted.code, warnings(accepted)) == (0, [])
+    row, attention, told = await status(syncer)
+    assert (row[-2:], attention) == (["-", "-"], [])
+    assert (told["held"], told["held_since"], sum(told["numbers"].values())) == (0, None, 100)
+    assert tuple((await sql.fetch(RUNS))[-1]) == ("applied", 0, 0, 100)
+
+
+async def test_an_empty_list_is_told_with_the_number_of_all(
+    syncer: Program, emulator: Emulator, account: PolledAccount
+) -> None:
+    await account.poll(record(1))
+    emulator.fault = faults.Empty()
+
+    held = await syncer.run("sync")
+
+    assert [(one["event"], one["held"]) for one in warnings(held)] == [("removals_held", 1)]
+    row, (sentence,), told = await status(syncer)
+    assert (row[-2:], told["held"], told["numbers"]) == (["1", "-"], 1, {"active": 1})
+    assert sentence.endswith(ACCEPT)
+
+
+async def test_what_is_held_stays_told_while_polls_fail(
+    syncer: Program, emulator: Emulator, account: PolledAccount
+) -> None:
+    await account.poll(record(1), record(2))
+    await account.poll(record(1))
+    emulator.fault = faults.Status(status=503)
+    await account.poll_again()
+
+    row, attention, told = await status(syncer)
+
+    assert (row[-2:], told["held"], told["last_outcome"]) == (["1", "-"], 1, "failed")
+    assert [line.split(" ", 3)[2] for line in attention] == ["the", "1"]
+    assert attention[1].endswith(ACCEPT)
+
+
+async def test_it_is_told_since_when_the_first_of_those_held_is_missing(
+    syncer: Program, account: PolledAccount
+) -> None:
+    everything = [record(key) for key in range(1, 5)]
+    await account.poll_at(T0, *everything)
+    await account.poll_at(T0 + HOUR, *everything[1:])
+    await account.poll_at(T0 + 2 * HOUR, *everything[2:])
+
+    _, attention, told = await status(syncer)
+
+    assert attention == [
+        f"! default: 2 numbers are missing since 2026-03-01 13:00:00 UTC and held; if they are really gone: {ACCEPT}"
+    ]
+    assert told["held_since"] == "2026-03-01T13:00:00.000001Z"
+
+    await account.poll_at(T0 + 25 * HOUR, *everything[2:])  # the first one's time is over
+
+    _, attention, _ = await status(syncer)
+    assert "default: 1 numbers are missing since 2026-03-01 14:00:00 UTC" in attention[0]
+
+    await account.poll_at(T0 + 26 * HOUR, *everything)
+
+    assert (await status(syncer))[1] == []
+
+
+async def test_what_an_id_that_cannot_be_read_holds_is_told_with_it_though_an_operator_accepted(
+    syncer: Program, emulator: Emulator, account: PolledAccount, sql: asyncpg.Connection
+) -> None:
+    await account.poll(*(record(key) for key in range(1, 11)))
+    emulator.fault = faults.Body(body=json.dumps([{"id": "one"}, *(record(key) for key in range(2, 11))]))
+
+    accepted = await syncer.run("sync", "--accept-removals")
+
+    assert accepted.result == (3, "default: applied: 10 received, 9 unchanged, 1 held, 1 rejected\n")
+    assert [one["event"] for one in warnings(accepted)] == ["removals_held", "records_rejected"]
+    row, attention, told = await status(syncer)
+    assert row[-2:] == ["1", "1"]
+    assert attention[0].endswith(ACCEPT)
+    assert "default: a record cannot be taken since " in attention[1]
+    assert [one["virtual_number_id"] for one in told["rejected"]] == [None]
+    assert tuple((await sql.fetch(RUNS))[-1]) == ("applied", 1, 1, 0)
+
+
+async def test_rejected_records_are_told_with_the_reason_until_they_can_be_taken(
+    syncer: Program, emulator: Emulator, account: PolledAccount, sql: asyncpg.Connection
+) -> None:
+    whole = [record(key) for key in range(1, 11)]
+    await account.poll(*whole)
+    broken = [*(one | {"number": None} for one in whole[:7]), *whole[7:]]
+    emulator.fault = faults.Body(body=json.dumps(broken))
+
+    rejected = await syncer.run("sync")
+
+    assert rejected.code == 3
+    assert warnings(rejected) == [
+        {
+            "event": "records_rejected",
+            "level": "warning",
+            "account": "default",
+            "run_id": 2,
+            "rejected": 7,
+            "todo": "see: syncer status",
+        }
+    ]
+    row, attention, told = await status(syncer)
+    assert row[-2:] == ["-", "7"]
+    assert [line.partition(" cannot be taken since ")[0] for line in attention[:5]] == [
+        f"! default: the record of number {key}" for key in range(1, 6)
+    ]
+    assert all(line.endswith(": Expected `str`, got `null` - at `$.number`") for line in attention[:5])
+    assert attention[5:] == ["! default: and 2 more records: see syncer.rejected_record"]
+    assert [one["virtual_number_id"] for one in told["rejected"]] == list(range(1, 8))
+    assert tuple((await sql.fetch(RUNS))[-1]) == ("applied", 0, 7, 0)
+
+    emulator.fault = faults.Body(body=json.dumps(whole))
+    taken = await syncer.run("sync")
+
+    assert (taken.code, warnings(taken)) == (0, [])
+    row, attention, told = await status(syncer)
+    assert (row[-2:], attention, told["rejected"]) == (["-", "-"], [], [])
+
+
+async def test_the_daemon_warns_of_what_it_holds(syncer: Program, emulator: Emulator, account: PolledAccount) -> None:
+    await account.poll_again()
+    emulator.fleet(TOKEN).remove(0.25)
+
+    daemon = await syncer.start("run", poll_interval="1s")
+    warned = await daemon.says("removals_held")
+    finished = await daemon.end()
+
+    assert finished.code == 0
+    assert (warned["level"], warned["held"], warned["todo"]) == ("warning", 50, f"if they are really gone: {ACCEPT}")
