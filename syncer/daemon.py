@@ -19,7 +19,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from syncer.crontab import crontab_trigger
-from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError
+from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.observe import log
 from syncer.poll import Poller
 from syncer.signals import stop_signal
@@ -67,7 +67,7 @@ class Daemon:
         self._by_id: dict[int, Account] = {}
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._complaint: str | None = None
+        self._complaint: SyncerError | None = None
         self._renewed_at = 0.0
         self._schema_seen_at = 0.0
         self._stopping = False
@@ -108,7 +108,7 @@ class Daemon:
             await self._renew_leases()
             await self._claim_due()
         except (DatabaseError, SchemaError, EmbeddedServerError) as error:
-            self._complain(str(error))
+            self._complain(error)
             await self._start_over()
         except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
             log.exception("tick_crashed")
@@ -121,15 +121,15 @@ class Daemon:
         self._by_id = {}
         await self._engine.dispose()
 
-    def _complain(self, complaint: str | None) -> None:
-        """Says once what keeps accounts from being polled, and once that it has passed."""
-        if complaint == self._complaint:
+    def _complain(self, complaint: SyncerError | None) -> None:
+        """Says once what keeps accounts from being polled, in whatever words it comes, and once that it has passed."""
+        if type(complaint) is type(self._complaint):
             return
         self._complaint = complaint
         if complaint is None:
             log.info("ready")
         else:
-            log.error("not_ready", error=complaint)
+            log.error("not_ready", error=str(complaint))
 
     async def _check_schema(self) -> None:
         """Brings the schema up to date once, and sees from time to time that it is still the one wanted."""

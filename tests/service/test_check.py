@@ -89,15 +89,18 @@ async def test_what_is_wrong_with_the_database_is_told_and_the_endpoint_looked_a
 ) -> None:
     down, empty = await asyncio.gather(
         syncer.run("check", "--data", database_url="postgresql://u:passw0rd@127.0.0.1:1/none"),
-        syncer.run("check", "--data", database_url=empty_database),
+        syncer.run("check", "--data", database_url=empty_database, migrate_on_start="false"),
     )
+    to_come = await syncer.run("check", "--data", database_url=empty_database)
 
     assert (down.code, empty.code) == (1, 1)
     assert [text for text in wrong(down).values() if "SYNCER_DATABASE_URL" in text] == [*wrong(down).values()]
     assert list(wrong(down)) == ["database"]
     assert len(wrong(empty)) == 1
     assert "run `syncer migrate`" in next(iter(wrong(empty).values()))
-    assert emulator.requests == {TOKEN: 2}
+    assert (to_come.code, wrong(to_come)) == (0, {})
+    assert "schema: none yet: `syncer run` and `syncer sync` make it" in to_come.out
+    assert emulator.requests == {TOKEN: 3}
 
 
 async def test_a_broken_invariant_is_told_with_its_number_and_who_breaks_it(
@@ -113,6 +116,7 @@ async def test_a_broken_invariant_is_told_with_its_number_and_who_breaks_it(
     assert with_data.code == 1
     assert [line.rpartition(": ")[0] for line in lines] == [
         "WRONG  data: invariant 1: account 1, number 250",
+        "WRONG  data: invariant 3: account 1, number 250",
         "WRONG  data: invariant 3: account 1, number 256",
         f"WRONG  data: invariant 5: account 1, run {result.run_id}",
     ]

@@ -217,7 +217,7 @@ async def test_a_crontab_line_is_meant_in_the_accounts_time_zone(
 async def test_with_a_schema_that_is_not_its_own_it_polls_nothing_and_says_what_to_do(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
-    await sql.execute("drop schema syncer cascade")
+    await sql.execute("drop schema syncer, analytics cascade")
     daemon = await syncer.start("run", poll_interval="1s", migrate_on_start="false")
     assert "run `syncer migrate`" in (await daemon.says("not_ready"))["error"]
     assert emulator.requests[TOKEN] == 0
