@@ -63,7 +63,8 @@ class Known:
         numbers: Those that records to look at speak of.
         unread: Those that the last successful poll did not read, and that are not removed.
         listed: How many numbers are not removed.
-        lately_removed: How many were removed within the guard's hold time, but for those an operator accepted.
+        lately_removed: How many were removed within the guard's hold time, returned ones too, but for those an operator
+            accepted.
         came_since_loss: How many of those listed were created or restored since the first number went missing that is
             held and has not waited for the hold time yet.
         rejected: The digests of the rejected elements that stand.

@@ -45,7 +45,7 @@ select account_id, virtual_number_id, state, reason, changed_at, removed_at, cha
        case when removed_at is not null then last_read_at end, run_id, null, true, first_seen_at
   from syncer.virtual_number
 """
-
+# The periods of state, in the same shape.
 _STATE_PERIODS: Final = "select *, false as is_current, null::timestamptz as first_seen_at from syncer.state_history"
 
 # Every period by itself: it ends after it begins, its windows lie before its ends, it says how it was closed if it was.
@@ -322,7 +322,8 @@ select 5 as rule, account_id, null::bigint as virtual_number_id, run_id, wrong
     end as wrong) told
  where wrong is not null
  union all
-select 4, account_id, virtual_number_id, null, format('run %s changed its redirects %s', run_id, wrong)
+select 4, account_id, virtual_number_id, null,
+       format('run %s changed its redirects %s', run_id, replace(wrong, '-infinity', 'nothing'))
   from redirected where wrong is not null
 """  # noqa: S608 - a constant
 

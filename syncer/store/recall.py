@@ -112,13 +112,16 @@ _UNREAD: Final = """
 select virtual_number_id, last_read_at, missing_since
   from syncer.virtual_number where account_id = $1 and last_read_at is not null and removed_at is null
 """
+# Whether or not they have returned since: a list that flickers must not be believed piece by piece. A removal is a
+# period that ended where none begins; the run that closed it began at most the guard's time after it was dated.
 _LATELY_REMOVED: Final = """
-select count(*)
-  from syncer.virtual_number n
-  join syncer.state_history h
-    on h.account_id = n.account_id and h.virtual_number_id = n.virtual_number_id and h.valid_to = n.removed_at
-  join syncer.sync_run r on r.account_id = h.account_id and r.run_id = h.closed_run_id
- where n.account_id = $1 and n.removed_at > $2 and r.trigger <> 'accept_removals'
+select count(distinct h.virtual_number_id)
+  from syncer.sync_run r
+  join syncer.state_history h on h.account_id = r.account_id and h.closed_run_id = r.run_id
+ where r.account_id = $1 and r.removed > 0 and r.trigger <> 'accept_removals' and h.valid_to > $2
+   and not exists (select from syncer.state_history later
+                    where later.account_id = h.account_id and later.virtual_number_id = h.virtual_number_id
+                      and later.valid_from = h.valid_to)
 """
 # A period that begins where none ended is that of a number which was created or restored.
 _CAME_SINCE: Final = """

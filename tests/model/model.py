@@ -60,7 +60,6 @@ class Number:
     missing_since: datetime | None = None
     removed_at: datetime | None = None
     removed_by: int | None = None
-    removal_was_accepted: bool = False
     versions: list[Period] = field(default_factory=list)
     states: list[Period] = field(default_factory=list)
     redirects: list[Period] = field(default_factory=list)
@@ -181,6 +180,7 @@ class AccountModel:
         self.success_run_id: int | None = None
         self.success_started_at: datetime | None = None
         self.observed_at: datetime | None = None
+        self.unaccepted_removals: list[tuple[int, datetime]] = []
         self.happened: Counter[str] = Counter()
 
     @property
@@ -246,18 +246,16 @@ class AccountModel:
         else:
             removed = missing if accepted else self._believed(missing, before, arrival, moment)
         for known in removed:
-            self._remove(known, moment, accepted=accepted)
+            self._remove(known, moment)
+            if not accepted and known.removed_at is not None:
+                self.unaccepted_removals.append((id(known), known.removed_at))
         moment.counters["held"] = len(missing) - len(removed)
         moment.counters["rejected"] = len(arrival.rejected)
         return has_changed or bool(removed)
 
     def _lately_removed(self, observed_at: datetime) -> int:
-        return sum(
-            known.removed_at is not None
-            and known.removed_at > observed_at - self.hold
-            and not known.removal_was_accepted
-            for known in self.numbers.values()
-        )
+        """How many were removed within the hold time, whether or not they have returned since."""
+        return len({who for who, removed_at in self.unaccepted_removals if removed_at > observed_at - self.hold})
 
     def _believed(self, missing: list[Number], before: set[int], arrival: Arrival, moment: Moment) -> list[Number]:
         """Those of the missing whose removal is applied without an operator's word; the others' is held."""
@@ -367,9 +365,9 @@ class AccountModel:
         return True
 
     @staticmethod
-    def _remove(known: Number, moment: Moment, *, accepted: bool) -> None:
+    def _remove(known: Number, moment: Moment) -> None:
         gone = since(known)
-        known.removed_at, known.removed_by, known.removal_was_accepted = gone, moment.run_id, accepted
+        known.removed_at, known.removed_by = gone, moment.run_id
         known.states[-1].close(gone, known.last_read_at, moment.run_id)
         for row in known.open_redirects().values():
             row.close(gone, known.last_read_at, moment.run_id)

@@ -41,7 +41,7 @@ def profile(*, share: float, quick: int) -> settings:
     )
 
 
-@profile(share=0.8, quick=20)
+@profile(share=0.8, quick=16)
 @given(plan=plans(st.integers(0, 6)))
 def test_any_sequence_of_polls_comes_to_what_the_model_says(play: Callable[[Plan], None], plan: Plan) -> None:
     play(plan)

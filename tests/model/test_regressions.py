@@ -67,7 +67,6 @@ async def test_numbers_that_come_with_a_loss_do_not_make_its_replay_believable(a
     assert (replayed.outcome, replayed.held, replayed.removed) == ("unchanged", 1, 0)
 
 
-@pytest.mark.xfail(reason="those that return count as lost when the loss is first seen, and no longer in its replay")
 async def test_numbers_that_return_with_a_loss_do_not_make_its_replay_believable(account: PolledAccount) -> None:
     await account.poll_at(T0, *records(*range(1, 11)))
     removed = await account.poll_at(T0 + HOUR, *records(*range(3, 11)))
