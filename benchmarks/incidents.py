@@ -470,6 +470,7 @@ class Store:
         self._digest_of: dict[int, bytes] = {}
         self._unread: dict[int, Unread] = {}
         self._removed: dict[int, datetime] = {}
+        """When each number was removed last, whether or not it has returned since."""
         self._rejected: frozenset[bytes] = frozenset()
         self._rejected_before: set[int] = set()
         self._app_id: int | None = None
@@ -502,6 +503,7 @@ class Store:
         found = ((key, self.numbers[key]) for key in asked if key in self.numbers)
         held = [self._unread[key].missing_since for key in arrival.unlisted & self._unread.keys()]
         first_loss = min((one for one in held if one is not None and observed_at - one < GUARD.hold), default=None)
+        lately = {key for key, removed_at in self._removed.items() if removed_at > observed_at - GUARD.hold}
         return Known(
             observed_at=observed_at,
             success_started_at=self.success_started_at,
@@ -517,12 +519,13 @@ class Store:
             },
             unread=dict(self._unread),
             listed=self.listed,
-            lately_removed=sum(removed_at > observed_at - GUARD.hold for removed_at in self._removed.values()),
-            came_since_loss=sum(
-                kept.removed_at is None and kept.came_at >= first_loss for kept in self.numbers.values()
-            )
+            lately_removed=sum(self.numbers[key].removed_at is not None for key in lately),
+            lately_returned={key for key in lately if self.numbers[key].removed_at is None},
+            came_since_loss={
+                key for key, kept in self.numbers.items() if kept.removed_at is None and kept.came_at >= first_loss
+            }
             if first_loss
-            else 0,
+            else set(),
             rejected=self._rejected,
             rejected_before=self._rejected_before & arrival.records.keys() - self.numbers.keys(),
         )
@@ -577,7 +580,6 @@ class Store:
         if kept.removed_at is not None:
             kept.came_at = now
             self.listed += 1
-            del self._removed[key]
         kept.values, kept.extra = version.values, version.extra
         kept.changed_at, kept.changed_after = now, version.changed_after
         kept.last_read_at = kept.missing_since = kept.removed_at = None

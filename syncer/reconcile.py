@@ -63,10 +63,11 @@ class Known:
         numbers: Those that records to look at speak of.
         unread: Those that the last successful poll did not read, and that are not removed.
         listed: How many numbers are not removed.
-        lately_removed: How many were removed within the guard's hold time, returned ones too, but for those an operator
-            accepted.
-        came_since_loss: How many of those listed were created or restored since the first number went missing that is
-            held and has not waited for the hold time yet.
+        lately_removed: How many were removed within the guard's hold time and have not returned, but for those an
+            operator accepted.
+        lately_returned: Those likewise removed that have returned.
+        came_since_loss: Those listed that were created or restored since the first number went missing that is held
+            and has not waited for the hold time yet.
         rejected: The digests of the rejected elements that stand.
         rejected_before: Those that records to look at speak of, and of which only rejected records were ever received.
         regions: `region_id` of each region that those numbers belong to, by its name.
@@ -78,7 +79,8 @@ class Known:
     unread: Mapping[int, Unread]
     listed: int
     lately_removed: int
-    came_since_loss: int
+    lately_returned: AbstractSet[int]
+    came_since_loss: AbstractSet[int]
     rejected: AbstractSet[bytes]
     rejected_before: AbstractSet[int] = frozenset()
     regions: Mapping[str, int] = field(default_factory=dict)
@@ -301,11 +303,12 @@ def _settle_absence(decision: Decision, arrival: Arrival, known: Known, guard: R
     """Numbers that are not listed: removed as far as the guard believes it, held beyond that."""
     since = {number: known.missing_since(number) or known.observed_at for number in sorted(arrival.unlisted)}
     waited = {number for number, moment in since.items() if known.observed_at - moment >= guard.hold}
-    # What was believed for its time is out of the question. What came after a loss was not listed before it: were it
-    # counted, the same response, polled again, would be believed for the numbers it brought along.
-    lost = len(since) - len(waited) + known.lately_removed
+    # What was believed for its time is out of the question. Nobody counts twice who goes twice. What came after a loss
+    # was not listed before it: were it counted, the same response, polled again, would be believed for the numbers it
+    # brought along.
+    lost = len((since.keys() - waited) | known.lately_returned) + known.lately_removed
     listed = known.listed - len(waited) + known.lately_removed
-    listed_before_loss = listed - known.came_since_loss
+    listed_before_loss = listed - len(known.came_since_loss - known.lately_returned)
     ratio = Decimal(str(guard.ratio))
     believable = lost <= ratio * listed
     held_is_believable = min(lost, listed_before_loss) <= ratio * listed_before_loss

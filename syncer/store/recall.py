@@ -115,9 +115,10 @@ select virtual_number_id, last_read_at, missing_since
 # Whether or not they have returned since: a list that flickers must not be believed piece by piece. A removal is a
 # period that ended where none begins; the run that closed it began at most the guard's time after it was dated.
 _LATELY_REMOVED: Final = """
-select count(distinct h.virtual_number_id)
+select distinct n.virtual_number_id, n.removed_at is null as has_returned
   from syncer.sync_run r
   join syncer.state_history h on h.account_id = r.account_id and h.closed_run_id = r.run_id
+  join syncer.virtual_number n on n.account_id = h.account_id and n.virtual_number_id = h.virtual_number_id
  where r.account_id = $1 and r.removed > 0 and r.trigger <> 'accept_removals' and h.valid_to > $2
    and not exists (select from syncer.state_history later
                     where later.account_id = h.account_id and later.virtual_number_id = h.virtual_number_id
@@ -125,7 +126,7 @@ select count(distinct h.virtual_number_id)
 """
 # A period that begins where none ended is that of a number which was created or restored.
 _CAME_SINCE: Final = """
-select count(distinct h.virtual_number_id)
+select distinct h.virtual_number_id
   from syncer.state_history h
   join syncer.virtual_number n using (account_id, virtual_number_id)
  where h.account_id = $1 and h.valid_from >= $2 and n.removed_at is null
@@ -144,16 +145,16 @@ select distinct virtual_number_id
 async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timedelta) -> Known:
     """What the database knows, as far as an arrival needs it, read under the fence."""
     connection, account_id = fence.connection, fence.run.account_id
-    lately_removed = 0
+    lately_removed: list[tuple[int, bool]] = []
     if arrival.unlisted:
-        lately_removed = await connection.fetchval(_LATELY_REMOVED, account_id, fence.observed_at - hold)
+        lately_removed = await connection.fetch(_LATELY_REMOVED, account_id, fence.observed_at - hold)
     rejected = await connection.fetch(_REJECTED, account_id, fence.applied_run_id)
     unread = {key: Unread(*times) for key, *times in await connection.fetch(_UNREAD, account_id)}
     held = [times.missing_since for key, times in unread.items() if key in arrival.unlisted and times.missing_since]
     first_loss = min((moment for moment in held if fence.observed_at - moment < hold), default=None)
-    came_since_loss = 0
+    came_since_loss: list[tuple[int]] = []
     if first_loss is not None:
-        came_since_loss = await connection.fetchval(_CAME_SINCE, account_id, first_loss)
+        came_since_loss = await connection.fetch(_CAME_SINCE, account_id, first_loss)
     numbers, regions = await _recall_numbers(fence, arrival)
     new = [number for number in arrival.records if number not in numbers]
     rejected_before = await connection.fetch(_REJECTED_BEFORE, account_id, new)
@@ -163,8 +164,9 @@ async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timed
         numbers=numbers,
         unread=unread,
         listed=len(standing),
-        lately_removed=lately_removed,
-        came_since_loss=came_since_loss,
+        lately_removed=sum(not has_returned for _, has_returned in lately_removed),
+        lately_returned={number for number, has_returned in lately_removed if has_returned},
+        came_since_loss={number for (number,) in came_since_loss},
         rejected={row["rejected_record_id"].bytes for row in rejected},
         rejected_before={row["virtual_number_id"] for row in rejected_before},
         regions=regions,

@@ -256,6 +256,21 @@ async def test_what_was_removed_counts_for_its_time_though_it_has_returned(told:
     assert await told.account.rows(CLOSED) == [(1, seen(1), T0), (2, seen(1), T0)]
 
 
+async def test_a_number_that_goes_twice_within_the_hold_time_is_one_loss(told: Told) -> None:
+    await told.poll(0, listed(1, 5))
+    assert await told.poll(1, listed(2, 5)) == ("applied", 1, 0)  # 1 of 5
+    assert await told.poll(2, listed(1, 5)) == ("applied", 0, 0)
+    assert await told.poll(3, listed(2, 5)) == ("applied", 1, 0)  # the same 1 of 5
+    assert await told.account.rows(CLOSED) == [(1, seen(1), T0), (1, seen(3), at(2))]
+
+
+async def test_who_has_returned_is_counted_once_among_those_listed(told: Told) -> None:
+    await told.poll(0, listed(1, 10))
+    assert await told.poll(1, listed(3, 10)) == ("applied", 2, 0)  # 2 of 10
+    assert await told.poll(2, listed(1, 10)) == ("applied", 0, 0)
+    assert await told.poll(3, listed(1, 9)) == ("applied", 0, 1)  # 3 of 10, not of 12
+
+
 # Held, and what happens meanwhile
 
 

@@ -110,7 +110,7 @@ class Moment:
     run_id: int
     observed_at: datetime
     success_started_at: datetime | None
-    lately_removed: int
+    lately_removed: set[int]
     counters: Counter[str]
 
 
@@ -240,46 +240,48 @@ class AccountModel:
             has_changed |= self._keep_unread(self.numbers[number], moment)
         for record in arrival.records.values():
             has_changed |= self._take_record(record, moment)
-        missing = [self.numbers[number] for number in sorted(before - arrival.listed)]
+        missing = before - arrival.listed
         if arrival.hides_who_is_listed:
-            removed = []
+            removed: set[int] = set()
         else:
             removed = missing if accepted else self._believed(missing, before, arrival, moment)
-        for known in removed:
-            self._remove(known, moment)
-            if not accepted and known.removed_at is not None:
-                self.unaccepted_removals.append((id(known), known.removed_at))
+        for number in removed:
+            self._remove(self.numbers[number], moment)
+            if not accepted:
+                self.unaccepted_removals.append((number, since(self.numbers[number])))
         moment.counters["held"] = len(missing) - len(removed)
         moment.counters["rejected"] = len(arrival.rejected)
         return has_changed or bool(removed)
 
-    def _lately_removed(self, observed_at: datetime) -> int:
-        """How many were removed within the hold time, whether or not they have returned since."""
-        return len({who for who, removed_at in self.unaccepted_removals if removed_at > observed_at - self.hold})
+    def _lately_removed(self, observed_at: datetime) -> set[int]:
+        """Who was removed within the hold time, whether or not they have returned since."""
+        return {who for who, removed_at in self.unaccepted_removals if removed_at > observed_at - self.hold}
 
-    def _believed(self, missing: list[Number], before: set[int], arrival: Arrival, moment: Moment) -> list[Number]:
+    def _believed(self, missing: set[int], before: set[int], arrival: Arrival, moment: Moment) -> set[int]:
         """Those of the missing whose removal is applied without an operator's word; the others' is held."""
         if arrival.is_empty:
-            return []
-        waited = [known for known in missing if moment.observed_at - since(known) >= self.hold]
-        waiting = [known for known in missing if known not in waited]
+            return set()
+        known = self.numbers
+        waited = {number for number in missing if moment.observed_at - since(known[number]) >= self.hold}
+        waiting = missing - waited
         # Who has waited is neither lost nor listed. New losses are judged by what was listed before this poll, those
         # that are held by what was listed before the first of them: what came along with a loss proves nothing of it.
-        lost = len(waiting) + moment.lately_removed
-        listed = len(before) - len(waited) + moment.lately_removed
-        loss = min(map(since, waiting), default=moment.observed_at)
-        listed_before_loss = listed - sum(self.numbers[number].came_at >= loss for number in before)
-        new_are_believable = lost <= self.ratio * listed
-        held_are_believable = min(lost, listed_before_loss) <= self.ratio * listed_before_loss
-        at_once = [
-            known
-            for known in waiting
-            if (new_are_believable if since(known) == moment.observed_at else held_are_believable)
-        ]
+        lately = moment.lately_removed
+        lost = waiting | lately
+        listed = (before - waited) | lately
+        loss = min((since(known[number]) for number in waiting), default=moment.observed_at)
+        listed_before_loss = {number for number in before - waited if known[number].came_at < loss} | lately
+        new_are_believable = len(lost) <= self.ratio * len(listed)
+        held_are_believable = min(len(lost), len(listed_before_loss)) <= self.ratio * len(listed_before_loss)
+        at_once = {
+            number
+            for number in waiting
+            if (new_are_believable if since(known[number]) == moment.observed_at else held_are_believable)
+        }
         self.happened["removed after the hold time"] += len(waited)
         self.happened["removed at once"] += len(at_once)
         self.happened["some waited, some held"] += bool(waited) and len(at_once) < len(waiting)
-        return [*waited, *at_once]
+        return waited | at_once
 
     def _miss(self, known: Number, moment: Moment) -> bool:
         if known.missing_since is not None:

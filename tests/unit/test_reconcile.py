@@ -38,6 +38,7 @@ LAST = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """The start of the last success."""
 NOW = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
 """The moment that this poll is recorded under."""
+NEVER = datetime.min.replace(tzinfo=UTC)
 HOLD = timedelta(hours=24)
 GUARD = RemovalGuard(ratio=0.2, hold=HOLD)
 ACCEPTED = RemovalGuard(ratio=0.2, hold=HOLD, accepted=True)
@@ -94,7 +95,8 @@ def known(
     unread: Mapping[int, Unread] | None = None,
     listed: int = 100,
     lately_removed: int = 0,
-    came_since_loss: int = 0,
+    lately_returned: Iterable[int] = (),
+    came_since_loss: Iterable[int] = (),
     rejected: Iterable[bytes] = (),
     last: datetime | None = LAST,
     now: datetime = NOW,
@@ -106,7 +108,8 @@ def known(
         unread=unread or {},
         listed=listed,
         lately_removed=lately_removed,
-        came_since_loss=came_since_loss,
+        lately_returned=frozenset(lately_returned),
+        came_since_loss=frozenset(came_since_loss),
         rejected=frozenset(rejected),
     )
 
@@ -538,6 +541,21 @@ def test_losses_that_trickle_count_together(listed: int, lately_removed: int, mi
     assert removals(decision) == ((missing, 0) if believed else (0, missing))
 
 
+@pytest.mark.parametrize(
+    ("lately_returned", "missing", "believed"),
+    [
+        ([1], 2, True),  # the same number twice: 2 of 10
+        ([3], 2, False),  # 3 of 10
+        ([1, 2, 3], 1, False),  # 3 of 10
+        ([3, 4], 0, True),  # nothing goes now
+    ],
+)
+def test_who_went_and_returned_counts_once(lately_returned: list[int], missing: int, believed: bool) -> None:
+    arrival = response(standing=10 - missing, unlisted=range(1, missing + 1))
+    decision = reconcile(arrival, known(listed=10, lately_returned=lately_returned), GUARD)
+    assert removals(decision) == ((missing, 0) if believed else (0, missing))
+
+
 def test_those_that_are_held_already_count_with_those_that_are_newly_missing() -> None:
     before = known(unread={1: Unread(FIRST, LAST), 2: Unread(FIRST, LAST)}, listed=10)
     decision = reconcile(response(standing=7, unlisted=[1, 2, 3]), before, GUARD)
@@ -557,7 +575,7 @@ def test_those_that_are_held_are_removed_as_soon_as_they_are_few_enough_and_date
 
 
 def test_numbers_that_came_since_the_loss_do_not_make_it_believable() -> None:
-    before = known(unread={1: Unread(FIRST, LAST)}, listed=10, came_since_loss=6)
+    before = known(unread={1: Unread(FIRST, LAST)}, listed=10, came_since_loss=range(5, 11))
     assert removals(reconcile(response(standing=9, unlisted=[1]), before, GUARD)) == (0, 1)
 
 
@@ -676,6 +694,7 @@ class Number:
     last_read_at: datetime | None = None
     missing_since: datetime | None = None
     removed_at: datetime | None = None
+    last_removed_at: datetime = NEVER
     states: list[Period] = field(default_factory=list)
     redirects: list[Period] = field(default_factory=list)
 
@@ -702,6 +721,7 @@ class World:
         arrival = read(body, standing, None)
         now = started_at + timedelta(minutes=1)
         asked = arrival.records.keys() | {rejected.virtual_number_id for rejected in arrival.rejections}
+        lately = {key for key, number in self.numbers.items() if number.last_removed_at > now - guard.hold}
         known_now = Known(
             observed_at=now,
             success_started_at=self.last_started_at,
@@ -722,10 +742,8 @@ class World:
                 if number.last_read_at is not None and number.removed_at is None
             },
             listed=len(standing),
-            lately_removed=sum(
-                number.removed_at is not None and number.removed_at > now - guard.hold
-                for number in self.numbers.values()
-            ),
+            lately_removed=sum(self.numbers[key].removed_at is not None for key in lately),
+            lately_returned={key for key in lately if self.numbers[key].removed_at is None},
             came_since_loss=self._came_since_loss(arrival, now - guard.hold),
             rejected=self.rejected,
         )
@@ -734,17 +752,18 @@ class World:
         self.last_started_at = started_at
         return arrival, decision
 
-    def _came_since_loss(self, arrival: Arrival, earliest: datetime) -> int:
-        """How many appeared or returned since the first loss that is held and has not waited long enough."""
+    def _came_since_loss(self, arrival: Arrival, earliest: datetime) -> set[int]:
+        """Who appeared or returned since the first loss that is held and has not waited long enough."""
         since = [self.numbers[key].missing_since for key in arrival.unlisted]
         losses = [moment for moment in since if moment is not None and moment > earliest]
         if not losses:
-            return 0
-        came = 0
-        for number in self.numbers.values():
+            return set()
+        came = set()
+        for key, number in self.numbers.items():
             ends = {period.valid_to for period in number.states}
             begins = [period.valid_from for period in number.states if period.valid_from not in ends]
-            came += number.removed_at is None and max(begins) >= min(losses)
+            if number.removed_at is None and max(begins) >= min(losses):
+                came.add(key)
         return came
 
     def _apply(self, decision: Decision, now: datetime) -> None:
@@ -779,6 +798,7 @@ class World:
         number.last_read_at, number.missing_since = presence.last_read_at, presence.missing_since
         number.removed_at = presence.removed_at
         if presence.removed_at is not None:
+            number.last_removed_at = presence.removed_at
             self._close(number.states, None, presence.removed_at, presence.last_read_at)
             for what in number.redirects_until(None):
                 self._close(number.redirects, what, presence.removed_at, presence.last_read_at)
