@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NUMBERS = 3000
+RANDOM_KILLS: Final = int(os.environ.get("SYNCER_RANDOM_KILLS") or 6)
+LONGEST: Final = {"its start": 1.6, "the answer": 0.6}
+"""Seconds from there until the program has ended for certain, and a kill comes too late."""
 DATA_TABLES = ("virtual_number", "virtual_number_history", "state_history", "virtual_number_redirect", "record_digest")
 
 # Where the process is killed: what its statements hold by then, and whether the server has acted on the last of them.
@@ -77,6 +83,26 @@ async def endpoint() -> AsyncIterator[PatientEndpoint]:
         yield running
 
 
+CURRENT = """
+select virtual_number_id, state, reason, comment,
+       (select string_agg(redirect_number_id || ' ' || number, ',' order by redirect_number_id)
+          from syncer.virtual_number_redirect r
+         where (r.account_id, r.virtual_number_id) = (n.account_id, n.virtual_number_id) and valid_to is null)
+  from syncer.virtual_number n where removed_at is null order by 1
+"""
+
+
+def listed(records: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """What `CURRENT` returns once these records are recorded."""
+    return [
+        (
+            *(fields[key] for key in ("id", "state", "reason", "comment")),
+            ",".join(f"{one['id']} {one['number']}" for one in fields["from_redirect_numbers"]) or None,
+        )
+        for fields in sorted(records, key=lambda fields: int(fields["id"]))
+    ]
+
+
 async def start_sync(database: str, endpoint: PatientEndpoint, folder: Path) -> asyncio.subprocess.Process:
     environment = {
         "PATH": os.environ["PATH"],
@@ -90,9 +116,13 @@ async def start_sync(database: str, endpoint: PatientEndpoint, folder: Path) -> 
     )
 
 
+async def answer_one(endpoint: PatientEndpoint, records: list[dict[str, Any]]) -> None:
+    (await endpoint.received.get()).answer(*records)
+
+
 async def answer_all(endpoint: PatientEndpoint) -> None:
     while True:
-        (await endpoint.received.get()).answer(*after())
+        await answer_one(endpoint, after())
 
 
 @pytest.mark.parametrize("instant", INSTANTS)
@@ -168,4 +198,45 @@ async def test_a_process_that_is_frozen_past_anothers_commit_finds_itself_supers
     result = json.loads(output)
     assert (result["outcome"], process.returncode) == ("superseded", 0)
     assert await fingerprint(account) == as_after
+    assert await account.broken_invariants() == []
+
+
+@pytest.mark.timeout(60 + 10 * RANDOM_KILLS)
+async def test_a_process_killed_at_moments_that_nobody_chose_leaves_all_as_before_or_as_after(
+    account: PolledAccount, database: str, endpoint: PatientEndpoint, tmp_path: Path
+) -> None:
+    """`SYNCER_RANDOM_KILLS=500 pytest -s -k nobody_chose` kills more often and tells how the polls had ended."""
+    random = Random(RANDOM_KILLS)  # noqa: S311 - no secret
+    stands, comes = before(), after()
+    await account.poll(*stands)
+    ended: Counter[str] = Counter()
+    for kill in range(RANDOM_KILLS):
+        as_before = await fingerprint(account)
+        since = random.choice(list(LONGEST))
+        process = await start_sync(database, endpoint, tmp_path)
+        answering = asyncio.create_task(answer_one(endpoint, comes))
+        if since == "the answer":
+            await answering
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(random.uniform(0, LONGEST[since])):
+                await process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+        answering.cancel()
+
+        assert await account.broken_invariants() == [], f"kill {kill}"
+        outcome = await account.row("select outcome from syncer.sync_run order by run_id desc limit 1")
+        if await fingerprint(account) == as_before:
+            ended[f"as before, killed since {since}"] += 1
+        else:
+            assert await account.rows(CURRENT) == listed(comes), f"kill {kill}"
+            assert outcome == ("applied",)
+            ended[f"as after, killed since {since}"] += 1
+            stands, comes = comes, stands
+    sys.stdout.write(f"{RANDOM_KILLS} kills: {dict(ended)}\n")
+
+    result = await account.poll(*comes)
+    assert (result.outcome, result.received) == ("applied", NUMBERS)
+    assert await account.rows(CURRENT) == listed(comes)
     assert await account.broken_invariants() == []
