@@ -725,7 +725,8 @@ class Judge:
 
     def _removals(self, kind: str, incident: int, moment: datetime, polled: Polled) -> None:
         world, known = self.world, polled.known
-        lies = len(polled.arrival.unlisted & world.listed.keys())
+        recent = (key for key in polled.arrival.unlisted if self._missed_for(known, key) < GUARD.hold)
+        lies = len(world.listed.keys() & recent)
         for presence in polled.decision.removed:
             key, after, date = presence.virtual_number_id, presence.last_read_at, presence.removed_at
             assert after is not None  # noqa: S101 - it was read once
@@ -736,7 +737,7 @@ class Judge:
                 self.find(kind, "early" if left > date else "late" if left <= after else "in time")
                 continue
             self._never_went.add(key)
-            tell = f"{moment}: {key} missing since {date}, {lies} of {known.listed} not listed"
+            tell = f"{moment}: {key} missing since {date}, {lies} of {known.listed} lately not listed"
             if known.observed_at - date >= GUARD.hold:
                 self.find(kind, "matured", tell=tell)
                 continue
@@ -745,6 +746,10 @@ class Judge:
                 self.find(kind, "beyond the share", tell=tell)
             else:
                 self.find(kind, "within the share")
+
+    @staticmethod
+    def _missed_for(known: Known, key: int) -> timedelta:
+        return known.observed_at - (known.missing_since(key) or known.observed_at)
 
     def end(self, kinds: Mapping[int, str], store: Store, ended: datetime) -> None:
         """Judges what is left at the end."""
