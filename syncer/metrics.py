@@ -18,6 +18,7 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    Summary,
     disable_created_metrics,
 )
 from prometheus_client.core import GaugeMetricFamily
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from syncer.outcome import PollResult
     from syncer.store.readings import Readings
 
-DURATION_SECONDS: Final = (0.5, 2, 10, 60)
-LATENESS_SECONDS: Final = (1, 10, 60)
+DURATION_SECONDS: Final = (1, 10, 60)
+"""Few, since each is a series of every account."""
 UNKNOWN_FIELDS: Final = ("type", "purpose", "state")
 OUTDATED_SECONDS: Final = 300.0
 """How long what the database said of the present is taken for true, if it cannot be asked again."""
@@ -87,11 +88,19 @@ class Metrics:
         self._unknown_values = self._counter(
             "unknown_values", "Words of the vendor that nobody had seen before", "field"
         )
-        self._durations = self._histogram(
-            "run_duration", "How long polls took, from their beginning to their outcome", DURATION_SECONDS
+        self._durations = Histogram(
+            "syncer_run_duration_seconds",
+            "How long polls took, from their beginning to their outcome",
+            ["account"],
+            buckets=DURATION_SECONDS,
+            registry=self.registry,
         )
-        self._lateness = self._histogram(
-            "poll_lateness", "How long after they were due scheduled polls began", LATENESS_SECONDS
+        # A gauge of the last poll would stand for good in a replica that polls the account no more.
+        self._lateness = Summary(
+            "syncer_poll_lateness_seconds",
+            "How long after they were due scheduled polls began",
+            ["account"],
+            registry=self.registry,
         )
         self._accounts: set[str] = set()
         self._gauges = _AccountGauges()
@@ -99,9 +108,6 @@ class Metrics:
 
     def _counter(self, name: str, help_text: str, label: str) -> Counter:
         return Counter(f"syncer_{name}_total", help_text, ["account", label], registry=self.registry)
-
-    def _histogram(self, name: str, help_text: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"syncer_{name}_seconds", help_text, ["account"], buckets=buckets, registry=self.registry)
 
     def keep(self, accounts: Collection[str]) -> None:
         """Has series of these accounts and of no others; what is counted begins at 0, so that the first one shows."""
