@@ -29,6 +29,7 @@ log = structlog.get_logger("syncer")
 _SUSPICIOUS_SHARE: Final = 0.2
 """Of the numbers: a column that changes in more of them at once was likely changed by the vendor, not by anybody."""
 _TOO_FEW_TO_TELL: Final = 10
+_MOST_WORDS: Final = 20
 _COUNTED_APART: Final = {"state", "reason", "from_redirect_numbers"}
 
 
@@ -89,7 +90,7 @@ def poll_finished(result: PollResult, notes: PollNotes, metrics: Metrics) -> Non
     if result.rejected and not quiet:
         bound.warning("records_rejected", rejected=result.rejected, todo="see: syncer status")
     if notes.learned:
-        bound.warning("unknown_words", **notes.learned)
+        bound.warning("unknown_words", **{name: words[:_MOST_WORDS] for name, words in notes.learned.items()})
     if notes.suspicious_columns:
         bound.warning("column_changed_in_many_numbers", **notes.suspicious_columns)
     if notes.clock_ahead is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ from tests.service.processes import until
 if TYPE_CHECKING:
     from pathlib import Path
 
+PAGE = (DEPLOY.parent / "docs" / "watching.md").read_text()
+LOGS = PAGE.partition("## Log lines")[2]
 DASHBOARD = json.loads((DEPLOY / "grafana" / "syncer.json").read_text())
 ADDED_BY_PROMETHEUS = {"job", "instance"}
 
@@ -46,6 +49,26 @@ async def test_the_dashboard_and_the_alerts_name_metrics_and_labels_that_a_daemo
     assert names_in(rules) <= labels.keys()
     ours = {name for name in labels if name.startswith("syncer_")}
     assert ours - names_in(" ".join(watched)) - names_in(rules) == set(), "a metric that nobody looks at"
+    described = dict(re.findall(r"^\| `(syncer_\w+)(?:{([a-z_,]+)})?` \|", PAGE, flags=re.MULTILINE))
+    assert described == {
+        family.name + "_total" * (family.type == "counter"): ",".join(
+            sorted(set().union(*(sample.labels for sample in family.samples)) - {"le"})
+        )
+        for family in text_string_to_metric_families(told)
+        if family.name.startswith("syncer_")
+    }
+
+
+def test_the_page_for_operators_names_every_alert_and_every_log_line() -> None:
+    rules = (DEPLOY / "prometheus" / "alerts.yml").read_text()
+    alerts = dict(re.findall(r"- alert: (\w+)\n(?:.*\n)*?\s+severity: (\w+)", rules))
+    assert dict(re.findall(r"^\| `(Syncer\w+)` \| (\w+) \|", PAGE, flags=re.MULTILINE)) == alerts
+    sources = "".join(path.read_text() for path in (DEPLOY.parent / "syncer").rglob("*.py"))
+    events = re.findall(r'(?:log|bound)\.(?:log\(level, |(?:debug|info|warning|error|exception)\()"(\w+)"', sources)
+    told = {
+        name for row in re.findall(r"^\| (`.*?) \| \w+.*\|", LOGS, flags=re.MULTILINE) for name in row.split("`")[1::2]
+    }
+    assert set(events) - told == set()
 
 
 def test_every_panel_says_what_it_shows_and_asks_the_chosen_prometheus() -> None:

@@ -214,6 +214,13 @@ async def test_what_a_person_should_look_at_has_a_line_of_its_own(account: Polle
     ]
 
 
+async def test_of_words_without_end_the_first_twenty_are_told(account: PolledAccount, told: Told) -> None:
+    await account.poll(*(record(number, state=f"word {number}") for number in range(100, 200)))
+
+    (line,) = [line for line in told() if line["event"] == "unknown_words"]
+    assert line["state"] == [f"word {number}" for number in range(100, 120)]
+
+
 def test_a_crash_of_the_program_is_told_with_its_traceback_and_no_local_variable(told: Told) -> None:
     metrics = Metrics()
     metrics.keep(["default"])
