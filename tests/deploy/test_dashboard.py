@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.builders import connect
 from tests.deploy.watching import (
     DEPLOY,
     PROMETHEUS,
@@ -25,6 +26,8 @@ from tests.service.processes import until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from syncer.embedded import EmbeddedServer
 
 PAGE = (DEPLOY.parent / "docs" / "watching.md").read_text()
 LOGS = PAGE.partition("## Log lines")[2]
@@ -90,6 +93,22 @@ def test_no_panel_covers_another() -> None:
         assert max(column for column, _ in cells) < 24
         assert not cells & taken, panel["title"]
         taken |= cells
+
+
+async def test_a_daemon_that_loses_its_database_is_not_ready_until_it_is_back(
+    server: EmbeddedServer, database: str
+) -> None:
+    name = database.rpartition("/")[2]
+    beside = await connect(server.url)
+    async with polling_daemon(database) as registry:
+        assert registry.get_sample_value("syncer_ready") == 1
+        await beside.execute(f"alter database {name} allow_connections false")
+        await beside.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
+        await until(lambda: registry.get_sample_value("syncer_ready") == 0)
+
+        await beside.execute(f"alter database {name} allow_connections true")
+        await until(lambda: registry.get_sample_value("syncer_ready") == 1)
+    await beside.close()
 
 
 @pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is not installed: Debian has a package of that name")

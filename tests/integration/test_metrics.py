@@ -16,7 +16,6 @@ from syncer import __version__
 from syncer.emulator import faults
 from syncer.gauges import Gauges, stale_from
 from syncer.settings import Account
-from syncer.store.runs import ensure_account
 from tests.builders import record, redirect
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Watched:
 
     async def refresh(self) -> None:
         """Asks the database, as the daemon does from time to time."""
-        account_id = await ensure_account(self._polled.engine, "default", "Europe/Moscow")
+        account_id = await self._polled.sql.fetchval("select account_id from syncer.account where name = 'default'")
         await self._gauges.refresh({account_id: self._polled.account})
 
     def all(self) -> dict[str, Series]:
@@ -67,16 +66,21 @@ OUTCOMES = ["applied", "unchanged", "failed", "superseded"]
 KINDS = ["created", "changed", "state", "removed", "restored", "redirect_opened", "redirect_closed"]
 
 
-async def test_every_series_is_there_before_the_first_poll_and_their_number_is_known(watched: Watched) -> None:
+async def test_every_series_is_there_before_the_first_poll_and_their_number_is_known(
+    account: PolledAccount, watched: Watched
+) -> None:
+    await account.sql.execute(
+        "insert into syncer.account (name, time_zone, created_at) values ('default', 'Europe/Moscow', $1)", T0
+    )
     await watched.refresh()
 
     found = watched.all()
 
     none = {(): 0.0}
-    assert found.pop("syncer_stale_from_timestamp_seconds").keys() == {()}
     assert found == {
         "syncer_build_info": {(__version__,): 1.0},
         "syncer_ready": none,
+        "syncer_stale_from_timestamp_seconds": {(): (T0 + timedelta(minutes=15)).timestamp()},
         "syncer_clock_behind_seconds": none,
         "syncer_runs_total": {(outcome,): 0.0 for outcome in OUTCOMES},
         "syncer_changes_total": {(kind,): 0.0 for kind in KINDS},
@@ -161,7 +165,9 @@ async def test_the_gauges_say_what_the_views_say_and_so_does_a_process_that_was_
     account: PolledAccount, watched: Watched
 ) -> None:
     listed = [record(number) for number in range(1, 11)]
-    await account.poll_at(T0, *listed)
+    await account.poll_at(T0, *listed, record(20))
+    await watched.refresh()
+    assert (await account.poll_at(T0 + timedelta(minutes=1), *listed)).removed == 1
     await account.poll_at(
         T0 + timedelta(minutes=5),
         *listed[:4],
@@ -226,13 +232,11 @@ async def test_the_vendor_can_invent_words_without_end_and_only_twenty_become_la
     words = {(f"word {number}",): 1.0 for number in range(100, 120)}
     assert watched["syncer_numbers"] == {("active",): 1, **words, ("other",): 80}
 
-    # A word that comes before the others in the alphabet takes the place of the last one.
-    await account.poll(
-        *(record(number, state=f"word {number:03}") for number in range(100, 200)), record(1), record(2, state="aaa")
-    )
+    # Of another account comes a word that the alphabet puts before them: it takes the place of the last one.
+    await account.sql.execute("insert into syncer.number_state (state, documented) values ('aaa', false)")
     await watched.refresh()
     del words["word 119",]
-    assert watched["syncer_numbers"] == {("active",): 1, ("aaa",): 1, **words, ("other",): 81}
+    assert watched["syncer_numbers"] == {("active",): 1, **words, ("other",): 81}
 
 
 async def test_what_was_true_of_the_present_is_no_longer_told_when_the_database_has_been_silent_for_long(
@@ -290,8 +294,18 @@ async def test_no_phone_number_and_no_token_is_told(account: PolledAccount, watc
 
 
 def polled(**schedule: Any) -> Account:
-    given = {"poll_interval": timedelta(minutes=5), "poll_cron": None, "time_zone": ZoneInfo("Europe/Moscow")}
-    return Account("default", SecretStr("token"), "http://127.0.0.1:1", None, **(given | schedule))
+    given: dict[str, Any] = {
+        "poll_interval": timedelta(minutes=5),
+        "poll_cron": None,
+        "time_zone": ZoneInfo("Europe/Moscow"),
+    }
+    who: dict[str, Any] = {
+        "name": "default",
+        "token": SecretStr("token"),
+        "api_url": "http://127.0.0.1:1",
+        "auth_scheme": None,
+    }
+    return Account(**(who | given | schedule))
 
 
 def test_an_account_is_stale_when_three_of_its_moments_have_passed_without_a_success() -> None:
