@@ -95,12 +95,16 @@ def test_no_panel_covers_another() -> None:
         taken |= cells
 
 
-async def test_a_daemon_that_loses_its_database_is_not_ready_until_it_is_back(
+async def test_a_daemon_tells_how_late_each_poll_began_and_that_it_is_not_ready_while_its_database_is_gone(
     server: EmbeddedServer, database: str
 ) -> None:
     name = database.rpartition("/")[2]
     beside = await connect(server.url)
     async with polling_daemon(database) as registry:
+        account = {"account": "default"}
+        late = registry.get_sample_value("syncer_poll_lateness_seconds_count", account)
+        assert late == registry.get_sample_value("syncer_run_duration_seconds_count", account)
+        assert registry.get_sample_value("syncer_poll_lateness_seconds_sum", account)
         assert registry.get_sample_value("syncer_ready") == 1
         await beside.execute(f"alter database {name} allow_connections false")
         await beside.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
