@@ -15,11 +15,12 @@ from pydantic import SecretStr
 from syncer import __version__
 from syncer.emulator import faults
 from syncer.gauges import Gauges, stale_from
+from syncer.metrics import Metrics
+from syncer.outcome import PollResult
 from syncer.settings import Account
 from tests.builders import record, redirect
 
 if TYPE_CHECKING:
-    from syncer.metrics import Metrics
     from tests.builders import PolledAccount
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -110,7 +111,23 @@ async def test_each_poll_is_counted_by_its_outcome_and_each_failure_by_its_kind(
     assert watched["syncer_runs_total"] == {("applied",): 2, ("unchanged",): 1, ("failed",): 2, ("superseded",): 1}
     assert watched["syncer_failures_total"] == {("not_json",): 1, ("unauthorized",): 1}
     assert watched["syncer_run_duration_seconds_count"] == {(): 6}
-    assert watched["syncer_run_duration_seconds_bucket"][("+Inf",)] == 6
+    assert not any(name.endswith("_created") for name in watched.all())
+
+
+def test_durations_fall_into_three_widths_and_what_is_beyond() -> None:
+    metrics = Metrics()
+    metrics.keep(["default"])
+    for seconds in (0.25, 1, 5, 60, 100):
+        result = PollResult(account="default", outcome="applied", duration_seconds=seconds)
+        metrics.count(result, fields_changed=0, learned={}, lateness=None)
+
+    def told(suffix: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(
+            f"syncer_run_duration_seconds_{suffix}", {"account": "default", **labels}
+        )
+
+    assert [told("bucket", le=edge) for edge in ("1.0", "10.0", "60.0", "+Inf")] == [2, 3, 4, 5]
+    assert (told("sum"), told("count")) == (166.25, 5)
 
 
 async def test_only_scheduled_polls_can_be_late(account: PolledAccount, watched: Watched) -> None:
@@ -269,6 +286,7 @@ async def test_an_account_that_leaves_takes_its_series_along_even_if_its_last_po
     await account.poll(record(1))
     await watched.refresh()
     watched.metrics.keep(["default", "second"])
+    assert watched["syncer_runs_total"] == {("applied",): 1}
     both = generate_latest(watched.metrics.registry).decode()
     assert both.count('"second"') == both.count('"default"') - 5  # of which the database said nothing yet
 
