@@ -20,7 +20,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from syncer.crontab import crontab_trigger
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
-from syncer.observe import log
+from syncer.gauges import Gauges
+from syncer.observe import log, poll_crashed
 from syncer.poll import Poller
 from syncer.signals import stop_signal
 from syncer.source import Source
@@ -63,7 +64,9 @@ class Daemon:
         self._database = database
         self._poller = poller
         self._engine = poller.engine
+        self._metrics = poller.metrics
         self._accounts = {account.name: account for account in accounts}
+        self._metrics.keep(self._accounts)
         self._by_id: dict[int, Account] = {}
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -80,13 +83,15 @@ class Daemon:
         scheduler.start()
         log.info("daemon_started", accounts=len(self._accounts))
         looking = asyncio.create_task(self._look())
+        showing = asyncio.create_task(Gauges(self._engine, self._metrics).keep(lambda: self._by_id))
         try:
             await stop.wait()
             self._stopping = True
             await self._drain()
         finally:
             looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            showing.cancel()
+            await asyncio.gather(looking, showing, return_exceptions=True)
             scheduler.shutdown(wait=False)
         log.info("daemon_stopped")
 
@@ -115,9 +120,11 @@ class Daemon:
             await self._start_over()
         else:
             self._complain(None)
+            self._metrics.ready.set(1)
 
     async def _start_over(self) -> None:
         """Takes nothing for known any more: what comes back may be another database, and old connections are dead."""
+        self._metrics.ready.set(0)
         self._by_id = {}
         await self._engine.dispose()
 
@@ -172,10 +179,10 @@ class Daemon:
     async def _poll(self, claim: Claim, account: Account) -> None:
         refused = False
         try:
-            result = await self._poller.poll(account, "schedule")
+            result = await self._poller.poll(account, "schedule", lateness=claim.now - claim.due_at)
             refused = result.error_kind in {"unauthorized", "forbidden"}
-        except Exception:  # noqa: BLE001 - a fault of the program must not stop the other accounts, nor pass unseen
-            log.exception("poll_crashed", account=account.name)
+        except Exception as error:  # noqa: BLE001 - a fault of the program must not stop the others, nor pass unseen
+            poll_crashed(account.name, error, self._metrics)
         finally:
             with contextlib.suppress(DatabaseError, TimeoutError):
                 await self._release(claim, account, refused=refused)

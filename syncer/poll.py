@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from syncer.arrival import digest, read
 from syncer.errors import DatabaseError, PollError
+from syncer.metrics import Metrics
 from syncer.observe import PollNotes, poll_finished
 from syncer.outcome import Conclusion, PollResult
 from syncer.reconcile import RemovalGuard, reconcile
@@ -29,6 +30,7 @@ from syncer.wire import DECODER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -54,11 +56,18 @@ class Poller:
     source: Source
     settings: Settings
     memory: StandingMemory = field(default_factory=StandingMemory)
+    metrics: Metrics = field(default_factory=Metrics)
 
-    async def poll(self, account: Account, trigger: Trigger) -> PollResult:
-        """Polls an account once. What goes wrong on the way is in the result, and changed nothing but the run."""
+    async def poll(self, account: Account, trigger: Trigger, *, lateness: timedelta | None = None) -> PollResult:
+        """Polls an account once. What goes wrong on the way is in the result, and changed nothing but the run.
+
+        Args:
+            account: Whose numbers.
+            trigger: What began the poll.
+            lateness: How long after it was due it begins; None if it was not scheduled.
+        """
         begun = time.monotonic()
-        notes = PollNotes()
+        notes = PollNotes(trigger, lateness)
         run: Run | None = None
         response: Response | None = None
         error: PollError | None = None
@@ -67,15 +76,17 @@ class Poller:
                 account_id = await runs.ensure_account(self.engine, account.name, account.time_zone.key)
                 run = await runs.begin(self.engine, account_id, trigger)
             response = await self.source.fetch(account)
+            notes.hear(response)
             with told_as_database_errors():
                 conclusion = await self._record(run, response, trigger, notes)
         except PollError as failure:
             error = failure
             conclusion = await self._conclude_failed(run, response, error)
+            notes.http_status, notes.response_bytes = error.http_status, error.response_bytes
         result = PollResult.of(
             account.name, None if run is None else run.run_id, conclusion, error, seconds=time.monotonic() - begun
         )
-        poll_finished(result, notes)
+        poll_finished(result, notes, self.metrics)
         return result
 
     async def _record(self, run: Run, response: Response, trigger: Trigger, notes: PollNotes) -> Conclusion:

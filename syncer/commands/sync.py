@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from syncer.errors import DatabaseError
-from syncer.observe import log
+from syncer.observe import poll_crashed
 from syncer.outcome import Conclusion, PollResult
 from syncer.poll import Poller
 from syncer.source import Source
@@ -53,7 +53,7 @@ async def sync_now(
                 try:
                     return await poller.poll(account, "accept_removals" if accept_removals else "command")
                 except Exception as error:  # noqa: BLE001 - a fault of the program must not cost the other accounts
-                    log.exception("poll_crashed", account=account.name)
+                    poll_crashed(account.name, error, poller.metrics)
                     fault = DatabaseError(f"the poll crashed, which is a fault of syncer: {type(error).__name__}")
                     return PollResult.of(account.name, None, Conclusion("failed", {}), fault, seconds=0)
 

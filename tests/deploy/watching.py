@@ -1,0 +1,174 @@
+"""A daemon that polls, with its metrics served, and a Prometheus that scrapes them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import ClientSession, web
+from prometheus_client.exposition import choose_encoder
+from pydantic import SecretStr
+
+from syncer.daemon import Daemon
+from syncer.database import Database
+from syncer.emulator import Emulator, faults
+from syncer.poll import Poller
+from syncer.settings import load_accounts
+from syncer.source import Source
+from tests.builders import settings_for
+from tests.service.processes import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from prometheus_client import CollectorRegistry
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+PROMTOOL = shutil.which("promtool")
+PROMETHEUS = shutil.which("prometheus")
+
+_NAME = re.compile(r"\b(?:syncer|process)_[a-z_]+\b")
+_MATCHED = re.compile(r"(\w+)\s*(?:=~|!=|!~|=)")
+_GROUPED = re.compile(r"\b(?:by|on|without|ignoring|group_left|group_right)\s*\(([^)]*)\)")
+
+
+def names_in(expression: str) -> set[str]:
+    """The metrics that a PromQL expression names."""
+    return set(_NAME.findall(expression))
+
+
+def labels_in(expression: str) -> set[str]:
+    """The labels that a PromQL expression names."""
+    matched = {label for block in re.findall(r"\{([^}]*)\}", expression) for label in _MATCHED.findall(block)}
+    grouped = {label.strip() for block in _GROUPED.findall(expression) for label in block.split(",")}
+    return (matched | grouped) - {""}
+
+
+@asynccontextmanager
+async def polling_daemon(database: str) -> AsyncIterator[CollectorRegistry]:
+    """The metrics of a daemon that was started again, and has polled with every outcome but `superseded` since."""
+    async with Emulator(numbers=50, seed=1) as emulator:
+        settings = settings_for(emulator, database_url=SecretStr(database), poll_interval=timedelta(seconds=1))
+        accounts = load_accounts(settings)
+        stop = asyncio.Event()
+        with Database(settings) as opened:
+            async with Source(settings) as source:
+                await Poller(opened.engine, source, settings).poll(accounts[0], "command")
+                emulator.queue(faults.Healthy(requests=1), faults.Status(status=500, requests=1))
+                poller = Poller(opened.engine, source, settings)
+                running = asyncio.create_task(Daemon(opened, poller, accounts).run(stop))
+                registry = poller.metrics.registry
+
+                def is_seen() -> bool:
+                    counted = [
+                        registry.get_sample_value("syncer_runs_total", {"account": "default", "outcome": outcome})
+                        for outcome in ("unchanged", "failed")
+                    ]
+                    return all(counted) and bool(registry.get_sample_value("syncer_ready"))
+
+                try:
+                    await until(is_seen)
+                    yield registry
+                finally:
+                    stop.set()
+                    await running
+            await opened.dispose()
+
+
+@asynccontextmanager
+async def served(registry: CollectorRegistry) -> AsyncIterator[str]:
+    """Serves metrics in the form that the asker wants; its host and port."""
+
+    async def answer(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+    application = web.Application()
+    application.router.add_get("/metrics", answer)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+class Prometheus:
+    """A running Prometheus, asked over its HTTP API."""
+
+    def __init__(self, session: ClientSession, url: str) -> None:
+        self._session, self._url = session, url
+
+    async def ask(self, path: str, **parameters: str) -> Any:
+        """The `data` of an answer."""
+        async with self._session.get(f"{self._url}/api/v1/{path}", params=parameters) as response:
+            answer = await response.json()
+            assert answer["status"] == "success", answer
+            return answer["data"]
+
+    async def query(self, expression: str) -> list[dict[str, Any]]:
+        """The series that an expression comes to now."""
+        found: list[dict[str, Any]] = (await self.ask("query", query=expression))["result"]
+        return found
+
+    async def answers(self) -> bool:
+        """Whether it is up and has scraped."""
+        try:
+            async with self._session.get(f"{self._url}/-/ready") as response:
+                return response.ok and bool(await self.query('up{job="syncer"} == 1'))
+        except OSError:
+            return False
+
+
+@asynccontextmanager
+async def prometheus(target: str, folder: Path) -> AsyncIterator[Prometheus]:
+    """A Prometheus with the example's configuration but for the target, its data in a folder, and scraping often."""
+    assert PROMETHEUS is not None
+    example = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
+    changes = {"127.0.0.1:8080": target, "- alerts.yml": f"- {DEPLOY / 'prometheus' / 'alerts.yml'}"}
+    changes |= {"interval: 30s": "interval: 250ms", "timeout: 25s": "timeout: 250ms"}
+    for written, instead in changes.items():
+        assert written in example
+        example = example.replace(written, instead)
+    (folder / "prometheus.yml").write_text(example)
+    port = _free_port()
+    process = await asyncio.create_subprocess_exec(
+        PROMETHEUS,
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with ClientSession() as session:
+            running = Prometheus(session, f"http://127.0.0.1:{port}")
+            await until(running.answers)
+            yield running
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def expressions(panels: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Each panel's title and one of its expressions, for all accounts and with a window that is short enough."""
+    for panel in panels:
+        for target in panel.get("targets", []):
+            yield (
+                panel["title"],
+                target["expr"].replace("$account", ".*").replace("$__rate_interval", "10s").replace("[1h]", "[10s]"),
+            )
