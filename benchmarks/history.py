@@ -51,7 +51,7 @@ select account_id, look, run_id, started_at, started_at + interval '2 seconds' a
 create function pg_temp.ok(look integer) returns integer immutable language sql
 return look + (look % 97 = 0)::integer;
 """
-# The five kinds of life. Where a number is restored, it was removed before. An event comes some looks after one of seven
+# The five kinds of life. Where a number is restored, it was removed before. An event comes some looks after one of six
 # moments of a number's life, `after` at least and less than `within` more. A state of its own begins with each event
 # but `column`; "trouble" stands for debt_lock, freeze or inactive, "new" for activation or unconfirmed.
 _LIVES: Final = """
@@ -59,15 +59,15 @@ create temp table step (life integer, step integer, kind text, state text, momen
                         within integer);
 insert into step
 values (0, 0, 'created', 'new', 0, 0, 1), (0, 1, 'state', 'active', 0, 30, 400), (0, 2, 'column', null, 2, 0, 1),
-       (0, 3, 'state', 'trouble', 3, 0, 1), (0, 4, 'column', null, 3, 24, 24), (0, 5, 'state', 'active', 3, 72, 1400),
+       (0, 3, 'state', 'trouble', 4, 0, 1), (0, 4, 'column', null, 4, 24, 24), (0, 5, 'state', 'active', 4, 72, 1400),
        (1, 0, 'created', 'new', 0, 0, 1), (1, 1, 'column', null, 0, 20, 20), (1, 2, 'state', 'active', 0, 60, 400),
        (1, 3, 'column', null, 2, 0, 1), (1, 4, 'column', null, 3, 0, 1), (1, 5, 'column', null, 5, 0, 1),
        (2, 0, 'created', 'active', 0, 0, 1), (2, 1, 'state', 'trouble', 1, 0, 1), (2, 2, 'column', null, 1, 48, 100),
        (2, 3, 'restored', 'active', 3, 0, 1), (2, 4, 'column', null, 4, 0, 1), (2, 5, 'state', 'trouble', 5, 0, 1),
        (3, 0, 'created', 'active', 0, 0, 1), (3, 1, 'column', null, 1, 0, 1), (3, 2, 'restored', 'new', 2, 0, 1),
        (3, 3, 'state', 'active', 2, 60, 300), (3, 4, 'column', null, 4, 0, 1), (3, 5, 'column', null, 5, 0, 1),
-       (4, 0, 'created', 'active', 0, 0, 1), (4, 1, 'state', 'trouble', 1, 0, 1), (4, 2, 'state', 'active', 1, 24, 1000),
-       (4, 3, 'column', null, 3, 0, 1), (4, 4, 'restored', 'active', 4, 0, 1), (4, 5, 'column', null, 5, 0, 1);
+       (4, 0, 'created', 'active', 0, 0, 1), (4, 1, 'state', 'trouble', 3, 0, 1), (4, 2, 'state', 'active', 3, 24, 1000),
+       (4, 3, 'column', null, 3, 1100, 300), (4, 4, 'restored', 'active', 5, 0, 1), (4, 5, 'column', null, 5, 30, 60);
 create temp table redirected (life integer, step integer, looks_later integer, ends text);
 insert into redirected
 values (0, 5, 2, 'stays'), (1, 1, 2, 'soon'), (1, 3, 2, 'soon'), (1, 5, 2, 'stays'), (2, 2, 2, 'removal'),
@@ -88,9 +88,9 @@ create temp table event as
 select n.*, s.step, s.kind, s.state as begins, l.look, l.seen_at, l.after, l.run_id
   from number n
   join step s using (life)
- cross join lateral (select ((i::bigint * 7919 + s.moment * 104729) % 2300)::integer as spread) s2
+ cross join lateral (select ((i::bigint * 7919 + s.moment * 104729) % case s.moment when 0 then 2300 else 2880 end)::integer as spread) s2
   join look l on l.account_id = n.account_id and l.look = pg_temp.ok(case
-           when s.moment > 0 then s.moment * 2700 + 100 + spread
+           when s.moment > 0 then s.moment * 2880 + 100 + spread
            when virtual_number_id % 4 > 0 then 1
            else 2 + spread end + s.after + (luck * (s.step + 7) % s.within)::integer);
 """
@@ -102,7 +102,7 @@ select g.account_id, g.virtual_number_id, g.step, m.look as gone_look, m.seen_at
        b.look as believed_look, b.run_id as believed_run_id
   from (select i, account_id, virtual_number_id, step, look - 40 as look from event where kind = 'restored'
          union all
-        select i, account_id, virtual_number_id, 6, 16200 + i % 1000 from number where virtual_number_id % 50 = 7
+        select i, account_id, virtual_number_id, 6, look + 20 from event where step = 5 and virtual_number_id % 50 = 7
          union all
         select i, account_id, virtual_number_id, 6, 17500 from number where virtual_number_id % 1000 = 13) g
   join look m on m.account_id = g.account_id and m.look = pg_temp.ok(g.look)
