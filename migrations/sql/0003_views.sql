@@ -116,8 +116,9 @@ with versions as not materialized (
     select 'created' as kind, null::timestamptz as former_valid_to, v.*
       from versions v where v.valid_from = v.first_seen_at
      union all
-    select k.kind, v.valid_from, v.*
-      from versions v cross join (values ('changed'), ('state')) as k (kind) where v.valid_from > v.first_seen_at
+    select 'changed', v.valid_from, v.* from versions v where v.valid_from > v.first_seen_at
+     union all
+    select 'state', v.valid_from, v.* from versions v where v.valid_from > v.first_seen_at
      union all
     select 'restored', (select max(p.valid_to) from syncer.virtual_number_history p
                          where p.account_id = v.account_id and p.virtual_number_id = v.virtual_number_id
