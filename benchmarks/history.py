@@ -66,7 +66,7 @@ values (0, 0, 'created', 'new', 0, 0, 1), (0, 1, 'state', 'active', 0, 30, 400),
        (2, 3, 'restored', 'active', 3, 0, 1), (2, 4, 'column', null, 4, 0, 1), (2, 5, 'state', 'trouble', 5, 0, 1),
        (3, 0, 'created', 'active', 0, 0, 1), (3, 1, 'column', null, 1, 0, 1), (3, 2, 'restored', 'new', 2, 0, 1),
        (3, 3, 'state', 'active', 2, 60, 300), (3, 4, 'column', null, 4, 0, 1), (3, 5, 'column', null, 5, 0, 1),
-       (4, 0, 'created', 'active', 0, 0, 1), (4, 1, 'state', 'trouble', 3, 0, 1), (4, 2, 'state', 'active', 3, 24, 1000),
+       (4, 0, 'created', 'active', 0, 0, 1), (4, 1, 'state', 'trouble', 3, 0, 1), (4, 2, 'state', 'active', 3, 24, 900),
        (4, 3, 'column', null, 3, 1100, 300), (4, 4, 'restored', 'active', 5, 0, 1), (4, 5, 'column', null, 5, 30, 60);
 create temp table redirected (life integer, step integer, looks_later integer, ends text);
 insert into redirected
@@ -88,7 +88,8 @@ create temp table event as
 select n.*, s.step, s.kind, s.state as begins, l.look, l.seen_at, l.after, l.run_id
   from number n
   join step s using (life)
- cross join lateral (select ((i::bigint * 7919 + s.moment * 104729) % case s.moment when 0 then 2300 else 2880 end)::integer as spread) s2
+ cross join lateral (select ((i::bigint * 7919 + s.moment * 104729)
+                              % case s.moment when 0 then 2300 else 2880 end)::integer as spread) s2
   join look l on l.account_id = n.account_id and l.look = pg_temp.ok(case
            when s.moment > 0 then s.moment * 2880 + 100 + spread
            when virtual_number_id % 4 > 0 then 1
