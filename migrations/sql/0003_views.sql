@@ -1,8 +1,8 @@
--- The views of 0002 again, with the same columns: what is asked of them reaches the tables, and what is not asked is not
--- read. Titles, accounts and present numbers are joined from the left, so that the planner leaves out those that nobody
--- asks for; the foreign keys see to it that each finds its row.
+-- The views of 0002 again, with the same columns: what is asked of them reaches the tables, and what is not asked is
+-- not read. Titles, accounts and present numbers are joined from the left, so that the planner leaves out those that
+-- nobody asks for; the foreign keys see to it that each finds its row.
 
--- Numbers --------------------------------------------------------------------------------------------------------------
+-- Numbers -------------------------------------------------------------------------------------------------------------
 
 create or replace view analytics.numbers_all as
 select n.account_id, a.name as account, n.virtual_number_id, n.number,
@@ -22,8 +22,8 @@ select n.account_id, a.name as account, n.virtual_number_id, n.number,
        n.scenario_id, n.group_scenario_id, n.group_id, n.is_scenario_active, n.is_group_scenario_active, n.employee_id,
        n.dgn_number, n.redirect_number, n.region_id, r.name as region, n.app_id, n.nc_type, n.sip_uri, n.extra,
        (select count(*) from syncer.virtual_number_redirect d
-         where d.account_id = n.account_id and d.virtual_number_id = n.virtual_number_id and d.valid_to is null)::integer
-           as redirect_count,
+         where d.account_id = n.account_id and d.virtual_number_id = n.virtual_number_id
+           and d.valid_to is null)::integer as redirect_count,
        n.first_seen_at, n.changed_at, n.changed_after, n.last_read_at, n.missing_since, n.removed_at
   from syncer.virtual_number n
   left join syncer.account a using (account_id)
@@ -65,7 +65,7 @@ select v.account_id, a.name as account, v.virtual_number_id, v.number,
   left join syncer.account a using (account_id)
   left join syncer.region r using (region_id);
 
--- States and redirects -------------------------------------------------------------------------------------------------
+-- States and redirects ------------------------------------------------------------------------------------------------
 
 create or replace view analytics.state_history as
 select h.account_id, a.name as account, h.virtual_number_id, n.number,
@@ -93,10 +93,10 @@ select d.account_id, a.name as account, d.virtual_number_id, n.number,
   left join syncer.virtual_number o
     on o.account_id = d.account_id and o.virtual_number_id = d.redirect_number_id and o.number = d.number;
 
--- Changes --------------------------------------------------------------------------------------------------------------
+-- Changes -------------------------------------------------------------------------------------------------------------
 
--- What is asked of number, kind, run or time reaches each part of the feed, because each part has them as columns of its
--- own, and its kind as a constant; a part that cannot have what is asked is not read at all.
+-- What is asked of number, kind, run or time reaches each part of the feed, because each part has them as columns of
+-- its own, and its kind as a constant; a part that cannot have what is asked is not read at all.
 create or replace view analytics.changes as
 with versions as not materialized (
     select n.number as called, n.first_seen_at, v.account_id, v.virtual_number_id, v.run_id, v.valid_from,
@@ -106,8 +106,8 @@ with versions as not materialized (
       from syncer.virtual_number_history v
       join syncer.virtual_number n using (account_id, virtual_number_id)
      union all
-    select number, first_seen_at, account_id, virtual_number_id, run_id, changed_at, changed_after, number, comment, type,
-           purpose, state, reason, scenario_id, group_scenario_id, group_id, is_scenario_active,
+    select number, first_seen_at, account_id, virtual_number_id, run_id, changed_at, changed_after, number, comment,
+           type, purpose, state, reason, scenario_id, group_scenario_id, group_id, is_scenario_active,
            is_group_scenario_active, employee_id, dgn_number, redirect_number, region_id, app_id, nc_type, sip_uri
       from syncer.virtual_number
 ), begun as (
@@ -148,7 +148,8 @@ with versions as not materialized (
              union all select 'group_scenario_id', p.group_scenario_id::text, v.group_scenario_id::text
              union all select 'group_id', p.group_id::text, v.group_id::text
              union all select 'is_scenario_active', p.is_scenario_active::text, v.is_scenario_active::text
-             union all select 'is_group_scenario_active', p.is_group_scenario_active::text, v.is_group_scenario_active::text
+             union all select 'is_group_scenario_active', p.is_group_scenario_active::text,
+                              v.is_group_scenario_active::text
              union all select 'employee_id', p.employee_id::text, v.employee_id::text
              union all select 'dgn_number', p.dgn_number, v.dgn_number
              union all select 'redirect_number', p.redirect_number, v.redirect_number
@@ -190,7 +191,7 @@ select h.account_id, a.name as account, h.virtual_number_id, h.called as number,
   left join syncer.sync_run r on r.account_id = h.account_id and r.run_id = h.run_id
   left join syncer.account a on a.account_id = h.account_id;
 
--- Days -----------------------------------------------------------------------------------------------------------------
+-- Days ----------------------------------------------------------------------------------------------------------------
 
 create view syncer.account_day as
 select a.account_id, d.day, d.begins, d.ends
@@ -269,7 +270,7 @@ select h.account_id, a.name as account, h.virtual_number_id, n.number,
                         where o.account_id = h.account_id and o.virtual_number_id = h.virtual_number_id
                           and o.state = h.state and o.valid_from < h.valid_from and o.valid_to > d.begins));
 
--- The past -------------------------------------------------------------------------------------------------------------
+-- The past ------------------------------------------------------------------------------------------------------------
 
 -- Made of views that an analyst may read, so that it needs no other rights and the planner sees through it: a count by
 -- state makes no name and counts no redirect.

@@ -280,7 +280,7 @@ async def nodes(analyst: asyncpg.Connection[Any], query: str) -> list[Row]:
     """The nodes of a query's plan, where an index is taken if it can be: the tables of a test are small."""
     async with analyst.transaction():
         await analyst.execute("set local enable_seqscan = off; set local enable_bitmapscan = off")
-        (found,) = await analyst.fetchrow(f"explain (format json) {query}") or ()
+        found = await analyst.fetchval(f"explain (format json) {query}")
     plans, flat = [json.loads(found)[0]["Plan"]], []
     while plans:
         node = plans.pop()
