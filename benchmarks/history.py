@@ -51,37 +51,49 @@ select account_id, look, run_id, started_at, started_at + interval '2 seconds' a
 create function pg_temp.ok(look integer) returns integer immutable language sql
 return look + (look % 97 = 0)::integer;
 """
-# The five kinds of life. Where a number is restored, it was removed before.
+# The five kinds of life. Where a number is restored, it was removed before. An event comes some looks after one of six
+# moments of a number's life, `after` at least and less than `within` more. A state of its own begins with each event
+# but `column`; "trouble" stands for debt_lock, freeze or inactive, "new" for activation or unconfirmed.
 _LIVES: Final = """
-create temp table step (life integer, step integer, kind text);
+create temp table step (life integer, step integer, kind text, state text, moment integer, after integer,
+                        within integer);
 insert into step
-select life, step - 1, kind
-  from (values (0, '{created,state,column,state,column,state}'::text[]),
-               (1, '{created,column,state,column,column,column}'),
-               (2, '{created,state,column,restored,column,state}'),
-               (3, '{created,column,restored,column,column,state}'),
-               (4, '{created,state,state,column,restored,column}')) lives (life, kinds)
- cross join unnest(kinds) with ordinality steps (kind, step);
+values (0, 0, 'created', 'new', 0, 0, 1), (0, 1, 'state', 'active', 0, 30, 400), (0, 2, 'column', null, 2, 0, 1),
+       (0, 3, 'state', 'trouble', 4, 0, 1), (0, 4, 'column', null, 4, 24, 24), (0, 5, 'state', 'active', 4, 72, 1400),
+       (1, 0, 'created', 'new', 0, 0, 1), (1, 1, 'column', null, 0, 20, 20), (1, 2, 'state', 'active', 0, 60, 400),
+       (1, 3, 'column', null, 2, 0, 1), (1, 4, 'column', null, 3, 0, 1), (1, 5, 'column', null, 5, 0, 1),
+       (2, 0, 'created', 'active', 0, 0, 1), (2, 1, 'state', 'trouble', 1, 0, 1), (2, 2, 'column', null, 1, 48, 100),
+       (2, 3, 'restored', 'active', 3, 0, 1), (2, 4, 'column', null, 4, 0, 1), (2, 5, 'state', 'trouble', 5, 0, 1),
+       (3, 0, 'created', 'active', 0, 0, 1), (3, 1, 'column', null, 1, 0, 1), (3, 2, 'restored', 'new', 2, 0, 1),
+       (3, 3, 'state', 'active', 2, 60, 300), (3, 4, 'column', null, 4, 0, 1), (3, 5, 'column', null, 5, 0, 1),
+       (4, 0, 'created', 'active', 0, 0, 1), (4, 1, 'state', 'trouble', 3, 0, 1), (4, 2, 'state', 'active', 3, 24, 900),
+       (4, 3, 'column', null, 3, 1100, 300), (4, 4, 'restored', 'active', 5, 0, 1), (4, 5, 'column', null, 5, 30, 60);
 create temp table redirected (life integer, step integer, looks_later integer, ends text);
 insert into redirected
 values (0, 5, 2, 'stays'), (1, 1, 2, 'soon'), (1, 3, 2, 'soon'), (1, 5, 2, 'stays'), (2, 2, 2, 'removal'),
        (3, 1, 2, 'removal'), (3, 2, 0, 'stays'), (4, 5, 2, 'stays');
 """
-# The accounts share the ids of numbers.
+# The accounts share the ids of numbers. `luck`, below a million, is what a number's type, region and troubles follow
+# from; a few regions have most of the numbers.
 _EVENTS: Final = """
 create temp table number as
-select i, 1 + (i - 1) % accounts as account_id, 1 + (i - 1) / accounts as virtual_number_id,
-       ((i - 1) / accounts) % 5 as life
-  from scale cross join generate_series(1, numbers) i;
+select *, case when luck % 100 < 72 then 'def' when luck % 100 < 90 then 'abc' when luck % 100 < 94 then 'toll_free'
+               when luck % 100 < 98 then 'sip_registration' else 'sip_redirection' end as type,
+       case luck % 5 when 0 then 'company' when 1 then 'not_specified' else 'employee' end as purpose,
+       1 + (80 * (luck / 1e6) ^ 3)::integer % 80 as region_id
+  from (select i, 1 + (i - 1) % accounts as account_id, 1 + (i - 1) / accounts as virtual_number_id,
+               ((i - 1) / accounts) % 5 as life, i::bigint * 48271 % 2147483647 % 1000000 as luck
+          from scale cross join generate_series(1, numbers) i) numbers;
 create temp table event as
-select n.*, s.step, s.kind, l.look, l.seen_at, l.after, l.run_id
+select n.*, s.step, s.kind, s.state as begins, l.look, l.seen_at, l.after, l.run_id
   from number n
   join step s using (life)
- cross join lateral (select (i::bigint * 7919 + step * 104729) % 2300 as spread) s2
+ cross join lateral (select ((i::bigint * 7919 + s.moment * 104729)
+                              % case s.moment when 0 then 2300 else 2880 end)::integer as spread) s2
   join look l on l.account_id = n.account_id and l.look = pg_temp.ok(case
-           when step > 0 then step * 2700 + 100 + spread::integer
+           when s.moment > 0 then s.moment * 2880 + 100 + spread
            when virtual_number_id % 4 > 0 then 1
-           else 2 + spread::integer end);
+           else 2 + spread end + s.after + (luck * (s.step + 7) % s.within)::integer);
 """
 # Every other removal is held for a day. Some numbers are removed for good; those that are held at the end miss the look
 # at which they would be believed.
@@ -91,7 +103,7 @@ select g.account_id, g.virtual_number_id, g.step, m.look as gone_look, m.seen_at
        b.look as believed_look, b.run_id as believed_run_id
   from (select i, account_id, virtual_number_id, step, look - 40 as look from event where kind = 'restored'
          union all
-        select i, account_id, virtual_number_id, 6, 16200 + i % 1000 from number where virtual_number_id % 50 = 7
+        select i, account_id, virtual_number_id, 6, look + 20 from event where step = 5 and virtual_number_id % 50 = 7
          union all
         select i, account_id, virtual_number_id, 6, 17500 from number where virtual_number_id % 1000 = 13) g
   join look m on m.account_id = g.account_id and m.look = pg_temp.ok(g.look)
@@ -103,16 +115,26 @@ update event e set after = r.after
 """
 _CHAINED: Final = """
 create temp table version as
-select e.*, count(*) filter (where e.kind = 'state') over life_so_far as states,
-       count(*) filter (where e.kind = 'column') over life_so_far as columns,
-       count(*) filter (where e.kind <> 'column') over life_so_far as period,
-       coalesce(r.gone_at, n.seen_at) as ended, coalesce(r.after, n.after) as closed_after,
-       coalesce(r.believed_run_id, n.run_id) as closed_run_id
-  from event e
-  left join removal r on (r.account_id, r.virtual_number_id, r.step - 1) = (e.account_id, e.virtual_number_id, e.step)
-       and r.believed_look is not null
-  left join event n on (n.account_id, n.virtual_number_id, n.step - 1) = (e.account_id, e.virtual_number_id, e.step)
-window life_so_far as (partition by e.account_id, e.virtual_number_id order by e.step);
+select c.*, case p.state when 'new' then case c.luck % 3 when 0 then 'unconfirmed' else 'activation' end
+                          when 'trouble' then (array['debt_lock', 'debt_lock', 'debt_lock', 'freeze', 'inactive'])
+                                              [1 + (c.luck / 7 + p.step) % 5]
+                          else p.state end as state,
+       case when p.state = 'trouble' and c.luck % 2 = 0 then 'reason ' || c.luck % 7 end as reason,
+       case when c.columns > 1 and c.luck % 40 = 0 then 1 + c.region_id % 80 else c.region_id end as region_now,
+       case when c.purpose = 'employee' then 100 + c.luck % 4000 + c.columns / 2 end as employee_id
+  from (select e.*, count(*) filter (where e.kind = 'column') over life_so_far as columns,
+               count(*) filter (where e.kind <> 'column') over life_so_far as period,
+               max(e.step) filter (where e.kind <> 'column') over life_so_far as period_step,
+               coalesce(r.gone_at, n.seen_at) as ended, coalesce(r.after, n.after) as closed_after,
+               coalesce(r.believed_run_id, n.run_id) as closed_run_id
+          from event e
+          left join removal r
+                 on (r.account_id, r.virtual_number_id, r.step - 1) = (e.account_id, e.virtual_number_id, e.step)
+                and r.believed_look is not null
+          left join event n
+                 on (n.account_id, n.virtual_number_id, n.step - 1) = (e.account_id, e.virtual_number_id, e.step)
+        window life_so_far as (partition by e.account_id, e.virtual_number_id order by e.step)) c
+  join step p on p.life = c.life and p.step = c.period_step;
 create temp table redirect as
 select e.account_id, e.virtual_number_id, e.step, d.ends, d.looks_later, o.look as opened_look,
        o.seen_at as opened_at, case when d.looks_later = 0 then e.after else o.after end as after, o.run_id,
@@ -132,11 +154,10 @@ overriding system value
 select a, 'account ' || a, a, 'Europe/Moscow', timestamptz '2024-07-01 00:00:00Z'
   from scale cross join generate_series(1, accounts) a;
 insert into syncer.virtual_number
-       (account_id, virtual_number_id, number, comment, type, purpose, state, reason, region_id, app_id, nc_type,
-        first_seen_at, changed_at, changed_after, last_read_at, missing_since, removed_at, run_id)
-select v.account_id, v.virtual_number_id, '79' || lpad(v.i::text, 9, '0'), 'note ' || v.columns, 'def', 'company',
-       (array['active', 'freeze', 'debt_lock', 'inactive'])[1 + (v.states + v.i) % 4],
-       case when v.states % 2 = 1 then 'reason ' || v.states end, 1 + v.i % 80, v.account_id, 'custom',
+       (account_id, virtual_number_id, number, comment, type, purpose, state, reason, employee_id, region_id, app_id,
+        nc_type, first_seen_at, changed_at, changed_after, last_read_at, missing_since, removed_at, run_id)
+select v.account_id, v.virtual_number_id, '79' || lpad(v.i::text, 9, '0'), 'note ' || v.columns, v.type, v.purpose,
+       v.state, v.reason, v.employee_id, v.region_now, v.account_id, 'custom',
        f.seen_at, v.seen_at, v.after, coalesce(g.after, rejected.after), g.gone_at, v.ended, v.run_id
   from version v
   join event f using (account_id, virtual_number_id)
@@ -148,18 +169,16 @@ analyze syncer.virtual_number;
 """
 _HISTORY: Final = """
 insert into syncer.virtual_number_history
-       (account_id, virtual_number_id, number, comment, type, purpose, state, reason, region_id, app_id, nc_type,
-        valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id)
-select account_id, virtual_number_id, '79' || lpad(i::text, 9, '0'), 'note ' || columns, 'def', 'company',
-       (array['active', 'freeze', 'debt_lock', 'inactive'])[1 + (states + i) % 4],
-       case when states % 2 = 1 then 'reason ' || states end, 1 + i % 80, account_id, 'custom',
+       (account_id, virtual_number_id, number, comment, type, purpose, state, reason, employee_id, region_id, app_id,
+        nc_type, valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id)
+select account_id, virtual_number_id, '79' || lpad(i::text, 9, '0'), 'note ' || columns, type, purpose,
+       state, reason, employee_id, region_now, account_id, 'custom',
        seen_at, ended, after, closed_after, run_id, closed_run_id
   from version where step < 5 order by seen_at, account_id, virtual_number_id;
 insert into syncer.state_history
        (account_id, virtual_number_id, state, reason, valid_from, valid_to, changed_after, closed_after, run_id,
         closed_run_id)
-select account_id, virtual_number_id, (array['active', 'freeze', 'debt_lock', 'inactive'])[1 + (f.states + f.i) % 4],
-       case when f.states % 2 = 1 then 'reason ' || f.states end, f.seen_at, l.ended, f.after, l.closed_after, f.run_id,
+select account_id, virtual_number_id, f.state, f.reason, f.seen_at, l.ended, f.after, l.closed_after, f.run_id,
        l.closed_run_id
   from (select account_id, virtual_number_id, min(step) as first, max(step) as last
           from version group by account_id, virtual_number_id, period) periods
