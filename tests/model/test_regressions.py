@@ -100,3 +100,16 @@ async def test_a_response_of_records_that_stand_and_carry_another_app_id_alone_i
     result = await account.poll(record(3, app_id=7))
 
     assert (result.outcome, result.error_kind) == ("failed", "wrong_account")
+
+
+# `numbers_as_of` "returns `numbers` as history has it at that moment". Of a number that is missing now it told when its
+# record was read last, although that was after the moment.
+@pytest.mark.xfail(reason="released with schema 0002; the next revision corrects it")
+async def test_the_past_does_not_tell_of_what_was_read_after_it(account: PolledAccount) -> None:
+    as_of = "select last_read_at, missing_since from analytics.numbers_as_of($1)"
+    await account.poll_at(T0, *records(1))
+    await account.poll_at(T0 + 2 * HOUR, *records(1))
+    await account.poll_at(T0 + 3 * HOUR)
+
+    assert await account.row(as_of, T0 + HOUR) == (None, None)
+    assert await account.row(as_of, T0 + 3 * HOUR) == (T0 + 2 * HOUR, T0 + 3 * HOUR)
