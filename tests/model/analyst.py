@@ -102,7 +102,7 @@ class Analyst:
 
     async def _copied(self, sql: asyncpg.Connection, account_id: int, by_view: dict[str, Seen]) -> list[Seen]:
         await self._copy.catch_up(sql, account_id)
-        numbers = {number: self._copy.of(row) for (number,), row in by_view["numbers_all"].found.items()}
+        numbers = {key[0]: self._copy.of(row) for key, row in by_view["numbers_all"].found.items()}
         redirects = {key[:3]: key[3] for key in by_view["redirects"].found}
         return [
             Seen("a copy's numbers", numbers, self._copy.numbers),
