@@ -117,6 +117,8 @@ def _output(path: Path | None) -> Iterator[IO[bytes]]:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
         else:
+            if path.exists() and not path.is_file():
+                raise SyncerError(f"{path} is not a file: leave --output out for standard output")
             with _replacing(path.resolve()) as file:
                 yield file
     except BrokenPipeError:
@@ -127,8 +129,6 @@ def _output(path: Path | None) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    if path.exists() and not path.is_file():
-        raise SyncerError(f"{path} is not a file: leave --output out for standard output")
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     # A signal that would end the process at once would leave the unfinished file behind.
     ours = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
