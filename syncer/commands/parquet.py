@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _ROW_GROUP: Final = 100_000
 
-# By PostgreSQL's type. A duration in seconds is a double, exact to the microsecond for 285 years: tools sum and divide
-# it, and a decimal's scale would have to be guessed.
+# By PostgreSQL's type; any other is written as text. Durations in seconds are doubles, exact to the microsecond for 285
+# years: tools sum and divide them, and a decimal's scale would have to be guessed.
 _TYPES: Final = {
     "bool": pa.bool_(),
     "int4": pa.int32(),
@@ -59,10 +59,11 @@ async def write_parquet(connection: asyncpg.Connection[Any], view: View, write: 
         DatabaseError: PostgreSQL refused or went away.
         OSError: `write` raised it.
     """
-    schema = pa.schema([(column.name, _TYPES[column.type]) for column in view.columns])
+    schema = pa.schema([(column.name, _TYPES.get(column.type, pa.string())) for column in view.columns])
+    spelled = {column.type: "{}::text" for column in view.columns if column.type not in _TYPES} | _SPELLED
     with pq.ParquetWriter(pa.PythonFile(_Output(write), mode="w"), schema) as file:
         waiting: list[pa.RecordBatch] = []
-        async for rows in batches(connection, view, _SPELLED):
+        async for rows in batches(connection, view, spelled):
             columns = zip(*rows, strict=True)
             arrays = [pa.array(values, one.type) for values, one in zip(columns, schema, strict=True)]
             waiting.append(pa.record_batch(arrays, schema=schema))
