@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import signal
@@ -9,7 +10,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from syncer.errors import SyncerError
 from syncer.store.views import copy_csv, find_view, reading
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
+    import asyncpg
+
     from syncer.database import Database
+    from syncer.store.views import View
 
 _MEGABYTE: Final = 1_000_000
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -80,20 +84,49 @@ async def export(wanted: Export, database: Database, zone: ZoneInfo) -> None:
         SyncerError: The file cannot be written, or Parquet not at all.
         BrokenPipeError: Whoever read standard output has gone.
     """
+    with _ended_by_sigterm():
+        async with reading(database.address(), zone) as connection:
+            view = await find_view(connection, wanted.view, wanted.accounts, wanted.at)
+            with _output(wanted.output) as file, _progress(wanted) as told:
+                await _write(wanted, connection, view, _counting(file, told))
+
+
+async def _write(
+    wanted: Export, connection: asyncpg.Connection[Any], view: View, write: Callable[[bytes], int]
+) -> None:
     if wanted.parquet:
-        # It is a dependency of this form alone, and slow to import.
+        # A dependency of this form alone, and slow to import.
         from syncer.commands.parquet import write_parquet  # noqa: PLC0415
-    async with reading(database.address(), zone) as connection:
-        view = await find_view(connection, wanted.view, wanted.accounts, wanted.at)
-        with _output(wanted.output) as file, _progress(wanted) as told:
-            write = _counting(file, told)
-            if wanted.parquet:
-                await write_parquet(connection, view, write)
-                return
-            if wanted.excel:
-                write(_BYTE_ORDER_MARK)
-            spelled, delimiter = (_FOR_EXCEL, ";") if wanted.excel else (_PLAIN, ",")
-            await copy_csv(connection, view, spelled, delimiter, write)
+
+        await write_parquet(connection, view, write)
+    elif wanted.excel:
+        write(_BYTE_ORDER_MARK)
+        await copy_csv(connection, view, _FOR_EXCEL, ";", write)
+    else:
+        await copy_csv(connection, view, _PLAIN, ",", write)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Has SIGTERM end the block as Ctrl-C does, with nothing left behind."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101 - the loop runs it
+    was_told = False
+
+    def end() -> None:
+        nonlocal was_told
+        was_told = True
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, end)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if was_told:
+            raise SystemExit(128 + signal.SIGTERM) from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 def _counting(file: IO[bytes], told: Callable[[int], object]) -> Callable[[bytes], int]:
@@ -130,8 +163,6 @@ def _output(path: Path | None) -> Iterator[IO[bytes]]:
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    # A signal that would end the process at once would leave the unfinished file behind.
-    ours = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         with unfinished.open("xb") as file:
             yield file
@@ -140,7 +171,6 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-        signal.signal(signal.SIGTERM, ours)
 
 
 @contextmanager
