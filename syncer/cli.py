@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -118,6 +118,39 @@ def status(*, as_json: Json = False) -> None:
     settings = _settings()
     with _database(settings) as database:
         asyncio.run(show_status(database, as_json=as_json))
+
+
+@app.command()
+def export(
+    view: Annotated[str, typer.Argument(metavar="VIEW", help="A view of schema analytics, such as numbers.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Replaced once the new one is whole; without it, standard output."),
+    ] = None,
+    form: Annotated[
+        Literal["csv", "parquet"] | None,
+        typer.Option("--format", help="csv, unless the name of the file ends in .parquet."),
+    ] = None,
+    account: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this account; repeatable.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="The view numbers as it was at this moment.")] = None,
+    *,
+    excel: Annotated[bool, typer.Option("--excel", help="CSV as Excel opens it where decimals have commas.")] = False,
+) -> None:
+    """A view of schema `analytics` as CSV or Parquet; an analyst's rights will do."""
+    from syncer.commands.export import Export, moment_of  # noqa: PLC0415 - see the module's first lines
+    from syncer.commands.export import export as export_view  # noqa: PLC0415 - likewise
+
+    settings = _settings()
+    parquet = form == "parquet" or (form is None and output is not None and output.suffix == ".parquet")
+    if parquet and (output is None or excel):
+        raise typer.BadParameter("it needs --output FILE, and --excel is of CSV", param_hint="--format parquet")
+    try:
+        moment = None if at is None else moment_of(at, settings.timezone)
+    except ValueError as error:
+        raise typer.BadParameter(f"{at!r}: {error}", param_hint="--at") from None
+    wanted = Export(view, output, parquet, excel, tuple(account or ()), moment)
+    with _database(settings) as database:
+        asyncio.run(export_view(wanted, database, settings.timezone))
 
 
 @app.command()

@@ -65,6 +65,8 @@ select v.account_id, a.name as account, v.virtual_number_id, v.number,
   left join syncer.account a using (account_id)
   left join syncer.region r using (region_id);
 
+-- Durations: now() is when the transaction began, and what it sees may be younger; that has lasted nothing then.
+
 -- States and redirects ------------------------------------------------------------------------------------------------
 
 create or replace view analytics.state_history as
@@ -72,7 +74,7 @@ select h.account_id, a.name as account, h.virtual_number_id, n.number,
        h.account_id || ':' || h.virtual_number_id as number_key,
        h.state, s.title_en as state_title_en, s.title_ru as state_title_ru, h.reason,
        h.valid_from, h.valid_to, h.valid_to is null as is_current,
-       extract(epoch from coalesce(h.valid_to, now()) - h.valid_from) as duration_seconds,
+       greatest(extract(epoch from coalesce(h.valid_to, now()) - h.valid_from), 0) as duration_seconds,
        h.changed_after, h.closed_after, h.run_id, h.closed_run_id
   from syncer.state_history h
   left join syncer.virtual_number n using (account_id, virtual_number_id)
@@ -84,7 +86,7 @@ select d.account_id, a.name as account, d.virtual_number_id, n.number,
        d.account_id || ':' || d.virtual_number_id as number_key,
        d.redirect_number_id, d.number as redirect_from, o.account_id || ':' || o.virtual_number_id as redirect_from_key,
        d.valid_from, d.valid_to, d.valid_to is null as is_current,
-       extract(epoch from coalesce(d.valid_to, now()) - d.valid_from) as duration_seconds,
+       greatest(extract(epoch from coalesce(d.valid_to, now()) - d.valid_from), 0) as duration_seconds,
        d.changed_after, d.closed_after, d.run_id, d.closed_run_id
   from syncer.virtual_number_redirect d
   left join syncer.virtual_number n using (account_id, virtual_number_id)
@@ -287,7 +289,7 @@ select v.account_id, v.account, v.virtual_number_id, v.number, v.number_key, v.e
          where d.account_id = v.account_id and d.virtual_number_id = v.virtual_number_id
            and d.valid_from <= moment and (d.valid_to is null or d.valid_to > moment))::integer,
        n.first_seen_at, v.valid_from, v.changed_after,
-       case when v.is_current then n.last_read_at end,
+       case when v.is_current and n.last_read_at <= moment then n.last_read_at end,
        case when n.removed_at is null and n.missing_since <= moment then n.missing_since end
   from analytics.number_history v
   join analytics.numbers_all n on n.account_id = v.account_id and n.virtual_number_id = v.virtual_number_id

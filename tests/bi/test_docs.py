@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -66,6 +67,29 @@ def test_both_pages_ask_the_same_in_the_same_order() -> None:
 def test_no_answer_depends_on_the_day_it_is_asked(path: Path) -> None:
     for asked in answers.asked_in(path.read_text()):
         assert not re.search(r"now\(\)|current_(date|time)|lag_seconds", asked.query)
+
+
+async def test_an_analysts_login_is_made_and_reads_as_the_page_for_bi_tools_says(told: str) -> None:
+    pages = [(answers.PAGES[0].with_name(name)).read_text() for name in ("bi.md", "bi.ru.md")]
+    (made, *asked), in_russian = (re.findall(r"^```sql\n(.*?)^```$", page, re.DOTALL | re.MULTILINE) for page in pages)
+    administrator = await asyncpg.connect(told)
+    await administrator.execute(made)
+    address = urlunsplit(
+        urlsplit(told)._replace(netloc=f"bi_reader:choose another@{urlsplit(told).netloc.split('@')[1]}")
+    )
+    try:
+        reader = await asyncpg.connect(address)
+        found = [await reader.fetch(query) for query in asked]
+        zone = await reader.fetchval("show timezone")
+        await reader.close()
+    finally:
+        await administrator.execute("drop user bi_reader")
+        await administrator.close()
+
+    assert in_russian == [made, *asked]
+    assert [len(rows) > 0 for rows in found] == [True, True]
+    assert {row["run_id"] > 709 for row in found[1]} == {True}
+    assert zone == "Europe/Moscow"
 
 
 async def test_the_dictionary_is_that_of_the_newest_schema_and_leaves_nothing_without_a_meaning(database: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from syncer.emulator import STILL, Emulator, faults
 from syncer.store.engine import create_engine
 from tests.builders import PatientEndpoint, PolledAccount, connect, settings_for
+from tests.model.analyst import Analyst
 from tests.model.deeds import DEEDS, HOUR, MINUTE, kill
 from tests.model.events import EVENTS
 from tests.model.model import COUNTERS, AccountModel
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.outcome import PollResult, Trigger
+    from tests.model.analyst import Seen
     from tests.model.deeds import Unanswered
     from tests.model.model import RunRow
     from tests.model.rows import Row
@@ -107,6 +109,7 @@ class Ground:
             for step in plan.steps:
                 await stage.step(step)
             await stage.replay()
+            await stage.look_back()
             for actor in stage.actors:
                 tally.consequences.update(actor.model.happened)
 
@@ -124,6 +127,9 @@ class Actor:
     unanswered: list[Unanswered] = field(default_factory=list)
     last_good_body: bytes | None = None
     seen: dict[str, dict[tuple[Any, ...], Row]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.analyst = Analyst(self.model)
 
 
 class Stage:
@@ -233,6 +239,13 @@ class Stage:
             self._require("the model's replay", "unchanged", expected.outcome)
         await self.compare(result, expected)
 
+    async def look_back(self) -> None:
+        """Compares what the views say at the end, of the past as well."""
+        for actor in self.actors:
+            if actor.model.runs:
+                self._require_all(await actor.analyst.look(self.ground.sql, actor.process.account.name))
+                self._require_all(await actor.analyst.look_back(self.ground.sql, actor.process.account.name))
+
     # What the program did, against what the model says
 
     async def compare(self, result: PollResult, expected: RunRow) -> None:
@@ -269,7 +282,14 @@ class Stage:
             if not may_write and table != "sync_run":
                 self._require(f"rows of {table} after a poll that was not applied", before, rows)
         actor.seen = found
+        actor.analyst.follow()
+        look = actor.analyst.look if may_write else actor.analyst.glance
+        self._require_all(await look(self.ground.sql, actor.process.account.name))
         self.tally.most_numbers = max(self.tally.most_numbers, len(wanted["virtual_number"]))
+
+    def _require_all(self, seen: Sequence[Seen]) -> None:
+        for one in seen:
+            self._require(*one)
 
     def _require(self, what: str, wanted: Any, found: Any) -> None:
         if wanted == found:

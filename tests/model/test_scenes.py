@@ -86,6 +86,20 @@ SCENES: Final = {
         ratio=1.0,
         replays=True,
     ),
+    "a copy is kept from the feed while polls are overtaken and killed": Plan(
+        steps=(
+            (("poll_begins_and_waits", 1, 0), ("poll_begins_and_waits", 1, 0)),
+            (("state_changes", 0, 0), ("redirects_are_cleared", 0, 0)),
+            (("number_vanishes", 1, 0), ("waiting_poll_is_answered", 0, 0)),
+            (("waiting_poll_is_killed", 0, 0), ("column_changes", 2, 1)),
+            (("poll_begins_and_waits", 1, 0), ("endpoint_refuses", 0, 0)),
+            (("number_returns_changed", 0, 1), ("waiting_poll_is_answered_with_what_is_now", 0, 0)),
+            (("several_numbers_vanish", 0, 0), ("another_account_is_polled", 0, 0)),
+            (("column_changes", 3, 0),),
+        ),
+        numbers=6,
+        ratio=1.0,
+    ),
 }
 
 

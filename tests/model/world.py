@@ -19,7 +19,7 @@ FEW: Final = 6
 MANY: Final = 50
 
 VALUES: Final[dict[str, tuple[Any, ...]]] = {
-    "number": ("79000000001", "79000000002", "74950000003", "1"),
+    "number": ("79000000001", "79000000002", "74950000003", "1", "88009966666"),
     "comment": (None, "", "note", "a\x00b", "a\ufffdb", "\ud83d alone", "заметка \U0001f4de"),
     "type": ("def", "abc", "toll_free", "satellite", None),
     "purpose": ("company", "employee", "robot", None),
