@@ -117,7 +117,6 @@ async def test_the_past_does_not_tell_of_what_was_read_after_it(account: PolledA
 
 # `duration_seconds` and `lag_seconds` are how long something has lasted. A transaction's `now()` is when it began, and
 # what a tool has open for hours sees changes that are younger: they lasted less than nothing.
-@pytest.mark.xfail(reason="released with schema 0002; the next revision corrects it")
 async def test_what_is_younger_than_the_transaction_that_looks_has_not_lasted_less_than_nothing(
     account: PolledAccount,
 ) -> None:
