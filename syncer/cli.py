@@ -19,8 +19,9 @@ from syncer.signals import end_well_before_anything_runs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from syncer.accounts import Account
     from syncer.database import Database
-    from syncer.settings import Account, Settings
+    from syncer.settings import Settings
 
 app = typer.Typer(
     name="syncer",
@@ -192,11 +193,12 @@ def _settings() -> Settings:
 
 
 def _accounts(settings: Settings) -> Sequence[Account]:
-    from syncer.observe import log  # noqa: PLC0415 - see the module's first lines
-    from syncer.settings import load_accounts, unknown_variables  # noqa: PLC0415 - likewise
+    from syncer.accounts import load_accounts  # noqa: PLC0415 - see the module's first lines
+    from syncer.observe import log  # noqa: PLC0415 - likewise
+    from syncer.settings import unknown_variables  # noqa: PLC0415 - likewise
 
     accounts = load_accounts(settings)
-    for sentence in unknown_variables(accounts):
+    for sentence in unknown_variables({account.token_source for account in accounts}):
         log.warning("unknown_setting", found=sentence)
     return accounts
 

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     from apscheduler.triggers.base import BaseTrigger
 
+    from syncer.accounts import Account
     from syncer.database import Database
-    from syncer.settings import Account, Settings
+    from syncer.settings import Settings
     from syncer.store.schedule import Claim
 
 TICK_SECONDS: Final = 0.5

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.accounts import Account
     from syncer.arrival import Arrival
     from syncer.outcome import Trigger
-    from syncer.settings import Account, Settings
+    from syncer.settings import Settings
     from syncer.source import Response, Source
     from syncer.store.recall import AccountStanding
     from syncer.store.runs import Run

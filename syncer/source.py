@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from syncer.settings import Account, Settings
+    from syncer.accounts import Account
+    from syncer.settings import Settings
 
 _PATH = "/numbers/virtual-number"
 _HEADERS = {
@@ -46,12 +47,10 @@ class Response:
     Attributes:
         body: The decoded body, whatever it is.
         http_status: 200.
-        attempts: How many requests it took.
     """
 
     body: bytes
     http_status: int
-    attempts: int
 
 
 class Source:
@@ -118,10 +117,10 @@ class Source:
         )
         async for attempt in attempts:
             with attempt:
-                return await self._ask(account, attempt.num)
+                return await self._ask(account)
         raise AssertionError("stamina returns or raises")
 
-    async def _ask(self, account: Account, attempt: int) -> Response:
+    async def _ask(self, account: Account) -> Response:
         assert self._session is not None, "Source is an async context manager"  # noqa: S101 - a slip of the caller
         url = URL(account.api_url + _PATH)
         token = account.token.get_secret_value()
@@ -137,7 +136,7 @@ class Source:
                     raise refusal(response, account)
                 await self._read(response, body)
                 # Costs no copy: BytesIO gives away the very bytes it wrote into.
-                return Response(body=body.getvalue(), http_status=status, attempts=attempt)
+                return Response(body=body.getvalue(), http_status=status)
         except (aiohttp.ClientError, OSError) as error:
             failure = breakdown(error, url, seconds=self._seconds, received=body.tell())
             failure.http_status = status

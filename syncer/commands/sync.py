@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
+    from syncer.accounts import Account
     from syncer.database import Database
-    from syncer.settings import Account, Settings
+    from syncer.settings import Settings
 
 CONCURRENT_POLLS: Final = 8
 

@@ -108,11 +108,9 @@ def any_server(request: pytest.FixtureRequest) -> Iterator[str]:
         return
     folder = Path(tempfile.mkdtemp(prefix="syncer-migrations-"))
     folder.chmod(0o755)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SYNCER_PG_BINDIR", str(INSTALLED[request.param]))
-        with EmbeddedServer(folder, server_settings={"fsync": "off"}) as running:
-            asyncio.run(_require_version(running.url, request.param))
-            yield running.url
+    with EmbeddedServer(folder, server_settings={"fsync": "off"}, programs=INSTALLED[request.param]) as running:
+        asyncio.run(_require_version(running.url, request.param))
+        yield running.url
     shutil.rmtree(folder)
 
 
