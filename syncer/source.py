@@ -47,10 +47,12 @@ class Response:
     Attributes:
         body: The decoded body, whatever it is.
         http_status: 200.
+        attempts: How many requests it took.
     """
 
     body: bytes
     http_status: int
+    attempts: int
 
 
 class Source:
@@ -117,10 +119,10 @@ class Source:
         )
         async for attempt in attempts:
             with attempt:
-                return await self._ask(account)
+                return await self._ask(account, attempt.num)
         raise AssertionError("stamina returns or raises")
 
-    async def _ask(self, account: Account) -> Response:
+    async def _ask(self, account: Account, attempt: int) -> Response:
         assert self._session is not None, "Source is an async context manager"  # noqa: S101 - a slip of the caller
         url = URL(account.api_url + _PATH)
         token = account.token.get_secret_value()
@@ -136,7 +138,7 @@ class Source:
                     raise refusal(response, account)
                 await self._read(response, body)
                 # Costs no copy: BytesIO gives away the very bytes it wrote into.
-                return Response(body=body.getvalue(), http_status=status)
+                return Response(body=body.getvalue(), http_status=status, attempts=attempt)
         except (aiohttp.ClientError, OSError) as error:
             failure = breakdown(error, url, seconds=self._seconds, received=body.tell())
             failure.http_status = status

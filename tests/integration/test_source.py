@@ -195,7 +195,7 @@ def server_tls(authority: trustme.CA, name: str) -> ssl.SSLContext:
 
 async def test_the_request_is_what_the_vendor_asks_for() -> None:
     async with endpoint(answer()) as served:
-        assert await fetch(f"{served.url}/base") == Response(body=BODY, http_status=200)
+        assert await fetch(f"{served.url}/base") == Response(body=BODY, http_status=200, attempts=1)
     request, *headers = served.requests[0].strip().split("\r\n")
     assert request == "GET /base/numbers/virtual-number HTTP/1.1"
     assert dict(line.split(": ", 1) for line in headers) == {
@@ -246,7 +246,7 @@ async def test_a_chunked_body_arrives_whole() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>maintenance</html>"])
 async def test_what_a_body_means_is_for_others_to_say(body: bytes) -> None:
     async with endpoint(answer(body=body, Content_Type="text/html")) as served:
-        assert await fetch(served.url) == Response(body=body, http_status=200)
+        assert await fetch(served.url) == Response(body=body, http_status=200, attempts=1)
 
 
 async def test_a_gzip_without_its_end_is_passed_on_as_the_array_without_its_end_that_it_holds() -> None:
@@ -343,8 +343,7 @@ async def test_a_redirect_is_not_followed_and_only_its_host_is_told(location: st
 async def test_what_may_pass_is_asked_for_again(first: Answer) -> None:
     async with endpoint(first, answer()) as served:
         response = await fetch(served.url, api_timeout=timedelta(seconds=0.3))
-    assert response == Response(body=BODY, http_status=200)
-    assert len(served.requests) == 2
+    assert response == Response(body=BODY, http_status=200, attempts=2)
 
 
 async def test_after_the_last_attempt_its_own_error_is_raised() -> None:
@@ -373,16 +372,14 @@ async def test_half_a_second_to_one_and_a_half_is_waited_before_the_second_attem
 )
 async def test_a_retry_after_is_waited_for(headers: dict[str, str], real_waits: list[float]) -> None:
     async with endpoint(answer("429 Too Many Requests", b"", **headers), answer()) as served:
-        await fetch(served.url)
-    assert len(served.requests) == 2
+        assert (await fetch(served.url)).attempts == 2
     assert real_waits == [1.0]
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "0", "Fri, 99 Jan 2026 10:00:01 GMT", "9" * 5000])
 async def test_a_retry_after_that_says_nothing_is_as_none(text: str, waits: list[float]) -> None:
     async with endpoint(answer("503 Service Unavailable", b"", Retry_After=text), answer()) as served:
-        await fetch(served.url)
-    assert len(served.requests) == 2
+        assert (await fetch(served.url)).attempts == 2
     assert waits == [0.0]
 
 
@@ -681,4 +678,4 @@ async def test_one_accounts_failure_does_not_touch_another() -> None:
             source.fetch(account(one.url)), source.fetch(account(other.url)), return_exceptions=True
         )
     assert type(first) is UnauthorizedError
-    assert second == Response(body=BODY, http_status=200)
+    assert second == Response(body=BODY, http_status=200, attempts=1)
