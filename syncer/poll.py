@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+CONCURRENT_POLLS: Final = 512
+"""How many polls may be under way at once: nearly all of them wait for the endpoint, and a wait costs a socket, of
+which a process may have 1024 by default, and tens of kilobytes."""
+_WORKED_ON_AT_ONCE: Final = 8
+"""How many responses are worked on at once: each takes a database connection, and memory in proportion to its size."""
 _LARGE: Final = 256 * 1024
 """From how many bytes of response on the work on it leaves the event loop to others."""
 
@@ -55,6 +61,7 @@ class Poller:
     source: Source
     settings: Settings
     memory: StandingMemory = field(default_factory=StandingMemory)
+    desks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_WORKED_ON_AT_ONCE))
 
     async def poll(self, account: Account, trigger: Trigger) -> PollResult:
         """Polls an account once. What goes wrong on the way is in the result, and changed nothing but the run."""
@@ -65,11 +72,12 @@ class Poller:
         error: PollError | None = None
         try:
             with told_as_database_errors():
-                account_id = await runs.ensure_account(self.engine, account.name, account.time_zone.key)
-                run = await runs.begin(self.engine, account_id, trigger)
-            response = await self.source.fetch(account)
-            with told_as_database_errors():
-                conclusion = await self._record(run, response, trigger, notes)
+                run = await runs.begin(self.engine, account.name, account.time_zone.key, trigger)
+            async with AsyncExitStack() as room:
+                response = await self.source.fetch(account, room=room)
+                async with self.desks:
+                    with told_as_database_errors():
+                        conclusion = await self._record(run, response, trigger, notes)
         except PollError as failure:
             error = failure
             conclusion = await self._conclude_failed(run, response, error)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: what runs until it is told to stop ends with 0."""
+"""SIGTERM and SIGINT: what runs until it is told to stop ends with 0. SIGHUP: it reads its accounts again."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ def stop_signal() -> asyncio.Event:
     for number in _STOPPING:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+def hangup_signal() -> asyncio.Event:
+    """An event that is set whenever SIGHUP comes, or came since `keep_hangups`; to be called inside the event loop."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    return told
+
+
+def keep_hangups() -> None:
+    """Has a SIGHUP that comes before the event loop listens wait until it does: it would end the program."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 def end_well_before_anything_runs() -> None:

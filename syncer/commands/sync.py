@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from syncer.errors import DatabaseError
 from syncer.observe import log
 from syncer.outcome import Conclusion, PollResult
-from syncer.poll import Poller
+from syncer.poll import CONCURRENT_POLLS, Poller
 from syncer.source import Source
 from syncer.store.schema import migrate, schema_state
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from syncer.accounts import Account
     from syncer.database import Database
     from syncer.settings import Settings
-
-CONCURRENT_POLLS: Final = 8
 
 
 async def sync_now(

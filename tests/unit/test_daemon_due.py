@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from syncer.accounts import Account
-from syncer.daemon import first_due, next_due
+from syncer.timetable import first_due, next_due
 
 MICROSECOND = timedelta(microseconds=1)
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
