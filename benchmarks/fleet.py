@@ -139,51 +139,44 @@ def daemon(database_url: str, port: int, accounts: int, interval: int) -> Iterat
 
 @dataclass(frozen=True)
 class Spent:
-    """CPU seconds and resident bytes of a process, or of several."""
+    """CPU seconds, and resident bytes, those that processes share counted with each of them."""
 
     seconds: float
     resident_bytes: int
 
     @classmethod
-    def by(cls, pids: list[int]) -> Spent:
-        """What these have spent until now; the CPU time of children that have ended counts with their parents."""
+    def by(cls, pid: int) -> Spent:
+        """What a process and its children have spent until now, those included that have ended."""
         ticks = pages = 0
-        for pid in pids:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *children):
             with contextlib.suppress(OSError):
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
                 ticks += sum(map(int, fields[11:15]))
-                pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                pages += int(Path(f"/proc/{one}/statm").read_text().split()[1])
         return cls(ticks / _CLOCK_TICKS, pages * _PAGE_BYTES)
 
 
-def servers_processes(database_url: str) -> list[int]:
-    """PostgreSQL's process ids, where it runs on this machine."""
-
-    async def ask() -> int:
-        dsn, arguments = driver_arguments(database_url)
-        connection = await asyncpg.connect(dsn, **arguments)
-        pid: int = connection.get_server_pid()
-        await connection.close()
-        return pid
-
-    backend = asyncio.run(ask())
-    with contextlib.suppress(OSError):
-        parent = Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()[1]
-        return [int(parent), *map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())]
-    return []
+async def server_pid(database_url: str) -> int:
+    """The process id of PostgreSQL, which has to run on this machine."""
+    dsn, arguments = driver_arguments(database_url)
+    connection = await asyncpg.connect(dsn, **arguments)
+    backend = Path(f"/proc/{connection.get_server_pid()}/stat").read_text()  # noqa: ASYNC240 - not a disk's file
+    await connection.close()
+    return int(backend.rpartition(")")[2].split()[1])
 
 
-def watch(console: Console, minutes: float, processes: dict[str, list[int]]) -> None:
+def watch(console: Console, minutes: float, processes: dict[str, int]) -> None:
     """Lets it run, and says every minute what each part of it takes."""
     table = Table("minute", *(f"{name}: CPU, MiB" for name in processes), "load", title="Per minute")
-    before = {name: Spent.by(pids) for name, pids in processes.items()}
+    before = {name: Spent.by(pid) for name, pid in processes.items()}
     begun = then = time.monotonic()
     while (elapsed := time.monotonic() - begun) < minutes * 60:
         time.sleep(min(60, minutes * 60 - elapsed))
         now = time.monotonic()
         row = []
-        for name, pids in processes.items():
-            spent = Spent.by(pids)
+        for name, pid in processes.items():
+            spent = Spent.by(pid)
             share = (spent.seconds - before[name].seconds) / (now - then)
             row.append(f"{share:.0%}, {spent.resident_bytes / 2**20:.0f}")
             before[name] = spent
@@ -222,7 +215,7 @@ def main() -> None:
         daemon(url, port, given.accounts, given.interval) as running,
     ):
         time.sleep(5)
-        processes = {"daemon": [running.pid], "endpoint": [endpoint_pid], "PostgreSQL": servers_processes(url)}
+        processes = {"daemon": running.pid, "endpoint": endpoint_pid, "PostgreSQL": asyncio.run(server_pid(url))}
         watch(console, given.minutes, processes)
         console.print(asyncio.run(lateness(url, given.interval)))
 

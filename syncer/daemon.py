@@ -246,8 +246,9 @@ async def run_daemon(
     """Polls until SIGTERM or SIGINT; at SIGHUP, takes the accounts that `load` then gives, unless it refuses them."""
     async with Source(settings) as source:
         daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
-        reloading = asyncio.create_task(_reload_whenever(hangup_signal(), daemon, load))
-        await daemon.run(stop_signal())
+        stop = stop_signal()
+        reloading = asyncio.create_task(_reload_whenever(hangup_signal(stop), daemon, load))
+        await daemon.run(stop)
         reloading.cancel()
     await database.dispose()
 
@@ -260,6 +261,8 @@ async def _reload_whenever(told: asyncio.Event, daemon: Daemon, load: Callable[[
             accounts = await asyncio.to_thread(load)
         except SyncerError as error:
             log.error("accounts_not_reloaded", error=str(error))
+        except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
+            log.exception("reload_crashed")
         else:
             daemon.take(accounts)
             log.info("accounts_reloaded", accounts=len(accounts))

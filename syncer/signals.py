@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from typing import NoReturn
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -17,10 +19,23 @@ def stop_signal() -> asyncio.Event:
     return stop
 
 
-def hangup_signal() -> asyncio.Event:
-    """An event that is set whenever SIGHUP comes, or came since `keep_hangups`; to be called inside the event loop."""
+def hangup_signal(stop: asyncio.Event) -> asyncio.Event:
+    """An event that is set whenever SIGHUP comes, or came since `keep_hangups`; to be called inside the event loop.
+
+    Args:
+        stop: Set instead if SIGHUP means that the terminal was closed.
+    """
     told = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.set)
+    had_terminal = sys.stderr.isatty()
+
+    def hear() -> None:
+        if had_terminal and not sys.stderr.isatty():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # nobody hears what is said on the way out
+            stop.set()
+        else:
+            told.set()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hear)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     return told
 
