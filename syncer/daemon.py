@@ -22,6 +22,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.observe import log
 from syncer.poll import CONCURRENT_POLLS, Poller
+from syncer.retention import prune_for_ever
 from syncer.signals import hangup_signal, stop_signal
 from syncer.source import Source
 from syncer.store import schedule
@@ -97,13 +98,16 @@ class Daemon:
         scheduler.start()
         log.info("daemon_started", accounts=len(self._accounts))
         looking = asyncio.create_task(self._look())
+        retention = self._poller.settings.run_retention
+        pruning = asyncio.create_task(prune_for_ever(self._engine, retention, lambda: bool(self._by_id)))
         try:
             await stop.wait()
             self._stopping = True
             await self._drain()
         finally:
             looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            pruning.cancel()
+            await asyncio.gather(looking, pruning, return_exceptions=True)
             scheduler.shutdown(wait=False)
         with contextlib.suppress(DatabaseError, TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
