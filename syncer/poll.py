@@ -26,7 +26,6 @@ from syncer.store.engine import told_as_database_errors
 from syncer.store.recall import StandingMemory, recall, recall_standing, stands_after
 from syncer.store.runs import Responded
 from syncer.store.vocabulary import learn
-from syncer.wire import DECODER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,12 +90,13 @@ class Poller:
         """Brings the database to what the response says."""
         body = response.body
         responded = Responded(response.http_status, len(body), digest(body))
-        async with runs.fence(self.engine, run) as fence:
-            notes.clock_ahead = fence.clock_ahead
-            if fence.is_superseded:
-                return await runs.supersede(fence, responded)
-            if fence.body_digest == responded.body_digest and fence.decoder_version == DECODER_VERSION:
-                return await runs.confirm(fence, responded)
+        if run.body_digest == responded.body_digest:
+            async with runs.fence(self.engine, run) as fence:
+                notes.clock_ahead = fence.clock_ahead
+                if fence.is_superseded:
+                    return await runs.supersede(fence, responded)
+                if runs.stands_as_a_whole(fence, responded):
+                    return await runs.confirm(fence, responded)
         while True:
             before = await recall_standing(self.engine, run.account_id, self.memory)
             arrival = await _think(len(body), read, body, before.standing, before.app_id)
@@ -119,6 +119,7 @@ class Poller:
         vocabulary = await learn(self.engine, arrival.records.values())
         notes.learned |= vocabulary.learned
         async with runs.fence(self.engine, run) as fence:
+            notes.clock_ahead = fence.clock_ahead
             if fence.is_superseded:
                 return await runs.supersede(fence, responded)
             if (fence.standing_run_id, fence.app_id) != (before.standing_run_id, before.app_id):

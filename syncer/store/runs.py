@@ -41,11 +41,17 @@ _CAN_STILL_FINISH: Final = sync_run.c.outcome.in_(("running", "abandoned"))
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A poll that began; `started_at` is the database's time before the request was sent."""
+    """A poll that began.
+
+    Attributes:
+        started_at: The database's time before the request was sent.
+        body_digest: Of the response that stood then as a whole, as this decoder reads it; None if none did.
+    """
 
     account_id: int
     run_id: int
     started_at: datetime
+    body_digest: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +91,22 @@ class Responded:
 
 # An account that is new, or has moved to another time zone, is not found, and registered first.
 _BEGIN: Final = """
-insert into syncer.sync_run (account_id, trigger, started_at, outcome)
-select account_id, $3, syncer.clock(), 'running' from syncer.account where name = $1 and time_zone = $2
-returning account_id, run_id, started_at
+with polled as (
+    select account_id, body_digest, decoder_version from syncer.account where name = $1 and time_zone = $2
+), begun as (
+    insert into syncer.sync_run (account_id, trigger, started_at, outcome)
+    select account_id, $3, syncer.clock(), 'running' from polled
+    returning account_id, run_id, started_at
+)
+select account_id, run_id, started_at, case when decoder_version = $4 then body_digest end
+  from begun join polled using (account_id)
 """
 
 
 async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger) -> Run:
     """Writes the run's row, before anything is asked of the endpoint; the account's row too, if need be."""
     async with undisturbed(engine) as connection:
-        row = await connection.fetchrow(_BEGIN, account, time_zone, trigger)
+        row = await connection.fetchrow(_BEGIN, account, time_zone, trigger, DECODER_VERSION)
     if row is None:
         await register(engine, {account: time_zone})
         return await begin(engine, account, time_zone, trigger)
@@ -166,6 +178,11 @@ select app_id, success_run_id, success_started_at, applied_run_id, standing_run_
                 $2::timestamptz + interval '1 microsecond') as observed_at
   from clock
 """
+
+
+def stands_as_a_whole(fence: Fence, responded: Responded) -> bool:
+    """Whether the response is, to the byte, the one that stands."""
+    return (fence.body_digest, fence.decoder_version) == (responded.body_digest, DECODER_VERSION)
 
 
 async def supersede(fence: Fence, responded: Responded) -> Conclusion:

@@ -22,7 +22,7 @@ NUMBERS = 3000
 DATA_TABLES = ("virtual_number", "virtual_number_history", "state_history", "virtual_number_redirect", "record_digest")
 
 # Where the process is killed: what its statements hold by then, and whether the server has acted on the last of them.
-APPLY = b"for no key update", b"for no key update"  # the second time the fence is taken, the decision is written
+APPLY = (b"for no key update",)  # the response is another than the one that stands: the decision is written
 INSTANTS = {
     "before its run is written": ((b"insert into syncer.sync_run",), "hold"),
     "after its run is written": ((b"insert into syncer.sync_run", b"command"), "hold the answer"),
