@@ -31,7 +31,7 @@ from syncer.store.schema import migrate, schema_state
 from syncer.timetable import due_anew, next_due
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from syncer.accounts import Account
     from syncer.database import Database
@@ -78,8 +78,8 @@ class Daemon:
         self._database = database
         self._poller = poller
         self._engine = poller.engine
-        self._accounts = tuple(accounts)
-        self._planned: Sequence[Account] = ()
+        self._accounts = {account.name: account for account in accounts}
+        self._planned: Mapping[str, Account] = {}
         self._by_id: dict[int, Account] = {}
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._finished: dict[int, _Finished] = {}
@@ -116,7 +116,7 @@ class Daemon:
 
     def take(self, accounts: Sequence[Account]) -> None:
         """Polls these accounts from the next look on and no others, but for polls that are under way."""
-        self._accounts = tuple(accounts)
+        self._accounts = {account.name: account for account in accounts}
 
     async def _wake(self) -> None:
         """The scheduler's one job: it only tells that it is time, since the scheduler would cancel what takes long."""
@@ -149,7 +149,7 @@ class Daemon:
 
     async def _start_over(self) -> None:
         """Takes nothing for known any more: what comes back may be another database, and old connections are dead."""
-        self._planned, self._by_id, self._finished = (), {}, {}
+        self._planned, self._by_id, self._finished = {}, {}, {}
         await self._engine.dispose()
 
     def _complain(self, complaint: SyncerError | None) -> None:
@@ -172,10 +172,10 @@ class Daemon:
         (await schema_state(self._engine)).require_wanted()
         self._schema_seen_at = now
 
-    async def _plan(self, accounts: Sequence[Account]) -> None:
+    async def _plan(self, accounts: Mapping[str, Account]) -> None:
         """Makes the accounts that are new, and says when those are due whose schedule is new or another."""
-        ids = await register(self._engine, {account.name: account.time_zone.key for account in accounts})
-        by_id = {ids[account.name]: account for account in accounts}
+        ids = await register(self._engine, {name: account.time_zone.key for name, account in accounts.items()})
+        by_id = {ids[name]: account for name, account in accounts.items()}
         before = await schedule.due_moments(self._engine, list(by_id))
         now = await schedule.database_time(self._engine)
         await schedule.plan(self._engine, await asyncio.to_thread(due_anew, by_id, before, now), before)
