@@ -59,7 +59,7 @@ select round, count(*) as polls, count(distinct account_id) as accounts,
        count(*) filter (where outcome = 'applied') as applied,
        count(*) filter (where outcome = 'failed') as failed,
        percentile_cont(array[0.5, 0.9, 0.99, 1]) within group (order by seconds)
-           filter (where outcome <> 'failed') as lateness
+           filter (where outcome in ('applied', 'unchanged')) as lateness
   from late group by round order by round
 """
 

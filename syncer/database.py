@@ -78,7 +78,7 @@ class Database:
 
     @cached_property
     def engine(self) -> AsyncEngine:
-        """Connections for polls, made when they are needed."""
+        """Connections, made when they are needed: for the responses that are worked on, and for short statements."""
         from syncer.store.engine import create_engine  # noqa: PLC0415 - SQLAlchemy costs half of a command's start
 
         return create_engine(self.address, pool_size=10)
