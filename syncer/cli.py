@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from syncer.errors import ConfigurationError, SyncerError
-from syncer.signals import end_well_before_anything_runs
+from syncer.signals import end_well_before_anything_runs, keep_hangups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from syncer.accounts import Account
     from syncer.database import Database
-    from syncer.settings import Account, Settings
+    from syncer.settings import Settings
 
 app = typer.Typer(
     name="syncer",
@@ -56,14 +57,17 @@ def _refuse(error: SyncerError, code: int) -> NoReturn:
 
 @app.command()
 def run() -> None:
-    """The daemon: polls every account when it is due, until SIGTERM or Ctrl-C."""
+    """The daemon: polls every account when it is due, until SIGTERM or Ctrl-C; SIGHUP reads the accounts again."""
     end_well_before_anything_runs()
-    from syncer.daemon import run_daemon  # noqa: PLC0415 - see the module's first lines
+    keep_hangups()
+    from syncer.accounts import load_accounts  # noqa: PLC0415 - see the module's first lines
+    from syncer.daemon import run_daemon  # noqa: PLC0415 - likewise
+    from syncer.settings import load_settings  # noqa: PLC0415 - likewise
 
     settings = _settings()
     accounts = _accounts(settings)
     with _database(settings) as database:
-        asyncio.run(run_daemon(settings, accounts, database))
+        asyncio.run(run_daemon(settings, accounts, database, lambda: load_accounts(load_settings())))
 
 
 @app.command()
@@ -225,11 +229,12 @@ def _settings() -> Settings:
 
 
 def _accounts(settings: Settings) -> Sequence[Account]:
-    from syncer.observe import log  # noqa: PLC0415 - see the module's first lines
-    from syncer.settings import load_accounts, unknown_variables  # noqa: PLC0415 - likewise
+    from syncer.accounts import load_accounts  # noqa: PLC0415 - see the module's first lines
+    from syncer.observe import log  # noqa: PLC0415 - likewise
+    from syncer.settings import unknown_variables  # noqa: PLC0415 - likewise
 
     accounts = load_accounts(settings)
-    for sentence in unknown_variables(accounts):
+    for sentence in unknown_variables({account.token_source for account in accounts}):
         log.warning("unknown_setting", found=sentence)
     return accounts
 

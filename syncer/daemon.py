@@ -1,8 +1,8 @@
 """The daemon: looks for accounts that are due, polls them, stops cleanly.
 
 APScheduler ticks, and its triggers say when an account is due next. That moment stands in the database, a row an
-account, so one job serves any number of accounts. A poll is a task that the daemon holds: it waits for it, and on its
-way out drains it.
+account, so one job serves any number of accounts: each look gives back at once all those whose polls have finished, and
+takes at once all that are due. A poll is a task that the daemon holds: it waits for it, and on its way out drains it.
 """
 
 from __future__ import annotations
@@ -12,30 +12,31 @@ import contextlib
 import os
 import secrets
 import socket
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from syncer.crontab import crontab_trigger
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.gauges import Gauges
 from syncer.observe import log, poll_crashed
-from syncer.poll import Poller
-from syncer.signals import stop_signal
+from syncer.poll import CONCURRENT_POLLS, Poller
+from syncer.retention import prune_for_ever
+from syncer.signals import hangup_signal, stop_signal
 from syncer.source import Source
 from syncer.store import schedule
+from syncer.store.accounts import register, retire_others
 from syncer.store.schema import migrate, schema_state
+from syncer.timetable import due_anew, next_due
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Mapping, Sequence
 
-    from apscheduler.triggers.base import BaseTrigger
-
+    from syncer.accounts import Account
     from syncer.database import Database
-    from syncer.settings import Account, Settings
+    from syncer.settings import Settings
     from syncer.store.schedule import Claim
 
 TICK_SECONDS: Final = 0.5
@@ -46,9 +47,23 @@ RENEW_SECONDS: Final = 3.0
 RELEASE_SECONDS: Final = 5.0
 SCHEMA_SECONDS: Final = 5.0
 """How often it is looked whether the schema is still ours: another version may have migrated it."""
-CONCURRENT_POLLS: Final = 8
+BEGUN_AT_ONCE: Final = 64
+"""How many polls begin at one look at most, so that after an outage the accounts that are due come one after another:
+128 a second are more than a process can finish, and few for the endpoint."""
+FAILING_POLLS: Final = CONCURRENT_POLLS // 2
+"""How many places accounts may take whose last poll failed: they wait for time to run out, and keep none of the others
+waiting. So many accounts that were well can begin to hang at once, too, before those others notice."""
 REFUSED_PAUSE: Final = timedelta(minutes=15)
 """From one poll to the next, at least, while the endpoint answers 401 or 403: only an operator can cure it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A poll that has ended, of an account that is still ours; `refused`: the endpoint answered 401 or 403."""
+
+    claim: Claim
+    account: Account
+    refused: bool
 
 
 class Daemon:
@@ -67,8 +82,11 @@ class Daemon:
         self._metrics = poller.metrics
         self._accounts = {account.name: account for account in accounts}
         self._metrics.keep(self._accounts)
+        self._planned: Mapping[str, Account] = {}
         self._by_id: dict[int, Account] = {}
         self._polls: dict[int, asyncio.Task[None]] = {}
+        self._finished: dict[int, _Finished] = {}
+        self._failing: set[int] = set()
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._complaint: SyncerError | None = None
         self._renewed_at = 0.0
@@ -84,16 +102,27 @@ class Daemon:
         log.info("daemon_started", accounts=len(self._accounts))
         looking = asyncio.create_task(self._look())
         showing = asyncio.create_task(Gauges(self._engine, self._metrics).keep(lambda: self._by_id))
+        retention = self._poller.settings.run_retention
+        pruning = asyncio.create_task(prune_for_ever(self._engine, retention, lambda: bool(self._by_id)))
         try:
             await stop.wait()
             self._stopping = True
             await self._drain()
         finally:
             looking.cancel()
-            showing.cancel()
-            await asyncio.gather(looking, showing, return_exceptions=True)
+            for task in (showing, pruning):
+                task.cancel()
+            await asyncio.gather(looking, showing, pruning, return_exceptions=True)
             scheduler.shutdown(wait=False)
+        with contextlib.suppress(DatabaseError, TimeoutError):
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._give_back()
         log.info("daemon_stopped")
+
+    def take(self, accounts: Sequence[Account]) -> None:
+        """Polls these accounts from the next look on and no others, but for polls that are under way."""
+        self._accounts = {account.name: account for account in accounts}
+        self._metrics.keep(self._accounts)
 
     async def _wake(self) -> None:
         """The scheduler's one job: it only tells that it is time, since the scheduler would cancel what takes long."""
@@ -110,7 +139,10 @@ class Daemon:
         try:
             self._database.ensure()
             await self._check_schema()
+            if self._planned is not self._accounts:
+                await self._plan(self._accounts)
             await self._renew_leases()
+            await self._give_back()
             await self._claim_due()
         except (DatabaseError, SchemaError, EmbeddedServerError) as error:
             self._complain(error)
@@ -125,7 +157,7 @@ class Daemon:
     async def _start_over(self) -> None:
         """Takes nothing for known any more: what comes back may be another database, and old connections are dead."""
         self._metrics.ready.set(0)
-        self._by_id = {}
+        self._planned, self._by_id, self._finished = {}, {}, {}
         await self._engine.dispose()
 
     def _complain(self, complaint: SyncerError | None) -> None:
@@ -147,20 +179,16 @@ class Daemon:
             await migrate(self._database.owner_engine)
         (await schema_state(self._engine)).require_wanted()
         self._schema_seen_at = now
-        if not self._by_id:
-            await self._plan_accounts()
 
-    async def _plan_accounts(self) -> None:
-        ids = await schedule.register(
-            self._engine, {name: account.time_zone.key for name, account in self._accounts.items()}
-        )
+    async def _plan(self, accounts: Mapping[str, Account]) -> None:
+        """Makes the accounts that are new, and says when those are due whose schedule is new or another."""
+        ids = await register(self._engine, {name: account.time_zone.key for name, account in accounts.items()})
+        by_id = {ids[name]: account for name, account in accounts.items()}
+        before = await schedule.due_moments(self._engine, list(by_id))
         now = await schedule.database_time(self._engine)
-        by_id = {ids[name]: account for name, account in self._accounts.items()}
-        await schedule.plan(
-            self._engine,
-            [(key, first_due(account, now), next_due(account, now, now)) for key, account in by_id.items()],
-        )
-        self._by_id = by_id
+        await schedule.plan(self._engine, await asyncio.to_thread(due_anew, by_id, before, now), before)
+        await retire_others(self._engine, list(by_id))
+        self._by_id, self._planned = by_id, accounts
 
     async def _renew_leases(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -168,39 +196,52 @@ class Daemon:
             await schedule.renew(self._engine, list(self._polls), self._holder, LEASE)
             self._renewed_at = now
 
+    async def _give_back(self) -> None:
+        """Says when those accounts are due next whose polls have finished.
+
+        If that cannot be written, their leases run out, and they are due again all the same.
+        """
+        finished = dict(self._finished)
+        if not finished:
+            return
+        now = await schedule.database_time(self._engine)
+        due = {}
+        for account_id, one in finished.items():
+            account = self._by_id.get(account_id, one.account)  # it may have another schedule since
+            pause = REFUSED_PAUSE if one.refused else timedelta()
+            due[account_id] = next_due(account, one.claim.due_at, now, at_least=pause)
+        await schedule.release(self._engine, due, self._holder)
+        for account_id in finished:
+            self._finished.pop(account_id, None)
+
     async def _claim_due(self) -> None:
-        free = CONCURRENT_POLLS - len(self._polls)
-        if free > 0 and not self._stopping:
-            idle = [account_id for account_id in self._by_id if account_id not in self._polls]
-            for claim in await schedule.claim(self._engine, idle, self._holder, LEASE, at_most=free):
-                task = asyncio.create_task(self._poll(claim, self._by_id[claim.account_id]))
-                self._polls[claim.account_id] = task
+        places = min(CONCURRENT_POLLS - len(self._polls), BEGUN_AT_ONCE)
+        if places <= 0 or self._stopping:
+            return
+        idle = self._by_id.keys() - self._polls.keys() - self._finished.keys()
+        if len(self._polls.keys() & self._failing) >= FAILING_POLLS:
+            idle -= self._failing
+        for claim in await schedule.claim(self._engine, list(idle), self._holder, LEASE, at_most=places):
+            task = asyncio.create_task(self._poll(claim, self._by_id[claim.account_id]))
+            self._polls[claim.account_id] = task
 
     async def _poll(self, claim: Claim, account: Account) -> None:
-        refused = False
+        account_id, refused, failed = claim.account_id, False, True
         try:
             result = await self._poller.poll(account, "schedule", lateness=claim.now - claim.due_at)
             refused = result.error_kind in {"unauthorized", "forbidden"}
+            failed = result.outcome == "failed"
         except Exception as error:  # noqa: BLE001 - a fault of the program must not stop the others, nor pass unseen
             poll_crashed(account.name, error, self._metrics)
         finally:
-            with contextlib.suppress(DatabaseError, TimeoutError):
-                await self._release(claim, account, refused=refused)
-            del self._polls[claim.account_id]
-            self._is_time.set()  # there is a free place
-
-    async def _release(self, claim: Claim, account: Account, *, refused: bool) -> None:
-        """Gives the account back. If that cannot be written, its lease runs out, and it is due again all the same."""
-        async with asyncio.timeout(RELEASE_SECONDS):
-            now = await schedule.database_time(self._engine)
-            due_at = next_due(account, claim.due_at, now, at_least=REFUSED_PAUSE if refused else timedelta())
-            await schedule.release(self._engine, claim.account_id, self._holder, due_at)
+            (self._failing.add if failed else self._failing.discard)(account_id)
+            self._finished[account_id] = _Finished(claim, account, refused)
+            del self._polls[account_id]
 
     async def _drain(self) -> None:
         """Lets polls finish; those that take longer than they may are cancelled, and their transactions rolled back."""
-        if not self._polls:
-            return
-        log.info("finishing_polls", polls=len(self._polls))
+        if self._polls:
+            log.info("finishing_polls", polls=len(self._polls))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._poller.settings.shutdown_timeout.total_seconds()):
                 while self._polls:  # a claim that was under way may have added one
@@ -211,36 +252,29 @@ class Daemon:
         await asyncio.gather(*late, return_exceptions=True)
 
 
-def _trigger(account: Account, start: datetime) -> BaseTrigger:
-    if account.poll_cron is not None:
-        return crontab_trigger(account.poll_cron, account.time_zone)
-    return IntervalTrigger(seconds=account.poll_interval.total_seconds(), start_date=start, timezone="UTC")
-
-
-def first_due(account: Account, now: datetime) -> datetime:
-    """When an account is due that was never polled: by its crontab line, or at once."""
-    if account.poll_cron is None:
-        return now
-    return next_due(account, now, now)
-
-
-def next_due(account: Account, due_at: datetime, now: datetime, *, at_least: timedelta = timedelta()) -> datetime:
-    """The account's next moment after `now`; moments that passed meanwhile are not made up for.
-
-    Args:
-        account: Whose interval or crontab line counts.
-        due_at: When it was due last: an interval is counted from there, so that polls do not drift.
-        now: The database's time.
-        at_least: How long it is left alone in any case.
-    """
-    after = max(now + at_least, now + timedelta(microseconds=1))
-    moment: datetime | None = _trigger(account, due_at).get_next_fire_time(None, after)
-    assert moment is not None  # noqa: S101 - neither kind of trigger ends
-    return moment
-
-
-async def run_daemon(settings: Settings, accounts: Sequence[Account], database: Database) -> None:
-    """Polls until SIGTERM or SIGINT."""
+async def run_daemon(
+    settings: Settings, accounts: Sequence[Account], database: Database, load: Callable[[], Sequence[Account]]
+) -> None:
+    """Polls until SIGTERM or SIGINT; at SIGHUP, takes the accounts that `load` then gives, unless it refuses them."""
     async with Source(settings) as source:
-        await Daemon(database, Poller(database.engine, source, settings), accounts).run(stop_signal())
+        daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
+        stop = stop_signal()
+        reloading = asyncio.create_task(_reload_whenever(hangup_signal(stop), daemon, load))
+        await daemon.run(stop)
+        reloading.cancel()
     await database.dispose()
+
+
+async def _reload_whenever(told: asyncio.Event, daemon: Daemon, load: Callable[[], Sequence[Account]]) -> None:
+    while True:
+        await told.wait()
+        told.clear()
+        try:
+            accounts = await asyncio.to_thread(load)
+        except SyncerError as error:
+            log.error("accounts_not_reloaded", error=str(error))
+        except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
+            log.exception("reload_crashed")
+        else:
+            daemon.take(accounts)
+            log.info("accounts_reloaded", accounts=len(accounts))

@@ -30,6 +30,7 @@ class Database:
         self._address = settings.database_url or (settings.migrate_database_url if to_migrate else None)
         self._owner_address = settings.migrate_database_url or settings.database_url
         self._server: EmbeddedServer | None = None
+        self._named_programs = settings.pg_bindir
         if self._address is None:
             settings.require_database()
             self._server = _embedded_server(settings)
@@ -49,9 +50,15 @@ class Database:
         return self._server is not None
 
     @property
-    def program_folder(self) -> Path | None:
-        """The folder of the embedded server's programs; None for a server elsewhere."""
-        return None if self._server is None else self._server.bin_dir
+    def program_folder(self) -> Path:
+        """The folder of the embedded server's programs, whether or not it runs.
+
+        Raises:
+            EmbeddedServerError: This machine has none.
+        """
+        from syncer.embedded import find_binaries  # noqa: PLC0415 - only who has no address needs it
+
+        return find_binaries(self._named_programs)
 
     def ensure(self) -> None:
         """Starts the embedded server again if it died, or if the process that owned it is gone; cheap otherwise."""
@@ -71,7 +78,7 @@ class Database:
 
     @cached_property
     def engine(self) -> AsyncEngine:
-        """Connections for polls, made when they are needed."""
+        """Connections, made when they are needed: for the responses that are worked on, and for short statements."""
         from syncer.store.engine import create_engine  # noqa: PLC0415 - SQLAlchemy costs half of a command's start
 
         return create_engine(self.address, pool_size=10)
@@ -93,4 +100,4 @@ class Database:
 def _embedded_server(settings: Settings) -> EmbeddedServer:
     from syncer.embedded import EmbeddedServer, default_data_dir  # noqa: PLC0415 - only who has no address needs it
 
-    return EmbeddedServer(settings.data_dir or default_data_dir())
+    return EmbeddedServer(settings.data_dir or default_data_dir(), programs=settings.pg_bindir)

@@ -33,8 +33,6 @@ class SyncerError(Exception):
 class ConfigurationError(SyncerError):
     """A setting is missing or wrong: the text names the variable, what it holds (never a secret), what is allowed."""
 
-    kind: ClassVar[str] = "configuration"
-
 
 class EmbeddedServerError(SyncerError):
     """The embedded PostgreSQL cannot be found, made, started or reached."""

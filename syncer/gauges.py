@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.accounts import Account
     from syncer.metrics import Metrics
-    from syncer.settings import Account
 
 LOOK_SECONDS: Final = 0.5
 """How often it is looked whether there are accounts yet."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -26,7 +27,6 @@ from syncer.store.engine import told_as_database_errors
 from syncer.store.recall import StandingMemory, recall, recall_standing, stands_after
 from syncer.store.runs import Responded
 from syncer.store.vocabulary import learn
-from syncer.wire import DECODER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.accounts import Account
     from syncer.arrival import Arrival
     from syncer.outcome import Trigger
-    from syncer.settings import Account, Settings
+    from syncer.settings import Settings
     from syncer.source import Response, Source
     from syncer.store.recall import AccountStanding
     from syncer.store.runs import Run
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+CONCURRENT_POLLS: Final = 512
+"""How many polls may be under way at once: nearly all of them wait for the endpoint, and a wait costs a socket, of
+which a process may have 1024 by default, and tens of kilobytes."""
+_WORKED_ON_AT_ONCE: Final = 8
+"""How many responses are worked on at once: each takes a database connection, and memory in proportion to its size."""
 _LARGE: Final = 256 * 1024
 """From how many bytes of response on the work on it leaves the event loop to others."""
 
@@ -57,6 +63,7 @@ class Poller:
     settings: Settings
     memory: StandingMemory = field(default_factory=StandingMemory)
     metrics: Metrics = field(default_factory=Metrics)
+    desks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_WORKED_ON_AT_ONCE))
 
     async def poll(self, account: Account, trigger: Trigger, *, lateness: timedelta | None = None) -> PollResult:
         """Polls an account once. What goes wrong on the way is in the result, and changed nothing but the run.
@@ -73,12 +80,13 @@ class Poller:
         error: PollError | None = None
         try:
             with told_as_database_errors():
-                account_id = await runs.ensure_account(self.engine, account.name, account.time_zone.key)
-                run = await runs.begin(self.engine, account_id, trigger)
-            response = await self.source.fetch(account)
-            notes.hear(response)
-            with told_as_database_errors():
-                conclusion = await self._record(run, response, trigger, notes)
+                run = await runs.begin(self.engine, account.name, account.time_zone.key, trigger)
+            async with AsyncExitStack() as room:
+                response = await self.source.fetch(account, room=room)
+                notes.hear(response)
+                async with self.desks:
+                    with told_as_database_errors():
+                        conclusion = await self._record(run, response, trigger, notes)
         except PollError as failure:
             error = failure
             conclusion = await self._conclude_failed(run, response, error)
@@ -93,12 +101,13 @@ class Poller:
         """Brings the database to what the response says."""
         body = response.body
         responded = Responded(response.http_status, len(body), digest(body))
-        async with runs.fence(self.engine, run) as fence:
-            notes.clock_ahead = fence.clock_ahead
-            if fence.is_superseded:
-                return await runs.supersede(fence, responded)
-            if fence.body_digest == responded.body_digest and fence.decoder_version == DECODER_VERSION:
-                return await runs.confirm(fence, responded)
+        if run.body_digest == responded.body_digest:
+            async with runs.fence(self.engine, run) as fence:
+                notes.clock_ahead = fence.clock_ahead
+                if fence.is_superseded:
+                    return await runs.supersede(fence, responded)
+                if runs.stands_as_a_whole(fence, responded):
+                    return await runs.confirm(fence, responded)
         while True:
             before = await recall_standing(self.engine, run.account_id, self.memory)
             arrival = await _think(len(body), read, body, before.standing, before.app_id)
@@ -121,6 +130,7 @@ class Poller:
         vocabulary = await learn(self.engine, arrival.records.values())
         notes.learned |= vocabulary.learned
         async with runs.fence(self.engine, run) as fence:
+            notes.clock_ahead = fence.clock_ahead
             if fence.is_superseded:
                 return await runs.supersede(fence, responded)
             if (fence.standing_run_id, fence.app_id) != (before.standing_run_id, before.app_id):

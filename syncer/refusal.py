@@ -31,7 +31,7 @@ from syncer.errors import (
 if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
-    from syncer.settings import Account
+    from syncer.accounts import Account
 
 _CHECK_ADDRESS = "check the address (SYNCER_API_URL, or api_url in the accounts file)"
 _CHECK_NETWORK = "check the network, the firewall and SYNCER_API_PROXY"

@@ -1,4 +1,4 @@
-"""Configuration: environment variables, a `.env` file in the working directory, the accounts file.
+"""Configuration: environment variables, and a `.env` file in the working directory.
 
 Names, defaults and the form of a refusal are public: one line that names the variable, what it holds (never a secret)
 and what is allowed.
@@ -9,18 +9,13 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -33,7 +28,7 @@ from syncer.errors import ConfigurationError
 from syncer.spelling import ListenAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
 _PREFIX = "SYNCER_"
 _ENV_FILE = ".env"
@@ -110,7 +105,7 @@ class Settings(BaseSettings):
                 continue
             if values.get(name) is not None:
                 raise ConfigurationError(f"{_variable(name)} and {_variable(name)}_FILE are both set: keep one of them")
-            values[name] = _read_secret(Path(path), named_by=f"{_variable(name)}_FILE")
+            values[name] = read_secret(Path(path), named_by=f"{_variable(name)}_FILE")
         return values
 
     @field_validator("api_url")
@@ -129,53 +124,6 @@ class Settings(BaseSettings):
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One Личный кабинет to poll.
-
-    Attributes:
-        name: What it is called in the database, in logs and on the command line.
-        token: The `Authorization` header, without the scheme; printable ASCII.
-        api_url: The base address, without a slash at its end.
-        auth_scheme: The word before the token, if any.
-        poll_interval: From one poll to the next, unless there is a `poll_cron`.
-        poll_cron: When to poll instead; `syncer.crontab.crontab_trigger` reads it.
-        time_zone: Of `poll_cron` and of the account's days.
-        token_source: The variable or file that the token came from, for people.
-    """
-
-    name: str
-    token: SecretStr
-    api_url: str
-    auth_scheme: str | None
-    poll_interval: timedelta
-    poll_cron: str | None
-    time_zone: ZoneInfo
-    token_source: str = "SYNCER_API_TOKEN"  # noqa: S105 - the name of a variable
-
-
-class _AccountEntry(BaseModel):
-    """An `[[account]]` of the accounts file; the context's `allow_http` is `SYNCER_API_ALLOW_HTTP`."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-    name: spelling.AccountName
-    token: spelling.Token
-    token_file: str | None = None
-    token_env: str | None = None
-    api_url: spelling.Endpoint | None = None
-    poll_interval: spelling.PollInterval | None = None
-    poll_cron: spelling.Crontab | None = None
-    time_zone: spelling.TimeZone | None = None
-
-    @field_validator("api_url")
-    @classmethod
-    def _require_https(cls, address: str, info: ValidationInfo) -> str:
-        if not (info.context or {}).get("allow_http", False):
-            spelling.refuse_plain_http(address)
-        return address
-
-
 def load_settings() -> Settings:
     """Read the settings.
 
@@ -185,7 +133,7 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problem = _refusal(error, prefix=_PREFIX)
+        problem = refusal(error, prefix=_PREFIX)
     except ZoneInfoNotFoundError:
         problem = "SYNCER_TIMEZONE is not set and this machine does not know Europe/Moscow: install the package tzdata"
     except (OSError, UnicodeDecodeError) as error:
@@ -194,18 +142,18 @@ def load_settings() -> Settings:
     raise ConfigurationError(problem)
 
 
-def unknown_variables(accounts: Iterable[Account] = ()) -> tuple[str, ...]:
+def unknown_variables(token_sources: Collection[str] = ()) -> tuple[str, ...]:
     """Say which variables look like settings and are none: a misspelt one would otherwise go unnoticed.
 
     Args:
-        accounts: Those in use; the variables that their tokens come from are known.
+        token_sources: The variables among them that accounts' tokens come from, which are known.
 
     Returns:
         A sentence each, without the value, in the order of the names.
     """
     known = {_variable(name) for name in Settings.model_fields}
-    expected = known | {account.token_source for account in accounts}
-    present = {name for name in (*os.environ, *map(str.upper, _env_file_values())) if name.startswith(_PREFIX)}
+    expected = known | {*token_sources}
+    present = {name for name in (*os.environ, *map(str.upper, env_file_values())) if name.startswith(_PREFIX)}
     sentences = []
     for name in sorted(present - expected):
         if _SERVICE_LINK.fullmatch(name) or name.upper() in expected:
@@ -215,114 +163,16 @@ def unknown_variables(accounts: Iterable[Account] = ()) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def load_accounts(settings: Settings) -> tuple[Account, ...]:
-    """Find the accounts to poll: the one of `SYNCER_API_TOKEN`, or those of the accounts file.
+def read_secret(path: Path, *, named_by: str) -> str:
+    """Read a file that holds a secret and nothing else but line ends.
+
+    Args:
+        path: The file.
+        named_by: The variable or key that names it, for people.
 
     Raises:
-        ConfigurationError: There is none, or something about one of them is wrong; one line.
+        ConfigurationError: It cannot be read, or is empty.
     """
-    if settings.accounts_file is None:
-        return (_single_account(settings),)
-    if settings.api_token is not None:
-        raise ConfigurationError(
-            "SYNCER_ACCOUNTS_FILE and SYNCER_API_TOKEN are both set: keep the one for several accounts or for one"
-        )
-    path = settings.accounts_file
-    accounts = tuple(
-        _read_account(entry, number, path, settings) for number, entry in enumerate(_entries(path), start=1)
-    )
-    names: set[str] = set()
-    for account in accounts:
-        if account.name in names:
-            raise ConfigurationError(f"{path} has two accounts called {account.name!r}: each needs a name of its own")
-        names.add(account.name)
-    return accounts
-
-
-def _single_account(settings: Settings) -> Account:
-    if settings.api_token is None:
-        raise ConfigurationError(
-            "SYNCER_API_TOKEN is not set: generate a token in the Личный кабинет and set it, or name its file in "
-            "SYNCER_API_TOKEN_FILE, or name a file of several accounts in SYNCER_ACCOUNTS_FILE"
-        )
-    return Account(
-        name=settings.account_name,
-        token=settings.api_token,
-        api_url=settings.api_url,
-        auth_scheme=settings.api_auth_scheme,
-        poll_interval=settings.poll_interval,
-        poll_cron=settings.poll_cron,
-        time_zone=settings.timezone,
-        token_source="SYNCER_API_TOKEN" if settings.api_token_file is None else str(settings.api_token_file),
-    )
-
-
-def _entries(path: Path) -> list[dict[str, Any]]:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except tomllib.TOMLDecodeError as error:
-        problem = f"SYNCER_ACCOUNTS_FILE names {path}, which is not TOML: {error}"
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"SYNCER_ACCOUNTS_FILE names {path}, which cannot be read: {spelling.reason(error)}"
-    else:
-        entries = content.pop("account", [])
-        if content:
-            key = next(iter(content))
-            raise ConfigurationError(
-                f"{path} has {key!r} outside of any account: all it may hold is [[account]] tables"
-            )
-        if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-            raise ConfigurationError(f"{path} has no account: it must hold an [[account]] table for each of them")
-        return entries
-    raise ConfigurationError(problem)
-
-
-def _read_account(values: dict[str, Any], number: int, accounts_file: Path, settings: Settings) -> Account:
-    place = f"{accounts_file}, account {spelling.shown(values.get('name', number))}: "
-    unknown = next((key for key in values if key not in _AccountEntry.model_fields), None)
-    if unknown is not None:
-        keys = ", ".join(_AccountEntry.model_fields)
-        raise ConfigurationError(f"{place}{unknown!r} is not a key of an account: those are {keys}")
-    values, token_source = _with_token(values, place, accounts_file)
-    try:
-        entry = _AccountEntry.model_validate(values, context={"allow_http": settings.api_allow_http})
-    except ValidationError as error:
-        problem = place + _refusal(error)
-    else:
-        # An account's own interval counts for more than the crontab line of all.
-        cron = entry.poll_cron or (settings.poll_cron if entry.poll_interval is None else None)
-        return Account(
-            name=entry.name,
-            token=entry.token,
-            api_url=entry.api_url or settings.api_url,
-            auth_scheme=settings.api_auth_scheme,
-            poll_interval=entry.poll_interval or settings.poll_interval,
-            poll_cron=cron,
-            time_zone=entry.time_zone or settings.timezone,
-            token_source=token_source,
-        )
-    raise ConfigurationError(problem)
-
-
-def _with_token(values: dict[str, Any], place: str, accounts_file: Path) -> tuple[dict[str, Any], str]:
-    """Return an account's keys with its token among them, and the variable or file that it came from."""
-    given = [key for key in ("token", "token_file", "token_env") if key in values]
-    if len(given) != 1:
-        found = " and ".join(given) or "no token"
-        raise ConfigurationError(f"{place}has {found}: it must have exactly one of token, token_file and token_env")
-    if given == ["token"]:
-        return values, str(accounts_file)
-    source = str(values[given[0]])
-    if given == ["token_file"]:
-        source = str(accounts_file.parent / source)
-        return values | {"token": _read_secret(Path(source), named_by=f"{place}token_file")}, source
-    secret = os.environ.get(source) or _env_file_values().get(source)
-    if not secret:
-        raise ConfigurationError(f"{place}token_env names the variable {source}, which is not set")
-    return values | {"token": secret}, source
-
-
-def _read_secret(path: Path, *, named_by: str) -> str:
     try:
         secret = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -334,7 +184,8 @@ def _read_secret(path: Path, *, named_by: str) -> str:
     raise ConfigurationError(problem)
 
 
-def _env_file_values() -> Mapping[str, str | None]:
+def env_file_values() -> Mapping[str, str | None]:
+    """The variables that `.env` sets, spelled as there."""
     return DotEnvSettingsSource(Settings, case_sensitive=True).env_vars
 
 
@@ -342,7 +193,7 @@ def _variable(field: str) -> str:
     return _PREFIX + field.upper()
 
 
-def _refusal(error: ValidationError, *, prefix: str = "") -> str:
+def refusal(error: ValidationError, *, prefix: str = "") -> str:
     """Tell the first thing that is wrong: the name, what it holds, what is allowed."""
     problem = error.errors()[0]
     field = str(problem["loc"][0])

@@ -1,9 +1,11 @@
-"""SIGTERM and SIGINT: what runs until it is told to stop ends with 0."""
+"""SIGTERM and SIGINT: what runs until it is told to stop ends with 0. SIGHUP: it reads its accounts again."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from typing import NoReturn
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -15,6 +17,32 @@ def stop_signal() -> asyncio.Event:
     for number in _STOPPING:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+def hangup_signal(stop: asyncio.Event) -> asyncio.Event:
+    """An event that is set whenever SIGHUP comes, or came since `keep_hangups`; to be called inside the event loop.
+
+    Args:
+        stop: Set instead if SIGHUP means that the terminal was closed.
+    """
+    told = asyncio.Event()
+    had_terminal = sys.stderr.isatty()
+
+    def hear() -> None:
+        if had_terminal and not sys.stderr.isatty():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # nobody hears what is said on the way out
+            stop.set()
+        else:
+            told.set()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hear)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    return told
+
+
+def keep_hangups() -> None:
+    """Has a SIGHUP that comes before the event loop listens wait until it does: it would end the program."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 def end_well_before_anything_runs() -> None:

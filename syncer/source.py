@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from syncer.settings import Account, Settings
+    from syncer.accounts import Account
+    from syncer.settings import Settings
 
 _PATH = "/numbers/virtual-number"
 _HEADERS = {
@@ -37,6 +39,10 @@ _HEADERS = {
 }
 _CONNECT_SECONDS = 10.0
 _CHUNK_BYTES = 2**18  # what aiohttp buffers anyway; larger ones gain nothing
+LARGE_BYTES = 2**18
+"""A body that grows larger needs one of `LARGE_AT_ONCE` places, or waits for it unread."""
+LARGE_AT_ONCE = 8
+"""What bounds the memory: so many bodies of SYNCER_API_MAX_BYTES, and `LARGE_BYTES` for each of the other polls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class Source:
         self._proxy = None if settings.api_proxy is None else settings.api_proxy.get_secret_value()
         self._tls = _tls_context(settings.api_ca_file)
         self._session: aiohttp.ClientSession | None = None
+        self._places = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def __aenter__(self) -> Self:
         # The endpoint may think for as long as the whole request may take, so that silence has no shorter limit.
@@ -93,13 +100,17 @@ class Source:
         if self._session is not None:
             await self._session.close()
 
-    async def fetch(self, account: Account, *, deadline_seconds: float | None = None) -> Response:
+    async def fetch(
+        self, account: Account, *, deadline_seconds: float | None = None, room: AsyncExitStack | None = None
+    ) -> Response:
         """Get the account's numbers, asking again for what a retry can cure.
 
         Args:
             account: Whose numbers.
             deadline_seconds: From now; after it nothing is waited for, and a `Retry-After` that would end later is
                 not waited for at all. A request under way may take its own time beyond it. None: the poll interval.
+            room: Keeps the place that a large body takes, until whoever is done with the body closes it. None: the
+                caller asks for one body at a time.
 
         Returns:
             The response to the first request that was answered with 200 and arrived whole.
@@ -118,10 +129,14 @@ class Source:
         )
         async for attempt in attempts:
             with attempt:
-                return await self._ask(account, attempt.num)
+                async with AsyncExitStack() as place:
+                    response = await self._ask(account, attempt.num, place)
+                    if room is not None:
+                        room.push_async_exit(place.pop_all())
+                    return response
         raise AssertionError("stamina returns or raises")
 
-    async def _ask(self, account: Account, attempt: int) -> Response:
+    async def _ask(self, account: Account, attempt: int, place: AsyncExitStack) -> Response:
         assert self._session is not None, "Source is an async context manager"  # noqa: S101 - a slip of the caller
         url = URL(account.api_url + _PATH)
         token = account.token.get_secret_value()
@@ -135,7 +150,7 @@ class Source:
                 status = response.status
                 if status != HTTPStatus.OK:
                     raise refusal(response, account)
-                await self._read(response, body)
+                await self._read(response, body, place)
                 # Costs no copy: BytesIO gives away the very bytes it wrote into.
                 return Response(body=body.getvalue(), http_status=status, attempts=attempt)
         except (aiohttp.ClientError, OSError) as error:
@@ -144,13 +159,15 @@ class Source:
         # Raised out here: an error of aiohttp may hold the request's headers, so none may hang on it as its context.
         raise failure
 
-    async def _read(self, response: aiohttp.ClientResponse, body: BytesIO) -> None:
+    async def _read(self, response: aiohttp.ClientResponse, body: BytesIO, place: AsyncExitStack) -> None:
         """Append the decoded body; aiohttp stops reading the socket while a chunk's worth waits to be taken."""
         if (response.content_length or 0) > self._max_bytes:  # it says so itself: not a byte of it is read
             raise self._too_large(response, body)
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             if body.tell() + len(chunk) > self._max_bytes:
                 raise self._too_large(response, body)
+            if body.tell() <= LARGE_BYTES < body.tell() + len(chunk):
+                await place.enter_async_context(self._places)
             body.write(chunk)
 
     def _too_large(self, response: aiohttp.ClientResponse, body: BytesIO) -> TooLargeError:

@@ -10,9 +10,10 @@ import asyncpg
 from aiohttp import web
 from pydantic import SecretStr
 
+from syncer.accounts import load_accounts
 from syncer.emulator import Emulator, faults
 from syncer.poll import Poller
-from syncer.settings import Settings, load_accounts
+from syncer.settings import Settings
 from syncer.source import Source
 from syncer.store.invariants import violations
 

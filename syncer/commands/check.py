@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from syncer.accounts import load_accounts
 from syncer.arrival import Standing, read
 from syncer.errors import ConfigurationError, SyncerError
-from syncer.settings import load_accounts, unknown_variables
+from syncer.settings import unknown_variables
 from syncer.source import Source
 from syncer.store.engine import OLDEST_SERVER, shown
 from syncer.store.invariants import violations
@@ -19,8 +20,9 @@ from syncer.store.schema import migrations_folder, missing_roles, obstacle_to_wr
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from syncer.accounts import Account
     from syncer.database import Database
-    from syncer.settings import Account, Settings
+    from syncer.settings import Settings
 
 _MOST_SHOWN: Final = 20
 
@@ -57,7 +59,7 @@ async def findings(settings: Settings, database: Database, *, data: bool) -> Asy
         yield Finding("configuration", str(error), is_right=False)
     else:
         yield Finding("configuration", f"{len(accounts)} account{'s' * (len(accounts) != 1)}")
-    for sentence in unknown_variables(accounts):
+    for sentence in unknown_variables({account.token_source for account in accounts}):
         yield Finding("configuration", sentence, is_right=False)
     about_database, app_ids = await _database_findings(settings, database)
     for finding in about_database:

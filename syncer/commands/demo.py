@@ -19,6 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from syncer.accounts import load_accounts
 from syncer.commands.history import NUMBERS, TOKEN, settings_for, tell_history_of
 from syncer.commands.status import table_of
 from syncer.daemon import Daemon
@@ -26,7 +27,6 @@ from syncer.database import Database
 from syncer.emulator import Emulator
 from syncer.observe import configure_logging
 from syncer.poll import Poller
-from syncer.settings import load_accounts
 from syncer.signals import stop_signal
 from syncer.source import Source
 from syncer.store.overview import changes_after, overview

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
+from syncer.accounts import load_accounts
 from syncer.emulator import STILL, Emulator
 from syncer.emulator.story import Story
 from syncer.poll import Poller
-from syncer.settings import Settings, load_accounts
+from syncer.settings import Settings
 from syncer.source import Source
 
 if TYPE_CHECKING:

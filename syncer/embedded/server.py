@@ -58,16 +58,23 @@ class EmbeddedServer:
         data_dir: The folder that all of it lives in; made if absent.
         database: The database that `url` names; created if absent.
         server_settings: Further settings of the server, if this process comes to own it; stronger than the defaults.
+        programs: The folder of PostgreSQL's programs, where it is not to be looked for.
     """
 
     def __init__(
-        self, data_dir: Path, *, database: str = "syncer", server_settings: Mapping[str, str] | None = None
+        self,
+        data_dir: Path,
+        *,
+        database: str = "syncer",
+        server_settings: Mapping[str, str] | None = None,
+        programs: Path | None = None,
     ) -> None:
         self._folder = data_dir.expanduser().resolve()
         self._cluster = self._folder / "data"
         self._log = self._folder / "postgres.log"
         self._database = database
         self._settings = dict(server_settings or {})
+        self._programs = programs
         self._lock: int | None = None
         self._child: subprocess.Popen[bytes] | None = None  # initdb for a moment, then the server
 
@@ -132,7 +139,7 @@ class EmbeddedServer:
     @property
     def bin_dir(self) -> Path:
         """The folder with `psql` and the other programs."""
-        return find_binaries()
+        return find_binaries(self._programs)
 
     @contextlib.contextmanager
     def _or_nothing(self) -> Iterator[None]:
@@ -186,7 +193,7 @@ class EmbeddedServer:
             raise RuntimeError("the embedded server must be started from the main thread, or it ends with the thread")
         account = account_for(self._folder, self._cluster)
         end_leftovers(self._folder, self._cluster)
-        binaries, major = usable_binaries(self._folder, account)
+        binaries, major = usable_binaries(self.bin_dir, self._folder, account)
         if self._log.exists():
             self._log.replace(self._log.with_name("postgres.log.1"))
         if not self._cluster.exists():
@@ -239,7 +246,7 @@ class EmbeddedServer:
         password, port = self._credentials()
         options = ["-X", "-q", "-w", "-h", _HOST, "-p", port, "-U", SUPERUSER, "-d", "postgres"]
         return subprocess.run(  # noqa: S603 - PostgreSQL's own program
-            [find_binaries() / "psql", *options, "-v", "ON_ERROR_STOP=1", "-v", f"database={self._database}"],
+            [self.bin_dir / "psql", *options, "-v", "ON_ERROR_STOP=1", "-v", f"database={self._database}"],
             env=environment() | {"PGPASSWORD": password, "PGCONNECT_TIMEOUT": "10"},
             input=script,
             capture_output=True,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from syncer.errors import DatabaseError, EmbeddedServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from sqlalchemy.engine.interfaces import DBAPIConnection
 
 OLDEST_SERVER: Final = 15
 """The oldest major version of PostgreSQL that will do."""
@@ -58,15 +61,22 @@ def create_engine(
         )
         return connection
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
         connect_args={"prepared_statement_cache_size": 0},
         pool_size=pool_size,
         max_overflow=5,
-        pool_pre_ping=True,
         pool_timeout=30,
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: DBAPIConnection, *_: object) -> None:
+    """Has the pool connect anew if the server has hung up; to ask it would take four trips each time."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def driver_arguments(address: str) -> tuple[str, dict[str, Any]]:
@@ -89,6 +99,13 @@ async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[A
     raw = (await connection.get_raw_connection()).driver_connection
     assert isinstance(raw, asyncpg.Connection)  # noqa: S101 - an open connection has one
     return raw
+
+
+@asynccontextmanager
+async def undisturbed(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """The driver's own connection, where each statement is a transaction of its own and costs no further trip."""
+    async with engine.connect() as session:
+        yield await driver_connection(session)
 
 
 def shown(address: str) -> str:

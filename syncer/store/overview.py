@@ -35,6 +35,7 @@ class AccountOverview(Struct, frozen=True):
         held: How many numbers are missing and held.
         held_since: When the first of them was first missed.
         rejected: The rejected elements that stand.
+        retired_at: Since when no configuration has it; it is polled no more.
     """
 
     account_id: int
@@ -50,13 +51,16 @@ class AccountOverview(Struct, frozen=True):
     held: int
     held_since: datetime | None
     rejected: list[Rejected]
+    retired_at: datetime | None
 
 
 _ACCOUNTS: Final = """
 select a.account_id, a.name as account, a.app_id, last.run_id as last_run_id, a.observed_at as last_success_at,
        extract(epoch from syncer.clock() - a.observed_at)::float8 as lag_seconds,
-       last.outcome as last_outcome, last.error_kind as last_error_kind, last.error as last_error
+       last.outcome as last_outcome, last.error_kind as last_error_kind, last.error as last_error,
+       s.retired_at
   from syncer.account a
+  left join syncer.account_schedule s using (account_id)
   left join lateral (select * from syncer.sync_run r
                       where r.account_id = a.account_id and r.outcome not in ('running', 'abandoned')
                       order by run_id desc limit 1) last on true

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from syncer.store.runs import Fence
 
 
+_MOST_REMEMBERED: Final = 250_000
+"""Numbers whose digests are kept in memory: some 50 MiB."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountStanding:
     """What stands for an account, and the run that last changed it; it counts only while that run is still the last."""
@@ -33,10 +37,15 @@ class AccountStanding:
 
 
 class StandingMemory:
-    """The standings of the last polls, so that the next need not read them again."""
+    """The standings of the last polls, so that the next need not read them again.
+
+    An unchanged response asks for none; so the accounts that changed last are enough, up to `_MOST_REMEMBERED` numbers
+    in all, or the one account that has more.
+    """
 
     def __init__(self) -> None:
         self._standings: dict[int, AccountStanding] = {}
+        self._numbers = 0
 
     def get(self, account_id: int, standing_run_id: int | None) -> AccountStanding | None:
         """What is remembered, if it belongs to what the database says."""
@@ -45,7 +54,15 @@ class StandingMemory:
 
     def put(self, account_id: int, standing: AccountStanding) -> None:
         """Remembers what stands after a poll has committed."""
+        self._forget(account_id)
         self._standings[account_id] = standing
+        self._numbers += len(standing.standing)
+        while self._numbers > _MOST_REMEMBERED and len(self._standings) > 1:
+            self._forget(next(iter(self._standings)))
+
+    def _forget(self, account_id: int) -> None:
+        forgotten = self._standings.pop(account_id, None)
+        self._numbers -= 0 if forgotten is None else len(forgotten.standing)
 
 
 def stands_after(before: AccountStanding, decision: Decision, run_id: int, app_id: int | None) -> AccountStanding:

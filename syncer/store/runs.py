@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, insert, select, text, update
-from sqlalchemy.dialects.postgresql import insert as insert_or_nothing
+from sqlalchemy import func, select, text, update
 
 from syncer.outcome import COUNTERS, Conclusion
-from syncer.store.engine import driver_connection
-from syncer.store.tables import account, sync_run
+from syncer.store.accounts import register
+from syncer.store.engine import driver_connection, undisturbed
+from syncer.store.tables import sync_run
 from syncer.wire import DECODER_VERSION
 
 if TYPE_CHECKING:
@@ -41,11 +41,17 @@ _CAN_STILL_FINISH: Final = sync_run.c.outcome.in_(("running", "abandoned"))
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A poll that began; `started_at` is the database's time before the request was sent."""
+    """A poll that began.
+
+    Attributes:
+        started_at: The database's time before the request was sent.
+        body_digest: Of the response that stood then as a whole, as this decoder reads it; None if none did.
+    """
 
     account_id: int
     run_id: int
     started_at: datetime
+    body_digest: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,39 +89,28 @@ class Responded:
     body_digest: bytes
 
 
-async def ensure_account(engine: AsyncEngine, name: str, time_zone: str) -> int:
-    """The account's row, made if it is new; its time zone is kept as configured.
-
-    Returns:
-        Its `account_id`.
-    """
-    async with engine.begin() as connection:
-        found = (await connection.execute(select(account).where(account.c.name == name))).one_or_none()
-        if found is None:
-            await connection.execute(
-                insert_or_nothing(account)
-                .values(name=name, time_zone=time_zone, created_at=_CLOCK)
-                .on_conflict_do_nothing()
-            )
-            found = (await connection.execute(select(account).where(account.c.name == name))).one()
-        elif found.time_zone != time_zone:
-            await connection.execute(
-                update(account).where(account.c.account_id == found.account_id).values(time_zone=time_zone)
-            )
-        return int(found.account_id)
+# An account that is new, or has moved to another time zone, is not found, and registered first.
+_BEGIN: Final = """
+with polled as (
+    select account_id, body_digest, decoder_version from syncer.account where name = $1 and time_zone = $2
+), begun as (
+    insert into syncer.sync_run (account_id, trigger, started_at, outcome)
+    select account_id, $3, syncer.clock(), 'running' from polled
+    returning account_id, run_id, started_at
+)
+select account_id, run_id, started_at, case when decoder_version = $4 then body_digest end
+  from begun join polled using (account_id)
+"""
 
 
-async def begin(engine: AsyncEngine, account_id: int, trigger: Trigger) -> Run:
-    """Writes the run's row, before anything is asked of the endpoint."""
-    async with engine.begin() as connection:
-        row = (
-            await connection.execute(
-                insert(sync_run)
-                .values(account_id=account_id, trigger=trigger, started_at=_CLOCK, outcome="running")
-                .returning(sync_run.c.run_id, sync_run.c.started_at)
-            )
-        ).one()
-    return Run(account_id, row.run_id, row.started_at)
+async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger) -> Run:
+    """Writes the run's row, before anything is asked of the endpoint; the account's row too, if need be."""
+    async with undisturbed(engine) as connection:
+        row = await connection.fetchrow(_BEGIN, account, time_zone, trigger, DECODER_VERSION)
+    if row is None:
+        await register(engine, {account: time_zone})
+        return await begin(engine, account, time_zone, trigger)
+    return Run(*row)
 
 
 async def fail(engine: AsyncEngine, run: Run, error: PollError) -> bool:
@@ -149,39 +144,45 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
     async with engine.begin() as transaction:
         # The driver begins its transaction with SQLAlchemy's first statement, not before: without this one, what
         # follows on the driver's own connection would survive a rollback.
-        await transaction.execute(text("set local lock_timeout = '20s'"))
-        # A process that is frozen, or cut off with its network, must not keep everybody else from the account.
-        await transaction.execute(text("set local idle_in_transaction_session_timeout = '60s'"))
+        await transaction.execute(_LIMITS)
         connection = await driver_connection(transaction)
         assert connection.is_in_transaction()  # noqa: S101 - see above
-        locked = await connection.fetchrow(_LOCK, run.account_id)
+        locked = await connection.fetchrow(_LOCK, run.account_id, run.started_at)
         assert locked is not None  # noqa: S101 - accounts are never deleted
-        # A statement of its own: what the locking one selects may be computed before it has waited.
-        clock = await connection.fetchrow(_OBSERVE, locked["observed_at"], locked["success_started_at"], run.started_at)
-        assert clock is not None  # noqa: S101 - it selects one row
-        ahead = clock["observed_at"] - clock["now"]
+        ahead = locked["observed_at"] - locked["now"]
         yield Fence(
             connection=connection,
             run=run,
-            observed_at=clock["observed_at"],
             clock_ahead=ahead if ahead > _JUMP else None,
             is_superseded=locked["success_run_id"] is not None and locked["success_run_id"] > run.run_id,
-            **{name: value for name, value in locked.items() if name != "observed_at"},
+            **{name: value for name, value in locked.items() if name != "now"},
         )
 
 
+# A process that is frozen, or cut off with its network, must not keep everybody else from the account.
+_LIMITS: Final = text("""
+select set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_session_timeout', '60s', true)
+""")
+# The clock is read once the lock is there: what the locking query itself selects may be computed before it has waited.
+# A clock that jumps back can make no empty period and no negative window.
 _LOCK: Final = """
-select app_id, success_run_id, success_started_at, observed_at, applied_run_id, standing_run_id, body_digest,
-       decoder_version
-  from syncer.account where account_id = $1 for no key update
+with locked as materialized (
+    select app_id, success_run_id, success_started_at, observed_at as last_observed_at, applied_run_id, standing_run_id,
+           body_digest, decoder_version
+      from syncer.account where account_id = $1 for no key update
+), clock as materialized (
+    select locked.*, syncer.clock() as now from locked
+)
+select app_id, success_run_id, success_started_at, applied_run_id, standing_run_id, body_digest, decoder_version, now,
+       greatest(now, last_observed_at + interval '1 microsecond', success_started_at + interval '1 microsecond',
+                $2::timestamptz + interval '1 microsecond') as observed_at
+  from clock
 """
 
-# A clock that jumps back can make no empty period and no negative window.
-_OBSERVE: Final = """
-select greatest(now, $1::timestamptz + interval '1 microsecond', $2::timestamptz + interval '1 microsecond',
-                $3::timestamptz + interval '1 microsecond') as observed_at, now
-  from (select syncer.clock() as now) clock
-"""
+
+def stands_as_a_whole(fence: Fence, responded: Responded) -> bool:
+    """Whether the response is, to the byte, the one that stands."""
+    return (fence.body_digest, fence.decoder_version) == (responded.body_digest, DECODER_VERSION)
 
 
 async def supersede(fence: Fence, responded: Responded) -> Conclusion:
@@ -227,29 +228,20 @@ async def _succeed(
     standing_changed: bool = False,
     app_id: int | None = None,
 ) -> Conclusion:
-    run, execute = fence.run, fence.connection.execute
-    await execute(
+    await fence.connection.execute(
         _SUCCEED,
-        run.account_id,
-        run.run_id,
+        fence.run.account_id,
+        fence.run.run_id,
+        fence.run.started_at,
+        fence.observed_at,
         conclusion.outcome,
-        fence.observed_at,
-        responded.http_status,
-        responded.response_bytes,
-        *(conclusion.counters.get(name, 0) for name in ("received", *COUNTERS)),
-    )
-    await execute(_ABANDON, run.account_id, run.run_id, fence.observed_at)
-    await execute(
-        _REMEMBER,
-        run.account_id,
-        run.run_id,
-        run.started_at,
-        fence.observed_at,
-        conclusion.outcome == "applied",
         standing_changed,
         app_id,
         body_digest,
         DECODER_VERSION,
+        responded.http_status,
+        responded.response_bytes,
+        *(conclusion.counters.get(name, 0) for name in ("received", *COUNTERS)),
     )
     return conclusion
 
@@ -263,24 +255,23 @@ select received, held, rejected, created + changed + unchanged + restored as unc
   from syncer.sync_run where account_id = $1 and run_id = $2
 """
 _SUCCEED: Final = f"""
-update syncer.sync_run
-   set outcome = $3, finished_at = greatest(syncer.clock(), $4), http_status = $5, response_bytes = $6,
-       error_kind = null, error = null,
-       {", ".join(f"{name} = ${position}" for position, name in enumerate(("received", *COUNTERS), start=7))}
- where account_id = $1 and run_id = $2
-"""  # noqa: S608 - names from a constant
-_ABANDON: Final = """
-update syncer.sync_run set outcome = 'abandoned', finished_at = greatest($3, started_at)
- where account_id = $1 and run_id < $2 and outcome = 'running'
-"""
-_REMEMBER: Final = """
+with succeeded as (
+    update syncer.sync_run
+       set outcome = $5, finished_at = greatest(syncer.clock(), $4), http_status = $10, response_bytes = $11,
+           error_kind = null, error = null,
+           {", ".join(f"{name} = ${position}" for position, name in enumerate(("received", *COUNTERS), start=12))}
+     where account_id = $1 and run_id = $2
+), abandoned as (
+    update syncer.sync_run set outcome = 'abandoned', finished_at = greatest($4, started_at)
+     where account_id = $1 and run_id < $2 and outcome = 'running'
+)
 update syncer.account
    set success_run_id = $2, success_started_at = $3, observed_at = $4,
-       applied_run_id = case when $5 then $2 else applied_run_id end,
+       applied_run_id = case when $5 = 'applied' then $2 else applied_run_id end,
        standing_run_id = case when $6 then $2 else standing_run_id end,
        app_id = coalesce(app_id, $7), body_digest = $8, decoder_version = $9
  where account_id = $1
-"""
+"""  # noqa: S608 - names from a constant
 
 
 def _is(run: Run) -> Any:  # noqa: ANN401 - SQLAlchemy's type of `and` depends on what it joins

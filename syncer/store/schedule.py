@@ -1,7 +1,8 @@
 """When each account is due, and who is polling it: a lease, claimed by one conditional update.
 
 A lease saves requests to the endpoint; that the data stay right is the fence's business. It is short, and renewed
-while the poll runs, so that an account whose process died is soon taken over.
+while the poll runs, so that an account whose process died is soon taken over. Each statement serves any number of
+accounts.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from syncer.store.engine import driver_connection, told_as_database_errors
+from syncer.store.engine import told_as_database_errors, undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,74 +28,6 @@ class Claim:
     now: datetime
 
 
-_REGISTER: Final = """
-insert into syncer.account (name, time_zone, created_at)
-select given.name, given.time_zone, syncer.clock()
-  from unnest($1::text[], $2::text[]) as given (name, time_zone)
-  left join syncer.account known using (name)
- where known.account_id is null
-on conflict (name) do nothing
-"""
-_KEEP_TIME_ZONES: Final = """
-update syncer.account a set time_zone = given.time_zone
-  from unnest($1::text[], $2::text[]) as given (name, time_zone)
- where a.name = given.name and a.time_zone <> given.time_zone
-"""
-_ACCOUNT_IDS: Final = "select account_id, name from syncer.account where name = any($1::text[])"
-
-
-async def register(engine: AsyncEngine, time_zones: Mapping[str, str]) -> dict[str, int]:
-    """Makes the accounts that are new.
-
-    Args:
-        engine: The database.
-        time_zones: Time zone of each account, by the account's name.
-
-    Returns:
-        `account_id` of each name.
-
-    Raises:
-        DatabaseError: PostgreSQL refused.
-    """
-    with told_as_database_errors():
-        async with engine.connect() as session:
-            connection = await driver_connection(session)
-            # In one order for all, or two replicas that register the same accounts wait for each other.
-            names = sorted(time_zones)
-            arguments = names, [time_zones[name] for name in names]
-            await connection.execute(_REGISTER, *arguments)
-            await connection.execute(_KEEP_TIME_ZONES, *arguments)
-            rows = await connection.fetch(_ACCOUNT_IDS, arguments[0])
-    return {row["name"]: row["account_id"] for row in rows}
-
-
-# An account that is due later than its schedule allows had another schedule before, or was refused by the endpoint.
-_PLAN: Final = """
-insert into syncer.account_schedule as planned (account_id, due_at)
-select given.account_id, given.first_due from unnest($1::integer[], $2::timestamptz[]) given (account_id, first_due)
-on conflict (account_id) do nothing
-"""
-_BRING_FORWARD: Final = """
-update syncer.account_schedule planned set due_at = given.latest_due
-  from unnest($1::integer[], $2::timestamptz[]) given (account_id, latest_due)
- where planned.account_id = given.account_id and planned.due_at > given.latest_due
-"""
-
-
-async def plan(engine: AsyncEngine, due: Sequence[tuple[int, datetime, datetime]]) -> None:
-    """Says when accounts are due, by account_id: new ones first, and no one later than.
-
-    Raises:
-        DatabaseError: PostgreSQL refused.
-    """
-    account_ids, first, latest = zip(*sorted(due), strict=True)
-    with told_as_database_errors():
-        async with engine.connect() as session:
-            connection = await driver_connection(session)
-            await connection.execute(_PLAN, account_ids, first)
-            await connection.execute(_BRING_FORWARD, account_ids, latest)
-
-
 async def database_time(engine: AsyncEngine) -> datetime:
     """The time by the only clock.
 
@@ -102,15 +35,62 @@ async def database_time(engine: AsyncEngine) -> datetime:
         DatabaseError: PostgreSQL refused.
     """
     with told_as_database_errors():
-        async with engine.connect() as session:
-            now: datetime = await (await driver_connection(session)).fetchval("select syncer.clock()")
+        async with undisturbed(engine) as connection:
+            now: datetime = await connection.fetchval("select syncer.clock()")
     return now
 
 
+_DUE_MOMENTS: Final = "select account_id, due_at from syncer.account_schedule where account_id = any($1::integer[])"
+
+
+async def due_moments(engine: AsyncEngine, account_ids: Sequence[int]) -> dict[int, datetime]:
+    """When these accounts are due, those that were never planned left out.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    with told_as_database_errors():
+        async with undisturbed(engine) as connection:
+            rows = await connection.fetch(_DUE_MOMENTS, account_ids)
+    return dict(map(tuple, rows))
+
+
+_PLAN: Final = """
+insert into syncer.account_schedule (account_id, due_at)
+select account_id, due_at from unnest($1::integer[], $2::timestamptz[]) given (account_id, due_at)
+on conflict (account_id) do nothing
+"""
+_PLAN_ANEW: Final = """
+update syncer.account_schedule planned set due_at = given.due_at
+  from unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) given (account_id, due_at, before)
+ where planned.account_id = given.account_id and planned.due_at = given.before
+"""
+
+
+async def plan(engine: AsyncEngine, due: Mapping[int, datetime], before: Mapping[int, datetime]) -> None:
+    """Says when accounts are due, but for those that another replica has planned or polled meanwhile.
+
+    Args:
+        engine: The database.
+        due: The moment of each.
+        before: What `due_moments` said.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    new = sorted(due.keys() - before.keys())
+    known = sorted(due.keys() & before.keys())
+    with told_as_database_errors():
+        async with undisturbed(engine) as connection:
+            await connection.execute(_PLAN, new, [due[key] for key in new])
+            await connection.execute(_PLAN_ANEW, known, [due[key] for key in known], [before[key] for key in known])
+
+
+# Whoever polls an account has it in its configuration.
 _CLAIM: Final = """
 with now as materialized (select syncer.clock() as now)
 update syncer.account_schedule s
-   set lease_holder = $2, lease_until = now.now + $3
+   set lease_holder = $2, lease_until = now.now + $3, retired_at = null
   from now
  where s.account_id in (
            select due.account_id
@@ -127,14 +107,13 @@ returning s.account_id, s.due_at, now.now
 async def claim(
     engine: AsyncEngine, account_ids: Sequence[int], holder: str, lease: timedelta, *, at_most: int
 ) -> list[Claim]:
-    """Takes accounts that are due and that nobody polls.
+    """Takes accounts that are due and that nobody polls, those that are due longest first.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
     with told_as_database_errors():
-        async with engine.connect() as session:
-            connection = await driver_connection(session)
+        async with undisturbed(engine) as connection:
             rows = await connection.fetch(_CLAIM, account_ids, holder, lease, at_most)
     return [Claim(*row) for row in rows]
 
@@ -152,22 +131,23 @@ async def renew(engine: AsyncEngine, account_ids: Sequence[int], holder: str, le
         DatabaseError: PostgreSQL refused.
     """
     with told_as_database_errors():
-        async with engine.connect() as session:
-            await (await driver_connection(session)).execute(_RENEW, account_ids, holder, lease)
+        async with undisturbed(engine) as connection:
+            await connection.execute(_RENEW, account_ids, holder, lease)
 
 
 _RELEASE: Final = """
-update syncer.account_schedule set due_at = $3, lease_holder = null, lease_until = null
- where account_id = $1 and lease_holder = $2
+update syncer.account_schedule planned set due_at = given.due_at, lease_holder = null, lease_until = null
+  from unnest($1::integer[], $2::timestamptz[]) given (account_id, due_at)
+ where planned.account_id = given.account_id and planned.lease_holder = $3
 """
 
 
-async def release(engine: AsyncEngine, account_id: int, holder: str, due_at: datetime) -> None:
-    """Gives an account back, to be polled next at `due_at`.
+async def release(engine: AsyncEngine, due: Mapping[int, datetime], holder: str) -> None:
+    """Gives accounts back, each to be polled next at the moment that `due` says.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
     with told_as_database_errors():
-        async with engine.connect() as session:
-            await (await driver_connection(session)).execute(_RELEASE, account_id, holder, due_at)
+        async with undisturbed(engine) as connection:
+            await connection.execute(_RELEASE, list(due), list(due.values()), holder)

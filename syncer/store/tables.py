@@ -96,6 +96,11 @@ account_schedule = Table(
     Column("due_at", _Time, nullable=False, comment="When the account is to be polled next"),
     Column("lease_holder", Text, comment="The process that polls it now"),
     Column("lease_until", _Time, comment="When another process may take it over"),
+    Column(
+        "retired_at",
+        _Time,
+        comment="Since when no configuration has the account: it is polled no more; null while one does",
+    ),
     comment="When each account is polled next, and by whom it is being polled",
 )
 

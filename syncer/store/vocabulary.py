@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET
 
-from syncer.store.engine import driver_connection
+from syncer.store.engine import undisturbed
 from syncer.wire import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.wire import Arrived
 
 _LOOKUPS: Final = {"type": "number_type", "purpose": "number_purpose", "state": "number_state"}
+_KNOWN: Final = """
+select 'type', type, 0 from syncer.number_type where type = any($1::text[])
+ union all
+select 'purpose', purpose, 0 from syncer.number_purpose where purpose = any($2::text[])
+ union all
+select 'state', state, 0 from syncer.number_state where state = any($3::text[])
+ union all
+select 'region_name', name, region_id from syncer.region where name = any($4::text[])
+"""
+_ADD: Final = """
+insert into syncer.{table} ({field}, documented) select unnest($1::text[]), false on conflict do nothing
+"""
+_ADD_REGIONS: Final = "insert into syncer.region (name) select unnest($1::text[]) on conflict do nothing"
+_REGIONS: Final = "select name, region_id from syncer.region where name = any($1::text[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +52,16 @@ async def learn(engine: AsyncEngine, records: Iterable[Arrived]) -> Vocabulary:
     if not columns:
         return Vocabulary({}, {})
     words = {name: sorted({*columns[COLUMNS.index(name)]} - {None, UNSET}) for name in (*_LOOKUPS, "region_name")}
-    async with engine.connect() as session:
-        connection = await driver_connection(session)
-        learned = {
-            field: await _add_unknown(connection, table, field, words[field], documented=False)
-            for field, table in _LOOKUPS.items()
-        }
-        await _add_unknown(connection, "region", "name", words["region_name"])
-        rows = await connection.fetch(
-            "select name, region_id from syncer.region where name = any($1::text[])", words["region_name"]
-        )
-    return Vocabulary(dict(map(tuple, rows)), {field: added for field, added in learned.items() if added})
-
-
-async def _add_unknown(
-    connection: asyncpg.Connection[Any], table: str, column: str, words: list[str], **constants: bool
-) -> list[str]:
-    known = await connection.fetch(
-        f"select {column} from syncer.{table} where {column} = any($1::text[])",  # noqa: S608 - names from a constant
-        words,
-    )
-    unknown = [word for word in words if word not in {row[0] for row in known}]
-    if unknown:
-        names = ", ".join([column, *constants])
-        values = ", ".join(["unnest($1::text[])", *map(str, constants.values())])
-        await connection.execute(
-            f"insert into syncer.{table} ({names}) select {values} on conflict do nothing",
-            unknown,
-        )
-    return unknown
+    async with undisturbed(engine) as connection:
+        known: dict[str, dict[str, int]] = {field: {} for field in words}
+        for field, word, region_id in await connection.fetch(_KNOWN, *words.values()):
+            known[field][word] = region_id
+        unknown = {field: sorted(set(words[field]) - known[field].keys()) for field in words}
+        for field, table in _LOOKUPS.items():
+            if unknown[field]:
+                await connection.execute(_ADD.format(table=table, field=field), unknown[field])
+        regions = known["region_name"]
+        if unknown["region_name"]:
+            await connection.execute(_ADD_REGIONS, unknown["region_name"])
+            regions = dict(map(tuple, await connection.fetch(_REGIONS, words["region_name"])))
+    return Vocabulary(regions, {field: unknown[field] for field in _LOOKUPS if unknown[field]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -10,6 +11,7 @@ import asyncpg
 import pytest
 
 from syncer.store.engine import create_engine
+from syncer.store.retention import prune
 from tests.builders import PolledAccount, connect, record, redirect
 
 if TYPE_CHECKING:
@@ -68,10 +70,13 @@ async def test_the_daemons_role_can_do_all_that_polls_do(account: PolledAccount,
             await daemon.poll(*NUMBERS, record(12)),
             await daemon.poll_body(b"nonsense"),
         ]
+    assert await account.broken_invariants() == []
+    await account.sql.execute("update syncer.sync_run set started_at = started_at - interval '3 days'")
+    assert await prune(engine, 1, timedelta(days=1)) is False
     await engine.dispose()
 
     assert [one.outcome for one in outcomes] == ["applied", "unchanged", "applied", "applied", "applied", "failed"]
-    assert await account.broken_invariants() == []
+    assert await account.rows("select sum(polls), sum(failed) from syncer.sync_day") == [(2, 1)]
 
 
 @pytest.mark.parametrize(

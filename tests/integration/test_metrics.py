@@ -13,11 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from syncer import __version__
+from syncer.accounts import Account
 from syncer.emulator import faults
 from syncer.gauges import Gauges, stale_from
 from syncer.metrics import Metrics
 from syncer.outcome import PollResult
-from syncer.settings import Account
 from tests.builders import record, redirect
 
 if TYPE_CHECKING:

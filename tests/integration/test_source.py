@@ -10,7 +10,7 @@ import ssl
 import traceback
 import tracemalloc
 import zlib
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ import trustme
 from pydantic import SecretStr
 
 from syncer import __version__
+from syncer.accounts import Account
 from syncer.errors import (
     ConfigurationError,
     ForbiddenError,
@@ -33,8 +34,8 @@ from syncer.errors import (
     TooLargeError,
     UnauthorizedError,
 )
-from syncer.settings import Account, Settings
-from syncer.source import Response, Source
+from syncer.settings import Settings
+from syncer.source import LARGE_AT_ONCE, LARGE_BYTES, Response, Source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -563,6 +564,38 @@ async def test_a_gzip_bomb_costs_no_more_memory_than_the_limit() -> None:
         tracemalloc.stop()
     assert type(error) is TooLargeError
     assert peak < 10 * 2**20
+
+
+LARGE = b"[" + b" " * LARGE_BYTES + b"]"
+
+
+async def test_large_bodies_wait_for_a_place_until_another_is_done_with_and_small_ones_do_not() -> None:
+    async with endpoint(answer(body=LARGE)) as large, endpoint(answer()) as small, Source(settings()) as source:
+        rooms = [AsyncExitStack() for _ in range(LARGE_AT_ONCE)]
+        for room in rooms:
+            await source.fetch(account(large.url), room=room)
+        large.asked.clear()
+        waiting = asyncio.create_task(source.fetch(account(large.url), room=rooms[0]))
+        await large.asked.wait()
+        for _ in range(50):
+            assert (await source.fetch(account(small.url), room=rooms[0])).body == BODY
+        assert not waiting.done()
+
+        await rooms[-1].aclose()
+        assert (await waiting).body == LARGE
+
+
+async def test_a_large_body_that_breaks_gives_its_place_back_before_it_is_asked_for_again() -> None:
+    cut = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + LARGE, then_close=True)
+    async with (
+        endpoint(answer(body=LARGE)) as others,
+        endpoint(cut, answer(body=LARGE)) as one,
+        Source(settings()) as source,
+        AsyncExitStack() as room,
+    ):
+        for _ in range(LARGE_AT_ONCE - 1):
+            await source.fetch(account(others.url), room=room)
+        assert await source.fetch(account(one.url), room=room) == Response(body=LARGE, http_status=200, attempts=2)
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(authority: trustme.CA) -> None:

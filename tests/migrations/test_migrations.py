@@ -108,11 +108,9 @@ def any_server(request: pytest.FixtureRequest) -> Iterator[str]:
         return
     folder = Path(tempfile.mkdtemp(prefix="syncer-migrations-"))
     folder.chmod(0o755)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SYNCER_PG_BINDIR", str(INSTALLED[request.param]))
-        with EmbeddedServer(folder, server_settings={"fsync": "off"}) as running:
-            asyncio.run(_require_version(running.url, request.param))
-            yield running.url
+    with EmbeddedServer(folder, server_settings={"fsync": "off"}, programs=INSTALLED[request.param]) as running:
+        asyncio.run(_require_version(running.url, request.param))
+        yield running.url
     shutil.rmtree(folder)
 
 
@@ -323,6 +321,37 @@ async def foreign_keys(catalog: asyncpg.Connection) -> set[tuple[str, tuple[str,
 
 async def test_foreign_keys_are_those_of_the_contract(catalog: asyncpg.Connection) -> None:
     assert await foreign_keys(catalog) == FOREIGN_KEYS
+
+
+async def test_the_keys_permit_to_distribute_the_tables_as_the_page_on_citus_does(catalog: asyncpg.Connection) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "citus.md").read_text()
+    references = set(re.findall(r"^select create_reference_table\('syncer\.(\w+)'\);$", page, re.MULTILINE))
+    distributed = set(
+        re.findall(r"^select create_distributed_table\('syncer\.(\w+)', 'account_id'[,)]", page, re.MULTILINE)
+    )
+    tables = await rows(catalog, "select tablename from pg_tables where schemaname = 'syncer'")
+    assert references | distributed | {"alembic_version"} == {table for (table,) in tables}
+    assert references & distributed == set()
+
+    unique = await rows(
+        catalog,
+        """
+        select c.relname, array(select a.attname from pg_attribute a
+                                 where a.attrelid = i.indrelid and a.attnum = any(i.indkey))
+          from pg_index i join pg_class c on c.oid = i.indrelid
+         where c.relnamespace = 'syncer'::regnamespace and i.indisunique
+        """,
+    )
+    assert {table for table, _ in unique} >= distributed
+    assert [(table, columns) for table, columns in unique if table in distributed and "account_id" not in columns] == []
+
+    # From what is distributed to what is too, account by account; or to what every server has; never the other way.
+    assert [
+        (table, columns, target)
+        for table, columns, target, keys in await foreign_keys(catalog)
+        if target in distributed
+        and (table not in distributed or ("account_id", "account_id") not in zip(columns, keys, strict=True))
+    ] == []
 
 
 def test_migrations_stand_in_one_line_and_no_downgrade_takes_more_than_it_names() -> None:

@@ -265,3 +265,21 @@ async def test_two_daemons_share_the_polls_and_one_takes_over_when_the_other_is_
     outcomes = await sql.fetchval(OUTCOMES)
     assert outcomes.count("abandoned") == 1
     assert {*outcomes} == {"applied", "unchanged", "abandoned"}
+
+
+@told_at_once
+async def test_old_runs_that_changed_nothing_are_summed_up_by_the_day(
+    syncer: Program, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    for _ in range(3):
+        assert (await syncer.run("sync")).code == 0
+    await sql.execute("update syncer.account set created_at = created_at - interval '5 days'")
+    await sql.execute("update syncer.sync_run set started_at = started_at - interval '5 days'")
+    daemon = await syncer.start("run", poll_interval="1h", run_retention="2d")
+
+    await until(lambda: sql.fetchval("select sum(polls) from syncer.sync_day"))
+    await until(lambda: emulator.requests[TOKEN] == 4)
+
+    assert (await daemon.end(within=10)).code == 0
+    assert await sql.fetchval("select sum(polls) from analytics.coverage") == 4
+    assert (await sql.fetchval(OUTCOMES))[0] == "applied"

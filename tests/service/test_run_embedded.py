@@ -62,3 +62,12 @@ async def test_the_data_live_on_the_other_commands_work_beside_it_and_no_process
     await until(lambda: not processes_of(state), within=20)
     assert (await syncer.run(*RUNS)).result == (0, "1|applied\n2|unchanged\n")
     assert processes_of(state) == set()
+
+
+async def test_the_folder_of_postgresqls_programs_may_stand_in_the_env_file(syncer: Program, folder: Path) -> None:
+    syncer.write(".env", f"SYNCER_PG_BINDIR={folder}\n")
+    refused = await syncer.run("status", database_url=None, data_dir=str(folder / "state"))
+    assert refused.code == 1
+    assert refused.complaint() == (
+        f"syncer: SYNCER_PG_BINDIR is {folder}: it must be a folder with postgres, initdb, psql"
+    )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from syncer.daemon import first_due, next_due
-from syncer.settings import Account
+from syncer.accounts import Account
+from syncer.timetable import due_anew, first_due, next_due
 
 MICROSECOND = timedelta(microseconds=1)
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -115,6 +116,46 @@ def test_polls_go_on_evenly_while_clocks_are_put_forward() -> None:
 def test_a_daily_moment_that_clocks_skip_comes_that_day_all_the_same() -> None:
     moments = dues(account(cron="30 2 * * *", zone="Europe/Berlin"), utc(27, 12), 3)
     assert moments == [utc(28, 1, 30), utc(29, 1, 30), utc(30, 0, 30)]
+
+
+def seconds_from_now(moments: dict[int, datetime]) -> list[float]:
+    """In the order of the accounts."""
+    return [(moments[key] - NOW).total_seconds() for key in sorted(moments)]
+
+
+def test_a_few_new_accounts_are_due_at_once_one_soon_after_the_other() -> None:
+    accounts = dict.fromkeys(range(1, 5), every(timedelta(minutes=5)))
+    assert seconds_from_now(due_anew(accounts, {}, NOW)) == [0, 0.1, 0.2, 0.3]
+
+
+def test_many_new_accounts_are_spread_evenly_over_their_interval() -> None:
+    accounts = dict.fromkeys(range(10_000), every(timedelta(minutes=5)))
+    moments = seconds_from_now(due_anew(accounts, {}, NOW))
+    assert moments == [pytest.approx(position * 0.03) for position in range(10_000)]
+
+
+def test_one_new_account_among_many_is_due_at_once() -> None:
+    accounts = dict.fromkeys(range(1000), every(timedelta(minutes=5)))
+    due = {key: NOW + timedelta(seconds=key / 4) for key in range(999)}
+    assert due_anew(accounts, due, NOW) == {999: NOW}
+
+
+def test_accounts_on_their_schedule_keep_their_moments_overdue_ones_too() -> None:
+    accounts = {1: every(timedelta(minutes=5)), 2: every(timedelta(minutes=5)), 3: account(cron="0 15 * * *")}
+    due = {1: NOW + timedelta(minutes=5), 2: NOW - timedelta(days=1), 3: utc(2, 12)}
+    assert due_anew(accounts, due, NOW) == {}
+
+
+def test_accounts_due_later_than_their_interval_are_brought_forward_and_spread_over_it() -> None:
+    accounts = dict.fromkeys(range(1, 5), every(timedelta(minutes=1)))
+    due = dict.fromkeys(accounts, NOW + timedelta(minutes=5))
+    assert seconds_from_now(due_anew(accounts, due, NOW)) == [15, 30, 45, 60]
+
+
+def test_another_crontab_line_counts_whether_it_is_sooner_or_later() -> None:
+    polled = account(cron="0 15 * * *")
+    for moment in (utc(1, 12, 5), utc(2, 13)):
+        assert due_anew({1: polled}, {1: moment}, NOW) == {1: utc(2, 12)}
 
 
 _moments = st.datetimes(datetime(2024, 1, 1), datetime(2034, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy adds the zone

@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
+from syncer.accounts import Account, load_accounts
 from syncer.crontab import crontab_trigger
 from syncer.errors import ConfigurationError
-from syncer.settings import Account, Settings, load_accounts, load_settings, unknown_variables
+from syncer.settings import Settings, load_settings, unknown_variables
 from syncer.spelling import ListenAddress, is_loopback
 
 if TYPE_CHECKING:
@@ -449,7 +450,7 @@ def test_a_misspelt_variable_is_told_with_the_one_it_resembles(tmp_path: Path, m
 def test_the_variable_of_an_accounts_token_is_known(accounts_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accounts_file.write_text('[[account]]\nname = "a"\ntoken_env = "SYNCER_TOKEN_OF_A"')
     monkeypatch.setenv("SYNCER_TOKEN_OF_A", SECRET)
-    assert unknown_variables(accounts()) == ()
+    assert unknown_variables({account.token_source for account in accounts()}) == ()
 
 
 def test_one_token_is_one_account(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,290 @@
+"""Old runs that changed nothing become sums by the day; what analysts read of the days stays the same."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from syncer.store.engine import create_engine
+from syncer.store.retention import prune
+from tests.builders import PolledAccount, record, settings_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import asyncpg
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.emulator import Emulator
+
+DAY = timedelta(days=1)
+BEGIN = datetime(2026, 3, 26, tzinfo=UTC)  # clocks are put forward in Berlin and back in Santiago before long
+END = BEGIN + 14 * DAY
+SUCCESSES = ("applied", "unchanged")
+MOSCOW = ZoneInfo("Europe/Moscow")
+COVERAGE = """
+select day, polls, failed, longest_gap_seconds from analytics.coverage where account_id = $1 and day < $2 order by 1
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A run as it stands in the table."""
+
+    started_at: datetime
+    outcome: str
+    changed: int
+
+
+def runs_between(first_day: int, last_day: int) -> st.SearchStrategy[list[Ran]]:
+    seconds = st.integers(first_day * 86400, last_day * 86400 - 1)
+    # Midnights of several zones among them, and the seconds beside.
+    hours = st.integers(first_day * 24, last_day * 24 - 1).map(lambda hour: hour * 3600)
+    moments = (seconds | hours | hours.map(lambda second: max(second - 1, first_day * 86400))).map(
+        lambda second: BEGIN + timedelta(seconds=second)
+    )
+    outcomes = st.sampled_from(["applied", *["unchanged"] * 4, "failed", "abandoned", "superseded", "running"])
+    runs = st.builds(Ran, moments, outcomes, st.sampled_from([0, 0, 1]))
+    return st.lists(runs.map(lambda run: run if run.outcome == "applied" else Ran(run.started_at, run.outcome, 0)))
+
+
+class OldAccount:
+    """An account whose runs the test writes itself."""
+
+    def __init__(self, sql: asyncpg.Connection, engine: AsyncEngine, zone: ZoneInfo) -> None:
+        self._sql, self._engine, self._zone = sql, engine, zone
+        self.account_id = 0
+
+    async def make(self) -> None:
+        self.account_id = await self._sql.fetchval(
+            "insert into syncer.account (name, time_zone, created_at) values (gen_random_uuid()::text, $1, $2)"
+            " returning account_id",
+            self._zone.key,
+            BEGIN,
+        )
+
+    async def write(self, runs: Sequence[Ran]) -> None:
+        """Writes runs in the order they began in, and has the account know the newest success."""
+        await self._sql.executemany(
+            "insert into syncer.sync_run (account_id, trigger, started_at, finished_at, outcome, changed)"
+            " values ($1, 'schedule', $2, $2, $3, $4)",
+            [(self.account_id, run.started_at, run.outcome, run.changed) for run in sorted(runs, key=started)],
+        )
+        await self._sql.execute(
+            "update syncer.account set success_run_id = (select max(run_id) from syncer.sync_run"
+            " where account_id = $1 and outcome = any($2)) where account_id = $1",
+            self.account_id,
+            SUCCESSES,
+        )
+
+    async def coverage(self) -> list[Any]:
+        """What analysts read of the days."""
+        return await self._sql.fetch(COVERAGE, self.account_id, END.date())
+
+    async def left(self) -> list[Ran]:
+        """The runs that are there."""
+        rows = await self._sql.fetch(
+            "select started_at, outcome, changed from syncer.sync_run where account_id = $1 order by run_id",
+            self.account_id,
+        )
+        return [Ran(*row) for row in rows]
+
+    def that_stay(self, runs: Sequence[Ran], cutoff: datetime) -> list[Ran]:
+        """Of runs in the order they began in, those that are to stay."""
+        successes = [place for place, run in enumerate(runs) if run.outcome in SUCCESSES]
+        waiting = {self.day(run.started_at) for run in runs if run.outcome == "running"}
+        return [
+            run
+            for place, run in enumerate(runs)
+            if self.day(run.started_at) >= self.day(cutoff)
+            or run.changed
+            or self.day(run.started_at) in waiting
+            or place in successes[-1:]
+        ]
+
+    def day(self, moment: datetime) -> date:
+        """The account's day."""
+        return moment.astimezone(self._zone).date()
+
+    async def prune_wholly(self, now: datetime, retention: timedelta, batch: int) -> None:
+        """Prunes as the daemon would by the clock of `now`; after each batch the days read as before."""
+        await stop_clock(self._sql, now)
+        before = await self.coverage()
+        more = True
+        while more:
+            more = await prune(self._engine, self.account_id, retention, batch=batch)
+            assert await self.coverage() == before
+
+
+def started(run: Ran) -> datetime:
+    return run.started_at
+
+
+async def stop_clock(sql: asyncpg.Connection, moment: datetime) -> None:
+    await sql.execute(
+        "create or replace function syncer.clock() returns timestamptz language sql volatile as $$"
+        f" select timestamptz '{moment.isoformat()}' $$"
+    )
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    zone=st.sampled_from(["Europe/Moscow", "Europe/Berlin", "America/Santiago", "Asia/Kathmandu", "UTC"]),
+    earlier=runs_between(0, 7),
+    later=runs_between(7, 12),
+    first_hour=st.integers(24, 7 * 24),
+    second_hour=st.integers(7 * 24, 14 * 24),
+    retention=st.sampled_from([timedelta(seconds=1), timedelta(hours=30), 3 * DAY]),
+    batch=st.integers(1, 5),
+)
+async def test_coverage_reads_the_same_before_and_after_whatever_happened(
+    *,
+    sql: asyncpg.Connection,
+    engine: AsyncEngine,
+    zone: str,
+    earlier: list[Ran],
+    later: list[Ran],
+    first_hour: int,
+    second_hour: int,
+    retention: timedelta,
+    batch: int,
+) -> None:
+    account = OldAccount(sql, engine, ZoneInfo(zone))
+    await account.make()
+    await account.write(earlier)
+    known = await account.left()
+
+    now = BEGIN + timedelta(hours=first_hour)
+    await account.prune_wholly(now, retention, batch)
+    known = account.that_stay(known, now - retention)
+    assert await account.left() == known
+
+    # What was the newest success is so no longer, and what was running is over.
+    await sql.execute(
+        "update syncer.sync_run set outcome = 'abandoned' where account_id = $1 and outcome = 'running'",
+        account.account_id,
+    )
+    await account.write(later)
+    known = await account.left()
+    now = BEGIN + timedelta(hours=second_hour)
+    await account.prune_wholly(now, retention, batch)
+    assert await account.left() == account.that_stay(known, now - retention)
+
+
+async def test_replicas_that_prune_at_once_count_each_run_once(sql: asyncpg.Connection, database: str) -> None:
+    engines = [create_engine(lambda: database) for _ in range(3)]
+    account = OldAccount(sql, engines[0], MOSCOW)
+    await account.make()
+    await account.write([Ran(BEGIN + timedelta(minutes=minute), "unchanged", 0) for minute in range(0, 2 * 1440, 5)])
+    await stop_clock(sql, END)
+    before = await account.coverage()
+
+    async def prune_all(engine: AsyncEngine) -> None:
+        while await prune(engine, account.account_id, DAY, batch=7):
+            pass
+
+    await asyncio.gather(*map(prune_all, engines))
+
+    assert len(await account.left()) == 1
+    assert await account.coverage() == before
+    assert await sql.fetchval("select sum(polls) from syncer.sync_day") == 2 * 288 - 1
+    for engine in engines:
+        await engine.dispose()
+
+
+def moscow(day: int, hour: int = 12) -> datetime:
+    return datetime(2026, 3, day, hour, tzinfo=MOSCOW)
+
+
+async def prune_at(account: PolledAccount, moment: datetime, retention: timedelta) -> None:
+    await account.set_clock(moment)
+    while await prune(account.engine, 1, retention):
+        pass
+
+
+async def test_what_polls_changed_stays_and_so_do_the_newest_success_and_every_invariant(
+    account: PolledAccount,
+) -> None:
+    await account.poll_at(moscow(1, 1), record(1))
+    await account.poll_at(moscow(1, 2), record(1))
+    await account.poll_at(moscow(1, 6), record(1, state="freeze"))
+    await account.set_clock(moscow(1, 7))
+    await account.poll_body(b"nonsense")
+    await account.poll_at(moscow(1, 23), record(1, state="freeze"))
+    await account.poll_at(moscow(2, 5), record(1, state="freeze"))
+
+    await prune_at(account, moscow(11, 0), 10 * DAY)
+    assert await account.rows("select * from syncer.sync_day") == []  # the first of March is not ten days over
+    await prune_at(account, moscow(30), 10 * DAY)
+
+    assert await account.rows("select run_id, outcome from syncer.sync_run order by 1") == [
+        (1, "applied"),
+        (3, "applied"),
+        (6, "unchanged"),
+    ]
+    # From six to eleven in the evening nobody looked.
+    assert await account.rows("select * from syncer.sync_day") == [(1, date(2026, 3, 1), 3, 1, Decimal(17 * 3600))]
+    assert await account.broken_invariants() == []
+    assert (await account.poll_at(moscow(30, 13), record(1, state="freeze"))).outcome == "unchanged"
+    assert (await account.poll_at(moscow(30, 14), record(1))).state_changes == 1
+    assert await account.broken_invariants() == []
+
+
+async def test_a_rejected_record_stays_while_it_stands_and_until_it_was_not_seen_for_so_long(
+    account: PolledAccount,
+) -> None:
+    bad, worse = record(2, number=None), record(3, number=None)
+    await account.poll_at(moscow(1), record(1), bad, worse)
+    await account.poll_at(moscow(2), record(1), bad, worse)
+    await account.poll_at(moscow(10), record(1), worse)  # `bad` was seen until then
+    await account.poll_at(moscow(20), record(1), worse)
+
+    await prune_at(account, moscow(19), 10 * DAY)
+    assert await account.row("select count(*) from syncer.rejected_record") == (2,)
+    await prune_at(account, moscow(31), 10 * DAY)
+
+    assert await account.rows("select virtual_number_id, first_run_id from syncer.rejected_record") == [(3, 1)]
+    assert await account.rows("select virtual_number_id, first_seen_at from analytics.rejected_records") == [
+        (3, moscow(1))
+    ]
+    assert await account.broken_invariants() == []
+
+
+async def test_an_account_at_which_a_poll_is_at_work_is_left_alone_for_now(
+    account: PolledAccount, sql: asyncpg.Connection
+) -> None:
+    await account.poll_at(moscow(1), record(1))
+    await account.poll_at(moscow(2), record(1))
+    await account.poll_at(moscow(3), record(1))
+    await account.set_clock(moscow(30))
+
+    async with sql.transaction():
+        await sql.execute("select from syncer.account for no key update")
+        assert await prune(account.engine, 1, DAY) is True
+        assert await sql.fetchval("select count(*) from syncer.sync_run") == 3
+
+    assert await prune(account.engine, 1, DAY) is False
+    assert await account.row("select count(*) from syncer.sync_run") == (2,)
+
+
+async def test_two_accounts_are_pruned_each_by_its_own_days(
+    account: PolledAccount, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    settings = settings_for(emulator, account_name="east", timezone=ZoneInfo("Asia/Vladivostok"))
+    async with PolledAccount(engine, emulator, sql, settings) as east:
+        for polled in (account, east):
+            await polled.poll_at(moscow(1), record(1))
+            await polled.poll_at(moscow(1, 18), record(1))  # the second of March, in the east
+            await polled.poll_at(moscow(3), record(1))
+    for account_id in (1, 2):
+        await account.set_clock(moscow(12))
+        assert await prune(engine, account_id, 10 * DAY) is False
+
+    assert await account.rows("select account_id, day, polls from syncer.sync_day") == [(1, date(2026, 3, 1), 1)]
