@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import secrets
 import socket
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
+from prometheus_client import CollectorRegistry
 
 from syncer.crontab import crontab_trigger
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
@@ -26,15 +28,17 @@ from syncer.signals import stop_signal
 from syncer.source import Source
 from syncer.store import schedule
 from syncer.store.schema import migrate, schema_state
+from syncer.web.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from apscheduler.triggers.base import BaseTrigger
 
     from syncer.database import Database
     from syncer.settings import Account, Settings
+    from syncer.spelling import ListenAddress
     from syncer.store.schedule import Claim
 
 TICK_SECONDS: Final = 0.5
@@ -45,6 +49,8 @@ RENEW_SECONDS: Final = 3.0
 RELEASE_SECONDS: Final = 5.0
 SCHEMA_SECONDS: Final = 5.0
 """How often it is looked whether the schema is still ours: another version may have migrated it."""
+LONGEST_LOOK_SECONDS: Final = 300.0
+"""A look for due accounts ends sooner than that by its statements' timeouts, if it is not stuck."""
 CONCURRENT_POLLS: Final = 8
 REFUSED_PAUSE: Final = timedelta(minutes=15)
 """From one poll to the next, at least, while the endpoint answers 401 or 403: only an operator can cure it."""
@@ -70,11 +76,22 @@ class Daemon:
         self._complaint: SyncerError | None = None
         self._renewed_at = 0.0
         self._schema_seen_at = 0.0
+        self._look_ends_by = 0.0
         self._stopping = False
         self._is_time = asyncio.Event()
 
+    @property
+    def account_names(self) -> Collection[str]:
+        """The names of the accounts that are polled."""
+        return self._accounts.keys()
+
+    def is_live(self) -> bool:
+        """Whether due accounts are being looked for: no look is stuck, and one follows the other."""
+        return asyncio.get_running_loop().time() < self._look_ends_by
+
     async def run(self, stop: asyncio.Event) -> None:
         """Polls until `stop` is set, then lets polls under way finish within SYNCER_SHUTDOWN_TIMEOUT."""
+        self._expect_end_of_look()
         scheduler = AsyncIOScheduler()
         scheduler.add_job(self._wake, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True)
         scheduler.start()
@@ -102,6 +119,7 @@ class Daemon:
 
     async def _tick(self) -> None:
         """One look for due accounts; nothing that goes wrong in it ends the daemon."""
+        self._expect_end_of_look()
         try:
             self._database.ensure()
             await self._check_schema()
@@ -115,6 +133,9 @@ class Daemon:
             await self._start_over()
         else:
             self._complain(None)
+
+    def _expect_end_of_look(self) -> None:
+        self._look_ends_by = asyncio.get_running_loop().time() + LONGEST_LOOK_SECONDS
 
     async def _start_over(self) -> None:
         """Takes nothing for known any more: what comes back may be another database, and old connections are dead."""
@@ -137,7 +158,9 @@ class Daemon:
         if self._by_id and now - self._schema_seen_at < SCHEMA_SECONDS:
             return
         if not self._by_id and self._poller.settings.migrate_on_start:
+            self._look_ends_by = math.inf  # a migration takes as long as it takes
             await migrate(self._database.owner_engine)
+            self._expect_end_of_look()
         (await schema_state(self._engine)).require_wanted()
         self._schema_seen_at = now
         if not self._by_id:
@@ -232,8 +255,28 @@ def next_due(account: Account, due_at: datetime, now: datetime, *, at_least: tim
     return moment
 
 
+def site_of(daemon: Daemon, address: ListenAddress, settings: Settings, database: Database) -> Site:
+    """What a daemon says over HTTP."""
+    return Site(
+        settings,
+        address,
+        database.address,
+        CollectorRegistry(),
+        is_live=daemon.is_live,
+        configured=lambda: daemon.account_names,
+    )
+
+
 async def run_daemon(settings: Settings, accounts: Sequence[Account], database: Database) -> None:
-    """Polls until SIGTERM or SIGINT."""
-    async with Source(settings) as source:
-        await Daemon(database, Poller(database.engine, source, settings), accounts).run(stop_signal())
+    """Polls until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: SYNCER_HTTP_LISTEN cannot be listened at.
+    """
+    stop = stop_signal()
+    async with Source(settings) as source, contextlib.AsyncExitStack() as stack:
+        daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
+        if settings.http_listen is not None:
+            await stack.enter_async_context(site_of(daemon, settings.http_listen, settings, database))
+        await daemon.run(stop)
     await database.dispose()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from syncer.errors import DatabaseError, EmbeddedServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 OLDEST_SERVER: Final = 15
 """The oldest major version of PostgreSQL that will do."""
@@ -67,6 +68,20 @@ def create_engine(
         pool_pre_ping=True,
         pool_timeout=30,
     )
+
+
+@asynccontextmanager
+async def asking(engine: AsyncEngine, *, statement_seconds: int) -> AsyncIterator[AsyncConnection]:
+    """A transaction that reads one state of the data, and in which no statement takes longer.
+
+    Raises:
+        DatabaseError: The database cannot be asked, or a statement takes too long.
+    """
+    with told_as_database_errors():
+        async with engine.connect() as connection:
+            await connection.execute(text("set transaction isolation level repeatable read, read only"))
+            await connection.execute(text(f"set local statement_timeout = '{statement_seconds}s'"))
+            yield connection
 
 
 def driver_arguments(address: str) -> tuple[str, dict[str, Any]]:
@@ -129,6 +144,8 @@ def database_sentence(error: BaseException) -> str:
             todo = "let an administrator grant what is missing"
         case asyncpg.ReadOnlySQLTransactionError():
             todo = "the server is a standby or read-only: point SYNCER_DATABASE_URL at the primary"
+        case asyncpg.QueryCanceledError():
+            todo = "the question takes too long for this server, or an administrator ended it"
         case asyncpg.DiskFullError() | asyncpg.OutOfMemoryError():
             todo = "make room on the database server"
         case asyncpg.LockNotAvailableError():
