@@ -140,10 +140,13 @@ async def accounts_at_a_glance(
     async with asking(engine, statement_seconds=statement_seconds) as connection:
         rows = (await connection.execute(text(_HEALTH), wanted)).all()
         if not rows:
-            return Accounts(now=await connection.scalar(text("select syncer.clock()")), page=1, totals=Totals(), shown=[])
+            return Accounts(
+                now=await connection.scalar(text("select syncer.clock()")), page=1, totals=Totals(), shown=[]
+            )
         states = await connection.execute(text(_STATES_NOW), {"account_ids": [row.account_id for row in rows]})
         numbers = {
-            key: {row.state: row.numbers for row in of_one} for key, of_one in groupby(states, lambda row: row.account_id)
+            key: {row.state: row.numbers for row in of_one}
+            for key, of_one in groupby(states, lambda row: row.account_id)
         }
     shown = [
         Watched(**dict(zip(row._fields[:10], row[:10], strict=True)), numbers=numbers.get(row.account_id, {}))

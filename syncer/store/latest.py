@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 from sqlalchemy import text
@@ -16,6 +16,9 @@ from sqlalchemy import text
 from syncer.store.engine import asking
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 CHANGED_RUNS: Final = 6
@@ -44,8 +47,10 @@ class Change(Struct, frozen=True):
 
 
 class ChangedRun(Struct, frozen=True):
-    """A run that changed something: its counters, and the first of its changes."""
+    """A run that changed something: the first of its changes, and its counters."""
 
+    changes: list[Change]
+    has_more: bool
     account: str
     time_zone: str
     run_id: int
@@ -54,9 +59,6 @@ class ChangedRun(Struct, frozen=True):
     changed: int
     removed: int
     restored: int
-    state_changes: int
-    changes: list[Change]
-    has_more: bool
 
 
 class Run(Struct, frozen=True):
@@ -116,7 +118,7 @@ with newest as (
                           order by s.run_id desc limit :runs) r
      order by r.run_id desc limit :runs
 )
-select r.name, r.time_zone, r.run_id, r.finished_at, r.created, r.changed, r.removed, r.restored, r.state_changes,
+select r.name, r.time_zone, r.run_id, r.finished_at, r.created, r.changed, r.removed, r.restored,
        c.virtual_number_id, c.number, c.kind, c.field, c.old_value, c.new_value, c.changed_at, c.changed_after
   from changed r
  cross join lateral (
@@ -175,10 +177,12 @@ async def latest(engine: AsyncEngine, account: str | None, *, statement_seconds:
         runs = (await connection.execute(text(_LATEST_RUNS), asked | {"runs": _RUNS})).all()
         records = (await connection.execute(text(_LATEST_REJECTED), rejected)).all()
     return Latest(
-        changed_runs=[
-            ChangedRun(*facts, changes=[Change(*row[9:]) for row in rows[:CHANGES_A_RUN]], has_more=len(rows) > CHANGES_A_RUN)
-            for facts, rows in ((facts, list(of_one)) for facts, of_one in groupby(changed, lambda row: row[:9]))
-        ],
+        changed_runs=[_changed_run(list(of_one)) for _, of_one in groupby(changed, lambda row: row.run_id)],
         runs=[Run(*row) for row in runs],
         rejected=[RejectedRecord(*row) for row in records],
     )
+
+
+def _changed_run(rows: Sequence[Row[*tuple[Any, ...]]]) -> ChangedRun:
+    changes = [Change(*row[8:]) for row in rows[:CHANGES_A_RUN]]
+    return ChangedRun(changes, len(rows) > CHANGES_A_RUN, *rows[0][:8])

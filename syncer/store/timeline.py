@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 from sqlalchemy import text
@@ -81,7 +81,7 @@ async def timeline(
         return Timeline(begins, step, whole, _summed(rows))
 
 
-def _summed(rows: Iterable[Row[tuple[str, int, int]]]) -> dict[str, list[int]]:
+def _summed(rows: Iterable[Row[*tuple[Any, ...]]]) -> dict[str, list[int]]:
     steps: dict[str, list[int]] = {}
     for state, place, come in rows:
         steps.setdefault(state, [0] * (STEPS + 1))[min(place, STEPS)] += come

@@ -198,7 +198,11 @@ async def _in_time(asked: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever it 
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("syncer.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("syncer.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.globals |= {
         "colour": sections.colour,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 from syncer.store.timeline import STEPS
 from syncer.web.chart import stacked
@@ -28,13 +29,16 @@ _MOST_STATES: Final = 8
 _MOST_RUNS: Final = 12
 _TICKS: Final = 4
 _KNOWN: Final = ("active", "debt_lock", "freeze", "activation", "unconfirmed", "inactive")
+_UNKNOWN_COLOURS: Final = 4
 _PHONES: Final = {"number", "redirect_number", "dgn_number", "from_redirect_numbers"}
 _SWITCHES: Final = {"true": "yes", "false": "no"}
 
 
 def colour(state: str) -> str:
-    """The class that gives a state its colour: one of its own for each the vendor documents."""
-    return f"s-{state}" if state in _KNOWN else "s-others" if state == OTHERS else "s-unknown"
+    """The class that gives a state its colour: its own if the vendor documents it, else one of a few."""
+    if state in _KNOWN:
+        return f"s-{state}"
+    return "s-others" if state == OTHERS else f"s-unknown{crc32(state.encode()) % _UNKNOWN_COLOURS}"
 
 
 class Values:
@@ -127,7 +131,7 @@ def counted(timeline: Timeline, days: int, ranges: Sequence[int]) -> Counted | N
 
 @dataclass(frozen=True, slots=True)
 class ChangedNumber:
-    """What happened to a number; `reason` is the one that its new state came with, which is then none of the changes."""
+    """What happened to a number; `reason` is the one that its new state came with, and then none of the changes."""
 
     number: str
     reason: str | None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
     from prometheus_client import CollectorRegistry
+
     from syncer.settings import Settings
     from syncer.spelling import ListenAddress
 
@@ -163,9 +164,7 @@ class Site:
             return web.Response(status=404, text=_PAGE_OFF if self._wants_page == "off" else _NO_PAGE)
         if self._wants_page == "auto" and not _is_loopback_host(request.host):
             return web.Response(status=421, text=_FOREIGN_HOST)
-        document = await self._page.document(
-            request.query, ",".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, []))
-        )
+        document = await self._page.document(request.query, ",".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, [])))
         response = web.Response(
             status=document.status,
             text=document.html,

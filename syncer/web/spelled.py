@@ -54,7 +54,7 @@ class Spelling:
         self._months = say["months"].split()
 
     def moment(self, moment: datetime, time_zone: str) -> Markup:
-        """A moment by the clocks of a time zone, with its offset; the date is left out today, and the year this year."""
+        """A moment by the clocks of a time zone, with its offset; without the date if it is today's."""
         local, today = moment.astimezone(zone_of(time_zone)), self._now.astimezone(zone_of(time_zone))
         day = "" if local.date() == today.date() else self._day(local, with_year=local.year != today.year) + ", "
         return Markup('<time datetime="{}">{}{:%H:%M:%S} <span class="zone">{}</span></time>').format(
@@ -64,7 +64,13 @@ class Spelling:
     def tick(self, moment: datetime, time_zone: str, span: timedelta) -> str:
         """A moment below an axis that shows so much time."""
         local = moment.astimezone(zone_of(time_zone))
-        return f"{local:%H:%M:%S}" if span < timedelta(minutes=10) else f"{local:%H:%M}" if span <= _SHORT else self._day(local)
+        return (
+            f"{local:%H:%M:%S}"
+            if span < timedelta(minutes=10)
+            else f"{local:%H:%M}"
+            if span <= _SHORT
+            else self._day(local)
+        )
 
     def point(self, moment: datetime, time_zone: str) -> str:
         """A moment of a time line, in plain text."""
