@@ -57,7 +57,7 @@ class Client:
 
 
 @asynccontextmanager
-async def listening(  # noqa: PLR0913
+async def listening(
     database: str,
     *,
     address: ListenAddress = LOOPBACK,
