@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     Open = Callable[..., AbstractAsyncContextManager["Seen"]]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
