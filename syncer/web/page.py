@@ -23,7 +23,7 @@ from markupsafe import Markup
 from syncer.errors import DatabaseError, SyncerError
 from syncer.outcome import accepting
 from syncer.store.glance import ACCOUNTS_A_PAGE, Accounts, accounts_at_a_glance, titles
-from syncer.store.latest import Latest, latest
+from syncer.store.recent import Recent, recent
 from syncer.store.schema import schema_state
 from syncer.store.timeline import Timeline, timeline
 from syncer.web import chart, sections
@@ -69,9 +69,9 @@ class View:
     @classmethod
     def asked_for(cls, query: Mapping[str, str]) -> Self:
         """The view that a query asks for; what makes no sense in it does not count."""
-        page, days = query.get("page", ""), query.get("days", "")
+        account, page, days = (query.get(name, "") for name in ("account", "page", "days"))
         return cls(
-            account=query.get("account") or None,
+            account=account if account and account.isprintable() else None,
             page=int(page) if re.fullmatch("[1-9][0-9]{0,5}", page) else 1,
             days=int(days) if days in map(str, (*RANGES, _ALL)) else max(RANGES),
         )
@@ -84,7 +84,7 @@ class Seen:
     accounts: Accounts
     titles: Titles
     timeline: Timeline | None
-    latest: Latest | None
+    recent: Recent | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Page:
                 accounts,
                 await titles(self._engine, statement_seconds=_STATEMENT_SECONDS),
                 await _in_time(timeline(self._engine, view.account, span, statement_seconds=_STATEMENT_SECONDS)),
-                await _in_time(latest(self._engine, view.account, statement_seconds=_STATEMENT_SECONDS)),
+                await _in_time(recent(self._engine, view.account, statement_seconds=_STATEMENT_SECONDS)),
             )
 
     def _render(
@@ -184,8 +184,8 @@ class Page:
             told["time_zone"] = zones.pop() if len(zones) == 1 else self._time_zone
             told["values"] = sections.Values(say, seen.titles, language)
             told["counted"] = seen.timeline and sections.counted(seen.timeline, view.days, (*RANGES, _ALL))
-            told["changed"] = seen.latest and sections.changed(seen.latest.changed_runs)
-            told["runs"] = seen.latest and sections.runs(seen.latest.runs)
+            told["changed"] = seen.recent and sections.changed(seen.recent.changed_runs)
+            told["runs"] = seen.recent and sections.runs(seen.recent.runs)
         return self._template.render(told)
 
 

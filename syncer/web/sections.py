@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from syncer.store.glance import Titles
-    from syncer.store.latest import Change, ChangedRun, Run
+    from syncer.store.recent import Change, ChangedRun, Run
     from syncer.store.timeline import Timeline
     from syncer.web.chart import Chart
     from syncer.web.words import Language

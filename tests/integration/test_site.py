@@ -137,7 +137,8 @@ async def test_a_database_that_never_answers_keeps_nobody_waiting_and_is_asked_o
     async with await asyncio.start_server(swallow, "127.0.0.1") as silent:
         port = silent.sockets[0].getsockname()[1]
         async with listening(f"postgresql://u@127.0.0.1:{port}/none") as client:
-            answers = await asyncio.gather(*(client.ask("/readyz") for _ in range(10)))
+            async with asyncio.timeout(5):  # by itself a connection is given up after 10 s
+                answers = await asyncio.gather(*(client.ask("/readyz") for _ in range(10)))
             live = await client.ask("/livez")
 
     reason = "database: no answer within 0.2 s; check that the server and the way to it are up"
@@ -166,21 +167,19 @@ async def test_metrics_are_in_the_format_that_is_asked_for(database: str) -> Non
 # Every answer
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/", "/nothing"])
-async def test_no_answer_is_kept_framed_sniffed_or_told_to_others(client: Client, path: str) -> None:
-    answer = await client.ask(path)
+async def test_no_answer_is_kept_framed_sniffed_or_told_to_others(client: Client) -> None:
+    for path in ("/livez", "/readyz", "/metrics", "/", "/nothing"):
+        headers = (await client.ask(path)).headers
+        policy = headers["Content-Security-Policy"]
 
-    assert {name: answer.headers.get(name) for name in ("Cache-Control", "X-Content-Type-Options", "Server")} == {
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-        "Server": "syncer",
-    }
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
-    policy = answer.headers["Content-Security-Policy"]
-    assert policy.startswith("default-src 'none';")
-    assert "frame-ancestors 'none'" in policy
-    assert "unsafe" not in policy
-    assert "script" not in policy  # none is allowed, then
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Server"] == "syncer"
+        assert policy.startswith("default-src 'none';")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert "script" not in policy  # none is allowed, then
 
 
 async def test_what_is_not_there_or_cannot_be_done_is_told_in_one_line(client: Client) -> None:
@@ -210,20 +209,15 @@ async def test_the_page_is_for_this_machine_unless_it_is_switched_on(database: s
     assert off.told == (404, "The page is switched off: SYNCER_HTTP_PAGE is off.\n")
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:81", "127.0.0.1", "127.1.2.3:80", "[::1]:8080"])
-async def test_the_page_answers_to_the_names_of_this_machine(client: Client, host: str) -> None:
-    assert (await client.ask("/", Host=host)).status == 200
-
-
-@pytest.mark.parametrize(
-    "host",
-    ["evil.example", "localhost.evil.example:8080", "10.0.0.1", "127.0.0.1.evil.example", "[", ""],
-)
-async def test_the_page_answers_to_no_other_name_that_a_browser_may_have_been_told(client: Client, host: str) -> None:
-    answer = await client.ask("/", Host=host)
-
-    assert answer.status in {400, 421}  # aiohttp itself refuses what is no name at all
-    assert "+7" not in answer.text
+async def test_the_page_answers_to_the_names_of_this_machine_and_to_no_other_that_a_browser_may_have_been_told(
+    client: Client,
+) -> None:
+    for host in ("localhost", "LOCALHOST:81", "127.0.0.1", "127.1.2.3:80", "[::1]:8080"):
+        assert (await client.ask("/", Host=host)).status == 200
+    for host in ("evil.example", "localhost.evil.example:8080", "10.0.0.1", "127.0.0.1.evil.example", "", "["):
+        refused = await client.ask("/", Host=host)
+        assert refused.status in {400, 421}  # aiohttp itself refuses what is no name at all
+        assert "<html" not in refused.text
     assert (await client.ask("/livez", Host="10.0.0.1")).status == 200
 
 
@@ -347,12 +341,11 @@ async def test_one_account_can_be_looked_at_alone(account: PolledAccount, client
     assert "There is no account of this name" in unknown.text
 
 
-@pytest.mark.parametrize(
-    "query",
-    ["page=0", "page=-1", "page=x", "page=99999999999999999999", "page=٣", "days=5", "days=", "lang=xx", "a=%00"],
-)
-async def test_a_query_that_makes_no_sense_does_not_count(client: Client, query: str) -> None:
-    assert (await client.ask(f"/?{query}")).status == 200
+async def test_a_query_that_makes_no_sense_does_not_count(client: Client) -> None:
+    for page in ("page=0", "page=-1", "page=x", "page=99999999999999999999", "page=٣"):
+        assert (await client.ask(f"/?{page}")).status == 200
+    for other in ("days=5", "days=", "lang=xx", "account=", "account=%00"):
+        assert (await client.ask(f"/?{other}")).status == 200
 
 
 async def test_when_the_database_is_gone_the_page_says_so_and_keeps_what_it_knew(

@@ -94,7 +94,7 @@ class RejectedRecord(Struct, frozen=True):
     occurrences: int
 
 
-class Latest(Struct, frozen=True):
+class Recent(Struct, frozen=True):
     """What happened last, the newest first."""
 
     changed_runs: list[ChangedRun]
@@ -163,7 +163,7 @@ select a.name, a.time_zone, j.virtual_number_id, j.error,
 """
 
 
-async def latest(engine: AsyncEngine, account: str | None, *, statement_seconds: int) -> Latest:
+async def recent(engine: AsyncEngine, account: str | None, *, statement_seconds: int) -> Recent:
     """What happened last, of one account or of all.
 
     Raises:
@@ -176,7 +176,7 @@ async def latest(engine: AsyncEngine, account: str | None, *, statement_seconds:
         changed = (await connection.execute(text(_CHANGES), changes)).all()
         runs = (await connection.execute(text(_LATEST_RUNS), asked | {"runs": _RUNS})).all()
         records = (await connection.execute(text(_LATEST_REJECTED), rejected)).all()
-    return Latest(
+    return Recent(
         changed_runs=[_changed_run(list(of_one)) for _, of_one in groupby(changed, lambda row: row.run_id)],
         runs=[Run(*row) for row in runs],
         rejected=[RejectedRecord(*row) for row in records],
