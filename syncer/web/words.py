@@ -61,7 +61,7 @@ TEXTS: Final[Mapping[str, Text]] = {
     "ok": Text("up to date", "свежие данные"),
     "left": Text("not polled", "не опрашивается"),
     "late_why": Text(
-        "It is due since {moment}, and nobody polls it.", "Опрос должен был начаться {moment}, но его никто не начал."
+        "It has been due since {moment}, and nobody polls it.", "Опрос должен был начаться {moment}, но его никто не начал."
     ),
     "left_why": Text("It is not configured any more.", "Его больше нет в настройках."),
     "last_success": Text("Last success", "Последний успех"),
@@ -101,7 +101,7 @@ TEXTS: Final[Mapping[str, Text]] = {
     "run": Text("run {run_id}", "опрос {run_id}"),
     "between": Text("happened between {after} and {until}", "произошло между {after} и {until}"),
     "before": Text("happened before {until}", "произошло до {until}"),
-    "more_changes": Text("and more in this run", "и другие в этом опросе"),
+    "all_changes": Text("This run in all", "Всего в этом опросе"),
     "created": Text("new", "новый"),
     "removed": Text("removed", "удалён"),
     "restored": Text("returned", "вернулся"),
