@@ -61,7 +61,8 @@ TEXTS: Final[Mapping[str, Text]] = {
     "ok": Text("up to date", "свежие данные"),
     "left": Text("not polled", "не опрашивается"),
     "late_why": Text(
-        "It has been due since {moment}, and nobody polls it.", "Опрос должен был начаться {moment}, но его никто не начал."
+        "It has been due since {moment}, and nobody polls it.",
+        "Опрос ждёт с {moment}, но его никто не начал.",
     ),
     "left_why": Text("It is not configured any more.", "Его больше нет в настройках."),
     "last_success": Text("Last success", "Последний успех"),
