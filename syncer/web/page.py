@@ -12,7 +12,8 @@ import hashlib
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
@@ -78,8 +79,37 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What a browser wants: `chosen` is the language that its address names, if any, `language` the one it gets."""
+
+    view: View
+    chosen: Language | None
+    language: Language
+    refreshes: bool
+
+    @classmethod
+    def of(cls, query: Mapping[str, str], accept_language: str) -> Self:
+        """The wish of a query and an Accept-Language."""
+        chosen = next((one for one in LANGUAGES if one == query.get("lang")), None)
+        return cls(
+            view=View.asked_for(query),
+            chosen=chosen,
+            language=chosen or preferred(accept_language),
+            refreshes=query.get("refresh") != "off",
+        )
+
+    def link(self, **changed: object) -> str:
+        """An address that keeps what is wished, but for what is changed; None stands for what need not be said."""
+        days = self.view.days if self.view.days != max(RANGES) else None
+        refresh = None if self.refreshes else "off"
+        kept = {"account": self.view.account, "days": days, "lang": self.chosen, "refresh": refresh}
+        wanted = {name: value for name, value in (kept | changed).items() if value is not None}
+        return f"?{urlencode(wanted)}" if wanted else "/"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What was seen; None where it could not be asked in time."""
+    """What was seen, at one moment; None where it could not be asked in time."""
 
     accounts: Accounts
     titles: Titles
@@ -116,21 +146,21 @@ class Page:
         self._views: OrderedDict[View, Shared[Seen]] = OrderedDict()
         self._one_at_a_time = asyncio.Semaphore()
         self._template = _environment().get_template("page.html")
+        # All of a document follows from these, and many look at the same one.
+        self._rendered = lru_cache(maxsize=_MOST_VIEWS)(self._render)
 
     async def document(self, query: Mapping[str, str], accept_language: str) -> Document:
         """The page as a query and a browser's Accept-Language want it."""
-        asked = query.get("lang")
-        language = next((one for one in LANGUAGES if one == asked), None) or preferred(accept_language)
-        view = View.asked_for(query)
-        shared = self._shared(view)
+        wish = Wish.of(query, accept_language)
+        shared = self._shared(wish.view)
         problem = None
         try:
             seen: Seen | None = await shared.answer(within=_WAIT_SECONDS)
         except (SyncerError, TimeoutError) as error:
             problem = str(error) or f"database: no answer within {_WAIT_SECONDS:g} s"
             seen = shared.last_good
-        status = 503 if problem else 404 if view.account and seen and not seen.accounts.shown else 200
-        return Document(status, language, self._render(view, query, language, seen, problem))
+        status = 503 if problem else 404 if wish.view.account and seen and not seen.accounts.shown else 200
+        return Document(status, wish.language, self._rendered(wish, seen, problem))
 
     async def close(self) -> None:
         """Ends what is being asked."""
@@ -161,29 +191,25 @@ class Page:
                 await _in_time(recent(self._engine, view.account, statement_seconds=_STATEMENT_SECONDS)),
             )
 
-    def _render(
-        self, view: View, query: Mapping[str, str], language: Language, seen: Seen | None, problem: str | None
-    ) -> str:
-        say = words(language)
-        spell = Spelling(say, datetime.now(UTC) if seen is None else seen.accounts.now)
+    def _render(self, wish: Wish, seen: Seen | None, problem: str | None) -> str:
+        say = words(wish.language)
         told: dict[str, Any] = {
             "style": Markup(_STYLE),  # noqa: S704 - ours
             "say": say,
-            "spell": spell,
-            "language": language,
-            "other_language": LANGUAGES[1 - LANGUAGES.index(language)],
-            "link": lambda **changed: _link(query, changed),
-            "refresh": self._refresh if query.get("refresh") != "off" else None,
-            "refresh_seconds": self._refresh,
+            "language": wish.language,
+            "other_language": LANGUAGES[1 - LANGUAGES.index(wish.language)],
+            "link": wish.link,
+            "refresh": self._refresh if wish.refreshes else None,
             "problem": problem,
-            "view": view,
+            "view": wish.view,
             "seen": seen,
         }
         if seen is not None:
+            told["spell"] = Spelling(say, seen.accounts.now)
             zones = {one.time_zone for one in seen.accounts.shown}
             told["time_zone"] = zones.pop() if len(zones) == 1 else self._time_zone
-            told["values"] = sections.Values(say, seen.titles, language)
-            told["counted"] = seen.timeline and sections.counted(seen.timeline, view.days, (*RANGES, _ALL))
+            told["values"] = sections.Values(say, seen.titles, wish.language)
+            told["counted"] = seen.timeline and sections.counted(seen.timeline, wish.view.days, (*RANGES, _ALL))
             told["changed"] = seen.recent and sections.changed(seen.recent.changed_runs)
             told["runs"] = seen.recent and sections.runs(seen.recent.runs)
         return self._template.render(told)
@@ -218,9 +244,3 @@ def _environment() -> Environment:
         "fill": lambda text, **values: Markup(text).format(**values),  # noqa: S704 - the texts are ours
     }
     return environment
-
-
-def _link(query: Mapping[str, str], changed: Mapping[str, object]) -> str:
-    kept = {name: query[name] for name in ("account", "days", "lang", "refresh") if query.get(name)}
-    wanted = {name: value for name, value in (kept | dict(changed)).items() if value is not None}
-    return f"?{urlencode(wanted)}" if wanted else "/"
