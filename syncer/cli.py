@@ -158,6 +158,17 @@ def export(
 
 
 @app.command()
+def health() -> None:
+    """Asks the daemon on this machine whether it lives, over HTTP at SYNCER_HTTP_LISTEN."""
+    from syncer.commands.health import is_alive  # noqa: PLC0415 - see the module's first lines
+    from syncer.settings import load_settings  # noqa: PLC0415 - likewise
+
+    alive, told = is_alive(load_settings().http_listen)
+    typer.echo(told, err=not alive)
+    raise SystemExit(0 if alive else 1)
+
+
+@app.command()
 def demo(
     history: Annotated[
         str | None, typer.Option(metavar="DAYS", help="Begin with so much made-up history, such as 180d.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import secrets
 import socket
@@ -30,13 +31,15 @@ from syncer.store import schedule
 from syncer.store.accounts import register, retire_others
 from syncer.store.schema import migrate, schema_state
 from syncer.timetable import due_anew, next_due
+from syncer.web.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from syncer.accounts import Account
     from syncer.database import Database
     from syncer.settings import Settings
+    from syncer.spelling import ListenAddress
     from syncer.store.schedule import Claim
 
 TICK_SECONDS: Final = 0.5
@@ -47,6 +50,8 @@ RENEW_SECONDS: Final = 3.0
 RELEASE_SECONDS: Final = 5.0
 SCHEMA_SECONDS: Final = 5.0
 """How often it is looked whether the schema is still ours: another version may have migrated it."""
+LONGEST_LOOK_SECONDS: Final = 300.0
+"""A look for due accounts ends sooner than that by its statements' timeouts, if it is not stuck."""
 BEGUN_AT_ONCE: Final = 64
 """How many polls begin at one look at most, so that after an outage the accounts that are due come one after another:
 128 a second are more than a process can finish, and few for the endpoint."""
@@ -73,15 +78,18 @@ class Daemon:
         database: Where the numbers are kept; the embedded server is watched over here.
         poller: Polls one account.
         accounts: Those to poll.
+
+    Attributes:
+        metrics: What is counted of its polls.
     """
 
     def __init__(self, database: Database, poller: Poller, accounts: Sequence[Account]) -> None:
         self._database = database
         self._poller = poller
         self._engine = poller.engine
-        self._metrics = poller.metrics
+        self.metrics = poller.metrics
         self._accounts = {account.name: account for account in accounts}
-        self._metrics.keep(self._accounts)
+        self.metrics.keep(self._accounts)
         self._planned: Mapping[str, Account] = {}
         self._by_id: dict[int, Account] = {}
         self._polls: dict[int, asyncio.Task[None]] = {}
@@ -91,17 +99,28 @@ class Daemon:
         self._complaint: SyncerError | None = None
         self._renewed_at = 0.0
         self._schema_seen_at = 0.0
+        self._look_ends_by = 0.0
         self._stopping = False
         self._is_time = asyncio.Event()
 
+    @property
+    def account_names(self) -> Collection[str]:
+        """The names of the accounts that are polled."""
+        return self._accounts.keys()
+
+    def is_live(self) -> bool:
+        """Whether due accounts are being looked for: no look is stuck, and one follows the other."""
+        return asyncio.get_running_loop().time() < self._look_ends_by
+
     async def run(self, stop: asyncio.Event) -> None:
         """Polls until `stop` is set, then lets polls under way finish within SYNCER_SHUTDOWN_TIMEOUT."""
+        self._expect_end_of_look()
         scheduler = AsyncIOScheduler()
         scheduler.add_job(self._wake, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True)
         scheduler.start()
         log.info("daemon_started", accounts=len(self._accounts))
         looking = asyncio.create_task(self._look())
-        showing = asyncio.create_task(Gauges(self._engine, self._metrics).keep(lambda: self._by_id))
+        showing = asyncio.create_task(Gauges(self._engine, self.metrics).keep(lambda: self._by_id))
         retention = self._poller.settings.run_retention
         pruning = asyncio.create_task(prune_for_ever(self._engine, retention, lambda: bool(self._by_id)))
         try:
@@ -122,7 +141,7 @@ class Daemon:
     def take(self, accounts: Sequence[Account]) -> None:
         """Polls these accounts from the next look on and no others, but for polls that are under way."""
         self._accounts = {account.name: account for account in accounts}
-        self._metrics.keep(self._accounts)
+        self.metrics.keep(self._accounts)
 
     async def _wake(self) -> None:
         """The scheduler's one job: it only tells that it is time, since the scheduler would cancel what takes long."""
@@ -136,6 +155,7 @@ class Daemon:
 
     async def _tick(self) -> None:
         """One look for due accounts; nothing that goes wrong in it ends the daemon."""
+        self._expect_end_of_look()
         try:
             self._database.ensure()
             await self._check_schema()
@@ -152,11 +172,14 @@ class Daemon:
             await self._start_over()
         else:
             self._complain(None)
-            self._metrics.ready.set(1)
+            self.metrics.ready.set(1)
+
+    def _expect_end_of_look(self) -> None:
+        self._look_ends_by = asyncio.get_running_loop().time() + LONGEST_LOOK_SECONDS
 
     async def _start_over(self) -> None:
         """Takes nothing for known any more: what comes back may be another database, and old connections are dead."""
-        self._metrics.ready.set(0)
+        self.metrics.ready.set(0)
         self._planned, self._by_id, self._finished = {}, {}, {}
         await self._engine.dispose()
 
@@ -176,7 +199,9 @@ class Daemon:
         if self._by_id and now - self._schema_seen_at < SCHEMA_SECONDS:
             return
         if not self._by_id and self._poller.settings.migrate_on_start:
+            self._look_ends_by = math.inf  # a migration takes as long as it takes
             await migrate(self._database.owner_engine)
+            self._expect_end_of_look()
         (await schema_state(self._engine)).require_wanted()
         self._schema_seen_at = now
 
@@ -232,7 +257,7 @@ class Daemon:
             refused = result.error_kind in {"unauthorized", "forbidden"}
             failed = result.outcome == "failed"
         except Exception as error:  # noqa: BLE001 - a fault of the program must not stop the others, nor pass unseen
-            poll_crashed(account.name, error, self._metrics)
+            poll_crashed(account.name, error, self.metrics)
         finally:
             (self._failing.add if failed else self._failing.discard)(account_id)
             self._finished[account_id] = _Finished(claim, account, refused)
@@ -252,13 +277,31 @@ class Daemon:
         await asyncio.gather(*late, return_exceptions=True)
 
 
+def site_of(daemon: Daemon, address: ListenAddress, settings: Settings, database: Database) -> Site:
+    """What a daemon says over HTTP."""
+    return Site(
+        settings,
+        address,
+        database.address,
+        daemon.metrics.registry,
+        is_live=daemon.is_live,
+        configured=lambda: daemon.account_names,
+    )
+
+
 async def run_daemon(
     settings: Settings, accounts: Sequence[Account], database: Database, load: Callable[[], Sequence[Account]]
 ) -> None:
-    """Polls until SIGTERM or SIGINT; at SIGHUP, takes the accounts that `load` then gives, unless it refuses them."""
-    async with Source(settings) as source:
+    """Polls until SIGTERM or SIGINT; at SIGHUP, takes the accounts that `load` then gives, unless it refuses them.
+
+    Raises:
+        ConfigurationError: SYNCER_HTTP_LISTEN cannot be listened at.
+    """
+    stop = stop_signal()
+    async with Source(settings) as source, contextlib.AsyncExitStack() as stack:
         daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
-        stop = stop_signal()
+        if settings.http_listen is not None:
+            await stack.enter_async_context(site_of(daemon, settings.http_listen, settings, database))
         reloading = asyncio.create_task(_reload_whenever(hangup_signal(stop), daemon, load))
         await daemon.run(stop)
         reloading.cancel()

@@ -8,7 +8,7 @@ import shlex
 import sys
 import tempfile
 from collections import deque
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,9 +22,10 @@ from rich.text import Text
 from syncer.accounts import load_accounts
 from syncer.commands.history import NUMBERS, TOKEN, settings_for, tell_history_of
 from syncer.commands.status import table_of
-from syncer.daemon import Daemon
+from syncer.daemon import Daemon, site_of
 from syncer.database import Database
 from syncer.emulator import Emulator
+from syncer.errors import ConfigurationError
 from syncer.observe import configure_logging
 from syncer.poll import Poller
 from syncer.signals import stop_signal
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from syncer.settings import Settings
     from syncer.store.overview import AccountOverview, Change
+    from syncer.web.site import Site
 
 POLL_INTERVAL: Final = timedelta(seconds=3)
 STEP_SECONDS: Final = 2.0
@@ -62,12 +64,25 @@ async def run_demo(history_days: int = 0) -> None:
             settings = settings_for(emulator).model_copy(
                 update={"poll_interval": POLL_INTERVAL, "data_dir": Path(folder)}
             )
-            _say_hello(folder, emulator.url)
             with Database(settings) as database:
                 await migrate(database.owner_engine)
-                if not history_days or await _tell_history(stop, settings, database, emulator, history_days):
-                    await _watch_until(stop, settings, database, emulator)
+                async with Source(settings) as source, AsyncExitStack() as stack:
+                    daemon = Daemon(database, Poller(database.engine, source, settings), load_accounts(settings))
+                    site = await _listening(stack, daemon, settings, database)
+                    _say_hello(folder, site.url, emulator.url)
+                    if not history_days or await _tell_history(stop, settings, database, emulator, history_days):
+                        await _watch_until(stop, daemon, database.engine, emulator)
                 await database.dispose()
+
+
+async def _listening(stack: AsyncExitStack, daemon: Daemon, settings: Settings, database: Database) -> Site:
+    """The daemon over HTTP, at the usual address if nobody has it."""
+    assert settings.http_listen is not None  # noqa: S101 - it is the default
+    try:
+        return await stack.enter_async_context(site_of(daemon, settings.http_listen, settings, database))
+    except ConfigurationError:
+        elsewhere = settings.http_listen._replace(port=0)
+        return await stack.enter_async_context(site_of(daemon, elsewhere, settings, database))
 
 
 async def _tell_history(
@@ -97,16 +112,13 @@ async def _tell_history(
     return True
 
 
-async def _watch_until(stop: asyncio.Event, settings: Settings, database: Database, emulator: Emulator) -> None:
-    seen = max((account.last_run_id or 0 for account in await overview(database.engine)), default=0)
-    accounts = load_accounts(settings)
-    async with Source(settings) as source:
-        daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
-        async with asyncio.TaskGroup() as tasks:
-            beside = [tasks.create_task(_live_on(emulator)), tasks.create_task(_show(database.engine, seen))]
-            await daemon.run(stop)
-            for task in beside:
-                task.cancel()
+async def _watch_until(stop: asyncio.Event, daemon: Daemon, engine: AsyncEngine, emulator: Emulator) -> None:
+    seen = max((account.last_run_id or 0 for account in await overview(engine)), default=0)
+    async with asyncio.TaskGroup() as tasks:
+        beside = [tasks.create_task(_live_on(emulator)), tasks.create_task(_show(engine, seen))]
+        await daemon.run(stop)
+        for task in beside:
+            task.cancel()
 
 
 async def _live_on(emulator: Emulator) -> None:
@@ -115,12 +127,13 @@ async def _live_on(emulator: Emulator) -> None:
         emulator.step()
 
 
-def _say_hello(folder: str, url: str) -> None:
+def _say_hello(folder: str, page: str, endpoint: str) -> None:
     program = shlex.quote(os.path.relpath(sys.argv[0]) if Path(sys.argv[0]).is_file() else "syncer")
     data = f"SYNCER_DATA_DIR={shlex.quote(folder)}"
     console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Open [bold]{page}[/bold] to watch; what follows says the same in words.")
     console.print(
-        f"An emulated endpoint with {NUMBERS} numbers at {url}; their states change every {STEP_SECONDS:g} s."
+        f"An emulated endpoint with {NUMBERS} numbers at {endpoint}; their states change every {STEP_SECONDS:g} s."
     )
     console.print(
         f"The daemon polls it every {POLL_INTERVAL.seconds} s into an embedded PostgreSQL. Ctrl-C ends it all."

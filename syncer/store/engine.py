@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -79,6 +79,20 @@ def _refuse_closed(connection: DBAPIConnection, *_: object) -> None:
         raise DisconnectionError
 
 
+@asynccontextmanager
+async def asking(engine: AsyncEngine, *, statement_seconds: int) -> AsyncIterator[AsyncConnection]:
+    """A transaction that reads one state of the data, and in which no statement takes longer.
+
+    Raises:
+        DatabaseError: The database cannot be asked, or a statement takes too long.
+    """
+    with told_as_database_errors():
+        async with engine.connect() as connection:
+            await connection.execute(text("set transaction isolation level repeatable read, read only"))
+            await connection.execute(text(f"set local statement_timeout = '{statement_seconds}s'"))
+            yield connection
+
+
 def driver_arguments(address: str) -> tuple[str, dict[str, Any]]:
     """What asyncpg takes in place of a libpq address: the address it understands, and arguments beside it."""
     parts = urlsplit(address)
@@ -146,6 +160,8 @@ def database_sentence(error: BaseException) -> str:
             todo = "let an administrator grant what is missing"
         case asyncpg.ReadOnlySQLTransactionError():
             todo = "the server is a standby or read-only: point SYNCER_DATABASE_URL at the primary"
+        case asyncpg.QueryCanceledError():
+            todo = "the question takes too long for this server, or an administrator ended it"
         case asyncpg.DiskFullError() | asyncpg.OutOfMemoryError():
             todo = "make room on the database server"
         case asyncpg.LockNotAvailableError():

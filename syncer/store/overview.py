@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
-from typing import TYPE_CHECKING, Final
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 from sqlalchemy import text
@@ -11,6 +12,9 @@ from sqlalchemy import text
 from syncer.store.engine import told_as_database_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
@@ -94,19 +98,24 @@ async def overview(engine: AsyncEngine) -> list[AccountOverview]:
         async with engine.connect() as connection:
             await connection.execute(text("set transaction isolation level repeatable read, read only"))
             accounts = (await connection.execute(text(_ACCOUNTS))).mappings().all()
-            states = (await connection.execute(text(_STATES))).all()
+            numbers = _by_account(await connection.execute(text(_STATES)))
             held = {row.account_id: row for row in await connection.execute(text(_HELD))}
-            rejected = (await connection.execute(text(_REJECTED))).all()
+            rejected = _by_account(await connection.execute(text(_REJECTED)))
     return [
         AccountOverview(
             **account,
-            numbers={row.state: row.numbers for row in states if row.account_id == account["account_id"]},
+            numbers={row.state: row.numbers for row in numbers.get(account["account_id"], ())},
             held=held[account["account_id"]].numbers if account["account_id"] in held else 0,
             held_since=held[account["account_id"]].since if account["account_id"] in held else None,
-            rejected=[Rejected(*row[1:]) for row in rejected if row.account_id == account["account_id"]],
+            rejected=[Rejected(*row[1:]) for row in rejected.get(account["account_id"], ())],
         )
         for account in accounts
     ]
+
+
+def _by_account(rows: Iterable[Row[*tuple[Any, ...]]]) -> dict[int, list[Row[*tuple[Any, ...]]]]:
+    """Rows that come in the order of their accounts."""
+    return {account_id: list(of_one) for account_id, of_one in groupby(rows, lambda row: row.account_id)}
 
 
 class Change(Struct, frozen=True):

@@ -11,7 +11,10 @@ import asyncpg
 import pytest
 
 from syncer.store.engine import create_engine
+from syncer.store.glance import Title, Totals, accounts_at_a_glance, titles
+from syncer.store.recent import recent
 from syncer.store.retention import prune
+from syncer.store.timeline import timeline
 from tests.builders import PolledAccount, connect, record, redirect
 
 if TYPE_CHECKING:
@@ -56,6 +59,24 @@ async def test_an_analyst_reads_every_view_and_no_table(account: PolledAccount, 
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await analyst.execute("create table analytics.mine ()")
     await analyst.close()
+
+
+async def test_the_daemons_role_can_read_all_that_the_page_shows(account: PolledAccount, login: Login) -> None:
+    await account.poll(*NUMBERS)
+    await account.poll(record(1, state="porting"), *NUMBERS[1:], record(11, number=None))
+    url = await login("syncer_daemon")
+    engine = create_engine(lambda: url)
+
+    accounts = await accounts_at_a_glance(engine, ["default"], None, 1, statement_seconds=5)
+    numbers = await timeline(engine, None, timedelta(days=1), statement_seconds=5)
+    happened = await recent(engine, None, statement_seconds=5)
+
+    assert accounts.totals == Totals(accounts=1, rejected=1)
+    assert numbers is not None
+    assert {state: counts[-1] for state, counts in numbers.numbers.items()} == {"active": 9, "porting": 1}
+    assert (len(happened.changed_runs), len(happened.runs), len(happened.rejected)) == (2, 2, 1)
+    assert (await titles(engine, statement_seconds=5))["state", "freeze"] == Title("Frozen", "заморожен")
+    await engine.dispose()
 
 
 async def test_the_daemons_role_can_do_all_that_polls_do(account: PolledAccount, login: Login) -> None:

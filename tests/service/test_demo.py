@@ -32,17 +32,19 @@ async def test_it_shows_what_is_recorded_as_it_happens_and_leaves_nothing_behind
 
     await until(lambda: len(runs()) >= 2 or not demo.is_running)
     printed = "".join(demo.out)
-    url = re.search(r"http://127\.0\.0\.1:\d+", printed)
+    page, endpoint = re.findall(r"http://127\.0\.0\.1:\d+", printed)
     data = re.search(r"SYNCER_DATA_DIR=(\S+)", printed)
-    assert url is not None
     assert data is not None
     assert str(folder) in data[1]
     async with (
         aiohttp.ClientSession(headers={"Authorization": "demo"}) as client,
-        client.get(f"{url[0]}/numbers/virtual-number") as answer,
+        client.get(f"{endpoint}/numbers/virtual-number") as answer,
+        client.get(page, headers={"Accept-Language": "ru"}) as shown,
     ):
         assert answer.status == 200
         assert len(await answer.json()) > 100
+        assert shown.status == 200
+        assert "Номера по состояниям" in await shown.text()
     beside = await syncer.run("status", database_url=None, data_dir=data[1])
     assert "demo  " in beside.out
     assert len(processes_of(folder)) > 1

@@ -30,11 +30,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_the_wheel_holds_the_migrations_and_nothing_of_the_tests(wheel: Path) -> None:
+def test_the_wheel_holds_the_migrations_and_the_page_and_nothing_of_the_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     assert "syncer/migrations/env.py" in names
     assert "syncer/migrations/versions/0001_tables.py" in names
+    assert "syncer/web/templates/page.html" in names
+    assert "syncer/web/templates/page.css" in names
     assert "syncer/py.typed" in names
     assert {name.split("/")[0] for name in names} == {"syncer", "syncer-0.1.0.dist-info"}
     assert [name for name in names if "__pycache__" in name or "test" in name] == []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.service.processes import Program
 
-COMMANDS = ["run", "sync", "migrate", "check", "status", "export", "demo", "emulate", "psql"]
+COMMANDS = ["run", "sync", "migrate", "check", "status", "export", "health", "demo", "emulate", "psql"]
 PASSWORD = "passw0rd"
 GOOD: dict[str, str | None] = {
     "api_url": "http://127.0.0.1:1",

@@ -1,0 +1,188 @@
+"""What happened last: changes by the run that saw them, runs, and the records that could not be taken.
+
+Of thousands of accounts those come into question whose newest run is among the newest: each question is a walk along
+an index for each of a few accounts, however long the history is.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+from sqlalchemy import text
+
+from syncer.store.engine import asking
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Row
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+CHANGED_RUNS: Final = 6
+CHANGES_A_RUN: Final = 12
+_LOOKED_THROUGH: Final = 500
+"""Changes of one run among which those that are shown are chosen."""
+_RUNS: Final = 100
+_REJECTED: Final = 10
+_LONGEST_PAYLOAD: Final = 400
+
+
+class Change(Struct, frozen=True):
+    """Something that happened to a number: after `changed_after` (None: nobody knows) and by `changed_at`.
+
+    `kind` and `field` are those of `analytics.changes`.
+    """
+
+    virtual_number_id: int
+    number: str
+    kind: str
+    field: str | None
+    old_value: str | None
+    new_value: str | None
+    changed_at: datetime
+    changed_after: datetime | None
+
+
+class ChangedRun(Struct, frozen=True):
+    """A run that changed something: the first of its changes, and its counters."""
+
+    changes: list[Change]
+    has_more: bool
+    account: str
+    time_zone: str
+    run_id: int
+    recorded_at: datetime
+    created: int
+    changed: int
+    removed: int
+    restored: int
+
+
+class Run(Struct, frozen=True):
+    """A run, with the contract's words and counters."""
+
+    account: str
+    time_zone: str
+    run_id: int
+    trigger: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str
+    error: str | None
+    received: int | None
+    created: int
+    changed: int
+    removed: int
+    restored: int
+    held: int
+    rejected: int
+
+
+class RejectedRecord(Struct, frozen=True):
+    """An element that could not be taken and stands; `payload` is how it begins, as text."""
+
+    account: str
+    time_zone: str
+    virtual_number_id: int | None
+    error: str
+    payload: str
+    first_seen_at: datetime | None
+    last_seen_at: datetime | None
+    occurrences: int
+
+
+class Recent(Struct, frozen=True):
+    """What happened last, the newest first."""
+
+    changed_runs: list[ChangedRun]
+    runs: list[Run]
+    rejected: list[RejectedRecord]
+
+
+# A run that was applied and changed nothing only rejected records. A number that comes has a row for each of its
+# fields: its state stands for them all.
+_CHANGES: Final = """
+with newest as (
+    select account_id, name, time_zone, applied_run_id from syncer.account
+     where applied_run_id is not null and (cast(:account as text) is null or name = :account)
+     order by applied_run_id desc limit :runs
+), changed as (
+    select n.name, n.time_zone, r.*
+      from newest n
+     cross join lateral (select * from syncer.sync_run s
+                          where s.account_id = n.account_id and s.run_id <= n.applied_run_id
+                            and s.outcome = 'applied' and s.created + s.changed + s.removed + s.restored > 0
+                          order by s.run_id desc limit :runs) r
+     order by r.run_id desc limit :runs
+)
+select r.name, r.time_zone, r.run_id, r.finished_at, r.created, r.changed, r.removed, r.restored,
+       c.virtual_number_id, c.number, c.kind, c.field, c.old_value, c.new_value, c.changed_at, c.changed_after
+  from changed r
+ cross join lateral (
+       select found.*, min(rank) over (partition by virtual_number_id) as first_rank
+         from (select c.*, array_position(array['state', 'removed', 'created', 'restored', 'changed'], kind) as rank
+                 from analytics.changes c
+                where c.account_id = r.account_id and c.run_id = r.run_id
+                  and (c.kind not in ('created', 'restored') or c.field = 'state')
+                limit :looked_through) found
+        order by first_rank, number, virtual_number_id, rank, field desc
+        limit :changes) c
+ order by r.run_id desc, c.first_rank, c.number, c.virtual_number_id, c.rank, c.field desc, c.new_value
+"""
+_LATEST_RUNS: Final = """
+with newest as (
+    select a.account_id, a.name, a.time_zone, last.run_id
+      from syncer.account a
+     cross join lateral (select run_id from syncer.sync_run r
+                          where r.account_id = a.account_id order by r.run_id desc limit 1) last
+     where cast(:account as text) is null or a.name = :account
+     order by last.run_id desc limit :runs
+)
+select n.name, n.time_zone, r.run_id, r.trigger, r.started_at, r.finished_at, r.outcome, r.error, r.received,
+       r.created, r.changed, r.removed, r.restored, r.held, r.rejected
+  from newest n
+ cross join lateral (select * from syncer.sync_run s
+                      where s.account_id = n.account_id order by s.run_id desc limit :runs) r
+ order by r.run_id desc limit :runs
+"""
+_LATEST_REJECTED: Final = """
+select a.name, a.time_zone, j.virtual_number_id, j.error,
+       left(analytics.readable(j.payload), :longest) as payload, f.started_at, l.started_at, j.occurrences
+  from (select j.*, a.success_run_id
+          from syncer.account a
+          join syncer.rejected_record j on j.account_id = a.account_id and j.last_run_id = a.applied_run_id
+         where cast(:account as text) is null or a.name = :account
+         order by j.first_run_id desc, j.virtual_number_id, j.rejected_record_id limit :records) j
+  join syncer.account a on a.account_id = j.account_id
+  left join syncer.sync_run f on f.account_id = j.account_id and f.run_id = j.first_run_id
+  left join syncer.sync_run l on l.account_id = j.account_id and l.run_id = j.success_run_id
+ order by j.first_run_id desc, j.virtual_number_id, j.rejected_record_id
+"""
+
+
+async def recent(engine: AsyncEngine, account: str | None, *, statement_seconds: int) -> Recent:
+    """What happened last, of one account or of all.
+
+    Raises:
+        DatabaseError: The database cannot be asked, or takes too long.
+    """
+    asked = {"account": account}
+    changes = asked | {"runs": CHANGED_RUNS, "changes": CHANGES_A_RUN + 1, "looked_through": _LOOKED_THROUGH}
+    rejected = asked | {"records": _REJECTED, "longest": _LONGEST_PAYLOAD}
+    async with asking(engine, statement_seconds=statement_seconds) as connection:
+        changed = (await connection.execute(text(_CHANGES), changes)).all()
+        runs = (await connection.execute(text(_LATEST_RUNS), asked | {"runs": _RUNS})).all()
+        records = (await connection.execute(text(_LATEST_REJECTED), rejected)).all()
+    return Recent(
+        changed_runs=[_changed_run(list(of_one)) for _, of_one in groupby(changed, lambda row: row.run_id)],
+        runs=[Run(*row) for row in runs],
+        rejected=[RejectedRecord(*row) for row in records],
+    )
+
+
+def _changed_run(rows: Sequence[Row[*tuple[Any, ...]]]) -> ChangedRun:
+    changes = [Change(*row[8:]) for row in rows[:CHANGES_A_RUN]]
+    return ChangedRun(changes, len(rows) > CHANGES_A_RUN, *rows[0][:8])
