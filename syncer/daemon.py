@@ -25,6 +25,7 @@ from syncer.poll import Poller
 from syncer.signals import stop_signal
 from syncer.source import Source
 from syncer.store import schedule
+from syncer.store.engine import told_as_database_errors
 from syncer.store.schema import migrate, schema_state
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ TICK_SECONDS: Final = 0.5
 """How often due accounts are looked for."""
 LEASE: Final = timedelta(seconds=10)
 """How long an account stays taken by a process that died."""
+LOOK_SECONDS: Final = 15.0
+"""How long a look may take once the accounts are known: a network that swallows everything says nothing."""
 RENEW_SECONDS: Final = 3.0
 RELEASE_SECONDS: Final = 5.0
 SCHEMA_SECONDS: Final = 5.0
@@ -104,9 +107,11 @@ class Daemon:
         """One look for due accounts; nothing that goes wrong in it ends the daemon."""
         try:
             self._database.ensure()
-            await self._check_schema()
-            await self._renew_leases()
-            await self._claim_due()
+            with told_as_database_errors():
+                async with asyncio.timeout(LOOK_SECONDS if self._by_id else None):  # a migration may take long
+                    await self._check_schema()
+                    await self._renew_leases()
+                    await self._claim_due()
         except (DatabaseError, SchemaError, EmbeddedServerError) as error:
             self._complain(error)
             await self._start_over()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -11,8 +11,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from syncer.errors import DatabaseError, EmbeddedServerError
+from syncer.store.keepalive import KEEPALIVE_PARAMETERS, keep_alive
 
 if TYPE_CHECKING:
+    import asyncio
+    from asyncio.trsock import TransportSocket
     from collections.abc import Callable, Iterator
 
 OLDEST_SERVER: Final = 15
@@ -24,23 +27,34 @@ CONNECT_TIMEOUT: Final = 10.0
 COMMAND_TIMEOUT: Final = 120.0
 """Seconds until a statement that does not answer is given up: a socket may be dead without saying so."""
 
+CLOSE_TIMEOUT: Final = 0.5
+"""Seconds until a connection that is no longer wanted is ended without a farewell."""
+
 # libpq's parameters that asyncpg does not know, and that change nothing about what is sent or who is trusted: of
 # those that could, `syncer.spelling` takes no value that does.
 _WITHOUT_EFFECT: Final = {
     "channel_binding",
     "fallback_application_name",
     "gssencmode",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
     "load_balance_hosts",
     "require_auth",
     "requirepeer",
     "sslcompression",
     "sslsni",
-    "tcp_user_timeout",
 }
+
+
+class Connection(asyncpg.Connection):
+    """A connection whose socket is known and whose end is not waited for, since the way to the server may be gone."""
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:  # noqa: ANN401 - asyncpg's own
+        super().__init__(protocol, transport, *rest)
+        self.socket: TransportSocket = transport.get_extra_info("socket")
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - as asyncpg has it
+        """Says farewell; if that does not get through, goes without it."""
+        with suppress(TimeoutError):
+            await super().close(timeout=CLOSE_TIMEOUT)
 
 
 def create_engine(
@@ -51,11 +65,17 @@ def create_engine(
     No statement is kept prepared on the server, so that PgBouncer may hand each transaction another connection.
     """
 
-    async def connect() -> asyncpg.Connection[Any]:
-        dsn, arguments = driver_arguments(address())
-        connection: asyncpg.Connection[Any] = await asyncpg.connect(
-            dsn, command_timeout=command_timeout, statement_cache_size=0, **arguments
+    async def connect() -> Connection:
+        here = address()
+        dsn, arguments = driver_arguments(here)
+        connection = await asyncpg.connect(
+            dsn,
+            command_timeout=command_timeout,
+            statement_cache_size=0,
+            connection_class=Connection,
+            **arguments,
         )
+        keep_alive(connection.socket, dict(parse_qsl(urlsplit(here).query)))
         return connection
 
     return create_async_engine(
@@ -79,7 +99,7 @@ def driver_arguments(address: str) -> tuple[str, dict[str, Any]]:
             arguments["timeout"] = float(value) or None
         elif name == "application_name":
             arguments["server_settings"] = {"application_name": value}
-        elif name not in _WITHOUT_EFFECT:
+        elif name not in _WITHOUT_EFFECT and name not in KEEPALIVE_PARAMETERS:
             kept.append((name, value))
     return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept, quote_via=quote), "")), arguments
 
