@@ -6,7 +6,7 @@
 spoiled and now and then the database breaks all its connections. Each measure gets a straight line by ordinary least
 squares, over what comes after the warm-up. Neighbouring samples resemble each other, which would make the line look
 more certain than it is: so the line goes through the means of half minutes.
-"""
+"""  # noqa: INP001 - scripts, no package
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import shutil
 import statistics
 import sys
 import time
+from contextlib import AsyncExitStack
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -177,26 +178,24 @@ async def soak(folder: Path, url: str, minutes: float, numbers: int) -> tuple[li
         The samples; how often each outcome or kind of failure came; the exit codes of the daemon and of `check --data`.
     """
     samples = []
-    async with Emulator(numbers=numbers, rates=REALISTIC) as emulator:
-        syncer = program(folder, url, emulator.url)
+    async with AsyncExitStack() as stack:
+        emulator = await stack.enter_async_context(Emulator(numbers=numbers, rates=REALISTIC))
         sql = await connect(url)
+        stack.push_async_callback(sql.close)
+        syncer = program(folder, url, emulator.url)
+        stack.push_async_callback(syncer.kill_all)
         daemon = await syncer.start("run", poll_interval="1s", api_attempts="2", api_timeout="10s")
         begun = time.monotonic()
         disturbing = asyncio.create_task(disturb(emulator, sql))
-        try:
-            while daemon.is_running and time.monotonic() - begun < minutes * 60:
-                samples.append(await sample(daemon, sql, begun))
-                await asyncio.sleep(SAMPLE_SECONDS)
-        finally:
-            disturbing.cancel()
-            await asyncio.gather(disturbing, return_exceptions=True)
+        while daemon.is_running and time.monotonic() - begun < minutes * 60:
+            samples.append(await sample(daemon, sql, begun))
+            await asyncio.sleep(SAMPLE_SECONDS)
+        disturbing.cancel()
         ended = await daemon.end()
         checked = await syncer.run("check", "--data")
         rows = await sql.fetch(
             "select coalesce(error_kind, outcome), count(*) from syncer.sync_run group by 1 order by 2"
         )
-        await sql.close()
-        await syncer.kill_all()
     return samples, dict(map(tuple, rows)), [ended.code, checked.code]
 
 
