@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+import asyncio
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -14,9 +15,8 @@ from syncer.errors import DatabaseError, EmbeddedServerError
 from syncer.store.keepalive import KEEPALIVE_PARAMETERS, keep_alive
 
 if TYPE_CHECKING:
-    import asyncio
     from asyncio.trsock import TransportSocket
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 OLDEST_SERVER: Final = 15
 """The oldest major version of PostgreSQL that will do."""
@@ -109,6 +109,16 @@ async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[A
     raw = (await connection.get_raw_connection()).driver_connection
     assert isinstance(raw, asyncpg.Connection)  # noqa: S101 - an open connection has one
     return raw
+
+
+@asynccontextmanager
+async def given_up_at_once(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Leaves a connection on which a statement of the driver's was given up: who is silent answers no rollback."""
+    try:
+        yield
+    except (TimeoutError, asyncio.CancelledError):
+        await connection.invalidate()
+        raise
 
 
 def shown(address: str) -> str:

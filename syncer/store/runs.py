@@ -20,7 +20,7 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_nothing
 
 from syncer.outcome import COUNTERS, Conclusion
-from syncer.store.engine import driver_connection
+from syncer.store.engine import driver_connection, given_up_at_once
 from syncer.store.tables import account, sync_run
 from syncer.wire import DECODER_VERSION
 
@@ -146,7 +146,7 @@ async def conclusion_of(engine: AsyncEngine, run: Run) -> Conclusion:
 @asynccontextmanager
 async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
     """Locks the account for one transaction, which commits where the block ends and rolls back where it raises."""
-    async with engine.begin() as transaction:
+    async with engine.begin() as transaction, given_up_at_once(transaction):
         # The driver begins its transaction with SQLAlchemy's first statement, not before: without this one, what
         # follows on the driver's own connection would survive a rollback.
         await transaction.execute(text("set local lock_timeout = '20s'"))

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from syncer.store.engine import Connection, create_engine, driver_connection
+from tests.builders import PolledAccount, record
 from tests.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -70,3 +71,23 @@ async def test_a_pool_behind_a_network_that_swallows_everything_is_left_without_
         proxy.pass_on()
         await used_at_once(engine, 1)
         await engine.dispose()
+
+
+async def test_a_poll_that_is_given_up_behind_such_a_network_is_left_without_waiting_for_its_rollback(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll(record(1))
+    async with Proxy(database) as proxy:
+        engine = create_engine(lambda: proxy.url)
+        async with PolledAccount(engine, account.emulator, account.sql, account.settings) as behind_proxy:
+            proxy.look_for(b"for no key update", b"for no key update", then="hold the answer")
+            task = asyncio.create_task(behind_proxy.poll(record(1, state="freeze")))
+            await proxy.reached.wait()
+            proxy.swallow()
+            task.cancel()
+            async with asyncio.timeout(SILENCE_SECONDS):
+                await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+        await engine.dispose()
+    assert await account.row("select state from syncer.virtual_number") == ("active",)
+    assert (await account.poll(record(1, state="freeze"))).state_changes == 1
