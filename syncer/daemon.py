@@ -124,7 +124,7 @@ class Daemon:
     async def _start_over(self) -> None:
         """Takes nothing for known any more: what comes back may be another database, and old connections are dead."""
         self._by_id = {}
-        await self._engine.dispose()
+        await self._database.dispose()
 
     def _complain(self, complaint: SyncerError | None) -> None:
         """Says once what keeps accounts from being polled, in whatever words it comes, and once that it has passed."""

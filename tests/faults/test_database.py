@@ -7,8 +7,6 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-import pytest
-
 from syncer.embedded import EmbeddedServer
 from syncer.emulator import faults
 from syncer.store import schema
@@ -173,7 +171,6 @@ def standby_of(primary: EmbeddedServer, primary_folder: Path, folder: Path) -> E
 REPLICATED = {"wal_level": "replica", "max_wal_senders": "4", "fsync": "off"}
 
 
-@pytest.mark.timeout(90)
 async def test_when_its_address_leads_to_a_standby_it_waits_and_goes_on_where_it_was_once_that_is_promoted(
     syncer: Program, emulator: Emulator, folder: Path
 ) -> None:

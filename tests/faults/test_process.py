@@ -21,6 +21,11 @@ RUNS = "select run_id, coalesce(error_kind, outcome) from syncer.sync_run where 
 PORTING = "select count(*) from syncer.virtual_number where state = 'porting'"
 
 
+async def runs(sql: asyncpg.Connection) -> list[tuple[int, str]]:
+    """Each run that changed something or failed, and what it came to."""
+    return [(run_id, outcome) for run_id, outcome in await sql.fetch(RUNS)]
+
+
 @told_at_once
 async def test_sigterm_in_a_transaction_finishes_within_the_timeout_or_rolls_back_and_exits_with_0(
     syncer: Program, emulator: Emulator, database: str, sql: asyncpg.Connection
@@ -50,7 +55,7 @@ async def test_sigterm_in_a_transaction_finishes_within_the_timeout_or_rolls_bac
     synced = await syncer.run("sync")
     assert synced.code == 0
     assert await sql.fetchval(PORTING) == 8
-    outcomes = [outcome for _, outcome in await sql.fetch(RUNS)]
+    outcomes = [outcome for _, outcome in await runs(sql)]
     assert outcomes == ["applied", "applied", "abandoned", "applied"]
     assert (await syncer.run("check", "--data")).code == 0
 
@@ -68,17 +73,17 @@ async def test_one_that_was_stopped_and_resumes_after_another_replica_has_polled
 
     other = await syncer.start("run", poll_interval="1s")
     await other.says("poll_finished", outcome="applied", created=200)  # once the lease of the one has run out
-    assert await sql.fetch(RUNS) == [(1, "abandoned"), (2, "applied")]
+    assert await runs(sql) == [(1, "abandoned"), (2, "applied")]
     frozen.send(signal.SIGCONT)
 
     late = await frozen.says("poll_finished", outcome="superseded")
 
     assert late["run_id"] == 1
-    assert await sql.fetch(RUNS) == [(1, "superseded"), (2, "applied")]
+    assert await runs(sql) == [(1, "superseded"), (2, "applied")]
     assert await sql.fetchval(PORTING) == 1
     assert (await other.end(within=10)).code == 0
     seen = emulator.requests[TOKEN]
     await until(lambda: emulator.requests[TOKEN] >= seen + 2)
     assert (await frozen.end(within=10)).code == 0
-    assert await sql.fetch(RUNS) == [(1, "superseded"), (2, "applied")]
+    assert await runs(sql) == [(1, "superseded"), (2, "applied")]
     assert (await syncer.run("check", "--data")).code == 0
