@@ -14,7 +14,7 @@ from xxhash import xxh3_128_digest
 
 from syncer.errors import WrongAccountError
 from syncer.json_array import split
-from syncer.wire import Arrived, Rejection, decode, peek, reject
+from syncer.wire import SHORTEST_RECORD, Arrived, Rejection, decode, peek, reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -76,10 +76,10 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
 
     Raises:
         NotJsonError: It is not JSON, or was cut short.
-        NotAnArrayError: It is JSON, but not an array.
+        NotAnArrayError: It is JSON, but not an array, or one of elements too short for records.
         WrongAccountError: Records carry an `app_id`, and none of them this one.
     """
-    elements = split(body)
+    elements = split(body, SHORTEST_RECORD)
     slices = dict(zip(map(xxh3_128_digest, elements), elements, strict=True))
     fresh = slices.keys() - standing.digests.keys()
     gone = standing.digests.keys() - slices.keys()

@@ -29,6 +29,7 @@ from syncer.signals import hangup_signal, stop_signal
 from syncer.source import Source
 from syncer.store import schedule
 from syncer.store.accounts import register, retire_others
+from syncer.store.engine import told_as_database_errors
 from syncer.store.schema import migrate, schema_state
 from syncer.timetable import due_anew, next_due
 from syncer.web.site import Site
@@ -46,6 +47,8 @@ TICK_SECONDS: Final = 0.5
 """How often due accounts are looked for."""
 LEASE: Final = timedelta(seconds=10)
 """How long an account stays taken by a process that died."""
+LOOK_SECONDS: Final = 15.0
+"""How long a look may take once the accounts are known: a network that swallows everything says nothing."""
 RENEW_SECONDS: Final = 3.0
 RELEASE_SECONDS: Final = 5.0
 SCHEMA_SECONDS: Final = 5.0
@@ -158,12 +161,14 @@ class Daemon:
         self._expect_end_of_look()
         try:
             self._database.ensure()
-            await self._check_schema()
-            if self._planned is not self._accounts:
-                await self._plan(self._accounts)
-            await self._renew_leases()
-            await self._give_back()
-            await self._claim_due()
+            with told_as_database_errors():
+                async with asyncio.timeout(LOOK_SECONDS if self._by_id else None):  # a migration may take long
+                    await self._check_schema()
+                    if self._planned is not self._accounts:
+                        await self._plan(self._accounts)
+                    await self._renew_leases()
+                    await self._give_back()
+                    await self._claim_due()
         except (DatabaseError, SchemaError, EmbeddedServerError) as error:
             self._complain(error)
             await self._start_over()
@@ -181,7 +186,7 @@ class Daemon:
         """Takes nothing for known any more: what comes back may be another database, and old connections are dead."""
         self.metrics.ready.set(0)
         self._planned, self._by_id, self._finished = {}, {}, {}
-        await self._engine.dispose()
+        await self._database.dispose()
 
     def _complain(self, complaint: SyncerError | None) -> None:
         """Says once what keeps accounts from being polled, in whatever words it comes, and once that it has passed."""

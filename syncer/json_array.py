@@ -23,8 +23,17 @@ _ESCAPE: Final = re.compile(
 _LONGEST_CODE_UNIT: Final = len(rb"\u0000")
 # A string without an end is taken to the end of the body: looked for from each of its quotes, it would cost the square.
 _TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?P<end>"|\Z)|[\[\]{},]', re.DOTALL)
+# The same without the comma: inside an element none is looked at.
+_BRACKET: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\Z)|[\[\]{}]', re.DOTALL)
 _CLOSING: Final = {b"[": b"]", b"{": b"}"}
 _SPACE: Final = b" \t\r\n"
+
+SPARE_ELEMENTS: Final = 10_000
+"""How many elements of an array may be too short for what it should hold: each costs fifty times its bytes."""
+_SMALL: Final = 2**20
+"""Up to how many bytes an array is split whatever it holds."""
+_DENSE: Final = 12
+"""Bytes from comma to comma, on average, below which the elements are counted before they are split."""
 
 
 def repair(element: Raw | bytes) -> Raw | bytes:
@@ -44,14 +53,44 @@ def _repaired_escape(match: re.Match[bytes]) -> bytes:
     return escape
 
 
-def split(body: bytes) -> list[Raw]:
+def split(body: bytes, shortest: int = 1) -> list[Raw]:
     """The elements of a JSON array, each as the bytes it was written with.
+
+    Args:
+        body: The array.
+        shortest: Bytes that an element takes at least, its comma included, if it is what the array should hold. Of
+            shorter ones there may be `SPARE_ELEMENTS`; more are refused, and before they take any memory.
 
     Raises:
         NotJsonError: It is not JSON, or was cut short.
-        NotAnArrayError: It is JSON, but not an array.
+        NotAnArrayError: It is JSON, but not an array, or one of crumbs.
     """
-    return _split(body.removeprefix(_BYTE_ORDER_MARK))
+    array = body.removeprefix(_BYTE_ORDER_MARK)
+    if len(array) > _SMALL and array.count(b",") * _DENSE > len(array):
+        _count(array, shortest)
+    elements = _split(array)
+    _require_whole(len(elements), len(array), array, shortest)
+    return elements
+
+
+def _count(body: bytes, shortest: int) -> None:
+    """Counts elements without splitting them; what is no array is for others to refuse."""
+    depth = elements = position = 0
+    while match := (_TOKEN if depth == 1 else _BRACKET).search(body, position):
+        position = match.end()
+        token = match[0]
+        if token == b",":
+            elements += 1
+            _require_whole(elements, position, body, shortest)
+        elif token in _CLOSING:
+            depth += 1
+        elif token in {b"]", b"}"}:
+            depth -= 1
+
+
+def _require_whole(elements: int, length: int, body: bytes, shortest: int) -> None:
+    if elements > SPARE_ELEMENTS + length // shortest:
+        raise _not_an_array(body, f"of records: it has {elements:,} elements in its first {length:,} bytes")
 
 
 def _split(body: bytes) -> list[Raw]:

@@ -39,6 +39,15 @@ _DATABASE_PARAMETERS = {
     "require_auth": ("",),
     "requirepeer": ("",),
 }
+# Those that take a number, and the largest one that the system takes.
+_DATABASE_NUMBERS = {
+    "connect_timeout": 2**31 - 1,
+    "keepalives": 1,
+    "keepalives_idle": 2**15 - 1,
+    "keepalives_interval": 2**15 - 1,
+    "keepalives_count": 127,
+    "tcp_user_timeout": 2**31 - 1,
+}
 
 _CRONTAB = (
     "it must be a crontab line (minute, hour, day of month, month, day of week) whose time comes, with a day of the "
@@ -197,8 +206,9 @@ def _database_address(secret: SecretStr) -> SecretStr:
         allowed = _DATABASE_PARAMETERS.get(name)
         if allowed is not None and value not in allowed:
             raise ValueError(f"its {name} must be one of {', '.join(allowed)}")
-        if name == "connect_timeout" and not value.isdecimal():
-            raise ValueError("its connect_timeout must be a whole number of seconds")
+        largest = _DATABASE_NUMBERS.get(name)
+        if largest is not None and not (re.fullmatch("[0-9]{1,10}", value) and int(value) <= largest):
+            raise ValueError(f"its {name} must be a whole number from 0 to {largest}")
         if name in {"sslrootcert", "sslcert", "sslkey", "sslcrl"} and not os.access(value, os.R_OK):
             raise ValueError(f"its {name} must name a file that can be read")
     return secret

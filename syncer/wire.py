@@ -22,6 +22,12 @@ LARGEST_BIGINT: Final = 2**63 - 1
 PAYLOAD_LIMIT: Final = 64 * 1024
 """How many bytes of a rejected element are kept."""
 
+SHORTEST_RECORD: Final = len(b'{"id":1,"number":"1","state":""},')
+"""Bytes of the shortest record that can be taken, with the comma after it."""
+
+LONGEST_RECORD: Final = 16 * 2**20
+"""How many characters a record may have; decoded, it may take thirty times as many bytes."""
+
 DEEPEST: Final = 100
 """How many levels of arrays and objects an unknown field may have."""
 
@@ -153,7 +159,8 @@ class Rejection(Struct, frozen=True):
 def decode(element: Raw, digest: bytes) -> Arrived | Rejection:
     """One element of the array, decoded, or rejected alone; `digest` is that of its bytes."""
     try:
-        str(element, "utf-8")  # msgspec does not look at the text of what it skips
+        if len(str(element, "utf-8")) > LONGEST_RECORD:  # msgspec does not look at the text of what it skips
+            return reject(element, digest, f"longer than {LONGEST_RECORD:,} characters")
         record, extra = _decode(repair(element))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return reject(element, digest, _reason(error))

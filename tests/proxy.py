@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that can lose what a network loses, and stop a program where a test wants it."""
+"""A TCP proxy that can lose what a network loses, lead elsewhere, and stop a program where a test wants it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Proxy:
     """Passes everything on, until a request comes that it was told to look for.
 
     Attributes:
-        url: The database's address, through the proxy.
+        url: The address, the database's or the endpoint's, through the proxy.
         reached: Set when that request has come: before it is passed on, or once the server has acted on it.
     """
 
@@ -24,6 +24,8 @@ class Proxy:
         self._connections: set[asyncio.Task[None]] = set()
         self._looked_for: list[bytes] = []
         self._then: Literal["hold", "hold the answer", "lose the answer"] = "hold"
+        self._open = asyncio.Event()
+        self._open.set()
         self.url = ""
         self.reached = asyncio.Event()
 
@@ -38,27 +40,46 @@ class Proxy:
         self._looked_for, self._then = list(words), then
         self.reached.clear()
 
+    def swallow(self) -> None:
+        """Takes connections and what comes from either side, as before, and passes nothing on."""
+        self._open.clear()
+
+    def pass_on(self) -> None:
+        """Passes on what was swallowed, as a network that is mended does, and all that comes from now on."""
+        self._open.set()
+
+    async def lead_to(self, url: str) -> None:
+        """Leads to another server from now on, and breaks the connections that there are."""
+        self._target = urlsplit(url)
+        await self.cut()
+
+    async def cut(self) -> None:
+        """Breaks the connections that there are."""
+        for task in (broken := list(self._connections)):
+            task.cancel()
+        await asyncio.gather(*broken, return_exceptions=True)
+
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        user = self._target.netloc.rpartition("@")[0]
+        user, at, _ = self._target.netloc.rpartition("@")
         port = self._server.sockets[0].getsockname()[1]
-        self.url = urlunsplit(self._target._replace(netloc=f"{user}@127.0.0.1:{port}"))
+        self.url = urlunsplit(self._target._replace(netloc=f"{user}{at}127.0.0.1:{port}"))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self.cut()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
-        upstream_reader, upstream = await asyncio.open_connection(self._target.hostname, self._target.port)
+        ends = [writer]
         chosen = asyncio.Event()
         try:
+            upstream_reader, upstream = await asyncio.open_connection(self._target.hostname, self._target.port)
+            ends.append(upstream)
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._requests(reader, upstream, chosen))
                 both.create_task(self._answers(upstream_reader, writer, chosen))
@@ -66,7 +87,7 @@ class Proxy:
             pass
         finally:
             self._connections.discard(task)
-            for end in (writer, upstream):
+            for end in ends:
                 end.close()
 
     async def _requests(
@@ -78,6 +99,7 @@ class Proxy:
                 if self._then == "hold":
                     self.reached.set()
                     await self._until_gone(reader)
+            await self._open.wait()
             upstream.write(data)
             await upstream.drain()
         raise ConnectionAbortedError
@@ -91,6 +113,7 @@ class Proxy:
                 if self._then == "lose the answer":
                     raise ConnectionAbortedError
                 continue
+            await self._open.wait()
             writer.write(data)
             await writer.drain()
         raise ConnectionAbortedError

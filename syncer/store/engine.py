@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager
+import asyncio
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -12,8 +13,10 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from syncer.errors import DatabaseError, EmbeddedServerError
+from syncer.store.keepalive import KEEPALIVE_PARAMETERS, keep_alive
 
 if TYPE_CHECKING:
+    from asyncio.trsock import TransportSocket
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -27,23 +30,34 @@ CONNECT_TIMEOUT: Final = 10.0
 COMMAND_TIMEOUT: Final = 120.0
 """Seconds until a statement that does not answer is given up: a socket may be dead without saying so."""
 
+CLOSE_TIMEOUT: Final = 0.5
+"""Seconds until a connection that is no longer wanted is ended without a farewell."""
+
 # libpq's parameters that asyncpg does not know, and that change nothing about what is sent or who is trusted: of
 # those that could, `syncer.spelling` takes no value that does.
 _WITHOUT_EFFECT: Final = {
     "channel_binding",
     "fallback_application_name",
     "gssencmode",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
     "load_balance_hosts",
     "require_auth",
     "requirepeer",
     "sslcompression",
     "sslsni",
-    "tcp_user_timeout",
 }
+
+
+class Connection(asyncpg.Connection):
+    """A connection whose socket is known and whose end is not waited for, since the way to the server may be gone."""
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:  # noqa: ANN401 - asyncpg's own
+        super().__init__(protocol, transport, *rest)
+        self.socket: TransportSocket = transport.get_extra_info("socket")
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - as asyncpg has it
+        """Says farewell; if that does not get through, goes without it."""
+        with suppress(TimeoutError):
+            await super().close(timeout=CLOSE_TIMEOUT)
 
 
 def create_engine(
@@ -54,11 +68,17 @@ def create_engine(
     No statement is kept prepared on the server, so that PgBouncer may hand each transaction another connection.
     """
 
-    async def connect() -> asyncpg.Connection[Any]:
-        dsn, arguments = driver_arguments(address())
-        connection: asyncpg.Connection[Any] = await asyncpg.connect(
-            dsn, command_timeout=command_timeout, statement_cache_size=0, **arguments
+    async def connect() -> Connection:
+        here = address()
+        dsn, arguments = driver_arguments(here)
+        connection = await asyncpg.connect(
+            dsn,
+            command_timeout=command_timeout,
+            statement_cache_size=0,
+            connection_class=Connection,
+            **arguments,
         )
+        keep_alive(connection.socket, dict(parse_qsl(urlsplit(here).query)))
         return connection
 
     engine = create_async_engine(
@@ -103,7 +123,7 @@ def driver_arguments(address: str) -> tuple[str, dict[str, Any]]:
             arguments["timeout"] = float(value) or None
         elif name == "application_name":
             arguments["server_settings"] = {"application_name": value}
-        elif name not in _WITHOUT_EFFECT:
+        elif name not in _WITHOUT_EFFECT and name not in KEEPALIVE_PARAMETERS:
             kept.append((name, value))
     return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept, quote_via=quote), "")), arguments
 
@@ -118,8 +138,18 @@ async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[A
 @asynccontextmanager
 async def undisturbed(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection[Any]]:
     """The driver's own connection, where each statement is a transaction of its own and costs no further trip."""
-    async with engine.connect() as session:
+    async with engine.connect() as session, given_up_at_once(session):
         yield await driver_connection(session)
+
+
+@asynccontextmanager
+async def given_up_at_once(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Leaves a connection on which a statement of the driver's was given up: who is silent answers no rollback."""
+    try:
+        yield
+    except (TimeoutError, asyncio.CancelledError):
+        await connection.invalidate()
+        raise
 
 
 def shown(address: str) -> str:

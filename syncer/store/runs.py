@@ -20,7 +20,7 @@ from sqlalchemy import func, select, text, update
 
 from syncer.outcome import COUNTERS, Conclusion
 from syncer.store.accounts import register
-from syncer.store.engine import driver_connection, undisturbed
+from syncer.store.engine import driver_connection, given_up_at_once, undisturbed
 from syncer.store.tables import sync_run
 from syncer.wire import DECODER_VERSION
 
@@ -141,7 +141,7 @@ async def conclusion_of(engine: AsyncEngine, run: Run) -> Conclusion:
 @asynccontextmanager
 async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
     """Locks the account for one transaction, which commits where the block ends and rolls back where it raises."""
-    async with engine.begin() as transaction:
+    async with engine.begin() as transaction, given_up_at_once(transaction):
         # The driver begins its transaction with SQLAlchemy's first statement, not before: without this one, what
         # follows on the driver's own connection would survive a rollback.
         await transaction.execute(_LIMITS)

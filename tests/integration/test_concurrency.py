@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from syncer.store.engine import create_engine
-from tests.builders import PatientEndpoint, PolledAccount, WaitingRequest, connect, record, settings_for
+from tests.builders import PatientEndpoint, PolledAccount, WaitingRequest, record, settings_for
+from tests.locks import held_by_another_session
 from tests.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -137,31 +138,6 @@ async def test_a_backend_that_is_terminated_in_mid_transaction_fails_the_poll_an
     assert await account.rows("select state, valid_to from syncer.state_history") == [("active", None)] * 2
     assert await outcomes(account) == ["applied", "failed"]
     assert (await account.poll(record(1, state="freeze"), record(2))).state_changes == 1
-
-
-@asynccontextmanager
-async def held_by_another_session(database: str, table: str) -> AsyncIterator[Any]:
-    """Keeps the program from writing a table; gives a function that waits for whom that blocks."""
-    holder = await connect(database)
-    transaction = holder.transaction()
-    await transaction.start()
-    await holder.execute(f"lock table syncer.{table} in share mode")
-
-    async def blocked_backends() -> list[int]:
-        async with asyncio.timeout(20):
-            while True:
-                rows = await holder.fetch(
-                    "select pid from pg_stat_activity where $1 = any(pg_blocking_pids(pid))", holder.get_server_pid()
-                )
-                if rows:
-                    return [row["pid"] for row in rows]
-                await asyncio.sleep(0.01)
-
-    try:
-        yield blocked_backends
-    finally:
-        await transaction.rollback()
-        await holder.close()
 
 
 async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_what_it_was(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from tests.builders import PolledAccount, settings_for
 from tests.service.processes import TOKEN
-from tests.service.scenarios import AT_ONCE, SCENARIOS, open_folder, program, tell
+from tests.service.scenarios import open_folder, program, telling
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
+    from concurrent.futures import Future
 
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", autouse=True)
 def told(request: pytest.FixtureRequest, server: EmbeddedServer) -> Iterator[dict[str, Future[None]]]:
-    """What comes of the scenarios that are among the chosen tests; they begin before the first test does."""
-    chosen = [item.name for item in request.session.items if item.name in SCENARIOS]
-    pool = ThreadPoolExecutor(AT_ONCE)
-    yield {name: pool.submit(tell, name, server.url) for name in chosen}
-    pool.shutdown(cancel_futures=True)
+    """What comes of the scenarios that are among the chosen tests."""
+    with telling(request.session.items, Path(__file__).parent, server.url) as futures:
+        yield futures
 
 
 @pytest.fixture

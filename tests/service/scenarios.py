@@ -10,7 +10,8 @@ import inspect
 import shutil
 import tempfile
 import uuid
-from contextlib import AsyncExitStack, asynccontextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,10 @@ from tests.builders import connect
 from tests.service.processes import TOKEN, Program
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
-    from concurrent.futures import Future
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 
     import asyncpg
+    import pytest
 
     Scenario = Callable[..., Coroutine[Any, Any, None]]
 
@@ -52,6 +53,15 @@ def told_at_once(scenario: Scenario) -> Callable[[dict[str, Future[None]]], None
 
     test.__name__ = name
     return test
+
+
+@contextmanager
+def telling(items: Sequence[pytest.Item], folder: Path, server: str) -> Iterator[dict[str, Future[None]]]:
+    """Tells those scenarios of a folder that are among the chosen tests; they begin before its first test does."""
+    chosen = [item.name for item in items if item.name in SCENARIOS and item.path.parent == folder]
+    pool = ThreadPoolExecutor(AT_ONCE)
+    yield {name: pool.submit(tell, name, server) for name in chosen}
+    pool.shutdown(cancel_futures=True)
 
 
 def tell(name: str, server: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from syncer.errors import NotAnArrayError, NotJsonError
-from syncer.json_array import repair, split
+from syncer.json_array import SPARE_ELEMENTS, repair, split
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -235,6 +236,48 @@ def test_a_string_that_never_ends_is_refused_in_time_that_grows_with_its_length_
     with pytest.raises(NotJsonError):
         split(body)
     assert time.process_time() - begun < 0.5
+
+
+CRUMBS = {
+    "numbers": b"0",
+    "empty objects": b"{}",
+    "empty arrays": b"[]",
+    "texts that hold brackets": rb'"[,\"{"',
+    "objects with a list": b'{"a":[0,0]}',
+}
+
+
+@pytest.mark.parametrize("crumb", CRUMBS.values(), ids=CRUMBS)
+def test_more_than_ten_thousand_elements_too_short_for_a_record_are_refused_before_they_take_memory(
+    crumb: bytes,
+) -> None:
+    body = b"[" + b",".join([crumb] * (2**21 // len(crumb))) + b"]"
+    tracemalloc.start()
+    with pytest.raises(
+        NotAnArrayError, match=r"that is not an array \(of records: it has [0-9,]+ elements in its first"
+    ):
+        split(body, shortest=33)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**18
+
+
+def test_ten_thousand_elements_too_short_for_a_record_are_for_others_to_reject_beside_records_of_any_number() -> None:
+    record = b'{"id":1,"number":"1","state":""}'
+    crumbs, records = [b"0"] * (SPARE_ELEMENTS - 700), [record] * 100_000
+    assert len(split(b"[" + b",".join(crumbs + records) + b"]", shortest=33)) == SPARE_ELEMENTS - 700 + 100_000
+
+
+def test_texts_and_lists_full_of_commas_are_no_elements() -> None:
+    full = b'{"id":1,"number":"1","state":"' + b"," * 2**20 + b'","x":[' + b"0," * 2**20 + b"0]}"
+    assert split(b"[" + full + b"]", shortest=33) == [Raw(full)]
+
+
+@pytest.mark.parametrize("tail", [b"", b"]]", b'"', b"]0"], ids=["no end", "two ends", "a text without end", "more"])
+def test_a_malformed_array_of_commas_is_not_json(tail: bytes) -> None:
+    body = b"[[" + b"0," * 2**20 + b"0]" + tail
+    with pytest.raises(NotJsonError):
+        split(body, shortest=33)
 
 
 def cleaned(value: Any) -> Any:

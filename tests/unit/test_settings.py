@@ -333,6 +333,21 @@ def test_plain_http_beyond_this_machine_is_taken_when_it_is_allowed(monkeypatch:
             "it must begin with postgresql:// or postgres://, as in postgresql://user@host:5432/name",
         ),
         (
+            "DATABASE_URL",
+            f"postgresql://u:{SECRET}@db/x?connect_timeout=soon",
+            "its connect_timeout must be a whole number from 0 to 2147483647",
+        ),
+        (
+            "DATABASE_URL",
+            f"postgresql://u:{SECRET}@db/x?keepalives_idle=32768",
+            "its keepalives_idle must be a whole number from 0 to 32767",
+        ),
+        (
+            "DATABASE_URL",
+            f"postgresql://u:{SECRET}@db/x?tcp_user_timeout=-1",
+            "its tcp_user_timeout must be a whole number from 0 to 2147483647",
+        ),
+        (
             "API_PROXY",
             f"socks5://u:{SECRET}@proxy:1080",
             "it must be http://HOST:PORT or https://HOST:PORT, with user:password@ before it if need be",

@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
 from syncer.json_array import split
-from syncer.wire import COLUMNS, LARGEST_BIGINT, PAYLOAD_LIMIT, Arrived, Rejection, decode, reject, same_json
+from syncer.wire import (
+    COLUMNS,
+    LARGEST_BIGINT,
+    LONGEST_RECORD,
+    PAYLOAD_LIMIT,
+    SHORTEST_RECORD,
+    Arrived,
+    Rejection,
+    decode,
+    reject,
+    same_json,
+)
 from tests.builders import APP_ID, record, redirect, without
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -444,6 +455,14 @@ def test_an_element_nested_too_deep_is_rejected() -> None:
     assert rejected(element) == Rejection(None, None, "nested too deep", element[:PAYLOAD_LIMIT], DIGEST)
 
 
+def test_a_record_longer_than_anybody_means_is_rejected_and_its_id_still_read() -> None:
+    spare = LONGEST_RECORD - len(minimal(comment='""'))
+    longest, longer = (minimal(comment=f'"{"a" * length}"') for length in (spare, spare + 1))
+    assert isinstance(decode(Raw(longest), DIGEST), Arrived)
+    found = rejected(longer)
+    assert (found.error, found.virtual_number_id) == ("longer than 16,777,216 characters", 250)
+
+
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"])
 @pytest.mark.parametrize("depth", [50, 100, 300, 500, 700, 900])
 def test_what_is_nested_deep_is_either_rejected_or_can_be_compared(depth: int, opening: str, closing: str) -> None:
@@ -627,3 +646,9 @@ def test_any_element_is_taken_as_postgresql_can_hold_it_or_rejected(fields: dict
     text = json.dumps([decoded.values, sorted(decoded.redirects), decoded.extra], ensure_ascii=False)
     assert "\\u0000" not in text
     text.encode()
+
+
+def test_no_record_that_can_be_taken_is_shorter_than_the_shortest() -> None:
+    shortest = b'{"id":1,"number":"1","state":""}'
+    assert isinstance(decode(Raw(shortest), DIGEST), Arrived)
+    assert len(shortest + b",") == SHORTEST_RECORD

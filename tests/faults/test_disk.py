@@ -1,0 +1,88 @@
+"""The disk that the database lies on is full."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from syncer.emulator import faults
+from tests.builders import connect, record
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from syncer.embedded import EmbeddedServer
+    from syncer.emulator import Emulator
+    from tests.service.processes import Program
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a disk that is soon full"
+)
+
+PAGE = 4096
+DISK_MEBIBYTES = 48
+
+
+@pytest.fixture
+async def small_disk(folder: Path, server: EmbeddedServer) -> AsyncIterator[Path]:
+    """A disk of a few megabytes that the server may write."""
+    sql = await connect(server.url)
+    owner = Path(await sql.fetchval("show data_directory")).stat()
+    await sql.close()
+    disk = folder / "disk"
+    disk.mkdir()
+    options = f"size={DISK_MEBIBYTES}m,uid={owner.st_uid},gid={owner.st_gid},mode=0700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "syncer-test", disk], check=True)  # noqa: ASYNC221, S607
+    yield disk
+    subprocess.run(["umount", disk], check=True)  # noqa: ASYNC221, S607
+
+
+def fill(file: Path) -> None:
+    """Takes all the room that is left on a disk."""
+    with file.open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(bytes(PAGE))
+    room = os.statvfs(file.parent).f_bavail
+    assert room == 0
+
+
+async def test_on_a_full_disk_the_poll_fails_and_nothing_is_half_written_and_the_next_works_once_there_is_room(
+    syncer: Program, emulator: Emulator, server: EmbeddedServer, small_disk: Path
+) -> None:
+    owner = await connect(server.url)
+    await owner.execute(f"create tablespace small location '{small_disk}'")
+    await owner.execute("create database small template migrated tablespace small")
+    database = server.url.rpartition("/")[0] + "/small"
+    sql = await connect(database)
+    try:
+        daemon = await syncer.start("run", poll_interval="1s", database_url=database)
+        await daemon.says("poll_finished", outcome="applied", created=200)
+        fill(small_disk / "ballast")
+        stand = await sql.fetch("select * from syncer.virtual_number order by 1, 2")
+
+        emulator.fault = faults.Body(body=json.dumps([record(key, app_id=None) for key in range(1, 5_001)]))
+        failed = await daemon.says("poll_finished", outcome="failed")
+
+        assert failed["error_kind"] == "database"
+        assert "No space left on device" in failed["error"]
+        assert failed["error"].endswith("make room on the database server")
+        assert await sql.fetch("select * from syncer.virtual_number order by 1, 2") == stand
+        (small_disk / "ballast").unlink()
+        applied = await daemon.says("poll_finished", outcome="applied", times=2)
+        assert applied["received"] == 5_000
+        assert (await daemon.end(within=20)).code == 0
+        checked = await syncer.run("check", "--data", database_url=database)
+        assert checked.code == 0, checked.out
+    finally:
+        await syncer.kill_all()
+        await sql.close()
+        await owner.execute("drop database if exists small with (force)")
+        await owner.execute("drop tablespace small")
+        await owner.close()

@@ -1,0 +1,113 @@
+"""PgBouncer in transaction mode stands before the database: no transaction meets the session of the one before."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from syncer.emulator import faults
+from tests.builders import connect
+from tests.service.processes import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from syncer.emulator import Emulator
+    from tests.service.processes import Program
+
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+CONNECTIONS = 3
+"""To the server: fewer than the program has to PgBouncer, so that they pass from hand to hand."""
+
+pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed")
+
+
+@pytest.fixture
+def pooled(empty_database: str, folder: Path) -> Iterator[str]:
+    """The address of an empty database behind a PgBouncer of the test's own."""
+    parts = urlsplit(empty_database)
+    name = parts.path.removeprefix("/")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    configuration = folder / "pgbouncer.ini"
+    configuration.write_text(
+        f"""
+        [databases]
+        {name} = host={parts.hostname} port={parts.port} user={parts.username} password={parts.password}
+        [pgbouncer]
+        listen_addr = 127.0.0.1
+        listen_port = {port}
+        unix_socket_dir =
+        auth_type = any
+        pool_mode = transaction
+        default_pool_size = {CONNECTIONS}
+        """.replace("        ", "")
+    )
+    user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+    assert PGBOUNCER is not None
+    with (folder / "pgbouncer.log").open("wb") as log:
+        process = subprocess.Popen([PGBOUNCER, configuration], user=user, stdout=log, stderr=log)
+    try:
+        yield f"postgresql://anybody@127.0.0.1:{port}/{name}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def test_migrations_polls_at_once_a_daemon_and_the_proof_of_the_data_all_work_through_it(
+    syncer: Program, emulator: Emulator, pooled: str, empty_database: str
+) -> None:
+    async def listens() -> bool:
+        try:
+            await (await asyncpg.connect(pooled, statement_cache_size=0)).close()
+        except OSError:
+            return False
+        return True
+
+    await until(listens)
+    for finished in await asyncio.gather(*(syncer.run("migrate", database_url=pooled) for _ in range(3))):
+        assert finished.code == 0, finished.err
+
+    names = ["first", "second", "third"]
+    accounts = "".join(f'[[account]]\nname = "{name}"\ntoken = "{name}-token"\n' for name in names)
+    settings = {"api_token": None, "accounts_file": syncer.write("accounts.toml", accounts), "database_url": pooled}
+    syncs = await asyncio.gather(*(syncer.run("sync", "--json", **settings) for _ in range(3)))
+    results = [json.loads(line) for finished in syncs for line in finished.out.splitlines()]
+    assert [finished.code for finished in syncs] == [0, 0, 0], syncs
+    assert len(results) == 9
+    assert {one["outcome"] for one in results} <= {"applied", "unchanged", "superseded"}
+
+    daemons = [await syncer.start("run", poll_interval="1s", log_level="debug", **settings) for _ in range(2)]
+    emulator.requests.clear()
+    emulator.fault = faults.UnknownState(count=4)
+    await until(lambda: all(emulator.requests[f"{name}-token"] >= 4 for name in names))
+    for daemon in daemons:
+        assert (await daemon.end(within=20)).code == 0
+        assert {*daemon.story} <= {
+            "daemon_started",
+            "poll_finished",
+            "unknown_words",
+            "finishing_polls",
+            "daemon_stopped",
+        }
+        assert daemon.events("poll_finished", outcome="failed") == []
+
+    checked = await syncer.run("check", "--data", **settings)
+    assert checked.code == 0, checked.out
+    sql = await connect(empty_database)
+    ports = await sql.fetch("select count(*) from syncer.virtual_number where state = 'porting' group by account_id")
+    used = await sql.fetchval("select count(*) from pg_stat_activity where datname = current_database()")
+    await sql.close()
+    assert [row[0] for row in ports] == [4, 4, 4]
+    assert used <= CONNECTIONS + 1

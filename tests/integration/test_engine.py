@@ -1,0 +1,93 @@
+"""Connections whose other end may be gone without a word."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from syncer.store.engine import Connection, create_engine, driver_connection
+from tests.builders import PolledAccount, record
+from tests.proxy import Proxy
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+SILENCE_SECONDS = 20.0
+"""Far less than a statement, or a farewell, may take."""
+
+
+async def options(url: str) -> tuple[int, ...]:
+    """What the system watches a connection for: whether, idle, interval, count, and milliseconds without an answer."""
+    engine = create_engine(lambda: url)
+    async with engine.connect() as session:
+        connection = await driver_connection(session)
+        assert isinstance(connection, Connection)
+        names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+        found = (
+            connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+            *(connection.socket.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names),
+        )
+    await engine.dispose()
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the names of the options are Linux's")
+async def test_a_connection_is_watched_as_its_address_says_and_else_so_that_its_death_is_noticed_in_half_a_minute(
+    database: str,
+) -> None:
+    given = "keepalives_idle=40&keepalives_interval=7&keepalives_count=2&tcp_user_timeout=9000"
+    assert await options(database) == (1, 15, 5, 3, 30_000)
+    assert await options(f"{database}?{given}") == (1, 40, 7, 2, 9000)
+    assert (await options(f"{database}?keepalives=0"))[0] == 0
+
+
+async def used_at_once(engine: AsyncEngine, connections: int) -> None:
+    async def use() -> None:
+        async with engine.connect() as connection:
+            together.release()
+            await everybody.wait()
+            await connection.execute(text("select 1"))
+
+    together, everybody = asyncio.Semaphore(0), asyncio.Event()
+    tasks = [asyncio.create_task(use()) for _ in range(connections)]
+    for _ in tasks:
+        await together.acquire()
+    everybody.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_pool_behind_a_network_that_swallows_everything_is_left_without_waiting_for_it(database: str) -> None:
+    async with Proxy(database) as proxy:
+        engine = create_engine(lambda: proxy.url)
+        await used_at_once(engine, 3)
+        proxy.swallow()
+        async with asyncio.timeout(SILENCE_SECONDS):
+            await engine.dispose()
+        proxy.pass_on()
+        await used_at_once(engine, 1)
+        await engine.dispose()
+
+
+async def test_a_poll_that_is_given_up_behind_such_a_network_is_left_without_waiting_for_its_rollback(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll(record(1))
+    async with Proxy(database) as proxy:
+        engine = create_engine(lambda: proxy.url)
+        async with PolledAccount(engine, account.emulator, account.sql, account.settings) as behind_proxy:
+            proxy.look_for(b"for no key update", b"for no key update", then="hold the answer")
+            task = asyncio.create_task(behind_proxy.poll(record(1, state="freeze")))
+            await proxy.reached.wait()
+            proxy.swallow()
+            task.cancel()
+            async with asyncio.timeout(SILENCE_SECONDS):
+                await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+        await engine.dispose()
+    assert await account.row("select state from syncer.virtual_number") == ("active",)
+    assert (await account.poll(record(1, state="freeze"))).state_changes == 1
