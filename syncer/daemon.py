@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import secrets
 import socket
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from syncer import notify
 from syncer.crontab import crontab_trigger
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.observe import log
@@ -45,6 +47,8 @@ RENEW_SECONDS: Final = 3.0
 RELEASE_SECONDS: Final = 5.0
 SCHEMA_SECONDS: Final = 5.0
 """How often it is looked whether the schema is still ours: another version may have migrated it."""
+LONGEST_LOOK_SECONDS: Final = 300.0
+"""A look for due accounts ends sooner than that by its statements' timeouts, if it is not stuck."""
 CONCURRENT_POLLS: Final = 8
 REFUSED_PAUSE: Final = timedelta(minutes=15)
 """From one poll to the next, at least, while the endpoint answers 401 or 403: only an operator can cure it."""
@@ -70,11 +74,17 @@ class Daemon:
         self._complaint: SyncerError | None = None
         self._renewed_at = 0.0
         self._schema_seen_at = 0.0
+        self._look_ends_by = 0.0
         self._stopping = False
         self._is_time = asyncio.Event()
 
+    def is_live(self) -> bool:
+        """Whether due accounts are being looked for: no look is stuck, and one follows the other."""
+        return asyncio.get_running_loop().time() < self._look_ends_by
+
     async def run(self, stop: asyncio.Event) -> None:
         """Polls until `stop` is set, then lets polls under way finish within SYNCER_SHUTDOWN_TIMEOUT."""
+        self._expect_end_of_look()
         scheduler = AsyncIOScheduler()
         scheduler.add_job(self._wake, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True)
         scheduler.start()
@@ -102,6 +112,7 @@ class Daemon:
 
     async def _tick(self) -> None:
         """One look for due accounts; nothing that goes wrong in it ends the daemon."""
+        self._expect_end_of_look()
         try:
             self._database.ensure()
             await self._check_schema()
@@ -116,6 +127,9 @@ class Daemon:
         else:
             self._complain(None)
 
+    def _expect_end_of_look(self) -> None:
+        self._look_ends_by = asyncio.get_running_loop().time() + LONGEST_LOOK_SECONDS
+
     async def _start_over(self) -> None:
         """Takes nothing for known any more: what comes back may be another database, and old connections are dead."""
         self._by_id = {}
@@ -126,6 +140,7 @@ class Daemon:
         if type(complaint) is type(self._complaint):
             return
         self._complaint = complaint
+        notify.tell(f"STATUS={complaint or 'polling'}")
         if complaint is None:
             log.info("ready")
         else:
@@ -137,7 +152,9 @@ class Daemon:
         if self._by_id and now - self._schema_seen_at < SCHEMA_SECONDS:
             return
         if not self._by_id and self._poller.settings.migrate_on_start:
+            self._look_ends_by = math.inf  # a migration takes as long as it takes
             await migrate(self._database.owner_engine)
+            self._expect_end_of_look()
         (await schema_state(self._engine)).require_wanted()
         self._schema_seen_at = now
         if not self._by_id:
@@ -234,6 +251,10 @@ def next_due(account: Account, due_at: datetime, now: datetime, *, at_least: tim
 
 async def run_daemon(settings: Settings, accounts: Sequence[Account], database: Database) -> None:
     """Polls until SIGTERM or SIGINT."""
+    stop = stop_signal()
     async with Source(settings) as source:
-        await Daemon(database, Poller(database.engine, source, settings), accounts).run(stop_signal())
+        daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
+        telling = asyncio.create_task(notify.tell_until(stop, daemon.is_live))
+        await daemon.run(stop)
+        await telling
     await database.dispose()
