@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 LOGINS = ROOT / "deploy" / "postgres" / "logins.sql"
 CONTENT = """
-select string_agg(format('select %L, md5(string_agg(t::text, chr(10) order by t::text)) from syncer.%I t', relname, relname),
-                  ' union all ' order by relname)
+select string_agg(
+           format('select %L, md5(string_agg(t::text, chr(10) order by t::text)) from syncer.%I t', relname, relname),
+           ' union all ')
   from pg_class where relnamespace = 'syncer'::regnamespace and relkind = 'r' and not relname = any($1)
 """
 OF_POLLS = ["sync_run", "account", "account_schedule"]
@@ -35,7 +36,8 @@ OF_POLLS = ["sync_run", "account", "account_schedule"]
 
 async def content(sql: asyncpg.Connection, *, without: list[str]) -> dict[str, str]:
     """What the tables hold, in short."""
-    return dict(await sql.fetch(await sql.fetchval(CONTENT, without)))
+    rows = await sql.fetch(await sql.fetchval(CONTENT, without))
+    return {row[0]: row[1] for row in rows}
 
 
 async def tool(name: str, *arguments: str) -> None:
