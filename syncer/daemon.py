@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from syncer import notify
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.gauges import Gauges
 from syncer.observe import log, poll_crashed
@@ -193,6 +194,7 @@ class Daemon:
         if type(complaint) is type(self._complaint):
             return
         self._complaint = complaint
+        notify.tell(f"STATUS={complaint or 'polling'}")
         if complaint is None:
             log.info("ready")
         else:
@@ -308,8 +310,10 @@ async def run_daemon(
         if settings.http_listen is not None:
             await stack.enter_async_context(site_of(daemon, settings.http_listen, settings, database))
         reloading = asyncio.create_task(_reload_whenever(hangup_signal(stop), daemon, load))
+        telling = asyncio.create_task(notify.tell_until(stop, daemon.is_live))
         await daemon.run(stop)
         reloading.cancel()
+        await telling
     await database.dispose()
 
 
@@ -318,7 +322,8 @@ async def _reload_whenever(told: asyncio.Event, daemon: Daemon, load: Callable[[
         await told.wait()
         told.clear()
         try:
-            accounts = await asyncio.to_thread(load)
+            with notify.reloading():
+                accounts = await asyncio.to_thread(load)
         except SyncerError as error:
             log.error("accounts_not_reloaded", error=str(error))
         except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen

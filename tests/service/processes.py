@@ -186,10 +186,14 @@ class Process:
 
 @dataclass
 class Program:
-    """`syncer`, with settings that each command may add to; None takes one away."""
+    """`syncer`, with settings that each command may add to; None takes one away.
+
+    `variables` are those of the environment that are no settings. It is the `syncer` in the folder, if there is one.
+    """
 
     folder: Path
     settings: Mapping[str, str | None]
+    variables: Mapping[str, str] = field(default_factory=dict)
     _started: list[Process] = field(default_factory=list)
 
     async def start(self, *arguments: str, **settings: str | None) -> Process:
@@ -201,7 +205,7 @@ class Program:
             "syncer",
             *arguments,
             cwd=self.folder,
-            env=environment(self.folder, given),
+            env=environment(self.folder, given) | {**self.variables},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -1,0 +1,10 @@
+-- Who may what: for an administrator to run once, in the new database, before its first migration.
+create role syncer_daemon nologin;
+create role syncer_analyst nologin;
+-- Brings the schema up to date, and nobody else can: `syncer migrate`.
+create role syncer_owner login;
+alter database syncer owner to syncer_owner;
+-- Polls: `syncer run`, `sync`, `check` and `status`.
+create role syncer_poller login in role syncer_daemon;
+-- Reads the views: dashboards, notebooks, people.
+create role syncer_reader login in role syncer_analyst;

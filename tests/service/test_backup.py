@@ -1,0 +1,123 @@
+"""Backup and restore as docs/operations.md has it, from the first login to polling on in the restored database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from syncer.embedded import EmbeddedServer
+from syncer.embedded.programs import find_binaries
+from tests.builders import connect
+from tests.service.processes import TOKEN, Gate, Program, until
+from tests.service.test_package import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import asyncpg
+
+    from syncer.emulator import Emulator
+    from syncer.emulator.record import Number
+
+LOGINS = ROOT / "deploy" / "postgres" / "logins.sql"
+CONTENT = """
+select string_agg(
+           format('select %L, md5(string_agg(t::text, chr(10) order by t::text)) from syncer.%I t', relname, relname),
+           ' union all ')
+  from pg_class where relnamespace = 'syncer'::regnamespace and relkind = 'r' and not relname = any($1)
+"""
+OF_POLLS = ["sync_run", "account", "account_schedule"]
+"""What every poll writes, whether anything changed or not."""
+
+
+async def content(sql: asyncpg.Connection, *, without: list[str]) -> dict[str, str]:
+    """What the tables hold, in short."""
+    rows = await sql.fetch(await sql.fetchval(CONTENT, without))
+    return {row[0]: row[1] for row in rows}
+
+
+async def tool(name: str, *arguments: str) -> None:
+    """Runs one of PostgreSQL's programs."""
+    process = await asyncio.create_subprocess_exec(find_binaries() / name, *arguments, stderr=asyncio.subprocess.PIPE)
+    _, said = await process.communicate()
+    assert (process.returncode, said.decode()) == (0, "")
+
+
+def lock(number: Number) -> None:
+    number.state, number.reason = "debt_lock", "долг"
+
+
+@pytest.mark.skipif(not (find_binaries() / "pg_dump").exists(), reason="this PostgreSQL comes without pg_dump")
+async def test_a_dump_taken_while_the_daemon_polls_is_restored_and_polled_on_as_if_nothing_had_happened(
+    folder: Path, emulator: Emulator, syncer: Program
+) -> None:
+    with EmbeddedServer(folder / "server", server_settings={"fsync": "off"}) as server:
+        sql = await connect(server.url)
+        await sql.execute(LOGINS.read_text())
+        for login in ("syncer_owner", "syncer_poller", "syncer_reader"):
+            await sql.execute(f"alter role {login} password 'passw0rd'")
+
+        def address(login: str, database: str = "syncer") -> str:
+            return f"postgresql://{login}:passw0rd@{urlsplit(server.url).netloc.rpartition('@')[2]}/{database}"
+
+        migrated = await syncer.run("migrate", database_url=None, migrate_database_url=address("syncer_owner"))
+        assert migrated.code == 0, migrated.err
+        polling = {"database_url": address("syncer_poller"), "migrate_on_start": "false"}
+        daemon = await syncer.start("run", poll_interval="1s", **polling)
+        await daemon.says("poll_finished", outcome="applied", received=200)
+        ids = [number["id"] for number in emulator.fleet(TOKEN).records()]
+        emulator.fleet(TOKEN).alter(ids[:3], lock)
+        await daemon.says("poll_finished", outcome="applied", state_changes=3)
+
+        # The dump is taken while a poll waits for its answer.
+        gate = Gate(opened=asyncio.Event())
+        emulator.fault, seen = gate, emulator.requests[TOKEN]
+        await until(lambda: emulator.requests[TOKEN] > seen)
+        dump = str(folder / "syncer.dump")
+        await tool("pg_dump", "--format=custom", f"--file={dump}", address("syncer_owner"))
+        dumped = await content(sql, without=["account_schedule"])  # whose leases are renewed meanwhile
+        gate.opened.set()
+        assert (await daemon.end()).code == 0
+        await sql.execute("create database restored owner syncer_owner")
+        await sql.close()
+        await tool(
+            "pg_restore",
+            "--exit-on-error",
+            "--single-transaction",
+            f"--dbname={address('syncer_owner', 'restored')}",
+            dump,
+        )
+
+        polling["database_url"] = address("syncer_poller", "restored")
+        sql = await connect(address("syncer_owner", "restored"))
+        assert await content(sql, without=["account_schedule"]) == dumped
+        before = await content(sql, without=OF_POLLS)
+        emulator.fault = None
+        again = await syncer.run("sync", "--json", **polling)
+        assert (again.code, json.loads(again.out)["outcome"]) == (0, "unchanged")
+        assert await content(sql, without=OF_POLLS) == before
+        last_look = await sql.fetchval("select max(started_at) from syncer.sync_run where outcome = 'unchanged'")
+
+        # What happened after it is recorded, and dated between the two looks.
+        emulator.fleet(TOKEN).alter(ids[3:4], lock)
+        after = json.loads((await syncer.run("sync", "--json", **polling)).out)
+        assert (after["outcome"], after["changed"], after["state_changes"]) == ("applied", 1, 1)
+        reader = await connect(address("syncer_reader", "restored"))
+        changes = await reader.fetch(
+            "select virtual_number_id, changed_after from analytics.state_changes order by run_id"
+        )
+        assert [tuple(row) for row in changes[3:]] == [(ids[3], last_look)]
+        assert await sql.fetchval("select array_agg(distinct outcome) from syncer.sync_run") == [
+            "abandoned",
+            "applied",
+            "unchanged",
+        ]
+        checked = await syncer.run("check", "--data", **polling)
+        assert checked.out.splitlines()[-1] == "ok     data: every invariant holds"
+        assert checked.code == 0, checked.out
+        await reader.close()
+        await sql.close()

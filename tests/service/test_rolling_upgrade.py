@@ -1,0 +1,88 @@
+"""A rolling upgrade: a newer version starts, and migrates, beside an older one that polls the same database."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import syncer as package
+from syncer.store.schema import known_revisions, migrations_folder
+from tests.service.processes import TOKEN, Gate, until
+from tests.service.scenarios import told_at_once
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from syncer.emulator import Emulator
+    from syncer.emulator.record import Number
+    from tests.service.processes import Program
+
+REVISION = """
+from alembic import op
+
+revision = "9000"
+down_revision = "{previous}"
+
+
+def upgrade() -> None:
+    op.execute("alter table syncer.virtual_number add column colour text")
+    op.execute("create index on syncer.virtual_number (account_id, state)")
+"""
+
+
+def newer_version_of(syncer: Program) -> Program:
+    """The same program with one revision more."""
+    folder = syncer.folder / "newer"
+    shutil.copytree(Path(package.__file__).parent, folder / "syncer", ignore=shutil.ignore_patterns("migrations"))
+    shutil.copytree(migrations_folder(), folder / "syncer" / "migrations")
+    newest = known_revisions()[0]
+    (folder / "syncer/migrations/versions/9000_colour.py").write_text(REVISION.format(previous=newest))
+    return replace(syncer, folder=folder)
+
+
+def lock(number: Number) -> None:
+    number.state, number.reason = "debt_lock", "долг"
+
+
+@told_at_once
+async def test_when_a_newer_version_migrates_the_older_one_stops_polling_and_the_newer_takes_over(
+    syncer: Program, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    settings = {"poll_interval": "1s", "log_level": "debug"}
+    fleet = emulator.fleet(TOKEN)
+    ids = [number["id"] for number in fleet.records() if number["state"] == "active"]
+    older = await syncer.start("run", **settings)
+    await older.says("poll_finished", created=200)
+    fleet.alter(ids[:1], lock)
+    await older.says("poll_finished", state_changes=1)
+
+    # The migration comes while the older version waits for an answer, which brings a change.
+    gate = Gate(opened=asyncio.Event())
+    emulator.fault, seen = gate, emulator.requests[TOKEN]
+    await until(lambda: emulator.requests[TOKEN] > seen)
+    newer_version = newer_version_of(syncer)
+    newer = await newer_version.start("run", **settings)
+    complaint = (await older.says("not_ready"))["error"]
+    fleet.alter(ids[1:2], lock)
+    emulator.fault = None
+    gate.opened.set()
+
+    await newer.says("poll_finished")
+    fleet.alter(ids[2:3], lock)
+    await newer.says("poll_finished", state_changes=1)
+    await newer.says("poll_finished", times=len(newer.events("poll_finished")) + 2)
+    checked = await newer_version.run("check", "--data")
+    assert [(await daemon.end()).code for daemon in (older, newer)] == [0, 0]
+
+    assert complaint.startswith("the database's schema is 9000, which is newer than this version of syncer (")
+    assert older.story.count("ready") == 0
+    by_older, by_newer = ({run["run_id"] for run in daemon.events("poll_finished")} for daemon in (older, newer))
+    assert max(by_older) < min(by_newer)
+    assert (checked.code, checked.out.splitlines()[-1]) == (0, "ok     data: every invariant holds")
+    changed = await sql.fetch("select virtual_number_id, to_state from analytics.state_changes order by run_id")
+    assert [tuple(row) for row in changed] == [(number_id, "debt_lock") for number_id in ids[:3]]
+    assert await sql.fetchval("select count(*) from syncer.state_history") == 203
+    assert await sql.fetchval("select count(*) from syncer.virtual_number_history") == 3

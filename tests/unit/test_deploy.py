@@ -1,0 +1,63 @@
+"""What deploys the program agrees with the program."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from syncer.daemon import LONGEST_LOOK_SECONDS
+from syncer.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+UNIT = (DEPLOY / "systemd" / "syncer.service").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+SHUTDOWN_SECONDS = Settings.model_fields["shutdown_timeout"].default.total_seconds()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "Dockerfile",
+        "docker-compose.yml",
+        "deploy/compose/demo.env",
+        "deploy/systemd/syncer.service",
+        "docs/operations.md",
+    ],
+)
+def test_every_variable_that_is_set_is_a_setting(file: str) -> None:
+    named = set(re.findall(r"\bSYNCER_[A-Z_]+", (ROOT / file).read_text()))
+
+    assert named
+    assert {name for name in named if name.removeprefix("SYNCER_").lower() not in Settings.model_fields} == set()
+
+
+def test_who_stops_the_daemon_waits_until_it_has_let_its_polls_finish() -> None:
+    (timeout,) = re.findall(r"^TimeoutStopSec=(\d+)s$", UNIT, re.MULTILINE)
+    (allowed,) = re.findall(r"SYNCER_SHUTDOWN_TIMEOUT: (\d+)s", COMPOSE)
+    (grace,) = re.findall(r"stop_grace_period: (\d+)s", COMPOSE)
+
+    assert int(timeout) > SHUTDOWN_SECONDS
+    assert int(grace) > int(allowed)
+
+
+def test_the_watchdog_waits_longer_than_a_look_for_due_accounts_may_take() -> None:
+    (minutes,) = re.findall(r"^WatchdogSec=(\d+)min$", UNIT, re.MULTILINE)
+
+    assert int(minutes) * 60 > LONGEST_LOOK_SECONDS
+
+
+def test_every_secret_that_compose_mounts_is_made_and_is_there_for_the_demo() -> None:
+    mounted = set(re.findall(r"file: \$\{SECRETS:-\./secrets\}/(\w+)", COMPOSE))
+
+    assert mounted == {file.name for file in (DEPLOY / "compose" / "demo").iterdir()}
+    assert mounted == set(re.findall(r"keep (\w+) ", (DEPLOY / "compose" / "make-secrets").read_text()))
+
+
+def test_the_logins_stand_in_the_documentation_as_they_are_made() -> None:
+    script = (DEPLOY / "postgres" / "logins.sql").read_text()
+
+    assert "\n".join(line for line in script.splitlines() if not line.startswith("--")) in OPERATIONS
