@@ -43,7 +43,7 @@ def stacked(series: Mapping[str, Sequence[int]], *, parts: int = 4) -> Chart:
     """Stacks series, the first one lowest.
 
     Args:
-        series: The values of each; as many as of any other, two at least, none below 0.
+        series: The values of each, one a step; as many as of any other, one at least, none below 0.
         parts: Into how many parts the vertical axis is divided.
     """
     length = len(next(iter(series.values())))
@@ -70,14 +70,14 @@ def _round_up(highest: int, parts: int) -> int:
 
 
 def _area(upper: Sequence[int], lower: Sequence[int], top: int) -> str:
-    """What lies between two lines of steps: a value holds until the next one."""
+    """What lies between two lines of steps."""
     there = _steps(upper, top)
     back = [f"{x},{y}" for x, y in reversed(_steps(lower, top))]
     return "M" + "L".join([*(f"{x},{y}" for x, y in there), *back]) + "Z"
 
 
 def _steps(values: Sequence[int], top: int) -> list[tuple[str, str]]:
-    width = WIDTH / (len(values) - 1)
+    width = WIDTH / len(values)
     corners = [(0.0, values[0])]
     for place, (before, value) in enumerate(pairwise(values), start=1):
         if value != before:

@@ -87,7 +87,7 @@ class Counted:
     Attributes:
         largest: The state that has most numbers now; `but_largest` leaves it out, None if nothing remains.
         ticks: The moments below the axis, the same distance apart.
-        points: Each step with how many numbers were in each state, for whoever points at it.
+        points: The end of each step, and how many numbers were in each state then, for whoever points at it.
         ranges: How many days can be asked for, and whether they were; the last one is all there is.
     """
 
@@ -116,14 +116,15 @@ def counted(timeline: Timeline, days: int, ranges: Sequence[int]) -> Counted | N
     chosen = days if days in possible else ranges[-1]
     return Counted(
         counts=[Count(state, values[-1], values[-1] - values[0]) for state, values in numbers.items()],
-        all_states=stacked(numbers, parts=2),
+        # A step shows how it ended, so that the last one shows what is now.
+        all_states=stacked({state: values[1:] for state, values in numbers.items()}, parts=2),
         largest=largest,
-        but_largest=stacked({state: numbers[state] for state in others}) if others else None,
+        but_largest=stacked({state: numbers[state][1:] for state in others}) if others else None,
         span=timeline.step * STEPS,
         ticks=moments[:: STEPS // _TICKS],
         points=[
-            (moment, [(state, values[place]) for state, values in numbers.items() if values[place]])
-            for place, moment in enumerate(moments[:-1])
+            (moments[place], [(state, values[place]) for state, values in numbers.items() if values[place]])
+            for place in range(1, len(moments))
         ],
         ranges=[(one, one == chosen) for one in (*possible, ranges[-1])],
     )

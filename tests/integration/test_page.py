@@ -266,14 +266,14 @@ async def test_the_chart_shows_what_the_legend_counts(look: Open) -> None:
         ["Locked", "for", "debt", "1", "+1"],
         ["Frozen", "1", "+1"],
     ]
-    # A day in 120 steps of 10 units, 8 numbers on 240 units: eight are active from the first step on, six from the
-    # middle on, when one is locked and one is frozen on top of them.
+    # A day is 1200 units wide, and 8 numbers are 240 high: eight are active at first, six from the middle on, when one
+    # is locked and one is frozen on top of them.
     assert axis == ["8", "4", "0"]
     assert ticks == ["15:00", "21:00", "03:00", "09:00", "15:00"]
     assert areas == [
-        ["s-active", "M0,240L10,240L10,0L610,0L610,60L1200,60L1200,240L0,240Z"],
-        ["s-debt_lock", "M0,240L10,240L10,0L610,0L610,30L1200,30L1200,60L610,60L610,0L10,0L10,240L0,240Z"],
-        ["s-freeze", "M0,240L10,240L10,0L1200,0L1200,30L610,30L610,0L10,0L10,240L0,240Z"],
+        ["s-active", "M0,0L600,0L600,60L1200,60L1200,240L0,240Z"],
+        ["s-debt_lock", "M0,0L600,0L600,30L1200,30L1200,60L600,60L600,0L0,0Z"],
+        ["s-freeze", "M0,0L1200,0L1200,30L600,30L600,0L0,0Z"],
     ]
 
 
