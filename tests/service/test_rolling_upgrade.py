@@ -32,6 +32,8 @@ def upgrade() -> None:
     op.execute("create index on syncer.virtual_number (account_id, state)")
 """
 
+IS_LOCKED = "select state = 'debt_lock' from syncer.virtual_number where virtual_number_id = $1"
+
 
 def newer_version_of(syncer: Program) -> Program:
     """The same program with one revision more."""
@@ -72,7 +74,7 @@ async def test_when_a_newer_version_migrates_the_older_one_stops_polling_and_the
 
     await newer.says("poll_finished")
     fleet.alter(ids[2:3], lock)
-    await newer.says("poll_finished", state_changes=1)
+    await until(lambda: sql.fetchval(IS_LOCKED, ids[2]))
     await newer.says("poll_finished", times=len(newer.events("poll_finished")) + 2)
     checked = await newer_version.run("check", "--data")
     assert [(await daemon.end()).code for daemon in (older, newer)] == [0, 0]
