@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SUPERSET_PYTHON ?= $(PYTHON)
+SUPERSET_VENV := .venv-superset
+SUPERSET_STAMP := $(SUPERSET_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format docs dictionary lock clean
+.PHONY: help install demo test check format docs dictionary bundle superset lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -41,11 +44,24 @@ docs: install  ## runs the queries of docs/analytics*.md and writes their answer
 dictionary: install  ## docs/dictionary.md, from the comments and foreign keys of the newest schema
 	$(BIN)/python -m docs.dictionary
 
+bundle: install  ## deploy/superset/bundle, from what is declared beside it
+	$(BIN)/python -m deploy.superset.bundle
+
+superset: install $(SUPERSET_STAMP)  ## Superset with the dashboards and half a year; SCREENSHOTS=folder takes pictures and ends
+	@exec $(BIN)/python -m deploy.superset $(if $(SCREENSHOTS),--screenshots '$(SCREENSHOTS)')
+
+$(SUPERSET_STAMP): deploy/superset/requirements.txt
+	@$(SUPERSET_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12) and "Superset needs Python 3.11 or 3.12, this is " + sys.version.split()[0] + ": name another with make SUPERSET_PYTHON=...")'
+	$(SUPERSET_PYTHON) -m venv $(SUPERSET_VENV)
+	$(SUPERSET_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
 lock: install  ## resolves requirements/*.txt anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev pyproject.toml --output-file requirements/dev.txt
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' \
 		| $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade - --output-file requirements/build.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade deploy/superset/requirements.in --output-file deploy/superset/requirements.txt
 
-clean:  ## removes .venv and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+clean:  ## removes .venv, .venv-superset and caches
+	rm -rf $(VENV) $(SUPERSET_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

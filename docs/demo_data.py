@@ -44,12 +44,18 @@ def server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def fill(url: str, *, days: int = DAYS) -> None:
-    """Brings a database to the newest schema, and tells the demo's history into it if there are days to tell."""
+async def fill(url: str, *, days: int = DAYS, until: datetime | None = UNTIL) -> None:
+    """Brings a database to the newest schema, and tells the demo's history into it if there are days to tell.
+
+    Args:
+        url: Where.
+        days: How many.
+        until: The last moment; None is now.
+    """
     database = Database(Settings.model_construct(database_url=SecretStr(url)))
     try:
         await migrate(database.owner_engine)
         if days:
-            await tell_history(database, days, SEED, until=UNTIL)
+            await tell_history(database, days, SEED, until=until)
     finally:
         await database.dispose()

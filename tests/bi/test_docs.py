@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 
-from docs import answers, demo_data, dictionary
+from docs import answers, dictionary
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from syncer.embedded import EmbeddedServer
+    import asyncpg
 
 PAGES = [pytest.param(path, id=path.name) for path in answers.PAGES]
-
-
-@pytest.fixture(scope="module")
-def told(server: EmbeddedServer) -> Iterator[str]:
-    """The address of a database with the demo data."""
-
-    async def execute(statement: str) -> None:
-        connection = await asyncpg.connect(server.url)
-        await connection.execute(statement)
-        await connection.close()
-
-    asyncio.run(execute("create database told template migrated"))
-    url = server.url.rpartition("/")[0] + "/told"
-    asyncio.run(demo_data.fill(url))
-    yield url
-    asyncio.run(execute("drop database told with (force)"))
-
-
-@pytest.fixture
-async def analyst(told: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await answers.connect(told)
-    yield connection
-    await connection.close()
 
 
 @pytest.mark.timeout(400)  # half a year is told first

@@ -34,7 +34,7 @@ DISK_MEBIBYTES = 48
 async def small_disk(folder: Path, server: EmbeddedServer) -> AsyncIterator[Path]:
     """A disk of a few megabytes that the server may write."""
     sql = await connect(server.url)
-    owner = Path(await sql.fetchval("show data_directory")).stat()
+    owner = Path(await sql.fetchval("show data_directory")).stat()  # noqa: ASYNC240
     await sql.close()
     disk = folder / "disk"
     disk.mkdir()

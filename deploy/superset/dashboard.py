@@ -1,0 +1,41 @@
+"""The dashboard around its tabs: what it is called, and what it can be filtered by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from deploy.superset.datasets.numbers import DAILY_STATES
+from deploy.superset.datasets.polls import FRESHNESS
+from deploy.superset.language import Text
+from deploy.superset.tabs import changes, debt, overview, quality
+
+if TYPE_CHECKING:
+    from deploy.superset.datasets.dataset import Dataset
+
+TABS: Final = (overview.TAB, debt.TAB, changes.TAB, quality.TAB)
+CHARTS: Final = tuple(chart for tab in TABS for row in tab.rows for chart in row.charts)
+DATASETS: Final = tuple(dict.fromkeys(chart.dataset for chart in CHARTS))
+TITLE: Final = Text("MegaFon virtual numbers", "Виртуальные номера МегаФона")
+DESCRIPTION: Final = Text(
+    "Which numbers there are, what happened to them, and how well that is known. Times and days are the account's.",
+    "Какие есть номера, что с ними происходило и насколько хорошо это известно. Время и дни — местные для аккаунта.",
+)
+PERIOD: Final = "Last 180 days : "
+"""Up to now: a period without its end would leave out today."""
+PERIOD_TITLE: Final = Text("Period", "Период")
+
+
+class ValueFilter(NamedTuple):
+    """A filter by the values of a column."""
+
+    key: str
+    title: Text
+    dataset: Dataset
+    column: str
+
+
+FILTERS: Final = (
+    ValueFilter("account", Text("Account", "Аккаунт"), FRESHNESS, "account"),
+    ValueFilter("region", Text("Region", "Регион"), DAILY_STATES, "region"),
+    ValueFilter("type", Text("Type", "Тип"), DAILY_STATES, "type_title"),
+)

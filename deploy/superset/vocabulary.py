@@ -1,0 +1,97 @@
+"""The words that the views use, their titles, and the colour of each: one meaning has one colour in every chart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from deploy.superset.language import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NO_REGION: Final = Text("no region", "без региона")
+NO_TYPE: Final = Text("no type", "без типа")
+
+KINDS: Final = {
+    "created": Text("Arrived", "Появился"),
+    "removed": Text("Removed", "Удалён"),
+    "restored": Text("Returned", "Вернулся"),
+    "state": Text("State or reason", "Состояние или причина"),
+    "changed": Text("Other field", "Другое поле"),
+    "redirect_opened": Text("Redirect added", "Переадресация добавлена"),
+    "redirect_closed": Text("Redirect removed", "Переадресация снята"),
+}
+
+FIELDS: Final = {
+    "number": Text("Number", "Номер"),
+    "comment": Text("Comment", "Комментарий"),
+    "type": Text("Type", "Тип"),
+    "purpose": Text("Purpose", "Назначение"),
+    "state": Text("State", "Состояние"),
+    "reason": Text("Reason", "Причина"),
+    "scenario_id": Text("Scenario", "Сценарий"),
+    "group_scenario_id": Text("Scenario of the group", "Сценарий группы"),
+    "group_id": Text("Group", "Группа"),
+    "is_scenario_active": Text("Scenario is active", "Сценарий включён"),
+    "is_group_scenario_active": Text("Scenario of the group is active", "Сценарий группы включён"),
+    "employee_id": Text("Employee", "Сотрудник"),
+    "dgn_number": Text("Paired landline number", "ДГН"),
+    "redirect_number": Text("Redirected to", "Переадресация на"),
+    "region": Text("Region", "Регион"),
+    "from_redirect_numbers": Text("Redirect from", "Переадресация с"),
+}
+
+OUTCOMES: Final = {
+    "applied": Text("Changes applied", "Есть изменения"),
+    "unchanged": Text("Unchanged", "Без изменений"),
+    "failed": Text("Failed", "Неудача"),
+    "superseded": Text("Superseded", "Обогнан другим"),
+    "abandoned": Text("Abandoned", "Прерван"),
+    "running": Text("Running", "Идёт"),
+}
+
+_STATE_COLOURS: Final = {
+    Text("Active", "активен"): "#3BA272",
+    Text("Locked for debt", "блокировка за долг"): "#D9444F",
+    Text("Frozen", "заморожен"): "#4A90D9",
+    Text("Inactive", "неактивен"): "#8C96A3",
+    Text("Being activated", "активация"): "#9BCB6B",
+    Text("Unconfirmed", "не подтверждён"): "#F0A830",
+}
+_WORD_COLOURS: Final = {
+    KINDS["created"]: "#3BA272",
+    KINDS["removed"]: "#D9444F",
+    KINDS["restored"]: "#4A90D9",
+    KINDS["state"]: "#F0A830",
+    KINDS["changed"]: "#8C96A3",
+    KINDS["redirect_opened"]: "#2FA7A0",
+    KINDS["redirect_closed"]: "#A4785A",
+    OUTCOMES["applied"]: "#3BA272",
+    OUTCOMES["unchanged"]: "#B5D8C6",
+    OUTCOMES["failed"]: "#D9444F",
+    OUTCOMES["superseded"]: "#F0A830",
+    OUTCOMES["abandoned"]: "#8E6BB0",
+    OUTCOMES["running"]: "#C9CED6",
+}
+COLOURS: Final = (
+    _STATE_COLOURS
+    | {Text(f"→ {state.en}", f"→ {state.ru}"): colour for state, colour in _STATE_COLOURS.items()}
+    | _WORD_COLOURS
+    | {Text("longest_gap", "longest_gap"): "#5B6B7F", Text("most_held", "most_held"): "#F0A830"}
+)
+
+
+def as_case(column: str, words: Mapping[str, Text]) -> Text:
+    """An SQL expression that puts a word's title in its place, and leaves other words as they are."""
+    return Text(
+        *(
+            " ".join(
+                [
+                    f"case {column}",
+                    *(f"when '{word}' then '{title[at]}'" for word, title in words.items()),
+                    f"else {column} end",
+                ]
+            )
+            for at in range(2)
+        )
+    )
