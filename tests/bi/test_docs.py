@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 
 from docs import answers, dictionary
@@ -13,7 +14,6 @@ from docs import answers, dictionary
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import asyncpg
 
 PAGES = [pytest.param(path, id=path.name) for path in answers.PAGES]
 
