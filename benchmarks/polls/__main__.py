@@ -135,7 +135,7 @@ def play(
 ) -> None:
     """Takes a system through its steps once."""
     with databases.one() as database:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - this folder's own scripts
             [python, FOLDER / system.script, endpoint, database, *system.arguments],
             cwd=CHECKOUT,
             env={**os.environ, "PYTHONPATH": os.fspath(CHECKOUT)},
@@ -143,8 +143,8 @@ def play(
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
+        assert process.stdin is not None  # noqa: S101 - both are pipes
+        assert process.stdout is not None  # noqa: S101
         for step in system.steps:
             written = asyncio.run(databases.execute("select pg_current_wal_insert_lsn() - '0/0'"))
             process.stdin.write(f"{STEPS.index(step)}\n")
@@ -190,9 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     results, console, begun = Results(), Console(), time.monotonic()
     systems = [
-        one
-        for one in SYSTEMS
-        if (given.peers or not one.is_peer) and (given.only is None or one.name in given.only)
+        one for one in SYSTEMS if (given.peers or not one.is_peer) and (given.only is None or one.name in given.only)
     ]
     folder = Path(tempfile.mkdtemp(prefix="syncer-bench-"))
     folder.chmod(0o755)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from multiprocessing.connection import Connection
 
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """The responses of one account.

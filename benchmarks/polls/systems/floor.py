@@ -46,7 +46,7 @@ class Floor:
         self._records: dict[int, tuple[Record, bytes]] = {}
         self._before: dict[int, tuple[Record, bytes]] = {}
         self._changed: list[tuple[Record, bytes]] = []
-        self._regions: dict[str | None, int | None] = {}
+        self._regions: dict[str, int] = {}
         self.loop = asyncio.new_event_loop()
         self.loop.run_until_complete(self._open(database))
 
@@ -57,6 +57,11 @@ class Floor:
     async def _fetch(self, step: int) -> bytes:
         async with self._session.get(f"{self._endpoint}/{step}/numbers/virtual-number") as response:
             return b"".join([chunk async for chunk in response.content.iter_chunked(2**18)])
+
+    async def close(self) -> None:
+        """Closes both connections."""
+        await self._session.close()
+        await self._connection.close()
 
     async def prepare(self, step: int) -> None:
         """Where only rows are measured: finds those that the step changes."""
@@ -127,16 +132,16 @@ class Floor:
             words = sorted({word for one in records if (word := getattr(one, field)) not in {None, UNSET}})
             documented = "" if field == "region_name" else ", documented"
             await self._connection.execute(
-                f"insert into syncer.{target.replace(')', documented + ')')} "  # noqa: S608 - names from a constant
+                f"insert into syncer.{target.replace(')', documented + ')')} "
                 f"select unnest($1::text[]){', false' if documented else ''} on conflict do nothing",
                 words,
             )
         found = await self._connection.fetch("select name, region_id from syncer.region")
-        self._regions = {None: None, UNSET: None, **dict(found)}  # type: ignore[dict-item] # an absent key is null here
+        self._regions = {row["name"]: row["region_id"] for row in found}
 
     def _values(self, one: Record) -> tuple[Any, ...]:
         values = [None if (value := getattr(one, name)) is UNSET else value for name in COLUMNS]
-        values[_REGION] = self._regions[values[_REGION]]
+        values[_REGION] = self._regions.get(values[_REGION])
         return tuple(values)
 
     async def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -153,7 +158,9 @@ class Floor:
         ids = [one.id for one, _ in given]
         async with self._connection.transaction():
             self._now = await self._connection.fetchval("select clock_timestamp()")
-            await self._fetch_rows("select * from asked join syncer.virtual_number using (account_id, virtual_number_id)", ids)
+            await self._fetch_rows(
+                "select * from asked join syncer.virtual_number using (account_id, virtual_number_id)", ids
+            )
             await self._fetch_rows(
                 "select r.* from asked join syncer.virtual_number_redirect r using (account_id, virtual_number_id) "
                 "where valid_to is null",
@@ -177,7 +184,9 @@ class Floor:
             await self._write(_DIGESTS, ids, [xxh3_128_digest(raw) for _, raw in given])
 
     async def _fetch_rows(self, query: str, ids: Sequence[int]) -> None:
-        asked = "with asked as materialized (select $1::integer as account_id, unnest($2::bigint[]) as virtual_number_id) "
+        asked = (
+            "with asked as materialized (select $1::integer as account_id, unnest($2::bigint[]) as virtual_number_id) "
+        )
         await self._connection.fetch(asked + query, self._account, ids)
 
     async def _write(self, statement: str, *columns: Sequence[Any]) -> None:
@@ -193,7 +202,8 @@ def _given(**columns: str) -> str:
     arrays = ", ".join(f"${position}::{kind}[]" for position, kind in enumerate(columns.values(), start=3))
     return f"""
     with given as materialized (
-        select $1::integer as account_id, $2::timestamptz as now, told.* from unnest({arrays}) as told ({", ".join(columns)})
+        select $1::integer as account_id, $2::timestamptz as now, told.*
+          from unnest({arrays}) as told ({", ".join(columns)})
     )"""  # noqa: S608 - names from constants
 
 
@@ -201,7 +211,8 @@ _RECORD: Final = ", ".join(RECORD_COLUMNS)
 _KEEP: Final = f"""{_given(virtual_number_id="bigint")}
 insert into syncer.virtual_number_history
        (account_id, virtual_number_id, {_RECORD}, valid_from, valid_to, closed_after, run_id, closed_run_id)
-select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in RECORD_COLUMNS)}, n.changed_at, now, n.changed_at, n.run_id, 2
+select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in RECORD_COLUMNS)},
+       n.changed_at, now, n.changed_at, n.run_id, 2
   from given join syncer.virtual_number n using (account_id, virtual_number_id)
 """  # noqa: S608 - names from constants
 _REPLACE: Final = f"""{_given(virtual_number_id="bigint", **KINDS)}
@@ -235,6 +246,7 @@ def main(endpoint: str, database: str, kind: str) -> None:
         lambda: run(floor.current()),
         prepare=lambda step: run(floor.prepare(step)),
     )
+    run(floor.close())
 
 
 if __name__ == "__main__":

@@ -37,9 +37,7 @@ def main(endpoint: str, database: str) -> None:
         nonlocal poller
         if STEPS[step].endswith("restarted"):
             poller = Poller(engine, source, settings)
-        result = loop.run_until_complete(
-            poller.poll(replace(account, api_url=f"{endpoint}/{step}"), "schedule")
-        )
+        result = loop.run_until_complete(poller.poll(replace(account, api_url=f"{endpoint}/{step}"), "schedule"))
         if result.outcome not in {"applied", "unchanged"}:
             sys.exit(f"{STEPS[step]}: {result.error}")
 

@@ -1,4 +1,7 @@
-"""dlt with its strategy scd2, through CSV and COPY: `python scd2.py ENDPOINT DATABASE`, in an environment of its own."""  # noqa: INP001 - scripts, no package
+"""dlt with its strategy scd2, through CSV and COPY: `python scd2.py ENDPOINT DATABASE [FOLDER]`.
+
+It runs in an environment of its own.
+"""  # noqa: INP001 - scripts, no package
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ from benchmarks.polls.systems.turn import CURRENT, take_turns
 NUMBERS = "select id, number, state, comment from polled.numbers where _dlt_valid_to is null"
 
 
-def main(endpoint: str, database: str, folder: str) -> None:
+def main(endpoint: str, database: str, folder: str | None = None) -> None:
     """Runs one pipeline, whose state is kept in the folder."""
     pipeline = dlt.pipeline(
         "numbers",
-        pipelines_dir=folder,
+        pipelines_dir=folder or tempfile.mkdtemp(),
         destination=dlt.destinations.postgres(database),
         dataset_name="polled",
     )
@@ -50,4 +53,4 @@ def main(endpoint: str, database: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], tempfile.mkdtemp() if len(sys.argv) < 4 else sys.argv[3])
+    main(*sys.argv[1:])
