@@ -6,9 +6,11 @@ STAMP := $(VENV)/.installed
 SUPERSET_PYTHON ?= $(PYTHON)
 SUPERSET_VENV := .venv-superset
 SUPERSET_STAMP := $(SUPERSET_VENV)/.installed
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format docs dictionary bundle superset lock clean
+.PHONY: help install demo test check format bench docs dictionary bundle superset lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -38,6 +40,14 @@ format: install  ## lays the code out
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench: install $(BENCH_STAMP)  ## polls beside others and beside the least that the work can cost; SIZES='1000 10000' for less
+	$(BIN)/python -m benchmarks.polls --peers $(BENCH_VENV)/bin/python $(if $(SIZES),--sizes $(SIZES))
+
+$(BENCH_STAMP): benchmarks/polls/requirements.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
 docs: install  ## runs the queries of docs/analytics*.md and writes their answers below them
 	$(BIN)/python -m docs.answers
 
@@ -61,7 +71,9 @@ lock: install  ## resolves requirements/*.txt anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev pyproject.toml --output-file requirements/dev.txt
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' \
 		| $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade - --output-file requirements/build.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade deploy/superset/requirements.in --output-file deploy/superset/requirements.txt
+	for folder in benchmarks/polls deploy/superset; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade $$folder/requirements.in --output-file $$folder/requirements.txt || exit 1; \
+	done
 
-clean:  ## removes .venv, .venv-superset and caches
-	rm -rf $(VENV) $(SUPERSET_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+clean:  ## removes the environments and caches
+	rm -rf $(VENV) $(BENCH_VENV) $(SUPERSET_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

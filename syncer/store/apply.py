@@ -130,12 +130,12 @@ select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in REC
   from staged join syncer.virtual_number n using (account_id, virtual_number_id)
 """  # noqa: S608 - names from constants
 
-_KINDS: Final = {
+KINDS: Final = {
     name: virtual_number.c[name].type.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call] # SQLAlchemy's
     for name in RECORD_COLUMNS
 }
 _REPLACE_VERSION: Final = f"""
-{_staged(virtual_number_id="bigint", **_KINDS, extra="text", changed_after="timestamptz")}
+{_staged(virtual_number_id="bigint", **KINDS, extra="text", changed_after="timestamptz")}
 update syncer.virtual_number n
    set {", ".join(f"{name} = staged.{name}" for name in RECORD_COLUMNS)}, extra = staged.extra::jsonb,
        changed_at = staged.observed_at, changed_after = staged.changed_after, run_id = staged.this_run_id,

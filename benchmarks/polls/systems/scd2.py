@@ -1,0 +1,56 @@
+"""dlt with its strategy scd2, through CSV and COPY: `python scd2.py ENDPOINT DATABASE [FOLDER]`.
+
+It runs in an environment of its own.
+"""  # noqa: INP001 - scripts, no package
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import urllib.request
+from typing import Any
+
+os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}  # before dlt reads them
+
+import dlt
+import orjson
+import psycopg2
+
+from benchmarks.polls.systems.turn import CURRENT, take_turns
+
+NUMBERS = "select id, number, state, comment from polled.numbers where _dlt_valid_to is null"
+
+
+def main(endpoint: str, database: str, folder: str | None = None) -> None:
+    """Runs one pipeline, whose state is kept in the folder."""
+    pipeline = dlt.pipeline(
+        "numbers",
+        pipelines_dir=folder or tempfile.mkdtemp(),
+        destination=dlt.destinations.postgres(database),
+        dataset_name="polled",
+    )
+
+    def work(step: int) -> None:
+        @dlt.resource(
+            name="numbers",
+            primary_key="id",
+            write_disposition={"disposition": "merge", "strategy": "scd2"},
+            max_table_nesting=0,  # `from_redirect_numbers` as a column of JSON: faster than as a table of its own
+        )
+        def numbers() -> Any:  # noqa: ANN401 - rows of any shape
+            with urllib.request.urlopen(f"{endpoint}/{step}/numbers/virtual-number") as response:  # noqa: S310 - loopback
+                yield orjson.loads(response.read())
+
+        pipeline.run(numbers(), loader_file_format="csv")
+
+    def current() -> str:
+        with psycopg2.connect(database) as connection, connection.cursor() as cursor:
+            cursor.execute(CURRENT.format(NUMBERS))
+            return str(cursor.fetchone()[0])
+
+    take_turns(work, current)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
