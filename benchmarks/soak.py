@@ -191,6 +191,7 @@ async def soak(folder: Path, url: str, minutes: float, numbers: int) -> tuple[li
             samples.append(await sample(daemon, sql, begun))
             await asyncio.sleep(SAMPLE_SECONDS)
         disturbing.cancel()
+        emulator.fault = None
         ended = await daemon.end()
         checked = await syncer.run("check", "--data")
         rows = await sql.fetch(
