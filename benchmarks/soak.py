@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -44,6 +45,8 @@ BLOCK_SECONDS: Final = 30.0
 FEWEST_BLOCKS: Final = 8
 FAULT_EVERY: Final = 10
 """Of so many answers one is spoiled."""
+LEVEL: Final = replace(REALISTIC, arrivals=0)
+"""Numbers go and return and nobody is new: of a list that grows, more memory would mean nothing."""
 BREAK_SECONDS: Final = 120.0
 """How often the database breaks all the daemon's connections."""
 FAULTS: Final[tuple[Fault, ...]] = (
@@ -179,7 +182,7 @@ async def soak(folder: Path, url: str, minutes: float, numbers: int) -> tuple[li
     """
     samples = []
     async with AsyncExitStack() as stack:
-        emulator = await stack.enter_async_context(Emulator(numbers=numbers, rates=REALISTIC))
+        emulator = await stack.enter_async_context(Emulator(numbers=numbers, rates=LEVEL))
         sql = await connect(url)
         stack.push_async_callback(sql.close)
         syncer = program(folder, url, emulator.url)
@@ -191,6 +194,7 @@ async def soak(folder: Path, url: str, minutes: float, numbers: int) -> tuple[li
             samples.append(await sample(daemon, sql, begun))
             await asyncio.sleep(SAMPLE_SECONDS)
         disturbing.cancel()
+        emulator.fault = None
         ended = await daemon.end()
         checked = await syncer.run("check", "--data")
         rows = await sql.fetch(
