@@ -27,8 +27,8 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: install  ## the whole thing on this machine, with nothing configured
 	@exec $(BIN)/syncer demo
 
-test: install  ## the tests
-	$(BIN)/python -m pytest
+test: install  ## the tests, three files at once
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 check: install  ## format, lint, types, direction of imports
 	$(BIN)/ruff format --check .

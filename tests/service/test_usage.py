@@ -98,7 +98,7 @@ def command(*arguments: str, folder: Path, settings: dict[str, str | None]) -> s
         text=True,
     )
     try:
-        out, err = process.communicate(timeout=6)
+        out, err = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
