@@ -195,7 +195,7 @@ async def soak(folder: Path, url: str, minutes: float, numbers: int) -> tuple[li
             await asyncio.sleep(SAMPLE_SECONDS)
         disturbing.cancel()
         emulator.fault = None
-        ended = await daemon.end()
+        ended = await (daemon.end() if daemon.is_running else daemon.finished())
         checked = await syncer.run("check", "--data")
         rows = await sql.fetch(
             "select coalesce(error_kind, outcome), count(*) from syncer.sync_run group by 1 order by 2"
