@@ -17,7 +17,7 @@ import shutil
 import statistics
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -232,10 +232,10 @@ def main() -> int:
     if (given.minutes - given.warm_up) * 60 < FEWEST_BLOCKS * BLOCK_SECONDS:
         parser.error(f"a line needs {FEWEST_BLOCKS * BLOCK_SECONDS / 60:g} minutes after the warm-up")
     console = Console(width=None if sys.stdout.isatty() else 130)
-    folder = open_folder()
-    with EmbeddedServer(folder / "server", server_settings={"autovacuum": "on"}) as server:
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder := open_folder())
+        server = stack.enter_context(EmbeddedServer(folder / "server"))
         samples, outcomes, codes = asyncio.run(soak(folder, server.url, given.minutes, given.numbers))
-    shutil.rmtree(folder)
     if given.samples is not None:
         with given.samples.open("w", newline="") as file:
             csv.writer(file).writerows([Sample._fields, *samples])
