@@ -149,9 +149,7 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
     async with engine.begin() as transaction, given_up_at_once(transaction):
         # The driver begins its transaction with SQLAlchemy's first statement, not before: without this one, what
         # follows on the driver's own connection would survive a rollback.
-        await transaction.execute(text("set local lock_timeout = '20s'"))
-        # A process that is frozen, or cut off with its network, must not keep everybody else from the account.
-        await transaction.execute(text("set local idle_in_transaction_session_timeout = '60s'"))
+        await transaction.execute(_LIMITS)
         connection = await driver_connection(transaction)
         assert connection.is_in_transaction()  # noqa: S101 - see above
         locked = await connection.fetchrow(_LOCK, run.account_id)
@@ -170,6 +168,13 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
         )
 
 
+# A process that is frozen, or cut off with its network, must not keep everybody else from the account. Between the
+# parts of a statement PostgreSQL does not take it for idle: there only the last setting helps, which is new in 17.
+_LIMITS: Final = text("""
+select set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_session_timeout', '60s', true),
+       case when current_setting('transaction_timeout', true) is not null
+            then set_config('transaction_timeout', '5min', true) end
+""")
 _LOCK: Final = """
 select app_id, success_run_id, success_started_at, observed_at, applied_run_id, standing_run_id, body_digest,
        decoder_version
