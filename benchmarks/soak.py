@@ -17,7 +17,7 @@ import shutil
 import statistics
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -195,7 +195,7 @@ async def soak(folder: Path, url: str, minutes: float, numbers: int) -> tuple[li
             await asyncio.sleep(SAMPLE_SECONDS)
         disturbing.cancel()
         emulator.fault = None
-        ended = await daemon.end()
+        ended = await (daemon.end() if daemon.is_running else daemon.finished())
         checked = await syncer.run("check", "--data")
         rows = await sql.fetch(
             "select coalesce(error_kind, outcome), count(*) from syncer.sync_run group by 1 order by 2"
@@ -232,10 +232,10 @@ def main() -> int:
     if (given.minutes - given.warm_up) * 60 < FEWEST_BLOCKS * BLOCK_SECONDS:
         parser.error(f"a line needs {FEWEST_BLOCKS * BLOCK_SECONDS / 60:g} minutes after the warm-up")
     console = Console(width=None if sys.stdout.isatty() else 130)
-    folder = open_folder()
-    with EmbeddedServer(folder / "server", server_settings={"autovacuum": "on"}) as server:
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder := open_folder())
+        server = stack.enter_context(EmbeddedServer(folder / "server"))
         samples, outcomes, codes = asyncio.run(soak(folder, server.url, given.minutes, given.numbers))
-    shutil.rmtree(folder)
     if given.samples is not None:
         with given.samples.open("w", newline="") as file:
             csv.writer(file).writerows([Sample._fields, *samples])

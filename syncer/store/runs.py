@@ -159,9 +159,12 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
         )
 
 
-# A process that is frozen, or cut off with its network, must not keep everybody else from the account.
+# A process that is frozen, or cut off with its network, must not keep everybody else from the account. Between the
+# parts of a statement PostgreSQL does not take it for idle: there only the last setting helps, which is new in 17.
 _LIMITS: Final = text("""
-select set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_session_timeout', '60s', true)
+select set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_session_timeout', '60s', true),
+       case when current_setting('transaction_timeout', true) is not null
+            then set_config('transaction_timeout', '5min', true) end
 """)
 # The clock is read once the lock is there: what the locking query itself selects may be computed before it has waited.
 # A clock that jumps back can make no empty period and no negative window.

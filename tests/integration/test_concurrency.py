@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from syncer.store import runs
 from syncer.store.engine import create_engine
 from tests.builders import PatientEndpoint, PolledAccount, WaitingRequest, record, settings_for
 from tests.locks import held_by_another_session
@@ -170,3 +171,15 @@ async def test_a_cancelled_poll_rolls_back(account: PolledAccount, database: str
     assert await state(account) == "active"
     assert (await account.poll(record(1))).outcome == "unchanged"
     assert await outcomes(account) == ["applied", "abandoned", "unchanged"]
+
+
+async def test_who_holds_the_fence_and_stands_still_is_made_to_let_it_go(account: PolledAccount) -> None:
+    await account.poll(record(1))
+    run = await runs.begin(account.engine, 1, "schedule")
+    async with runs.fence(account.engine, run) as fence:
+        told = await fence.connection.fetchrow(
+            "select current_setting('idle_in_transaction_session_timeout'), current_setting('transaction_timeout')"
+        )
+    assert told is not None
+    assert tuple(told) == ("1min", "5min")
+    assert (await account.poll(record(1))).outcome == "unchanged"
