@@ -175,7 +175,7 @@ async def test_a_cancelled_poll_rolls_back(account: PolledAccount, database: str
 
 async def test_who_holds_the_fence_and_stands_still_is_made_to_let_it_go(account: PolledAccount) -> None:
     await account.poll(record(1))
-    run = await runs.begin(account.engine, 1, "schedule")
+    run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
     async with runs.fence(account.engine, run) as fence:
         told = await fence.connection.fetchrow(
             "select current_setting('idle_in_transaction_session_timeout'), current_setting('transaction_timeout')"
