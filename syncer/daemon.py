@@ -23,6 +23,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from syncer import notify
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.gauges import Gauges
+from syncer.memory import give_back_early
 from syncer.observe import log, poll_crashed
 from syncer.poll import CONCURRENT_POLLS, Poller
 from syncer.retention import prune_for_ever
@@ -304,6 +305,7 @@ async def run_daemon(
     Raises:
         ConfigurationError: SYNCER_HTTP_LISTEN cannot be listened at.
     """
+    give_back_early()
     stop = stop_signal()
     async with Source(settings) as source, contextlib.AsyncExitStack() as stack:
         daemon = Daemon(database, Poller(database.engine, source, settings), accounts)

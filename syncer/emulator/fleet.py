@@ -40,7 +40,7 @@ class Rates:
 
 
 REALISTIC: Final = Rates()
-"""One number in a hundred changes in a step; nine in ten are active; arrivals and returns make up for removals."""
+"""One number in a hundred changes in a step; nine in ten are active; in a thousand steps they double."""
 
 STILL: Final = Rates(
     troubles=0, recoveries=0, comments=0, redirects=0, employees=0, arrivals=0, removals=0, returns=0

@@ -1,0 +1,11 @@
+"""The thresholds of the C library can be fixed where it is glibc's."""
+
+from __future__ import annotations
+
+import platform
+
+from syncer.memory import give_back_early
+
+
+def test_glibc_lets_its_thresholds_be_fixed() -> None:
+    assert give_back_early() is (platform.libc_ver()[0] == "glibc")
