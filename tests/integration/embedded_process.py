@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ from syncer.embedded import EmbeddedServer
 
 def main() -> None:
     said = None
+    # Whoever runs the tests in the background of a shell may have it ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt), EmbeddedServer(Path(sys.argv[1])) as server:
         while True:
             server.ensure()
