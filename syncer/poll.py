@@ -110,7 +110,14 @@ class Poller:
                     return await runs.confirm(fence, responded)
         while True:
             before = await recall_standing(self.engine, run.account_id, self.memory)
-            arrival = await _think(len(body), read, body, before.standing, before.app_id)
+            try:
+                arrival = await _think(len(body), read, body, before.standing, before.app_id)
+            except PollError:
+                # A later poll may have succeeded meanwhile: then it does not matter what this one was answered.
+                async with runs.fence(self.engine, run) as fence:
+                    if fence.is_superseded:
+                        return await runs.supersede(fence, responded)
+                raise
             conclusion = await self._decide(run, responded, trigger, before, arrival, notes)
             if conclusion is not None:
                 return conclusion

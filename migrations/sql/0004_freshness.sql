@@ -1,7 +1,8 @@
 create or replace view analytics.freshness as
 select a.account_id, a.name as account, a.observed_at as last_success_at,
-       -- now() is when the transaction began, and what it sees may be younger.
-       greatest(extract(epoch from now() - a.observed_at), 0) as lag_seconds, l.outcome as last_outcome,
+       -- now() is when the transaction began, and what it sees may be younger; of nothing there is no lag.
+       case when a.observed_at is not null then greatest(extract(epoch from now() - a.observed_at), 0) end as lag_seconds,
+       l.outcome as last_outcome,
        l.error_kind as last_error_kind,
        l.error as last_error,
        (select count(*) from syncer.virtual_number n

@@ -72,6 +72,19 @@ async def test_a_poll_that_began_earlier_and_ends_later_is_superseded_and_change
     assert await state(account) == "freeze"
 
 
+async def test_a_poll_that_a_later_one_has_overtaken_is_superseded_whatever_it_is_answered(
+    account: PolledAccount, polls: Polls
+) -> None:
+    await account.poll(record(1))
+    older, older_request = await polls.begin()
+    await account.poll(record(1, state="freeze"))
+
+    older_request.answer(record(1, app_id=7))
+
+    assert (await older).outcome == "superseded"
+    assert await outcomes(account) == ["applied", "superseded", "applied"]
+
+
 async def test_a_slow_unchanged_answer_cannot_confirm_what_a_later_poll_has_changed(
     account: PolledAccount, polls: Polls
 ) -> None:

@@ -127,3 +127,10 @@ async def test_what_is_younger_than_the_transaction_that_looks_has_not_lasted_le
         lasted = "select duration_seconds from analytics."
         assert await account.rows(f"{lasted}state_history union all {lasted}redirects") == [(0,), (0,)]
         assert await account.row("select lag_seconds from analytics.freshness") == (0,)
+
+
+# `greatest` passes over nulls: an account that was never read successfully had a lag of 0.
+async def test_an_account_that_was_never_read_has_no_lag(account: PolledAccount) -> None:
+    await account.poll_body(b"[")
+
+    assert await account.row("select last_success_at, lag_seconds from analytics.freshness") == (None, None)
