@@ -5,7 +5,7 @@
 Everything runs on this machine: the daemon as an operator starts it, with an accounts file; an endpoint of which each
 token is an account, one answer in a hundred changed; PostgreSQL, as `benchmarks.history` takes it. How late a poll is
 stands in the database: an account is due every interval from the moment that its schedule names.
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ select round, count(*) as polls, count(distinct account_id) as accounts,
 
 
 def serve(numbers: int, hanging: int, told: Connection) -> None:
-    """The endpoint, until the process is ended; says its port."""
+    """The endpoint, until the process is ended; says its process id and its port."""
     chance = random.Random(1)  # noqa: S311 - emulation has to be repeatable, not unpredictable
     bodies = []
     for kind in range(_KINDS):
@@ -88,7 +88,7 @@ def serve(numbers: int, hanging: int, told: Connection) -> None:
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        told.send(runner.addresses[0][1])
+        told.send((os.getpid(), runner.addresses[0][1]))
         await asyncio.Event().wait()
 
     asyncio.run(listen())
@@ -101,9 +101,8 @@ def endpoint(numbers: int, hanging: int) -> Iterator[tuple[int, int]]:
     ours, theirs = spawned.Pipe()
     process = spawned.Process(target=serve, args=(numbers, hanging, theirs), daemon=True)
     process.start()
-    assert process.pid is not None  # noqa: S101 - it was started
     try:
-        yield process.pid, ours.recv()
+        yield ours.recv()
     finally:
         process.kill()
         process.join()
@@ -161,9 +160,14 @@ async def server_pid(database_url: str) -> int:
     """The process id of PostgreSQL, which has to run on this machine."""
     dsn, arguments = driver_arguments(database_url)
     connection = await asyncpg.connect(dsn, **arguments)
-    backend = Path(f"/proc/{connection.get_server_pid()}/stat").read_text()  # noqa: ASYNC240 - not a disk's file
+    parent = parent_pid(connection.get_server_pid())
     await connection.close()
-    return int(backend.rpartition(")")[2].split()[1])
+    return parent
+
+
+def parent_pid(pid: int) -> int:
+    """The process id of a process's parent."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def watch(console: Console, minutes: float, processes: dict[str, int]) -> None:

@@ -5,7 +5,7 @@
 `make_history` writes the same rows every time, in databases of its own that are dropped when their block ends: beside
 the one that SYNCER_DATABASE_URL names, or on an embedded server in a temporary folder. Every number lives through six
 versions, as one of five kinds of life; a tenth of a million rows take the same shape as a million.
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 

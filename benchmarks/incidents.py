@@ -10,7 +10,7 @@ writes is held against what was true of the simulated numbers at that moment.
 Polls that cannot differ from the one before are not run: those between two events, once a repeated poll has changed
 nothing. Neither that nor the store is taken on trust: some accounts are polled at every tick too, and some through
 HTTP into a real PostgreSQL, and each time all rows must be the same.
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 
@@ -69,6 +69,8 @@ SHORT: Final = "5 min to 20 h"
 LONG: Final = "24 to 48 h"
 LASTS: Final = {SHORT: (5, 20 * 60), LONG: (24 * 60, 48 * 60)}
 """Minutes, log-uniform. The first is below the hold time, the second is not."""
+MOST_TOLD: Final = 3
+"""Unexpected findings of an account that are told: enough to look into it."""
 
 Key = tuple[int, str]
 
@@ -81,6 +83,11 @@ def at(tick: int) -> datetime:
 def log_uniform(random: Random, low: float, high: float) -> float:
     """Any order of magnitude between the two as likely as another."""
     return math.exp(random.uniform(math.log(low), math.log(high)))
+
+
+def happens(random: Random, share: float) -> bool:
+    """Whether what happens in this share of the cases happens now."""
+    return random.random() < share
 
 
 def chance(salt: object, key: object) -> float:
@@ -217,7 +224,7 @@ class World:
         number = self.gone.pop(key)
         self.appeared[key] = moment
         number.state = "active" if number.state == UNKNOWN_WORDS[0] else number.state
-        if self._random.random() < 0.5:  # noqa: PLR2004 - as likely as not
+        if happens(self._random, 0.5):
             self._maker.move_on(number)
             self._maker.swap_redirects(number)
         self.put(number, moment)
@@ -227,14 +234,15 @@ class World:
         chosen = self._random.sample(
             list(self.listed), math.ceil(log_uniform(self._random, 0.01, 0.3) * len(self.listed))
         )
-        change = self._random.choice((self._maker.move_on, self._maker.edit_comment, self._remove, self._arrive))
+        changes: tuple[Callable[[int], None], ...] = (
+            lambda key: self._change(key, self._maker.move_on, moment),
+            lambda key: self._change(key, self._maker.edit_comment, moment),
+            lambda key: self._remove(moment, key),
+            lambda _: self._arrive(moment),
+        )
+        change = self._random.choice(changes)
         for key in chosen:
-            if change == self._remove:
-                self._remove(moment, key)
-            elif change == self._arrive:
-                self._arrive(moment)
-            else:
-                self._change(key, change, moment)  # type: ignore[arg-type] # the other two
+            change(key)
 
 
 # What the vendor does wrong
@@ -273,7 +281,7 @@ class Drawn(NamedTuple):
         """Some ticks, from one to every second one."""
         ticks = range(self.start + 1, self.end)
         share = log_uniform(self.random, 1 / 100, 1 / 2)
-        return [tick for tick in ticks if self.random.random() < share]
+        return [tick for tick in ticks if happens(self.random, share)]
 
 
 def altered(change: Callable[[dict[str, Any]], list[Any]], share: float, salt: int) -> Callable[[World, int], bytes]:
@@ -313,7 +321,7 @@ def empty(drawn: Drawn) -> Incident:
 
 def half(drawn: Drawn) -> Incident:
     """A part of the list that looks whole: always the same numbers, or the first ones."""
-    share, cuts = drawn.random.random(), drawn.random.random() < 0.5  # noqa: PLR2004 - as likely as not
+    share, cuts = drawn.random.random(), happens(drawn.random, 0.5)
 
     def answer(world: World, _: int) -> bytes:
         if cuts:
@@ -327,7 +335,7 @@ def halves(drawn: Drawn) -> Incident:
     """A part of the list that looks whole: other numbers every now and then, and sometimes all."""
     redraws = drawn.redraws()
     shares = [drawn.random.random() for _ in range(len(redraws) + 1)]
-    wholes = [drawn.random.random() < 0.1 for _ in shares]  # noqa: PLR2004 - one in ten
+    wholes = [happens(drawn.random, 0.1) for _ in shares]
 
     def answer(world: World, tick: int) -> bytes:
         turn = bisect_right(redraws, tick)
@@ -344,7 +352,7 @@ _OPTIONAL: Final = sorted({field.encode_name for field in msgspec.structs.fields
 
 
 def _half_deployed(drawn: Drawn, kind: str, keys: Sequence[str], share: float) -> Incident:
-    newer = {"is_vip": False, "tariff": {"name": "Бизнес"}} if drawn.random.random() < 0.3 else {}  # noqa: PLR2004 - some
+    newer = {"is_vip": False, "tariff": {"name": "Бизнес"}} if happens(drawn.random, 0.3) else {}
 
     def change(record: dict[str, Any]) -> list[Any]:
         return [{key: value for key, value in record.items() if key not in keys} | newer]
@@ -355,7 +363,7 @@ def _half_deployed(drawn: Drawn, kind: str, keys: Sequence[str], share: float) -
 def _some_keys(random: Random) -> list[str]:
     """One to eight keys; redirects and the account's own id often among them."""
     chosen = random.sample(_OPTIONAL, random.randint(1, 6))
-    return chosen + [key for key in ("from_redirect_numbers", "app_id") if random.random() < 0.4]  # noqa: PLR2004 - often
+    return chosen + [key for key in ("from_redirect_numbers", "app_id") if happens(random, 0.4)]
 
 
 def keys_absent(drawn: Drawn) -> Incident:
@@ -411,7 +419,7 @@ def mixed(drawn: Drawn) -> Incident:
     for start, end in zip(bounds, [*bounds[1:], drawn.end], strict=True):
         make = drawn.random.choice([one for one in _SINGLE if one is not unknown_words])
         part = make(Drawn(drawn.random, start, end))
-        is_whole = drawn.random.random() < 0.15  # noqa: PLR2004 - some
+        is_whole = happens(drawn.random, 0.15)
         parts.append(part._replace(answer=lambda world, _: world.body()) if is_whole else part)
 
     def answer(world: World, tick: int) -> bytes | None:
@@ -668,7 +676,7 @@ class Judge:
     def find(self, kind: str, what: str, count: int = 1, *, tell: str = "") -> None:
         """Counts, and keeps a word on what nobody expects."""
         self.score[kind, what] += count
-        if tell and len(self.findings) < 3:  # noqa: PLR2004 - enough to look into it
+        if tell and len(self.findings) < MOST_TOLD:
             self.findings.append(f"{kind}: {what}: {tell}")
 
     def judge(self, kind: str, incident: int, moment: datetime, polled: Polled) -> None:

@@ -4,7 +4,7 @@
 
 Runs each query of the folder `queries` as an analyst, once to warm the cache and then several times, and prints the
 median. How PostgreSQL answered it is written beside it as NN_name.plan.txt, without what differs from run to run.
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 

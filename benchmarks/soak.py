@@ -6,7 +6,7 @@
 spoiled and now and then the database breaks all its connections. Each measure gets a straight line by ordinary least
 squares, over what comes after the warm-up. Neighbouring samples resemble each other, which would make the line look
 more certain than it is: so the line goes through the means of half minutes.
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 

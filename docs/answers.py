@@ -3,7 +3,7 @@
     make docs
 
 A query is a block ```sql; its answer is the block ```text that follows.
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The demo data that the pages are about: half a year that ends at a fixed moment, the same every time.
 
 It is told into a database of its own on an embedded server in a temporary folder, and leaves nothing behind.
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 

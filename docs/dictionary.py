@@ -1,7 +1,7 @@
 """Writes the data dictionary, dictionary.md, from the database's own comments and foreign keys.
 
 make dictionary
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 

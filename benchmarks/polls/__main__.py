@@ -5,7 +5,7 @@
 A round gives every system a database of its own and takes it through all steps; the systems take turns, so that
 whatever else the machine does meets each of them. What is told are medians over the rounds, and ratios of medians.
 After each step it is checked that what is current in the system's tables is what the endpoint said.
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ def play(
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert process.stdin is not None  # noqa: S101 - both are pipes
-        assert process.stdout is not None  # noqa: S101
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError("both are pipes")
         for step in system.steps:
             written = asyncio.run(databases.execute("select pg_current_wal_insert_lsn() - '0/0'"))
             process.stdin.write(f"{STEPS.index(step)}\n")

@@ -1,4 +1,4 @@
-"""What every system is given: the same responses in the same order, by an endpoint in a process of its own."""  # noqa: INP001 - scripts, no package
+"""What every system is given: the same responses in the same order, by an endpoint in a process of its own."""
 
 from __future__ import annotations
 

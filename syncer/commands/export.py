@@ -96,7 +96,7 @@ async def _write(
 ) -> None:
     if wanted.parquet:
         # A dependency of this form alone, and slow to import.
-        from syncer.commands.parquet import write_parquet  # noqa: PLC0415
+        from syncer.commands.parquet import write_parquet  # noqa: PLC0415 - see above
 
         await write_parquet(connection, view, write)
     elif wanted.excel:

@@ -132,7 +132,7 @@ def _linked(kind: str, rows: str, rule_if_open: int) -> str:
         then format('its {kind} from %s was opened by run %s, the one before it closed by run %s', valid_from, run_id,
                     ended_by)
         end as wrong) told
-     where wrong is not null or next is null or next > valid_to"""  # noqa: S608
+     where wrong is not null or next is null or next > valid_to"""  # noqa: S608 - constants
 
 
 # Periods follow each other. The only gap is a removal, of which versions and states must tell alike: each has ends at

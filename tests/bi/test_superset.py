@@ -77,9 +77,9 @@ def _cell(dashboard: Yaml) -> Yaml:
 
 
 def _filter(dashboard: Yaml, name: str) -> Yaml:
-    filters = dashboard["metadata"]["native_filter_configuration"]
+    filters: list[Yaml] = dashboard["metadata"]["native_filter_configuration"]
     (found,) = [one for one in filters if one["id"] == f"NATIVE_FILTER-{name}"]
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 BREAKS: list[tuple[str, str, Break, str]] = [

@@ -53,7 +53,7 @@ async def columns_of_tables(sql: asyncpg.Connection) -> dict[str, str]:
 async def content(sql: asyncpg.Connection, columns: dict[str, str]) -> Content:
     """What these columns hold, table by table."""
     return {
-        table: [tuple(row) for row in await sql.fetch(f"select {names} from syncer.{table} order by {names}")]  # noqa: S608
+        table: [tuple(row) for row in await sql.fetch(f"select {names} from syncer.{table} order by {names}")]  # noqa: S608 - names from the catalog
         for table, names in columns.items()
     }
 

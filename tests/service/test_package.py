@@ -8,7 +8,7 @@ import sys
 import sysconfig
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent.parent
 
 
-def run(arguments: Sequence[str | Path], **options: object) -> str:
-    return subprocess.run(arguments, check=True, capture_output=True, text=True, **options).stdout  # type: ignore[call-overload, no-any-return] # options vary
+def run(arguments: Sequence[str | Path], **options: Any) -> str:
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        arguments, check=True, capture_output=True, text=True, **options
+    )
+    return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 `request`: the response's bytes. `digest`: and the digest of the whole. `load`: request, typed decode, and binary COPY
 into the program's own tables, with their keys. `rows`: after a load, reading and writing the rows alone that a step
 changes, with the changes known beforehand.
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 

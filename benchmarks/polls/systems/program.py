@@ -1,4 +1,4 @@
-"""The program, as the daemon polls: `python program.py ENDPOINT DATABASE`."""  # noqa: INP001 - scripts, no package
+"""The program, as the daemon polls: `python program.py ENDPOINT DATABASE`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """dlt with its strategy scd2, through CSV and COPY: `python scd2.py ENDPOINT DATABASE [FOLDER]`.
 
 It runs in an environment of its own.
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A step's position comes as a line on standard input; when it is done, a line of JSON goes back. Nothing is imported
 here that an environment might lack.
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The upsert that is usually written by hand, with SQLAlchemy Core: `python upsert.py ENDPOINT DATABASE FORM`.
 
 It keeps what is current and no history: `executemany` sends a row at a time, `values` a thousand.
-"""  # noqa: INP001 - scripts, no package
+"""
 
 from __future__ import annotations
 

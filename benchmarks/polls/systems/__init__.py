@@ -1,0 +1,1 @@
+"""The programs that are given the same steps."""

@@ -1,0 +1,1 @@
+"""What it is run with, and watched and shown with."""

@@ -1,0 +1,1 @@
+"""Dashboards for Superset, as code."""
