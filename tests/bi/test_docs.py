@@ -72,3 +72,22 @@ async def test_the_dictionary_is_that_of_the_newest_schema_and_leaves_nothing_wi
     assert page == await dictionary.page(database), "make dictionary"
     assert "|  |" not in page
     assert not re.search(r"^### \S+\n\n\n", page, re.MULTILINE)
+
+
+@pytest.mark.timeout(400)  # half a year is told first
+async def test_every_view_says_how_it_is_asked_and_every_column_what_it_holds(analyst: asyncpg.Connection[Any]) -> None:
+    said = await analyst.fetch(
+        """select c.relname as view, a.attname as column, col_description(c.oid, a.attnum) as said
+             from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+            where c.relnamespace = 'analytics'::regnamespace
+            union all
+           select c.relname, null, obj_description(c.oid) from pg_class c
+            where c.relnamespace = 'analytics'::regnamespace"""
+    )
+
+    assert [(row["view"], row["column"]) for row in said if "; example: " not in row["said"]] == []
+    for view, query in {
+        row["view"]: row["said"].partition("; example: ")[2] for row in said if not row["column"]
+    }.items():
+        assert view in query
+        await analyst.prepare(query)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,11 @@ def script_of(revision: str) -> str:
     if not file.exists():
         pytest.fail(
             f"revision {revision} has no data of its own: write tests/migrations/data/{revision}.sql, the life of a "
-            f"few numbers as {revision} stores it; a copy of the revision before it is a beginning",
+            f"few numbers as {revision} stores it; `\\ir` of the revision before it, and what is new, is a beginning",
             pytrace=False,
         )
-    return file.read_text(encoding="utf-8")
+    # As psql does, it takes in what stands beside it.
+    return re.sub(r"^\\ir (\d+)\.sql$", lambda found: script_of(found[1]), file.read_text("utf-8"), flags=re.MULTILINE)
 
 
 async def columns_of_tables(sql: asyncpg.Connection) -> dict[str, str]:
