@@ -527,7 +527,7 @@ class Store:
             },
             unread=dict(self._unread),
             listed=self.listed,
-            lately_removed=sum(self.numbers[key].removed_at is not None for key in lately),
+            lately_removed={key for key in lately if self.numbers[key].removed_at is not None},
             lately_returned={key for key in lately if self.numbers[key].removed_at is None},
             came_since_loss={
                 key for key, kept in self.numbers.items() if kept.removed_at is None and kept.came_at >= first_loss

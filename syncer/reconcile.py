@@ -63,8 +63,8 @@ class Known:
         numbers: Those that records to look at speak of.
         unread: Those that the last successful poll did not read, and that are not removed.
         listed: How many numbers are not removed.
-        lately_removed: How many were removed within the guard's hold time and have not returned, but for those an
-            operator accepted.
+        lately_removed: Those removed within the guard's hold time that have not returned, but for those an operator
+            accepted.
         lately_returned: Those likewise removed that have returned.
         came_since_loss: Those listed that were created or restored since the first number went missing that is held
             and has not waited for the hold time yet.
@@ -78,7 +78,7 @@ class Known:
     numbers: Mapping[int, StoredNumber]
     unread: Mapping[int, Unread]
     listed: int
-    lately_removed: int
+    lately_removed: AbstractSet[int]
     lately_returned: AbstractSet[int]
     came_since_loss: AbstractSet[int]
     rejected: AbstractSet[bytes]
@@ -303,15 +303,16 @@ def _settle_absence(decision: Decision, arrival: Arrival, known: Known, guard: R
     """Numbers that are not listed: removed as far as the guard believes it, held beyond that."""
     since = {number: known.missing_since(number) or known.observed_at for number in sorted(arrival.unlisted)}
     waited = {number for number, moment in since.items() if known.observed_at - moment >= guard.hold}
-    # What was believed for its time is out of the question. Nobody counts twice who goes twice. What came after a loss
-    # was not listed before it: were it counted, the same response, polled again, would be believed for the numbers it
-    # brought along.
-    lost = len((since.keys() - waited) | known.lately_returned) + known.lately_removed
-    listed = known.listed - len(waited) + known.lately_removed
-    listed_before_loss = listed - len(known.came_since_loss - known.lately_returned)
+    # What was believed for its time is out of the question. Nobody counts twice who goes twice.
+    lost = (since.keys() - waited) | known.lately_removed | known.lately_returned
+    listed = known.listed - len(waited) + len(known.lately_removed)
+    # What came after a loss was not listed before it: were it counted, the same response, polled again, would be
+    # believed for the numbers it brought along. If it is lost itself it is, missing or removed: so its removal is no
+    # reason to believe the others either.
+    listed_before_loss = listed - len(known.came_since_loss - lost)
     ratio = Decimal(str(guard.ratio))
-    believable = lost <= ratio * listed
-    held_is_believable = min(lost, listed_before_loss) <= ratio * listed_before_loss
+    believable = len(lost) <= ratio * listed
+    held_is_believable = len(lost) <= ratio * listed_before_loss
     unreadable = any(rejection.virtual_number_id is None for rejection in arrival.rejections)
     for number, missing_since in since.items():
         if unreadable:

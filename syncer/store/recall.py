@@ -129,14 +129,16 @@ _UNREAD: Final = """
 select virtual_number_id, last_read_at, missing_since
   from syncer.virtual_number where account_id = $1 and last_read_at is not null and removed_at is null
 """
+# A run finishes no earlier than what it wrote is dated, so that few runs are looked at, and the history of few.
+#
 # Whether or not they have returned since: a list that flickers must not be believed piece by piece. A removal is a
-# period that ended where none begins; the run that closed it began at most the guard's time after it was dated.
+# period that ended where none begins.
 _LATELY_REMOVED: Final = """
 select distinct n.virtual_number_id, n.removed_at is null as has_returned
   from syncer.sync_run r
   join syncer.state_history h on h.account_id = r.account_id and h.closed_run_id = r.run_id
   join syncer.virtual_number n on n.account_id = h.account_id and n.virtual_number_id = h.virtual_number_id
- where r.account_id = $1 and r.removed > 0 and r.trigger <> 'accept_removals' and h.valid_to > $2
+ where r.account_id = $1 and r.finished_at > $2 and r.removed > 0 and r.trigger <> 'accept_removals' and h.valid_to > $2
    and not exists (select from syncer.state_history later
                     where later.account_id = h.account_id and later.virtual_number_id = h.virtual_number_id
                       and later.valid_from = h.valid_to)
@@ -144,9 +146,11 @@ select distinct n.virtual_number_id, n.removed_at is null as has_returned
 # A period that begins where none ended is that of a number which was created or restored.
 _CAME_SINCE: Final = """
 select distinct h.virtual_number_id
-  from syncer.state_history h
+  from syncer.sync_run r
+  join syncer.state_history h using (account_id, run_id)
   join syncer.virtual_number n using (account_id, virtual_number_id)
- where h.account_id = $1 and h.valid_from >= $2 and n.removed_at is null
+ where r.account_id = $1 and r.finished_at >= $2 and r.created + r.restored > 0
+   and h.valid_from >= $2 and n.removed_at is null
    and not exists (select from syncer.state_history before
                     where before.account_id = h.account_id and before.virtual_number_id = h.virtual_number_id
                       and before.valid_to = h.valid_from)
@@ -181,7 +185,7 @@ async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timed
         numbers=numbers,
         unread=unread,
         listed=len(standing),
-        lately_removed=sum(not has_returned for _, has_returned in lately_removed),
+        lately_removed={number for number, has_returned in lately_removed if not has_returned},
         lately_returned={number for number, has_returned in lately_removed if has_returned},
         came_since_loss={number for (number,) in came_since_loss},
         rejected={row["rejected_record_id"].bytes for row in rejected},

@@ -47,7 +47,7 @@ class Period:
 
 @dataclass
 class Number:
-    """A row of `virtual_number`, the rows of its histories, when it last appeared or returned, who removed it."""
+    """A row of `virtual_number`, the rows of its histories, and who removed it."""
 
     values: dict[str, Any]
     extra: dict[str, Any]
@@ -55,7 +55,6 @@ class Number:
     changed_at: datetime
     changed_after: datetime | None
     run_id: int
-    came_at: datetime
     last_read_at: datetime | None = None
     missing_since: datetime | None = None
     removed_at: datetime | None = None
@@ -67,6 +66,10 @@ class Number:
     @property
     def is_removed(self) -> bool:
         return self.removed_at is not None
+
+    def was_listed_before(self, moment: datetime) -> bool:
+        """Whether its life had begun before that moment, and did not end until then."""
+        return any(row.valid_from < moment and (row.valid_to is None or row.valid_to >= moment) for row in self.states)
 
     def open_redirects(self) -> dict[tuple[int, str], Period]:
         return {row.key: row for row in self.redirects if row.valid_to is None}
@@ -188,6 +191,17 @@ class AccountModel:
         """How many removals are held."""
         return sum(known.missing_since is not None and not known.is_removed for known in self.numbers.values())
 
+    def limits_ahead(self) -> list[datetime]:
+        """When time alone will make a difference: a number has been missing long enough, a removal counts no longer."""
+        missing = [since(known) for known in self.numbers.values() if known.missing_since and not known.is_removed]
+        removed = [removed_at for _, removed_at in self.unaccepted_removals]
+        limits = [moment + self.hold for moment in missing + removed]
+        return [limit for limit in limits if self.observed_at is None or limit > self.observed_at]
+
+    def has_reached(self, limits: list[datetime]) -> bool:
+        """Whether the last success came when the time of any of them was up."""
+        return self.observed_at is not None and any(limit <= self.observed_at for limit in limits)
+
     def begin(self, run_id: int, trigger: str, clock: datetime) -> None:
         """A poll begins."""
         self.runs[run_id] = RunRow(trigger, clock)
@@ -264,15 +278,13 @@ class AccountModel:
         known = self.numbers
         waited = {number for number in missing if moment.observed_at - since(known[number]) >= self.hold}
         waiting = missing - waited
-        # Who has waited is neither lost nor listed. New losses are judged by what was listed before this poll, those
-        # that are held by what was listed before the first of them: what came along with a loss proves nothing of it.
-        lately = moment.lately_removed
-        lost = waiting | lately
-        listed = (before - waited) | lately
+        # Who has waited is neither lost nor listed. Those that are held are judged by what was listed just before the
+        # first of them went: what came along with a loss proves nothing of it.
+        lost = waiting | moment.lately_removed
         loss = min((since(known[number]) for number in waiting), default=moment.observed_at)
-        listed_before_loss = {number for number in before - waited if known[number].came_at < loss} | lately
-        new_are_believable = len(lost) <= self.ratio * len(listed)
-        held_are_believable = min(len(lost), len(listed_before_loss)) <= self.ratio * len(listed_before_loss)
+        listed_before_loss = {number for number in known if known[number].was_listed_before(loss)} - waited
+        new_are_believable = self._are_few(lost, before - waited)
+        held_are_believable = self._are_few(lost, listed_before_loss)
         at_once = {
             number
             for number in waiting
@@ -282,6 +294,10 @@ class AccountModel:
         self.happened["removed at once"] += len(at_once)
         self.happened["some waited, some held"] += bool(waited) and len(at_once) < len(waiting)
         return waited | at_once
+
+    def _are_few(self, lost: set[int], listed: set[int]) -> bool:
+        """Whether no more than the guard's share was lost of what was listed, and of what was lost besides."""
+        return len(lost) <= self.ratio * len(listed | lost)
 
     def _miss(self, known: Number, moment: Moment) -> bool:
         if known.missing_since is not None:
@@ -323,7 +339,6 @@ class AccountModel:
             changed_at=moment.observed_at,
             changed_after=after,
             run_id=moment.run_id,
-            came_at=moment.observed_at,
         )
         moment.counters["created"] += 1
         _open_state(known, moment, after)
@@ -359,7 +374,7 @@ class AccountModel:
             self.happened["restored with the redirects it had"] += 1
         redirects = reopened if record.redirects is None else record.redirects
         _supersede_version(known, known.values | record.told, moment, after)
-        known.extra, known.came_at = record.extra, moment.observed_at
+        known.extra = record.extra
         known.removed_at = known.removed_by = known.missing_since = known.last_read_at = None
         _open_state(known, moment, after)
         _list_redirects(known, redirects, moment, after)

@@ -92,6 +92,21 @@ async def test_those_that_have_waited_do_not_make_the_replay_remove_the_others(a
     assert (replayed.outcome, replayed.held) == ("unchanged", waited.held)
 
 
+async def test_a_number_that_comes_and_goes_after_a_loss_does_not_make_its_replay_believable(
+    account: PolledAccount,
+) -> None:
+    await account.poll(*records(*range(1, 10)))
+    held = await account.poll(*records(*range(3, 13)))
+
+    result = await account.poll(*records(*range(2, 10), 11, 12))
+    replayed = await account.poll(*records(*range(2, 10), 11, 12))
+
+    assert (held.created, held.removed, held.held) == (3, 0, 2)
+    # Number 1 of the 9 that were listed, and number 10 that came later: 2 of 10.
+    assert (result.removed, result.held) == (2, 0)
+    assert (replayed.outcome, replayed.removed, replayed.held) == ("unchanged", 0, 0)
+
+
 # `account.app_id`: "a response in which records carry an `app_id` and none of them this one is refused".
 async def test_a_response_of_records_that_stand_and_carry_another_app_id_alone_is_refused(
     account: PolledAccount,

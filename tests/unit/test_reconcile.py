@@ -94,7 +94,7 @@ def known(
     *,
     unread: Mapping[int, Unread] | None = None,
     listed: int = 100,
-    lately_removed: int = 0,
+    lately_removed: Iterable[int] = (),
     lately_returned: Iterable[int] = (),
     came_since_loss: Iterable[int] = (),
     rejected: Iterable[bytes] = (),
@@ -107,7 +107,7 @@ def known(
         numbers=numbers or {},
         unread=unread or {},
         listed=listed,
-        lately_removed=lately_removed,
+        lately_removed=frozenset(lately_removed),
         lately_returned=frozenset(lately_returned),
         came_since_loss=frozenset(came_since_loss),
         rejected=frozenset(rejected),
@@ -537,7 +537,8 @@ def test_exactly_the_share_is_not_more_than_it(ratio: float, listed: int, missin
 )
 def test_losses_that_trickle_count_together(listed: int, lately_removed: int, missing: int, believed: bool) -> None:
     arrival = response(standing=listed - missing, unlisted=range(1, missing + 1))
-    decision = reconcile(arrival, known(listed=listed, lately_removed=lately_removed), GUARD)
+    gone = range(1001, 1001 + lately_removed)
+    decision = reconcile(arrival, known(listed=listed, lately_removed=gone), GUARD)
     assert removals(decision) == ((missing, 0) if believed else (0, missing))
 
 
@@ -577,6 +578,27 @@ def test_those_that_are_held_are_removed_as_soon_as_they_are_few_enough_and_date
 def test_numbers_that_came_since_the_loss_do_not_make_it_believable() -> None:
     before = known(unread={1: Unread(FIRST, LAST)}, listed=10, came_since_loss=range(5, 11))
     assert removals(reconcile(response(standing=9, unlisted=[1]), before, GUARD)) == (0, 1)
+
+
+@pytest.mark.parametrize(("first_listed", "believed"), [(9, True), (8, False)])  # 2 of 10, 2 of 9
+@pytest.mark.parametrize(
+    ("unlisted", "lately_removed", "lately_returned"),
+    [([1, 11], [], []), ([1], [11], []), ([1], [], [11])],
+    ids=["missing", "removed", "returned"],
+)
+def test_a_number_that_came_since_the_loss_and_is_lost_itself_counts_alike_whether_it_is_removed_yet(
+    unlisted: list[int], lately_removed: list[int], lately_returned: list[int], first_listed: int, believed: bool
+) -> None:
+    came = {11, 12, 13} - set(lately_removed)
+    before = known(
+        unread={1: Unread(FIRST, LAST)},
+        listed=first_listed + len(came),
+        lately_removed=lately_removed,
+        lately_returned=lately_returned,
+        came_since_loss=came,
+    )
+    decision = reconcile(response(standing=8, unlisted=unlisted), before, GUARD)
+    assert (Presence(1, FIRST, LAST, LAST) in decision.removed) is believed
 
 
 def test_what_has_waited_for_its_time_is_no_reason_to_hold_others() -> None:
@@ -710,12 +732,12 @@ class World:
     digests: dict[bytes, int] = field(default_factory=dict)
     rejected: frozenset[bytes] = frozenset()
     last_started_at: datetime | None = None
-    polls: int = 0
 
-    def poll(self, body: bytes, guard: RemovalGuard) -> tuple[Arrival, Decision]:
-        """One poll an hour, each of which takes a minute."""
-        started_at = FIRST + timedelta(hours=self.polls)
-        self.polls += 1
+    def poll(
+        self, body: bytes, guard: RemovalGuard, *, after: timedelta = timedelta(hours=1)
+    ) -> tuple[Arrival, Decision]:
+        """A poll that begins so long after the one before, and takes a minute."""
+        started_at = FIRST if self.last_started_at is None else self.last_started_at + after
         alive = {key for key, number in self.numbers.items() if number.removed_at is None}
         standing = Standing(self.digests, frozenset(alive - set(self.digests.values())))
         arrival = read(body, standing, None)
@@ -742,7 +764,7 @@ class World:
                 if number.last_read_at is not None and number.removed_at is None
             },
             listed=len(standing),
-            lately_removed=sum(self.numbers[key].removed_at is not None for key in lately),
+            lately_removed={key for key in lately if self.numbers[key].removed_at is not None},
             lately_returned={key for key in lately if self.numbers[key].removed_at is None},
             came_since_loss=self._came_since_loss(arrival, now - guard.hold),
             rejected=self.rejected,
@@ -881,6 +903,27 @@ def test_what_was_just_applied_is_unchanged_and_history_stays_whole(
     assert again.is_unchanged
     assert is_quiet(again)
     assert again.counters["held"] == counters["held"]
+
+
+@given(
+    st.lists(st.tuples(st.sets(st.integers(1, 12), max_size=4), st.booleans()), min_size=2, max_size=6),
+    st.sampled_from([0.2, 0.25, 0.5]),
+)
+@settings(deadline=None, max_examples=200)
+def test_a_response_polled_again_changes_nothing_whoever_came_and_went(
+    polls: list[tuple[set[int], bool]], ratio: float
+) -> None:
+    """Each poll, some numbers appear or go, and it may be unreadable who is listed; half an hour ends no one's time."""
+    world, guard, half_an_hour = World(), RemovalGuard(ratio, timedelta(hours=2)), timedelta(minutes=30)
+    numbers = set(range(1, 10))
+    world.poll(listing(map(record, numbers)), guard)
+    for others, is_readable in polls:
+        numbers ^= others
+        body = listing([*map(record, numbers), *([] if is_readable else ["?"])])
+        _, decision = world.poll(body, guard, after=half_an_hour)
+        _, again = world.poll(body, guard, after=half_an_hour)
+        assert again.is_unchanged
+        assert again.counters["held"] == decision.counters["held"]
 
 
 @given(_responses, _responses)
