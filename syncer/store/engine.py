@@ -174,8 +174,8 @@ def told_as_database_errors() -> Iterator[None]:
         sentence = database_sentence(error)
     else:
         return
-    # Raised out here: the chain of the driver's error may hold the address, password included.
-    raise DatabaseError(sentence)
+    # From nothing, so that no traceback tells the chain of the driver's error, which may hold the address.
+    raise DatabaseError(sentence) from None
 
 
 def database_sentence(error: BaseException) -> str:
