@@ -61,7 +61,7 @@ def run() -> None:
     end_well_before_anything_runs()
     keep_hangups()
     from syncer.accounts import load_accounts  # noqa: PLC0415 - see the module's first lines
-    from syncer.daemon import run_daemon  # noqa: PLC0415 - likewise
+    from syncer.commands.run import run_daemon  # noqa: PLC0415 - likewise
     from syncer.settings import load_settings  # noqa: PLC0415 - likewise
 
     settings = _settings()

@@ -131,20 +131,7 @@ def configure_logging(level: str, form: str) -> None:
         form: `console` lines, `json` objects, or `auto`: by whether standard error is a terminal.
     """
     is_console = sys.stderr.isatty() if form == "auto" else form == "console"
-    # Never with local variables: a token may be among them.
-    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    rendering: list[Any] = (
-        [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
-            )
-        ]
-        if is_console
-        else [
-            structlog.processors.ExceptionRenderer(tracebacks),
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ]
-    )
+    rendering = _console_lines() if is_console else _json_lines()
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -164,3 +151,17 @@ def configure_logging(level: str, form: str) -> None:
     logging.basicConfig(handlers=[libraries], level=logging.WARNING, force=True)
     # What a poll asked twice for is told by its outcome; by default each retry would be printed to standard output.
     stamina.instrumentation.set_on_retry_hooks(())
+
+
+def _console_lines() -> list[Any]:
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+        )
+    ]
+
+
+def _json_lines() -> list[Any]:
+    # Never with local variables: a token may be among them.
+    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer(ensure_ascii=False)]

@@ -69,8 +69,8 @@ def refusal(response: aiohttp.ClientResponse, account: Account) -> PollError:
         text = f"{where} answered {status}, a failure on its side{asks}: ask the vendor if this goes on"
     elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         text = (
-            f"{where} answered {status}, a redirect{_target(response)} that is not followed, since the token would go "
-            f"with it: {_CHECK_ADDRESS}"
+            f"{where} answered {status}, a redirect{_target(response, account)} that is not followed, since the token "
+            f"would go with it: {_CHECK_ADDRESS}"
         )
     elif status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         text = "the proxy answered 407, it wants another user name or password: check SYNCER_API_PROXY"
@@ -79,13 +79,13 @@ def refusal(response: aiohttp.ClientResponse, account: Account) -> PollError:
     return HttpStatusError(text, http_status=status, retry_after=wait)
 
 
-def _target(response: aiohttp.ClientResponse) -> str:
-    """Say which host a redirect points to; the rest of its address may hold anything."""
+def _target(response: aiohttp.ClientResponse, account: Account) -> str:
+    """Say which host a redirect points to, unless that repeats the token; the rest of its address may hold anything."""
     try:
         host = response.url.join(URL(response.headers.get("Location", ""))).host
     except ValueError:
         host = None
-    return f" to {host}" if host else ""
+    return f" to {host}" if host and account.token.get_secret_value().lower() not in host else ""
 
 
 def _retry_after(headers: CIMultiDictProxy[str]) -> float | None:

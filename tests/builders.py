@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
@@ -15,15 +16,17 @@ from syncer.emulator import Emulator, faults
 from syncer.poll import Poller
 from syncer.settings import Settings
 from syncer.source import Source
+from syncer.store.engine import create_engine
 from syncer.store.invariants import violations
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.outcome import PollResult, Trigger
+    from tests.proxy import Proxy
 
 APP_ID = 1200054
 
@@ -117,6 +120,21 @@ async def connect(url: str) -> asyncpg.Connection:
     return await asyncpg.connect(url)
 
 
+async def execute(url: str, statement: str) -> None:
+    """Executes a statement on a connection of its own."""
+    connection = await connect(url)
+    await connection.execute(statement)
+    await connection.close()
+
+
+@contextmanager
+def kept_database(server: str, name: str) -> Iterator[str]:
+    """The address of a database with the newest schema, for tests of several event loops."""
+    asyncio.run(execute(server, f"create database {name} template migrated"))
+    yield f"{server.rpartition('/')[0]}/{name}"
+    asyncio.run(execute(server, f"drop database {name} with (force)"))
+
+
 class PolledAccount:
     """One account, polled over real HTTP into a real database with the responses that a test gives."""
 
@@ -148,6 +166,14 @@ class PolledAccount:
     async def poll_again(self, *, trigger: Trigger = "schedule") -> PollResult:
         """One poll that is answered as the endpoint is set to."""
         return await self.poller.poll(self.account, trigger)
+
+    @asynccontextmanager
+    async def through(self, proxy: Proxy) -> AsyncIterator[PolledAccount]:
+        """The same account, polled by a process whose way to the database leads through a proxy."""
+        engine = create_engine(lambda: proxy.url)
+        async with PolledAccount(engine, self.emulator, self.sql, self.settings) as behind_proxy:
+            yield behind_proxy
+        await engine.dispose()
 
     async def set_clock(self, moment: datetime | None) -> None:
         """Stops the database's clock at a moment, or lets it go again."""

@@ -38,6 +38,9 @@ FIELDS: Final = {
     "dgn_number": Text("Paired landline number", "ДГН"),
     "redirect_number": Text("Redirected to", "Переадресация на"),
     "region": Text("Region", "Регион"),
+    "app_id": Text("Account (app_id)", "Кабинет (app_id)"),
+    "nc_type": Text("nc_type", "nc_type"),
+    "sip_uri": Text("SIP URI", "SIP URI"),
     "from_redirect_numbers": Text("Redirect from", "Переадресация с"),
 }
 

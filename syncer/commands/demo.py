@@ -21,8 +21,9 @@ from rich.text import Text
 
 from syncer.accounts import load_accounts
 from syncer.commands.history import NUMBERS, TOKEN, settings_for, tell_history_of
+from syncer.commands.run import site_of
 from syncer.commands.status import table_of
-from syncer.daemon import Daemon, site_of
+from syncer.daemon import Daemon
 from syncer.database import Database
 from syncer.emulator import Emulator
 from syncer.errors import ConfigurationError

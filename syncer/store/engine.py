@@ -100,7 +100,7 @@ def _refuse_closed(connection: DBAPIConnection, *_: object) -> None:
 
 
 @asynccontextmanager
-async def asking(engine: AsyncEngine, *, statement_seconds: int) -> AsyncIterator[AsyncConnection]:
+async def asking(engine: AsyncEngine, *, statement_seconds: int | None = None) -> AsyncIterator[AsyncConnection]:
     """A transaction that reads one state of the data, and in which no statement takes longer.
 
     Raises:
@@ -109,7 +109,8 @@ async def asking(engine: AsyncEngine, *, statement_seconds: int) -> AsyncIterato
     with told_as_database_errors():
         async with engine.connect() as connection:
             await connection.execute(text("set transaction isolation level repeatable read, read only"))
-            await connection.execute(text(f"set local statement_timeout = '{statement_seconds}s'"))
+            if statement_seconds is not None:
+                await connection.execute(text(f"set local statement_timeout = '{statement_seconds}s'"))
             yield connection
 
 
@@ -173,8 +174,8 @@ def told_as_database_errors() -> Iterator[None]:
         sentence = database_sentence(error)
     else:
         return
-    # Raised out here: the chain of the driver's error may hold the address, password included.
-    raise DatabaseError(sentence)
+    # From nothing, so that no traceback tells the chain of the driver's error, which may hold the address.
+    raise DatabaseError(sentence) from None
 
 
 def database_sentence(error: BaseException) -> str:

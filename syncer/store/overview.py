@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 from sqlalchemy import text
 
-from syncer.store.engine import told_as_database_errors
+from syncer.store.engine import asking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,13 +94,11 @@ async def overview(engine: AsyncEngine) -> list[AccountOverview]:
     Raises:
         DatabaseError: The database cannot be asked.
     """
-    with told_as_database_errors():
-        async with engine.connect() as connection:
-            await connection.execute(text("set transaction isolation level repeatable read, read only"))
-            accounts = (await connection.execute(text(_ACCOUNTS))).mappings().all()
-            numbers = _by_account(await connection.execute(text(_STATES)))
-            held = {row.account_id: row for row in await connection.execute(text(_HELD))}
-            rejected = _by_account(await connection.execute(text(_REJECTED)))
+    async with asking(engine) as connection:
+        accounts = (await connection.execute(text(_ACCOUNTS))).mappings().all()
+        numbers = _by_account(await connection.execute(text(_STATES)))
+        held = {row.account_id: row for row in await connection.execute(text(_HELD))}
+        rejected = _by_account(await connection.execute(text(_REJECTED)))
     return [
         AccountOverview(
             **account,
@@ -146,7 +144,5 @@ async def changes_after(engine: AsyncEngine, run_id: int) -> list[Change]:
     Raises:
         DatabaseError: The database cannot be asked.
     """
-    with told_as_database_errors():
-        async with engine.connect() as connection:
-            rows = await connection.execute(text(_CHANGES), {"after": run_id})
-            return [Change(*row) for row in rows]
+    async with asking(engine) as connection:
+        return [Change(*row) for row in await connection.execute(text(_CHANGES), {"after": run_id})]

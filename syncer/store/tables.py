@@ -138,51 +138,41 @@ sync_run = Table(
     comment="One row per poll, failed ones included",
 )
 
-_RECORD_COMMENTS: Final = {
-    "number": "The phone number as the vendor writes it, digits without a plus",
-    "comment": "The account's own note on the number",
-    "type": "Kind of number: def is mobile, abc is landline",
-    "purpose": "Whom the number serves: the company or an employee",
-    "state": "State of the number, the vendor's word",
-    "reason": "Reason of the last change of state, the vendor's free text",
-    "scenario_id": "Incoming-call scenario tied to the number",
-    "group_scenario_id": "Incoming-call scenario of the number's group",
-    "group_id": "Group of numbers for incoming-call scenarios",
-    "is_scenario_active": "Whether the incoming-call scenario is active",
-    "is_group_scenario_active": "Whether the group's incoming-call scenario is active",
-    "employee_id": "Employee the number is assigned to",
-    "dgn_number": "ДГН: the landline number paired with a mobile one",
-    "redirect_number": "The number that calls are redirected to",
-    "region_id": "Region the number belongs to",
-    "app_id": "Личный кабинет the record says it belongs to",
-    "nc_type": "Vendor's nc_type, undocumented; seen: custom, custom+fmc",
-    "sip_uri": "SIP URI of a number of type sip_redirection",
+_RECORD: Final[dict[str, tuple[type[Boolean | BigInteger | Integer | Text], str]]] = {
+    "number": (Text, "The phone number as the vendor writes it, digits without a plus"),
+    "comment": (Text, "The account's own note on the number"),
+    "type": (Text, "Kind of number: def is mobile, abc is landline"),
+    "purpose": (Text, "Whom the number serves: the company or an employee"),
+    "state": (Text, "State of the number, the vendor's word"),
+    "reason": (Text, "Reason of the last change of state, the vendor's free text"),
+    "scenario_id": (BigInteger, "Incoming-call scenario tied to the number"),
+    "group_scenario_id": (BigInteger, "Incoming-call scenario of the number's group"),
+    "group_id": (BigInteger, "Group of numbers for incoming-call scenarios"),
+    "is_scenario_active": (Boolean, "Whether the incoming-call scenario is active"),
+    "is_group_scenario_active": (Boolean, "Whether the group's incoming-call scenario is active"),
+    "employee_id": (BigInteger, "Employee the number is assigned to"),
+    "dgn_number": (Text, "ДГН: the landline number paired with a mobile one"),
+    "redirect_number": (Text, "The number that calls are redirected to"),
+    "region_id": (Integer, "Region the number belongs to"),
+    "app_id": (BigInteger, "Личный кабинет the record says it belongs to"),
+    "nc_type": (Text, "Vendor's nc_type, undocumented; seen: custom, custom+fmc"),
+    "sip_uri": (Text, "SIP URI of a number of type sip_redirection"),
 }
-_BOOLEANS: Final = {"is_scenario_active", "is_group_scenario_active"}
-_INTEGERS: Final = {"scenario_id", "group_scenario_id", "group_id", "employee_id", "app_id"}
-RECORD_COLUMNS: Final = tuple(_RECORD_COMMENTS)
+RECORD_COLUMNS: Final = tuple(_RECORD)
 """The record's columns, in the order of `syncer.wire.COLUMNS`, `region_id` where that has `region_name`."""
 
 
 def _record_columns(references: dict[str, str]) -> list[Column[object]]:
     """The columns of the vendor's record; `references` says which of them point to a lookup table."""
-
-    def kind(name: str) -> type[Boolean | BigInteger | Integer | Text]:
-        if name in _BOOLEANS:
-            return Boolean
-        if name in _INTEGERS:
-            return BigInteger
-        return Integer if name == "region_id" else Text
-
     return [
         Column(
             name,
-            kind(name),
+            kind,
             *([ForeignKey(references[name])] if name in references else []),
             nullable=name not in {"number", "state"},
             comment=comment,
         )
-        for name, comment in _RECORD_COMMENTS.items()
+        for name, (kind, comment) in _RECORD.items()
     ]
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+README = answers.PAGES[0].parents[1] / "README.md"
 PAGES = [pytest.param(path, id=path.name) for path in answers.PAGES]
 
 
@@ -64,6 +65,19 @@ async def test_an_analysts_login_is_made_and_reads_as_the_page_for_bi_tools_says
     assert [len(rows) > 0 for rows in found] == [True, True]
     assert {row["run_id"] > 709 for row in found[1]} == {True}
     assert zone == "Europe/Moscow"
+
+
+async def test_an_analyst_can_ask_all_that_the_readme_asks(sql: asyncpg.Connection[Any]) -> None:
+    readme = README.read_text()
+    queries = re.findall(r"^```sql\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    await sql.execute("set role syncer_analyst")
+
+    assert len(queries) == 3
+    for query in queries:
+        await sql.fetch(query)
+    views = await sql.fetch("select viewname from pg_views where schemaname = 'analytics'")
+    table = "".join(re.findall(r"^\| `.*$", readme.partition("## Run it")[0], re.MULTILINE))
+    assert set(re.findall(r"`(\w+)`", table)) - {"run_id"} == {view for (view,) in views}
 
 
 async def test_the_dictionary_is_that_of_the_newest_schema_and_leaves_nothing_without_a_meaning(database: str) -> None:

@@ -11,16 +11,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import asyncpg
 import pytest
 
 from benchmarks.history import make_history
 from benchmarks.queries import QUERIES, lasting
-from docs import answers
-from tests.builders import connect
+from tests.builders import connect, kept_database
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
+
+    import asyncpg
 
     from syncer.embedded import EmbeddedServer
 
@@ -36,26 +36,11 @@ FIELDS = {
 
 
 @pytest.fixture(scope="module")
-def made(server: EmbeddedServer) -> Iterator[str]:
+def told(server: EmbeddedServer) -> Iterator[str]:
     """The address of a database with the history that is measured, of 1,000 numbers in two accounts."""
-
-    async def execute(statement: str) -> None:
-        connection = await asyncpg.connect(server.url)
-        await connection.execute(statement)
-        await connection.close()
-
-    asyncio.run(execute("create database made template migrated"))
-    url = server.url.rpartition("/")[0] + "/made"
-    asyncio.run(make_history(url, 1000, accounts=2))
-    yield url
-    asyncio.run(execute("drop database made with (force)"))
-
-
-@pytest.fixture
-async def analyst(made: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await answers.connect(made)
-    yield connection
-    await connection.close()
+    with kept_database(server.url, "made") as url:
+        asyncio.run(make_history(url, 1000, accounts=2))
+        yield url
 
 
 class Tables:
@@ -259,9 +244,9 @@ EXPECTED = {
 
 
 async def test_each_query_returns_what_a_plain_reading_of_the_tables_comes_to(
-    made: str, analyst: asyncpg.Connection[Any]
+    told: str, analyst: asyncpg.Connection[Any]
 ) -> None:
-    sql = await connect(made)
+    sql = await connect(told)
     tables = [
         row["tablename"] for row in await sql.fetch("select tablename from pg_tables where schemaname = 'syncer'")
     ]

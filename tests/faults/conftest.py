@@ -5,36 +5,21 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.service.scenarios import open_folder, program, telling
+from tests.service.scenarios import folder, program, told
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from concurrent.futures import Future
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
-    from syncer.embedded import EmbeddedServer
     from syncer.emulator import Emulator
     from tests.service.processes import Program
 
 
-@pytest.fixture(scope="session", autouse=True)
-def told(request: pytest.FixtureRequest, server: EmbeddedServer) -> Iterator[dict[str, Future[None]]]:
-    """What comes of the scenarios that are among the chosen tests."""
-    with telling(request.session.items, Path(__file__).parent, server.url) as futures:
-        yield futures
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """An empty folder that every user can reach."""
-    made = open_folder()
-    yield made
-    shutil.rmtree(made)
+__all__ = ["folder", "told"]
 
 
 @pytest.fixture

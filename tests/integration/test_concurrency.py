@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from syncer.store import runs
-from syncer.store.engine import create_engine
 from tests.builders import PatientEndpoint, PolledAccount, WaitingRequest, record, settings_for
 from tests.locks import held_by_another_session
 from tests.proxy import Proxy
@@ -158,13 +157,10 @@ async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_what_it_was
     account: PolledAccount, database: str
 ) -> None:
     await account.poll(record(1))
-    async with Proxy(database) as proxy:
-        engine = create_engine(lambda: proxy.url)
-        async with PolledAccount(engine, account.emulator, account.sql, account.settings) as behind_proxy:
-            assert (await behind_proxy.poll(record(1))).outcome == "unchanged"
-            proxy.look_for(b"insert into syncer.virtual_number_history", b"COMMIT", then="lose the answer")
-            result = await behind_proxy.poll(record(1, state="freeze"))
-        await engine.dispose()
+    async with Proxy(database) as proxy, account.through(proxy) as behind_proxy:
+        assert (await behind_proxy.poll(record(1))).outcome == "unchanged"
+        proxy.look_for(b"insert into syncer.virtual_number_history", b"COMMIT", then="lose the answer")
+        result = await behind_proxy.poll(record(1, state="freeze"))
 
     assert proxy.reached.is_set()
     assert (result.outcome, result.changed, result.state_changes, result.error) == ("applied", 1, 1, None)

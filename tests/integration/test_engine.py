@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import traceback
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from sqlalchemy import text
 
+from syncer.errors import DatabaseError
 from syncer.store.engine import Connection, create_engine, driver_connection
+from syncer.store.schema import schema_state
 from tests.builders import PolledAccount, record
 from tests.proxy import Proxy
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+PASSWORD = "passw0rd-of-nobody"
 SILENCE_SECONDS = 20.0
 """Far less than a statement, or a farewell, may take."""
 
@@ -44,6 +49,25 @@ async def test_a_connection_is_watched_as_its_address_says_and_else_so_that_its_
     assert await options(database) == (1, 15, 5, 3, 30_000)
     assert await options(f"{database}?{given}") == (1, 40, 7, 2, 9000)
     assert (await options(f"{database}?keepalives=0"))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("port", "told"), [("its own", "password authentication failed"), ("nobody's", "check that the server is up")]
+)
+async def test_an_error_of_the_database_tells_no_password_nor_the_chain_that_may_hold_one(
+    database: str, port: str, told: str
+) -> None:
+    parts = urlsplit(database)
+    netloc = f"postgres:{PASSWORD}@127.0.0.1:{parts.port if port == 'its own' else 1}"
+    engine = create_engine(lambda: urlunsplit(parts._replace(netloc=netloc)))
+
+    with pytest.raises(DatabaseError, match=told) as caught:
+        await schema_state(engine)
+    await engine.dispose()
+
+    shown = "".join(traceback.TracebackException.from_exception(caught.value).format())
+    assert shown.count("Traceback (most recent call last)") == 1
+    assert PASSWORD not in shown
 
 
 async def used_at_once(engine: AsyncEngine, connections: int) -> None:
@@ -77,17 +101,14 @@ async def test_a_poll_that_is_given_up_behind_such_a_network_is_left_without_wai
     account: PolledAccount, database: str
 ) -> None:
     await account.poll(record(1))
-    async with Proxy(database) as proxy:
-        engine = create_engine(lambda: proxy.url)
-        async with PolledAccount(engine, account.emulator, account.sql, account.settings) as behind_proxy:
-            proxy.look_for(b"for no key update", b"for no key update", then="hold the answer")
-            task = asyncio.create_task(behind_proxy.poll(record(1, state="freeze")))
-            await proxy.reached.wait()
-            proxy.swallow()
-            task.cancel()
-            async with asyncio.timeout(SILENCE_SECONDS):
-                await asyncio.gather(task, return_exceptions=True)
+    async with Proxy(database) as proxy, account.through(proxy) as behind_proxy:
+        proxy.look_for(b"for no key update", b"for no key update", then="hold the answer")
+        task = asyncio.create_task(behind_proxy.poll(record(1, state="freeze")))
+        await proxy.reached.wait()
+        proxy.swallow()
+        task.cancel()
+        async with asyncio.timeout(SILENCE_SECONDS):
+            await asyncio.gather(task, return_exceptions=True)
         assert task.cancelled()
-        await engine.dispose()
     assert await account.row("select state from syncer.virtual_number") == ("active",)
     assert (await account.poll(record(1, state="freeze"))).state_changes == 1

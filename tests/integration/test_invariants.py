@@ -13,7 +13,7 @@ import pytest
 from syncer.emulator import STILL, Emulator
 from syncer.store.engine import create_engine
 from syncer.store.invariants import violations
-from tests.builders import PolledAccount, connect, record, redirect, settings_for
+from tests.builders import PolledAccount, connect, kept_database, record, redirect, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -85,16 +85,9 @@ async def live(url: str) -> None:
 def lived(server: EmbeddedServer) -> Iterator[str]:
     """The name of a database in which that was lived."""
     name = f"lived_{uuid.uuid4().hex[:12]}"
-
-    async def execute(statement: str) -> None:
-        connection = await connect(server.url)
-        await connection.execute(statement)
-        await connection.close()
-
-    asyncio.run(execute(f"create database {name} template migrated"))
-    asyncio.run(live(address_of(server, name)))
-    yield name
-    asyncio.run(execute(f"drop database {name} with (force)"))
+    with kept_database(server.url, name) as url:
+        asyncio.run(live(url))
+        yield name
 
 
 def address_of(server: EmbeddedServer, name: str) -> str:

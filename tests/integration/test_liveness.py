@@ -15,6 +15,7 @@ from syncer.poll import Poller
 from syncer.source import Source
 from tests.builders import settings_for
 from tests.service.processes import until
+from tests.silence import SilentServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -58,20 +59,14 @@ async def test_a_migration_may_take_as_long_as_it_takes(
     emulator: Emulator, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LONGEST_LOOK, 0.2)
-    asked = asyncio.Event()
+    async with (
+        SilentServer() as silent,
+        running(emulator, database, migrate_database_url=SecretStr(silent.url)) as daemon,
+    ):
+        await asyncio.wait_for(silent.asked.wait(), 20)
+        await asyncio.sleep(0.6)  # three times as long as any other look may take
 
-    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.set()
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(swallow, "127.0.0.1") as silent:
-        owner = SecretStr(f"postgresql://u@127.0.0.1:{silent.sockets[0].getsockname()[1]}/none")
-        async with running(emulator, database, migrate_database_url=owner) as daemon:
-            await asyncio.wait_for(asked.wait(), 20)
-            await asyncio.sleep(0.6)  # three times as long as any other look may take
-
-            assert daemon.is_live()
+        assert daemon.is_live()
 
 
 async def test_it_does_not_live_before_it_runs(emulator: Emulator, database: str) -> None:

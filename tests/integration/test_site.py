@@ -19,6 +19,7 @@ from syncer.spelling import ListenAddress
 from syncer.web import site as site_module
 from syncer.web.site import Site
 from tests.builders import record
+from tests.silence import SilentServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
@@ -126,24 +127,14 @@ async def test_a_database_that_never_answers_keeps_nobody_waiting_and_is_asked_o
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(site_module, "READY_SECONDS", 0.2)
-    connections = 0
-
-    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(swallow, "127.0.0.1") as silent:
-        port = silent.sockets[0].getsockname()[1]
-        async with listening(f"postgresql://u@127.0.0.1:{port}/none") as client:
-            async with asyncio.timeout(5):  # by itself a connection is given up after 10 s
-                answers = await asyncio.gather(*(client.ask("/readyz") for _ in range(10)))
-            live = await client.ask("/livez")
+    async with SilentServer() as silent, listening(silent.url) as client:
+        async with asyncio.timeout(5):  # by itself a connection is given up after 10 s
+            answers = await asyncio.gather(*(client.ask("/readyz") for _ in range(10)))
+        live = await client.ask("/livez")
 
     reason = "database: no answer within 0.2 s; check that the server and the way to it are up"
     assert {one.told for one in answers} == {(503, f"not ready: {reason}\n")}
-    assert connections == 1
+    assert silent.connections == 1
     assert live.status == 200
 
 

@@ -314,6 +314,7 @@ async def test_a_refusal_is_told_in_plain_words_and_not_asked_for_again(
     [
         (f"https://user:{PASSWORD}@login.example/?token={TOKEN}", " to login.example"),
         ("/login", " to 127.0.0.1"),
+        (f"https://{TOKEN.upper()}.example", ""),
         ("http://[", ""),
     ],
 )

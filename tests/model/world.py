@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LARGEST: Final = 2**63 - 1
-FEW: Final = 6
 MANY: Final = 50
 
 VALUES: Final[dict[str, tuple[Any, ...]]] = {

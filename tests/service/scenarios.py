@@ -10,21 +10,25 @@ import inspect
 import shutil
 import tempfile
 import uuid
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from syncer.emulator import STILL, Emulator
 from tests.builders import connect
 from tests.service.processes import TOKEN, Program
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from concurrent.futures import Future
 
     import asyncpg
-    import pytest
+
+    from syncer.embedded import EmbeddedServer
 
     Scenario = Callable[..., Coroutine[Any, Any, None]]
 
@@ -55,12 +59,12 @@ def told_at_once(scenario: Scenario) -> Callable[[dict[str, Future[None]]], None
     return test
 
 
-@contextmanager
-def telling(items: Sequence[pytest.Item], folder: Path, server: str) -> Iterator[dict[str, Future[None]]]:
-    """Tells those scenarios of a folder that are among the chosen tests; they begin before its first test does."""
-    chosen = [item.name for item in items if item.name in SCENARIOS and item.path.parent == folder]
+@pytest.fixture(scope="module", autouse=True)
+def told(request: pytest.FixtureRequest, server: EmbeddedServer) -> Iterator[dict[str, Future[None]]]:
+    """What comes of the file's scenarios, as far as they are among the chosen tests; they begin before the first."""
+    chosen = [item.name for item in request.session.items if item.name in SCENARIOS and item.path == request.path]
     pool = ThreadPoolExecutor(AT_ONCE)
-    yield {name: pool.submit(tell, name, server) for name in chosen}
+    yield {name: pool.submit(tell, name, server.url) for name in chosen}
     pool.shutdown(cancel_futures=True)
 
 
@@ -92,6 +96,14 @@ async def _world(server: str) -> AsyncIterator[World]:
         syncer = program(folder, database, emulator.url)
         stack.push_async_callback(syncer.kill_all)
         yield World(folder, database, sql, emulator, syncer)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder that every user can reach."""
+    made = open_folder()
+    yield made
+    shutil.rmtree(made)
 
 
 def open_folder() -> Path:

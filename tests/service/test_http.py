@@ -13,6 +13,7 @@ from syncer.emulator import faults
 from tests.builders import connect
 from tests.service.processes import TOKEN, until
 from tests.service.scenarios import told_at_once
+from tests.silence import SilentServer
 
 if TYPE_CHECKING:
     from syncer.emulator import Emulator
@@ -68,19 +69,10 @@ async def test_it_lives_through_an_outage_of_vendor_and_database_and_says_when_i
 async def test_it_lives_and_is_not_ready_while_the_database_takes_connections_and_never_answers(
     syncer: Program,
 ) -> None:
-    asked = asyncio.Event()
-
-    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.set()
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(swallow, "127.0.0.1") as silent:
-        port = silent.sockets[0].getsockname()[1]
-        database = f"postgresql://u:passw0rd@127.0.0.1:{port}/none"
-        daemon = await syncer.start("run", database_url=database, http_listen=ANYWHERE)
+    async with SilentServer() as silent:
+        daemon = await syncer.start("run", database_url=silent.url, http_listen=ANYWHERE)
         url = await address_of(daemon)
-        await asyncio.wait_for(asked.wait(), 20)
+        await asyncio.wait_for(silent.asked.wait(), 20)
         ready, live = await asyncio.gather(ask(f"{url}/readyz"), ask(f"{url}/livez"))
         reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
         writer.write(b"GET /livez HTTP/1.1\r\n")  # and never the rest: nobody waits for it

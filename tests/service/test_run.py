@@ -13,6 +13,7 @@ from syncer.emulator import faults
 from tests.builders import connect
 from tests.service.processes import TOKEN, Gate, until
 from tests.service.scenarios import told_at_once
+from tests.silence import SilentServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,17 +126,9 @@ async def test_a_poll_in_flight_is_finished_before_it_stops(
 async def test_a_database_that_takes_connections_and_never_answers_does_not_keep_it_from_stopping(
     syncer: Program,
 ) -> None:
-    asked = asyncio.Event()
-
-    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.set()
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(swallow, "127.0.0.1") as silent:
-        port = silent.sockets[0].getsockname()[1]
-        daemon = await syncer.start("run", database_url=f"postgresql://u:passw0rd@127.0.0.1:{port}/none")
-        await asyncio.wait_for(asked.wait(), 20)
+    async with SilentServer() as silent:
+        daemon = await syncer.start("run", database_url=silent.url)
+        await asyncio.wait_for(silent.asked.wait(), 20)
         await asyncio.sleep(1.2)  # more ticks come while the first one waits
         ended = await daemon.end(within=5)
 

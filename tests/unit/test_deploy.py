@@ -61,3 +61,12 @@ def test_the_logins_stand_in_the_documentation_as_they_are_made() -> None:
     script = (DEPLOY / "postgres" / "logins.sql").read_text()
 
     assert "\n".join(line for line in script.splitlines() if not line.startswith("--")) in OPERATIONS
+
+
+def test_the_service_leaves_no_core_dump_and_gets_its_secrets_as_credentials() -> None:
+    assert re.findall(r"^LimitCORE=(.*)$", UNIT, re.MULTILINE) == ["0"]
+    handed = dict(re.findall(r"^Environment=SYNCER_(\w+)_FILE=%d/(\w+)$", UNIT, re.MULTILINE))
+    assert handed == {"API_TOKEN": "api_token", "DATABASE_URL": "database_url"}
+    assert dict(re.findall(r"^LoadCredential=(\w+):(\S+)$", UNIT, re.MULTILINE)) == {
+        name: f"/etc/syncer/{name}" for name in handed.values()
+    }

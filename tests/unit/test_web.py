@@ -14,7 +14,6 @@ from syncer.web.chart import HEIGHT, WIDTH, stacked
 from syncer.web.shared import Shared
 from syncer.web.spelled import Spelling, clipped, phone
 from syncer.web.words import LANGUAGES, TEXTS, preferred, words
-from syncer.wire import COLUMNS
 
 WEB = Path(__file__).parent.parent.parent / "syncer" / "web"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -50,12 +49,6 @@ def test_every_text_is_used() -> None:
     unused = [name for name in TEXTS if not re.search(rf"say\.{name}\b|\"{name}\"", used)]
 
     assert [name for name in unused if not (built.match(name) or name in chosen)] == []
-
-
-def test_every_field_of_a_record_has_a_name() -> None:
-    fields = {"region" if column == "region_name" else column for column in COLUMNS}
-
-    assert {f"field_{name}" for name in fields} <= TEXTS.keys()
 
 
 def test_a_month_has_a_name_in_each_language() -> None:

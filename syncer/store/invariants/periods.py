@@ -1,42 +1,11 @@
-"""What must be true of the stored data, proved by the database itself: each query returns who breaks its rule, and how.
-
-The numbers of the rules are the contract's; what it says of windows, of presence and of versions counts with the rule
-that is nearest. Every query is set-based: it reads each table a fixed number of times and joins on equal keys alone, so
-its time is linear in the rows, but for the sorting.
-"""
+"""Rules 1 to 4: what each number tells of its past and its present agrees with itself."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-from sqlalchemy import text
-
-from syncer.store.engine import told_as_database_errors
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """Who breaks a rule, and how: a number, or else a run, of an account."""
-
-    rule: int
-    account_id: int
-    virtual_number_id: int | None
-    run_id: int | None
-    what: str
-
-    def __str__(self) -> str:
-        who = f"number {self.virtual_number_id}" if self.virtual_number_id is not None else f"run {self.run_id}"
-        return f"invariant {self.rule}: account {self.account_id}, {who}: {self.what}"
-
+from typing import Final
 
 # All versions. A removal closes the current one too: after its last reading, and by a run that its states alone name.
-_VERSIONS: Final = """
+VERSIONS: Final = """
 select account_id, virtual_number_id, state, reason, valid_from, valid_to, changed_after, closed_after, run_id,
        closed_run_id, false as is_current, null::timestamptz as first_seen_at
   from syncer.virtual_number_history
@@ -49,7 +18,7 @@ select account_id, virtual_number_id, state, reason, changed_at, removed_at, cha
 _STATE_PERIODS: Final = "select *, false as is_current, null::timestamptz as first_seen_at from syncer.state_history"
 
 # Every period by itself: it ends after it begins, its windows lie before its ends, it says how it was closed if it was.
-_PERIODS: Final = f"""
+PERIODS: Final = f"""
 select rule, account_id, virtual_number_id, null::bigint as run_id, format('its %s from %s ', kind, valid_from) || wrong
   from (select 3 as rule, 'state period' as kind, false as is_current, account_id, virtual_number_id,
                valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
@@ -61,7 +30,7 @@ select rule, account_id, virtual_number_id, null::bigint as run_id, format('its 
          union all
         select 3, 'version', is_current, account_id, virtual_number_id,
                valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
-          from ({_VERSIONS}) versions) periods
+          from ({VERSIONS}) versions) periods
  cross join lateral (select case
     when valid_to <= valid_from then format('ends at %s, not after it begins', valid_to)
     when changed_after >= valid_from then format('began after %s, which is later', changed_after)
@@ -77,7 +46,7 @@ select rule, account_id, virtual_number_id, null::bigint as run_id, format('its 
 """  # noqa: S608 - a constant
 
 # Presence: a number is read by each poll, or rejected by the newest, or missing, or removed since it went missing.
-_PRESENCE: Final = """
+PRESENCE: Final = """
 select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, wrong
   from syncer.virtual_number
   join (select account_id, observed_at from syncer.account) newest using (account_id)
@@ -137,8 +106,8 @@ def _linked(kind: str, rows: str, rule_if_open: int) -> str:
 
 # Periods follow each other. The only gap is a removal, of which versions and states must tell alike: each has ends at
 # which none of its kind goes on, until another begins (`resumed`) or for good (infinity; open if not removed).
-_CHAINS: Final = f"""
-with versions as materialized ({_linked("version", _VERSIONS, 2)}),
+CHAINS: Final = f"""
+with versions as materialized ({_linked("version", VERSIONS, 2)}),
      states as materialized ({_linked("state period", _STATE_PERIODS, 1)})
 select rule, account_id, virtual_number_id, null::bigint as run_id, wrong from versions where wrong is not null
  union all
@@ -169,12 +138,12 @@ select case when resumed = 'infinity' and (v.valid_to is null or s.valid_to is n
 """  # noqa: S608 - a constant
 
 # Each version says what the state period says that it lies in, and each such period begins as a version that says so.
-_STATES: Final = f"""
+STATES: Final = f"""
 with versions as (
     select v.*, v.state || coalesce(' (' || reason || ')', '') as said, max(s.valid_from) over number as since,
            lag(v.state || coalesce(' (' || reason || ')', '')) over number as said_before,
            lag(valid_to) over number as ended
-      from ({_VERSIONS}) v
+      from ({VERSIONS}) v
       left join (select account_id, virtual_number_id, valid_from from syncer.state_history) s
              on (s.account_id, s.virtual_number_id, s.valid_from) = (v.account_id, v.virtual_number_id, v.valid_from)
     window number as (partition by v.account_id, v.virtual_number_id order by v.valid_from, is_current)
@@ -203,7 +172,7 @@ select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, wrong
 
 # A redirect's periods neither overlap nor touch, and each lies within one stay of its number, from when it came until
 # it was gone.
-_REDIRECTS: Final = """
+REDIRECTS: Final = """
 with arrivals as (
     select *, case when lag(valid_to) over (partition by account_id, virtual_number_id order by valid_from)
                         is distinct from valid_from then valid_from end as arrived
@@ -237,149 +206,3 @@ select 4 as rule, account_id, virtual_number_id, null::bigint as run_id,
     end as wrong) told
  where redirect_number_id is not null and wrong is not null
 """
-
-# What the runs wrote: rows of applied runs alone, of their time, as many as their counters say. What a run opened and
-# closed of a number's redirects has the moment and the window of the version it opened, or of the removal; if it did
-# neither, the redirects are all that changed of the number (`is_alone`).
-_COUNTERS: Final = f"""
-with states as materialized (
-    select account_id, virtual_number_id, run_id, closed_run_id, valid_from, valid_to, changed_after, closed_after,
-           case when lag(valid_from) over number is null then 'created'
-                when lag(valid_to) over number < valid_from then 'restored' else 'state' end as kind,
-           valid_to is not null and closed_run_id is not null
-           and lead(valid_from) over number is distinct from valid_to as is_removed
-      from syncer.state_history
-    window number as (partition by account_id, virtual_number_id order by valid_from)
-), seen as (
-    select account_id, virtual_number_id, run_id, valid_from as seen_at,
-           coalesce(changed_after, '-infinity') as seen_after
-      from ({_VERSIONS}) versions
-     union all
-    select account_id, virtual_number_id, closed_run_id, valid_to, closed_after from states where is_removed
-), redirects as materialized (
-    select account_id, virtual_number_id, run_id, valid_from as at, coalesce(changed_after, '-infinity') as after,
-           'opened' as kind
-      from syncer.virtual_number_redirect
-     union all
-    select account_id, virtual_number_id, closed_run_id, valid_to, closed_after, 'closed'
-      from syncer.virtual_number_redirect where valid_to is not null and closed_run_id is not null
-), looks as (
-    select account_id, virtual_number_id, run_id, min(at) as at, max(at) as last_at, min(after) as after,
-           max(after) as last_after from redirects group by 1, 2, 3
-), redirected as materialized (
-    select account_id, virtual_number_id, run_id, at, seen_at is null as is_alone, case
-               when at <> last_at then format('at %s and at %s', at, last_at)
-               when at <> seen_at then format('at %s, but all else at %s', at, seen_at)
-               when after <> last_after then format('after %s and after %s', after, last_after)
-               when after <> seen_after then format('after %s, but all else after %s', after, seen_after)
-               when seen_at is null and after = '-infinity' then 'without saying after what' end as wrong
-      from looks left join seen using (account_id, virtual_number_id, run_id)
-), happened as (
-    select account_id, run_id, valid_from as at, kind from states
-     union all
-    select account_id, closed_run_id, valid_to, 'removed' from states where is_removed
-     union all
-    select account_id, run_id, valid_from, 'version' from ({_VERSIONS}) versions
-     union all
-    select account_id, run_id, at, 'redirected' from redirected where is_alone
-     union all
-    select account_id, run_id, at, kind from redirects
-), counted as (
-    select account_id, run_id, count(*) filter (where kind = 'created') as created,
-           greatest(0, count(*) filter (where kind in ('version', 'redirected'))
-                       - count(*) filter (where kind in ('created', 'restored'))) as changed,
-           count(*) filter (where kind = 'removed') as removed, count(*) filter (where kind = 'restored') as restored,
-           count(*) filter (where kind = 'state') as state_changes, count(*) filter (where kind = 'opened') as opened,
-           count(*) filter (where kind = 'closed') as closed,
-           min(at) filter (where kind not in ('removed', 'closed')) as earliest, max(at) as latest
-      from happened group by 1, 2
-), compared as (
-    select account_id, run_id, r.outcome, r.started_at, r.finished_at, r.received, r.removed, r.held,
-           r.created + r.changed + r.unchanged + r.restored + r.rejected as accounted, c.earliest, c.latest,
-           (select string_agg(format('%s %s, its rows %s', name, said, coalesce(found, 0)), '; ')
-              from (values ('created', r.created, c.created), ('changed', r.changed, c.changed),
-                           ('removed', r.removed, c.removed), ('restored', r.restored, c.restored),
-                           ('state_changes', r.state_changes, c.state_changes),
-                           ('redirects_opened', r.redirects_opened, c.opened),
-                           ('redirects_closed', r.redirects_closed, c.closed)) counter (name, said, found)
-             where said <> coalesce(found, 0)) as difference
-      from counted c
-      full join syncer.sync_run r using (account_id, run_id)
-)
-select 5 as rule, account_id, null::bigint as virtual_number_id, run_id, wrong
-  from compared
- cross join lateral (select case
-    when outcome is null then 'rows carry it, but there is no such run'
-    when outcome <> 'applied' and latest is not null then 'rows carry it, but it is ' || outcome
-    when outcome not in ('applied', 'unchanged') and (received is not null or accounted + removed + held > 0)
-    then format('it is %s, but counts numbers', outcome)
-    when difference is not null then 'it says ' || difference
-    when outcome in ('applied', 'unchanged') and (accounted <= received) is not true
-    then format('it received %s, but accounts for %s', coalesce(received::text, 'nothing'), accounted)
-    when earliest <= started_at or (latest <= finished_at) is not true and latest is not null
-    then format('its rows are of %s to %s, but it ran from %s to %s', coalesce(earliest, latest), latest, started_at,
-                finished_at)
-    end as wrong) told
- where wrong is not null
- union all
-select 4, account_id, virtual_number_id, null,
-       format('run %s changed its redirects %s', run_id, replace(wrong, '-infinity', 'nothing'))
-  from redirected where wrong is not null
-"""  # noqa: S608 - a constant
-
-# The account points to its newest runs, and what is held and rejected now is what the newest success says.
-_NEWEST: Final = """
-with newest as (
-    select account_id, max(run_id) as success, max(run_id) filter (where outcome = 'applied') as applied
-      from syncer.sync_run where outcome in ('applied', 'unchanged') group by 1
-), missing as (
-    select account_id, count(*) as numbers
-      from syncer.virtual_number where missing_since is not null and removed_at is null group by 1
-), rejected as (
-    select a.account_id, count(*) as records
-      from syncer.account a
-      join syncer.rejected_record j on j.account_id = a.account_id and j.last_run_id = a.applied_run_id group by 1
-)
-select 5 as rule, account_id, null::bigint as virtual_number_id, coalesce(success, success_run_id) as run_id, wrong
-  from syncer.account a
-  left join newest using (account_id)
-  left join missing using (account_id)
-  left join rejected using (account_id)
-  left join (select *, run_id as success from syncer.sync_run) r using (account_id, success)
- cross join lateral (select case
-    when success_run_id is distinct from success
-    then format('it is the newest success, but its account says run %s', coalesce(success_run_id::text, 'none'))
-    when success is not null and (applied_run_id between coalesce(applied, 0) and success) is not true
-    then format('run %s is the newest applied one, but its account says run %s', applied,
-                coalesce(applied_run_id::text, 'none'))
-    when success_started_at <> r.started_at or observed_at > r.finished_at
-    then format('it ran from %s to %s, but its account says from %s to %s', r.started_at, r.finished_at,
-                success_started_at, observed_at)
-    when r.held <> coalesce(numbers, 0) then format('it says held %s, the rows %s', r.held, coalesce(numbers, 0))
-    when r.rejected <> coalesce(records, 0)
-    then format('it says rejected %s, the rows %s', r.rejected, coalesce(records, 0))
-    end as wrong) told
- where wrong is not null
-"""
-
-_QUERIES: Final = (_PERIODS, _PRESENCE, _CHAINS, _STATES, _REDIRECTS, _COUNTERS, _NEWEST)
-
-# Without nested loops the time stays linear even where statistics are stale or absent, as after a restore.
-_SETTINGS: Final = """
-select set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true), set_config('work_mem', '64MB', true)
-"""
-
-
-async def violations(engine: AsyncEngine) -> AsyncIterator[Violation]:
-    """Every breach of an invariant in the stored data, all seen at one moment.
-
-    Raises:
-        DatabaseError: The database cannot be asked.
-    """
-    with told_as_database_errors():
-        async with engine.connect() as connection:
-            await connection.execute(text("set transaction isolation level repeatable read, read only"))
-            await connection.execute(text(_SETTINGS))
-            for query in _QUERIES:
-                for row in await connection.execute(text(query)):
-                    yield Violation(*row)
