@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
+import re
 import shutil
 import statistics
 import sys
@@ -23,6 +24,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aiohttp import ClientSession
 from rich.console import Console
 from rich.table import Table
 
@@ -45,7 +47,7 @@ BLOCK_SECONDS: Final = 30.0
 FEWEST_BLOCKS: Final = 8
 FAULT_EVERY: Final = 10
 """Of so many answers one is spoiled."""
-LEVEL: Final = replace(REALISTIC, arrivals=0)
+LEVEL: Final = replace(REALISTIC, arrivals=0, farewells=0)
 """Numbers go and return and nobody is new: of a list that grows, more memory would mean nothing."""
 BREAK_SECONDS: Final = 120.0
 """How often the database breaks all the daemon's connections."""
@@ -75,6 +77,7 @@ class Sample(NamedTuple):
     descriptors: int
     threads: int
     connections: int
+    tasks: int
 
 
 MEASURES: Final = {
@@ -82,6 +85,7 @@ MEASURES: Final = {
     "descriptors": "open file descriptors",
     "threads": "threads",
     "connections": "database connections",
+    "tasks": "tasks of the event loop",
 }
 
 
@@ -97,17 +101,20 @@ class Line(NamedTuple):
         return abs(self.slope) <= self.margin
 
 
-async def sample(daemon: Process, sql: asyncpg.Connection, begun: float) -> Sample:
-    """Looks at a running daemon from outside."""
+async def sample(daemon: Process, sql: asyncpg.Connection, site: ClientSession, begun: float) -> Sample:
+    """Looks at a running daemon from outside; of its tasks it tells itself."""
     process = Path(f"/proc/{daemon.pid}")
     status = dict(line.split(":", 1) for line in process.joinpath("status").read_text().splitlines())
     connections = await sql.fetchval("select count(*) from pg_stat_activity where application_name = 'syncer'")
+    async with site.get("/metrics") as response:
+        (tasks,) = re.findall(r"^syncer_tasks (\d+)", await response.text(), flags=re.MULTILINE)
     return Sample(
         seconds=time.monotonic() - begun,
         memory=int(status["VmRSS"].split()[0]) / 1024,
         descriptors=sum(1 for _ in process.joinpath("fd").iterdir()),
         threads=int(status["Threads"]),
         connections=connections,
+        tasks=int(tasks),
     )
 
 
@@ -187,11 +194,14 @@ async def soak(folder: Path, url: str, minutes: float, numbers: int) -> tuple[li
         stack.push_async_callback(sql.close)
         syncer = program(folder, url, emulator.url)
         stack.push_async_callback(syncer.kill_all)
-        daemon = await syncer.start("run", poll_interval="1s", api_attempts="2", api_timeout="10s")
+        daemon = await syncer.start(
+            "run", poll_interval="1s", api_attempts="2", api_timeout="10s", http_listen="127.0.0.1:0"
+        )
+        site = await stack.enter_async_context(ClientSession((await daemon.says("http_listening"))["url"]))
         begun = time.monotonic()
         disturbing = asyncio.create_task(disturb(emulator, sql))
         while daemon.is_running and time.monotonic() - begun < minutes * 60:
-            samples.append(await sample(daemon, sql, begun))
+            samples.append(await sample(daemon, sql, site, begun))
             await asyncio.sleep(SAMPLE_SECONDS)
         disturbing.cancel()
         emulator.fault = None

@@ -119,6 +119,7 @@ class Daemon:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Polls until `stop` is set, then lets polls under way finish within SYNCER_SHUTDOWN_TIMEOUT."""
+        self.metrics.watch(asyncio.get_running_loop())
         self._expect_end_of_look()
         scheduler = AsyncIOScheduler()
         scheduler.add_job(self._wake, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True)
@@ -222,6 +223,7 @@ class Daemon:
         await schedule.plan(self._engine, await asyncio.to_thread(due_anew, by_id, before, now), before)
         await retire_others(self._engine, list(by_id))
         self._by_id, self._planned = by_id, accounts
+        self._failing.intersection_update(by_id)
 
     async def _renew_leases(self) -> None:
         now = asyncio.get_running_loop().time()
