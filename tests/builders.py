@@ -82,7 +82,7 @@ async def running_daemon(
     settings = settings_for(emulator, database_url=SecretStr(database), **given)
     accounts = load_accounts(settings)
     if names:
-        accounts = [replace(accounts[0], name=name, token=SecretStr(name)) for name in names]
+        accounts = tuple(replace(accounts[0], name=name, token=SecretStr(name)) for name in names)
     with Database(settings) as connected:
         async with Source(settings) as source:
             daemon = Daemon(connected, Poller(connected.engine, source, settings), accounts)
