@@ -88,9 +88,11 @@ async def running_daemon(
             daemon = Daemon(connected, Poller(connected.engine, source, settings), accounts)
             stop = asyncio.Event()
             runs = asyncio.create_task(daemon.run(stop))
-            yield daemon
-            stop.set()
-            await runs
+            try:
+                yield daemon
+            finally:
+                stop.set()
+                await runs
         await connected.dispose()
 
 
