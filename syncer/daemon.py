@@ -148,6 +148,7 @@ class Daemon:
         """Polls these accounts from the next look on and no others, but for polls that are under way."""
         self._accounts = {account.name: account for account in accounts}
         self.metrics.keep(self._accounts)
+        self._tell_status()
 
     async def _wake(self) -> None:
         """The scheduler's one job: it only tells that it is time, since the scheduler would cancel what takes long."""
@@ -196,11 +197,14 @@ class Daemon:
         if type(complaint) is type(self._complaint):
             return
         self._complaint = complaint
-        notify.tell(f"STATUS={complaint or 'polling'}")
+        self._tell_status()
         if complaint is None:
             log.info("ready")
         else:
             log.error("not_ready", error=str(complaint))
+
+    def _tell_status(self) -> None:
+        notify.tell(f"STATUS={self._complaint or 'polling'}")
 
     async def _check_schema(self) -> None:
         """Brings the schema up to date once, and sees from time to time that it is still the one wanted."""
@@ -330,6 +334,7 @@ async def _reload_whenever(told: asyncio.Event, daemon: Daemon, load: Callable[[
                 accounts = await asyncio.to_thread(load)
         except SyncerError as error:
             log.error("accounts_not_reloaded", error=str(error))
+            notify.tell(f"STATUS=the accounts were not read again: {error}")
         except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
             log.exception("reload_crashed")
         else:
