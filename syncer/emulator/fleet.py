@@ -35,15 +35,18 @@ class Rates:
     comments: float = 0.002
     redirects: float = 0.002
     employees: float = 0.001
-    arrivals: float = 0.00075
+    arrivals: float = 0.0000025
     removals: float = 0.001
-    returns: float = 0.01
-    farewells: float = 0.03
+    returns: float = 0.05
+    farewells: float = 0.000125
 
 
 REALISTIC: Final = Rates()
-"""One number in a hundred changes in a step; nine in ten are active. For four numbers that are removed, one returns and
-three new ones come: there are about as many as at first for ever."""
+"""One number in a hundred changes in a step; nine in ten are active. One in fifty is off the list, for a while.
+
+Few come and go for good, as many as each other, so that the list keeps its length; within a day of steps of two seconds
+each, fewer go than SYNCER_REMOVAL_GUARD_RATIO.
+"""
 
 STILL: Final = Rates(
     troubles=0, recoveries=0, comments=0, redirects=0, employees=0, arrivals=0, removals=0, returns=0, farewells=0

@@ -245,16 +245,22 @@ def test_many_steps_keep_the_world_recognisable() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_however_long_it_goes_on_there_are_about_as_many_numbers_as_at_first_and_other_ones(seed: int) -> None:
+def test_however_long_it_goes_on_there_are_about_as_many_numbers_as_at_first_and_hardly_other_ones(seed: int) -> None:
     fleet = make(200, seed=seed, rates=REALISTIC)
     first = by_id(fleet).keys()
-    sizes = []
-    for _ in range(10_000):
+    lengths = []
+    for _ in range(15_000):
         fleet.step()
-        sizes.append(len(fleet))
-    assert min(sizes) > 140
-    assert max(sizes) < 260
-    assert len(by_id(fleet).keys() & first) < 5
+        lengths.append(len(fleet))
+    assert min(lengths) > 175
+    assert max(lengths) < 215
+    assert len(first - by_id(fleet).keys()) < 0.15 * len(first)
+
+
+def test_for_ever_as_many_come_as_go_for_good() -> None:
+    rates = REALISTIC
+    off_the_list = rates.removals / (rates.returns + rates.farewells)
+    assert rates.farewells * off_the_list == pytest.approx(rates.arrivals, rel=0.01)
 
 
 @pytest.mark.parametrize("fraction", [0, 0.001, 0.01, 0.5, 1])
