@@ -35,10 +35,10 @@ class Rates:
     comments: float = 0.002
     redirects: float = 0.002
     employees: float = 0.001
-    arrivals: float = 0.0000025
+    arrivals: float = 0.00000125
     removals: float = 0.001
     returns: float = 0.05
-    farewells: float = 0.000125
+    farewells: float = 0.0000625
 
 
 REALISTIC: Final = Rates()
