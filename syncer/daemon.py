@@ -114,6 +114,7 @@ class Daemon:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Polls until `stop` is set, then lets polls under way finish within SYNCER_SHUTDOWN_TIMEOUT."""
+        self.metrics.watch(asyncio.get_running_loop())
         self._expect_end_of_look()
         scheduler = AsyncIOScheduler()
         scheduler.add_job(self._wake, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True)
@@ -142,6 +143,7 @@ class Daemon:
         """Polls these accounts from the next look on and no others, but for polls that are under way."""
         self._accounts = {account.name: account for account in accounts}
         self.metrics.keep(self._accounts)
+        self._tell_status()
 
     async def _wake(self) -> None:
         """The scheduler's one job: it only tells that it is time, since the scheduler would cancel what takes long."""
@@ -190,11 +192,14 @@ class Daemon:
         if type(complaint) is type(self._complaint):
             return
         self._complaint = complaint
-        notify.tell(f"STATUS={complaint or 'polling'}")
+        self._tell_status()
         if complaint is None:
             log.info("ready")
         else:
             log.error("not_ready", error=str(complaint))
+
+    def _tell_status(self) -> None:
+        notify.tell(f"STATUS={self._complaint or 'polling'}")
 
     async def _check_schema(self) -> None:
         """Brings the schema up to date once, and sees from time to time that it is still the one wanted."""
@@ -217,6 +222,7 @@ class Daemon:
         await schedule.plan(self._engine, await asyncio.to_thread(due_anew, by_id, before, now), before)
         await retire_others(self._engine, list(by_id))
         self._by_id, self._planned = by_id, accounts
+        self._failing.intersection_update(by_id)
 
     async def _renew_leases(self) -> None:
         now = asyncio.get_running_loop().time()

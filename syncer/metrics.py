@@ -7,6 +7,7 @@ open vocabulary only so many words become label values.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, get_args
@@ -24,7 +25,6 @@ from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
-    SummaryMetricFamily,
 )
 from prometheus_client.registry import Collector
 
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from syncer.store.readings import Readings
 
 DURATION_SECONDS: Final = (1.0, 10.0, 60.0)
-"""Few, since each is a series of every account."""
+LATENESS_SECONDS: Final = (1.0, 5.0, 60.0)
+"""Few of both, since each is a series of every account."""
 UNKNOWN_FIELDS: Final = ("type", "purpose", "state")
 OUTDATED_SECONDS: Final = 300.0
 """How long what the database said of the present is taken for true, if it cannot be asked again."""
@@ -62,6 +63,31 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client's
 
 
 @dataclass(slots=True)
+class _Spread:
+    """How many times there were, how many seconds they make, and how many of them stay within each edge."""
+
+    edges: tuple[float, ...]
+    times: int = 0
+    seconds: float = 0.0
+    within: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.within = [0] * len(self.edges)
+
+    def add(self, seconds: float) -> None:
+        """Counts one more."""
+        self.times += 1
+        self.seconds += seconds
+        for position, edge in enumerate(self.edges):
+            self.within[position] += seconds <= edge
+
+    def add_to(self, family: HistogramMetricFamily, account: str) -> None:
+        """Tells it as an account's histogram."""
+        within = [(str(edge), count) for edge, count in zip(self.edges, self.within, strict=True)]
+        family.add_metric([account], [*within, ("+Inf", self.times)], self.seconds)
+
+
+@dataclass(slots=True)
 class _Tally:
     """What this process counted of one account: everything from 0 on, so that the first one shows.
 
@@ -72,18 +98,8 @@ class _Tally:
     runs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(get_args(Outcome), 0))
     changes: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*_KINDS, _CHANGED), 0))
     unknown_values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UNKNOWN_FIELDS, 0))
-    timed: int = 0
-    timed_seconds: float = 0.0
-    timed_within: list[int] = field(default_factory=lambda: [0] * len(DURATION_SECONDS))
-    scheduled: int = 0
-    late_seconds: float = 0.0
-
-    def add_duration(self, seconds: float) -> None:
-        """Counts how long a poll took."""
-        self.timed += 1
-        self.timed_seconds += seconds
-        for position, edge in enumerate(DURATION_SECONDS):
-            self.timed_within[position] += seconds <= edge
+    durations: _Spread = field(default_factory=lambda: _Spread(DURATION_SECONDS))
+    lateness: _Spread = field(default_factory=lambda: _Spread(LATENESS_SECONDS))
 
 
 class Metrics(Collector):
@@ -104,6 +120,11 @@ class Metrics(Collector):
             "1 while the database answers, the schema is the wanted one and due accounts are polled, else 0",
             registry=self.registry,
         )
+        self._tasks = Gauge(
+            "syncer_tasks",
+            "Tasks of the event loop: some for the daemon itself, and those of the polls and requests under way",
+            registry=self.registry,
+        )
         self._failures = Counter(
             "syncer_failures_total", "Failed polls of all accounts", ["error_kind"], registry=self.registry
         )
@@ -114,6 +135,10 @@ class Metrics(Collector):
     def keep(self, accounts: Collection[str]) -> None:
         """Tells of these accounts and of no others; what was counted of those that stay goes on."""
         self._tallies = {account: self._tallies.get(account) or _Tally() for account in accounts}
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tells from now on how many tasks this loop has."""
+        self._tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
 
     def count(
         self,
@@ -135,12 +160,11 @@ class Metrics(Collector):
         if tally is None:
             return
         tally.runs[result.outcome] += 1
-        tally.add_duration(result.duration_seconds)
+        tally.durations.add(result.duration_seconds)
         if result.error_kind is not None:
             self._failures.labels(result.error_kind).inc()
         if lateness is not None:
-            tally.scheduled += 1
-            tally.late_seconds += lateness.total_seconds()
+            tally.lateness.add(lateness.total_seconds())
         for kind, counter in _KINDS.items():
             tally.changes[kind] += getattr(result, counter)
         tally.changes[_CHANGED] += fields_changed
@@ -189,16 +213,15 @@ def _counted(tallies: Mapping[str, _Tally]) -> Iterator[Metric]:
         "syncer_run_duration_seconds", "How long polls took, from their beginning to their outcome", labels=["account"]
     )
     # A gauge of the last poll would stand for good in a replica that polls the account no more.
-    lateness = SummaryMetricFamily(
+    lateness = HistogramMetricFamily(
         "syncer_poll_lateness_seconds", "How long after they were due scheduled polls began", labels=["account"]
     )
     for account, tally in tallies.items():
         for family, counted in ((runs, tally.runs), (changes, tally.changes), (unknown_values, tally.unknown_values)):
             for word, count in counted.items():
                 family.add_metric([account, word], count)
-        within = [(str(edge), count) for edge, count in zip(DURATION_SECONDS, tally.timed_within, strict=True)]
-        durations.add_metric([account], [*within, ("+Inf", tally.timed)], tally.timed_seconds)
-        lateness.add_metric([account], tally.scheduled, tally.late_seconds)
+        tally.durations.add_to(durations, account)
+        tally.lateness.add_to(lateness, account)
     yield from (runs, changes, unknown_values, durations, lateness)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
@@ -12,6 +13,8 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from syncer.accounts import load_accounts
+from syncer.daemon import Daemon
+from syncer.database import Database
 from syncer.emulator import Emulator, faults
 from syncer.poll import Poller
 from syncer.settings import Settings
@@ -71,6 +74,28 @@ def settings_for(emulator: Emulator, **settings: Any) -> Settings:
     """Settings that ask the emulated endpoint, once a poll, and take nothing from the environment."""
     given: dict[str, Any] = {"api_url": emulator.url, "api_token": SecretStr("token"), "api_attempts": 1}
     return Settings.model_construct(**given | settings)
+
+
+@asynccontextmanager
+async def running_daemon(
+    emulator: Emulator, database: str, *, names: Sequence[str] = (), **given: Any
+) -> AsyncIterator[Daemon]:
+    """A daemon in this process, with the one account or with several, each of which has its name for a token."""
+    settings = settings_for(emulator, database_url=SecretStr(database), **given)
+    accounts = load_accounts(settings)
+    if names:
+        accounts = tuple(replace(accounts[0], name=name, token=SecretStr(name)) for name in names)
+    with Database(settings) as connected:
+        async with Source(settings) as source:
+            daemon = Daemon(connected, Poller(connected.engine, source, settings), accounts)
+            stop = asyncio.Event()
+            runs = asyncio.create_task(daemon.run(stop))
+            try:
+                yield daemon
+            finally:
+                stop.set()
+                await runs
+        await connected.dispose()
 
 
 class WaitingRequest:

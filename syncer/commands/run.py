@@ -68,6 +68,7 @@ async def _reload_whenever(told: asyncio.Event, daemon: Daemon, load: Callable[[
                 accounts = await asyncio.to_thread(load)
         except SyncerError as error:
             log.error("accounts_not_reloaded", error=str(error))
+            notify.tell(f"STATUS=the accounts were not read again: {error}")
         except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
             log.exception("reload_crashed")
         else:

@@ -24,9 +24,10 @@ class Rates:
         comments: Of all: the comment is edited.
         redirects: Of all: the list of redirects changes.
         employees: Of all: the number goes to another employee or to none.
-        arrivals: Of all: so many new numbers come.
+        arrivals: Of as many as there were at first: so many new numbers come.
         removals: Of all: they are listed no longer.
         returns: Of those removed: they are listed again, as they were.
+        farewells: Of those removed: they are gone for good.
     """
 
     troubles: float = 0.004
@@ -34,16 +35,21 @@ class Rates:
     comments: float = 0.002
     redirects: float = 0.002
     employees: float = 0.001
-    arrivals: float = 0.0007
+    arrivals: float = 0.00000125
     removals: float = 0.001
-    returns: float = 0.01
+    returns: float = 0.05
+    farewells: float = 0.0000625
 
 
 REALISTIC: Final = Rates()
-"""One number in a hundred changes in a step; nine in ten are active; in a thousand steps they double."""
+"""One number in a hundred changes in a step; nine in ten are active. One in fifty is off the list, for a while.
+
+Few come and go for good, as many as each other, so that the list keeps its length; within a day of steps of two seconds
+each, fewer go than SYNCER_REMOVAL_GUARD_RATIO.
+"""
 
 STILL: Final = Rates(
-    troubles=0, recoveries=0, comments=0, redirects=0, employees=0, arrivals=0, removals=0, returns=0
+    troubles=0, recoveries=0, comments=0, redirects=0, employees=0, arrivals=0, removals=0, returns=0, farewells=0
 )  # fmt: skip
 """Nothing changes by itself."""
 
@@ -65,6 +71,7 @@ class Fleet:
         self._removed: dict[int, bytes] = {}
         self._not_active: dict[int, None] = {}  # a set that keeps its order, as the draws depend on it
         self._body: bytes | None = None
+        self._at_first = numbers
         self.arrive(numbers)
 
     def __len__(self) -> int:
@@ -97,9 +104,12 @@ class Fleet:
         self._change(self._some(self._listed, rates.redirects), self._maker.swap_redirects)
         self._change(self._some(self._listed, rates.employees), self._maker.reassign)
         returning = self._some(self._removed, rates.returns)
-        self._remove(self._some(self._listed, rates.removals))
+        leaving = self._some(self._listed, rates.removals)
         self.bring_back(returning)
-        self.arrive(self._count(len(self._listed), rates.arrivals))
+        for number_id in self._some(self._removed, rates.farewells):
+            del self._removed[number_id]
+        self._remove(leaving)
+        self.arrive(self._count(self._at_first, rates.arrivals))
 
     def change(self, fraction: float) -> int:
         """Make exactly this fraction of the numbers differ, a quarter each in state, comment, redirects and employee.

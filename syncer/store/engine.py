@@ -181,7 +181,7 @@ def told_as_database_errors() -> Iterator[None]:
 def database_sentence(error: BaseException) -> str:
     """One line that says what PostgreSQL, or the way to it, refused."""
     cause = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
-    found = " ".join(str(cause).split()) or type(cause).__name__
+    found = _found(cause)
     match cause:
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
             todo = "check user and password in SYNCER_DATABASE_URL"
@@ -204,3 +204,10 @@ def database_sentence(error: BaseException) -> str:
         case _:
             todo = "look in the server's log"
     return f"database: {found}; {todo}"
+
+
+def _found(cause: BaseException) -> str:
+    words = " ".join(str(cause).split())
+    if isinstance(cause, asyncpg.InterfaceError) and "connection is closed" in words:
+        return "the connection broke"  # whatever could no longer be done on it
+    return words or type(cause).__name__

@@ -112,3 +112,18 @@ async def test_a_poll_that_is_given_up_behind_such_a_network_is_left_without_wai
         assert task.cancelled()
     assert await account.row("select state from syncer.virtual_number") == ("active",)
     assert (await account.poll(record(1, state="freeze"))).state_changes == 1
+
+
+async def test_a_connection_that_broke_in_a_poll_is_told_in_plain_words(account: PolledAccount, database: str) -> None:
+    async with Proxy(database) as proxy:
+        engine = create_engine(lambda: proxy.url)
+        async with PolledAccount(engine, account.emulator, account.sql, account.settings) as behind:
+            proxy.look_for(b"for no key update", then="lose the answer")
+
+            result = await behind.poll(record(1))
+
+        await engine.dispose()
+    assert (result.outcome, result.error_kind) == ("failed", "database")
+    assert result.error == (
+        "database: the connection broke; check that the server is up and SYNCER_DATABASE_URL is right"
+    )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -13,13 +12,11 @@ from syncer.daemon import Daemon
 from syncer.database import Database
 from syncer.poll import Poller
 from syncer.source import Source
-from tests.builders import settings_for
+from tests.builders import running_daemon, settings_for
 from tests.service.processes import until
 from tests.silence import SilentServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     import asyncpg
     import pytest
 
@@ -28,26 +25,11 @@ if TYPE_CHECKING:
 LONGEST_LOOK = "syncer.daemon.LONGEST_LOOK_SECONDS"
 
 
-@asynccontextmanager
-async def running(emulator: Emulator, database: str, **given: Any) -> AsyncIterator[Daemon]:
-    """A daemon in this process."""
-    settings = settings_for(emulator, database_url=SecretStr(database), **given)
-    with Database(settings) as connected:
-        async with Source(settings) as source:
-            daemon = Daemon(connected, Poller(connected.engine, source, settings), load_accounts(settings))
-            stop = asyncio.Event()
-            runs = asyncio.create_task(daemon.run(stop))
-            yield daemon
-            stop.set()
-            await runs
-        await connected.dispose()
-
-
 async def test_a_look_that_is_stuck_makes_it_fail_until_it_ends(
     emulator: Emulator, database: str, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LONGEST_LOOK, 1.0)
-    async with running(emulator, database) as daemon:
+    async with running_daemon(emulator, database) as daemon:
         await until(lambda: emulator.requests["token"] == 1)
         async with sql.transaction():
             await sql.execute("lock table syncer.account_schedule in access exclusive mode")
@@ -61,7 +43,7 @@ async def test_a_migration_may_take_as_long_as_it_takes(
     monkeypatch.setattr(LONGEST_LOOK, 0.2)
     async with (
         SilentServer() as silent,
-        running(emulator, database, migrate_database_url=SecretStr(silent.url)) as daemon,
+        running_daemon(emulator, database, migrate_database_url=SecretStr(silent.url)) as daemon,
     ):
         await asyncio.wait_for(silent.asked.wait(), 20)
         await asyncio.sleep(0.6)  # three times as long as any other look may take

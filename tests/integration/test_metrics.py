@@ -81,6 +81,7 @@ async def test_every_series_is_there_before_the_first_poll_and_their_number_is_k
     assert found == {
         "syncer_build_info": {(__version__,): 1.0},
         "syncer_ready": none,
+        "syncer_tasks": none,
         "syncer_stale_from_timestamp_seconds": {(): (T0 + timedelta(minutes=15)).timestamp()},
         "syncer_clock_behind_seconds": none,
         "syncer_runs_total": {(outcome,): 0.0 for outcome in OUTCOMES},
@@ -89,6 +90,7 @@ async def test_every_series_is_there_before_the_first_poll_and_their_number_is_k
         "syncer_run_duration_seconds_bucket": {(edge,): 0.0 for edge in ("1.0", "10.0", "60.0", "+Inf")},
         "syncer_run_duration_seconds_sum": none,
         "syncer_run_duration_seconds_count": none,
+        "syncer_poll_lateness_seconds_bucket": {(edge,): 0.0 for edge in ("1.0", "5.0", "60.0", "+Inf")},
         "syncer_poll_lateness_seconds_sum": none,
         "syncer_poll_lateness_seconds_count": none,
         "syncer_held_removals": none,
@@ -136,6 +138,7 @@ async def test_only_scheduled_polls_can_be_late(account: PolledAccount, watched:
         await account.poller.poll(account.account, "schedule", lateness=timedelta(seconds=seconds))
     await account.poller.poll(account.account, "command")
 
+    assert watched["syncer_poll_lateness_seconds_bucket"] == {("1.0",): 1, ("5.0",): 1, ("60.0",): 2, ("+Inf",): 3}
     assert watched["syncer_poll_lateness_seconds_sum"] == {(): 7212.4}
     assert watched["syncer_poll_lateness_seconds_count"] == {(): 3}
 

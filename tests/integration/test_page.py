@@ -291,6 +291,36 @@ async def test_nothing_is_wider_than_the_screen(look: Open, locale: str, width: 
     assert sticking_out == []
 
 
+# Words of moments that stand in two lines, and how many there are in all.
+BROKEN = r"""
+() => {
+  const words = [...document.querySelectorAll('time')].flatMap(time => {
+    const walker = document.createTreeWalker(time, NodeFilter.SHOW_TEXT);
+    const found = [];
+    for (let node; node = walker.nextNode();) {
+      for (const word of node.data.matchAll(/\S+/g)) {
+        const range = document.createRange();
+        range.setStart(node, word.index);
+        range.setEnd(node, word.index + word[0].length);
+        found.push([word[0], range.getClientRects().length]);
+      }
+    }
+    return found;
+  });
+  return [words.length, words.filter(word => word[1] > 1)];
+}
+"""
+
+
+@pytest.mark.parametrize(("locale", "width"), [("ru-RU", 390), ("en-GB", 320)])
+async def test_no_moment_is_broken_in_the_middle_of_a_word(look: Open, locale: str, width: int) -> None:
+    async with look(locale=locale, width=width) as seen:
+        words, broken = await seen.find(BROKEN)
+
+    assert words > 50
+    assert broken == []
+
+
 # For every text that is shown, its colour against the nearest ground that is painted behind it (WCAG 2.2, 1.4.3).
 FAINT = """
 () => {

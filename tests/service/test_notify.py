@@ -74,6 +74,29 @@ async def test_the_daemon_says_that_it_is_ready_lives_cannot_work_works_again_an
     assert emulator.requests[TOKEN] >= 1
 
 
+@told_at_once
+async def test_the_daemon_says_why_it_did_not_read_its_accounts_again_until_it_does(
+    syncer: Program, folder: Path
+) -> None:
+    name, right = str(folder / "notify"), f'[[account]]\nname = "a"\ntoken = "{TOKEN}"\n'
+    program = replace(syncer, variables={"NOTIFY_SOCKET": name})
+    file = program.write("accounts.toml", right)
+    with service_manager(name) as heard:
+        daemon = await program.start("run", api_token=None, accounts_file=file)
+        await daemon.says("poll_finished")
+        program.write("accounts.toml", right + "[[account")
+        daemon.send(signal.SIGHUP)
+        while not (said := (await next_of(heard))[0]).startswith("STATUS="):
+            pass
+        assert said.startswith(f"STATUS=the accounts were not read again: SYNCER_ACCOUNTS_FILE names {file}, which is")
+        program.write("accounts.toml", right)
+        daemon.send(signal.SIGHUP)
+        while not (said := (await next_of(heard))[0]).startswith("STATUS="):
+            pass
+        assert said == "STATUS=polling"
+        assert (await daemon.end()).code == 0
+
+
 async def test_a_daemon_that_does_not_do_its_work_gives_no_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"@syncer-test-{os.getpid()}"
     monkeypatch.setenv("NOTIFY_SOCKET", name)

@@ -216,6 +216,17 @@ def test_removals_take_numbers_away_and_returns_bring_the_same_ones_back() -> No
     assert by_id(fleet) == before
 
 
+def test_farewells_are_for_good() -> None:
+    fleet = make(1000, rates=only(removals=0.03))
+    fleet.step()
+    left = fleet.body()
+    fleet.rates = only(farewells=1)
+    fleet.step()
+    fleet.rates = only(returns=1)
+    fleet.step()
+    assert fleet.body() == left
+
+
 def test_a_rate_that_is_a_fraction_of_one_number_still_happens_sometimes() -> None:
     fleet = make(10, rates=only(arrivals=0.01))
     for _ in range(100):
@@ -231,6 +242,25 @@ def test_many_steps_keep_the_world_recognisable() -> None:
     assert 800 < len(records) < 1300
     assert len({record["id"] for record in records}) == len({record["number"] for record in records}) == len(records)
     assert 0.85 < sum(record["state"] == "active" for record in records) / len(records) < 0.97
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_however_long_it_goes_on_there_are_about_as_many_numbers_as_at_first_and_hardly_other_ones(seed: int) -> None:
+    fleet = make(200, seed=seed, rates=REALISTIC)
+    first = by_id(fleet).keys()
+    lengths = []
+    for _ in range(15_000):
+        fleet.step()
+        lengths.append(len(fleet))
+    assert min(lengths) > 175
+    assert max(lengths) < 215
+    assert len(first - by_id(fleet).keys()) < 0.15 * len(first)
+
+
+def test_for_ever_as_many_come_as_go_for_good() -> None:
+    rates = REALISTIC
+    off_the_list = rates.removals / (rates.returns + rates.farewells)
+    assert rates.farewells * off_the_list == pytest.approx(rates.arrivals, rel=0.01)
 
 
 @pytest.mark.parametrize("fraction", [0, 0.001, 0.01, 0.5, 1])
