@@ -46,6 +46,7 @@ def measure(databases: Databases, runs: int = RUNS) -> dict[str, list[float]]:
                 "SYNCER_DATABASE_URL": databases.url(database),
                 "SYNCER_API_URL": f"{endpoint}/sample",
                 "SYNCER_API_TOKEN": "token",
+                "SYNCER_LOG_LEVEL": "error",
             }
             for _ in range(runs + 1):  # the first of each is not counted: it fills the cache of files
                 for name, command in _COMMANDS.items():

@@ -61,7 +61,9 @@ class Benchmark:
         for numbers in self._given.sizes:
             with tempfile.TemporaryDirectory(prefix="syncer-bench-") as folder:
                 self._measure_size(numbers, Path(folder))
-        self.results.minutes = (time.monotonic() - begun) / 60
+            self.results.minutes = (time.monotonic() - begun) / 60
+            if self._given.results:
+                self.results.save(self._given.results)
 
     def _measure_size(self, numbers: int, folder: Path) -> None:
         parts, rounds = self._given.parts, range(self._given.rounds)
@@ -102,7 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="of the polls, these systems alone")
     parser.add_argument("--publish", action="store_true", help="write docs/benchmarks.md and its picture")
-    parser.add_argument("--results", type=Path, metavar="FILE", help="where to write every figure as JSON")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="where to write the figures, as far as there are any, after each size",
+    )
     given = parser.parse_args(arguments)
     console = Console(width=160)
     columns = (*Progress.get_default_columns()[:1], TimeElapsedColumn())
@@ -110,8 +117,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         benchmark = Benchmark(given, databases, progress)
         benchmark.measure()
     results = benchmark.results
-    if given.results:
-        results.save(given.results)
     if given.publish:
         publish(results, given.peers)
     for section in reversed(report.sections(results)):
