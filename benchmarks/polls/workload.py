@@ -55,17 +55,15 @@ def make(numbers: int, folder: Path) -> Workload:
 
 def _make(numbers: int, folder: Path) -> dict[str, str]:
     fleet = Fleet(numbers=numbers, seed=1, app_id=1200054, rates=STILL)
-    current = {}
+    current, found = {}, ""
     for step in STEPS:
         if step == "shuffled":
             fleet.shuffle()
-        elif step.startswith("1 %"):
-            fleet.change(0.01)
-        elif step == "all changed":
-            fleet.change(1.0)
-        body = fleet.body()
-        _file(folder, step).write_bytes(body)
-        current[step] = fingerprint(body)
+        elif step != "unchanged":
+            fleet.change({"first load": 0.0, "all changed": 1.0}.get(step, 0.01))
+            found = fingerprint(fleet.body())
+        _file(folder, step).write_bytes(fleet.body())
+        current[step] = found
     _file(folder, TINY).write_bytes(Fleet(numbers=_TINY_NUMBERS, seed=2, app_id=1200055, rates=STILL).body())
     return current
 

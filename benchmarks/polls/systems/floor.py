@@ -8,6 +8,7 @@ columns, and has nothing to compare, to guard or to recover from.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -81,6 +82,7 @@ class Floor:
     """
 
     def __init__(self, endpoint: str, database: str) -> None:
+        gc.disable()  # nothing here goes in circles
         self._endpoint = endpoint
         self._regions: dict[str | None, int] = {}
         self.account = 0
