@@ -71,7 +71,14 @@ SYSTEMS: Final = (
     System(ROWS, "rows.py", (), (FIRST, CHANGED, RESTARTED, ALL), most_numbers=100_000),
     System(PROGRAM, "program.py", ("1",), (FIRST, *_AGAIN, SHUFFLED, CHANGED, RESTARTED, ALL)),
     System(AFTER_TINY, "program.py", ("300",), (FIRST,), most_numbers=100_000),
-    System(EXECUTEMANY, "upsert.py", ("executemany",), current="select * from numbers", most_numbers=100_000),
+    System(
+        EXECUTEMANY,
+        "upsert.py",
+        ("executemany",),
+        current="select * from numbers",
+        once_from=100_000,
+        most_numbers=100_000,
+    ),
     System(VALUES, "upsert.py", ("values",), current="select * from numbers", once_from=100_000, most_numbers=100_000),
     System(
         DLT,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 
 from benchmarks import startup
-from benchmarks.polls.contenders import DIGEST, DLT, PROGRAM, SYSTEMS, UNCHANGED
+from benchmarks.polls.contenders import DIGEST, DLT, FIRST, PROGRAM, SYSTEMS, UNCHANGED
 from benchmarks.polls.growth import CONSTANT_BYTES, growths, memory
 from benchmarks.polls.results import FILE, Results
 from benchmarks.polls.systems.turn import STEPS
@@ -103,8 +103,12 @@ def _seconds(results: Results, size: int) -> Section:
         cells = ("" if one is None else f"{one:.3f}" + (f" ({one / floor:.1f})" if floor else "") for one in medians)
         peak = results.polls.peak_bytes(size, system.name) or 0
         rows.append((system.name, *cells, f"{peak / 2**20:.0f}"))
-    text = "In brackets: how many times the request and a digest." + "".join(
-        f" {system} took part in one round." for system in once
+    first = results.polls.find(size, PROGRAM, FIRST)
+    text = " ".join(
+        [
+            f"Rounds: {len(first.seconds) if first else 0}. In brackets: how many times the request and a digest.",
+            *(f"{system} took part in one." for system in once),
+        ]
     )
     title = f"{size:,} numbers, {results.body_bytes[size] / 1e6:.1f} MB"
     return Section(title, text, ("seconds", *STEPS, "peak MiB"), rows)
