@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.accounts import Account
     from syncer.outcome import PollResult, Trigger
     from tests.proxy import Proxy
 
@@ -76,15 +77,19 @@ def settings_for(emulator: Emulator, **settings: Any) -> Settings:
     return Settings.model_construct(**given | settings)
 
 
+def accounts_of(settings: Settings, names: Sequence[str]) -> list[Account]:
+    """Several accounts where the settings have one; each has its name for a token."""
+    (account,) = load_accounts(settings)
+    return [replace(account, name=name, token=SecretStr(name)) for name in names]
+
+
 @asynccontextmanager
 async def running_daemon(
     emulator: Emulator, database: str, *, names: Sequence[str] = (), **given: Any
 ) -> AsyncIterator[Daemon]:
-    """A daemon in this process, with the one account or with several, each of which has its name for a token."""
+    """A daemon in this process, with the one account or with those named."""
     settings = settings_for(emulator, database_url=SecretStr(database), **given)
-    accounts = load_accounts(settings)
-    if names:
-        accounts = tuple(replace(accounts[0], name=name, token=SecretStr(name)) for name in names)
+    accounts = accounts_of(settings, names) if names else load_accounts(settings)
     with Database(settings) as connected:
         async with Source(settings) as source:
             daemon = Daemon(connected, Poller(connected.engine, source, settings), accounts)
