@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Raw
 
 from syncer.errors import NotAnArrayError, NotJsonError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _array_decoder = msgspec.json.Decoder(list[Raw])
@@ -32,6 +35,8 @@ SPARE_ELEMENTS: Final = 10_000
 """How many elements of an array may be too short for what it should hold: each costs fifty times its bytes."""
 _SMALL: Final = 2**20
 """Up to how many bytes an array is split whatever it holds."""
+_PIECE: Final = 4 * 2**20
+"""Bytes that are split in one go, for as long as other threads wait: a few milliseconds."""
 _DENSE: Final = 12
 """Bytes from comma to comma, on average, below which the elements are counted before they are split."""
 
@@ -53,8 +58,10 @@ def _repaired_escape(match: re.Match[bytes]) -> bytes:
     return escape
 
 
-def split(body: bytes, shortest: int = 1) -> list[Raw]:
-    """The elements of a JSON array, each as the bytes it was written with.
+def split(body: bytes, shortest: int = 1) -> Iterator[list[Raw]]:
+    """The elements of a JSON array, each as the bytes it was written with, a piece of the array at a time.
+
+    What is wrong may be found in the last piece only: whoever has begun must throw away what came before.
 
     Args:
         body: The array.
@@ -68,9 +75,23 @@ def split(body: bytes, shortest: int = 1) -> list[Raw]:
     array = body.removeprefix(_BYTE_ORDER_MARK)
     if len(array) > _SMALL and array.count(b",") * _DENSE > len(array):
         _count(array, shortest)
-    elements = _split(array)
-    _require_whole(len(elements), len(array), array, shortest)
-    return elements
+    found = start = 0
+    opening = b""
+    # Where the bytes from one comma to another make an array, both are commas between elements: up to the first one
+    # everything is known, and what follows can be read in one way only.
+    while len(array) - start > _PIECE and (end := array.find(b"},", start + _PIECE) + 1):
+        try:
+            elements = _array_decoder.decode(opening + array[start:end] + b"]")
+        except (msgspec.DecodeError, RecursionError):
+            break  # the comma stands in a text, or something is wrong: what is left is looked at as a whole
+        found += len(elements)
+        yield elements
+        start, opening = end + 1, b"["
+    elements = _split(opening + array[start:], array)
+    if opening and not elements:
+        raise _not_json(array, "nothing stands between a comma and the end")
+    _require_whole(found + len(elements), len(array), array, shortest)
+    yield elements
 
 
 def _count(body: bytes, shortest: int) -> None:
@@ -93,34 +114,35 @@ def _require_whole(elements: int, length: int, body: bytes, shortest: int) -> No
         raise _not_an_array(body, f"of records: it has {elements:,} elements in its first {length:,} bytes")
 
 
-def _split(body: bytes) -> list[Raw]:
+def _split(array: bytes, body: bytes) -> list[Raw]:
+    """Splits at once what may be the rest of a body, which is named if it cannot be."""
     try:
-        return _array_decoder.decode(body)
+        return _array_decoder.decode(array)
     except msgspec.ValidationError as error:
         raise _not_an_array(body, str(error)) from None
     except msgspec.DecodeError as error:
-        return _split_repaired(body, error)
+        return _split_repaired(array, body, error)
     except RecursionError:
-        return _split_deep(body)
+        return _split_deep(array, body)
 
 
-def _split_repaired(body: bytes, error: msgspec.DecodeError) -> list[Raw]:
+def _split_repaired(array: bytes, body: bytes, error: msgspec.DecodeError) -> list[Raw]:
     """Splits what msgspec refuses as a whole for one lone surrogate."""
-    repaired = bytes(repair(body))
-    if repaired == body:
+    repaired = bytes(repair(array))
+    if repaired == array:
         raise _not_json(body, str(error))
     elements = []
     end = 0
-    for element in _split(repaired):
+    for element in _split(repaired, body):
         start = repaired.index(element, end)
         end = start + len(bytes(element))
-        elements.append(Raw(body[start:end]))
+        elements.append(Raw(array[start:end]))
     return elements
 
 
-def _split_deep(body: bytes) -> list[Raw]:
+def _split_deep(array: bytes, body: bytes) -> list[Raw]:
     """Splits what msgspec refuses as a whole because one element is nested deeper than it goes."""
-    inside = body.strip(_SPACE)
+    inside = array.strip(_SPACE)
     if inside[:1] != b"[":
         raise _not_an_array(body, "but something deeply nested")
     elements: list[Raw] = []

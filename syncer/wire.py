@@ -156,7 +156,7 @@ class Rejection(Struct, frozen=True):
     digest: bytes
 
 
-def decode(element: Raw, digest: bytes) -> Arrived | Rejection:
+def decode(element: bytes, digest: bytes) -> Arrived | Rejection:
     """One element of the array, decoded, or rejected alone; `digest` is that of its bytes."""
     try:
         if len(str(element, "utf-8")) > LONGEST_RECORD:  # msgspec does not look at the text of what it skips
@@ -172,7 +172,7 @@ def decode(element: Raw, digest: bytes) -> Arrived | Rejection:
     return Arrived(record.id, values, redirects, extra, digest)
 
 
-def reject(element: Raw, digest: bytes, error: str) -> Rejection:
+def reject(element: bytes, digest: bytes, error: str) -> Rejection:
     """Keeps an element that cannot be taken, with what can still be read of it."""
     return Rejection(
         virtual_number_id=peek(element, "id"),
@@ -223,7 +223,7 @@ def _is_deep(value: object) -> bool:
     return True
 
 
-def peek(element: Raw, name: Literal["id", "app_id"]) -> int | None:
+def peek(element: bytes, name: Literal["id", "app_id"]) -> int | None:
     """One number of an element, which may be beyond reading otherwise; None if not even that can be read."""
     kind: Any = Identifier if name == "id" else Integer
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from syncer.accounts import load_accounts
 from syncer.emulator import Emulator, faults
 from syncer.poll import Poller
+from syncer.reconcile import reconcile, settle
 from syncer.settings import Settings
 from syncer.source import Source
 from syncer.store.invariants import violations
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.arrival import Arrival
     from syncer.outcome import PollResult, Trigger
+    from syncer.reconcile import Decision, Known, KnownNumbers, RemovalGuard
 
 APP_ID = 1200054
 
@@ -52,6 +56,21 @@ def record(id: int = 250, **fields: Any) -> dict[str, Any]:  # noqa: A002 - the 
         "nc_type": "custom",
         "sip_uri": None,
     } | fields
+
+
+def decide(arrival: Arrival, numbers: KnownNumbers, known: Known, guard: RemovalGuard) -> Decision:
+    """All that a response changes in one decision, as if its records were one batch."""
+    of_records = reconcile(arrival.records, numbers, known)
+    rest = settle(arrival, known, guard)
+    counters = of_records.counters.copy()
+    counters.update(rest.counters)
+    return replace(
+        of_records,
+        presences=of_records.presences + rest.presences,
+        rejections=rest.rejections,
+        is_news=rest.is_news,
+        counters=counters,
+    )
 
 
 def without(fields: dict[str, Any], *keys: str) -> dict[str, Any]:

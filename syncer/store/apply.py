@@ -1,4 +1,4 @@
-"""Writes a decision, inside the fence's transaction: history and present together, or neither.
+"""Writes decisions, inside the fence's transaction: history and present together, or neither.
 
 New rows go by binary COPY straight into their tables. What changed goes as arrays, one statement a table, joined on
 account and number. Nothing is written to a row that did not change.
@@ -7,7 +7,7 @@ account and number. Nothing is written to a row that did not change.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,13 +17,21 @@ from syncer.store.tables import RECORD_COLUMNS, virtual_number
 from syncer.wire import COLUMNS, DECODER_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from syncer.reconcile import Decision, NewVersion
     from syncer.store.runs import Fence
 
+T = TypeVar("T")
+
 _REGION: Final = COLUMNS.index("region_name")
 _encode = msgspec.json.Encoder().encode
+
+
+# A pooled session that first saw tiny tables keeps a plan for the foreign keys' checks that reads whole tables, and
+# turns quadratic on a large load. To compile statements as short as these takes longer than they do. Both settings end
+# with the transaction.
+_SETTINGS: Final = "set local enable_seqscan = off; set local jit = off"
 
 
 async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) -> None:
@@ -31,9 +39,7 @@ async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) ->
 
     It adds to the decision's counters the redirects that removals close, since nobody has read those.
     """
-    # A pooled session that first saw tiny tables keeps a plan for the foreign keys' checks that reads whole tables,
-    # and turns quadratic on a large load. The setting ends with the transaction.
-    await fence.connection.execute("set local enable_seqscan = off")
+    await fence.connection.execute(_SETTINGS)
     await _create(fence, decision.created, regions)
     await _supersede(fence, decision.superseded, regions)
     await _run(fence, _CLOSE_STATES, decision.closed_states)
@@ -49,16 +55,15 @@ async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) ->
 async def write_digests(fence: Fence, decision: Decision) -> None:
     """Writes which bytes need not be decoded again: all that an unchanged but reformatted response has to tell."""
     created = {version.virtual_number_id for version in decision.created}
-    new = [(key, digest) for key, digest in decision.digests.items() if key in created]
-    replaced = [(key, digest) for key, digest in decision.digests.items() if key not in created]
     account_id = fence.run.account_id
     await _copy(
         fence,
         "record_digest",
         ("account_id", "virtual_number_id", "digest", "decoder_version"),
-        [(account_id, key, digest, DECODER_VERSION) for key, digest in new],
+        created,
+        lambda number: (account_id, number, decision.digests[number], DECODER_VERSION),
     )
-    await _run(fence, _REPLACE_DIGESTS, replaced)
+    await _run(fence, _REPLACE_DIGESTS, (told for told in decision.digests.items() if told[0] not in created))
 
 
 def _staged(**columns: str) -> str:
@@ -88,9 +93,14 @@ async def _run(fence: Fence, statement: str, rows: Iterable[Sequence[Any]]) -> i
     return int(status.rpartition(" ")[2])
 
 
-async def _copy(fence: Fence, table: str, columns: Sequence[str], rows: Collection[Sequence[Any]]) -> None:
-    if rows:
-        await fence.connection.copy_records_to_table(table, schema_name="syncer", columns=columns, records=rows)
+async def _copy(
+    fence: Fence, table: str, columns: Sequence[str], facts: Collection[T], row: Callable[[T], Sequence[Any]]
+) -> None:
+    """Copies a row for each fact, if there are any; a row is made when its turn comes, while PostgreSQL works."""
+    if facts:
+        await fence.connection.copy_records_to_table(
+            table, schema_name="syncer", columns=columns, records=map(row, facts)
+        )
 
 
 _NUMBER_COLUMNS: Final = ("account_id", "virtual_number_id", *RECORD_COLUMNS, "extra")
@@ -102,7 +112,8 @@ async def _create(fence: Fence, created: Sequence[NewVersion], regions: Mapping[
         fence,
         "virtual_number",
         (*_NUMBER_COLUMNS, "first_seen_at", "changed_at", "changed_after", "run_id"),
-        [(run.account_id, *_row(version, regions), now, now, version.changed_after, run.run_id) for version in created],
+        created,
+        lambda version: (run.account_id, *_row(version, regions), now, now, version.changed_after, run.run_id),
     )
 
 
@@ -211,22 +222,24 @@ async def _remove(fence: Fence, decision: Decision) -> int:
     return await _run(fence, _CLOSE_REMOVED_REDIRECTS, removals)
 
 
+_state = attrgetter("virtual_number_id", "state", "reason")
+
+
 async def _open_periods(fence: Fence, decision: Decision) -> None:
     now, run = fence.observed_at, fence.run
     await _copy(
         fence,
         "state_history",
         ("account_id", "virtual_number_id", "state", "reason", "valid_from", "changed_after", "run_id"),
-        [
-            (run.account_id, new.virtual_number_id, new.state, new.reason, now, new.changed_after, run.run_id)
-            for new in decision.opened_states
-        ],
+        decision.opened_states,
+        lambda new: (run.account_id, *_state(new), now, new.changed_after, run.run_id),
     )
     await _copy(
         fence,
         "virtual_number_redirect",
         ("account_id", "virtual_number_id", "redirect_number_id", "number", "changed_after", "valid_from", "run_id"),
-        [(run.account_id, *_redirect_key(new), now, run.run_id) for new in decision.opened_redirects],
+        decision.opened_redirects,
+        lambda new: (run.account_id, *_redirect_key(new), now, run.run_id),
     )
 
 

@@ -8,18 +8,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from syncer.arrival import Standing
-from syncer.reconcile import Known, StoredNumber, Unread
+from syncer.reconcile import Known, KnownNumbers, StoredNumber, Unread
 from syncer.store.engine import driver_connection
 from syncer.store.tables import RECORD_COLUMNS
 from syncer.wire import DECODER_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.arrival import Arrival
-    from syncer.reconcile import Decision, Redirect
+    from syncer.reconcile import Redirect, Total
     from syncer.store.runs import Fence
 
 
@@ -65,14 +66,14 @@ class StandingMemory:
         self._numbers -= 0 if forgotten is None else len(forgotten.standing)
 
 
-def stands_after(before: AccountStanding, decision: Decision, run_id: int, app_id: int | None) -> AccountStanding:
-    """What stands once a decision is written by a run."""
-    gone = {presence.virtual_number_id for presence in decision.removed} | decision.digests.keys()
+def stands_after(before: AccountStanding, total: Total, run_id: int, app_id: int | None) -> AccountStanding:
+    """What stands once a poll's decisions are written by a run."""
+    gone = total.removed.union(total.standing.values())
     digests = {digest: number for digest, number in before.standing.digests.items() if number not in gone}
-    digests.update((digest, number) for number, digest in decision.digests.items())
+    digests |= total.standing
     standing = Standing(digests, before.standing.undigested - gone)
     app_id = before.app_id if before.app_id is not None else app_id
-    return AccountStanding(app_id, run_id if decision.changes_standing else before.standing_run_id, standing)
+    return AccountStanding(app_id, run_id if total.changes_standing else before.standing_run_id, standing)
 
 
 _ACCOUNT: Final = "select app_id, standing_run_id from syncer.account where account_id = $1"
@@ -163,8 +164,14 @@ select distinct virtual_number_id
 """
 
 
+_LISTED: Final = """
+select virtual_number_id
+  from syncer.virtual_number where account_id = $1 and virtual_number_id = any($2::bigint[]) and removed_at is null
+"""
+
+
 async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timedelta) -> Known:
-    """What the database knows, as far as an arrival needs it, read under the fence."""
+    """What the database knows of the account, as far as an arrival needs it, read under the fence."""
     connection, account_id = fence.connection, fence.run.account_id
     lately_removed: list[tuple[int, bool]] = []
     if arrival.unlisted:
@@ -176,40 +183,44 @@ async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timed
     came_since_loss: list[tuple[int]] = []
     if first_loss is not None:
         came_since_loss = await connection.fetch(_CAME_SINCE, account_id, first_loss)
-    numbers, regions = await _recall_numbers(fence, arrival)
-    new = [number for number in arrival.records if number not in numbers]
-    rejected_before = await connection.fetch(_REJECTED_BEFORE, account_id, new)
+    rejected_now = {rejection.virtual_number_id for rejection in arrival.rejections} - {None}
+    listed_rejected = await connection.fetch(_LISTED, account_id, rejected_now) if rejected_now else []
     return Known(
         observed_at=fence.observed_at,
         success_started_at=fence.success_started_at,
-        numbers=numbers,
         unread=unread,
         listed=len(standing),
         lately_removed={number for number, has_returned in lately_removed if not has_returned},
         lately_returned={number for number, has_returned in lately_removed if has_returned},
         came_since_loss={number for (number,) in came_since_loss},
         rejected={row["rejected_record_id"].bytes for row in rejected},
-        rejected_before={row["virtual_number_id"] for row in rejected_before},
-        regions=regions,
+        listed_rejected={number for (number,) in listed_rejected},
     )
 
 
-async def _recall_numbers(fence: Fence, arrival: Arrival) -> tuple[dict[int, StoredNumber], dict[str, int]]:
-    asked = {*arrival.records, *(rejection.virtual_number_id for rejection in arrival.rejections)} - {None}
-    if not asked or fence.success_run_id is None:
-        return {}, {}
-    arguments = (fence.run.account_id, sorted(filter(None, asked)))
+async def recall_numbers(fence: Fence, asked: Collection[int]) -> KnownNumbers:
+    """What the database knows of some numbers, read under the fence."""
+    connection, account_id = fence.connection, fence.run.account_id
+    rows = []
+    if fence.success_run_id is not None:
+        rows = await connection.fetch(_NUMBERS, account_id, asked)
     redirects: defaultdict[int, set[Redirect]] = defaultdict(set)
-    for number, *redirect in await fence.connection.fetch(_REDIRECTS, *arguments):
-        redirects[number].add((redirect[0], redirect[1]))
-    numbers = {}
-    rows = await fence.connection.fetch(_NUMBERS, *arguments)
+    if rows:
+        for number, *redirect in await connection.fetch(_REDIRECTS, account_id, asked):
+            redirects[number].add((redirect[0], redirect[1]))
+    stored = {}
     for number, *values, extra, last_read_at, removed_at, _, _ in rows:
-        numbers[number] = StoredNumber(
+        stored[number] = StoredNumber(
             values=tuple(values),
             redirects=frozenset(redirects.get(number, ())),
             extra=json.loads(extra),
             last_read_at=last_read_at,
             removed_at=removed_at,
         )
-    return numbers, {region: region_id for *_, region, region_id in rows if region is not None}
+    new = [number for number in asked if number not in stored]
+    rejected_before = await connection.fetch(_REJECTED_BEFORE, account_id, new) if new else []
+    return KnownNumbers(
+        stored,
+        rejected_before={number for (number,) in rejected_before},
+        regions={region: region_id for *_, region, region_id in rows if region is not None},
+    )
