@@ -361,8 +361,8 @@ def _settle_absence(decision: Decision, arrival: Arrival, known: Known, guard: R
     lost = (since.keys() - waited) | known.lately_removed | known.lately_returned
     listed = known.listed - len(waited) + len(known.lately_removed)
     # What came after a loss was not listed before it: were it counted, the same response, polled again, would be
-    # believed for the numbers it brought along. If it is lost itself it is, missing or removed: so its removal is no
-    # reason to believe the others either.
+    # believed for the numbers it brought along. Where it is lost itself it counts on both sides, whether it is missing
+    # or removed by now: so nothing but time and what returns can make those believable that are held.
     listed_before_loss = listed - len(known.came_since_loss - lost)
     ratio = Decimal(str(guard.ratio))
     believable = len(lost) <= ratio * listed

@@ -130,10 +130,9 @@ _UNREAD: Final = """
 select virtual_number_id, last_read_at, missing_since
   from syncer.virtual_number where account_id = $1 and last_read_at is not null and removed_at is null
 """
-# A run finishes no earlier than what it wrote is dated, so that few runs are looked at, and the history of few.
-#
 # Whether or not they have returned since: a list that flickers must not be believed piece by piece. A removal is a
-# period that ended where none begins.
+# period that ended where none begins. No run is finished before the moments it writes, which spares the history of
+# those that were finished earlier.
 _LATELY_REMOVED: Final = """
 select distinct n.virtual_number_id, n.removed_at is null as has_returned
   from syncer.sync_run r
