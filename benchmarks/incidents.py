@@ -560,8 +560,8 @@ class Store:
             self._forget_digest(key)
             self._digests[digest], self._digest_of[key] = key, digest
         if not decision.is_empty:
-            self._rejected = frozenset(rejection.digest for rejection in decision.rejections)
-            ids = (rejection.virtual_number_id for rejection in decision.rejections)
+            self._rejected = frozenset(rejection.digest for rejection in polled.arrival.rejections)
+            ids = (rejection.virtual_number_id for rejection in polled.arrival.rejections)
             self._rejected_before.update(number for number in ids if number is not None)
         self._app_id = polled.arrival.app_id if self._app_id is None else self._app_id
         self.success_started_at, self._observed_at = moment, now

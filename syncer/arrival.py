@@ -98,9 +98,9 @@ class Arrival:
 
 
 def in_batches(records: Mapping[int, Arrived]) -> Iterator[dict[int, Arrived]]:
-    """The records, decoded, `BATCH` at a time."""
-    items = iter(records.items())
-    while batch := dict(islice(items, BATCH)):
+    """The records, decoded, `BATCH` at a time, in the order of their numbers' ids: so PostgreSQL finds neighbours."""
+    numbers = iter(sorted(records))
+    while batch := {number: records[number] for number in islice(numbers, BATCH)}:
         yield batch
 
 

@@ -22,16 +22,16 @@ from syncer.errors import DatabaseError, PollError
 from syncer.metrics import Metrics
 from syncer.observe import PollNotes, poll_finished
 from syncer.outcome import Conclusion, PollResult
-from syncer.reconcile import RemovalGuard, Total, reconcile, settle
+from syncer.reconcile import Decision, RemovalGuard, Total, reconcile, settle
 from syncer.store import runs
-from syncer.store.apply import apply, write_digests
+from syncer.store.apply import apply, keep_rejections
 from syncer.store.engine import told_as_database_errors
 from syncer.store.recall import StandingMemory, recall, recall_numbers, recall_standing, stands_after
 from syncer.store.runs import Responded
 from syncer.store.vocabulary import learn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterator
     from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -158,23 +158,27 @@ class Poller:
         arrival: Arrival,
         known: Known,
         guard: RemovalGuard,
-        regions: Mapping[str, int],
+        regions: dict[str, int],
         size: int,
     ) -> Total:
-        """Decides and writes, a batch of records after another, and then what the response says beside its records."""
+        """Decides and writes: a batch of records after another, and then what the response says beside its records."""
         total = Total()
+        decision = Decision()
         async with aclosing(_ahead(size, in_batches(arrival.records))) as batches:
             async for records in batches:
                 numbers = await recall_numbers(fence, list(records))
-                decision = await _think(size, reconcile, records, numbers, known)
-                if decision.is_empty:
-                    await write_digests(fence, decision)
-                else:
-                    await apply(fence, decision, {**numbers.regions, **regions})
+                # While one batch is written, the next is decided.
+                coming = _think(size, reconcile, records, numbers, known)
+                decided, _ = await asyncio.gather(coming, apply(fence, decision, regions))
                 total.add(decision)
+                decision = decided
+                regions |= numbers.regions
+        await apply(fence, decision, regions)
+        total.add(decision)
         rest = await _think(size, settle, arrival, known, guard)
         if not (total.is_unchanged and rest.is_empty):
             await apply(fence, rest, regions)
+            await keep_rejections(fence, arrival.rejections)
         total.add(rest)
         return total
 

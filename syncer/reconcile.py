@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from syncer.arrival import Arrival
-    from syncer.wire import Arrived, Rejection
+    from syncer.wire import Arrived
 
 _STATE: Final = COLUMNS.index("state")
 _REASON: Final = COLUMNS.index("reason")
@@ -172,7 +172,6 @@ class Decision:
         extras: Numbers of which the fields without a column alone differ.
         presences: Numbers that are missing, removed, rejected, or read again.
         digests: The digest that stands for each number that was looked at and can be.
-        rejections: Every rejected element of the response.
         is_news: It is the first response of all that counts, or others of its elements are rejected than before.
         counters: Of the contract's, those known before anything is written.
         absent_keys: How many of the records looked at lacked each key.
@@ -188,7 +187,6 @@ class Decision:
     extras: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
     presences: list[Presence] = field(default_factory=list)
     digests: dict[int, bytes] = field(default_factory=dict)
-    rejections: tuple[Rejection, ...] = ()
     is_news: bool = False
     counters: Counter[str] = field(default_factory=Counter)
     absent_keys: Counter[str] = field(default_factory=Counter)
@@ -264,7 +262,7 @@ def reconcile(records: Mapping[int, Arrived], numbers: KnownNumbers, known: Know
 
 def settle(arrival: Arrival, known: Known, guard: RemovalGuard) -> Decision:
     """Decides what a response changes beside its records: who is missing, gone, rejected, or back as before."""
-    decision = Decision(rejections=arrival.rejections)
+    decision = Decision()
     _settle_presence(decision, arrival, known)
     _settle_absence(decision, arrival, known, guard)
     counters = decision.counters

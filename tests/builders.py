@@ -67,7 +67,6 @@ def decide(arrival: Arrival, numbers: KnownNumbers, known: Known, guard: Removal
     return replace(
         of_records,
         presences=of_records.presences + rest.presences,
-        rejections=rest.rejections,
         is_news=rest.is_news,
         counters=counters,
     )

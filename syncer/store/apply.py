@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from syncer.reconcile import Decision, NewVersion
     from syncer.store.runs import Fence
+    from syncer.wire import Rejection
 
 T = TypeVar("T")
 
@@ -28,18 +29,11 @@ _REGION: Final = COLUMNS.index("region_name")
 _encode = msgspec.json.Encoder().encode
 
 
-# A pooled session that first saw tiny tables keeps a plan for the foreign keys' checks that reads whole tables, and
-# turns quadratic on a large load. To compile statements as short as these takes longer than they do. Both settings end
-# with the transaction.
-_SETTINGS: Final = "set local enable_seqscan = off; set local jit = off"
-
-
 async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) -> None:
-    """Writes all that a decision says, but for the run and the account.
+    """Writes all that a decision says, but for the run, the account, and what was rejected.
 
     It adds to the decision's counters the redirects that removals close, since nobody has read those.
     """
-    await fence.connection.execute(_SETTINGS)
     await _create(fence, decision.created, regions)
     await _supersede(fence, decision.superseded, regions)
     await _run(fence, _CLOSE_STATES, decision.closed_states)
@@ -48,11 +42,10 @@ async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) ->
     decision.counters["redirects_closed"] += await _remove(fence, decision)
     await _open_periods(fence, decision)
     await _run(fence, _REPLACE_EXTRA, ((number, _encode(extra).decode()) for number, extra in decision.extras))
-    await write_digests(fence, decision)
-    await _keep_rejections(fence, decision)
+    await _write_digests(fence, decision)
 
 
-async def write_digests(fence: Fence, decision: Decision) -> None:
+async def _write_digests(fence: Fence, decision: Decision) -> None:
     """Writes which bytes need not be decoded again: all that an unchanged but reformatted response has to tell."""
     created = {version.virtual_number_id for version in decision.created}
     account_id = fence.run.account_id
@@ -267,12 +260,10 @@ do update set last_run_id = excluded.last_run_id, error = excluded.error, occurr
 """  # noqa: S608 - names from constants
 
 
-async def _keep_rejections(fence: Fence, decision: Decision) -> None:
+async def keep_rejections(fence: Fence, rejections: Iterable[Rejection]) -> None:
+    """Writes the elements of a response that could not be taken, once per distinct content."""
     await _run(
         fence,
         _KEEP_REJECTIONS,
-        [
-            (UUID(bytes=rejection.digest), rejection.virtual_number_id, rejection.error, rejection.payload)
-            for rejection in decision.rejections
-        ],
+        ((UUID(bytes=one.digest), one.virtual_number_id, one.error, one.payload) for one in rejections),
     )

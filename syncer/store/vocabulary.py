@@ -35,7 +35,7 @@ _REGIONS: Final = "select name, region_id from syncer.region where name = any($1
 class Vocabulary:
     """The `region_id` of each region that some records name, and the words that nobody had seen before, by field."""
 
-    regions: Mapping[str, int]
+    regions: dict[str, int]
     learned: dict[str, list[str]]
 
 
