@@ -24,7 +24,7 @@ from syncer.observe import PollNotes, poll_finished
 from syncer.outcome import Conclusion, PollResult
 from syncer.reconcile import Decision, RemovalGuard, Total, reconcile, settle
 from syncer.store import runs
-from syncer.store.apply import apply, keep_rejections
+from syncer.store.apply import apply, find_by_key, keep_rejections
 from syncer.store.engine import told_as_database_errors
 from syncer.store.recall import StandingMemory, recall, recall_numbers, recall_standing, stands_after
 from syncer.store.runs import Responded
@@ -164,6 +164,7 @@ class Poller:
         """Decides and writes: a batch of records after another, and then what the response says beside its records."""
         total = Total()
         decision = Decision()
+        await find_by_key(fence)
         async with aclosing(_ahead(size, in_batches(arrival.records))) as batches:
             async for records in batches:
                 numbers = await recall_numbers(fence, list(records))

@@ -1,7 +1,7 @@
 """Writes decisions, inside the fence's transaction: history and present together, or neither.
 
-New rows go by binary COPY straight into their tables. What changed goes as arrays, one statement a table, joined on
-account and number. Nothing is written to a row that did not change.
+New rows go by binary COPY straight into their tables. What changed goes as arrays, one statement a table, and finds its
+rows by account and number. Nothing is written to a row that did not change.
 """
 
 from __future__ import annotations
@@ -27,6 +27,22 @@ T = TypeVar("T")
 
 _REGION: Final = COLUMNS.index("region_name")
 _encode = msgspec.json.Encoder().encode
+
+
+# The statistics of tables lag behind a large load. A plan made by them may compare each row with each, or read the
+# whole account for each batch; and a pooled session that first saw tiny tables keeps such plans for the checks of
+# foreign keys. So all statements name the keys of their rows, and the least and the greatest of them, since batches do
+# not overlap: whatever is chosen, a poll reads no row twice for one purpose, and to join by a hash is never bad. To
+# compile such a statement would take longer than to execute it.
+_BY_KEY: Final = """
+select set_config('enable_seqscan', 'off', true), set_config('enable_nestloop', 'off', true),
+       set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)
+"""
+
+
+async def find_by_key(fence: Fence) -> None:
+    """Has what is asked and written in the rest of the transaction find its rows by their keys alone."""
+    await fence.connection.execute(_BY_KEY)
 
 
 async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) -> None:
@@ -60,16 +76,21 @@ async def _write_digests(fence: Fence, decision: Decision) -> None:
 
 
 def _staged(**columns: str) -> str:
-    """Rows given as one array a column, beside what is the same for all: account, this run, this moment.
-
-    The account is a column because beside a constant a join on the number alone reads the whole account.
-    """
+    """Rows given as one array a column, from $4 on, beside what is the same for all: account, this run, this moment."""
     arrays = ", ".join(f"${position}::{kind}[]" for position, kind in enumerate(columns.values(), start=4))
     return f"""
     with staged as materialized (
         select $1::integer as account_id, $2::bigint as this_run_id, $3::timestamptz as observed_at, given.*
           from unnest({arrays}) as given ({", ".join(columns)})
     )"""  # noqa: S608 - names from constants
+
+
+def _its_row_of(table: str) -> str:
+    """What joins staged rows to those of a table, each side by its keys."""
+    return f"""{table}.account_id = $1 and {table}.virtual_number_id = any($4)
+   and {table}.virtual_number_id between (select min(virtual_number_id) from staged)
+                                     and (select max(virtual_number_id) from staged)
+   and {table}.virtual_number_id = staged.virtual_number_id"""  # noqa: S608 - a name from this module
 
 
 async def _run(fence: Fence, statement: str, rows: Iterable[Sequence[Any]]) -> int:
@@ -131,7 +152,7 @@ select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in REC
             where removal.account_id = n.account_id and removal.virtual_number_id = n.virtual_number_id
               and removal.valid_to = n.removed_at
        ) end
-  from staged join syncer.virtual_number n using (account_id, virtual_number_id)
+  from staged join syncer.virtual_number n on {_its_row_of("n")}
 """  # noqa: S608 - names from constants
 
 KINDS: Final = {
@@ -145,7 +166,7 @@ update syncer.virtual_number n
        changed_at = staged.observed_at, changed_after = staged.changed_after, run_id = staged.this_run_id,
        last_read_at = null, missing_since = null, removed_at = null
   from staged
- where n.account_id = staged.account_id and n.virtual_number_id = staged.virtual_number_id
+ where {_its_row_of("n")}
 """  # noqa: S608 - names from constants
 
 
@@ -158,7 +179,7 @@ _CLOSE_STATES: Final = f"""{_staged(virtual_number_id="bigint", closed_after="ti
 update syncer.state_history h
    set valid_to = staged.observed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
   from staged
- where h.account_id = staged.account_id and h.virtual_number_id = staged.virtual_number_id and h.valid_to is null
+ where {_its_row_of("h")} and h.valid_to is null
 """  # noqa: S608 - names from constants
 
 _redirect_key = attrgetter("virtual_number_id", "redirect_number_id", "number", "changed_after")
@@ -167,7 +188,7 @@ _CLOSE_REDIRECTS: Final = f"""
 update syncer.virtual_number_redirect r
    set valid_to = staged.observed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
   from staged
- where r.account_id = staged.account_id and r.virtual_number_id = staged.virtual_number_id
+ where {_its_row_of("r")}
    and r.redirect_number_id = staged.redirect_number_id and r.number = staged.number and r.valid_to is null
 """  # noqa: S608 - names from constants
 
@@ -177,7 +198,7 @@ _SET_PRESENCE: Final = f"""
 update syncer.virtual_number n
    set last_read_at = staged.last_read_at, missing_since = staged.missing_since, removed_at = staged.removed_at
   from staged
- where n.account_id = staged.account_id and n.virtual_number_id = staged.virtual_number_id
+ where {_its_row_of("n")}
 """  # noqa: S608 - names from constants
 
 # What a removal closes ended when the number was first missed, however late the removal was believed.
@@ -190,7 +211,7 @@ def _close_removed(table: str) -> str:
     update syncer.{table} h
        set valid_to = staged.removed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
       from staged
-     where h.account_id = staged.account_id and h.virtual_number_id = staged.virtual_number_id and h.valid_to is null
+     where {_its_row_of("h")} and h.valid_to is null
     """  # noqa: S608 - names from constants
 
 
@@ -199,7 +220,7 @@ _CLOSE_REMOVED_REDIRECTS: Final = _close_removed("virtual_number_redirect")
 _FORGET_DIGESTS: Final = f"""{_staged(virtual_number_id="bigint")}
 delete from syncer.record_digest d
  using staged
- where d.account_id = staged.account_id and d.virtual_number_id = staged.virtual_number_id
+ where {_its_row_of("d")}
 """  # noqa: S608 - names from constants
 
 
@@ -240,7 +261,7 @@ _REPLACE_EXTRA: Final = f"""{_staged(virtual_number_id="bigint", extra="text")}
 update syncer.virtual_number n
    set extra = staged.extra::jsonb
   from staged
- where n.account_id = staged.account_id and n.virtual_number_id = staged.virtual_number_id
+ where {_its_row_of("n")}
 """  # noqa: S608 - names from constants
 
 _REPLACE_DIGESTS: Final = f"""{_staged(virtual_number_id="bigint", digest="bytea")}

@@ -116,27 +116,22 @@ def _unpacked(digested: bytes) -> dict[bytes, int]:
     return {digest: number for number, digest in _NUMBER_AND_DIGEST.iter_unpack(digested)}
 
 
-# The account is joined as a column: beside a constant, a join on the number alone reads the whole account.
-_ASKED: Final = """
-with asked as materialized (select $1::integer as account_id, unnest($2::bigint[]) as virtual_number_id)
-"""
 _NUMBERS: Final = f"""
-{_ASKED}
 select n.virtual_number_id, {", ".join("r.name" if name == "region_id" else f"n.{name}" for name in RECORD_COLUMNS)},
        n.extra::text, n.last_read_at, n.removed_at, r.name, r.region_id
-  from asked
-  join syncer.virtual_number n using (account_id, virtual_number_id)
+  from syncer.virtual_number n
   left join syncer.region r using (region_id)
+ where n.account_id = $1 and n.virtual_number_id = any($2::bigint[]) and n.virtual_number_id between $3 and $4
 """  # noqa: S608 - names from a constant
 # Those that are open, and those that the number's removal closed.
-_REDIRECTS: Final = f"""
-{_ASKED}
+_REDIRECTS: Final = """
 select n.virtual_number_id, r.redirect_number_id, r.number
-  from asked
-  join syncer.virtual_number n using (account_id, virtual_number_id)
-  join syncer.virtual_number_redirect r using (account_id, virtual_number_id)
- where r.valid_to is not distinct from n.removed_at
-"""  # noqa: S608 - a constant
+  from syncer.virtual_number n
+  join syncer.virtual_number_redirect r on r.virtual_number_id = n.virtual_number_id
+ where n.account_id = $1 and n.virtual_number_id = any($2::bigint[]) and n.virtual_number_id between $3 and $4
+   and r.account_id = $1 and r.virtual_number_id = any($2::bigint[]) and r.virtual_number_id between $3 and $4
+   and r.valid_to is not distinct from n.removed_at
+"""
 _UNREAD: Final = """
 select virtual_number_id, last_read_at, missing_since
   from syncer.virtual_number where account_id = $1 and last_read_at is not null and removed_at is null
@@ -211,12 +206,13 @@ async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timed
 async def recall_numbers(fence: Fence, asked: Collection[int]) -> KnownNumbers:
     """What the database knows of some numbers, read under the fence."""
     connection, account_id = fence.connection, fence.run.account_id
+    given = (account_id, asked, min(asked), max(asked))
     rows = []
     if fence.success_run_id is not None:
-        rows = await connection.fetch(_NUMBERS, account_id, asked)
+        rows = await connection.fetch(_NUMBERS, *given)
     redirects: defaultdict[int, set[Redirect]] = defaultdict(set)
     if rows:
-        for number, *redirect in await connection.fetch(_REDIRECTS, account_id, asked):
+        for number, *redirect in await connection.fetch(_REDIRECTS, *given):
             redirects[number].add((redirect[0], redirect[1]))
     stored = {}
     for number, *values, extra, last_read_at, removed_at, _, _ in rows:

@@ -144,7 +144,7 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
     async with engine.begin() as transaction, given_up_at_once(transaction):
         # The driver begins its transaction with SQLAlchemy's first statement, not before: without this one, what
         # follows on the driver's own connection would survive a rollback.
-        await transaction.execute(_SETTINGS)
+        await transaction.execute(_LIMITS)
         connection = await driver_connection(transaction)
         assert connection.is_in_transaction()  # noqa: S101 - see above
         locked = await connection.fetchrow(_LOCK, run.account_id, run.started_at)
@@ -161,15 +161,8 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
 
 # A process that is frozen, or cut off with its network, must not keep everybody else from the account. Between the
 # parts of a statement PostgreSQL does not take it for idle: there only the last setting helps, which is new in 17.
-#
-# What is asked and written by key must be found by key, one number after another, whatever the statistics say. They lag
-# behind a large load, and a join that reads the whole account once is dear where it is asked batch by batch. A pooled
-# session that first saw tiny tables even keeps plans for the foreign keys' checks that read whole tables. Statements as
-# short as these take longer to compile than to execute.
-_SETTINGS: Final = text("""
+_LIMITS: Final = text("""
 select set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_session_timeout', '60s', true),
-       set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-       set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
        case when current_setting('transaction_timeout', true) is not null
             then set_config('transaction_timeout', '5min', true) end
 """)
