@@ -40,8 +40,8 @@ format: install  ## lays the code out
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install $(BENCH_STAMP)  ## polls beside others and beside the least that the work can cost; SIZES='1000 10000' for less
-	$(BIN)/python -m benchmarks.polls --peers $(BENCH_VENV)/bin/python $(if $(SIZES),--sizes $(SIZES))
+bench: install $(BENCH_STAMP)  ## how fast polls are, beside others, in docs/benchmarks.md; SIZES='1000 10000' for less, shown only
+	$(BIN)/python -m benchmarks.polls --peers $(BENCH_VENV)/bin/python $(if $(SIZES),--sizes $(SIZES),--publish)
 
 $(BENCH_STAMP): benchmarks/polls/requirements.txt
 	$(PYTHON) -m venv $(BENCH_VENV)

@@ -208,15 +208,16 @@ def _backoff(deadline: float) -> Callable[[Exception], bool | float]:
     return decide
 
 
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Trust the system's certificate authorities, and those of the file besides."""
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext | bool:
+    """Trust the system's certificate authorities, as aiohttp does when told True, and those of the file besides."""
+    if ca_file is None:
+        return True
     context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except OSError as error:  # an SSLError too, when there is no certificate in it
-            problem = "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else "cannot be read"
-            raise ConfigurationError(
-                f"SYNCER_API_CA_FILE is '{ca_file}', which {problem}: it must be a PEM file of certificate authorities"
-            ) from None
+    try:
+        context.load_verify_locations(ca_file)
+    except OSError as error:  # an SSLError too, when there is no certificate in it
+        problem = "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else "cannot be read"
+        raise ConfigurationError(
+            f"SYNCER_API_CA_FILE is '{ca_file}', which {problem}: it must be a PEM file of certificate authorities"
+        ) from None
     return context

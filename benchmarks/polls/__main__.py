@@ -1,224 +1,130 @@
 """The program beside others and beside the least that the work can cost, on the same responses.
 
-    python -m benchmarks.polls [--sizes 1000 10000 100000] [--rounds 5] [--peers PYTHON] [--results FILE]
+    python -m benchmarks.polls --peers PYTHON [--sizes 1000 10000 100000 1000000] [--rounds 5] [--publish]
 
 A round gives every system a database of its own and takes it through all steps; the systems take turns, so that
 whatever else the machine does meets each of them. What is told are medians over the rounds, and ratios of medians.
-After each step it is checked that what is current in the system's tables is what the endpoint said.
+After each step it is checked that what is current in the system's tables is what the endpoint said. Besides are
+measured: whole processes, what the start of a command costs, and how long /livez waits while a daemon polls.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import asyncpg
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
+from rich.progress import Progress, TimeElapsedColumn
 
-from benchmarks.polls.systems.turn import STEPS
+from benchmarks import stalls, startup
+from benchmarks.polls import report
+from benchmarks.polls.contenders import SYSTEMS
+from benchmarks.polls.databases import Databases
+from benchmarks.polls.results import FILE, Results
+from benchmarks.polls.rounds import CHECKOUT, Rounds
+from benchmarks.polls.targets import LARGEST, SIZE
 from benchmarks.polls.workload import make, served
-from syncer.embedded import EmbeddedServer
-from syncer.store.engine import create_engine
-from syncer.store.schema import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from benchmarks.polls.workload import Workload
+SIZES: Final = (1_000, 10_000, SIZE, LARGEST)
+ROUNDS: Final = 5
+ROUNDS_OF_THE_LARGEST: Final = 3
+"""They take a third of the whole time, and no ratio is claimed of them."""
+PARTS: Final = ("polls", "processes", "startup", "stalls")
 
-FOLDER: Final = Path(__file__).parent / "systems"
-CHECKOUT: Final = FOLDER.parents[2]
-UNLEARNED: Final = "1 % changed, restarted"
-"""A step for those alone that remember something in memory."""
 
+class Benchmark:
+    """One run.
 
-@dataclass(frozen=True, slots=True)
-class System:
-    """A program that is given the steps.
-
-    Attributes:
-        script: In the folder `systems`.
-        arguments: After the endpoint's and the database's address.
-        steps: Those that it takes.
-        is_peer: Whether it is another's, with an environment of its own.
-        most_numbers: With more of them it would take too long.
+    Args:
+        given: What was said on the command line.
+        databases: Where databases come from.
+        progress: Where it is shown how far it is.
     """
 
-    name: str
-    script: str
-    arguments: tuple[str, ...] = ()
-    steps: tuple[str, ...] = STEPS
-    is_peer: bool = False
-    most_numbers: int = 10**9
+    def __init__(self, given: argparse.Namespace, databases: Databases, progress: Progress) -> None:
+        self._given = given
+        self._databases = databases
+        self._progress = progress
+        self.results = Results.begin(databases.ask("show server_version"))
+
+    def measure(self) -> None:
+        """Measures all that is asked for."""
+        begun = time.monotonic()
+        if "startup" in self._given.parts:
+            self.results.startup = startup.measure(self._databases)
+        for numbers in self._given.sizes:
+            with tempfile.TemporaryDirectory(prefix="syncer-bench-") as folder:
+                self._measure_size(numbers, Path(folder))
+            self.results.minutes = (time.monotonic() - begun) / 60
+            if self._given.results:
+                self.results.save(self._given.results)
+
+    def _measure_size(self, numbers: int, folder: Path) -> None:
+        parts = self._given.parts
+        rounds = range(min(self._given.rounds, ROUNDS_OF_THE_LARGEST) if numbers >= LARGEST else self._given.rounds)
+        task = self._progress.add_task(f"{numbers:,} numbers: making them up", total=None)
+        workload = make(numbers, folder)
+        self.results.body_bytes[numbers] = workload.body_bytes
+        with served(workload) as endpoint:
+            stage = Rounds(numbers, workload, endpoint, self._databases, self._given.peers)
+            for number in rounds if "polls" in parts else ():
+                for system in SYSTEMS:
+                    if system.takes_part(numbers, number) and (not self._given.only or system.name in self._given.only):
+                        told = f"{numbers:,} numbers, round {number + 1} of {len(rounds)}: {system.name}"
+                        self._progress.update(task, description=told)
+                        stage.play(system, self.results.polls)
+            for number in rounds if "processes" in parts and numbers == SIZE else ():
+                self._progress.update(task, description=f"whole processes, round {number + 1} of {len(rounds)}")
+                stage.play_processes(self.results.processes)
+        for number in rounds if "stalls" in parts and numbers in {SIZE, LARGEST} else ():
+            self._progress.update(task, description=f"{numbers:,} numbers: /livez, round {number + 1} of {len(rounds)}")
+            waits = stalls.longest_waits(workload, self._databases)
+            self.results.stalls.setdefault(numbers, []).append(waits)
+        self._progress.remove_task(task)
 
 
-ONCE: Final = tuple(step for step in STEPS if step != UNLEARNED)
-SYSTEMS: Final = (
-    System("request", "floor.py", ("request",), ("unchanged",)),
-    System("request, digest", "floor.py", ("digest",), ("unchanged",)),
-    System("request, decode, COPY", "floor.py", ("load",), ("first load",)),
-    System("rows alone", "floor.py", ("rows",), ("first load", "1 % changed", "all changed")),
-    System("syncer", "program.py"),
-    System("Core, executemany", "upsert.py", ("executemany",), ONCE, most_numbers=100_000),
-    System("Core, VALUES", "upsert.py", ("values",), ONCE, most_numbers=100_000),
-    System("dlt scd2", "scd2.py", (), ONCE, is_peer=True, most_numbers=100_000),
-)
-
-
-@dataclass
-class Results:
-    """Seconds, peak bytes and WAL bytes of every turn, by numbers, system and step."""
-
-    seconds: defaultdict[tuple[int, str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
-    peak_bytes: defaultdict[tuple[int, str], list[int]] = field(default_factory=lambda: defaultdict(list))
-    wal_bytes: defaultdict[tuple[int, str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
-    body_bytes: dict[int, int] = field(default_factory=dict)
-
-    def median(self, numbers: int, system: str, step: str) -> float | None:
-        """The median of the rounds' seconds; None where the system does not take the step."""
-        found = self.seconds.get((numbers, system, step))
-        return median(found) if found else None
-
-
-class Databases:
-    """Databases with the program's schema, on an embedded server with its usual settings."""
-
-    def __init__(self, url: str) -> None:
-        self._server = url.rpartition("/")[0]
-        self._made = 0
-
-    async def migrate(self) -> None:
-        """Makes the one that the others are copied from."""
-        await self.execute("create database migrated")
-        engine = create_engine(lambda: f"{self._server}/migrated", command_timeout=None)
-        await migrate(engine)
-        await engine.dispose()
-
-    async def execute(self, statement: str) -> Any:  # noqa: ANN401 - whatever it selects
-        """Executes a statement on the server; what it returned first."""
-        connection = await asyncpg.connect(f"{self._server}/postgres")
-        try:
-            return await connection.fetchval(statement)
-        finally:
-            await connection.close()
-
-    @contextmanager
-    def one(self) -> Iterator[str]:
-        """The address of a database that is dropped in the end."""
-        self._made += 1
-        name = f"round_{self._made}"
-        asyncio.run(self.execute(f"create database {name} template migrated"))
-        asyncio.run(self.execute("checkpoint"))
-        try:
-            yield f"{self._server}/{name}"
-        finally:
-            asyncio.run(self.execute(f"drop database {name} with (force)"))
-
-
-def play(
-    system: System, numbers: int, workload: Workload, endpoint: str, databases: Databases, python: str, results: Results
-) -> None:
-    """Takes a system through its steps once."""
-    with databases.one() as database:
-        process = subprocess.Popen(  # noqa: S603 - this folder's own scripts
-            [python, FOLDER / system.script, endpoint, database, *system.arguments],
-            cwd=CHECKOUT,
-            env={**os.environ, "PYTHONPATH": os.fspath(CHECKOUT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        if process.stdin is None or process.stdout is None:
-            raise AssertionError("both are pipes")
-        for step in system.steps:
-            written = asyncio.run(databases.execute("select pg_current_wal_insert_lsn() - '0/0'"))
-            process.stdin.write(f"{STEPS.index(step)}\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-            if not line:
-                sys.exit(f"{system.name} ended at the step '{step}' with exit code {process.wait()}")
-            told = json.loads(line)
-            # The floors of the response alone write nothing, so there is nothing to check.
-            if len(system.steps) > 1 and told["current"] != workload.current[step]:
-                sys.exit(f"{system.name} is wrong after the step '{step}': {told['current']}")
-            results.seconds[numbers, system.name, step].append(told["seconds"])
-            wal = asyncio.run(databases.execute("select pg_current_wal_insert_lsn() - '0/0'")) - written
-            results.wal_bytes[numbers, system.name, step].append(int(wal))
-        results.peak_bytes[numbers, system.name].append(told["peak_bytes"])
-        process.stdin.close()
-        process.wait()
-
-
-def table(numbers: int, results: Results) -> Table:
-    """Medians in seconds of all systems for one size, and their ratio to the floor of a request and a digest."""
-    shown = Table(
-        "seconds", *STEPS, "peak MiB", title=f"{numbers:,} numbers, {results.body_bytes[numbers] / 1e6:.1f} MB"
-    )
-    floor = results.median(numbers, "request, digest", "unchanged") or 1
-    for system in SYSTEMS:
-        medians = [results.median(numbers, system.name, step) for step in STEPS]
-        if any(medians):
-            cells = ["" if one is None else f"{one:.3f} ({one / floor:.1f})" for one in medians]
-            peak = median(results.peak_bytes[numbers, system.name]) / 2**20
-            shown.add_row(system.name, *cells, f"{peak:.0f}")
-    return shown
+def publish(results: Results, peers: str) -> None:
+    """Keeps the figures, and writes the page and the picture that tell them."""
+    results.save(FILE)
+    report.PAGE.write_text(report.page(results))
+    subprocess.run([peers, "-m", "benchmarks.polls.picture"], cwd=CHECKOUT, check=True)  # noqa: S603 - our own
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs it all and prints a table a size."""
+    """Runs it all, and prints what it found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.polls", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--peers", metavar="PYTHON", help="the interpreter of an environment that has dlt")
-    parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="these systems alone")
-    parser.add_argument("--results", type=Path, metavar="FILE", help="where to write every figure as JSON")
+    parser.add_argument("--peers", metavar="PYTHON", required=True, help="of the environment that has dlt")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="of the polls, these systems alone")
+    parser.add_argument("--publish", action="store_true", help="write docs/benchmarks.md and its picture")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="where to write the figures, as far as there are any, after each size",
+    )
     given = parser.parse_args(arguments)
-    results, console, begun = Results(), Console(), time.monotonic()
-    systems = [
-        one for one in SYSTEMS if (given.peers or not one.is_peer) and (given.only is None or one.name in given.only)
-    ]
-    folder = Path(tempfile.mkdtemp(prefix="syncer-bench-"))
-    folder.chmod(0o755)
-    with EmbeddedServer(folder) as server, Progress(console=Console(stderr=True), transient=True) as progress:
-        databases = Databases(server.url)
-        asyncio.run(databases.migrate())
-        for numbers in given.sizes:
-            workload = make(numbers)
-            results.body_bytes[numbers] = len(workload.bodies[STEPS[0]])
-            taking = [one for one in systems if numbers <= one.most_numbers]
-            task = progress.add_task(f"{numbers:,} numbers", total=given.rounds * len(taking))
-            with served(workload) as endpoint:
-                for _ in range(given.rounds):
-                    for system in taking:
-                        python = given.peers if system.is_peer else sys.executable
-                        play(system, numbers, workload, endpoint, databases, python, results)
-                        progress.advance(task)
-            progress.remove_task(task)
-            console.print(table(numbers, results))
-    shutil.rmtree(folder)
-    if given.results:
-        rows = [
-            {"numbers": size, "system": system, "step": step, "seconds": seconds, "wal_bytes": results.wal_bytes[key]}
-            for key, seconds in results.seconds.items()
-            for size, system, step in [key]
-        ]
-        given.results.write_text(json.dumps(rows, indent=1) + "\n")
-    console.print(f"{time.monotonic() - begun:.0f} s")
+    console = Console(width=160)
+    columns = (*Progress.get_default_columns()[:1], TimeElapsedColumn())
+    with Databases() as databases, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        benchmark = Benchmark(given, databases, progress)
+        benchmark.measure()
+    results = benchmark.results
+    if given.publish:
+        publish(results, given.peers)
+    for section in reversed(report.sections(results)):
+        console.print(section.table())
+    console.print(f"{results.minutes:.1f} minutes")
     return 0
 
 

@@ -5,20 +5,29 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from aiohttp import web
 
 from benchmarks.polls.systems.turn import STEPS
-from syncer.emulator import STILL
-from syncer.emulator.fleet import Fleet
+from syncer.emulator import STILL, Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from multiprocessing.connection import Connection
+    from pathlib import Path
+
+TINY: Final = "tiny"
+"""In place of a step: the response of an account of a few numbers."""
+IN_TURN: Final = "in-turn"
+"""In place of a step: that of `SCHEDULE` which comes next, and the last one again in the end."""
+SCHEDULE: Final = tuple(step for step in STEPS if not step.endswith("restarted"))
+_TINY_NUMBERS: Final = 5
+_SPAWNED: Final = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,41 +35,63 @@ class Workload:
     """The responses of one account.
 
     Attributes:
-        bodies: By step, the response in bytes.
+        folder: Where they lie, a file a step.
+        body_bytes: How long the first one is.
         current: By step, the fingerprint of what must be current afterwards.
     """
 
-    bodies: Mapping[str, bytes]
+    folder: Path
+    body_bytes: int
     current: Mapping[str, str]
 
 
-def make(numbers: int) -> Workload:
+def make(numbers: int, folder: Path) -> Workload:
     """The responses of an account of so many numbers; always the same ones."""
+    # In a process of its own, so that the memory that it takes is free again before anything is measured.
+    with ProcessPoolExecutor(max_workers=1, mp_context=_SPAWNED) as maker:
+        current = maker.submit(_make, numbers, folder).result()
+    return Workload(folder, _file(folder, STEPS[0]).stat().st_size, current)
+
+
+def _make(numbers: int, folder: Path) -> dict[str, str]:
     fleet = Fleet(numbers=numbers, seed=1, app_id=1200054, rates=STILL)
-    bodies = {}
+    current, found = {}, ""
     for step in STEPS:
         if step == "shuffled":
             fleet.shuffle()
-        elif step.startswith("1 %"):
-            fleet.change(0.01)
-        elif step == "all changed":
-            fleet.change(1.0)
-        bodies[step] = fleet.body()
-    return Workload(bodies, {step: fingerprint(msgspec.json.decode(body)) for step, body in bodies.items()})
+        elif step != "unchanged":
+            fleet.change({"first load": 0.0, "all changed": 1.0}.get(step, 0.01))
+            found = fingerprint(fleet.body())
+        _file(folder, step).write_bytes(fleet.body())
+        current[step] = found
+    _file(folder, TINY).write_bytes(Fleet(numbers=_TINY_NUMBERS, seed=2, app_id=1200055, rates=STILL).body())
+    return current
 
 
-def fingerprint(records: list[dict[str, Any]]) -> str:
+def _file(folder: Path, step: str) -> Path:
+    return folder / f"{STEPS.index(step) if step in STEPS else step}.json"
+
+
+class _Fields(msgspec.Struct, gc=False):
+    id: int
+    number: str
+    state: str
+    comment: str | None = None
+
+
+def fingerprint(body: bytes) -> str:
     """What `CURRENT` returns where these records are current."""
-    lines = (f"{one['id']} {one['number']} {one['state']} {one['comment'] or ''}" for one in records)
-    ordered = "\n".join(sorted(lines, key=lambda line: int(line.partition(" ")[0])))
-    return f"{len(records)} {hashlib.md5(ordered.encode()).hexdigest()}"  # noqa: S324 - as PostgreSQL makes it
+    records = msgspec.json.decode(body, type=list[_Fields])
+    records.sort(key=lambda one: one.id)
+    lines = "\n".join(f"{one.id} {one.number} {one.state} {one.comment or ''}" for one in records)
+    return f"{len(records)} {hashlib.md5(lines.encode()).hexdigest()}"  # noqa: S324 - as PostgreSQL makes it
 
 
 @contextmanager
 def served(workload: Workload) -> Iterator[str]:
     """Serves the responses from another process: `URL/<step's position>` is the base address of a step."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=_serve, args=(workload, theirs), daemon=True)
+    ours, theirs = _SPAWNED.Pipe()
+    process = _SPAWNED.Process(target=_serve, args=(workload.folder, theirs), daemon=True)
     process.start()
     try:
         yield f"http://127.0.0.1:{ours.recv()}"
@@ -69,18 +100,22 @@ def served(workload: Workload) -> Iterator[str]:
         process.join()
 
 
-def _serve(workload: Workload, ready: Connection) -> None:
-    asyncio.run(_answer(workload, ready))
+def _serve(folder: Path, ready: Connection) -> None:
+    asyncio.run(_answer(folder, ready))
 
 
-async def _answer(workload: Workload, ready: Connection) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        step = STEPS[int(request.match_info["step"])]
-        return web.Response(body=workload.bodies[step], content_type="application/json")
+async def _answer(folder: Path, ready: Connection) -> None:
+    to_come = list(SCHEDULE)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        step = request.match_info["step"]
+        if step == IN_TURN:
+            return web.FileResponse(_file(folder, to_come.pop(0) if len(to_come) > 1 else to_come[0]))
+        return web.FileResponse(folder / f"{step}.json")  # the kernel sends it, from its cache
 
     application = web.Application()
-    application.router.add_get("/{step}/numbers/virtual-number", answer)
-    runner = web.AppRunner(application)
+    application.router.add_get(r"/{step:[\w-]+}/numbers/virtual-number", answer)
+    runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     ready.send(runner.addresses[0][1])

@@ -37,9 +37,7 @@ async def sync_now(
         SchemaError: The schema is not the one this version wants.
     """
     try:
-        if settings.migrate_on_start:
-            await migrate(database.owner_engine)
-        (await schema_state(database.engine)).require_wanted()
+        await _bring_up_to_date(settings, database)
     except DatabaseError as error:
         failed = Conclusion("failed", {})
         return [PollResult.of(account.name, None, failed, error, seconds=0) for account in accounts]
@@ -60,6 +58,15 @@ async def sync_now(
             results = await asyncio.gather(*map(poll, accounts))
     await database.dispose()
     return list(results)
+
+
+async def _bring_up_to_date(settings: Settings, database: Database) -> None:
+    """Migrates if that is needed and wanted; the owner is asked for nothing else."""
+    state = await schema_state(database.engine)
+    if settings.migrate_on_start and state.found != state.wanted:
+        await migrate(database.owner_engine)
+        state = await schema_state(database.engine)
+    state.require_wanted()
 
 
 def _progress(text: str) -> AbstractContextManager[object]:

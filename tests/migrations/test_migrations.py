@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from syncer.embedded import EmbeddedServer
@@ -358,6 +359,8 @@ def test_migrations_stand_in_one_line_and_no_downgrade_takes_more_than_it_names(
     versions = list((migrations_folder() / "versions").glob("*.py"))
 
     assert len(versions) == len(known_revisions())
+    script_directory = ScriptDirectory(str(migrations_folder()))
+    assert known_revisions() == tuple(script.revision for script in script_directory.walk_revisions())
     for version in versions:
         source = version.read_text()
         assert "cascade" not in source.lower()

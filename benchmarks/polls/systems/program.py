@@ -1,4 +1,8 @@
-"""The program, as the daemon polls: `python program.py ENDPOINT DATABASE`."""
+"""The program, as the daemon polls: `python program.py ENDPOINT DATABASE TINY_ACCOUNTS`.
+
+So many accounts of a few numbers are polled first, in the same process and on the same connections: a daemon has long
+been running when it polls.
+"""
 
 from __future__ import annotations
 
@@ -6,49 +10,83 @@ import asyncio
 import logging
 import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import asyncpg
 import structlog
 from pydantic import SecretStr
 
-from benchmarks.polls.systems.turn import CURRENT, STEPS, take_turns
+from benchmarks.polls.systems.turn import STEPS, take_turns
 from syncer.accounts import load_accounts
+from syncer.memory import give_back_early
 from syncer.poll import Poller
 from syncer.settings import Settings
 from syncer.source import Source
 from syncer.store.engine import create_engine
 
-NUMBERS = "select virtual_number_id as id, number, state, comment from syncer.virtual_number where removed_at is null"
+if TYPE_CHECKING:
+    from syncer.accounts import Account
 
 
-def main(endpoint: str, database: str) -> None:
-    """Polls one account, in one process and on one pool of connections."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    loop = asyncio.new_event_loop()
-    engine = create_engine(lambda: database)
-    settings = Settings.model_construct(
-        api_url=endpoint, api_token=SecretStr("token"), api_attempts=1, api_max_bytes=2**31
-    )
-    (account,) = load_accounts(settings)
-    source = Source(settings)
-    loop.run_until_complete(source.__aenter__())
-    poller = Poller(engine, source, settings)
+class Program:
+    """Polls in one process and on one pool of connections."""
 
-    def work(step: int) -> None:
-        nonlocal poller
-        if STEPS[step].endswith("restarted"):
-            poller = Poller(engine, source, settings)
-        result = loop.run_until_complete(poller.poll(replace(account, api_url=f"{endpoint}/{step}"), "schedule"))
+    def __init__(self, endpoint: str, database: str) -> None:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+        give_back_early()
+        self._endpoint, self._database = endpoint, database
+        self._settings = Settings.model_construct(
+            api_url=endpoint, api_token=SecretStr("token"), api_attempts=1, api_max_bytes=2**32
+        )
+        (self._account,) = load_accounts(self._settings)
+        self.loop = asyncio.new_event_loop()
+        self._engine = create_engine(lambda: database, pool_size=10)
+        self._source = Source(self._settings)
+        self.loop.run_until_complete(self._source.__aenter__())
+        self.forget()
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.loop.run_until_complete(self._source.__aexit__(None, None, None))
+        self.loop.run_until_complete(self._engine.dispose())
+
+    def forget(self) -> None:
+        """Begins with nothing in memory, as a daemon that was restarted."""
+        self._poller = Poller(self._engine, self._source, self._settings)
+
+    def work(self, step: int) -> None:
+        """Polls the account of the benchmark."""
+        self.loop.run_until_complete(self._poll(self._account, str(step)))
+
+    def load_tiny_accounts(self, accounts: int) -> None:
+        """Polls so many accounts of a few numbers; in the middle PostgreSQL counts the rows."""
+        self.loop.run_until_complete(self._load_tiny_accounts(accounts))
+
+    async def _load_tiny_accounts(self, accounts: int) -> None:
+        for number in range(accounts):
+            await self._poll(replace(self._account, name=f"tiny {number}"), "tiny")
+            if 2 * number == accounts:
+                connection = await asyncpg.connect(self._database)
+                await connection.execute("analyze")
+                await connection.close()
+
+    async def _poll(self, account: Account, path: str) -> None:
+        result = await self._poller.poll(replace(account, api_url=f"{self._endpoint}/{path}"), "schedule")
         if result.outcome not in {"applied", "unchanged"}:
-            sys.exit(f"{STEPS[step]}: {result.error}")
+            sys.exit(f"{path}: {result.error}")
 
-    async def current() -> str:
-        connection = await asyncpg.connect(database)
-        found: str = await connection.fetchval(CURRENT.format(NUMBERS))
-        await connection.close()
-        return found
 
-    take_turns(work, lambda: loop.run_until_complete(current()))
+def main(endpoint: str, database: str, tiny_accounts: str) -> None:
+    """Takes turns."""
+    program = Program(endpoint, database)
+    program.load_tiny_accounts(int(tiny_accounts))
+
+    def prepare(step: int) -> None:
+        if STEPS[step].endswith("restarted"):
+            program.forget()
+
+    take_turns(program.work, prepare=prepare)
+    program.close()
 
 
 if __name__ == "__main__":

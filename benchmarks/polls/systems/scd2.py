@@ -15,11 +15,8 @@ os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERRO
 
 import dlt
 import orjson
-import psycopg2
 
-from benchmarks.polls.systems.turn import CURRENT, take_turns
-
-NUMBERS = "select id, number, state, comment from polled.numbers where _dlt_valid_to is null"
+from benchmarks.polls.systems.turn import take_turns
 
 
 def main(endpoint: str, database: str, folder: str | None = None) -> None:
@@ -44,12 +41,7 @@ def main(endpoint: str, database: str, folder: str | None = None) -> None:
 
         pipeline.run(numbers(), loader_file_format="csv")
 
-    def current() -> str:
-        with psycopg2.connect(database) as connection, connection.cursor() as cursor:
-            cursor.execute(CURRENT.format(NUMBERS))
-            return str(cursor.fetchone()[0])
-
-    take_turns(work, current)
+    take_turns(work)
 
 
 if __name__ == "__main__":

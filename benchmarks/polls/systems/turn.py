@@ -20,31 +20,20 @@ if TYPE_CHECKING:
 STEPS: Final = ("first load", "unchanged", "shuffled", "1 % changed", "1 % changed, restarted", "all changed")
 """In this order; what is changed stays changed. Before `restarted` the program forgets what it holds in memory."""
 
-CURRENT: Final = r"""
-select count(*) || ' ' || coalesce(
-       md5(string_agg(id || ' ' || number || ' ' || state || ' ' || coalesce(comment, ''), E'\n' order by id)), '')
-  from ({}) as current
-"""
-"""Given a query of the id, number, state and comment of current numbers: their fingerprint."""
 
-
-def take_turns(
-    work: Callable[[int], None], current: Callable[[], str], *, prepare: Callable[[int], None] = lambda _: None
-) -> None:
-    """Works at each step that is asked for, and says how long it took and what is current then.
+def take_turns(work: Callable[[int], None], *, prepare: Callable[[int], None] = lambda _: None) -> None:
+    """Works at each step that is asked for, and says how long it took and how much memory there was at most.
 
     Args:
         work: Does one step, by its position.
-        current: The fingerprint of what is current, not part of the time.
-        prepare: What has to be done before a step, not part of the time either.
+        prepare: What has to be done before a step, not part of the time.
     """
     for line in sys.stdin:
         prepare(int(line))
-        begun, used = time.perf_counter(), time.process_time()
+        begun = time.perf_counter()
         work(int(line))
-        told = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - used}
-        told["peak_bytes"] = _peak_bytes()
-        sys.stdout.write(json.dumps(told | {"current": current()}) + "\n")
+        told = {"seconds": time.perf_counter() - begun, "peak_bytes": _peak_bytes()}
+        sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from benchmarks.polls.systems.turn import CURRENT, take_turns
+from benchmarks.polls.systems.turn import take_turns
 
 METADATA: Final = sa.MetaData()
 _INTEGERS: Final = ("scenario_id", "group_scenario_id", "group_id", "employee_id", "app_id")
@@ -64,11 +64,7 @@ def main(endpoint: str, database: str, form: str) -> None:
                 for start in range(0, len(rows), _BATCH):
                     await connection.execute(_upsert().values(rows[start : start + _BATCH]))
 
-    async def current() -> str:
-        async with engine.connect() as connection:
-            return str((await connection.execute(sa.text(CURRENT.format("select * from numbers")))).scalar_one())
-
-    take_turns(lambda step: loop.run_until_complete(poll(step)), lambda: loop.run_until_complete(current()))
+    take_turns(lambda step: loop.run_until_complete(poll(step)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,138 @@
+"""The least that changed rows can cost: `python rows.py ENDPOINT DATABASE`.
+
+After a load, reading and writing the rows alone that a step changes, with the changes known beforehand.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from sqlalchemy.dialects import postgresql
+from xxhash import xxh3_128_digest
+
+from benchmarks.polls.systems.floor import Floor, Record, decode, split
+from benchmarks.polls.systems.turn import take_turns
+from syncer.store.tables import RECORD_COLUMNS, virtual_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_KINDS: Final = {
+    name: virtual_number.c[name].type.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call] # SQLAlchemy's
+    for name in RECORD_COLUMNS
+}
+
+
+def _given(**columns: str) -> str:
+    arrays = ", ".join(f"${position}::{kind}[]" for position, kind in enumerate(columns.values(), start=3))
+    return f"""
+    with given as materialized (
+        select $1::integer as account_id, $2::timestamptz as now, told.*
+          from unnest({arrays}) as told ({", ".join(columns)})
+    )"""  # noqa: S608 - names from constants
+
+
+_READ_NUMBERS: Final = f"""{_given(virtual_number_id="bigint")}
+select n.* from given join syncer.virtual_number n using (account_id, virtual_number_id)
+"""  # noqa: S608 - a constant
+_READ_REDIRECTS: Final = f"""{_given(virtual_number_id="bigint")}
+select r.* from given join syncer.virtual_number_redirect r using (account_id, virtual_number_id) where valid_to is null
+"""  # noqa: S608 - a constant
+_KEEP: Final = f"""{_given(virtual_number_id="bigint")}
+insert into syncer.virtual_number_history
+       (account_id, virtual_number_id, {", ".join(RECORD_COLUMNS)}, valid_from, valid_to, closed_after, run_id,
+        closed_run_id)
+select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in RECORD_COLUMNS)},
+       n.changed_at, now, n.changed_at, n.run_id, 2
+  from given join syncer.virtual_number n using (account_id, virtual_number_id)
+"""  # noqa: S608 - names from constants
+_REPLACE: Final = f"""{_given(virtual_number_id="bigint", **_KINDS)}
+update syncer.virtual_number n
+   set {", ".join(f"{name} = given.{name}" for name in RECORD_COLUMNS)}, changed_at = now, run_id = 2
+  from given where n.account_id = given.account_id and n.virtual_number_id = given.virtual_number_id
+"""  # noqa: S608 - names from constants
+_CLOSE: Final = f"""{_given(virtual_number_id="bigint")}
+update syncer.state_history h set valid_to = now, closed_after = valid_from, closed_run_id = 2
+  from given
+ where h.account_id = given.account_id and h.virtual_number_id = given.virtual_number_id and h.valid_to is null
+"""  # noqa: S608 - a constant
+_CLOSE_REDIRECTS: Final = f"""{_given(virtual_number_id="bigint", redirect_number_id="bigint", number="text")}
+update syncer.virtual_number_redirect r set valid_to = now, closed_after = valid_from, closed_run_id = 2
+  from given
+ where r.account_id = given.account_id and r.virtual_number_id = given.virtual_number_id
+   and r.redirect_number_id = given.redirect_number_id and r.number = given.number and r.valid_to is null
+"""  # noqa: S608 - a constant
+_DIGESTS: Final = f"""{_given(virtual_number_id="bigint", digest="bytea")}
+update syncer.record_digest d set digest = given.digest
+  from given where d.account_id = given.account_id and d.virtual_number_id = given.virtual_number_id
+"""  # noqa: S608 - a constant
+
+Told: TypeAlias = tuple[Record, bytes]
+
+
+class Rows:
+    """One account whose changes are known before they are written."""
+
+    def __init__(self, endpoint: str, database: str) -> None:
+        self._floor = Floor(endpoint, database)
+        self.run = self._floor.loop.run_until_complete
+        self.close = self._floor.close
+        self._told: dict[int, Told] = {}
+        self._before: dict[int, Told] = {}
+        self._changed: list[Told] = []
+
+    async def prepare(self, step: int) -> None:
+        """Finds what the step changes."""
+        body = await self._floor.fetch(step)
+        told = {one.id: (one, bytes(raw)) for one, raw in zip(decode(body), split(body), strict=True)}
+        self._changed = [given for key, given in told.items() if self._told.get(key) != given]
+        self._told, self._before = told, self._told
+
+    async def work(self, _: int) -> None:
+        """Writes it."""
+        if self._before:
+            await self._change()
+        else:
+            await self._floor.write(*zip(*self._changed, strict=True))
+
+    async def _change(self) -> None:
+        """Reads the rows of changed records and writes what is new: versions, states, redirects, digests."""
+        floor, values = self._floor, self._floor.values
+        pairs = [(self._before[one.id][0], one) for one, _ in self._changed]
+        versions = [new for old, new in pairs if values(old) != values(new)]
+        states = [new for old, new in pairs if (old.state, old.reason) != (new.state, new.reason)]
+        redirects = [(new.id, _redirects(old), _redirects(new)) for old, new in pairs]
+        opened = [(key, *redirect) for key, before, after in redirects for redirect in after - before]
+        closed = [(key, *redirect) for key, before, after in redirects for redirect in before - after]
+        ids = [one.id for one, _ in self._changed]
+        async with floor.connection.transaction():
+            floor.now = await floor.connection.fetchval("select clock_timestamp()")
+            await floor.connection.fetch(_READ_NUMBERS, floor.account, floor.now, ids)
+            await floor.connection.fetch(_READ_REDIRECTS, floor.account, floor.now, ids)
+            await self._write(_KEEP, [one.id for one in versions])
+            await self._write(_REPLACE, *zip(*((one.id, *values(one)) for one in versions), strict=True))
+            await self._write(_CLOSE, [one.id for one in states])
+            await self._write(_CLOSE_REDIRECTS, *zip(*closed, strict=True))
+            await floor.open_states(states, run=2)
+            await floor.open_redirects(opened, run=2)
+            await self._write(_DIGESTS, ids, [xxh3_128_digest(raw) for _, raw in self._changed])
+
+    async def _write(self, statement: str, *columns: Sequence[Any]) -> None:
+        if columns and columns[0]:
+            await self._floor.connection.execute(statement, self._floor.account, self._floor.now, *columns)
+
+
+def _redirects(record: Record) -> frozenset[tuple[int, str]]:
+    return frozenset((one.id, one.number) for one in record.from_redirect_numbers or ())
+
+
+def main(endpoint: str, database: str) -> None:
+    """Takes turns."""
+    rows = Rows(endpoint, database)
+    take_turns(lambda step: rows.run(rows.work(step)), prepare=lambda step: rows.run(rows.prepare(step)))
+    rows.run(rows.close())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
