@@ -82,6 +82,7 @@ class Arrival:
         standing: Elements whose digest stands: their numbers are listed and unchanged.
         records: The records to look at, by `virtual_number_id`.
         rejections: The elements that cannot be taken, one per distinct content.
+        gone: The standing digests that no element has: their numbers changed, were respelled, or are unlisted.
         unlisted: Numbers that the database knows and the response does not list.
         app_id: The one that most of the elements looked at carry.
         words: The words that the elements looked at have in each of the fields of `VOCABULARIES`.
@@ -94,6 +95,7 @@ class Arrival:
     rejections: tuple[Rejection, ...]
     unlisted: frozenset[int]
     app_id: int | None
+    gone: Mapping[bytes, int] = field(default_factory=dict, compare=False)
     words: Mapping[str, AbstractSet[str]] = field(default_factory=dict, compare=False)
 
 
@@ -123,28 +125,34 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
         WrongAccountError: Records carry an `app_id`, and none of them this one.
     """
     content = _Content()
-    seen: set[bytes] = set()
+    listed: set[int | None] = set()
     received = 0
     for elements in split(body, SHORTEST_RECORD):
         received += len(elements)
-        for key, element in zip(map(xxh3_128_digest, elements), elements, strict=True):
-            if key not in seen:
-                seen.add(key)
-                if key not in standing.digests:
+        keys = list(map(xxh3_128_digest, elements))
+        numbers = list(map(standing.digests.get, keys))
+        listed.update(numbers)
+        if None in listed:
+            listed.discard(None)
+            for key, element, number in zip(keys, elements, numbers, strict=True):
+                if number is None and key not in content.fresh:
                     content.look_at(bytes(element), key)
-    absent = {number for key, number in standing.digests.items() if key not in seen}
-    fresh = content.fresh
-    if app_id is not None and app_id not in content.app_ids and (fresh or absent):
+    gone = {}
+    if len(listed) < len(standing.digests):
+        gone = {key: number for key, number in standing.digests.items() if number not in listed}
+    absent = set(gone.values())
+    if app_id is not None and app_id not in content.app_ids and (content.fresh or absent):
         _require_app_id(app_id, content, body, standing)
-    rivals = _standing_rivals(content, standing, absent, body) if fresh else {}
+    rivals = _standing_rivals(content, standing, absent, body) if content.fresh else {}
     repeated = content.settle(rivals)
     rejected = {rejection.virtual_number_id for rejection in content.rejections}
     return Arrival(
         received=received,
-        repeated=received - len(seen) + repeated,
-        standing=len(seen) - fresh - len(rivals.keys() & rejected),
+        repeated=received - len(listed) - len(content.fresh) + repeated,
+        standing=len(listed) - len(rivals.keys() & rejected),
         records=Fresh(content.elements),
         rejections=tuple(content.rejections),
+        gone=gone,
         unlisted=frozenset((absent | standing.undigested) - content.elements.keys() - rejected),
         app_id=min(content.app_ids, key=lambda carried: (-content.app_ids[carried], carried), default=None),
         words={name: words - {None, UNSET} for name, words in content.words.items()},
@@ -156,12 +164,12 @@ class _Content:
     """The elements that are looked at, sorted.
 
     Attributes:
-        fresh: How many there are.
+        fresh: The digests of all of them.
         elements: The digest and the bytes of each that is a record, by its id; of several with one id, the first.
         rivals: Further records with the id of one in `elements`.
     """
 
-    fresh: int = 0
+    fresh: set[bytes] = field(default_factory=set)
     elements: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     rivals: defaultdict[int, list[tuple[bytes, bytes]]] = field(default_factory=lambda: defaultdict(list))
     rejections: list[Rejection] = field(default_factory=list)
@@ -169,7 +177,7 @@ class _Content:
     words: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in VOCABULARIES})
 
     def look_at(self, element: bytes, key: bytes) -> None:
-        self.fresh += 1
+        self.fresh.add(key)
         decoded = decode(element, key)
         if isinstance(decoded, Rejection):
             self.rejections.append(decoded)

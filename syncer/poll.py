@@ -148,7 +148,7 @@ class Poller:
             known = await recall(fence, arrival, before.standing, guard.hold)
             total = await self._write(fence, arrival, known, guard, vocabulary.regions, size)
             conclusion = await runs.succeed(fence, responded, total, arrival.app_id)
-        self.memory.put(run.account_id, await _think(size, stands_after, before, total, run.run_id, arrival.app_id))
+        self.memory.put(run.account_id, await _think(size, stands_after, before, arrival, total, run.run_id))
         notes.take(total, listed=known.listed)
         return conclusion
 

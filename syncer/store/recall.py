@@ -16,7 +16,7 @@ from syncer.store.tables import RECORD_COLUMNS
 from syncer.wire import DECODER_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -68,27 +68,27 @@ class StandingMemory:
         self._numbers -= 0 if forgotten is None else len(forgotten.standing)
 
 
-def stands_after(before: AccountStanding, total: Total, run_id: int, app_id: int | None) -> AccountStanding:
+def stands_after(before: AccountStanding, arrival: Arrival, total: Total, run_id: int) -> AccountStanding:
     """What stands once a poll's decisions are written by a run."""
-    gone = total.removed.union(total.standing.values())
-    digests = {digest: number for digest, number in before.standing.digests.items() if number not in gone}
+    app_id = before.app_id if before.app_id is not None else arrival.app_id
+    if not total.changes_standing:
+        return replace(before, app_id=app_id)
+    renewed = total.removed.union(total.standing.values())
+    digests = dict(before.standing.digests)
+    for digest, number in arrival.gone.items():
+        if number in renewed:
+            del digests[digest]
     digests |= total.standing
-    standing = Standing(digests, before.standing.undigested - gone)
-    app_id = before.app_id if before.app_id is not None else app_id
-    return AccountStanding(app_id, run_id if total.changes_standing else before.standing_run_id, standing)
+    return AccountStanding(app_id, run_id, Standing(digests, before.standing.undigested - renewed))
 
 
 _ACCOUNT: Final = "select app_id, standing_run_id from syncer.account where account_id = $1"
-# From the numbers, not from the digests: those are a cache, and a number without one must not seem removed. All in one
-# row: to make a row of each number, here and there, would take longer than to read them.
+# Two columns of one row: to make a row of each number, here and there, would take longer than to read them. They are
+# not joined, since statistics that lag behind a large load can make that slow.
 _STANDING: Final = """
-select coalesce(string_agg(int8send(n.virtual_number_id) || d.digest, ''), ''),
-       coalesce(array_agg(n.virtual_number_id) filter (where d.digest is null), '{}')
-  from syncer.virtual_number n
-  left join syncer.record_digest d
-         on d.account_id = n.account_id and d.virtual_number_id = n.virtual_number_id
-        and d.decoder_version = $2 and length(d.digest) = 16
- where n.account_id = $1 and n.removed_at is null
+select (select coalesce(string_agg(int8send(virtual_number_id) || digest, ''), '') from syncer.record_digest
+         where account_id = $1 and decoder_version = $2 and length(digest) = 16),
+       array(select virtual_number_id from syncer.virtual_number where account_id = $1 and removed_at is null)
 """
 _NUMBER_AND_DIGEST: Final = Struct(">q16s")
 
@@ -104,16 +104,19 @@ async def recall_standing(engine: AsyncEngine, account_id: int, memory: Standing
             return replace(remembered, app_id=account["app_id"])
         # If a poll commits between the two statements, the fence sees that these belong to an earlier run.
         row = await connection.fetchrow(_STANDING, account_id, DECODER_VERSION)
-        assert row is not None  # noqa: S101 - an aggregate has one
-    digested, undigested = row
-    digests = await asyncio.to_thread(_unpacked, digested)
-    recalled = AccountStanding(account["app_id"], account["standing_run_id"], Standing(digests, frozenset(undigested)))
+        assert row is not None  # noqa: S101 - nothing restricts it
+    standing = await asyncio.to_thread(_standing_of, *row)
+    recalled = AccountStanding(account["app_id"], account["standing_run_id"], standing)
     memory.put(account_id, recalled)
     return recalled
 
 
-def _unpacked(digested: bytes) -> dict[bytes, int]:
-    return {digest: number for number, digest in _NUMBER_AND_DIGEST.iter_unpack(digested)}
+def _standing_of(digested: bytes, listed: Sequence[int]) -> Standing:
+    """What stands, from the numbers and digests of a cache, and all numbers that are listed."""
+    numbers = frozenset(listed)
+    # The cache is believed about bytes, never about who is listed.
+    digests = {digest: number for number, digest in _NUMBER_AND_DIGEST.iter_unpack(digested) if number in numbers}
+    return Standing(digests, numbers.difference(digests.values()))
 
 
 _NUMBERS: Final = f"""
