@@ -10,14 +10,14 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 from xxhash import xxh3_128_digest
 
 from syncer.errors import WrongAccountError
 from syncer.json_array import split
-from syncer.wire import COLUMNS, SHORTEST_RECORD, Arrived, Rejection, decode, peek, reject
+from syncer.wire import SHORTEST_RECORD, Arrived, Rejection, decode, peek, reject, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,6 @@ VOCABULARIES: Final = ("type", "purpose", "state", "region_name")
 """The fields whose words have tables of their own."""
 BATCH: Final = 5_000
 """How many records are compared and written at once: decoded, they take some ten megabytes."""
-_POSITIONS: Final = [(field, COLUMNS.index(field)) for field in VOCABULARIES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,12 @@ class Fresh(Mapping[int, Arrived]):
     def __len__(self) -> int:
         return len(self._elements)
 
+    def in_batches(self) -> Iterator[Fresh]:
+        """The same, `BATCH` at a time, in the order of their numbers' ids: so PostgreSQL finds neighbours."""
+        numbers = iter(sorted(self))
+        while batch := {number: self._elements[number] for number in islice(numbers, BATCH)}:
+            yield Fresh(batch)
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -91,19 +96,12 @@ class Arrival:
     received: int
     repeated: int
     standing: int
-    records: Mapping[int, Arrived]
+    records: Fresh
     rejections: tuple[Rejection, ...]
     unlisted: frozenset[int]
     app_id: int | None
     gone: Mapping[bytes, int] = field(default_factory=dict, compare=False)
     words: Mapping[str, AbstractSet[str]] = field(default_factory=dict, compare=False)
-
-
-def in_batches(records: Mapping[int, Arrived]) -> Iterator[dict[int, Arrived]]:
-    """The records, decoded, `BATCH` at a time, in the order of their numbers' ids: so PostgreSQL finds neighbours."""
-    numbers = iter(sorted(records))
-    while batch := {number: records[number] for number in islice(numbers, BATCH)}:
-        yield batch
 
 
 def digest(body: bytes) -> bytes:
@@ -174,21 +172,24 @@ class _Content:
     rivals: defaultdict[int, list[tuple[bytes, bytes]]] = field(default_factory=lambda: defaultdict(list))
     rejections: list[Rejection] = field(default_factory=list)
     app_ids: Counter[int] = field(default_factory=Counter)
-    words: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in VOCABULARIES})
+    words: dict[str, set[Any]] = field(default_factory=lambda: {name: set() for name in VOCABULARIES})
 
     def look_at(self, element: bytes, key: bytes) -> None:
         self.fresh.add(key)
-        decoded = decode(element, key)
-        if isinstance(decoded, Rejection):
-            self.rejections.append(decoded)
+        taken = take(element, key)
+        if isinstance(taken, Rejection):
+            self.rejections.append(taken)
+            app_id = taken.app_id
         else:
+            record, _ = taken
             told = (key, element)
-            if self.elements.setdefault(decoded.virtual_number_id, told) is not told:
-                self.rivals[decoded.virtual_number_id].append(told)
-            for name, position in _POSITIONS:
-                self.words[name].add(decoded.values[position])
-        if decoded.app_id is not None:
-            self.app_ids[decoded.app_id] += 1
+            if self.elements.setdefault(record.id, told) is not told:
+                self.rivals[record.id].append(told)
+            for name in VOCABULARIES:
+                self.words[name].add(getattr(record, name))
+            app_id = None if record.app_id is UNSET else record.app_id
+        if app_id is not None:
+            self.app_ids[app_id] += 1
 
     def settle(self, standing: Mapping[int, tuple[bytes, bytes]]) -> int:
         """Of the elements with one id, keeps one if they all mean the same, and else rejects them all.

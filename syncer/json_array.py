@@ -36,9 +36,11 @@ SPARE_ELEMENTS: Final = 10_000
 """How many elements of an array may be too short for what it should hold: each costs fifty times its bytes."""
 _SMALL: Final = 2**20
 """Up to how many bytes an array is split whatever it holds."""
-_PIECE: Final = 2**16
-"""How many bytes, and those to the end of an element, are split in one go: such pieces stay in the processor's cache,
-and other threads need not wait for them."""
+_FIRST_PIECE: Final = 2**12
+_LARGEST_PIECE: Final = 2**16
+_TOGETHER: Final = 128
+"""How many elements, about, are split in one go, if that is no more than the largest piece: such pieces stay in the
+processor's cache, and other threads need not wait for them."""
 _DENSE: Final = 12
 """Bytes from comma to comma, on average, below which the elements are counted before they are split."""
 
@@ -78,7 +80,7 @@ def split(body: bytes, shortest: int = 1) -> Iterator[list[Raw]]:
     opening = _OPENING.match(array)
     found = 0
     start = first = opening.end() if opening else 0
-    size = _PIECE
+    size = _FIRST_PIECE
     while opening and len(array) - start > size and (end := array.find(b"},", start + size) + 1):
         # If the bytes from one comma to another make an array, both are commas between elements: up to the first one
         # everything is known, and what follows can be read in one way only.
@@ -90,7 +92,8 @@ def split(body: bytes, shortest: int = 1) -> Iterator[list[Raw]]:
         found += len(elements)
         _require_whole(found, end, array, shortest)
         yield elements
-        start, size = end + 1, _PIECE
+        size = min(_TOGETHER * (end - start) // len(elements), _LARGEST_PIECE)
+        start = end + 1
     rest = b"[" + array[start:] if start > first else array
     if len(rest) > _SMALL and rest.count(b",") * _DENSE > len(rest):
         _count(rest, found, array, shortest)

@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
-from syncer.arrival import digest, in_batches, read
+from syncer.arrival import digest, read
 from syncer.errors import DatabaseError, PollError
 from syncer.metrics import Metrics
 from syncer.observe import PollNotes, poll_finished
@@ -31,7 +31,7 @@ from syncer.store.runs import Responded
 from syncer.store.vocabulary import learn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import Callable
     from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -165,15 +165,14 @@ class Poller:
         total = Total()
         decision = Decision()
         await find_by_key(fence)
-        async with aclosing(_ahead(size, in_batches(arrival.records))) as batches:
-            async for records in batches:
-                numbers = await recall_numbers(fence, list(records))
-                # While one batch is written, the next is decided.
-                coming = _think(size, reconcile, records, numbers, known)
-                decided, _ = await asyncio.gather(coming, apply(fence, decision, regions))
-                total.add(decision)
-                decision = decided
-                regions |= numbers.regions
+        for records in arrival.records.in_batches():
+            numbers = await recall_numbers(fence, list(records))
+            # While one batch is written, the next is decided.
+            coming = _think(size, reconcile, records, numbers, known)
+            decided, _ = await asyncio.gather(coming, apply(fence, decision, regions))
+            total.add(decision)
+            decision = decided
+            regions |= numbers.regions
         await apply(fence, decision, regions)
         total.add(decision)
         rest = await _think(size, settle, arrival, known, guard)
@@ -200,18 +199,3 @@ async def _think(size: int, function: Callable[P, T], *args: P.args, **kwargs: P
     if size < _LARGE:
         return function(*args, **kwargs)
     return await asyncio.to_thread(function, *args, **kwargs)
-
-
-async def _ahead(size: int, computed: Iterator[T]) -> AsyncGenerator[T]:
-    """What is computed one after another; if the response is large, in a thread, and one ahead of who asks for it."""
-    if size < _LARGE:
-        for one in computed:
-            yield one
-        return
-    coming = asyncio.ensure_future(asyncio.to_thread(next, computed, None))
-    try:
-        while (came := await coming) is not None:
-            coming = asyncio.ensure_future(asyncio.to_thread(next, computed, None))
-            yield came
-    finally:
-        coming.cancel()

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import text
+
 from syncer.arrival import Standing
 from syncer.reconcile import Known, KnownNumbers, StoredNumber, Unread
 from syncer.store.engine import driver_connection
@@ -16,7 +18,7 @@ from syncer.store.tables import RECORD_COLUMNS
 from syncer.wire import DECODER_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
     from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -83,40 +85,43 @@ def stands_after(before: AccountStanding, arrival: Arrival, total: Total, run_id
 
 
 _ACCOUNT: Final = "select app_id, standing_run_id from syncer.account where account_id = $1"
-# Two columns of one row: to make a row of each number, here and there, would take longer than to read them. They are
-# not joined, since statistics that lag behind a large load can make that slow.
+# From the numbers, not from the digests: those are a cache, and a number without one must not seem removed. All in one
+# row: to make a row of each number, here and there, would take longer than to read them.
 _STANDING: Final = """
-select (select coalesce(string_agg(int8send(virtual_number_id) || digest, ''), '') from syncer.record_digest
-         where account_id = $1 and decoder_version = $2 and length(digest) = 16),
-       array(select virtual_number_id from syncer.virtual_number where account_id = $1 and removed_at is null)
+select coalesce(string_agg(int8send(n.virtual_number_id) || d.digest, ''), ''),
+       coalesce(array_agg(n.virtual_number_id) filter (where d.digest is null), '{}')
+  from syncer.virtual_number n
+  left join syncer.record_digest d
+         on d.account_id = $1 and d.virtual_number_id = n.virtual_number_id
+        and d.decoder_version = $2 and length(d.digest) = 16
+ where n.account_id = $1 and n.removed_at is null
 """
 _NUMBER_AND_DIGEST: Final = Struct(">q16s")
 
 
 async def recall_standing(engine: AsyncEngine, account_id: int, memory: StandingMemory) -> AccountStanding:
     """What stands for an account, from memory where that is still true, else from the database."""
-    async with engine.connect() as transaction:
-        connection = await driver_connection(transaction)
-        account = await connection.fetchrow(_ACCOUNT, account_id)
-        assert account is not None  # noqa: S101 - accounts are never deleted
-        remembered = memory.get(account_id, account["standing_run_id"])
-        if remembered is not None:
-            return replace(remembered, app_id=account["app_id"])
-        # If a poll commits between the two statements, the fence sees that these belong to an earlier run.
-        row = await connection.fetchrow(_STANDING, account_id, DECODER_VERSION)
-        assert row is not None  # noqa: S101 - nothing restricts it
-    standing = await asyncio.to_thread(_standing_of, *row)
+    async with engine.connect() as session:
+        account = await (await driver_connection(session)).fetchrow(_ACCOUNT, account_id)
+    assert account is not None  # noqa: S101 - accounts are never deleted
+    remembered = memory.get(account_id, account["standing_run_id"])
+    if remembered is not None:
+        return replace(remembered, app_id=account["app_id"])
+    async with engine.begin() as transaction:
+        # The whole account is read: to look up each number would be chosen by statistics that lag behind a large load.
+        await transaction.execute(text("set local enable_nestloop = off"))
+        # If a poll has committed since the first statement, the fence sees that these belong to an earlier run.
+        row = await (await driver_connection(transaction)).fetchrow(_STANDING, account_id, DECODER_VERSION)
+    assert row is not None  # noqa: S101 - an aggregate has one
+    digested, undigested = row
+    standing = Standing(await asyncio.to_thread(_unpacked, digested), frozenset(undigested))
     recalled = AccountStanding(account["app_id"], account["standing_run_id"], standing)
     memory.put(account_id, recalled)
     return recalled
 
 
-def _standing_of(digested: bytes, listed: Sequence[int]) -> Standing:
-    """What stands, from the numbers and digests of a cache, and all numbers that are listed."""
-    numbers = frozenset(listed)
-    # The cache is believed about bytes, never about who is listed.
-    digests = {digest: number for number, digest in _NUMBER_AND_DIGEST.iter_unpack(digested) if number in numbers}
-    return Standing(digests, numbers.difference(digests.values()))
+def _unpacked(digested: bytes) -> dict[bytes, int]:
+    return {digest: number for number, digest in _NUMBER_AND_DIGEST.iter_unpack(digested)}
 
 
 _NUMBERS: Final = f"""
@@ -209,10 +214,10 @@ async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timed
 async def recall_numbers(fence: Fence, asked: Collection[int]) -> KnownNumbers:
     """What the database knows of some numbers, read under the fence."""
     connection, account_id = fence.connection, fence.run.account_id
+    if fence.success_run_id is None:
+        return KnownNumbers()
     given = (account_id, asked, min(asked), max(asked))
-    rows = []
-    if fence.success_run_id is not None:
-        rows = await connection.fetch(_NUMBERS, *given)
+    rows = await connection.fetch(_NUMBERS, *given)
     redirects: defaultdict[int, set[Redirect]] = defaultdict(set)
     if rows:
         for number, *redirect in await connection.fetch(_REDIRECTS, *given):

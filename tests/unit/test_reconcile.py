@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
-from syncer.arrival import Arrival, Standing, read
+from syncer.arrival import Arrival, Fresh, Standing, read
 from syncer.reconcile import (
     Decision,
     Known,
@@ -45,8 +45,14 @@ ACCEPTED = RemovalGuard(ratio=0.2, hold=HOLD, accepted=True)
 CAUTIOUS = RemovalGuard(ratio=0, hold=HOLD)
 
 
+def spelled(element: dict[str, Any]) -> tuple[bytes, bytes]:
+    """The digest of an element, or what stands for it here, and its bytes."""
+    return element["id"].to_bytes(16), json.dumps(element).encode()
+
+
 def arrived(element: dict[str, Any]) -> Arrived:
-    decoded = decode(Raw(json.dumps(element).encode()), element["id"].to_bytes(16))
+    digest, told = spelled(element)
+    decoded = decode(told, digest)
     assert isinstance(decoded, Arrived), decoded
     return decoded
 
@@ -82,7 +88,7 @@ def response(
         received=len(elements) + standing + len(rejections) if received is None else received,
         repeated=0,
         standing=standing,
-        records={element["id"]: arrived(element) for element in elements},
+        records=Fresh({element["id"]: spelled(element) for element in elements}),
         rejections=rejections,
         unlisted=frozenset(unlisted),
         app_id=None,
