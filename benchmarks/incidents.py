@@ -46,11 +46,11 @@ from syncer.embedded import EmbeddedServer
 from syncer.emulator import STILL, Emulator, faults
 from syncer.emulator.record import Maker, Number
 from syncer.errors import PollError
-from syncer.reconcile import Decision, Known, NewVersion, Presence, RemovalGuard, StoredNumber, Unread, reconcile
+from syncer.reconcile import Decision, Known, KnownNumbers, NewVersion, Presence, RemovalGuard, StoredNumber, Unread
 from syncer.store import schema
 from syncer.store.engine import create_engine
 from syncer.wire import COLUMNS
-from tests.builders import PolledAccount, settings_for
+from tests.builders import PolledAccount, decide, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -456,6 +456,7 @@ class Polled(NamedTuple):
     """A poll that read a response."""
 
     arrival: Arrival
+    numbers: KnownNumbers
     known: Known
     decision: Decision
 
@@ -498,7 +499,8 @@ class Store:
         except PollError:
             return None
         known = self._recall(arrival, max(moment, self._observed_at) + TICK)
-        return Polled(arrival, known, reconcile(arrival, known, GUARD))
+        numbers = self._recall_numbers(arrival)
+        return Polled(arrival, numbers, known, decide(arrival, numbers, known, GUARD))
 
     def wake(self) -> datetime | None:
         """When time alone may make a difference next: a held removal's time is over, or an earlier one counts less."""
@@ -507,24 +509,13 @@ class Store:
         return min((moment for moment in later if moment > self._observed_at), default=None) if held else None
 
     def _recall(self, arrival: Arrival, observed_at: datetime) -> Known:
-        asked = {*arrival.records, *(rejection.virtual_number_id for rejection in arrival.rejections)}
-        found = ((key, self.numbers[key]) for key in asked if key in self.numbers)
+        rejected = {key for one in arrival.rejections if (key := one.virtual_number_id) in self.numbers}
         held = [self._unread[key].missing_since for key in arrival.unlisted & self._unread.keys()]
         first_loss = min((one for one in held if one is not None and observed_at - one < GUARD.hold), default=None)
         lately = {key for key, removed_at in self._removed.items() if removed_at > observed_at - GUARD.hold}
         return Known(
             observed_at=observed_at,
             success_started_at=self.success_started_at,
-            numbers={
-                key: StoredNumber(
-                    kept.values,
-                    frozenset(kept.redirects) if kept.removed_at is None else kept.redirects_at_removal,
-                    kept.extra,
-                    kept.last_read_at,
-                    kept.removed_at,
-                )
-                for key, kept in found
-            },
             unread=dict(self._unread),
             listed=self.listed,
             lately_removed={key for key in lately if self.numbers[key].removed_at is not None},
@@ -535,6 +526,22 @@ class Store:
             if first_loss
             else set(),
             rejected=self._rejected,
+            listed_rejected={key for key in rejected if self.numbers[key].removed_at is None},
+        )
+
+    def _recall_numbers(self, arrival: Arrival) -> KnownNumbers:
+        found = ((key, self.numbers[key]) for key in arrival.records if key in self.numbers)
+        return KnownNumbers(
+            stored={
+                key: StoredNumber(
+                    kept.values,
+                    frozenset(kept.redirects) if kept.removed_at is None else kept.redirects_at_removal,
+                    kept.extra,
+                    kept.last_read_at,
+                    kept.removed_at,
+                )
+                for key, kept in found
+            },
             rejected_before=self._rejected_before & arrival.records.keys() - self.numbers.keys(),
         )
 
@@ -552,9 +559,9 @@ class Store:
         for key, digest in decision.digests.items():
             self._forget_digest(key)
             self._digests[digest], self._digest_of[key] = key, digest
-        if not decision.is_unchanged:
-            self._rejected = frozenset(rejection.digest for rejection in decision.rejections)
-            ids = (rejection.virtual_number_id for rejection in decision.rejections)
+        if not decision.is_empty:
+            self._rejected = frozenset(rejection.digest for rejection in polled.arrival.rejections)
+            ids = (rejection.virtual_number_id for rejection in polled.arrival.rejections)
             self._rejected_before.update(number for number in ids if number is not None)
         self._app_id = polled.arrival.app_id if self._app_id is None else self._app_id
         self.success_started_at, self._observed_at = moment, now
@@ -692,7 +699,7 @@ class Judge:
         if key not in self.world.listed:
             self.find(kind, "false rows", tell=f"{moment}: {key} is not in the world")
             return
-        stored = polled.known.numbers.get(key)
+        stored = polled.numbers.stored.get(key)
         is_new = stored is None or stored.removed_at is not None
         claimed = [
             column
@@ -720,7 +727,7 @@ class Judge:
         for is_open, changes in ((True, polled.decision.opened_redirects), (False, polled.decision.closed_redirects)):
             for change in changes:
                 key, redirect = change.virtual_number_id, (change.redirect_number_id, change.number)
-                stored = polled.known.numbers.get(key)
+                stored = polled.numbers.stored.get(key)
                 is_new = stored is None or stored.removed_at is not None
                 self.find(kind, "rows")
                 if (redirect in world.redirects.get(key, ())) != is_open:
@@ -811,7 +818,7 @@ class Account:
                 counted = None if polled is None else {name: polled.decision.counters[name] for name in COUNTED}
                 self.traced.append(Traced(at(tick), body, counted))
             # What a poll has changed, the same again must leave as it is: that is run, not believed.
-            settled = polled is None or polled.decision.is_unchanged
+            settled = polled is None or polled.decision.is_empty
             upcoming = tick + 1 if densely or not settled else self._next_tick(tick, bounds)
             if upcoming > tick + 1:
                 self._pass(upcoming - 1, tick, polled, body, traces=traces)

@@ -7,19 +7,26 @@ bytes plus work in proportion to what is new in it.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET
 from xxhash import xxh3_128_digest
 
 from syncer.errors import WrongAccountError
 from syncer.json_array import split
-from syncer.wire import SHORTEST_RECORD, Arrived, Rejection, decode, peek, reject
+from syncer.wire import SHORTEST_RECORD, Arrived, Rejection, decode, peek, reject, take
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
-    from msgspec import Raw
+VOCABULARIES: Final = ("type", "purpose", "state", "region_name")
+"""The fields whose words have tables of their own."""
+BATCH: Final = 5_000
+"""How many records are compared and written at once: decoded, they take some ten megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,38 @@ class Standing:
         return len(self.digests) + len(self.undigested)
 
 
+class Fresh(Mapping[int, Arrived]):
+    """Records to look at, by `virtual_number_id`: kept as bytes, and decoded whenever one is asked for.
+
+    Decoded, all of them together would take several times the memory.
+    """
+
+    def __init__(self, elements: Mapping[int, tuple[bytes, bytes]]) -> None:
+        """Takes what can be decoded: of each number the digest and the bytes."""
+        self._elements = elements
+
+    def __getitem__(self, number: int) -> Arrived:
+        digest, element = self._elements[number]
+        arrived = decode(element, digest)
+        assert isinstance(arrived, Arrived)  # noqa: S101 - it could be decoded before
+        return arrived
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._elements
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._elements)
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    def in_batches(self) -> Iterator[Fresh]:
+        """The same, `BATCH` at a time, in the order of their numbers' ids: so PostgreSQL finds neighbours."""
+        numbers = iter(sorted(self))
+        while batch := {number: self._elements[number] for number in islice(numbers, BATCH)}:
+            yield Fresh(batch)
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A response, told apart from what stands.
@@ -48,17 +87,21 @@ class Arrival:
         standing: Elements whose digest stands: their numbers are listed and unchanged.
         records: The records to look at, by `virtual_number_id`.
         rejections: The elements that cannot be taken, one per distinct content.
+        gone: The standing digests that no element has: their numbers changed, were respelled, or are unlisted.
         unlisted: Numbers that the database knows and the response does not list.
         app_id: The one that most of the elements looked at carry.
+        words: The words that the elements looked at have in each of the fields of `VOCABULARIES`.
     """
 
     received: int
     repeated: int
     standing: int
-    records: Mapping[int, Arrived]
+    records: Fresh
     rejections: tuple[Rejection, ...]
     unlisted: frozenset[int]
     app_id: int | None
+    gone: Mapping[bytes, int] = field(default_factory=dict, compare=False)
+    words: Mapping[str, AbstractSet[str]] = field(default_factory=dict, compare=False)
 
 
 def digest(body: bytes) -> bytes:
@@ -79,55 +122,112 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
         NotAnArrayError: It is JSON, but not an array, or one of elements too short for records.
         WrongAccountError: Records carry an `app_id`, and none of them this one.
     """
-    elements = split(body, SHORTEST_RECORD)
-    slices = dict(zip(map(xxh3_128_digest, elements), elements, strict=True))
-    fresh = slices.keys() - standing.digests.keys()
-    gone = standing.digests.keys() - slices.keys()
-    content = _decode_all((key, slices[key]) for key in slices if key in fresh)
-    if app_id is not None and app_id not in content.app_ids and (fresh or gone):
-        _require_app_id(app_id, content, (slices[key] for key in slices if key not in fresh))
-    absent = {standing.digests[key] for key in gone}
-    rivals = _standing_rivals(content, standing, absent, slices) if fresh else {}
-    repeated = _settle(content, rivals, slices)
+    content = _Content()
+    listed: set[int | None] = set()
+    received = 0
+    for elements in split(body, SHORTEST_RECORD):
+        received += len(elements)
+        keys = list(map(xxh3_128_digest, elements))
+        numbers = list(map(standing.digests.get, keys))
+        listed.update(numbers)
+        if None in listed:
+            listed.discard(None)
+            for key, element, number in zip(keys, elements, numbers, strict=True):
+                if number is None and key not in content.fresh:
+                    content.look_at(bytes(element), key)
+    gone = {}
+    if len(listed) < len(standing.digests):
+        gone = {key: number for key, number in standing.digests.items() if number not in listed}
+    absent = set(gone.values())
+    if app_id is not None and app_id not in content.app_ids and (content.fresh or absent):
+        _require_app_id(app_id, content, body, standing)
+    rivals = _standing_rivals(content, standing, absent, body) if content.fresh else {}
+    repeated = content.settle(rivals)
     rejected = {rejection.virtual_number_id for rejection in content.rejections}
     return Arrival(
-        received=len(elements),
-        repeated=len(elements) - len(slices) + repeated,
-        standing=len(slices) - len(fresh) - len(rivals.keys() & rejected),
-        records=content.records,
+        received=received,
+        repeated=received - len(listed) - len(content.fresh) + repeated,
+        standing=len(listed) - len(rivals.keys() & rejected),
+        records=Fresh(content.elements),
         rejections=tuple(content.rejections),
-        unlisted=frozenset((absent | standing.undigested) - content.records.keys() - rejected),
+        gone=gone,
+        unlisted=frozenset((absent | standing.undigested) - content.elements.keys() - rejected),
         app_id=min(content.app_ids, key=lambda carried: (-content.app_ids[carried], carried), default=None),
+        words={name: words - {None, UNSET} for name, words in content.words.items()},
     )
 
 
 @dataclass(slots=True)
 class _Content:
-    """The elements that are looked at, sorted; `rivals` are further records with the id of one in `records`."""
+    """The elements that are looked at, sorted.
 
-    records: dict[int, Arrived] = field(default_factory=dict)
-    rivals: defaultdict[int, list[Arrived]] = field(default_factory=lambda: defaultdict(list))
+    Attributes:
+        fresh: The digests of all of them.
+        elements: The digest and the bytes of each that is a record, by its id; of several with one id, the first.
+        rivals: Further records with the id of one in `elements`.
+    """
+
+    fresh: set[bytes] = field(default_factory=set)
+    elements: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    rivals: defaultdict[int, list[tuple[bytes, bytes]]] = field(default_factory=lambda: defaultdict(list))
     rejections: list[Rejection] = field(default_factory=list)
     app_ids: Counter[int] = field(default_factory=Counter)
+    words: dict[str, set[Any]] = field(default_factory=lambda: {name: set() for name in VOCABULARIES})
+
+    def look_at(self, element: bytes, key: bytes) -> None:
+        self.fresh.add(key)
+        taken = take(element, key)
+        if isinstance(taken, Rejection):
+            self.rejections.append(taken)
+            app_id = taken.app_id
+        else:
+            record, _ = taken
+            told = (key, element)
+            if self.elements.setdefault(record.id, told) is not told:
+                self.rivals[record.id].append(told)
+            for name in VOCABULARIES:
+                self.words[name].add(getattr(record, name))
+            app_id = None if record.app_id is UNSET else record.app_id
+        if app_id is not None:
+            self.app_ids[app_id] += 1
+
+    def settle(self, standing: Mapping[int, tuple[bytes, bytes]]) -> int:
+        """Of the elements with one id, keeps one if they all mean the same, and else rejects them all.
+
+        Args:
+            standing: Elements that stand, of numbers that others are about too.
+
+        Returns:
+            How many were dropped because they mean what another one means.
+        """
+        repeated = 0
+        rejected = {rejection.virtual_number_id for rejection in self.rejections}
+        for number in sorted(self.rivals.keys() | standing.keys() | (self.elements.keys() & rejected)):
+            first = self.elements.pop(number, None)
+            fresh = [] if first is None else [first, *self.rivals[number]]
+            told = [standing[number], *fresh] if number in standing else fresh
+            if number not in rejected and _all_mean_the_same([decode(element, key) for key, element in told]):
+                if number not in standing:
+                    self.elements[number] = fresh.pop(0)
+                repeated += len(fresh)
+            else:
+                error = f"another element of the same response has the id {number} and says something else"
+                self.rejections += [reject(element, key, error) for key, element in told]
+        return repeated
 
 
-def _decode_all(slices: Iterable[tuple[bytes, Raw]]) -> _Content:
-    content = _Content()
-    for key, element in slices:
-        decoded = decode(element, key)
-        if isinstance(decoded, Rejection):
-            content.rejections.append(decoded)
-        elif content.records.setdefault(decoded.virtual_number_id, decoded) is not decoded:
-            content.rivals[decoded.virtual_number_id].append(decoded)
-        if decoded.app_id is not None:
-            content.app_ids[decoded.app_id] += 1
-    return content
+def _standing_elements(body: bytes, standing: Standing) -> Iterator[tuple[int, bytes, bytes]]:
+    """The elements of a response that stand: number, digest and bytes."""
+    for element in chain.from_iterable(split(body, SHORTEST_RECORD)):
+        key = xxh3_128_digest(element)
+        if key in standing.digests:
+            yield standing.digests[key], key, bytes(element)
 
 
-def _require_app_id(app_id: int, content: _Content, standing: Iterable[Raw]) -> None:
+def _require_app_id(app_id: int, content: _Content, body: bytes, standing: Standing) -> None:
     """Refuses a response if records carry an `app_id` and none of them this one; those that stand are asked last."""
     others = set(content.app_ids)
-    for element in standing:
+    for _, _, element in _standing_elements(body, standing):
         carried = peek(element, "app_id")
         if carried == app_id:
             return
@@ -142,37 +242,14 @@ def _require_app_id(app_id: int, content: _Content, standing: Iterable[Raw]) -> 
 
 
 def _standing_rivals(
-    content: _Content, standing: Standing, absent: set[int], slices: Mapping[bytes, Raw]
-) -> dict[int, Arrived | Rejection]:
-    """The elements that stand, decoded after all where another element of the same response has their id."""
-    ids = content.records.keys() | {rejection.virtual_number_id for rejection in content.rejections}
+    content: _Content, standing: Standing, absent: AbstractSet[int], body: bytes
+) -> dict[int, tuple[bytes, bytes]]:
+    """Digest and bytes of the elements that stand where another element of the same response has their id."""
+    ids = content.elements.keys() | {rejection.virtual_number_id for rejection in content.rejections}
     both = (ids - absent) & set(standing.digests.values())
     if not both:
         return {}
-    return {number: decode(slices[key], key) for key, number in standing.digests.items() if number in both}
-
-
-def _settle(content: _Content, standing: Mapping[int, Arrived | Rejection], slices: Mapping[bytes, Raw]) -> int:
-    """Of the elements with one id, keeps one if they all mean the same, and else rejects them all.
-
-    Returns:
-        How many were dropped because they mean what another one means.
-    """
-    repeated = 0
-    rejected = {rejection.virtual_number_id for rejection in content.rejections}
-    for number in sorted(content.rivals.keys() | standing.keys() | (content.records.keys() & rejected)):
-        first = content.records.pop(number, None)
-        fresh = [] if first is None else [first, *content.rivals[number]]
-        told: list[Arrived | Rejection] = [standing[number]] if number in standing else []
-        told += fresh
-        if number not in rejected and _all_mean_the_same(told):
-            if number not in standing:
-                content.records[number] = fresh.pop(0)
-            repeated += len(fresh)
-        else:
-            error = f"another element of the same response has the id {number} and says something else"
-            content.rejections += [reject(slices[one.digest], one.digest, error) for one in told]
-    return repeated
+    return {number: (key, element) for number, key, element in _standing_elements(body, standing) if number in both}
 
 
 def _all_mean_the_same(told: list[Arrived | Rejection]) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Raw
 
 from syncer.errors import NotAnArrayError, NotJsonError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _array_decoder = msgspec.json.Decoder(list[Raw])
@@ -26,12 +29,18 @@ _TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?P<end>"|\Z)|[\[\]{},]', r
 # The same without the comma: inside an element none is looked at.
 _BRACKET: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\Z)|[\[\]{}]', re.DOTALL)
 _CLOSING: Final = {b"[": b"]", b"{": b"}"}
+_OPENING: Final = re.compile(rb"[ \t\r\n]*\[")
 _SPACE: Final = b" \t\r\n"
 
 SPARE_ELEMENTS: Final = 10_000
 """How many elements of an array may be too short for what it should hold: each costs fifty times its bytes."""
 _SMALL: Final = 2**20
 """Up to how many bytes an array is split whatever it holds."""
+_FIRST_PIECE: Final = 2**12
+_LARGEST_PIECE: Final = 2**16
+_TOGETHER: Final = 128
+"""How many elements, about, are split in one go, if that is no more than the largest piece: such pieces stay in the
+processor's cache, and other threads need not wait for them."""
 _DENSE: Final = 12
 """Bytes from comma to comma, on average, below which the elements are counted before they are split."""
 
@@ -53,8 +62,10 @@ def _repaired_escape(match: re.Match[bytes]) -> bytes:
     return escape
 
 
-def split(body: bytes, shortest: int = 1) -> list[Raw]:
-    """The elements of a JSON array, each as the bytes it was written with.
+def split(body: bytes, shortest: int = 1) -> Iterator[list[Raw]]:
+    """The elements of a JSON array, each as the bytes it was written with, a piece of the array at a time.
+
+    What is wrong may be found in the last piece only: whoever has begun must throw away what came before.
 
     Args:
         body: The array.
@@ -66,22 +77,42 @@ def split(body: bytes, shortest: int = 1) -> list[Raw]:
         NotAnArrayError: It is JSON, but not an array, or one of crumbs.
     """
     array = body.removeprefix(_BYTE_ORDER_MARK)
-    if len(array) > _SMALL and array.count(b",") * _DENSE > len(array):
-        _count(array, shortest)
-    elements = _split(array)
-    _require_whole(len(elements), len(array), array, shortest)
-    return elements
+    opening = _OPENING.match(array)
+    found = 0
+    start = first = opening.end() if opening else 0
+    size = _FIRST_PIECE
+    while opening and len(array) - start > size and (end := array.find(b"},", start + size) + 1):
+        # If the bytes from one comma to another make an array, both are commas between elements: up to the first one
+        # everything is known, and what follows can be read in one way only.
+        try:
+            elements = _array_decoder.decode(b"[%b]" % array[start:end])
+        except (msgspec.DecodeError, RecursionError):
+            size *= 2  # the comma stands inside an element, or something is wrong: in the end all is looked at at once
+            continue
+        found += len(elements)
+        _require_whole(found, end, array, shortest)
+        yield elements
+        size = min(_TOGETHER * (end - start) // len(elements), _LARGEST_PIECE)
+        start = end + 1
+    rest = b"[" + array[start:] if start > first else array
+    if len(rest) > _SMALL and rest.count(b",") * _DENSE > len(rest):
+        _count(rest, found, array, shortest)
+    elements = _split(rest, array)
+    if start > first and not elements:
+        raise _not_json(array, "nothing stands between a comma and the end")
+    _require_whole(found + len(elements), len(array), array, shortest)
+    yield elements
 
 
-def _count(body: bytes, shortest: int) -> None:
-    """Counts elements without splitting them; what is no array is for others to refuse."""
-    depth = elements = position = 0
-    while match := (_TOKEN if depth == 1 else _BRACKET).search(body, position):
+def _count(rest: bytes, found: int, body: bytes, shortest: int) -> None:
+    """Counts elements without splitting them, beside those found before; what is no array is for others to refuse."""
+    depth = position = 0
+    while match := (_TOKEN if depth == 1 else _BRACKET).search(rest, position):
         position = match.end()
         token = match[0]
         if token == b",":
-            elements += 1
-            _require_whole(elements, position, body, shortest)
+            found += 1
+            _require_whole(found, len(body) - len(rest) + position, body, shortest)
         elif token in _CLOSING:
             depth += 1
         elif token in {b"]", b"}"}:
@@ -93,34 +124,35 @@ def _require_whole(elements: int, length: int, body: bytes, shortest: int) -> No
         raise _not_an_array(body, f"of records: it has {elements:,} elements in its first {length:,} bytes")
 
 
-def _split(body: bytes) -> list[Raw]:
+def _split(array: bytes, body: bytes) -> list[Raw]:
+    """Splits at once what may be the rest of a body, which is named if it cannot be."""
     try:
-        return _array_decoder.decode(body)
+        return _array_decoder.decode(array)
     except msgspec.ValidationError as error:
         raise _not_an_array(body, str(error)) from None
     except msgspec.DecodeError as error:
-        return _split_repaired(body, error)
+        return _split_repaired(array, body, error)
     except RecursionError:
-        return _split_deep(body)
+        return _split_deep(array, body)
 
 
-def _split_repaired(body: bytes, error: msgspec.DecodeError) -> list[Raw]:
+def _split_repaired(array: bytes, body: bytes, error: msgspec.DecodeError) -> list[Raw]:
     """Splits what msgspec refuses as a whole for one lone surrogate."""
-    repaired = bytes(repair(body))
-    if repaired == body:
+    repaired = bytes(repair(array))
+    if repaired == array:
         raise _not_json(body, str(error))
     elements = []
     end = 0
-    for element in _split(repaired):
+    for element in _split(repaired, body):
         start = repaired.index(element, end)
         end = start + len(bytes(element))
-        elements.append(Raw(body[start:end]))
+        elements.append(Raw(array[start:end]))
     return elements
 
 
-def _split_deep(body: bytes) -> list[Raw]:
+def _split_deep(array: bytes, body: bytes) -> list[Raw]:
     """Splits what msgspec refuses as a whole because one element is nested deeper than it goes."""
-    inside = body.strip(_SPACE)
+    inside = array.strip(_SPACE)
     if inside[:1] != b"[":
         raise _not_an_array(body, "but something deeply nested")
     elements: list[Raw] = []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from syncer.metrics import Metrics
     from syncer.outcome import PollResult, Trigger
-    from syncer.reconcile import Decision
+    from syncer.reconcile import Total
     from syncer.source import Response
 
 log = structlog.get_logger("syncer")
@@ -66,15 +66,15 @@ class PollNotes:
         self.http_status, self.response_bytes = response.http_status, len(response.body)
         self.attempts = response.attempts
 
-    def take(self, decision: Decision, *, listed: int) -> None:
-        """Keeps what a written decision is worth telling of."""
-        self.absent_keys = decision.absent_keys
+    def take(self, total: Total, *, listed: int) -> None:
+        """Keeps what is worth telling of all that was decided and written."""
+        self.absent_keys = total.absent_keys
         self.fields_changed = sum(
-            count for column, count in decision.column_changes.items() if column not in _COUNTED_APART
+            count for column, count in total.column_changes.items() if column not in _COUNTED_APART
         )
         if listed >= _TOO_FEW_TO_TELL:
             self.suspicious_columns = {
-                column: count for column, count in decision.column_changes.items() if count > _SUSPICIOUS_SHARE * listed
+                column: count for column, count in total.column_changes.items() if count > _SUSPICIOUS_SHARE * listed
             }
 
 

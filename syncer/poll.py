@@ -2,6 +2,8 @@
 
     begin → fetch → compare → split and decode → recall → reconcile → apply → observe
 
+Records are decoded, compared with what is stored, and written in batches, so that a large response takes little memory.
+
 A poll changes the database in one transaction or not at all, and comes to one of four outcomes: applied, unchanged,
 failed, or superseded by a poll that began later and succeeded first.
 """
@@ -20,11 +22,11 @@ from syncer.errors import DatabaseError, PollError
 from syncer.metrics import Metrics
 from syncer.observe import PollNotes, poll_finished
 from syncer.outcome import Conclusion, PollResult
-from syncer.reconcile import RemovalGuard, reconcile
+from syncer.reconcile import Decision, RemovalGuard, Total, reconcile, settle
 from syncer.store import runs
-from syncer.store.apply import apply, write_digests
+from syncer.store.apply import apply, find_by_key, keep_rejections
 from syncer.store.engine import told_as_database_errors
-from syncer.store.recall import StandingMemory, recall, recall_standing, stands_after
+from syncer.store.recall import StandingMemory, recall, recall_numbers, recall_standing, stands_after
 from syncer.store.runs import Responded
 from syncer.store.vocabulary import learn
 
@@ -37,10 +39,11 @@ if TYPE_CHECKING:
     from syncer.accounts import Account
     from syncer.arrival import Arrival
     from syncer.outcome import Trigger
+    from syncer.reconcile import Known
     from syncer.settings import Settings
     from syncer.source import Response, Source
     from syncer.store.recall import AccountStanding
-    from syncer.store.runs import Run
+    from syncer.store.runs import Fence, Run
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -132,9 +135,9 @@ class Poller:
         notes: PollNotes,
     ) -> Conclusion | None:
         """Decides what changed and writes it; None if another poll has changed what was compared with."""
-        settings = self.settings
+        settings, size = self.settings, responded.response_bytes
         guard = RemovalGuard(settings.removal_guard_ratio, settings.removal_guard_hold, trigger == "accept_removals")
-        vocabulary = await learn(self.engine, arrival.records.values())
+        vocabulary = await learn(self.engine, arrival.words)
         notes.learned |= vocabulary.learned
         async with runs.fence(self.engine, run) as fence:
             notes.clock_ahead = fence.clock_ahead
@@ -143,15 +146,41 @@ class Poller:
             if (fence.standing_run_id, fence.app_id) != (before.standing_run_id, before.app_id):
                 return None
             known = await recall(fence, arrival, before.standing, guard.hold)
-            decision = await _think(responded.response_bytes, reconcile, arrival, known, guard)
-            if decision.is_unchanged:
-                await write_digests(fence, decision)
-            else:
-                await apply(fence, decision, {**known.regions, **vocabulary.regions})
-            conclusion = await runs.succeed(fence, responded, decision, arrival.app_id)
-        self.memory.put(run.account_id, stands_after(before, decision, run.run_id, arrival.app_id))
-        notes.take(decision, listed=known.listed)
+            total = await self._write(fence, arrival, known, guard, vocabulary.regions, size)
+            conclusion = await runs.succeed(fence, responded, total, arrival.app_id)
+        self.memory.put(run.account_id, await _think(size, stands_after, before, arrival, total, run.run_id))
+        notes.take(total, listed=known.listed)
         return conclusion
+
+    async def _write(
+        self,
+        fence: Fence,
+        arrival: Arrival,
+        known: Known,
+        guard: RemovalGuard,
+        regions: dict[str, int],
+        size: int,
+    ) -> Total:
+        """Decides and writes: a batch of records after another, and then what the response says beside its records."""
+        total = Total()
+        decision = Decision()
+        await find_by_key(fence)
+        for records in arrival.records.in_batches():
+            numbers = await recall_numbers(fence, list(records))
+            # While one batch is written, the next is decided.
+            coming = _think(size, reconcile, records, numbers, known)
+            decided, _ = await asyncio.gather(coming, apply(fence, decision, regions))
+            total.add(decision)
+            decision = decided
+            regions |= numbers.regions
+        await apply(fence, decision, regions)
+        total.add(decision)
+        rest = await _think(size, settle, arrival, known, guard)
+        if not (total.is_unchanged and rest.is_empty):
+            await apply(fence, rest, regions)
+            await keep_rejections(fence, arrival.rejections)
+        total.add(rest)
+        return total
 
     async def _conclude_failed(self, run: Run | None, response: Response | None, error: PollError) -> Conclusion:
         """Writes that a poll failed; unless it was merely the acknowledgement of its commit that was lost."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from syncer.arrival import Arrival
-    from syncer.wire import Arrived, Rejection
+    from syncer.wire import Arrived
 
 _STATE: Final = COLUMNS.index("state")
 _REASON: Final = COLUMNS.index("reason")
@@ -55,12 +55,11 @@ class Unread(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the database knew, as far as this arrival needs it.
+    """What the database knew of an account, as far as this arrival needs it.
 
     Attributes:
         observed_at: The moment that everything of this poll is recorded under.
         success_started_at: The start of the last successful poll; None if there was none.
-        numbers: Those that records to look at speak of.
         unread: Those that the last successful poll did not read, and that are not removed.
         listed: How many numbers are not removed.
         lately_removed: Those removed within the guard's hold time that have not returned, but for those an operator
@@ -69,26 +68,38 @@ class Known:
         came_since_loss: Those listed that were created or restored since the first number went missing that is held
             and has not waited for the hold time yet.
         rejected: The digests of the rejected elements that stand.
-        rejected_before: Those that records to look at speak of, and of which only rejected records were ever received.
-        regions: `region_id` of each region that those numbers belong to, by its name.
+        listed_rejected: Numbers that are not removed and whose element is rejected now.
     """
 
     observed_at: datetime
     success_started_at: datetime | None
-    numbers: Mapping[int, StoredNumber]
     unread: Mapping[int, Unread]
     listed: int
     lately_removed: AbstractSet[int]
     lately_returned: AbstractSet[int]
     came_since_loss: AbstractSet[int]
     rejected: AbstractSet[bytes]
-    rejected_before: AbstractSet[int] = frozenset()
-    regions: Mapping[str, int] = field(default_factory=dict)
+    listed_rejected: AbstractSet[int] = frozenset()
 
     def missing_since(self, number: int) -> datetime | None:
         """Since when a number is known to be missing; None if it was not missing at the last successful poll."""
         unread = self.unread.get(number)
         return None if unread is None else unread.missing_since
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNumbers:
+    """What the database knew of the numbers that some records speak of.
+
+    Attributes:
+        stored: By `virtual_number_id`, those it knew.
+        rejected_before: Those of which only rejected records were ever received.
+        regions: `region_id` of each region that they belong to, by its name.
+    """
+
+    stored: Mapping[int, StoredNumber] = field(default_factory=dict)
+    rejected_before: AbstractSet[int] = frozenset()
+    regions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +160,7 @@ class Presence(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Decision:
-    """What a poll changes.
+    """What some of a response's records, or what the rest of it says, changes.
 
     Attributes:
         created: Numbers never seen before.
@@ -161,11 +172,10 @@ class Decision:
         extras: Numbers of which the fields without a column alone differ.
         presences: Numbers that are missing, removed, rejected, or read again.
         digests: The digest that stands for each number that was looked at and can be.
-        rejections: Every rejected element of the response.
+        is_news: It is the first response of all that counts, or others of its elements are rejected than before.
         counters: Of the contract's, those known before anything is written.
         absent_keys: How many of the records looked at lacked each key.
         column_changes: In how many numbers each column changed.
-        is_unchanged: The response means what is stored already; only digests may be written.
     """
 
     created: list[NewVersion] = field(default_factory=list)
@@ -177,16 +187,23 @@ class Decision:
     extras: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
     presences: list[Presence] = field(default_factory=list)
     digests: dict[int, bytes] = field(default_factory=dict)
-    rejections: tuple[Rejection, ...] = ()
+    is_news: bool = False
     counters: Counter[str] = field(default_factory=Counter)
     absent_keys: Counter[str] = field(default_factory=Counter)
     column_changes: Counter[str] = field(default_factory=Counter)
-    is_unchanged: bool = False
 
     @property
-    def changes_standing(self) -> bool:
-        """Whether other digests stand afterwards than before."""
-        return bool(self.digests or self.removed)
+    def is_empty(self) -> bool:
+        """Whether it means what is stored already: digests are a cache."""
+        return not (
+            self.created
+            or self.superseded
+            or self.extras
+            or self.presences
+            or self.opened_redirects
+            or self.closed_redirects
+            or self.is_news
+        )
 
     @property
     def removed(self) -> list[Presence]:
@@ -194,41 +211,75 @@ class Decision:
         return [presence for presence in self.presences if presence.removed_at is not None]
 
 
-def reconcile(arrival: Arrival, known: Known, guard: RemovalGuard) -> Decision:
-    """Decides what a response changes."""
-    decision = Decision(rejections=arrival.rejections)
-    for number, arrived in arrival.records.items():
-        stored = known.numbers.get(number)
+@dataclass(slots=True)
+class Total:
+    """What the decisions of one poll come to, once they are written.
+
+    Attributes:
+        standing: The digests that stand anew, with their numbers.
+        removed: Numbers that were removed.
+        is_unchanged: The response means what was stored already.
+    """
+
+    counters: Counter[str] = field(default_factory=Counter)
+    absent_keys: Counter[str] = field(default_factory=Counter)
+    column_changes: Counter[str] = field(default_factory=Counter)
+    standing: dict[bytes, int] = field(default_factory=dict)
+    removed: set[int] = field(default_factory=set)
+    is_unchanged: bool = True
+
+    def add(self, decision: Decision) -> None:
+        """Adds a decision that was written."""
+        self.counters.update(decision.counters)
+        self.absent_keys.update(decision.absent_keys)
+        self.column_changes.update(decision.column_changes)
+        self.standing.update((digest, number) for number, digest in decision.digests.items())
+        self.removed.update(presence.virtual_number_id for presence in decision.removed)
+        self.is_unchanged = self.is_unchanged and decision.is_empty
+
+    @property
+    def changes_standing(self) -> bool:
+        """Whether other digests stand afterwards than before."""
+        return bool(self.standing or self.removed)
+
+
+def reconcile(records: Mapping[int, Arrived], numbers: KnownNumbers, known: Known) -> Decision:
+    """Decides what some records change."""
+    decision = Decision()
+    for number, arrived in records.items():
+        stored = numbers.stored.get(number)
         if stored is None:
-            _create(decision, known, arrived)
+            # It was listed before it could be read for the first time: nobody knows since when it has been so.
+            after = None if number in numbers.rejected_before else known.success_started_at
+            _create(decision, arrived, after)
         else:
             _compare(decision, known, arrived, stored)
         decision.digests[number] = arrived.digest
+    decision.counters["redirects_opened"] = len(decision.opened_redirects)
+    decision.counters["redirects_closed"] = len(decision.closed_redirects)
+    return decision
+
+
+def settle(arrival: Arrival, known: Known, guard: RemovalGuard) -> Decision:
+    """Decides what a response changes beside its records: who is missing, gone, rejected, or back as before."""
+    decision = Decision()
     _settle_presence(decision, arrival, known)
     _settle_absence(decision, arrival, known, guard)
     counters = decision.counters
     counters["received"] = arrival.received
     counters["rejected"] = len(arrival.rejections)
-    counters["unchanged"] += arrival.standing
-    counters["redirects_opened"] = len(decision.opened_redirects)
-    counters["redirects_closed"] = len(decision.closed_redirects)
-    decision.is_unchanged = (
-        known.success_started_at is not None
-        and not (decision.created or decision.superseded or decision.extras or decision.presences)
-        and not (decision.opened_redirects or decision.closed_redirects)
-        and {rejection.digest for rejection in arrival.rejections} == known.rejected
-    )
+    counters["unchanged"] = arrival.standing
+    rejected = {rejection.digest for rejection in arrival.rejections}
+    decision.is_news = known.success_started_at is None or rejected != known.rejected
     return decision
 
 
-def _create(decision: Decision, known: Known, arrived: Arrived) -> None:
+def _create(decision: Decision, arrived: Arrived, after: datetime | None) -> None:
     number = arrived.virtual_number_id
     values = _filled(decision, arrived, stored=None)
-    # It was listed before it could be read for the first time: nobody knows since when it has been so.
-    after = None if number in known.rejected_before else known.success_started_at
     decision.created.append(NewVersion(number, values, arrived.extra, after))
     decision.opened_states.append(NewState(number, values[_STATE], values[_REASON], after))
-    if arrived.redirects is not UNSET:
+    if arrived.redirects:
         _open(decision, number, arrived.redirects, after)
     decision.counters["created"] += 1
 
@@ -254,8 +305,11 @@ def _compare(decision: Decision, known: Known, arrived: Arrived, stored: StoredN
             decision.closed_states.append((number, after))
             decision.opened_states.append(NewState(number, values[_STATE], values[_REASON], after))
             decision.counters["state_changes"] += 1
-    elif not same_json(stored.extra, arrived.extra):
-        decision.extras.append((number, arrived.extra))
+    else:
+        if not same_json(stored.extra, arrived.extra):
+            decision.extras.append((number, arrived.extra))
+        if number in known.unread:
+            decision.presences.append(Presence(number, None, None, None))
     if redirects != stored.redirects:
         _open(decision, number, redirects - stored.redirects, after)
         decision.closed_redirects += _redirect_changes(number, stored.redirects - redirects, after)
@@ -284,19 +338,17 @@ def _redirect_changes(number: int, redirects: AbstractSet[Redirect], after: date
 
 
 def _settle_presence(decision: Decision, arrival: Arrival, known: Known) -> None:
-    """Numbers that are listed, and read again; or listed, and rejected."""
-    rewritten = {version.virtual_number_id for version in decision.superseded}
+    """Numbers that are listed with bytes that stand, and read again; or listed, and rejected."""
     rejected = {rejection.virtual_number_id for rejection in arrival.rejections}
     for number, unread in known.unread.items():
-        if number in arrival.unlisted or number in rewritten:
+        if number in arrival.unlisted or number in arrival.records:
             continue
         if number not in rejected:
             decision.presences.append(Presence(number, None, None, None))
         elif unread.missing_since is not None:
             decision.presences.append(Presence(number, unread.last_read_at, None, None))
-    for number in sorted((known.numbers.keys() & rejected) - known.unread.keys()):
-        if known.numbers[number].removed_at is None:
-            decision.presences.append(Presence(number, known.success_started_at, None, None))
+    for number in sorted(known.listed_rejected - known.unread.keys()):
+        decision.presences.append(Presence(number, known.success_started_at, None, None))
 
 
 def _settle_absence(decision: Decision, arrival: Arrival, known: Known, guard: RemovalGuard) -> None:

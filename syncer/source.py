@@ -38,7 +38,6 @@ _HEADERS = {
     "User-Agent": f"syncer/{__version__}",
 }
 _CONNECT_SECONDS = 10.0
-_CHUNK_BYTES = 2**18  # what aiohttp buffers anyway; larger ones gain nothing
 LARGE_BYTES = 2**18
 """A body that grows larger needs one of `LARGE_AT_ONCE` places, or waits for it unread."""
 LARGE_AT_ONCE = 8
@@ -160,10 +159,10 @@ class Source:
         raise failure
 
     async def _read(self, response: aiohttp.ClientResponse, body: BytesIO, place: AsyncExitStack) -> None:
-        """Append the decoded body; aiohttp stops reading the socket while a chunk's worth waits to be taken."""
+        """Append the decoded body; aiohttp stops reading the socket while some hundred kilobytes wait to be taken."""
         if (response.content_length or 0) > self._max_bytes:  # it says so itself: not a byte of it is read
             raise self._too_large(response, body)
-        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        async for chunk in response.content.iter_any():
             if body.tell() + len(chunk) > self._max_bytes:
                 raise self._too_large(response, body)
             if body.tell() <= LARGE_BYTES < body.tell() + len(chunk):

@@ -101,10 +101,10 @@ COLUMNS: Final = (
 _FIELDS: Final = frozenset(Record.__struct_fields__)
 _values_of = attrgetter(*COLUMNS)
 _REDIRECTS: Final = "from_redirect_numbers"
-_PURPOSE: Final = COLUMNS.index("purpose")
 _APP_ID: Final = COLUMNS.index("app_id")
 # The vendor's page spells the first letter of this purpose in Cyrillic, its examples in Latin.
 _CYRILLIC_COMPANY: Final = "сompany"
+_NO_REDIRECTS: Final[frozenset[tuple[int, str]]] = frozenset()
 
 _record_decoder = msgspec.json.Decoder(Record)
 _fields_decoder = msgspec.json.Decoder(dict[str, Raw])
@@ -156,23 +156,35 @@ class Rejection(Struct, frozen=True):
     digest: bytes
 
 
-def decode(element: Raw, digest: bytes) -> Arrived | Rejection:
+def decode(element: bytes, digest: bytes) -> Arrived | Rejection:
     """One element of the array, decoded, or rejected alone; `digest` is that of its bytes."""
+    taken = take(element, digest)
+    if isinstance(taken, Rejection):
+        return taken
+    record, extra = taken
+    told = record.from_redirect_numbers
+    redirects: frozenset[tuple[int, str]] | UnsetType = _NO_REDIRECTS
+    if told:
+        redirects = frozenset([(redirect.id, redirect.number) for redirect in told])
+    elif told is UNSET:
+        redirects = UNSET
+    return Arrived(record.id, _values_of(record), redirects, extra, digest)
+
+
+def take(element: bytes, digest: bytes) -> tuple[Record, dict[str, Any]] | Rejection:
+    """One element as the record that it is and its fields without a column, or rejected alone."""
     try:
         if len(str(element, "utf-8")) > LONGEST_RECORD:  # msgspec does not look at the text of what it skips
             return reject(element, digest, f"longer than {LONGEST_RECORD:,} characters")
         record, extra = _decode(repair(element))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return reject(element, digest, _reason(error))
-    values = _values_of(record)
     if record.purpose == _CYRILLIC_COMPANY:
-        values = (*values[:_PURPOSE], "company", *values[_PURPOSE + 1 :])
-    told = record.from_redirect_numbers
-    redirects = UNSET if told is UNSET else frozenset((redirect.id, redirect.number) for redirect in told or ())
-    return Arrived(record.id, values, redirects, extra, digest)
+        record = msgspec.structs.replace(record, purpose="company")
+    return record, extra
 
 
-def reject(element: Raw, digest: bytes, error: str) -> Rejection:
+def reject(element: bytes, digest: bytes, error: str) -> Rejection:
     """Keeps an element that cannot be taken, with what can still be read of it."""
     return Rejection(
         virtual_number_id=peek(element, "id"),
@@ -223,7 +235,7 @@ def _is_deep(value: object) -> bool:
     return True
 
 
-def peek(element: Raw, name: Literal["id", "app_id"]) -> int | None:
+def peek(element: bytes, name: Literal["id", "app_id"]) -> int | None:
     """One number of an element, which may be beyond reading otherwise; None if not even that can be read."""
     kind: Any = Identifier if name == "id" else Integer
     try:

@@ -17,6 +17,7 @@ from syncer.daemon import Daemon
 from syncer.database import Database
 from syncer.emulator import Emulator, faults
 from syncer.poll import Poller
+from syncer.reconcile import reconcile, settle
 from syncer.settings import Settings
 from syncer.source import Source
 from syncer.store.engine import create_engine
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.accounts import Account
+    from syncer.arrival import Arrival
     from syncer.outcome import PollResult, Trigger
+    from syncer.reconcile import Decision, Known, KnownNumbers, RemovalGuard
     from tests.proxy import Proxy
 
 APP_ID = 1200054
@@ -59,6 +62,20 @@ def record(id: int = 250, **fields: Any) -> dict[str, Any]:  # noqa: A002 - the 
         "nc_type": "custom",
         "sip_uri": None,
     } | fields
+
+
+def decide(arrival: Arrival, numbers: KnownNumbers, known: Known, guard: RemovalGuard) -> Decision:
+    """All that a response changes in one decision, as if its records were one batch."""
+    of_records = reconcile(arrival.records, numbers, known)
+    rest = settle(arrival, known, guard)
+    counters = of_records.counters.copy()
+    counters.update(rest.counters)
+    return replace(
+        of_records,
+        presences=of_records.presences + rest.presences,
+        is_news=rest.is_news,
+        counters=counters,
+    )
 
 
 def without(fields: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -1,13 +1,13 @@
-"""Writes a decision, inside the fence's transaction: history and present together, or neither.
+"""Writes decisions, inside the fence's transaction: history and present together, or neither.
 
-New rows go by binary COPY straight into their tables. What changed goes as arrays, one statement a table, joined on
-account and number. Nothing is written to a row that did not change.
+New rows go by binary COPY straight into their tables. What changed goes as arrays, one statement a table, and finds its
+rows by account and number. Nothing is written to a row that did not change.
 """
 
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,23 +17,39 @@ from syncer.store.tables import RECORD_COLUMNS, virtual_number
 from syncer.wire import COLUMNS, DECODER_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from syncer.reconcile import Decision, NewVersion
     from syncer.store.runs import Fence
+    from syncer.wire import Rejection
+
+T = TypeVar("T")
 
 _REGION: Final = COLUMNS.index("region_name")
 _encode = msgspec.json.Encoder().encode
 
 
+# The statistics of tables lag behind a large load. A plan made by them may compare each row with each, or read the
+# whole account for each batch; and a pooled session that first saw tiny tables keeps such plans for the checks of
+# foreign keys. So all statements name the keys of their rows, and the least and the greatest of them, since batches do
+# not overlap: whatever is chosen, a poll reads no row twice for one purpose, and to join by a hash is never bad. To
+# compile such a statement would take longer than to execute it.
+_BY_KEY: Final = """
+select set_config('enable_seqscan', 'off', true), set_config('enable_nestloop', 'off', true),
+       set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)
+"""
+
+
+async def find_by_key(fence: Fence) -> None:
+    """Has what is asked and written in the rest of the transaction find its rows by their keys alone."""
+    await fence.connection.execute(_BY_KEY)
+
+
 async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) -> None:
-    """Writes all that a decision says, but for the run and the account.
+    """Writes all that a decision says, but for the run, the account, and what was rejected.
 
     It adds to the decision's counters the redirects that removals close, since nobody has read those.
     """
-    # A pooled session that first saw tiny tables keeps a plan for the foreign keys' checks that reads whole tables,
-    # and turns quadratic on a large load. The setting ends with the transaction.
-    await fence.connection.execute("set local enable_seqscan = off")
     await _create(fence, decision.created, regions)
     await _supersede(fence, decision.superseded, regions)
     await _run(fence, _CLOSE_STATES, decision.closed_states)
@@ -42,36 +58,39 @@ async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) ->
     decision.counters["redirects_closed"] += await _remove(fence, decision)
     await _open_periods(fence, decision)
     await _run(fence, _REPLACE_EXTRA, ((number, _encode(extra).decode()) for number, extra in decision.extras))
-    await write_digests(fence, decision)
-    await _keep_rejections(fence, decision)
+    await _write_digests(fence, decision)
 
 
-async def write_digests(fence: Fence, decision: Decision) -> None:
+async def _write_digests(fence: Fence, decision: Decision) -> None:
     """Writes which bytes need not be decoded again: all that an unchanged but reformatted response has to tell."""
     created = {version.virtual_number_id for version in decision.created}
-    new = [(key, digest) for key, digest in decision.digests.items() if key in created]
-    replaced = [(key, digest) for key, digest in decision.digests.items() if key not in created]
     account_id = fence.run.account_id
     await _copy(
         fence,
         "record_digest",
         ("account_id", "virtual_number_id", "digest", "decoder_version"),
-        [(account_id, key, digest, DECODER_VERSION) for key, digest in new],
+        created,
+        lambda number: (account_id, number, decision.digests[number], DECODER_VERSION),
     )
-    await _run(fence, _REPLACE_DIGESTS, replaced)
+    await _run(fence, _REPLACE_DIGESTS, (told for told in decision.digests.items() if told[0] not in created))
 
 
 def _staged(**columns: str) -> str:
-    """Rows given as one array a column, beside what is the same for all: account, this run, this moment.
-
-    The account is a column because beside a constant a join on the number alone reads the whole account.
-    """
+    """Rows given as one array a column, from $4 on, beside what is the same for all: account, this run, this moment."""
     arrays = ", ".join(f"${position}::{kind}[]" for position, kind in enumerate(columns.values(), start=4))
     return f"""
     with staged as materialized (
         select $1::integer as account_id, $2::bigint as this_run_id, $3::timestamptz as observed_at, given.*
           from unnest({arrays}) as given ({", ".join(columns)})
     )"""  # noqa: S608 - names from constants
+
+
+def _its_row_of(table: str) -> str:
+    """What joins staged rows to those of a table, each side by its keys."""
+    return f"""{table}.account_id = $1 and {table}.virtual_number_id = any($4)
+   and {table}.virtual_number_id between (select min(virtual_number_id) from staged)
+                                     and (select max(virtual_number_id) from staged)
+   and {table}.virtual_number_id = staged.virtual_number_id"""  # noqa: S608 - a name from this module
 
 
 async def _run(fence: Fence, statement: str, rows: Iterable[Sequence[Any]]) -> int:
@@ -88,9 +107,14 @@ async def _run(fence: Fence, statement: str, rows: Iterable[Sequence[Any]]) -> i
     return int(status.rpartition(" ")[2])
 
 
-async def _copy(fence: Fence, table: str, columns: Sequence[str], rows: Collection[Sequence[Any]]) -> None:
-    if rows:
-        await fence.connection.copy_records_to_table(table, schema_name="syncer", columns=columns, records=rows)
+async def _copy(
+    fence: Fence, table: str, columns: Sequence[str], facts: Collection[T], row: Callable[[T], Sequence[Any]]
+) -> None:
+    """Copies a row for each fact, if there are any; a row is made when its turn comes, while PostgreSQL works."""
+    if facts:
+        await fence.connection.copy_records_to_table(
+            table, schema_name="syncer", columns=columns, records=map(row, facts)
+        )
 
 
 _NUMBER_COLUMNS: Final = ("account_id", "virtual_number_id", *RECORD_COLUMNS, "extra")
@@ -102,7 +126,8 @@ async def _create(fence: Fence, created: Sequence[NewVersion], regions: Mapping[
         fence,
         "virtual_number",
         (*_NUMBER_COLUMNS, "first_seen_at", "changed_at", "changed_after", "run_id"),
-        [(run.account_id, *_row(version, regions), now, now, version.changed_after, run.run_id) for version in created],
+        created,
+        lambda version: (run.account_id, *_row(version, regions), now, now, version.changed_after, run.run_id),
     )
 
 
@@ -127,7 +152,7 @@ select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in REC
             where removal.account_id = n.account_id and removal.virtual_number_id = n.virtual_number_id
               and removal.valid_to = n.removed_at
        ) end
-  from staged join syncer.virtual_number n using (account_id, virtual_number_id)
+  from staged join syncer.virtual_number n on {_its_row_of("n")}
 """  # noqa: S608 - names from constants
 
 KINDS: Final = {
@@ -141,7 +166,7 @@ update syncer.virtual_number n
        changed_at = staged.observed_at, changed_after = staged.changed_after, run_id = staged.this_run_id,
        last_read_at = null, missing_since = null, removed_at = null
   from staged
- where n.account_id = staged.account_id and n.virtual_number_id = staged.virtual_number_id
+ where {_its_row_of("n")}
 """  # noqa: S608 - names from constants
 
 
@@ -154,7 +179,7 @@ _CLOSE_STATES: Final = f"""{_staged(virtual_number_id="bigint", closed_after="ti
 update syncer.state_history h
    set valid_to = staged.observed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
   from staged
- where h.account_id = staged.account_id and h.virtual_number_id = staged.virtual_number_id and h.valid_to is null
+ where {_its_row_of("h")} and h.valid_to is null
 """  # noqa: S608 - names from constants
 
 _redirect_key = attrgetter("virtual_number_id", "redirect_number_id", "number", "changed_after")
@@ -163,7 +188,7 @@ _CLOSE_REDIRECTS: Final = f"""
 update syncer.virtual_number_redirect r
    set valid_to = staged.observed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
   from staged
- where r.account_id = staged.account_id and r.virtual_number_id = staged.virtual_number_id
+ where {_its_row_of("r")}
    and r.redirect_number_id = staged.redirect_number_id and r.number = staged.number and r.valid_to is null
 """  # noqa: S608 - names from constants
 
@@ -173,7 +198,7 @@ _SET_PRESENCE: Final = f"""
 update syncer.virtual_number n
    set last_read_at = staged.last_read_at, missing_since = staged.missing_since, removed_at = staged.removed_at
   from staged
- where n.account_id = staged.account_id and n.virtual_number_id = staged.virtual_number_id
+ where {_its_row_of("n")}
 """  # noqa: S608 - names from constants
 
 # What a removal closes ended when the number was first missed, however late the removal was believed.
@@ -186,7 +211,7 @@ def _close_removed(table: str) -> str:
     update syncer.{table} h
        set valid_to = staged.removed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
       from staged
-     where h.account_id = staged.account_id and h.virtual_number_id = staged.virtual_number_id and h.valid_to is null
+     where {_its_row_of("h")} and h.valid_to is null
     """  # noqa: S608 - names from constants
 
 
@@ -195,7 +220,7 @@ _CLOSE_REMOVED_REDIRECTS: Final = _close_removed("virtual_number_redirect")
 _FORGET_DIGESTS: Final = f"""{_staged(virtual_number_id="bigint")}
 delete from syncer.record_digest d
  using staged
- where d.account_id = staged.account_id and d.virtual_number_id = staged.virtual_number_id
+ where {_its_row_of("d")}
 """  # noqa: S608 - names from constants
 
 
@@ -211,22 +236,24 @@ async def _remove(fence: Fence, decision: Decision) -> int:
     return await _run(fence, _CLOSE_REMOVED_REDIRECTS, removals)
 
 
+_state = attrgetter("virtual_number_id", "state", "reason")
+
+
 async def _open_periods(fence: Fence, decision: Decision) -> None:
     now, run = fence.observed_at, fence.run
     await _copy(
         fence,
         "state_history",
         ("account_id", "virtual_number_id", "state", "reason", "valid_from", "changed_after", "run_id"),
-        [
-            (run.account_id, new.virtual_number_id, new.state, new.reason, now, new.changed_after, run.run_id)
-            for new in decision.opened_states
-        ],
+        decision.opened_states,
+        lambda new: (run.account_id, *_state(new), now, new.changed_after, run.run_id),
     )
     await _copy(
         fence,
         "virtual_number_redirect",
         ("account_id", "virtual_number_id", "redirect_number_id", "number", "changed_after", "valid_from", "run_id"),
-        [(run.account_id, *_redirect_key(new), now, run.run_id) for new in decision.opened_redirects],
+        decision.opened_redirects,
+        lambda new: (run.account_id, *_redirect_key(new), now, run.run_id),
     )
 
 
@@ -234,7 +261,7 @@ _REPLACE_EXTRA: Final = f"""{_staged(virtual_number_id="bigint", extra="text")}
 update syncer.virtual_number n
    set extra = staged.extra::jsonb
   from staged
- where n.account_id = staged.account_id and n.virtual_number_id = staged.virtual_number_id
+ where {_its_row_of("n")}
 """  # noqa: S608 - names from constants
 
 _REPLACE_DIGESTS: Final = f"""{_staged(virtual_number_id="bigint", digest="bytea")}
@@ -254,12 +281,10 @@ do update set last_run_id = excluded.last_run_id, error = excluded.error, occurr
 """  # noqa: S608 - names from constants
 
 
-async def _keep_rejections(fence: Fence, decision: Decision) -> None:
+async def keep_rejections(fence: Fence, rejections: Iterable[Rejection]) -> None:
+    """Writes the elements of a response that could not be taken, once per distinct content."""
     await _run(
         fence,
         _KEEP_REJECTIONS,
-        [
-            (UUID(bytes=rejection.digest), rejection.virtual_number_id, rejection.error, rejection.payload)
-            for rejection in decision.rejections
-        ],
+        ((UUID(bytes=one.digest), one.virtual_number_id, one.error, one.payload) for one in rejections),
     )

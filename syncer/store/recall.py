@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import text
+
 from syncer.arrival import Standing
-from syncer.reconcile import Known, StoredNumber, Unread
+from syncer.reconcile import Known, KnownNumbers, StoredNumber, Unread
 from syncer.store.engine import driver_connection
 from syncer.store.tables import RECORD_COLUMNS
 from syncer.wire import DECODER_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.arrival import Arrival
-    from syncer.reconcile import Decision, Redirect
+    from syncer.reconcile import Redirect, Total
     from syncer.store.runs import Fence
 
 
@@ -65,66 +70,76 @@ class StandingMemory:
         self._numbers -= 0 if forgotten is None else len(forgotten.standing)
 
 
-def stands_after(before: AccountStanding, decision: Decision, run_id: int, app_id: int | None) -> AccountStanding:
-    """What stands once a decision is written by a run."""
-    gone = {presence.virtual_number_id for presence in decision.removed} | decision.digests.keys()
-    digests = {digest: number for digest, number in before.standing.digests.items() if number not in gone}
-    digests.update((digest, number) for number, digest in decision.digests.items())
-    standing = Standing(digests, before.standing.undigested - gone)
-    app_id = before.app_id if before.app_id is not None else app_id
-    return AccountStanding(app_id, run_id if decision.changes_standing else before.standing_run_id, standing)
+def stands_after(before: AccountStanding, arrival: Arrival, total: Total, run_id: int) -> AccountStanding:
+    """What stands once a poll's decisions are written by a run."""
+    app_id = before.app_id if before.app_id is not None else arrival.app_id
+    if not total.changes_standing:
+        return replace(before, app_id=app_id)
+    renewed = total.removed.union(total.standing.values())
+    digests = dict(before.standing.digests)
+    for digest, number in arrival.gone.items():
+        if number in renewed:
+            del digests[digest]
+    digests |= total.standing
+    return AccountStanding(app_id, run_id, Standing(digests, before.standing.undigested - renewed))
 
 
 _ACCOUNT: Final = "select app_id, standing_run_id from syncer.account where account_id = $1"
-# From the numbers, not from the digests: those are a cache, and a number without one must not seem removed.
+# From the numbers, not from the digests: those are a cache, and a number without one must not seem removed. All in one
+# row: to make a row of each number, here and there, would take longer than to read them.
 _STANDING: Final = """
-select d.digest, n.virtual_number_id
+select coalesce(string_agg(int8send(n.virtual_number_id) || d.digest, ''), ''),
+       coalesce(array_agg(n.virtual_number_id) filter (where d.digest is null), '{}')
   from syncer.virtual_number n
   left join syncer.record_digest d
-         on d.account_id = n.account_id and d.virtual_number_id = n.virtual_number_id and d.decoder_version = $2
+         on d.account_id = $1 and d.virtual_number_id = n.virtual_number_id
+        and d.decoder_version = $2 and length(d.digest) = 16
  where n.account_id = $1 and n.removed_at is null
 """
+_NUMBER_AND_DIGEST: Final = Struct(">q16s")
 
 
 async def recall_standing(engine: AsyncEngine, account_id: int, memory: StandingMemory) -> AccountStanding:
     """What stands for an account, from memory where that is still true, else from the database."""
-    async with engine.connect() as transaction:
-        connection = await driver_connection(transaction)
-        account = await connection.fetchrow(_ACCOUNT, account_id)
-        assert account is not None  # noqa: S101 - accounts are never deleted
-        remembered = memory.get(account_id, account["standing_run_id"])
-        if remembered is not None:
-            return replace(remembered, app_id=account["app_id"])
-        # If a poll commits between the two statements, the fence sees that these belong to an earlier run.
-        rows = await connection.fetch(_STANDING, account_id, DECODER_VERSION)
-    digests = {digest: number for digest, number in rows if digest is not None}
-    undigested = frozenset(number for digest, number in rows if digest is None)
-    recalled = AccountStanding(account["app_id"], account["standing_run_id"], Standing(digests, undigested))
+    async with engine.connect() as session:
+        account = await (await driver_connection(session)).fetchrow(_ACCOUNT, account_id)
+    assert account is not None  # noqa: S101 - accounts are never deleted
+    remembered = memory.get(account_id, account["standing_run_id"])
+    if remembered is not None:
+        return replace(remembered, app_id=account["app_id"])
+    async with engine.begin() as transaction:
+        # The whole account is read: to look up each number would be chosen by statistics that lag behind a large load.
+        await transaction.execute(text("set local enable_nestloop = off"))
+        # If a poll has committed since the first statement, the fence sees that these belong to an earlier run.
+        row = await (await driver_connection(transaction)).fetchrow(_STANDING, account_id, DECODER_VERSION)
+    assert row is not None  # noqa: S101 - an aggregate has one
+    digested, undigested = row
+    standing = Standing(await asyncio.to_thread(_unpacked, digested), frozenset(undigested))
+    recalled = AccountStanding(account["app_id"], account["standing_run_id"], standing)
     memory.put(account_id, recalled)
     return recalled
 
 
-# The account is joined as a column: beside a constant, a join on the number alone reads the whole account.
-_ASKED: Final = """
-with asked as materialized (select $1::integer as account_id, unnest($2::bigint[]) as virtual_number_id)
-"""
+def _unpacked(digested: bytes) -> dict[bytes, int]:
+    return {digest: number for number, digest in _NUMBER_AND_DIGEST.iter_unpack(digested)}
+
+
 _NUMBERS: Final = f"""
-{_ASKED}
 select n.virtual_number_id, {", ".join("r.name" if name == "region_id" else f"n.{name}" for name in RECORD_COLUMNS)},
        n.extra::text, n.last_read_at, n.removed_at, r.name, r.region_id
-  from asked
-  join syncer.virtual_number n using (account_id, virtual_number_id)
+  from syncer.virtual_number n
   left join syncer.region r using (region_id)
+ where n.account_id = $1 and n.virtual_number_id = any($2::bigint[]) and n.virtual_number_id between $3 and $4
 """  # noqa: S608 - names from a constant
 # Those that are open, and those that the number's removal closed.
-_REDIRECTS: Final = f"""
-{_ASKED}
+_REDIRECTS: Final = """
 select n.virtual_number_id, r.redirect_number_id, r.number
-  from asked
-  join syncer.virtual_number n using (account_id, virtual_number_id)
-  join syncer.virtual_number_redirect r using (account_id, virtual_number_id)
- where r.valid_to is not distinct from n.removed_at
-"""  # noqa: S608 - a constant
+  from syncer.virtual_number n
+  join syncer.virtual_number_redirect r on r.virtual_number_id = n.virtual_number_id
+ where n.account_id = $1 and n.virtual_number_id = any($2::bigint[]) and n.virtual_number_id between $3 and $4
+   and r.account_id = $1 and r.virtual_number_id = any($2::bigint[]) and r.virtual_number_id between $3 and $4
+   and r.valid_to is not distinct from n.removed_at
+"""
 _UNREAD: Final = """
 select virtual_number_id, last_read_at, missing_since
   from syncer.virtual_number where account_id = $1 and last_read_at is not null and removed_at is null
@@ -162,8 +177,14 @@ select distinct virtual_number_id
 """
 
 
+_LISTED: Final = """
+select virtual_number_id
+  from syncer.virtual_number where account_id = $1 and virtual_number_id = any($2::bigint[]) and removed_at is null
+"""
+
+
 async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timedelta) -> Known:
-    """What the database knows, as far as an arrival needs it, read under the fence."""
+    """What the database knows of the account, as far as an arrival needs it, read under the fence."""
     connection, account_id = fence.connection, fence.run.account_id
     lately_removed: list[tuple[int, bool]] = []
     if arrival.unlisted:
@@ -175,40 +196,45 @@ async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timed
     came_since_loss: list[tuple[int]] = []
     if first_loss is not None:
         came_since_loss = await connection.fetch(_CAME_SINCE, account_id, first_loss)
-    numbers, regions = await _recall_numbers(fence, arrival)
-    new = [number for number in arrival.records if number not in numbers]
-    rejected_before = await connection.fetch(_REJECTED_BEFORE, account_id, new)
+    rejected_now = {rejection.virtual_number_id for rejection in arrival.rejections} - {None}
+    listed_rejected = await connection.fetch(_LISTED, account_id, rejected_now) if rejected_now else []
     return Known(
         observed_at=fence.observed_at,
         success_started_at=fence.success_started_at,
-        numbers=numbers,
         unread=unread,
         listed=len(standing),
         lately_removed={number for number, has_returned in lately_removed if not has_returned},
         lately_returned={number for number, has_returned in lately_removed if has_returned},
         came_since_loss={number for (number,) in came_since_loss},
         rejected={row["rejected_record_id"].bytes for row in rejected},
-        rejected_before={row["virtual_number_id"] for row in rejected_before},
-        regions=regions,
+        listed_rejected={number for (number,) in listed_rejected},
     )
 
 
-async def _recall_numbers(fence: Fence, arrival: Arrival) -> tuple[dict[int, StoredNumber], dict[str, int]]:
-    asked = {*arrival.records, *(rejection.virtual_number_id for rejection in arrival.rejections)} - {None}
-    if not asked or fence.success_run_id is None:
-        return {}, {}
-    arguments = (fence.run.account_id, sorted(filter(None, asked)))
+async def recall_numbers(fence: Fence, asked: Collection[int]) -> KnownNumbers:
+    """What the database knows of some numbers, read under the fence."""
+    connection, account_id = fence.connection, fence.run.account_id
+    if fence.success_run_id is None:
+        return KnownNumbers()
+    given = (account_id, asked, min(asked), max(asked))
+    rows = await connection.fetch(_NUMBERS, *given)
     redirects: defaultdict[int, set[Redirect]] = defaultdict(set)
-    for number, *redirect in await fence.connection.fetch(_REDIRECTS, *arguments):
-        redirects[number].add((redirect[0], redirect[1]))
-    numbers = {}
-    rows = await fence.connection.fetch(_NUMBERS, *arguments)
+    if rows:
+        for number, *redirect in await connection.fetch(_REDIRECTS, *given):
+            redirects[number].add((redirect[0], redirect[1]))
+    stored = {}
     for number, *values, extra, last_read_at, removed_at, _, _ in rows:
-        numbers[number] = StoredNumber(
+        stored[number] = StoredNumber(
             values=tuple(values),
             redirects=frozenset(redirects.get(number, ())),
             extra=json.loads(extra),
             last_read_at=last_read_at,
             removed_at=removed_at,
         )
-    return numbers, {region: region_id for *_, region, region_id in rows if region is not None}
+    new = [number for number in asked if number not in stored]
+    rejected_before = await connection.fetch(_REJECTED_BEFORE, account_id, new) if new else []
+    return KnownNumbers(
+        stored,
+        rejected_before={number for (number,) in rejected_before},
+        regions={region: region_id for *_, region, region_id in rows if region is not None},
+    )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from syncer.errors import PollError
     from syncer.outcome import Trigger
-    from syncer.reconcile import Decision
+    from syncer.reconcile import Total
 
 _CLOCK: Final = func.syncer.clock()
 _JUMP: Final = timedelta(minutes=5)
@@ -208,16 +208,16 @@ async def confirm(fence: Fence, responded: Responded) -> Conclusion:
     return await _succeed(fence, responded, Conclusion("unchanged", dict(row)), body_digest=responded.body_digest)
 
 
-async def succeed(fence: Fence, responded: Responded, decision: Decision, app_id: int | None) -> Conclusion:
-    """Writes that a decision was applied, or that there was nothing to apply, and what the next poll needs of it."""
-    conclusion = Conclusion("unchanged" if decision.is_unchanged else "applied", decision.counters)
+async def succeed(fence: Fence, responded: Responded, total: Total, app_id: int | None) -> Conclusion:
+    """Writes that decisions were applied, or that there was nothing to apply, and what the next poll needs of them."""
+    conclusion = Conclusion("unchanged" if total.is_unchanged else "applied", total.counters)
     return await _succeed(
         fence,
         responded,
         conclusion,
         # While removals are held, time alone can change what the same response means.
-        body_digest=None if decision.counters["held"] else responded.body_digest,
-        standing_changed=decision.changes_standing,
+        body_digest=None if total.counters["held"] else responded.body_digest,
+        standing_changed=total.changes_standing,
         app_id=app_id,
     )
 

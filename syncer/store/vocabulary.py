@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from msgspec import UNSET
-
+from syncer.arrival import VOCABULARIES
 from syncer.store.engine import undisturbed
-from syncer.wire import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from sqlalchemy.ext.asyncio import AsyncEngine
-
-    from syncer.wire import Arrived
 
 _LOOKUPS: Final = {"type": "number_type", "purpose": "number_purpose", "state": "number_state"}
 _KNOWN: Final = """
@@ -38,20 +35,19 @@ _REGIONS: Final = "select name, region_id from syncer.region where name = any($1
 class Vocabulary:
     """The `region_id` of each region that some records name, and the words that nobody had seen before, by field."""
 
-    regions: Mapping[str, int]
+    regions: dict[str, int]
     learned: dict[str, list[str]]
 
 
-async def learn(engine: AsyncEngine, records: Iterable[Arrived]) -> Vocabulary:
-    """Adds the words of some records that were never seen before, in short statements of their own.
+async def learn(engine: AsyncEngine, told: Mapping[str, AbstractSet[str]]) -> Vocabulary:
+    """Adds the words of some records, by field, that were never seen before, in short statements of their own.
 
     They are committed before the poll's transaction begins, and inserted sorted, so that polls of different accounts
     never wait for each other for longer than that.
     """
-    columns = list(zip(*(arrived.values for arrived in records), strict=True))
-    if not columns:
+    if not any(told.values()):
         return Vocabulary({}, {})
-    words = {name: sorted({*columns[COLUMNS.index(name)]} - {None, UNSET}) for name in (*_LOOKUPS, "region_name")}
+    words = {field: sorted(told[field]) for field in VOCABULARIES}
     async with undisturbed(engine) as connection:
         known: dict[str, dict[str, int]] = {field: {} for field in words}
         for field, word, region_id in await connection.fetch(_KNOWN, *words.values()):

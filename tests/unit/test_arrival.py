@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from xxhash import xxh3_128_digest
 
-from syncer.arrival import Arrival, Standing, digest, read
+from syncer.arrival import Arrival, Fresh, Standing, digest, read
 from syncer.errors import NotAnArrayError, NotJsonError, WrongAccountError
 from syncer.wire import Rejection
 from tests.builders import APP_ID, record, redirect, without
@@ -43,6 +43,7 @@ def standing(*numbers: tuple[int, Element], undigested: Sequence[int] = ()) -> S
 
 
 NOTHING = Standing()
+NO_RECORDS = Fresh({})
 
 
 def payloads(arrival: Arrival) -> list[bytes]:
@@ -63,7 +64,7 @@ def conflict(number: int, element: Element) -> Rejection:
 
 def test_an_empty_list_of_an_account_that_never_had_numbers_is_nothing() -> None:
     assert read(b"[]", NOTHING, None) == Arrival(
-        received=0, repeated=0, standing=0, records={}, rejections=(), unlisted=frozenset(), app_id=None
+        received=0, repeated=0, standing=0, records=NO_RECORDS, rejections=(), unlisted=frozenset(), app_id=None
     )
 
 
@@ -91,7 +92,7 @@ def test_what_is_no_array_is_refused(body: bytes, error: type[Exception]) -> Non
 def test_an_element_that_stands_is_not_even_decoded() -> None:
     arrival = read(listing("this is no record"), standing((7, "this is no record")), APP_ID)
     assert arrival == Arrival(
-        received=1, repeated=0, standing=1, records={}, rejections=(), unlisted=frozenset(), app_id=None
+        received=1, repeated=0, standing=1, records=NO_RECORDS, rejections=(), unlisted=frozenset(), app_id=None
     )
 
 
@@ -139,7 +140,7 @@ def test_identical_elements_are_one() -> None:
 
 def test_identical_elements_that_stand_are_one() -> None:
     arrival = read(listing(record(1), record(1)), standing((1, record(1))), APP_ID)
-    assert (arrival.received, arrival.repeated, arrival.standing, arrival.records) == (2, 1, 1, {})
+    assert (arrival.received, arrival.repeated, arrival.standing, arrival.records) == (2, 1, 1, NO_RECORDS)
 
 
 def test_elements_that_mean_the_same_are_one() -> None:
@@ -154,7 +155,7 @@ def test_an_element_that_means_what_a_standing_one_means_is_one_with_it() -> Non
     told = record(1, from_redirect_numbers=[redirect(249, "74994088157")])
     arrival = read(listing(respelled(told), told), standing((1, told)), APP_ID)
     assert (arrival.received, arrival.repeated, arrival.standing) == (2, 1, 1)
-    assert (arrival.records, arrival.rejections, arrival.unlisted) == ({}, (), frozenset())
+    assert (arrival.records, arrival.rejections, arrival.unlisted) == (NO_RECORDS, (), frozenset())
 
 
 def test_a_reformatted_element_alone_is_looked_at_again() -> None:
@@ -177,7 +178,7 @@ def test_a_key_that_one_of_them_lacks_makes_them_differ() -> None:
 def test_of_three_elements_of_one_id_a_single_other_one_rejects_all() -> None:
     one, same, other = record(1), respelled(record(1)), record(1, comment="?")
     arrival = read(listing(one, same, other, one), NOTHING, None)
-    assert (arrival.received, arrival.repeated, arrival.records) == (4, 1, {})
+    assert (arrival.received, arrival.repeated, arrival.records) == (4, 1, NO_RECORDS)
     assert set(arrival.rejections) == {conflict(1, one), conflict(1, same), conflict(1, other)}
 
 
@@ -185,7 +186,7 @@ def test_an_element_that_differs_from_the_standing_one_rejects_both() -> None:
     stands, other = record(1), record(1, state="freeze")
     for elements in ([stands, other], [other, stands]):
         arrival = read(listing(*elements, record(2)), standing((1, stands), (2, record(2))), APP_ID)
-        assert (arrival.received, arrival.repeated, arrival.standing, arrival.records) == (3, 0, 1, {})
+        assert (arrival.received, arrival.repeated, arrival.standing, arrival.records) == (3, 0, 1, NO_RECORDS)
         assert set(arrival.rejections) == {conflict(1, stands), conflict(1, other)}
         assert arrival.unlisted == frozenset()
 
@@ -197,7 +198,7 @@ def test_an_element_that_cannot_be_taken_rejects_the_others_with_its_id() -> Non
         "Expected `str` of length >= 1 - at `$.number`",
         "another element of the same response has the id 1 and says something else",
     ]
-    assert (arrival.records, payloads(arrival)) == ({}, [spelled(broken), spelled(record(1))])
+    assert (arrival.records, payloads(arrival)) == (NO_RECORDS, [spelled(broken), spelled(record(1))])
 
 
 def test_an_element_that_cannot_be_taken_rejects_the_standing_one_with_its_id() -> None:
@@ -215,7 +216,7 @@ def test_two_broken_elements_with_one_id_are_two_rejections() -> None:
 
 def test_a_standing_element_that_is_not_what_it_was_taken_for_conflicts_as_any_other() -> None:
     arrival = read(listing("?", record(7)), standing((7, "?")), APP_ID)
-    assert (arrival.standing, arrival.records, arrival.unlisted) == (0, {}, frozenset())
+    assert (arrival.standing, arrival.records, arrival.unlisted) == (0, NO_RECORDS, frozenset())
     assert sorted(payloads(arrival)) == [b'"?"', spelled(record(7))]
 
 

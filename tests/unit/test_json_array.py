@@ -6,8 +6,9 @@ import json
 import re
 import time
 import tracemalloc
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import example, given, settings
@@ -67,7 +68,7 @@ _noise = st.binary(max_size=20) | st.lists(st.sampled_from(_tokens), max_size=10
 
 
 def cut(body: bytes) -> list[bytes]:
-    return [bytes(element) for element in split(body)]
+    return [bytes(element) for element in chain.from_iterable(split(body))]
 
 
 def understood(text: bytes, **hooks: Any) -> Any:
@@ -132,7 +133,7 @@ def test_any_bytes_are_cut_as_json_has_it_or_refused(body: bytes) -> None:
         assert [understood(element) for element in cut(body)] == expected
     else:
         with pytest.raises((NotJsonError, NotAnArrayError)):
-            split(body)
+            list(split(body))
 
 
 @given(_bodies(), st.data())
@@ -140,12 +141,12 @@ def test_any_bytes_are_cut_as_json_has_it_or_refused(body: bytes) -> None:
 def test_a_body_that_was_cut_short_is_refused(sent: tuple[bytes, list[bytes]], data: st.DataObject) -> None:
     body = sent[0].rstrip()
     with pytest.raises(NotJsonError):
-        split(body[: data.draw(st.integers(0, len(body) - 1))])
+        list(split(body[: data.draw(st.integers(0, len(body) - 1))]))
 
 
 def test_the_vendors_example_is_refused_as_it_is_printed() -> None:
     with pytest.raises(NotJsonError, match=r"^the endpoint answered 200 with 1,416 bytes that are not whole JSON"):
-        split((SAMPLES / "documented-truncated.json").read_bytes())
+        list(split((SAMPLES / "documented-truncated.json").read_bytes()))
 
 
 def test_the_vendors_example_with_its_array_closed_has_two_elements() -> None:
@@ -157,28 +158,28 @@ def test_the_vendors_example_with_its_array_closed_has_two_elements() -> None:
 @pytest.mark.parametrize("body", [b"{}", b'{"id": 250}', b"null", b"true", b"1", b'"[]"', b' {"error": []} '])
 def test_json_that_is_not_an_array_is_told_apart(body: bytes) -> None:
     with pytest.raises(NotAnArrayError, match=r"^the endpoint answered with JSON that is not an array") as caught:
-        split(body)
+        list(split(body))
     assert caught.value.response_bytes == len(body)
 
 
 def test_a_page_of_html_is_called_one() -> None:
     body = b"\n<!DOCTYPE html><html><body>[1]</body></html>"
     with pytest.raises(NotJsonError, match=r"^the endpoint answered 200 with an HTML page") as caught:
-        split(body)
+        list(split(body))
     assert caught.value.response_bytes == len(body)
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"\n", BYTE_ORDER_MARK, "[1]".encode("utf-16"), b"\x1f\x8b\x08"])
 def test_nothing_and_other_encodings_are_not_json(body: bytes) -> None:
     with pytest.raises(NotJsonError):
-        split(body)
+        list(split(body))
 
 
 @pytest.mark.parametrize("body", [b"[1]", rb'["\ud800"]', b"[" + DEEP + b"]"], ids=["plain", "repaired", "deep"])
 def test_one_byte_order_mark_is_dropped_and_two_are_not_json(body: bytes) -> None:
     assert cut(BYTE_ORDER_MARK + body) == cut(body)
     with pytest.raises(NotJsonError):
-        split(BYTE_ORDER_MARK + BYTE_ORDER_MARK + body)
+        list(split(BYTE_ORDER_MARK + BYTE_ORDER_MARK + body))
 
 
 @pytest.mark.parametrize(
@@ -221,20 +222,20 @@ def test_strings_inside_an_element_nested_too_deep_do_not_end_it() -> None:
 )
 def test_a_malformed_body_is_refused_even_if_one_of_its_elements_is_nested_too_deep(body: bytes) -> None:
     with pytest.raises(NotJsonError):
-        split(body)
+        list(split(body))
 
 
 @pytest.mark.parametrize("body", [b'{"a":' + DEEP + b"}", b' {"a":[' + DEEP + b"]}"], ids=["array", "array of one"])
 def test_an_object_nested_too_deep_is_still_no_array(body: bytes) -> None:
     with pytest.raises(NotAnArrayError):
-        split(body)
+        list(split(body))
 
 
 def test_a_string_that_never_ends_is_refused_in_time_that_grows_with_its_length_alone() -> None:
     body = b"[" + DEEP + b',"' + rb"\"" * 15_000
     begun = time.process_time()
     with pytest.raises(NotJsonError):
-        split(body)
+        list(split(body))
     assert time.process_time() - begun < 0.5
 
 
@@ -256,7 +257,8 @@ def test_more_than_ten_thousand_elements_too_short_for_a_record_are_refused_befo
     with pytest.raises(
         NotAnArrayError, match=r"that is not an array \(of records: it has [0-9,]+ elements in its first"
     ):
-        split(body, shortest=33)
+        for _ in split(body, shortest=33):
+            pass
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2**18
@@ -265,19 +267,21 @@ def test_more_than_ten_thousand_elements_too_short_for_a_record_are_refused_befo
 def test_ten_thousand_elements_too_short_for_a_record_are_for_others_to_reject_beside_records_of_any_number() -> None:
     record = b'{"id":1,"number":"1","state":""}'
     crumbs, records = [b"0"] * (SPARE_ELEMENTS - 700), [record] * 100_000
-    assert len(split(b"[" + b",".join(crumbs + records) + b"]", shortest=33)) == SPARE_ELEMENTS - 700 + 100_000
+    assert (
+        sum(map(len, split(b"[" + b",".join(crumbs + records) + b"]", shortest=33))) == SPARE_ELEMENTS - 700 + 100_000
+    )
 
 
 def test_texts_and_lists_full_of_commas_are_no_elements() -> None:
     full = b'{"id":1,"number":"1","state":"' + b"," * 2**20 + b'","x":[' + b"0," * 2**20 + b"0]}"
-    assert split(b"[" + full + b"]", shortest=33) == [Raw(full)]
+    assert list(split(b"[" + full + b"]", shortest=33)) == [[Raw(full)]]
 
 
 @pytest.mark.parametrize("tail", [b"", b"]]", b'"', b"]0"], ids=["no end", "two ends", "a text without end", "more"])
 def test_a_malformed_array_of_commas_is_not_json(tail: bytes) -> None:
     body = b"[[" + b"0," * 2**20 + b"0]" + tail
     with pytest.raises(NotJsonError):
-        split(body, shortest=33)
+        list(split(body, shortest=33))
 
 
 def cleaned(value: Any) -> Any:
@@ -341,3 +345,29 @@ def test_nul_and_lone_surrogates_become_the_replacement_character(element: bytes
 )
 def test_what_only_looks_like_them_stays(element: bytes) -> None:
     assert bytes(repair(element)) == element
+
+
+_IN_PIECES: Final = [
+    rb'{"id":1,"comment":"' + b"x" * 2**22 + rb'"}',
+    rb'{"id":2,"comment":"ends },{ here' + b"},{" * 2**21 + rb'","x":[{"a":[{}]},{}]}',
+    rb'{"id":3}',
+    rb'{"id":4,"comment":"' + b"y" * 2**22 + rb'\\"}',
+    rb'{"id":5,"comment":"\ud800"}',
+    rb'{"id":6,"x":' + DEEP + b"}",
+    rb'{"id":7,"comment":"' + b"z" * 2**22 + rb'"}',
+    b"8",
+]
+
+
+@pytest.mark.parametrize("last", range(1, len(_IN_PIECES) + 1))
+@pytest.mark.parametrize("between", [b",", b" ,", b",\n ", b" , "])
+def test_a_long_array_is_cut_where_its_elements_end_wherever_its_pieces_do(last: int, between: bytes) -> None:
+    assert cut(b" [" + between.join(_IN_PIECES[:last]) + b"]") == _IN_PIECES[:last]
+
+
+@pytest.mark.parametrize("end", [b",]", b"", b",", b"}]", b",1", b"]]", b',{"id":1}', b'],{"id":1}', b"] ,[]"])
+def test_a_long_array_whose_end_is_malformed_is_refused(end: bytes) -> None:
+    whole = b"[" + b",".join(_IN_PIECES[::3])
+    assert len(list(split(whole + b"]"))) > 1
+    with pytest.raises(NotJsonError, match=rf"{len(whole + end):,} bytes that are not whole JSON"):
+        list(split(whole + end))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
-from syncer.arrival import Arrival, Standing, read
+from syncer.arrival import Arrival, Fresh, Standing, read
 from syncer.reconcile import (
     Decision,
     Known,
+    KnownNumbers,
     NewState,
     NewVersion,
     Presence,
@@ -24,10 +25,9 @@ from syncer.reconcile import (
     RemovalGuard,
     StoredNumber,
     Unread,
-    reconcile,
 )
 from syncer.wire import COLUMNS, Arrived, Rejection, decode
-from tests.builders import record, redirect, without
+from tests.builders import decide, record, redirect, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,8 +45,14 @@ ACCEPTED = RemovalGuard(ratio=0.2, hold=HOLD, accepted=True)
 CAUTIOUS = RemovalGuard(ratio=0, hold=HOLD)
 
 
+def spelled(element: dict[str, Any]) -> tuple[bytes, bytes]:
+    """The digest of an element, or what stands for it here, and its bytes."""
+    return element["id"].to_bytes(16), json.dumps(element).encode()
+
+
 def arrived(element: dict[str, Any]) -> Arrived:
-    decoded = decode(Raw(json.dumps(element).encode()), element["id"].to_bytes(16))
+    digest, told = spelled(element)
+    decoded = decode(told, digest)
     assert isinstance(decoded, Arrived), decoded
     return decoded
 
@@ -82,11 +88,25 @@ def response(
         received=len(elements) + standing + len(rejections) if received is None else received,
         repeated=0,
         standing=standing,
-        records={element["id"]: arrived(element) for element in elements},
+        records=Fresh({element["id"]: spelled(element) for element in elements}),
         rejections=rejections,
         unlisted=frozenset(unlisted),
         app_id=None,
     )
+
+
+class Before(NamedTuple):
+    """What the database knew: of the numbers that are spoken of, and of the account."""
+
+    numbers: KnownNumbers
+    known: Known
+
+
+def decided(arrival: Arrival, before: Before, guard: RemovalGuard) -> Decision:
+    """What a response changes; of the numbers whose element is rejected, those that are listed are found out here."""
+    listed = {number for number, stored in before.numbers.stored.items() if stored.removed_at is None}
+    rejected = {rejection.virtual_number_id for rejection in arrival.rejections}
+    return decide(arrival, before.numbers, replace(before.known, listed_rejected=listed & rejected), guard)
 
 
 def known(
@@ -100,11 +120,11 @@ def known(
     rejected: Iterable[bytes] = (),
     last: datetime | None = LAST,
     now: datetime = NOW,
-) -> Known:
-    return Known(
+) -> Before:
+    found = numbers or {}
+    account = Known(
         observed_at=now,
         success_started_at=last,
-        numbers=numbers or {},
         unread=unread or {},
         listed=listed,
         lately_removed=frozenset(lately_removed),
@@ -112,6 +132,7 @@ def known(
         came_since_loss=frozenset(came_since_loss),
         rejected=frozenset(rejected),
     )
+    return Before(KnownNumbers(found), account)
 
 
 FIRST_SUCCESS = known(last=None, listed=0)
@@ -137,19 +158,20 @@ def is_quiet(decision: Decision) -> bool:
 
 def test_what_a_first_success_finds_has_no_lower_end_to_its_window() -> None:
     told = record(1, state="freeze", reason="debt", from_redirect_numbers=[redirect(9, "79"), redirect(8, "78")], x=1)
-    decision = reconcile(response(told), FIRST_SUCCESS, GUARD)
+    decision = decided(response(told), FIRST_SUCCESS, GUARD)
     assert decision == Decision(
         created=[NewVersion(1, values_of(told), {"x": 1}, None)],
         opened_states=[NewState(1, "freeze", "debt", None)],
         opened_redirects=[RedirectChange(1, 8, "78", None), RedirectChange(1, 9, "79", None)],
         digests={1: (1).to_bytes(16)},
+        is_news=True,
         counters=Counter(created=1, received=1, redirects_opened=2, redirects_closed=0, rejected=0, unchanged=0),
     )
 
 
 def test_the_window_of_a_number_created_later_begins_where_the_last_success_began() -> None:
     told = record(1, from_redirect_numbers=[redirect(9, "79")])
-    decision = reconcile(response(told), known(), GUARD)
+    decision = decided(response(told), known(), GUARD)
     assert decision.created == [NewVersion(1, values_of(told), {}, LAST)]
     assert decision.opened_states == [NewState(1, "active", None, LAST)]
     assert decision.opened_redirects == [RedirectChange(1, 9, "79", LAST)]
@@ -157,21 +179,21 @@ def test_the_window_of_a_number_created_later_begins_where_the_last_success_bega
 
 
 def test_a_created_number_counts_no_state_change_and_no_changed_column() -> None:
-    decision = reconcile(response(record(1, state="freeze")), known(), GUARD)
+    decision = decided(response(record(1, state="freeze")), known(), GUARD)
     assert (decision.closed_states, decision.column_changes, counted(decision)["created"]) == ([], Counter(), 1)
 
 
 def test_a_record_that_says_what_is_stored_changes_nothing_but_its_digest() -> None:
     told = record(1, from_redirect_numbers=[redirect(9, "79")], x={"a": 1})
-    decision = reconcile(response(told), known({1: stored(told)}), GUARD)
+    decision = decided(response(told), known({1: stored(told)}), GUARD)
     assert is_quiet(decision)
-    assert decision.is_unchanged
+    assert decision.is_empty
     assert decision.digests == {1: (1).to_bytes(16)}
     assert counted(decision) == {"received": 1, "unchanged": 1}
 
 
 def test_elements_that_stand_count_as_unchanged() -> None:
-    decision = reconcile(response(record(1), standing=7), known({1: stored(record(1))}), GUARD)
+    decision = decided(response(record(1), standing=7), known({1: stored(record(1))}), GUARD)
     assert counted(decision) == {"received": 8, "unchanged": 8}
 
 
@@ -181,12 +203,12 @@ def test_a_change_of_any_column_makes_a_version_and_no_period(column: str) -> No
         77 if column.endswith("_id") else "77"
     )
     told = record(1) | {column: new}
-    decision = reconcile(response(told), known({1: stored(record(1))}), GUARD)
+    decision = decided(response(told), known({1: stored(record(1))}), GUARD)
     assert decision.superseded == [NewVersion(1, values_of(told), {}, LAST)]
     assert (decision.closed_states, decision.opened_states, decision.presences) == ([], [], [])
     assert counted(decision) == {"received": 1, "changed": 1}
     assert decision.column_changes == Counter({column: 1})
-    assert not decision.is_unchanged
+    assert not decision.is_empty
 
 
 @pytest.mark.parametrize(
@@ -201,7 +223,7 @@ def test_a_change_of_state_or_reason_or_both_is_one_change_of_state(
     fields: dict[str, str], changes: dict[str, int]
 ) -> None:
     told = record(1, **fields)
-    decision = reconcile(response(told), known({1: stored(record(1))}), GUARD)
+    decision = decided(response(told), known({1: stored(record(1))}), GUARD)
     assert decision.superseded == [NewVersion(1, values_of(told), {}, LAST)]
     assert decision.closed_states == [(1, LAST)]
     assert decision.opened_states == [NewState(1, told["state"], told["reason"], LAST)]
@@ -210,50 +232,50 @@ def test_a_change_of_state_or_reason_or_both_is_one_change_of_state(
 
 
 def test_a_reason_that_goes_from_null_to_empty_is_a_change() -> None:
-    decision = reconcile(response(record(1, reason="")), known({1: stored(record(1, reason=None))}), GUARD)
+    decision = decided(response(record(1, reason="")), known({1: stored(record(1, reason=None))}), GUARD)
     assert decision.opened_states == [NewState(1, "active", "", LAST)]
 
 
 def test_extra_fields_alone_are_replaced_and_count_as_unchanged() -> None:
-    decision = reconcile(response(record(1, x=2)), known({1: stored(record(1, x=1, y=3))}), GUARD)
+    decision = decided(response(record(1, x=2)), known({1: stored(record(1, x=1, y=3))}), GUARD)
     assert decision.extras == [(1, {"x": 2})]
     assert (decision.superseded, counted(decision)) == ([], {"received": 1, "unchanged": 1})
-    assert not decision.is_unchanged
+    assert not decision.is_empty
 
 
 @pytest.mark.parametrize(("old", "new"), [(1, 1.0), (10**23, 1e23), ({"a": 1, "b": 2}, {"b": 2, "a": 1})])
 def test_extra_fields_that_jsonb_holds_equal_are_not_written(old: Any, new: Any) -> None:
-    decision = reconcile(response(record(1, x=new)), known({1: stored(record(1, x=old))}), GUARD)
+    decision = decided(response(record(1, x=new)), known({1: stored(record(1, x=old))}), GUARD)
     assert is_quiet(decision)
-    assert decision.is_unchanged
+    assert decision.is_empty
 
 
 def test_extra_fields_that_no_longer_come_are_dropped() -> None:
-    decision = reconcile(response(record(1)), known({1: stored(record(1, x=1))}), GUARD)
+    decision = decided(response(record(1)), known({1: stored(record(1, x=1))}), GUARD)
     assert decision.extras == [(1, {})]
 
 
 def test_extra_fields_go_with_the_version_where_there_is_one() -> None:
     told = record(1, comment="new", x=2)
-    decision = reconcile(response(told), known({1: stored(record(1, x=1))}), GUARD)
+    decision = decided(response(told), known({1: stored(record(1, x=1))}), GUARD)
     assert (decision.superseded, decision.extras) == ([NewVersion(1, values_of(told), {"x": 2}, LAST)], [])
 
 
 def test_redirects_come_and_go_without_a_version() -> None:
     before = record(1, from_redirect_numbers=[redirect(7, "77"), redirect(8, "78"), redirect(9, "79")])
     told = record(1, from_redirect_numbers=[redirect(9, "79"), redirect(6, "76"), redirect(5, "75")])
-    decision = reconcile(response(told), known({1: stored(before)}), GUARD)
+    decision = decided(response(told), known({1: stored(before)}), GUARD)
     assert decision.opened_redirects == [RedirectChange(1, 5, "75", LAST), RedirectChange(1, 6, "76", LAST)]
     assert decision.closed_redirects == [RedirectChange(1, 7, "77", LAST), RedirectChange(1, 8, "78", LAST)]
     assert (decision.superseded, decision.opened_states) == ([], [])
     assert counted(decision) == {"received": 1, "changed": 1, "redirects_opened": 2, "redirects_closed": 2}
     assert decision.column_changes == Counter(from_redirect_numbers=1)
-    assert not decision.is_unchanged
+    assert not decision.is_empty
 
 
 def test_a_redirect_whose_number_changes_ends_and_begins() -> None:
     before, told = (record(1, from_redirect_numbers=[redirect(9, number)]) for number in ("79", "80"))
-    decision = reconcile(response(told), known({1: stored(before)}), GUARD)
+    decision = decided(response(told), known({1: stored(before)}), GUARD)
     assert decision.closed_redirects == [RedirectChange(1, 9, "79", LAST)]
     assert decision.opened_redirects == [RedirectChange(1, 9, "80", LAST)]
 
@@ -261,7 +283,7 @@ def test_a_redirect_whose_number_changes_ends_and_begins() -> None:
 def test_two_redirects_that_swap_their_numbers_all_end_and_begin() -> None:
     before = record(1, from_redirect_numbers=[redirect(8, "A"), redirect(9, "B")])
     told = record(1, from_redirect_numbers=[redirect(8, "B"), redirect(9, "A")])
-    decision = reconcile(response(told), known({1: stored(before)}), GUARD)
+    decision = decided(response(told), known({1: stored(before)}), GUARD)
     assert decision.closed_redirects == [RedirectChange(1, 8, "A", LAST), RedirectChange(1, 9, "B", LAST)]
     assert decision.opened_redirects == [RedirectChange(1, 8, "B", LAST), RedirectChange(1, 9, "A", LAST)]
 
@@ -269,7 +291,7 @@ def test_two_redirects_that_swap_their_numbers_all_end_and_begin() -> None:
 def test_a_redirect_that_moves_to_another_number_ends_there_and_begins_here() -> None:
     moving = [redirect(9, "79")]
     numbers = {1: stored(record(1, from_redirect_numbers=moving)), 2: stored(record(2))}
-    decision = reconcile(response(record(1), record(2, from_redirect_numbers=moving)), known(numbers), GUARD)
+    decision = decided(response(record(1), record(2, from_redirect_numbers=moving)), known(numbers), GUARD)
     assert decision.closed_redirects == [RedirectChange(1, 9, "79", LAST)]
     assert decision.opened_redirects == [RedirectChange(2, 9, "79", LAST)]
     assert counted(decision)["changed"] == 2
@@ -279,12 +301,12 @@ def test_redirects_in_another_order_and_null_for_none_are_no_change() -> None:
     pair = [redirect(8, "78"), redirect(9, "79")]
     numbers = {1: stored(record(1, from_redirect_numbers=pair)), 2: stored(record(2, from_redirect_numbers=[]))}
     told = response(record(1, from_redirect_numbers=pair[::-1]), record(2, from_redirect_numbers=None))
-    assert reconcile(told, known(numbers), GUARD).is_unchanged
+    assert decided(told, known(numbers), GUARD).is_empty
 
 
 def test_columns_and_redirects_that_change_together_are_one_changed_number() -> None:
     told = record(1, state="freeze", comment="new", from_redirect_numbers=[redirect(9, "79")])
-    decision = reconcile(response(told), known({1: stored(record(1))}), GUARD)
+    decision = decided(response(told), known({1: stored(record(1))}), GUARD)
     assert counted(decision) == {"received": 1, "changed": 1, "state_changes": 1, "redirects_opened": 1}
     assert decision.column_changes == Counter(state=1, comment=1, from_redirect_numbers=1)
 
@@ -292,29 +314,29 @@ def test_columns_and_redirects_that_change_together_are_one_changed_number() -> 
 def test_a_column_counts_once_a_number_in_which_it_changed() -> None:
     numbers = {number: stored(record(number)) for number in (1, 2, 3)}
     told = response(record(1, comment="a"), record(2, comment="b", state="freeze"), record(3))
-    assert reconcile(told, known(numbers), GUARD).column_changes == Counter(comment=2, state=1)
+    assert decided(told, known(numbers), GUARD).column_changes == Counter(comment=2, state=1)
 
 
 def test_absent_keys_keep_the_last_value_and_are_counted() -> None:
     before = record(1, comment="kept", app_id=5, from_redirect_numbers=[redirect(9, "79")])
     told = without(before, "comment", "app_id", "from_redirect_numbers")
-    decision = reconcile(response(told), known({1: stored(before)}), GUARD)
+    decision = decided(response(told), known({1: stored(before)}), GUARD)
     assert is_quiet(decision)
-    assert decision.is_unchanged
+    assert decision.is_empty
     assert decision.absent_keys == Counter(comment=1, app_id=1, from_redirect_numbers=1)
 
 
 def test_absent_keys_of_a_changed_record_keep_the_last_value() -> None:
     before = record(1, comment="kept")
     told = without(record(1, type="abc"), "comment", "reason")
-    decision = reconcile(response(told), known({1: stored(before)}), GUARD)
+    decision = decided(response(told), known({1: stored(before)}), GUARD)
     assert decision.superseded == [NewVersion(1, values_of(before | {"type": "abc"}), {}, LAST)]
     assert decision.column_changes == Counter(type=1)
 
 
 def test_absent_keys_of_a_new_number_are_null_and_counted_a_number_each() -> None:
     told = [without(record(number), "comment", "from_redirect_numbers") for number in (1, 2)]
-    decision = reconcile(response(*told), known(), GUARD)
+    decision = decided(response(*told), known(), GUARD)
     assert decision.created == [NewVersion(number, values_of(record(number)), {}, LAST) for number in (1, 2)]
     assert (decision.opened_redirects, decision.absent_keys) == ([], Counter(comment=2, from_redirect_numbers=2))
 
@@ -322,7 +344,7 @@ def test_absent_keys_of_a_new_number_are_null_and_counted_a_number_each() -> Non
 def test_null_takes_the_value_away_and_no_key_is_counted() -> None:
     told = record(1, comment=None, from_redirect_numbers=None)
     before = record(1, comment="was", from_redirect_numbers=[redirect(9, "79")])
-    decision = reconcile(response(told), known({1: stored(before)}), GUARD)
+    decision = decided(response(told), known({1: stored(before)}), GUARD)
     assert decision.superseded == [NewVersion(1, values_of(told), {}, LAST)]
     assert decision.closed_redirects == [RedirectChange(1, 9, "79", LAST)]
     assert decision.absent_keys == Counter()
@@ -331,7 +353,7 @@ def test_null_takes_the_value_away_and_no_key_is_counted() -> None:
 def test_a_removed_number_that_returns_gets_a_version_a_period_and_its_redirects() -> None:
     told = record(1, state="freeze", from_redirect_numbers=[redirect(9, "79")])
     before = stored(record(1, from_redirect_numbers=[redirect(8, "78")]), last_read_at=FIRST, removed_at=LAST)
-    decision = reconcile(response(told), known({1: before}), GUARD)
+    decision = decided(response(told), known({1: before}), GUARD)
     assert decision.superseded == [NewVersion(1, values_of(told), {}, FIRST)]
     assert decision.opened_states == [NewState(1, "freeze", None, FIRST)]
     assert decision.opened_redirects == [RedirectChange(1, 9, "79", FIRST)]
@@ -343,7 +365,7 @@ def test_a_removed_number_that_returns_gets_a_version_a_period_and_its_redirects
 def test_a_removed_number_that_returns_as_it_was_is_restored_all_the_same() -> None:
     told = record(1, from_redirect_numbers=[redirect(9, "79")], x=1)
     before = stored(told, last_read_at=FIRST, removed_at=LAST)
-    decision = reconcile(response(told), known({1: before}), GUARD)
+    decision = decided(response(told), known({1: before}), GUARD)
     assert decision.superseded == [NewVersion(1, values_of(told), {"x": 1}, FIRST)]
     assert decision.opened_states == [NewState(1, "active", None, FIRST)]
     assert decision.opened_redirects == [RedirectChange(1, 9, "79", FIRST)]
@@ -353,7 +375,7 @@ def test_a_removed_number_that_returns_as_it_was_is_restored_all_the_same() -> N
 def test_a_removed_number_that_returns_without_a_word_of_redirects_gets_back_those_its_removal_closed() -> None:
     before = record(1, comment="kept", from_redirect_numbers=[redirect(8, "78"), redirect(9, "79")])
     told = without(before, "comment", "from_redirect_numbers")
-    decision = reconcile(response(told), known({1: stored(before, last_read_at=FIRST, removed_at=LAST)}), GUARD)
+    decision = decided(response(told), known({1: stored(before, last_read_at=FIRST, removed_at=LAST)}), GUARD)
     assert decision.superseded == [NewVersion(1, values_of(before), {}, FIRST)]
     assert decision.opened_redirects == [RedirectChange(1, 8, "78", FIRST), RedirectChange(1, 9, "79", FIRST)]
     assert decision.absent_keys == Counter(comment=1, from_redirect_numbers=1)
@@ -361,14 +383,14 @@ def test_a_removed_number_that_returns_without_a_word_of_redirects_gets_back_tho
 
 def test_a_removed_number_that_returns_with_no_redirects_gets_none() -> None:
     before = stored(record(1, from_redirect_numbers=[redirect(9, "79")]), last_read_at=FIRST, removed_at=LAST)
-    decision = reconcile(response(record(1, from_redirect_numbers=None)), known({1: before}), GUARD)
+    decision = decided(response(record(1, from_redirect_numbers=None)), known({1: before}), GUARD)
     assert (decision.opened_redirects, decision.closed_redirects) == ([], [])
 
 
 def test_a_number_that_was_missing_and_returns_changed_has_a_window_from_when_it_was_last_read() -> None:
     told = record(1, state="freeze", from_redirect_numbers=[redirect(9, "79")])
     before = stored(record(1, from_redirect_numbers=[redirect(8, "78")]), last_read_at=FIRST)
-    decision = reconcile(response(told), known({1: before}, unread={1: Unread(FIRST, LAST)}), GUARD)
+    decision = decided(response(told), known({1: before}, unread={1: Unread(FIRST, LAST)}), GUARD)
     assert decision.superseded == [NewVersion(1, values_of(told), {}, FIRST)]
     assert (decision.closed_states, decision.opened_states) == ([(1, FIRST)], [NewState(1, "freeze", None, FIRST)])
     assert decision.opened_redirects == [RedirectChange(1, 9, "79", FIRST)]
@@ -384,57 +406,54 @@ def test_a_number_that_was_not_read_and_returns_as_it_was_is_read_again(missing_
         2: stored(record(2), last_read_at=FIRST),
     }
     told = response(record(1), record(2, from_redirect_numbers=[redirect(9, "79")]), standing=1)
-    decision = reconcile(told, known(numbers, unread=unread), GUARD)
+    decision = decided(told, known(numbers, unread=unread), GUARD)
     assert decision.presences == [Presence(number, None, None, None) for number in (1, 2, 3)]
     assert decision.opened_redirects == [RedirectChange(2, 9, "79", FIRST)]
     assert counted(decision) == {"received": 3, "unchanged": 2, "changed": 1, "redirects_opened": 1}
-    assert not decision.is_unchanged
+    assert not decision.is_empty
 
 
 def test_a_number_whose_record_is_rejected_keeps_what_is_stored_and_was_last_read_by_the_last_success() -> None:
-    decision = reconcile(
-        response(rejections=[rejection(1)]), known({1: stored(record(1))}, rejected=[b"r" * 16]), GUARD
-    )
+    decision = decided(response(rejections=[rejection(1)]), known({1: stored(record(1))}, rejected=[b"r" * 16]), GUARD)
     assert decision.presences == [Presence(1, LAST, None, None)]
-    assert (decision.superseded, decision.digests, decision.is_unchanged) == ([], {}, False)
+    assert (decision.superseded, decision.digests, decision.is_empty) == ([], {}, False)
     assert counted(decision) == {"received": 1, "rejected": 1}
 
 
 def test_a_rejected_record_of_a_number_nobody_knows_is_only_kept() -> None:
-    decision = reconcile(response(rejections=[rejection(1), rejection(None, digest=b"s" * 16)]), known(), GUARD)
-    assert decision.rejections == (rejection(1), rejection(None, digest=b"s" * 16))
+    decision = decided(response(rejections=[rejection(1), rejection(None, digest=b"s" * 16)]), known(), GUARD)
     assert is_quiet(decision)
-    assert not decision.is_unchanged
+    assert not decision.is_empty
 
 
 def test_a_removed_number_whose_record_is_rejected_stays_removed() -> None:
     before = stored(record(1), last_read_at=FIRST, removed_at=LAST)
-    assert is_quiet(reconcile(response(rejections=[rejection(1)]), known({1: before}), GUARD))
+    assert is_quiet(decided(response(rejections=[rejection(1)]), known({1: before}), GUARD))
 
 
 def test_a_number_that_stays_rejected_stays_as_it_is() -> None:
     before = known({1: stored(record(1), last_read_at=FIRST)}, unread={1: Unread(FIRST, None)}, rejected=[b"r" * 16])
-    decision = reconcile(response(rejections=[rejection(1)]), before, GUARD)
+    decision = decided(response(rejections=[rejection(1)]), before, GUARD)
     assert is_quiet(decision)
-    assert decision.is_unchanged
+    assert decision.is_empty
     assert counted(decision) == {"received": 1, "rejected": 1}
 
 
 def test_a_missing_number_that_returns_rejected_is_no_longer_missing() -> None:
     before = known({1: stored(record(1), last_read_at=FIRST)}, unread={1: Unread(FIRST, LAST)})
-    decision = reconcile(response(rejections=[rejection(1)]), before, GUARD)
+    decision = decided(response(rejections=[rejection(1)]), before, GUARD)
     assert decision.presences == [Presence(1, FIRST, None, None)]
 
 
 def test_a_rejected_number_that_goes_missing_is_missing_from_now_on() -> None:
-    decision = reconcile(response(standing=99, unlisted=[1]), known(unread={1: Unread(FIRST, None)}), CAUTIOUS)
+    decision = decided(response(standing=99, unlisted=[1]), known(unread={1: Unread(FIRST, None)}), CAUTIOUS)
     assert decision.presences == [Presence(1, FIRST, NOW, None)]
     assert counted(decision) == {"received": 99, "unchanged": 99, "held": 1}
 
 
 def test_two_rejected_records_of_one_number_are_one_presence_and_two_rejections() -> None:
     both = [rejection(1), rejection(1, digest=b"s" * 16)]
-    decision = reconcile(response(rejections=both), known({1: stored(record(1))}), GUARD)
+    decision = decided(response(rejections=both), known({1: stored(record(1))}), GUARD)
     assert decision.presences == [Presence(1, LAST, None, None)]
     assert counted(decision) == {"received": 2, "rejected": 2}
 
@@ -453,9 +472,7 @@ def test_two_rejected_records_of_one_number_are_one_presence_and_two_rejections(
 )
 def test_a_change_in_what_is_rejected_is_a_change(stand: list[bytes], arrive: list[bytes], unchanged: bool) -> None:
     rejections = [rejection(None, digest=digest) for digest in arrive]
-    assert (
-        reconcile(response(standing=1, rejections=rejections), known(rejected=stand), GUARD).is_unchanged is unchanged
-    )
+    assert decided(response(standing=1, rejections=rejections), known(rejected=stand), GUARD).is_empty is unchanged
 
 
 def removals(decision: Decision) -> tuple[int, int]:
@@ -464,24 +481,24 @@ def removals(decision: Decision) -> tuple[int, int]:
 
 
 def test_a_removal_within_the_share_is_applied_at_once() -> None:
-    decision = reconcile(response(standing=99, unlisted=[1]), known(listed=100), GUARD)
+    decision = decided(response(standing=99, unlisted=[1]), known(listed=100), GUARD)
     assert decision.presences == decision.removed == [Presence(1, LAST, NOW, NOW)]
     assert counted(decision) == {"received": 99, "unchanged": 99, "removed": 1}
-    assert not decision.is_unchanged
+    assert not decision.is_empty
 
 
 def test_a_removal_beyond_the_share_is_held_and_its_time_begins() -> None:
-    decision = reconcile(response(standing=1, unlisted=[2]), known(listed=2), GUARD)
+    decision = decided(response(standing=1, unlisted=[2]), known(listed=2), GUARD)
     assert (decision.presences, decision.removed) == ([Presence(2, LAST, NOW, None)], [])
     assert counted(decision) == {"received": 1, "unchanged": 1, "held": 1}
-    assert not decision.is_unchanged
+    assert not decision.is_empty
 
 
 def test_a_removal_that_stays_held_writes_nothing_and_is_told_again() -> None:
     before = known(unread={2: Unread(FIRST, LAST)}, listed=2)
-    decision = reconcile(response(standing=1, unlisted=[2]), before, GUARD)
+    decision = decided(response(standing=1, unlisted=[2]), before, GUARD)
     assert is_quiet(decision)
-    assert decision.is_unchanged
+    assert decision.is_empty
     assert counted(decision) == {"received": 1, "unchanged": 1, "held": 1}
 
 
@@ -519,7 +536,7 @@ def test_a_removal_that_stays_held_writes_nothing_and_is_told_again() -> None:
 )
 def test_exactly_the_share_is_not_more_than_it(ratio: float, listed: int, missing: int, believed: bool) -> None:
     arrival = response(standing=max(listed - missing, 1), unlisted=range(1, missing + 1))
-    decision = reconcile(arrival, known(listed=listed), RemovalGuard(ratio, HOLD))
+    decision = decided(arrival, known(listed=listed), RemovalGuard(ratio, HOLD))
     assert removals(decision) == ((missing, 0) if believed else (0, missing))
 
 
@@ -538,7 +555,7 @@ def test_exactly_the_share_is_not_more_than_it(ratio: float, listed: int, missin
 def test_losses_that_trickle_count_together(listed: int, lately_removed: int, missing: int, believed: bool) -> None:
     arrival = response(standing=listed - missing, unlisted=range(1, missing + 1))
     gone = range(1001, 1001 + lately_removed)
-    decision = reconcile(arrival, known(listed=listed, lately_removed=gone), GUARD)
+    decision = decided(arrival, known(listed=listed, lately_removed=gone), GUARD)
     assert removals(decision) == ((missing, 0) if believed else (0, missing))
 
 
@@ -553,20 +570,20 @@ def test_losses_that_trickle_count_together(listed: int, lately_removed: int, mi
 )
 def test_who_went_and_returned_counts_once(lately_returned: list[int], missing: int, believed: bool) -> None:
     arrival = response(standing=10 - missing, unlisted=range(1, missing + 1))
-    decision = reconcile(arrival, known(listed=10, lately_returned=lately_returned), GUARD)
+    decision = decided(arrival, known(listed=10, lately_returned=lately_returned), GUARD)
     assert removals(decision) == ((missing, 0) if believed else (0, missing))
 
 
 def test_those_that_are_held_already_count_with_those_that_are_newly_missing() -> None:
     before = known(unread={1: Unread(FIRST, LAST), 2: Unread(FIRST, LAST)}, listed=10)
-    decision = reconcile(response(standing=7, unlisted=[1, 2, 3]), before, GUARD)
+    decision = decided(response(standing=7, unlisted=[1, 2, 3]), before, GUARD)
     assert removals(decision) == (0, 3)
     assert decision.presences == [Presence(3, LAST, NOW, None)]
 
 
 def test_those_that_are_held_are_removed_as_soon_as_they_are_few_enough_and_dated_when_first_missed() -> None:
     missing = {number: Unread(FIRST, LAST) for number in (1, 2, 3)}
-    decision = reconcile(response(standing=8, unlisted=[1, 2]), known(unread=missing, listed=10), GUARD)
+    decision = decided(response(standing=8, unlisted=[1, 2]), known(unread=missing, listed=10), GUARD)
     assert decision.presences == [
         Presence(3, None, None, None),
         Presence(1, FIRST, LAST, LAST),
@@ -577,7 +594,7 @@ def test_those_that_are_held_are_removed_as_soon_as_they_are_few_enough_and_date
 
 def test_numbers_that_came_since_the_loss_do_not_make_it_believable() -> None:
     before = known(unread={1: Unread(FIRST, LAST)}, listed=10, came_since_loss=range(5, 11))
-    assert removals(reconcile(response(standing=9, unlisted=[1]), before, GUARD)) == (0, 1)
+    assert removals(decided(response(standing=9, unlisted=[1]), before, GUARD)) == (0, 1)
 
 
 @pytest.mark.parametrize(("first_listed", "believed"), [(9, True), (8, False)])  # 2 of 10, 2 of 9
@@ -597,14 +614,14 @@ def test_a_number_that_came_since_the_loss_and_is_lost_itself_counts_alike_wheth
         lately_returned=lately_returned,
         came_since_loss=came,
     )
-    decision = reconcile(response(standing=8, unlisted=unlisted), before, GUARD)
+    decision = decided(response(standing=8, unlisted=unlisted), before, GUARD)
     assert (Presence(1, FIRST, LAST, LAST) in decision.removed) is believed
 
 
 def test_what_has_waited_for_its_time_is_no_reason_to_hold_others() -> None:
     since = NOW - HOLD
     before = known(unread={number: Unread(FIRST, since) for number in range(1, 51)}, listed=100)
-    decision = reconcile(response(standing=49, unlisted=range(1, 52)), before, GUARD)
+    decision = decided(response(standing=49, unlisted=range(1, 52)), before, GUARD)
     assert removals(decision) == (51, 0)
 
 
@@ -615,7 +632,7 @@ def test_what_has_waited_for_its_time_is_no_reason_to_hold_others() -> None:
 def test_a_held_removal_is_applied_when_its_time_is_reached(missed_for: timedelta, believed: bool) -> None:
     since = NOW - missed_for
     before = known(unread={1: Unread(FIRST, since)}, listed=2)
-    decision = reconcile(response(standing=1, unlisted=[1]), before, GUARD)
+    decision = decided(response(standing=1, unlisted=[1]), before, GUARD)
     assert decision.presences == ([Presence(1, FIRST, since, since)] if believed else [])
     assert removals(decision) == ((1, 0) if believed else (0, 1))
 
@@ -623,7 +640,7 @@ def test_a_held_removal_is_applied_when_its_time_is_reached(missed_for: timedelt
 def test_each_held_removal_has_its_own_time() -> None:
     old, young = NOW - HOLD, NOW - HOLD + timedelta(seconds=1)
     before = known(unread={1: Unread(FIRST, old), 2: Unread(FIRST, young), 4: Unread(FIRST, None)}, listed=5)
-    decision = reconcile(response(standing=1, unlisted=[1, 2, 3, 4]), before, GUARD)
+    decision = decided(response(standing=1, unlisted=[1, 2, 3, 4]), before, GUARD)
     assert decision.presences == [
         Presence(1, FIRST, old, old),
         Presence(3, LAST, NOW, None),
@@ -633,13 +650,13 @@ def test_each_held_removal_has_its_own_time() -> None:
 
 
 def test_without_a_hold_time_a_removal_is_applied_at_once() -> None:
-    decision = reconcile(response(standing=1, unlisted=[1, 2]), known(listed=3), RemovalGuard(0, timedelta()))
+    decision = decided(response(standing=1, unlisted=[1, 2]), known(listed=3), RemovalGuard(0, timedelta()))
     assert decision.presences == [Presence(1, LAST, NOW, NOW), Presence(2, LAST, NOW, NOW)]
 
 
 def test_an_operator_who_accepts_them_has_removals_applied_and_dated_when_first_missed() -> None:
     before = known(unread={1: Unread(FIRST, LAST)}, listed=3)
-    decision = reconcile(response(standing=1, unlisted=[1, 2]), before, ACCEPTED)
+    decision = decided(response(standing=1, unlisted=[1, 2]), before, ACCEPTED)
     assert decision.presences == [Presence(1, FIRST, LAST, LAST), Presence(2, LAST, NOW, NOW)]
     assert removals(decision) == (2, 0)
 
@@ -649,26 +666,26 @@ def test_an_operator_who_accepts_them_has_removals_applied_and_dated_when_first_
 )
 def test_an_empty_list_is_never_believed(guard: RemovalGuard) -> None:
     before = known(unread={1: Unread(FIRST, NOW - 2 * HOLD)}, listed=100)
-    decision = reconcile(response(unlisted=[1, 2]), before, guard)
+    decision = decided(response(unlisted=[1, 2]), before, guard)
     assert decision.presences == [Presence(2, LAST, NOW, None)]
     assert removals(decision) == (0, 2)
 
 
 def test_an_empty_list_is_believed_if_an_operator_says_so() -> None:
-    decision = reconcile(response(unlisted=[1, 2]), known(listed=2), ACCEPTED)
+    decision = decided(response(unlisted=[1, 2]), known(listed=2), ACCEPTED)
     assert decision.presences == [Presence(1, LAST, NOW, NOW), Presence(2, LAST, NOW, NOW)]
 
 
 @pytest.mark.parametrize("guard", [GUARD, ACCEPTED, RemovalGuard(1, timedelta()), RemovalGuard(1, timedelta(), True)])
 def test_a_record_whose_id_cannot_be_read_may_be_any_of_the_missing(guard: RemovalGuard) -> None:
     before = known(unread={1: Unread(FIRST, NOW - 2 * HOLD)}, listed=100)
-    decision = reconcile(response(standing=98, rejections=[rejection(None)], unlisted=[1, 2]), before, guard)
+    decision = decided(response(standing=98, rejections=[rejection(None)], unlisted=[1, 2]), before, guard)
     assert decision.presences == [Presence(2, LAST, NOW, None)]
     assert removals(decision) == (0, 2)
 
 
 def test_a_rejected_record_whose_id_can_be_read_holds_nobody_else() -> None:
-    decision = reconcile(
+    decision = decided(
         response(standing=8, rejections=[rejection(1)], unlisted=[2]), known({1: stored(record(1))}, listed=10), GUARD
     )
     assert decision.presences == [Presence(1, LAST, None, None), Presence(2, LAST, NOW, NOW)]
@@ -677,20 +694,18 @@ def test_a_rejected_record_whose_id_can_be_read_holds_nobody_else() -> None:
 
 def test_all_else_is_applied_while_removals_are_held() -> None:
     numbers = {1: stored(record(1))}
-    decision = reconcile(
-        response(record(1, state="freeze"), record(9), unlisted=[2, 3]), known(numbers, listed=3), GUARD
-    )
+    decision = decided(response(record(1, state="freeze"), record(9), unlisted=[2, 3]), known(numbers, listed=3), GUARD)
     assert counted(decision) == {"received": 2, "changed": 1, "state_changes": 1, "created": 1, "held": 2}
 
 
 def test_a_first_success_is_applied_even_if_it_finds_nothing() -> None:
-    decision = reconcile(response(), FIRST_SUCCESS, GUARD)
+    decision = decided(response(), FIRST_SUCCESS, GUARD)
     assert is_quiet(decision)
-    assert not decision.is_unchanged
+    assert not decision.is_empty
 
 
 def test_an_empty_list_where_nothing_was_listed_is_unchanged() -> None:
-    assert reconcile(response(), known(listed=0), GUARD).is_unchanged
+    assert decided(response(), known(listed=0), GUARD).is_empty
 
 
 # One poll after another, with a database that holds what decisions say in memory.
@@ -744,10 +759,8 @@ class World:
         now = started_at + timedelta(minutes=1)
         asked = arrival.records.keys() | {rejected.virtual_number_id for rejected in arrival.rejections}
         lately = {key for key, number in self.numbers.items() if number.last_removed_at > now - guard.hold}
-        known_now = Known(
-            observed_at=now,
-            success_started_at=self.last_started_at,
-            numbers={
+        numbers = KnownNumbers(
+            {
                 key: StoredNumber(
                     number.values,
                     number.redirects_until(number.removed_at),
@@ -757,7 +770,11 @@ class World:
                 )
                 for key, number in self.numbers.items()
                 if key in asked
-            },
+            }
+        )
+        known_now = Known(
+            observed_at=now,
+            success_started_at=self.last_started_at,
             unread={
                 key: Unread(number.last_read_at, number.missing_since)
                 for key, number in self.numbers.items()
@@ -769,8 +786,9 @@ class World:
             came_since_loss=self._came_since_loss(arrival, now - guard.hold),
             rejected=self.rejected,
         )
-        decision = reconcile(arrival, known_now, guard)
+        decision = decided(arrival, Before(numbers, known_now), guard)
         self._apply(decision, now)
+        self.rejected = frozenset(rejected.digest for rejected in arrival.rejections)
         self.last_started_at = started_at
         return arrival, decision
 
@@ -814,7 +832,6 @@ class World:
         gone = {presence.virtual_number_id for presence in decision.removed} | decision.digests.keys()
         self.digests = {digest: key for digest, key in self.digests.items() if key not in gone}
         self.digests.update((digest, key) for key, digest in decision.digests.items())
-        self.rejected = frozenset(rejected.digest for rejected in decision.rejections)
 
     def _settle(self, number: Number, presence: Presence) -> None:
         number.last_read_at, number.missing_since = presence.last_read_at, presence.missing_since
@@ -898,9 +915,9 @@ def test_what_was_just_applied_is_unchanged_and_history_stays_whole(
         assert counters["removed"] == len(decision.removed)
         assert counters["removed"] + counters["held"] == len(arrival.unlisted)
         assert counters["changed"] + counters["restored"] >= len(decision.superseded)
-        assert decision.is_unchanged <= is_quiet(decision)
+        assert decision.is_empty <= is_quiet(decision)
     _, again = world.poll(listing(reversed(elements)), CAUTIOUS)
-    assert again.is_unchanged
+    assert again.is_empty
     assert is_quiet(again)
     assert again.counters["held"] == counters["held"]
 
@@ -922,7 +939,7 @@ def test_a_response_polled_again_changes_nothing_whoever_came_and_went(
         body = listing([*map(record, numbers), *([] if is_readable else ["?"])])
         _, decision = world.poll(body, guard, after=half_an_hour)
         _, again = world.poll(body, guard, after=half_an_hour)
-        assert again.is_unchanged
+        assert again.is_empty
         assert again.counters["held"] == decision.counters["held"]
 
 
