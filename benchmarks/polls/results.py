@@ -90,7 +90,7 @@ class Results(msgspec.Struct):
         machine = {
             "processor": f"{_processor()}, {os.cpu_count()} cores",
             "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
-            "system": f"{platform.system()} {platform.release()}",
+            "system": platform.system(),
             "Python": platform.python_version(),
             "PostgreSQL": postgres.partition(" ")[0],
         }
