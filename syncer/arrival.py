@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 VOCABULARIES: Final = ("type", "purpose", "state", "region_name")
 """The fields whose words have tables of their own."""
-BATCH: Final = 5_000
-"""How many records are compared and written at once: decoded, they take some ten megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +46,13 @@ class Standing:
 class Fresh(Mapping[int, Arrived]):
     """Records to look at, by `virtual_number_id`: kept as bytes, and decoded whenever one is asked for.
 
-    Decoded, all of them together would take several times the memory.
+    Decoded, all of them together would take several times the memory. They are ordered by id, so that PostgreSQL finds
+    the rows of a batch beside each other, and so that those of two batches do not mix.
     """
 
     def __init__(self, elements: Mapping[int, tuple[bytes, bytes]]) -> None:
         """Takes what can be decoded: of each number the digest and the bytes."""
-        self._elements = elements
+        self._elements = {number: elements[number] for number in sorted(elements)}
 
     def __getitem__(self, number: int) -> Arrived:
         digest, element = self._elements[number]
@@ -70,10 +69,10 @@ class Fresh(Mapping[int, Arrived]):
     def __len__(self) -> int:
         return len(self._elements)
 
-    def in_batches(self) -> Iterator[Fresh]:
-        """The same, `BATCH` at a time, in the order of their numbers' ids: so PostgreSQL finds neighbours."""
-        numbers = iter(sorted(self))
-        while batch := {number: self._elements[number] for number in islice(numbers, BATCH)}:
+    def in_batches(self, size: int) -> Iterator[Fresh]:
+        """The same, so many at a time."""
+        items = iter(self._elements.items())
+        while batch := dict(islice(items, size)):
             yield Fresh(batch)
 
 

@@ -53,13 +53,15 @@ CONCURRENT_POLLS: Final = 512
 which a process may have 1024 by default, and tens of kilobytes."""
 _WORKED_ON_AT_ONCE: Final = 8
 """How many responses are worked on at once: each takes a database connection, and memory in proportion to its size."""
+BATCH: Final = 5_000
+"""How many records are compared and written at once: decoded, they take some ten megabytes."""
 _LARGE: Final = 256 * 1024
 """From how many bytes of response on the work on it leaves the event loop to others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Poller:
-    """What every poll needs, whatever account it is of."""
+    """What every poll needs, whatever account it is of; `batch`: how many records are compared and written at once."""
 
     engine: AsyncEngine
     source: Source
@@ -67,6 +69,7 @@ class Poller:
     memory: StandingMemory = field(default_factory=StandingMemory)
     metrics: Metrics = field(default_factory=Metrics)
     desks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_WORKED_ON_AT_ONCE))
+    batch: int = BATCH
 
     async def poll(self, account: Account, trigger: Trigger, *, lateness: timedelta | None = None) -> PollResult:
         """Polls an account once. What goes wrong on the way is in the result, and changed nothing but the run.
@@ -165,11 +168,14 @@ class Poller:
         total = Total()
         decision = Decision()
         await find_by_key(fence)
-        for records in arrival.records.in_batches():
+        for records in arrival.records.in_batches(self.batch):
             numbers = await recall_numbers(fence, list(records))
             # While one batch is written, the next is decided.
-            coming = _think(size, reconcile, records, numbers, known)
-            decided, _ = await asyncio.gather(coming, apply(fence, decision, regions))
+            coming = asyncio.ensure_future(_think(size, reconcile, records, numbers, known))
+            try:
+                await apply(fence, decision, regions)
+            finally:
+                decided = await coming
             total.add(decision)
             decision = decided
             regions |= numbers.regions

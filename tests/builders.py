@@ -16,7 +16,7 @@ from syncer.accounts import load_accounts
 from syncer.daemon import Daemon
 from syncer.database import Database
 from syncer.emulator import Emulator, faults
-from syncer.poll import Poller
+from syncer.poll import BATCH, Poller
 from syncer.reconcile import reconcile, settle
 from syncer.settings import Settings
 from syncer.source import Source
@@ -185,13 +185,22 @@ def kept_database(server: str, name: str) -> Iterator[str]:
 class PolledAccount:
     """One account, polled over real HTTP into a real database with the responses that a test gives."""
 
-    def __init__(self, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection, settings: Settings) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        emulator: Emulator,
+        sql: asyncpg.Connection,
+        settings: Settings,
+        *,
+        batch: int = BATCH,
+    ) -> None:
         self.engine = engine
         self.emulator = emulator
         self.sql = sql
         self.settings = settings
+        self._batch = batch
         self._source = Source(settings)
-        self.poller = Poller(engine, self._source, settings)
+        self.poller = Poller(engine, self._source, settings, batch=batch)
         (self.account,) = load_accounts(settings)
 
     async def __aenter__(self) -> Self:
@@ -236,7 +245,7 @@ class PolledAccount:
 
     def forget(self) -> None:
         """Polls from now on as a process that was just started."""
-        self.poller = Poller(self.engine, self._source, self.settings)
+        self.poller = Poller(self.engine, self._source, self.settings, batch=self._batch)
 
     async def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """What a query returns."""

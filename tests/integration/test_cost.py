@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from syncer.arrival import BATCH
+from syncer.poll import BATCH
 from tests.builders import record, redirect
 
 if TYPE_CHECKING:

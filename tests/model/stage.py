@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 T0: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
+_BATCH: Final = 3
+"""So few records are compared and written at once, so that most responses take several batches."""
 _WRONG_END: Final = """
 select run_id from syncer.sync_run
  where (outcome = 'running') <> (finished_at is null) or finished_at < started_at
@@ -95,7 +97,7 @@ class Ground:
                 removal_guard_ratio=plan.ratio,
                 removal_guard_hold=plan.hold_hours * HOUR,
             )
-            made = PolledAccount(self.engine, self.emulator, self.sql, settings)
+            made = PolledAccount(self.engine, self.emulator, self.sql, settings, batch=_BATCH)
             self.processes[key] = await self.stack.enter_async_context(made)
         self.processes[key].forget()
         return self.processes[key]
