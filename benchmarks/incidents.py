@@ -46,7 +46,8 @@ from syncer.embedded import EmbeddedServer
 from syncer.emulator import STILL, Emulator, faults
 from syncer.emulator.record import Maker, Number
 from syncer.errors import PollError
-from syncer.reconcile import Decision, Known, KnownNumbers, NewVersion, Presence, RemovalGuard, StoredNumber, Unread
+from syncer.known import Known, KnownNumbers, StoredNumber, Unread
+from syncer.removal import RemovalGuard
 from syncer.store import schema
 from syncer.store.engine import create_engine
 from syncer.wire import COLUMNS
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.decision import Decision, NewVersion, Presence
 
 GUARD: Final = RemovalGuard(ratio=0.2, hold=timedelta(hours=24))
 T0: Final = datetime(2026, 3, 1, tzinfo=UTC)

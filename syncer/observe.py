@@ -19,9 +19,9 @@ from syncer.outcome import COUNTERS, accepting
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from syncer.decision import Total
     from syncer.metrics import Metrics
     from syncer.outcome import PollResult, Trigger
-    from syncer.reconcile import Total
     from syncer.source import Response
 
 log = structlog.get_logger("syncer")

@@ -18,11 +18,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from syncer.arrival import digest, read
+from syncer.decision import Decision, Total
 from syncer.errors import DatabaseError, PollError
 from syncer.metrics import Metrics
 from syncer.observe import PollNotes, poll_finished
 from syncer.outcome import Conclusion, PollResult
-from syncer.reconcile import Decision, RemovalGuard, Total, reconcile, settle
+from syncer.reconcile import reconcile, settle
+from syncer.removal import RemovalGuard
 from syncer.store import runs
 from syncer.store.apply import apply, find_by_key, keep_rejections
 from syncer.store.engine import told_as_database_errors
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
 
     from syncer.accounts import Account
     from syncer.arrival import Arrival
+    from syncer.known import Known
     from syncer.outcome import Trigger
-    from syncer.reconcile import Known
     from syncer.settings import Settings
     from syncer.source import Response, Source
     from syncer.store.recall import AccountStanding

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
     from syncer.accounts import Account
     from syncer.arrival import Arrival
+    from syncer.decision import Decision
+    from syncer.known import Known, KnownNumbers
     from syncer.outcome import PollResult, Trigger
-    from syncer.reconcile import Decision, Known, KnownNumbers, RemovalGuard
+    from syncer.removal import RemovalGuard
     from tests.proxy import Proxy
 
 APP_ID = 1200054

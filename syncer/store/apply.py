@@ -19,7 +19,7 @@ from syncer.wire import COLUMNS, DECODER_VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from syncer.reconcile import Decision, NewVersion
+    from syncer.decision import Decision, NewVersion
     from syncer.store.runs import Fence
     from syncer.wire import Rejection
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import text
 
 from syncer.arrival import Standing
-from syncer.reconcile import Known, KnownNumbers, StoredNumber, Unread
+from syncer.known import Known, KnownNumbers, StoredNumber, Unread
 from syncer.store.engine import driver_connection
 from syncer.store.tables import RECORD_COLUMNS
 from syncer.wire import DECODER_VERSION
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.arrival import Arrival
-    from syncer.reconcile import Redirect, Total
+    from syncer.decision import Total
+    from syncer.known import Redirect
     from syncer.store.runs import Fence
 
 

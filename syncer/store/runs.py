@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.decision import Total
     from syncer.errors import PollError
     from syncer.outcome import Trigger
-    from syncer.reconcile import Total
 
 _CLOCK: Final = func.syncer.clock()
 _JUMP: Final = timedelta(minutes=5)

@@ -14,18 +14,9 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from syncer.arrival import Arrival, Fresh, Standing, read
-from syncer.reconcile import (
-    Decision,
-    Known,
-    KnownNumbers,
-    NewState,
-    NewVersion,
-    Presence,
-    RedirectChange,
-    RemovalGuard,
-    StoredNumber,
-    Unread,
-)
+from syncer.decision import Decision, NewState, NewVersion, Presence, RedirectChange
+from syncer.known import Known, KnownNumbers, StoredNumber, Unread
+from syncer.removal import RemovalGuard
 from syncer.wire import COLUMNS, Arrived, Rejection, decode
 from tests.builders import decide, record, redirect, without
 

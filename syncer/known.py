@@ -1,0 +1,90 @@
+"""What the database knew before a response arrived. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+    from datetime import datetime
+
+Redirect = tuple[int, str]
+"""`id` and `number` of one of `from_redirect_numbers`."""
+
+
+class StoredNumber(Struct, frozen=True, gc=False):
+    """A number as the database knows it.
+
+    Attributes:
+        values: In the order of `syncer.wire.COLUMNS`.
+        redirects: The open ones; of a removed number, those that its removal closed.
+        extra: The latest fields that no column is made for.
+        last_read_at: Null while each successful poll reads the record, else the start of the last one that did.
+        removed_at: When it was removed, if it is.
+    """
+
+    values: tuple[Any, ...]
+    redirects: frozenset[Redirect]
+    extra: Mapping[str, Any]
+    last_read_at: datetime | None
+    removed_at: datetime | None
+
+
+class Unread(Struct, frozen=True):
+    """A number whose record the last successful poll did not read: it was missing, or rejected."""
+
+    last_read_at: datetime
+    missing_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database knew of an account, as far as this arrival needs it.
+
+    Attributes:
+        observed_at: The moment that everything of this poll is recorded under.
+        success_started_at: The start of the last successful poll; None if there was none.
+        unread: Those that the last successful poll did not read, and that are not removed.
+        listed: How many numbers are not removed.
+        lately_removed: Those removed within the guard's hold time that have not returned, but for those an operator
+            accepted.
+        lately_returned: Those likewise removed that have returned.
+        came_since_loss: Those listed that were created or restored since the first number went missing that is held
+            and has not waited for the hold time yet.
+        rejected: The digests of the rejected elements that stand.
+        listed_rejected: Numbers that are not removed and whose element is rejected now.
+    """
+
+    observed_at: datetime
+    success_started_at: datetime | None
+    unread: Mapping[int, Unread]
+    listed: int
+    lately_removed: AbstractSet[int]
+    lately_returned: AbstractSet[int]
+    came_since_loss: AbstractSet[int]
+    rejected: AbstractSet[bytes]
+    listed_rejected: AbstractSet[int] = frozenset()
+
+    def missing_since(self, number: int) -> datetime | None:
+        """Since when a number is known to be missing; None if it was not missing at the last successful poll."""
+        unread = self.unread.get(number)
+        return None if unread is None else unread.missing_since
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNumbers:
+    """What the database knew of the numbers that some records speak of.
+
+    Attributes:
+        stored: By `virtual_number_id`, those it knew.
+        rejected_before: Those of which only rejected records were ever received.
+        regions: `region_id` of each region that they belong to, by its name.
+    """
+
+    stored: Mapping[int, StoredNumber] = field(default_factory=dict)
+    rejected_before: AbstractSet[int] = frozenset()
+    regions: Mapping[str, int] = field(default_factory=dict)
