@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy.dialects import postgresql
 
-from syncer.store.tables import RECORD_COLUMNS, virtual_number
+from syncer.store.tables import RECORD_COLUMNS, RECORD_KINDS
 from syncer.wire import COLUMNS, DECODER_VERSION
 
 if TYPE_CHECKING:
@@ -155,12 +154,8 @@ select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in REC
   from staged join syncer.virtual_number n on {_its_row_of("n")}
 """  # noqa: S608 - names from constants
 
-KINDS: Final = {
-    name: virtual_number.c[name].type.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call] # SQLAlchemy's
-    for name in RECORD_COLUMNS
-}
 _REPLACE_VERSION: Final = f"""
-{_staged(virtual_number_id="bigint", **KINDS, extra="text", changed_after="timestamptz")}
+{_staged(virtual_number_id="bigint", **RECORD_KINDS, extra="text", changed_after="timestamptz")}
 update syncer.virtual_number n
    set {", ".join(f"{name} = staged.{name}" for name in RECORD_COLUMNS)}, extra = staged.extra::jsonb,
        changed_at = staged.observed_at, changed_after = staged.changed_after, run_id = staged.this_run_id,

@@ -82,8 +82,8 @@ def test_the_tables_have_them_in_the_order_in_which_values_are_told() -> None:
     wanted = tuple("region_id" if name == "region_name" else name for name in COLUMNS)
 
     assert wanted == RECORD_COLUMNS, (
-        "syncer/store/tables.py: give _RECORD its type and comment, in the order of syncer.wire.COLUMNS; then write a "
-        "migration that adds it to virtual_number and virtual_number_history"
+        "syncer/store/tables/numbers.py: give _RECORD its type and comment, in the order of syncer.wire.COLUMNS; then "
+        "write a migration that adds it to virtual_number and virtual_number_history"
     )
 
 

@@ -8,20 +8,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sqlalchemy.dialects import postgresql
 from xxhash import xxh3_128_digest
 
 from benchmarks.polls.systems.floor import Floor, Record, decode, split
 from benchmarks.polls.systems.turn import take_turns
-from syncer.store.tables import RECORD_COLUMNS, virtual_number
+from syncer.store.tables import RECORD_COLUMNS, RECORD_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_KINDS: Final = {
-    name: virtual_number.c[name].type.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call] # SQLAlchemy's
-    for name in RECORD_COLUMNS
-}
 
 
 def _given(**columns: str) -> str:
@@ -47,7 +41,7 @@ select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in REC
        n.changed_at, now, n.changed_at, n.run_id, 2
   from given join syncer.virtual_number n using (account_id, virtual_number_id)
 """  # noqa: S608 - names from constants
-_REPLACE: Final = f"""{_given(virtual_number_id="bigint", **_KINDS)}
+_REPLACE: Final = f"""{_given(virtual_number_id="bigint", **RECORD_KINDS)}
 update syncer.virtual_number n
    set {", ".join(f"{name} = given.{name}" for name in RECORD_COLUMNS)}, changed_at = now, run_id = 2
   from given where n.account_id = given.account_id and n.virtual_number_id = given.virtual_number_id
