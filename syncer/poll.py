@@ -26,10 +26,11 @@ from syncer.outcome import Conclusion, PollResult
 from syncer.reconcile import reconcile, settle
 from syncer.removal import RemovalGuard
 from syncer.store import runs
-from syncer.store.apply import apply, find_by_key, keep_rejections
+from syncer.store.apply import apply, keep_rejections
 from syncer.store.engine import told_as_database_errors
 from syncer.store.recall import StandingMemory, recall, recall_numbers, recall_standing, stands_after
 from syncer.store.runs import Responded
+from syncer.store.staged import find_by_key
 from syncer.store.vocabulary import learn
 
 if TYPE_CHECKING:

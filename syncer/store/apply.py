@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from syncer.store.staged import its_row_of, on_staged, write
 from syncer.store.tables import RECORD_COLUMNS, RECORD_KINDS
 from syncer.wire import COLUMNS, DECODER_VERSION
 
@@ -28,22 +29,6 @@ _REGION: Final = COLUMNS.index("region_name")
 _encode = msgspec.json.Encoder().encode
 
 
-# The statistics of tables lag behind a large load. A plan made by them may compare each row with each, or read the
-# whole account for each batch; and a pooled session that first saw tiny tables keeps such plans for the checks of
-# foreign keys. So all statements name the keys of their rows, and the least and the greatest of them, since batches do
-# not overlap: whatever is chosen, a poll reads no row twice for one purpose, and to join by a hash is never bad. To
-# compile such a statement would take longer than to execute it.
-_BY_KEY: Final = """
-select set_config('enable_seqscan', 'off', true), set_config('enable_nestloop', 'off', true),
-       set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)
-"""
-
-
-async def find_by_key(fence: Fence) -> None:
-    """Has what is asked and written in the rest of the transaction find its rows by their keys alone."""
-    await fence.connection.execute(_BY_KEY)
-
-
 async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) -> None:
     """Writes all that a decision says, but for the run, the account, and what was rejected.
 
@@ -51,12 +36,12 @@ async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) ->
     """
     await _create(fence, decision.created, regions)
     await _supersede(fence, decision.superseded, regions)
-    await _run(fence, _CLOSE_STATES, decision.closed_states)
-    await _run(fence, _CLOSE_REDIRECTS, map(_redirect_key, decision.closed_redirects))
-    await _run(fence, _SET_PRESENCE, map(_presence, decision.presences))
+    await write(fence, _CLOSE_STATES, decision.closed_states)
+    await write(fence, _CLOSE_REDIRECTS, map(_redirect_key, decision.closed_redirects))
+    await write(fence, _SET_PRESENCE, map(_presence, decision.presences))
     decision.counters["redirects_closed"] += await _remove(fence, decision)
     await _open_periods(fence, decision)
-    await _run(fence, _REPLACE_EXTRA, ((number, _encode(extra).decode()) for number, extra in decision.extras))
+    await write(fence, _REPLACE_EXTRA, ((number, _encode(extra).decode()) for number, extra in decision.extras))
     await _write_digests(fence, decision)
 
 
@@ -71,39 +56,7 @@ async def _write_digests(fence: Fence, decision: Decision) -> None:
         created,
         lambda number: (account_id, number, decision.digests[number], DECODER_VERSION),
     )
-    await _run(fence, _REPLACE_DIGESTS, (told for told in decision.digests.items() if told[0] not in created))
-
-
-def _staged(**columns: str) -> str:
-    """Rows given as one array a column, from $4 on, beside what is the same for all: account, this run, this moment."""
-    arrays = ", ".join(f"${position}::{kind}[]" for position, kind in enumerate(columns.values(), start=4))
-    return f"""
-    with staged as materialized (
-        select $1::integer as account_id, $2::bigint as this_run_id, $3::timestamptz as observed_at, given.*
-          from unnest({arrays}) as given ({", ".join(columns)})
-    )"""  # noqa: S608 - names from constants
-
-
-def _its_row_of(table: str) -> str:
-    """What joins staged rows to those of a table, each side by its keys."""
-    return f"""{table}.account_id = $1 and {table}.virtual_number_id = any($4)
-   and {table}.virtual_number_id between (select min(virtual_number_id) from staged)
-                                     and (select max(virtual_number_id) from staged)
-   and {table}.virtual_number_id = staged.virtual_number_id"""  # noqa: S608 - a name from this module
-
-
-async def _run(fence: Fence, statement: str, rows: Iterable[Sequence[Any]]) -> int:
-    """Executes a statement on staged rows, if there are any.
-
-    Returns:
-        How many rows it wrote.
-    """
-    columns = list(zip(*rows, strict=True))
-    if not columns:
-        return 0
-    run = fence.run
-    status = await fence.connection.execute(statement, run.account_id, run.run_id, fence.observed_at, *columns)
-    return int(status.rpartition(" ")[2])
+    await write(fence, _REPLACE_DIGESTS, (told for told in decision.digests.items() if told[0] not in created))
 
 
 async def _copy(
@@ -139,7 +92,8 @@ def _row(version: NewVersion, regions: Mapping[str, int]) -> tuple[Any, ...]:
 
 
 # A removed number that returns: its last version ended when it was removed, and by the run that removed it.
-_KEEP_VERSION: Final = f"""{_staged(virtual_number_id="bigint", closed_after="timestamptz")}
+_KEEP_VERSION: Final = on_staged(
+    f"""
 insert into syncer.virtual_number_history
        (account_id, virtual_number_id, {", ".join(RECORD_COLUMNS)},
         valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id)
@@ -151,72 +105,102 @@ select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in REC
             where removal.account_id = n.account_id and removal.virtual_number_id = n.virtual_number_id
               and removal.valid_to = n.removed_at
        ) end
-  from staged join syncer.virtual_number n on {_its_row_of("n")}
-"""  # noqa: S608 - names from constants
-
-_REPLACE_VERSION: Final = f"""
-{_staged(virtual_number_id="bigint", **RECORD_KINDS, extra="text", changed_after="timestamptz")}
+  from staged join syncer.virtual_number n on""",  # noqa: S608 - the names in RECORD_COLUMNS
+    its_row_of("n"),
+    virtual_number_id="bigint",
+    closed_after="timestamptz",
+)
+_REPLACE_VERSION: Final = on_staged(
+    f"""
 update syncer.virtual_number n
    set {", ".join(f"{name} = staged.{name}" for name in RECORD_COLUMNS)}, extra = staged.extra::jsonb,
        changed_at = staged.observed_at, changed_after = staged.changed_after, run_id = staged.this_run_id,
        last_read_at = null, missing_since = null, removed_at = null
   from staged
- where {_its_row_of("n")}
-"""  # noqa: S608 - names from constants
+ where""",  # noqa: S608 - the names in RECORD_COLUMNS
+    its_row_of("n"),
+    virtual_number_id="bigint",
+    **RECORD_KINDS,
+    extra="text",
+    changed_after="timestamptz",
+)
 
 
 async def _supersede(fence: Fence, superseded: Sequence[NewVersion], regions: Mapping[str, int]) -> None:
-    await _run(fence, _KEEP_VERSION, map(attrgetter("virtual_number_id", "changed_after"), superseded))
-    await _run(fence, _REPLACE_VERSION, ((*_row(version, regions), version.changed_after) for version in superseded))
+    await write(fence, _KEEP_VERSION, map(attrgetter("virtual_number_id", "changed_after"), superseded))
+    await write(fence, _REPLACE_VERSION, ((*_row(version, regions), version.changed_after) for version in superseded))
 
 
-_CLOSE_STATES: Final = f"""{_staged(virtual_number_id="bigint", closed_after="timestamptz")}
+_CLOSE_STATES: Final = on_staged(
+    """
 update syncer.state_history h
    set valid_to = staged.observed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
   from staged
- where {_its_row_of("h")} and h.valid_to is null
-"""  # noqa: S608 - names from constants
+ where""",
+    its_row_of("h"),
+    "and h.valid_to is null",
+    virtual_number_id="bigint",
+    closed_after="timestamptz",
+)
 
 _redirect_key = attrgetter("virtual_number_id", "redirect_number_id", "number", "changed_after")
-_CLOSE_REDIRECTS: Final = f"""
-{_staged(virtual_number_id="bigint", redirect_number_id="bigint", number="text", closed_after="timestamptz")}
+_CLOSE_REDIRECTS: Final = on_staged(
+    """
 update syncer.virtual_number_redirect r
    set valid_to = staged.observed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
   from staged
- where {_its_row_of("r")}
-   and r.redirect_number_id = staged.redirect_number_id and r.number = staged.number and r.valid_to is null
-"""  # noqa: S608 - names from constants
+ where""",
+    its_row_of("r"),
+    "and r.redirect_number_id = staged.redirect_number_id and r.number = staged.number and r.valid_to is null",
+    virtual_number_id="bigint",
+    redirect_number_id="bigint",
+    number="text",
+    closed_after="timestamptz",
+)
 
 _presence = attrgetter("virtual_number_id", "last_read_at", "missing_since", "removed_at")
-_SET_PRESENCE: Final = f"""
-{_staged(virtual_number_id="bigint", last_read_at="timestamptz", missing_since="timestamptz", removed_at="timestamptz")}
+_SET_PRESENCE: Final = on_staged(
+    """
 update syncer.virtual_number n
    set last_read_at = staged.last_read_at, missing_since = staged.missing_since, removed_at = staged.removed_at
   from staged
- where {_its_row_of("n")}
-"""  # noqa: S608 - names from constants
+ where""",
+    its_row_of("n"),
+    virtual_number_id="bigint",
+    last_read_at="timestamptz",
+    missing_since="timestamptz",
+    removed_at="timestamptz",
+)
 
-# What a removal closes ended when the number was first missed, however late the removal was believed.
-_REMOVED: Final = _staged(virtual_number_id="bigint", closed_after="timestamptz", removed_at="timestamptz")
 _removal = attrgetter("virtual_number_id", "last_read_at", "removed_at")
 
 
 def _close_removed(table: str) -> str:
-    return f"""{_REMOVED}
-    update syncer.{table} h
-       set valid_to = staged.removed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
-      from staged
-     where {_its_row_of("h")} and h.valid_to is null
-    """  # noqa: S608 - names from constants
+    """What a removal closes ended when the number was first missed, however late the removal was believed."""
+    return on_staged(
+        f"update syncer.{table} h",
+        """
+   set valid_to = staged.removed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
+  from staged
+ where""",
+        its_row_of("h"),
+        "and h.valid_to is null",
+        virtual_number_id="bigint",
+        closed_after="timestamptz",
+        removed_at="timestamptz",
+    )
 
 
 _CLOSE_REMOVED_STATES: Final = _close_removed("state_history")
 _CLOSE_REMOVED_REDIRECTS: Final = _close_removed("virtual_number_redirect")
-_FORGET_DIGESTS: Final = f"""{_staged(virtual_number_id="bigint")}
+_FORGET_DIGESTS: Final = on_staged(
+    """
 delete from syncer.record_digest d
  using staged
- where {_its_row_of("d")}
-"""  # noqa: S608 - names from constants
+ where""",
+    its_row_of("d"),
+    virtual_number_id="bigint",
+)
 
 
 async def _remove(fence: Fence, decision: Decision) -> int:
@@ -226,9 +210,9 @@ async def _remove(fence: Fence, decision: Decision) -> int:
         How many redirects that were.
     """
     removals = [_removal(presence) for presence in decision.removed]
-    await _run(fence, _CLOSE_REMOVED_STATES, removals)
-    await _run(fence, _FORGET_DIGESTS, [removal[:1] for removal in removals])
-    return await _run(fence, _CLOSE_REMOVED_REDIRECTS, removals)
+    await write(fence, _CLOSE_REMOVED_STATES, removals)
+    await write(fence, _FORGET_DIGESTS, [removal[:1] for removal in removals])
+    return await write(fence, _CLOSE_REMOVED_REDIRECTS, removals)
 
 
 _state = attrgetter("virtual_number_id", "state", "reason")
@@ -252,33 +236,46 @@ async def _open_periods(fence: Fence, decision: Decision) -> None:
     )
 
 
-_REPLACE_EXTRA: Final = f"""{_staged(virtual_number_id="bigint", extra="text")}
+_REPLACE_EXTRA: Final = on_staged(
+    """
 update syncer.virtual_number n
    set extra = staged.extra::jsonb
   from staged
- where {_its_row_of("n")}
-"""  # noqa: S608 - names from constants
+ where""",
+    its_row_of("n"),
+    virtual_number_id="bigint",
+    extra="text",
+)
 
-_REPLACE_DIGESTS: Final = f"""{_staged(virtual_number_id="bigint", digest="bytea")}
+_REPLACE_DIGESTS: Final = on_staged(
+    f"""
 insert into syncer.record_digest (account_id, virtual_number_id, digest, decoder_version)
 select account_id, virtual_number_id, digest, {DECODER_VERSION} from staged
 on conflict (account_id, virtual_number_id)
 do update set digest = excluded.digest, decoder_version = excluded.decoder_version
-"""  # noqa: S608 - names from constants
+""",  # noqa: S608 - the number DECODER_VERSION
+    virtual_number_id="bigint",
+    digest="bytea",
+)
 
-_KEEP_REJECTIONS: Final = f"""
-{_staged(rejected_record_id="uuid", virtual_number_id="bigint", error="text", payload="bytea")}
+_KEEP_REJECTIONS: Final = on_staged(
+    """
 insert into syncer.rejected_record as kept
        (account_id, rejected_record_id, virtual_number_id, error, payload, first_run_id, last_run_id, occurrences)
 select account_id, rejected_record_id, virtual_number_id, error, payload, this_run_id, this_run_id, 1 from staged
 on conflict (account_id, rejected_record_id)
 do update set last_run_id = excluded.last_run_id, error = excluded.error, occurrences = kept.occurrences + 1
-"""  # noqa: S608 - names from constants
+""",
+    rejected_record_id="uuid",
+    virtual_number_id="bigint",
+    error="text",
+    payload="bytea",
+)
 
 
 async def keep_rejections(fence: Fence, rejections: Iterable[Rejection]) -> None:
     """Writes the elements of a response that could not be taken, once per distinct content."""
-    await _run(
+    await write(
         fence,
         _KEEP_REJECTIONS,
         ((UUID(bytes=one.digest), one.virtual_number_id, one.error, one.payload) for one in rejections),
