@@ -4,7 +4,7 @@ It shares nothing with the rooms that read the endpoint: a field misread once mu
 
     server.py   the endpoint over HTTP, several accounts, what goes wrong when
     fault.py    what every fault is
-    faults.py   everything it can do wrong, each a small class
+    faults/     everything it can do wrong, each a small class
     fleet.py    the numbers of one account and how they live
     story.py    half a year of such a life, in which things happen for a reason
     record.py   one number, made up and changed

@@ -1,0 +1,90 @@
+"""Everything the endpoint can do wrong, each a small class.
+
+A fault is requested in a process by an instance (`Truncated(share=0.9, requests=2)`) and over HTTP by the same in JSON
+(`{"name": "truncated", "share": 0.9, "requests": 2}`): a class's `tag` is the name, its fields are the parameters. To
+add one, write its class in one of the rooms here, and name it below.
+
+    answers.py      the status, or the body
+    connection.py   the connection
+    records.py      the records
+"""
+
+from syncer.emulator.faults.answers import (
+    Body,
+    Empty,
+    Healthy,
+    Html,
+    NotJson,
+    Null,
+    OneObject,
+    Redirect,
+    Status,
+    String,
+    Truncated,
+    Unclosed,
+)
+from syncer.emulator.faults.connection import CutOff, GzipBomb, Hang, Reset, SlowDrip
+from syncer.emulator.faults.records import (
+    AbsentKeys,
+    BrokenRecords,
+    PartialList,
+    RepeatedRecords,
+    UnknownFields,
+    UnknownState,
+    WrongAccount,
+)
+
+AnyFault = (
+    Healthy
+    | Status
+    | Redirect
+    | Body
+    | Html
+    | NotJson
+    | Empty
+    | Null
+    | String
+    | OneObject
+    | Truncated
+    | Unclosed
+    | CutOff
+    | Reset
+    | Hang
+    | SlowDrip
+    | GzipBomb
+    | WrongAccount
+    | PartialList
+    | AbsentKeys
+    | UnknownState
+    | UnknownFields
+    | BrokenRecords
+    | RepeatedRecords
+)
+
+__all__ = [
+    "AbsentKeys",
+    "AnyFault",
+    "Body",
+    "BrokenRecords",
+    "CutOff",
+    "Empty",
+    "GzipBomb",
+    "Hang",
+    "Healthy",
+    "Html",
+    "NotJson",
+    "Null",
+    "OneObject",
+    "PartialList",
+    "Redirect",
+    "RepeatedRecords",
+    "Reset",
+    "SlowDrip",
+    "Status",
+    "String",
+    "Truncated",
+    "Unclosed",
+    "UnknownFields",
+    "UnknownState",
+    "WrongAccount",
+]
