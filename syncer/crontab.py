@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from apscheduler.triggers.cron import CronTrigger
+
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def crontab_trigger(line: str, zone: ZoneInfo) -> Any:  # noqa: ANN401 - APScheduler carries no types
+def crontab_trigger(line: str, zone: ZoneInfo) -> CronTrigger:
     """Make the trigger that a crontab line means.
 
     `CronTrigger.from_crontab` counts weekdays from Monday, crontab from Sunday: here 1 is Monday, 0 and 7 are Sunday.
@@ -19,9 +21,6 @@ def crontab_trigger(line: str, zone: ZoneInfo) -> Any:  # noqa: ANN401 - APSched
     Args:
         line: Minute, hour, day of month, month, day of week.
         zone: The time zone in which the line is meant.
-
-    Returns:
-        An `apscheduler.triggers.cron.CronTrigger`.
 
     Raises:
         ValueError: It is no crontab line; or it names a day of the month and one of the week, which crontab joins by

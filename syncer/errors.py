@@ -23,6 +23,7 @@ The text of each is one line for a person: what is wrong, what was found, what t
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import ClassVar
 
 
@@ -88,7 +89,7 @@ class HttpStatusError(PollError):
     ) -> None:
         super().__init__(message, http_status=http_status, response_bytes=response_bytes)
         self.retry_after = retry_after
-        self.retryable = http_status >= 500  # noqa: PLR2004 - RFC 9110: the server's fault, so it may pass
+        self.retryable = http_status >= HTTPStatus.INTERNAL_SERVER_ERROR  # the server's fault, so it may pass
 
 
 class RateLimitedError(HttpStatusError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from syncer.crontab import crontab_trigger
 from syncer.errors import DatabaseError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
+    from apscheduler.triggers.cron import CronTrigger
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.accounts import Account
@@ -96,5 +97,5 @@ def stale_from(account: Account, since: datetime) -> datetime:
 
 
 @lru_cache(maxsize=256)
-def _trigger(line: str, zone: ZoneInfo) -> Any:  # noqa: ANN401 - APScheduler carries no types
+def _trigger(line: str, zone: ZoneInfo) -> CronTrigger:
     return crontab_trigger(line, zone)

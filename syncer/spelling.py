@@ -26,6 +26,7 @@ _LONGEST = timedelta(days=3650)  # any sum with a date stays inside what datetim
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SIZES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _SWITCH = {"on": True, "true": True, "off": False, "false": False}
+_MOST_ATTEMPTS = 100
 _LONGEST_NAME = 100
 _LONGEST_SHOWN = 100
 _HIGHEST_PORT = 65535
@@ -133,8 +134,8 @@ def _size(value: object) -> object:
 def _attempts(value: object) -> object:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}", value):
         value = int(value)
-    if not isinstance(value, int) or not 1 <= value <= 100:  # noqa: PLR2004 - the text below names it
-        raise ValueError("it must be a whole number from 1 to 100")
+    if not isinstance(value, int) or not 1 <= value <= _MOST_ATTEMPTS:
+        raise ValueError(f"it must be a whole number from 1 to {_MOST_ATTEMPTS}")
     return value
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, Final
 
 from syncer.errors import ConfigurationError
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from syncer.spelling import ListenAddress
 
 _SECONDS: Final = 5.0
-_ALIVE: Final = 200
 
 
 def is_alive(listen: ListenAddress | None) -> tuple[bool, str]:
@@ -38,7 +38,7 @@ def is_alive(listen: ListenAddress | None) -> tuple[bool, str]:
         return False, f"no answer at {listen.host} port {listen.port}: {str(error) or type(error).__name__}"
     finally:
         connection.close()
-    return response.status == _ALIVE, told
+    return response.status == HTTPStatus.OK, told
 
 
 def _reachable(host: str) -> str:
@@ -49,4 +49,4 @@ def _reachable(host: str) -> str:
         return host
     if not address.is_unspecified:
         return host
-    return "127.0.0.1" if address.version == 4 else "::1"  # noqa: PLR2004 - IPv4
+    return "127.0.0.1" if isinstance(address, IPv4Address) else "::1"

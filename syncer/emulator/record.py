@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 Word = TypeVar("Word")
 
+_OF_EMPLOYEES: Final = 0.25
+_OF_THE_COMPANY: Final = 0.6
+_WITHOUT_DGN: Final = 0.15
+"""The share of numbers that are told as in the vendor's first example, without `dgn_number`."""
+_WITH_BOTH: Final = 0.15
+"""The share of those that are told with `redirect_number` and `dgn_number`, one of them null."""
+
 
 class Redirect(msgspec.Struct, gc=False):
     """A number whose calls come to the one that lists it."""
@@ -124,11 +131,11 @@ class Maker:
     def _assign(self, number: Number) -> None:
         """Say whom the number is for."""
         share = self._random.random()
-        if share < 0.25:  # noqa: PLR2004 - the shares stand where they are used, one line each
+        if share < _OF_EMPLOYEES:
             number.purpose, number.employee_id = "employee", self._random.randrange(1, 1000)
             if number.type == "def" and self._happens(0.5):
                 number.nc_type = "custom+fmc"
-        elif share < 0.85:  # noqa: PLR2004 - as above
+        elif share < _OF_EMPLOYEES + _OF_THE_COMPANY:
             number.purpose = words.CYRILLIC_COMPANY if self._happens(0.01) else words.LATIN_COMPANY
 
     def _route(self, number: Number) -> None:
@@ -143,9 +150,9 @@ class Maker:
     def _lead_here(self, number: Number, region: words.Region) -> None:
         """Say which numbers are redirected here; it is above all mobile numbers that have a landline one."""
         form = self._random.random()
-        if form < 0.15:  # noqa: PLR2004 - this share is told as in the vendor's first example
+        if form < _WITHOUT_DGN:
             number.redirect_number = None
-        elif form < 0.3:  # noqa: PLR2004 - this share has both fields, one of them null
+        elif form < _WITHOUT_DGN + _WITH_BOTH:
             number.redirect_number = number.dgn_number = None
         else:
             number.dgn_number = None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import and_, func, select, text, update
 
 from syncer.outcome import COUNTERS, Conclusion
 from syncer.store.accounts import register
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import asyncpg
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.decision import Total
@@ -277,5 +278,5 @@ update syncer.account
 """  # noqa: S608 - names from a constant
 
 
-def _is(run: Run) -> Any:  # noqa: ANN401 - SQLAlchemy's type of `and` depends on what it joins
-    return (sync_run.c.account_id == run.account_id) & (sync_run.c.run_id == run.run_id)
+def _is(run: Run) -> ColumnElement[bool]:
+    return and_(sync_run.c.account_id == run.account_id, sync_run.c.run_id == run.run_id)

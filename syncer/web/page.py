@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from syncer.store.glance import Titles
     from syncer.web.words import Language
+
+T = TypeVar("T")
 
 RANGES: Final = (1, 7, 30, 180)
 """How many days back the time line can be asked for; longer than the longest is all there is."""
@@ -215,7 +217,7 @@ class Page:
         return self._template.render(told)
 
 
-async def _in_time(asked: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever it is
+async def _in_time(asked: Awaitable[T]) -> T | None:
     try:
         return await asked
     except DatabaseError:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
 _RUSSIAN: Final = re.compile(r"(?:7|8|)([0-9]{3})([0-9]{3})([0-9]{2})([0-9]{2})")
+_EXACT_SECONDS: Final = 10
+"""From how many seconds on hundredths say nothing."""
 _SHORT: Final = timedelta(days=2)
 _NARROW: Final = "\N{NO-BREAK SPACE}"
 
@@ -88,7 +90,7 @@ class Spelling:
     def span(self, seconds: float) -> str:
         """How long something took."""
         count, unit = _largest(seconds)
-        told = f"{count:.2f}" if seconds < 10 else f"{count:.0f}"  # noqa: PLR2004 - beyond it hundredths say nothing
+        told = f"{count:.2f}" if seconds < _EXACT_SECONDS else f"{count:.0f}"
         return self._say[unit].format(count=told.replace(".", self._say["decimal_point"]))
 
     def _day(self, local: datetime, *, with_year: bool = False) -> str:
