@@ -23,6 +23,7 @@ The text of each is one line for a person: what is wrong, what was found, what t
 
 from __future__ import annotations
 
+import os
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -150,3 +151,9 @@ class DatabaseError(PollError):
     """PostgreSQL refused, went away, or could not be reached."""
 
     kind = "database"
+
+
+def system_words(error: Exception) -> str:
+    """The system's own words for an error, where it has some, without what asyncio puts around them."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number is not None and number > 0 else str(error)

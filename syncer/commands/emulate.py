@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from syncer.emulator import serve
+from syncer.emulator import Emulator, serve
 from syncer.signals import stop_signal
 
 if TYPE_CHECKING:
@@ -25,17 +25,8 @@ async def run_emulator(*, numbers: int, seed: int, listen: ListenAddress, file: 
         ConfigurationError: The port is taken, or the file cannot be read.
     """
     stop = stop_signal()
-    serving = asyncio.create_task(
-        serve(
-            numbers=numbers,
-            seed=seed,
-            host=listen.host,
-            port=listen.port,
-            file=file,
-            step_every=STEP_SECONDS,
-            started=lambda url: typer.echo(f"SYNCER_API_URL={url} SYNCER_API_TOKEN=any; Ctrl-C ends it"),
-        )
-    )
+    emulator = Emulator(numbers=numbers, seed=seed, file=file, host=listen.host, port=listen.port)
+    serving = asyncio.create_task(serve(emulator, step_every=STEP_SECONDS, started=_say_hello))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
@@ -44,3 +35,7 @@ async def run_emulator(*, numbers: int, seed: int, listen: ListenAddress, file: 
         await asyncio.gather(serving, return_exceptions=True)
     else:
         serving.result()
+
+
+def _say_hello(url: str) -> None:
+    typer.echo(f"SYNCER_API_URL={url} SYNCER_API_TOKEN=any; Ctrl-C ends it")

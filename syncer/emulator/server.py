@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,7 @@ from yarl import URL
 from syncer.emulator.fault import Asked, Fault
 from syncer.emulator.faults import AnyFault, Healthy
 from syncer.emulator.fleet import REALISTIC, Fleet, Rates
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, system_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +91,7 @@ class Emulator:
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
             raise ConfigurationError(
-                f"The emulated endpoint cannot listen at {self._host}:{self._port} ({_plain(error)}): "
+                f"The emulated endpoint cannot listen at {self._host}:{self._port} ({system_words(error)}): "
                 "name another address or port."
             ) from error
         return self
@@ -158,7 +157,7 @@ class Emulator:
         try:
             body = self.fleet(token).body() if self._file is None else await asyncio.to_thread(self._file.read_bytes)
         except OSError as error:
-            return web.Response(status=500, text=f"{self._file} cannot be read ({_plain(error)}).")
+            return web.Response(status=500, text=f"{self._file} cannot be read ({system_words(error)}).")
         gzip = self._gzip and "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
         try:
             return await self._take_fault(token).answer(Asked(request, body, gzip))
@@ -206,33 +205,20 @@ class Emulator:
         return web.Response(body=msgspec.json.encode(stats), content_type="application/json", charset="UTF-8")
 
 
-async def serve(  # noqa: PLR0913 - each is an option of the command, named at the call
-    *,
-    numbers: int = 200,
-    seed: int = 1,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    file: Path | None = None,
-    token: str | None = None,
-    step_every: float | None = None,
-    started: Callable[[str], object] | None = None,
+async def serve(
+    emulator: Emulator, *, step_every: float | None = None, started: Callable[[str], object] | None = None
 ) -> None:
-    """Serve the emulated endpoint until cancelled.
+    """Serve an emulated endpoint until cancelled.
 
     Args:
-        numbers: How many numbers each account has at first.
-        seed: The same seed makes the same accounts live the same lives.
-        host: The address to listen at.
-        port: The port to listen at; 0 takes a free one.
-        file: A response to answer with to the byte instead, read again at each request.
-        token: The only one that is let in; None lets in any that is not empty.
+        emulator: It does not listen yet.
         step_every: After how many seconds the world advances by itself; None leaves it still.
         started: Called with the address once it listens.
 
     Raises:
         ConfigurationError: The address cannot be listened at, or the file cannot be read.
     """
-    async with Emulator(numbers=numbers, seed=seed, token=token, file=file, host=host, port=port) as emulator:
+    async with emulator:
         if started is not None:
             started(emulator.url)
         while step_every is not None:
@@ -246,10 +232,6 @@ def _check_readable(file: Path) -> None:
         with file.open("rb"):
             pass
     except OSError as error:
-        raise ConfigurationError(f"The response to serve cannot be read from {file} ({_plain(error)}).") from error
-
-
-def _plain(error: Exception) -> str:
-    """Return the system's own words, where it has some, without what asyncio puts around them."""
-    number = error.errno if isinstance(error, OSError) else None
-    return os.strerror(number) if number is not None and number > 0 else str(error)
+        raise ConfigurationError(
+            f"The response to serve cannot be read from {file} ({system_words(error)})."
+        ) from error

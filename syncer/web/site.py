@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +10,7 @@ from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 from yarl import URL
 
-from syncer.errors import ConfigurationError, SyncerError
+from syncer.errors import ConfigurationError, SyncerError, system_words
 from syncer.observe import log
 from syncer.spelling import is_loopback
 from syncer.store.engine import create_engine
@@ -105,7 +104,7 @@ class Site:
             await web.TCPSite(self._runner, self._address.host, self._address.port).start()
         except (OSError, UnicodeError) as error:
             await self._runner.cleanup()
-            problem = _plain(error)
+            problem = system_words(error)
         else:
             log.info("http_listening", url=self.url, page=self._serves_page)
             return self
@@ -207,9 +206,3 @@ def _is_loopback_host(host: str) -> bool:
 
 def _shown(address: ListenAddress) -> str:
     return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
-
-
-def _plain(error: Exception) -> str:
-    """The system's own words, without what asyncio puts around them."""
-    number = error.errno if isinstance(error, OSError) else None
-    return os.strerror(number) if number is not None and number > 0 else str(error)

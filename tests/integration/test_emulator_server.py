@@ -437,7 +437,7 @@ async def test_a_file_is_served_to_the_byte_as_it_is_at_each_request(
 async def test_a_file_that_cannot_be_read_is_refused_at_the_start(tmp_path: Path) -> None:
     file = tmp_path / "missing.json"
     with pytest.raises(ConfigurationError) as caught:
-        await serve(file=file)
+        await serve(Emulator(file=file))
     assert str(caught.value) == f"The response to serve cannot be read from {file} (No such file or directory)."
 
 
@@ -445,7 +445,7 @@ async def test_a_port_that_is_taken_is_refused_in_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError) as caught:
-            await serve(port=port)
+            await serve(Emulator(port=port))
     assert str(caught.value) == (
         f"The emulated endpoint cannot listen at 127.0.0.1:{port} (Address already in use): "
         "name another address or port."
@@ -459,7 +459,7 @@ async def test_the_address_is_known_only_while_it_listens() -> None:
 
 async def test_serve_tells_its_address_steps_by_itself_and_ends_when_cancelled(http: aiohttp.ClientSession) -> None:
     started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve(numbers=20, step_every=0.001, started=started.set_result))
+    serving = asyncio.create_task(serve(Emulator(numbers=20), step_every=0.001, started=started.set_result))
     url = await started
     steps = 0
     while steps < 3:
