@@ -131,28 +131,26 @@ async def _supersede(fence: Fence, superseded: Sequence[NewVersion], regions: Ma
     await write(fence, _REPLACE_VERSION, ((*_row(version, regions), version.changed_after) for version in superseded))
 
 
-_CLOSE_STATES: Final = on_staged(
-    """
-update syncer.state_history h
-   set valid_to = staged.observed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
-  from staged
- where""",
-    its_row_of("h"),
-    "and h.valid_to is null",
-    virtual_number_id="bigint",
-    closed_after="timestamptz",
-)
+def _close(table: str, *which: str, ends: str, **columns: str) -> str:
+    """Ends the open periods of staged rows, or those of them `which` says, at the moment that is staged as `ends`."""
+    return on_staged(
+        f"update syncer.{table} h",
+        f"set valid_to = staged.{ends}, closed_after = staged.closed_after, closed_run_id = staged.this_run_id",
+        "from staged where",
+        its_row_of("h"),
+        *which,
+        "and h.valid_to is null",
+        virtual_number_id="bigint",
+        **columns,
+    )
 
+
+_CLOSE_STATES: Final = _close("state_history", ends="observed_at", closed_after="timestamptz")
 _redirect_key = attrgetter("virtual_number_id", "redirect_number_id", "number", "changed_after")
-_CLOSE_REDIRECTS: Final = on_staged(
-    """
-update syncer.virtual_number_redirect r
-   set valid_to = staged.observed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
-  from staged
- where""",
-    its_row_of("r"),
-    "and r.redirect_number_id = staged.redirect_number_id and r.number = staged.number and r.valid_to is null",
-    virtual_number_id="bigint",
+_CLOSE_REDIRECTS: Final = _close(
+    "virtual_number_redirect",
+    "and h.redirect_number_id = staged.redirect_number_id and h.number = staged.number",
+    ends="observed_at",
     redirect_number_id="bigint",
     number="text",
     closed_after="timestamptz",
@@ -173,26 +171,10 @@ update syncer.virtual_number n
 )
 
 _removal = attrgetter("virtual_number_id", "last_read_at", "removed_at")
-
-
-def _close_removed(table: str) -> str:
-    """What a removal closes ended when the number was first missed, however late the removal was believed."""
-    return on_staged(
-        f"update syncer.{table} h",
-        """
-   set valid_to = staged.removed_at, closed_after = staged.closed_after, closed_run_id = staged.this_run_id
-  from staged
- where""",
-        its_row_of("h"),
-        "and h.valid_to is null",
-        virtual_number_id="bigint",
-        closed_after="timestamptz",
-        removed_at="timestamptz",
-    )
-
-
-_CLOSE_REMOVED_STATES: Final = _close_removed("state_history")
-_CLOSE_REMOVED_REDIRECTS: Final = _close_removed("virtual_number_redirect")
+# What a removal closes ended when the number was first missed, however late the removal was believed.
+_REMOVED: Final = {"ends": "removed_at", "closed_after": "timestamptz", "removed_at": "timestamptz"}
+_CLOSE_REMOVED_STATES: Final = _close("state_history", **_REMOVED)
+_CLOSE_REMOVED_REDIRECTS: Final = _close("virtual_number_redirect", **_REMOVED)
 _FORGET_DIGESTS: Final = on_staged(
     """
 delete from syncer.record_digest d
