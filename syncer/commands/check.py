@@ -15,7 +15,8 @@ from syncer.source import Source
 from syncer.store.engine import OLDEST_SERVER, shown
 from syncer.store.invariants import violations
 from syncer.store.overview import overview
-from syncer.store.schema import migrations_folder, missing_roles, obstacle_to_writing, schema_state, server_version
+from syncer.store.schema import migrations_folder, schema_state
+from syncer.store.server import missing_roles, obstacle_to_writing, server_version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-ROLES = {"syncer_analyst", "syncer_daemon"}
-
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
@@ -80,7 +78,7 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
 
     Args:
         engine: As a role that may change the schema, without a command timeout.
-        revision: `head`, `base` or a revision's name; an older one than the database has takes it down.
+        revision: `head`, a later one than the database has, or `base`, which takes the whole schema down.
 
     Raises:
         DatabaseError: PostgreSQL refused.
@@ -95,10 +93,10 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     from alembic.util import CommandError  # noqa: PLC0415 - likewise
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    down = revision == "base"
+    move = command.downgrade if revision == "base" else command.upgrade
 
     def run(connection: Connection) -> None:
-        (command.downgrade if down else command.upgrade)(_config(connection), revision)
+        move(_config(connection), revision)
 
     try:
         with told_as_database_errors():
@@ -115,44 +113,3 @@ def _config(connection: Connection) -> Config:
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
-
-
-async def server_version(engine: AsyncEngine) -> int:
-    """PostgreSQL's major version."""
-    with told_as_database_errors():
-        async with engine.connect() as connection:
-            return int(await connection.scalar(text("show server_version_num"))) // 10000
-
-
-async def missing_roles(engine: AsyncEngine) -> list[str]:
-    """Which of the roles the server lacks, or this database has granted nothing: the migration's role may not."""
-    with told_as_database_errors():
-        async with engine.connect() as connection:
-            found = await connection.scalars(text(_ROLES))
-            return sorted(ROLES - set(found))
-
-
-_ROLES = r"""
-select rolname from pg_roles
- where rolname like 'syncer\_%' and has_schema_privilege(oid, 'analytics', 'usage')
-"""
-
-
-async def obstacle_to_writing(engine: AsyncEngine) -> str | None:
-    """Why nothing can be written, in one line with what to do; None if it can."""
-    with told_as_database_errors():
-        async with engine.connect() as connection:
-            standby, read_only, may_write = (await connection.execute(text(_CAN_WRITE))).one()
-    if standby:
-        return "the server is a standby: point SYNCER_DATABASE_URL at the primary"
-    if read_only:
-        return "transactions are read-only: look at default_transaction_read_only of the server, database and role"
-    if not may_write:
-        return "the role may not write: let an administrator grant it syncer_daemon"
-    return None
-
-
-_CAN_WRITE = """
-select pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
-       to_regclass('syncer.virtual_number') is null or has_table_privilege('syncer.virtual_number', 'insert')
-"""
