@@ -47,14 +47,14 @@ def settle_absence(decision: Decision, arrival: Arrival, known: Known, guard: Re
     held_is_believable = len(lost) <= ratio * listed_before_loss
     unreadable = any(rejection.virtual_number_id is None for rejection in arrival.rejections)
     for number, missing_since in since.items():
+        is_new = known.missing_since(number) is None
         if unreadable:
             removed = False  # the element that cannot be read may be any of them
         elif guard.accepted:
             removed = True
         else:
-            is_new = known.missing_since(number) is None
             removed = arrival.received > 0 and (number in waited or (believable if is_new else held_is_believable))
-        if removed or known.missing_since(number) is None:
+        if removed or is_new:
             unread = known.unread.get(number)
             last_read_at = known.success_started_at if unread is None else unread.last_read_at
             decision.presences.append(Presence(number, last_read_at, missing_since, missing_since if removed else None))

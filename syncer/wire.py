@@ -101,7 +101,6 @@ COLUMNS: Final = (
 _FIELDS: Final = frozenset(Record.__struct_fields__)
 _values_of = attrgetter(*COLUMNS)
 _REDIRECTS: Final = "from_redirect_numbers"
-_APP_ID: Final = COLUMNS.index("app_id")
 # The vendor's page spells the first letter of this purpose in Cyrillic, its examples in Latin.
 _CYRILLIC_COMPANY: Final = "сompany"
 _NO_REDIRECTS: Final[frozenset[tuple[int, str]]] = frozenset()
@@ -126,12 +125,6 @@ class Arrived(Struct, frozen=True, gc=False):
     redirects: frozenset[tuple[int, str]] | UnsetType
     extra: dict[str, Any]
     digest: bytes
-
-    @property
-    def app_id(self) -> int | None:
-        """The Личный кабинет that the record says it belongs to."""
-        app_id: int | UnsetType | None = self.values[_APP_ID]
-        return None if app_id is UNSET else app_id
 
     def means_the_same(self, other: Arrived) -> bool:
         """Whether both say the same, however it is spelled."""

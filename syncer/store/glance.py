@@ -24,18 +24,19 @@ Health = Literal["failing", "late", "new", "ok", "left"]
 configured any more."""
 
 
-class Watched(Struct, frozen=True, kw_only=True):
+class Watched(Struct, frozen=True):
     """An account.
 
     Attributes:
+        numbers: How many are in each state, removed ones left out; the largest first.
         last_success_at: When the newest successful run was written.
         due_at: When it is polled next; None if no daemon ever planned it.
         last_error: Of the newest run, if it failed.
         held: How many numbers are missing and held, the first of them since `held_since`.
         rejected: How many rejected elements stand.
-        numbers: How many are in each state, removed ones left out; the largest first.
     """
 
+    numbers: dict[str, int]
     account_id: int
     account: str
     time_zone: str
@@ -46,7 +47,6 @@ class Watched(Struct, frozen=True, kw_only=True):
     held: int
     held_since: datetime | None
     rejected: int
-    numbers: dict[str, int]
 
 
 class Totals(Struct, frozen=True):
@@ -148,10 +148,7 @@ async def accounts_at_a_glance(
             key: {row.state: row.numbers for row in of_one}
             for key, of_one in groupby(states, lambda row: row.account_id)
         }
-    shown = [
-        Watched(**dict(zip(row._fields[:10], row[:10], strict=True)), numbers=numbers.get(row.account_id, {}))
-        for row in rows
-    ]
+    shown = [Watched(numbers.get(row.account_id, {}), *row[:10]) for row in rows]
     return Accounts(now=rows[0].now, page=rows[0].page, totals=Totals(*rows[0][12:]), shown=shown)
 
 

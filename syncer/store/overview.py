@@ -97,18 +97,22 @@ async def overview(engine: AsyncEngine) -> list[AccountOverview]:
     async with asking(engine) as connection:
         accounts = (await connection.execute(text(_ACCOUNTS))).mappings().all()
         numbers = _by_account(await connection.execute(text(_STATES)))
-        held = {row.account_id: row for row in await connection.execute(text(_HELD))}
+        held = {key: (count, since) for key, count, since in await connection.execute(text(_HELD))}
         rejected = _by_account(await connection.execute(text(_REJECTED)))
-    return [
-        AccountOverview(
-            **account,
-            numbers={row.state: row.numbers for row in numbers.get(account["account_id"], ())},
-            held=held[account["account_id"]].numbers if account["account_id"] in held else 0,
-            held_since=held[account["account_id"]].since if account["account_id"] in held else None,
-            rejected=[Rejected(*row[1:]) for row in rejected.get(account["account_id"], ())],
+    overviews = []
+    for account in accounts:
+        key = account["account_id"]
+        count, since = held.get(key, (0, None))
+        overviews.append(
+            AccountOverview(
+                **account,
+                numbers={row.state: row.numbers for row in numbers.get(key, ())},
+                held=count,
+                held_since=since,
+                rejected=[Rejected(*row[1:]) for row in rejected.get(key, ())],
+            )
         )
-        for account in accounts
-    ]
+    return overviews
 
 
 def _by_account(rows: Iterable[Row[*tuple[Any, ...]]]) -> dict[int, list[Row[*tuple[Any, ...]]]]:
