@@ -37,7 +37,6 @@ class Watched(Struct, frozen=True):
     """
 
     numbers: dict[str, int]
-    account_id: int
     account: str
     time_zone: str
     health: Health
@@ -96,9 +95,9 @@ with asked as materialized (select syncer.clock() as now), watched as materializ
 ), page as (
     select least(:page, (greatest(count(*), 1) - 1) / :at_most + 1) as page from watched
 )
-select w.account_id, w.account, w.time_zone, w.health, w.last_success_at, w.due_at,
+select w.account, w.time_zone, w.health, w.last_success_at, w.due_at,
        case when w.health = 'failing' then w.last_error end as last_error, w.held, w.held_since, w.rejected,
-       asked.now, page.page, count(*) over ()::integer,
+       w.account_id, asked.now, page.page, count(*) over ()::integer,
        (count(*) filter (where health = 'failing') over ())::integer,
        (count(*) filter (where health = 'late') over ())::integer,
        (count(*) filter (where health = 'new') over ())::integer,
@@ -148,7 +147,7 @@ async def accounts_at_a_glance(
             key: {row.state: row.numbers for row in of_one}
             for key, of_one in groupby(states, lambda row: row.account_id)
         }
-    shown = [Watched(numbers.get(row.account_id, {}), *row[:10]) for row in rows]
+    shown = [Watched(numbers.get(row.account_id, {}), *row[:9]) for row in rows]
     return Accounts(now=rows[0].now, page=rows[0].page, totals=Totals(*rows[0][12:]), shown=shown)
 
 

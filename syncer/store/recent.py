@@ -90,7 +90,6 @@ class RejectedRecord(Struct, frozen=True):
     error: str
     payload: str
     first_seen_at: datetime | None
-    last_seen_at: datetime | None
     occurrences: int
 
 
@@ -150,15 +149,14 @@ select n.name, n.time_zone, r.run_id, r.trigger, r.started_at, r.finished_at, r.
 """
 _LATEST_REJECTED: Final = """
 select a.name, a.time_zone, j.virtual_number_id, j.error,
-       left(analytics.readable(j.payload), :longest) as payload, f.started_at, l.started_at, j.occurrences
-  from (select j.*, a.success_run_id
+       left(analytics.readable(j.payload), :longest) as payload, f.started_at, j.occurrences
+  from (select j.*
           from syncer.account a
           join syncer.rejected_record j on j.account_id = a.account_id and j.last_run_id = a.applied_run_id
          where cast(:account as text) is null or a.name = :account
          order by j.first_run_id desc, j.virtual_number_id, j.rejected_record_id limit :records) j
   join syncer.account a on a.account_id = j.account_id
   left join syncer.sync_run f on f.account_id = j.account_id and f.run_id = j.first_run_id
-  left join syncer.sync_run l on l.account_id = j.account_id and l.run_id = j.success_run_id
  order by j.first_run_id desc, j.virtual_number_id, j.rejected_record_id
 """
 
