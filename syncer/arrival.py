@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
@@ -17,7 +18,7 @@ from xxhash import xxh3_128_digest
 
 from syncer.errors import WrongAccountError
 from syncer.json_array import split
-from syncer.wire import SHORTEST_RECORD, Arrived, Rejection, decode, peek, reject, take
+from syncer.wire import SHORTEST_RECORD, Arrived, Rejection, decode, decode_again, peek, reject, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 VOCABULARIES: Final = ("type", "purpose", "state", "region_name")
 """The fields whose words have tables of their own."""
+_words_of = attrgetter(*VOCABULARIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,7 @@ class Fresh(Mapping[int, Arrived]):
 
     def __getitem__(self, number: int) -> Arrived:
         digest, element = self._elements[number]
-        arrived = decode(element, digest)
-        assert isinstance(arrived, Arrived)  # noqa: S101 - it could be decoded before
-        return arrived
+        return decode_again(element, digest)
 
     def __contains__(self, number: object) -> bool:
         return number in self._elements
@@ -152,7 +152,9 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
         gone=gone,
         unlisted=frozenset((absent | standing.undigested) - content.elements.keys() - rejected),
         app_id=min(content.app_ids, key=lambda carried: (-content.app_ids[carried], carried), default=None),
-        words={name: words - {None, UNSET} for name, words in content.words.items()},
+        words={
+            name: {words[place] for words in content.words} - {None, UNSET} for place, name in enumerate(VOCABULARIES)
+        },
     )
 
 
@@ -164,6 +166,7 @@ class _Content:
         fresh: The digests of all of them.
         elements: The digest and the bytes of each that is a record, by its id; of several with one id, the first.
         rivals: Further records with the id of one in `elements`.
+        words: Those that were told together in the fields of `VOCABULARIES`.
     """
 
     fresh: set[bytes] = field(default_factory=set)
@@ -171,7 +174,7 @@ class _Content:
     rivals: defaultdict[int, list[tuple[bytes, bytes]]] = field(default_factory=lambda: defaultdict(list))
     rejections: list[Rejection] = field(default_factory=list)
     app_ids: Counter[int] = field(default_factory=Counter)
-    words: dict[str, set[Any]] = field(default_factory=lambda: {name: set() for name in VOCABULARIES})
+    words: set[tuple[Any, ...]] = field(default_factory=set)
 
     def look_at(self, element: bytes, key: bytes) -> None:
         self.fresh.add(key)
@@ -184,8 +187,7 @@ class _Content:
             told = (key, element)
             if self.elements.setdefault(record.id, told) is not told:
                 self.rivals[record.id].append(told)
-            for name in VOCABULARIES:
-                self.words[name].add(getattr(record, name))
+            self.words.add(_words_of(record))
             app_id = None if record.app_id is UNSET else record.app_id
         if app_id is not None:
             self.app_ids[app_id] += 1

@@ -7,20 +7,25 @@ from typing import Final
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
-_MAPPED_FROM: Final = 320 * 1024
-"""Responses are mapped by themselves. What asyncio reads of them at once, 256 KiB, is not: a mapping costs its pages
-anew, which took half the time of an unchanged poll."""
-_KEPT_AT_THE_TOP: Final = 4 * 1024 * 1024
+_M_ARENA_MAX: Final = -8
+_PARAMETERS: Final = {
+    # Responses are mapped by themselves. What asyncio reads of them at once, 256 KiB, is not: a mapping costs its pages
+    # anew, which took half the time of an unchanged poll.
+    _M_MMAP_THRESHOLD: 320 * 1024,
+    _M_TRIM_THRESHOLD: 1024 * 1024,
+    # Threads, of which one at a time runs Python, fill each other's holes.
+    _M_ARENA_MAX: 1,
+}
 
 
 def give_back_early() -> bool:
-    """Fixes two thresholds of glibc's mallopt(3), which it would raise up to 32 and 64 MiB as large blocks go.
+    """Fixes parameters of glibc's mallopt(3), which would raise the thresholds up to 32 and 64 MiB as large blocks go.
 
     Returns:
-        Whether that was possible: another C library has no such thresholds.
+        Whether that was possible: another C library has no such parameters.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return False
-    return all((mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM), mallopt(_M_TRIM_THRESHOLD, _KEPT_AT_THE_TOP)))
+    return all([mallopt(parameter, value) for parameter, value in _PARAMETERS.items()])

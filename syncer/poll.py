@@ -56,8 +56,8 @@ CONCURRENT_POLLS: Final = 512
 which a process may have 1024 by default, and tens of kilobytes."""
 _WORKED_ON_AT_ONCE: Final = 8
 """How many responses are worked on at once: each takes a database connection, and memory in proportion to its size."""
-BATCH: Final = 5_000
-"""How many records are compared and written at once: decoded, they take some ten megabytes."""
+BATCH: Final = 2_500
+"""How many records are compared and written at once: decoded, they take some five megabytes."""
 _LARGE: Final = 256 * 1024
 """From how many bytes of response on the work on it leaves the event loop to others."""
 

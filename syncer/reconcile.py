@@ -105,9 +105,12 @@ def _filled(decision: Decision, arrived: Arrived, stored: StoredNumber | None) -
         decision.absent_keys["from_redirect_numbers"] += 1
     if UNSET not in arrived.values:
         return arrived.values
-    decision.absent_keys.update(column for column, value in zip(COLUMNS, arrived.values, strict=True) if value is UNSET)
-    last = stored.values if stored is not None else (None,) * len(COLUMNS)
-    return tuple(old if new is UNSET else new for new, old in zip(arrived.values, last, strict=True))
+    absent = [place for place, value in enumerate(arrived.values) if value is UNSET]
+    decision.absent_keys.update([COLUMNS[place] for place in absent])
+    values = list(arrived.values)
+    for place in absent:
+        values[place] = None if stored is None else stored.values[place]
+    return tuple(values)
 
 
 def _open(decision: Decision, number: int, redirects: AbstractSet[Redirect], after: datetime | None) -> None:

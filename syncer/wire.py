@@ -152,9 +152,15 @@ class Rejection(Struct, frozen=True):
 def decode(element: bytes, digest: bytes) -> Arrived | Rejection:
     """One element of the array, decoded, or rejected alone; `digest` is that of its bytes."""
     taken = take(element, digest)
-    if isinstance(taken, Rejection):
-        return taken
-    record, extra = taken
+    return taken if isinstance(taken, Rejection) else _arrived(*taken, digest)
+
+
+def decode_again(element: bytes, digest: bytes) -> Arrived:
+    """One element that could be taken before: what costs time and was found right is not looked at again."""
+    return _arrived(*_decode(element), digest)
+
+
+def _arrived(record: Record, extra: dict[str, Any], digest: bytes) -> Arrived:
     told = record.from_redirect_numbers
     redirects: frozenset[tuple[int, str]] | UnsetType = _NO_REDIRECTS
     if told:
@@ -169,12 +175,9 @@ def take(element: bytes, digest: bytes) -> tuple[Record, dict[str, Any]] | Rejec
     try:
         if len(str(element, "utf-8")) > LONGEST_RECORD:  # msgspec does not look at the text of what it skips
             return reject(element, digest, f"longer than {LONGEST_RECORD:,} characters")
-        record, extra = _decode(repair(element))
+        return _decode(element)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return reject(element, digest, _reason(error))
-    if record.purpose == _CYRILLIC_COMPANY:
-        record = msgspec.structs.replace(record, purpose="company")
-    return record, extra
 
 
 def reject(element: bytes, digest: bytes, error: str) -> Rejection:
@@ -188,7 +191,14 @@ def reject(element: bytes, digest: bytes, error: str) -> Rejection:
     )
 
 
-def _decode(element: Raw | bytes) -> tuple[Record, dict[str, Any]]:
+def _decode(element: bytes) -> tuple[Record, dict[str, Any]]:
+    record, extra = _decode_repaired(repair(element))
+    if record.purpose == _CYRILLIC_COMPANY:
+        record = msgspec.structs.replace(record, purpose="company")
+    return record, extra
+
+
+def _decode_repaired(element: Raw | bytes) -> tuple[Record, dict[str, Any]]:
     try:
         return _record_decoder.decode(element), {}
     except msgspec.ValidationError:

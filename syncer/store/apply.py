@@ -6,26 +6,24 @@ rows by account and number. Nothing is written to a row that did not change.
 
 from __future__ import annotations
 
+from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
 
 from syncer.store.staged import its_row_of, on_staged, write
 from syncer.store.tables import RECORD_COLUMNS, RECORD_KINDS
-from syncer.wire import COLUMNS, DECODER_VERSION
+from syncer.wire import DECODER_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from syncer.decision import Decision, NewVersion
     from syncer.store.runs import Fence
     from syncer.wire import Rejection
 
-T = TypeVar("T")
-
-_REGION: Final = COLUMNS.index("region_name")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -47,48 +45,52 @@ async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) ->
 
 async def _write_digests(fence: Fence, decision: Decision) -> None:
     """Writes which bytes need not be decoded again: all that an unchanged but reformatted response has to tell."""
-    created = {version.virtual_number_id for version in decision.created}
-    account_id = fence.run.account_id
+    digests, account_id = decision.digests, fence.run.account_id
+    created = dict.fromkeys(version.virtual_number_id for version in decision.created)
     await _copy(
         fence,
         "record_digest",
         ("account_id", "virtual_number_id", "digest", "decoder_version"),
-        created,
-        lambda number: (account_id, number, decision.digests[number], DECODER_VERSION),
+        ((account_id, number, digests[number], DECODER_VERSION) for number in created),
     )
-    await write(fence, _REPLACE_DIGESTS, (told for told in decision.digests.items() if told[0] not in created))
+    await write(fence, _REPLACE_DIGESTS, (told for told in digests.items() if told[0] not in created))
 
 
-async def _copy(
-    fence: Fence, table: str, columns: Sequence[str], facts: Collection[T], row: Callable[[T], Sequence[Any]]
-) -> None:
-    """Copies a row for each fact, if there are any; a row is made when its turn comes, while PostgreSQL works."""
-    if facts:
+async def _copy(fence: Fence, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Copies rows, if there are any; one may be made when its turn comes, while PostgreSQL works."""
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is not None:
         await fence.connection.copy_records_to_table(
-            table, schema_name="syncer", columns=columns, records=map(row, facts)
+            table, schema_name="syncer", columns=columns, records=chain([first], rows)
         )
 
 
-_NUMBER_COLUMNS: Final = ("account_id", "virtual_number_id", *RECORD_COLUMNS, "extra")
-
-
 async def _create(fence: Fence, created: Sequence[NewVersion], regions: Mapping[str, int]) -> None:
-    now, run = fence.observed_at, fence.run
-    await _copy(
-        fence,
-        "virtual_number",
-        (*_NUMBER_COLUMNS, "first_seen_at", "changed_at", "changed_after", "run_id"),
-        created,
-        lambda version: (run.account_id, *_row(version, regions), now, now, version.changed_after, run.run_id),
-    )
+    now, account_id, run_id = fence.observed_at, fence.run.account_id, fence.run.run_id
+    columns = ["account_id", *_ROW, "first_seen_at", "changed_at", "changed_after", "run_id"]
+    rows = ((account_id, *_row(one, regions), now, now, one.changed_after, run_id) for one in created)
+    if any(one.extra for one in created):  # few have any: the column's default is told in no time
+        columns.append("extra")
+        rows = ((*row, _extra(one)) for row, one in zip(rows, created, strict=True))
+    await _copy(fence, "virtual_number", columns, rows)
 
 
-def _row(version: NewVersion, regions: Mapping[str, int]) -> tuple[Any, ...]:
-    """A version as the columns of its table: `region_id` in place of the region's name, `extra` as JSON text."""
-    values = version.values
-    region = values[_REGION]
-    values = (*values[:_REGION], None if region is None else regions[region], *values[_REGION + 1 :])
-    return (version.virtual_number_id, *values, _encode(version.extra).decode() if version.extra else "{}")
+_ROW: Final = ("virtual_number_id", *RECORD_COLUMNS)
+_REGION: Final = _ROW.index("region_id")
+
+
+def _row(version: NewVersion, regions: Mapping[str, int]) -> list[Any]:
+    """A version as the columns of `_ROW`."""
+    row = [version.virtual_number_id, *version.values]
+    name = row[_REGION]
+    if name is not None:
+        row[_REGION] = regions[name]
+    return row
+
+
+def _extra(version: NewVersion) -> str:
+    return _encode(version.extra).decode()
 
 
 # A removed number that returns: its last version ended when it was removed, and by the run that removed it.
@@ -128,7 +130,7 @@ update syncer.virtual_number n
 
 async def _supersede(fence: Fence, superseded: Sequence[NewVersion], regions: Mapping[str, int]) -> None:
     await write(fence, _KEEP_VERSION, map(attrgetter("virtual_number_id", "changed_after"), superseded))
-    await write(fence, _REPLACE_VERSION, ((*_row(version, regions), version.changed_after) for version in superseded))
+    await write(fence, _REPLACE_VERSION, ((*_row(one, regions), _extra(one), one.changed_after) for one in superseded))
 
 
 def _close(table: str, *which: str, ends: str, **columns: str) -> str:
@@ -201,20 +203,18 @@ _state = attrgetter("virtual_number_id", "state", "reason")
 
 
 async def _open_periods(fence: Fence, decision: Decision) -> None:
-    now, run = fence.observed_at, fence.run
+    now, account_id, run_id = fence.observed_at, fence.run.account_id, fence.run.run_id
     await _copy(
         fence,
         "state_history",
         ("account_id", "virtual_number_id", "state", "reason", "valid_from", "changed_after", "run_id"),
-        decision.opened_states,
-        lambda new: (run.account_id, *_state(new), now, new.changed_after, run.run_id),
+        ((account_id, *_state(new), now, new.changed_after, run_id) for new in decision.opened_states),
     )
     await _copy(
         fence,
         "virtual_number_redirect",
         ("account_id", "virtual_number_id", "redirect_number_id", "number", "changed_after", "valid_from", "run_id"),
-        decision.opened_redirects,
-        lambda new: (run.account_id, *_redirect_key(new), now, run.run_id),
+        ((account_id, *_redirect_key(new), now, run_id) for new in decision.opened_redirects),
     )
 
 

@@ -1,4 +1,4 @@
-"""The thresholds of the C library can be fixed where it is glibc's."""
+"""The parameters of the C library can be fixed where it is glibc's."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import platform
 from syncer.memory import give_back_early
 
 
-def test_glibc_lets_its_thresholds_be_fixed() -> None:
+def test_glibc_lets_its_parameters_be_fixed() -> None:
     assert give_back_early() is (platform.libc_ver()[0] == "glibc")
