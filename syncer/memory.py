@@ -28,4 +28,4 @@ def give_back_early() -> bool:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return False
-    return all([mallopt(parameter, value) for parameter, value in _PARAMETERS.items()])
+    return all(mallopt(parameter, value) for parameter, value in _PARAMETERS.items())
