@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHANGED_EVERY: Final = 101
-"""Every answer of this position is another than before: a prime, lest it be the same accounts in every round."""
+"""Of so many answers one is changed: a prime, so that it is not always the same accounts'."""
 CHANGED_NUMBERS: Final = 0.05
 """Of the numbers of an answer that changed."""
 _KINDS: Final = 16

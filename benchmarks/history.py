@@ -21,10 +21,9 @@ from urllib.parse import urlsplit, urlunsplit
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.server import configured_server, connected
+from benchmarks.server import configured_server, connected, make_schema
 from syncer.store.engine import create_engine
 from syncer.store.invariants import violations
-from syncer.store.schema import migrate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -70,9 +69,7 @@ async def database_with_history(server_url: str, numbers: int = NUMBERS, *, acco
     async with connected(server_url) as owner:
         await owner.execute(f"create database {name}")
         try:
-            engine = create_engine(lambda: url, command_timeout=None)
-            await migrate(engine)
-            await engine.dispose()
+            await make_schema(url)
             await make_history(url, numbers, accounts=accounts)
             yield url
         finally:

@@ -1,4 +1,4 @@
-"""The PostgreSQL that is measured, and connections to it."""
+"""The PostgreSQL that is measured, its schema, and connections to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from syncer.embedded import EmbeddedServer
-from syncer.store.engine import driver_arguments
+from syncer.store.engine import create_engine, driver_arguments
+from syncer.store.schema import migrate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -47,3 +48,10 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
         yield connection
     finally:
         await connection.close()
+
+
+async def make_schema(url: str) -> None:
+    """Brings a database to the newest schema, however long that takes."""
+    engine = create_engine(lambda: url, command_timeout=None)
+    await migrate(engine)
+    await engine.dispose()

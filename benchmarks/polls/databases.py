@@ -6,9 +6,7 @@ import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from benchmarks.server import connected
-from syncer.store.engine import create_engine
-from syncer.store.schema import migrate
+from benchmarks.server import connected, make_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +27,7 @@ class Databases:
         self._server = server.rpartition("/")[0]
         self._made = 0
         self.execute("create database migrated")
-        asyncio.run(self._migrate())
-
-    async def _migrate(self) -> None:
-        engine = create_engine(lambda: self.url("migrated"), command_timeout=None)
-        await migrate(engine)
-        await engine.dispose()
+        asyncio.run(make_schema(self.url("migrated")))
 
     @contextmanager
     def one(self, template: str = "migrated") -> Iterator[str]:
