@@ -3,8 +3,8 @@
     python -m benchmarks.fleet --accounts 10000 --numbers 100 --interval 300 --minutes 10
 
 Everything runs on this machine: the daemon as an operator starts it, with an accounts file; an endpoint of which each
-token is an account, every 101st answer changed; PostgreSQL, as configured or embedded. How late a poll is
-stands in the database: an account is due every interval from the moment that its schedule names.
+token is an account, every 101st answer changed; PostgreSQL, as configured or embedded. How late a poll is stands in
+the database: an account is due every interval from the moment that its schedule names.
 """
 
 from __future__ import annotations
