@@ -58,7 +58,7 @@ def run(python: str, *arguments: str, settings: Mapping[str, str] | None = None,
 
 @contextmanager
 def conversation(python: str, *arguments: str) -> Iterator[Callable[[str], str]]:
-    """An interpreter that answers each line with a line: what tells it one, and returns its answer."""
+    """An interpreter that answers each line with a line, as long as the block: what tells it one, and has its answer."""
     with _started(python, arguments) as process:
         told, answers = process.stdin, process.stdout
         if told is None or answers is None:
@@ -73,7 +73,6 @@ def conversation(python: str, *arguments: str) -> Iterator[Callable[[str], str]]
             return answer
 
         yield tell
-        told.close()
 
 
 def _shown(arguments: Sequence[str]) -> str:
