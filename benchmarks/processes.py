@@ -19,7 +19,7 @@ _CHECKOUT: Final = Path(__file__).parents[1]
 
 @contextmanager
 def daemon(**settings: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`syncer run` with these settings, spelled as theirs in capitals, and no others; stopped as an operator does."""
+    """`syncer run` with these settings and no others, stopped as an operator does."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
     process = subprocess.Popen(
         [sys.executable, "-m", "syncer", "run"],
@@ -58,7 +58,7 @@ def run(python: str, *arguments: str, settings: Mapping[str, str] | None = None,
 
 @contextmanager
 def conversation(python: str, *arguments: str) -> Iterator[Callable[[str], str]]:
-    """An interpreter that answers each line with a line, as long as the block: what tells it one, and has its answer."""
+    """An interpreter that answers each line with a line: what tells it one, and returns its answer."""
     with _started(python, arguments) as process:
         told, answers = process.stdin, process.stdout
         if told is None or answers is None:
