@@ -3,8 +3,8 @@
     python -m benchmarks.fleet --accounts 10000 --numbers 100 --interval 300 --minutes 10
 
 Everything runs on this machine: the daemon as an operator starts it, with an accounts file; an endpoint of which each
-token is an account, one answer in a hundred changed; PostgreSQL, as `benchmarks.history` takes it. How late a poll is
-stands in the database: an account is due every interval from the moment that its schedule names.
+token is an account, every 101st answer changed; PostgreSQL, as configured or embedded. How late a poll is stands in
+the database: an account is due every interval from the moment that its schedule names.
 """
 
 from __future__ import annotations
@@ -12,33 +12,29 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import multiprocessing
 import os
-import random
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import asyncpg
 from aiohttp import hdrs, web
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.history import server
+from benchmarks.endpoint import endpoint
+from benchmarks.processes import daemon
+from benchmarks.server import configured_server, connected
 from syncer.emulator import Fleet
-from syncer.store.engine import driver_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from multiprocessing.connection import Connection
 
-CHANGED_ANSWERS: Final = 0.01
+CHANGED_EVERY: Final = 101
+"""Of so many answers one is changed: a prime, so that it is not always the same accounts'."""
 CHANGED_NUMBERS: Final = 0.05
 """Of the numbers of an answer that changed."""
 _KINDS: Final = 16
@@ -64,9 +60,8 @@ select round, count(*) as polls, count(distinct account_id) as accounts,
 """
 
 
-def serve(numbers: int, hanging: int, told: Connection) -> None:
-    """The endpoint, until the process is ended; says its process id and its port."""
-    chance = random.Random(1)  # noqa: S311 - emulation has to be repeatable, not unpredictable
+def vendor(numbers: int, hanging: int) -> web.Application:
+    """What answers: to each token, its account, but for the first ones, which wait for ever."""
     bodies = []
     for kind in range(_KINDS):
         fleet = Fleet(numbers=numbers, seed=kind, app_id=1 + kind)
@@ -74,66 +69,29 @@ def serve(numbers: int, hanging: int, told: Connection) -> None:
         fleet.change(CHANGED_NUMBERS)
         bodies.append((before, fleet.body()))
     versions: dict[int, int] = {}
+    answers = count(1)
 
     async def answer(request: web.Request) -> web.Response:
         account = int(request.headers[hdrs.AUTHORIZATION].rpartition("-")[2])
         if account < hanging:
             await asyncio.Event().wait()
-        versions[account] = versions.get(account, 0) ^ (chance.random() < CHANGED_ANSWERS)
+        versions[account] = versions.get(account, 0) ^ (next(answers) % CHANGED_EVERY == 0)
         return web.Response(body=bodies[account % _KINDS][versions[account]], content_type="application/json")
 
-    async def listen() -> None:
-        application = web.Application()
-        application.router.add_get("/numbers/virtual-number", answer)
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        told.send((os.getpid(), runner.addresses[0][1]))
-        await asyncio.Event().wait()
-
-    asyncio.run(listen())
+    application = web.Application()
+    application.router.add_get("/numbers/virtual-number", answer)
+    return application
 
 
 @contextmanager
-def endpoint(numbers: int, hanging: int) -> Iterator[tuple[int, int]]:
-    """The endpoint in a process of its own: its process id and its port."""
-    spawned = multiprocessing.get_context("spawn")
-    ours, theirs = spawned.Pipe()
-    process = spawned.Process(target=serve, args=(numbers, hanging, theirs), daemon=True)
-    process.start()
-    try:
-        yield ours.recv()
-    finally:
-        process.kill()
-        process.join()
-
-
-@contextmanager
-def daemon(database_url: str, port: int, accounts: int, interval: int) -> Iterator[subprocess.Popen[bytes]]:
-    """`syncer run`, with as many accounts as that in its accounts file."""
+def accounts_file(accounts: int) -> Iterator[Path]:
+    """The file that configures so many accounts."""
     with tempfile.TemporaryDirectory(prefix="syncer-fleet-") as folder:
         file = Path(folder) / "accounts.toml"
         file.write_text(
             "\n".join(f'[[account]]\nname = "account {one}"\ntoken = "token-{one}"' for one in range(accounts))
         )
-        settings = {
-            "DATABASE_URL": database_url,
-            "API_URL": f"http://127.0.0.1:{port}",
-            "ACCOUNTS_FILE": str(file),
-            "POLL_INTERVAL": f"{interval}s",
-            "HTTP_LISTEN": "off",
-            "LOG_LEVEL": "error",
-        }
-        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "syncer", "run"],
-            env=kept | {f"SYNCER_{name}": value for name, value in settings.items()},
-        )
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+        yield file
 
 
 @dataclass(frozen=True)
@@ -158,11 +116,8 @@ class Spent:
 
 async def server_pid(database_url: str) -> int:
     """The process id of PostgreSQL, which has to run on this machine."""
-    dsn, arguments = driver_arguments(database_url)
-    connection = await asyncpg.connect(dsn, **arguments)
-    parent = parent_pid(connection.get_server_pid())
-    await connection.close()
-    return parent
+    async with connected(database_url) as connection:
+        return parent_pid(connection.get_server_pid())
 
 
 def parent_pid(pid: int) -> int:
@@ -191,10 +146,8 @@ def watch(console: Console, minutes: float, processes: dict[str, int]) -> None:
 
 async def lateness(database_url: str, interval: int) -> Table:
     """How late polls began, one row an interval."""
-    dsn, arguments = driver_arguments(database_url)
-    connection = await asyncpg.connect(dsn, **arguments)
-    rows = await connection.fetch(_LATENESS, interval)
-    await connection.close()
+    async with connected(database_url) as connection:
+        rows = await connection.fetch(_LATENESS, interval)
     table = Table("interval", "polls", "a second", "accounts", "applied", "failed", "late: p50", "p90", "p99", "most")
     for row in rows:
         counts = [row["polls"], f"{row['polls'] / interval:.1f}", row["accounts"], row["applied"], row["failed"]]
@@ -214,12 +167,20 @@ def main() -> None:
     given = parser.parse_args()
     console = Console(width=160)
     with (
-        server() as url,
-        endpoint(given.numbers, given.hanging) as (endpoint_pid, port),
-        daemon(url, port, given.accounts, given.interval) as running,
+        configured_server() as url,
+        endpoint(vendor, given.numbers, given.hanging) as served,
+        accounts_file(given.accounts) as accounts,
+        daemon(
+            database_url=url,
+            api_url=served.url,
+            accounts_file=str(accounts),
+            poll_interval=f"{given.interval}s",
+            http_listen="off",
+            log_level="error",
+        ) as running,
     ):
         time.sleep(5)
-        processes = {"daemon": running.pid, "endpoint": endpoint_pid, "PostgreSQL": asyncio.run(server_pid(url))}
+        processes = {"daemon": running.pid, "endpoint": served.pid, "PostgreSQL": asyncio.run(server_pid(url))}
         watch(console, given.minutes, processes)
         console.print(asyncio.run(lateness(url, given.interval)))
 

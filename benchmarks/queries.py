@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.history import NUMBERS, database_with_history, rows_of_history, server
+from benchmarks.history import NUMBERS, database_with_history, rows_of_history
+from benchmarks.server import configured_server
 from docs import answers
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ async def seconds_to_answer(analyst: asyncpg.Connection[Any], query: str, runs: 
 
 async def measure(numbers: int, accounts: int, runs: int, *, keep_plans: bool, console: Console) -> Table:
     """Makes the data and asks each query."""
-    with server() as server_url, Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with (
+        configured_server() as server_url,
+        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
         bar = progress.add_task("making two years of history", total=len(QUERIES) + 1)
         async with database_with_history(server_url, numbers, accounts=accounts) as url:
             size = f"{numbers:,} numbers, {await rows_of_history(url):,} rows of history, accounts: {accounts}"

@@ -23,11 +23,11 @@ import argparse
 import asyncio
 import csv
 import re
-import shutil
 import statistics
 import sys
+import tempfile
 import time
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import cycle, pairwise
 from pathlib import Path
@@ -37,11 +37,10 @@ from aiohttp import ClientSession
 from rich.console import Console
 from rich.table import Table
 
-from syncer.embedded import EmbeddedServer
+from benchmarks.server import connected, embedded_server
 from syncer.emulator import REALISTIC, Emulator, faults
-from tests.builders import connect
 from tests.service.processes import TOKEN
-from tests.service.scenarios import open_folder, program
+from tests.service.scenarios import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,8 +95,6 @@ MEASURES: Final = {
     "connections": "database connections",
     "tasks": "tasks of the event loop",
 }
-
-
 AT_REST: Final = "memory"
 
 
@@ -210,8 +207,7 @@ async def soak(folder: Path, url: str, minutes: float, numbers: int) -> tuple[li
     samples = []
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(Emulator(numbers=numbers, rates=LEVEL))
-        sql = await connect(url)
-        stack.push_async_callback(sql.close)
+        sql = await stack.enter_async_context(connected(url))
         syncer = program(folder, url, emulator.url)
         stack.push_async_callback(syncer.kill_all)
         daemon = await syncer.start(
@@ -253,7 +249,7 @@ def told(samples: Sequence[Sample], warm_up: float) -> Table:
 
 def main() -> int:
     """Runs, prints, and tells whether the daemon ended well and its data are right."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--numbers", type=int, default=1000)
     parser.add_argument("--warm-up", type=float, default=20, help="minutes that the lines leave out")
@@ -262,10 +258,8 @@ def main() -> int:
     if (given.minutes - given.warm_up) * 60 < FEWEST_BLOCKS * BLOCK_SECONDS:
         parser.error(f"a line needs {FEWEST_BLOCKS * BLOCK_SECONDS / 60:g} minutes after the warm-up")
     console = Console(width=None if sys.stdout.isatty() else 130)
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder := open_folder())
-        server = stack.enter_context(EmbeddedServer(folder / "server"))
-        samples, outcomes, codes = asyncio.run(soak(folder, server.url, given.minutes, given.numbers))
+    with embedded_server() as url, tempfile.TemporaryDirectory(prefix="syncer-soak-") as folder:
+        samples, outcomes, codes = asyncio.run(soak(Path(folder), url, given.minutes, given.numbers))
     if given.samples is not None:
         with given.samples.open("w", newline="") as file:
             csv.writer(file).writerows([Sample._fields, *samples])

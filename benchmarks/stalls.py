@@ -11,31 +11,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-import asyncpg
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.polls.databases import Databases
 from benchmarks.polls.workload import IN_TURN, SCHEDULE, make, served
+from benchmarks.processes import daemon
+from benchmarks.server import connected, embedded_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import subprocess
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.polls.workload import Workload
 
@@ -43,6 +42,14 @@ BETWEEN: Final = "between polls"
 _PAUSE_SECONDS: Final = 0.002
 _SETTLED_SECONDS: Final = 1.0
 """After a poll: until then, what it leaves behind may still be cleared away."""
+_SETTINGS: Final = {
+    "api_token": "token",
+    "api_attempts": "1",
+    "api_timeout": "10m",
+    "api_max_bytes": "4GiB",
+    "poll_interval": "3s",
+    "log_level": "error",
+}
 _RUNS: Final = """
 select extract(epoch from started_at)::float8 as begun, extract(epoch from finished_at)::float8 as ended, outcome, error
   from syncer.sync_run
@@ -89,7 +96,7 @@ class Asker(threading.Thread):
                 if self.waits:
                     raise
                 continue  # it does not listen yet
-            if response.status != 200:  # noqa: PLR2004 - "OK"
+            if response.status != HTTPStatus.OK:
                 raise AssertionError(f"/livez answered {response.status}")
             self.waits.append(Wait(sent_at, time.perf_counter() - begun))
 
@@ -99,36 +106,9 @@ class Asker(threading.Thread):
         self.join()
 
 
-@contextmanager
-def daemon(database: str, endpoint: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """`syncer run`, polling every three seconds and told at /livez."""
-    settings = {
-        "DATABASE_URL": database,
-        "API_URL": f"{endpoint}/{IN_TURN}",
-        "API_TOKEN": "token",
-        "API_ATTEMPTS": "1",
-        "API_TIMEOUT": "10m",
-        "API_MAX_BYTES": "4GiB",
-        "POLL_INTERVAL": "3s",
-        "HTTP_LISTEN": f"127.0.0.1:{port}",
-        "LOG_LEVEL": "error",
-    }
-    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "syncer", "run"],
-        env=kept | {f"SYNCER_{name}": value for name, value in settings.items()},
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-
-
 async def _polls(database: str, process: subprocess.Popen[bytes]) -> list[tuple[float, float]]:
     """When each poll of the sequence began and ended, once all have, by the clock of the system."""
-    connection = await asyncpg.connect(database)
-    try:
+    async with connected(database) as connection:
         while True:
             runs = await connection.fetch(_RUNS, len(SCHEDULE))
             for step, run in zip(SCHEDULE, runs, strict=False):
@@ -139,8 +119,6 @@ async def _polls(database: str, process: subprocess.Popen[bytes]) -> list[tuple[
             if process.poll() is not None:
                 sys.exit(f"the daemon ended with exit code {process.returncode}")
             await asyncio.sleep(0.5)
-    finally:
-        await connection.close()
 
 
 def longest_waits(workload: Workload, databases: Databases) -> dict[str, float]:
@@ -148,8 +126,13 @@ def longest_waits(workload: Workload, databases: Databases) -> dict[str, float]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     with databases.one() as name, served(workload) as endpoint:
+        settings = _SETTINGS | {
+            "database_url": databases.url(name),
+            "api_url": f"{endpoint}/{IN_TURN}",
+            "http_listen": f"127.0.0.1:{port}",
+        }
         asker = Asker(port)
-        with daemon(databases.url(name), endpoint, port) as process:
+        with daemon(**settings) as process:
             asker.start()
             polls = asyncio.run(_polls(databases.url(name), process))
             time.sleep(_SETTLED_SECONDS)
@@ -181,14 +164,14 @@ def table(numbers: int, rounds: Sequence[Mapping[str, float]]) -> Table:
     return shown
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stalls", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stalls", description=__doc__.splitlines()[0])
     parser.add_argument("--numbers", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=1)
-    given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="syncer-stalls-") as folder, Databases() as databases:
-        workload = make(given.numbers, Path(folder))
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="syncer-stalls-") as folder, embedded_server() as url:
+        workload, databases = make(given.numbers, Path(folder)), Databases(url)
         rounds = [longest_waits(workload, databases) for _ in range(given.rounds)]
     Console().print(table(given.numbers, rounds))
 

@@ -9,12 +9,9 @@ schema. The commands take turns, so that whatever else the machine does meets ea
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -24,6 +21,8 @@ from rich.table import Table
 
 from benchmarks.polls.databases import Databases
 from benchmarks.polls.workload import Workload, served
+from benchmarks.processes import run
+from benchmarks.server import embedded_server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,15 +49,8 @@ def measure(databases: Databases, runs: int = RUNS) -> dict[str, list[float]]:
             }
             for _ in range(runs + 1):  # the first of each is not counted: it fills the cache of files
                 for name, command in _COMMANDS.items():
-                    seconds[name].append(_seconds(command, settings))
+                    seconds[name].append(run(sys.executable, *command, settings=settings))
     return {name: taken[1:] for name, taken in seconds.items()}
-
-
-def _seconds(command: Sequence[str], settings: Mapping[str, str]) -> float:
-    begun = time.perf_counter()
-    process = [sys.executable, *command]
-    subprocess.run(process, env=os.environ | settings, stdout=subprocess.DEVNULL, check=True)  # noqa: S603 - our own
-    return time.perf_counter() - begun
 
 
 def beyond_nothing(measured: Mapping[str, Sequence[float]], command: str) -> float:
@@ -68,11 +60,11 @@ def beyond_nothing(measured: Mapping[str, Sequence[float]], command: str) -> flo
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=RUNS)
     given = parser.parse_args()
-    with Databases() as databases:
-        measured = measure(databases, given.runs)
+    with embedded_server() as url:
+        measured = measure(Databases(url), given.runs)
     table = Table("command", "median s", "least s", "most s", f"beyond {NOTHING}")
     for name, seconds in measured.items():
         beyond = beyond_nothing(measured, name)

@@ -11,12 +11,10 @@ measured: whole processes, what the start of a command costs, and how long /live
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
@@ -26,12 +24,11 @@ from benchmarks.polls import report
 from benchmarks.polls.contenders import SYSTEMS
 from benchmarks.polls.databases import Databases
 from benchmarks.polls.results import FILE, Results
-from benchmarks.polls.rounds import CHECKOUT, Rounds
+from benchmarks.polls.rounds import Rounds
 from benchmarks.polls.targets import LARGEST, SIZE
 from benchmarks.polls.workload import make, served
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from benchmarks.processes import run
+from benchmarks.server import embedded_server
 
 SIZES: Final = (1_000, 10_000, SIZE, LARGEST)
 ROUNDS: Final = 5
@@ -53,7 +50,7 @@ class Benchmark:
         self._given = given
         self._databases = databases
         self._progress = progress
-        self.results = Results.begin(databases.ask("show server_version"))
+        self.results = Results.begin(databases.value(str, "show server_version"))
 
     def measure(self) -> None:
         """Measures all that is asked for."""
@@ -95,12 +92,12 @@ def publish(results: Results, peers: str) -> None:
     """Keeps the figures, and writes the page and the picture that tell them."""
     results.save(FILE)
     report.PAGE.write_text(report.page(results))
-    subprocess.run([peers, "-m", "benchmarks.polls.picture"], cwd=CHECKOUT, check=True)  # noqa: S603 - our own
+    run(peers, "-m", "benchmarks.polls.picture")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Runs it all, and prints what it found."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.polls", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.polls", description=__doc__.splitlines()[0])
     parser.add_argument("--peers", metavar="PYTHON", required=True, help="of the environment that has dlt")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -113,11 +110,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FILE",
         help="where to write the figures, as far as there are any, after each size",
     )
-    given = parser.parse_args(arguments)
+    given = parser.parse_args()
     console = Console(width=160)
     columns = (*Progress.get_default_columns()[:1], TimeElapsedColumn())
-    with Databases() as databases, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        benchmark = Benchmark(given, databases, progress)
+    with embedded_server() as url, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        benchmark = Benchmark(given, Databases(url), progress)
         benchmark.measure()
     results = benchmark.results
     if given.publish:
@@ -125,8 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for section in reversed(report.sections(results)):
         console.print(section.table())
     console.print(f"{results.minutes:.1f} minutes")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -16,7 +16,6 @@ ROWS: Final = "rows alone"
 DLT: Final = "dlt scd2"
 EXECUTEMANY: Final = "Core, executemany"
 VALUES: Final = "Core, VALUES"
-FLOORS: Final = (REQUEST, DIGEST, LOAD, ROWS)
 PEERS: Final = (EXECUTEMANY, VALUES, DLT)
 
 FIRST, UNCHANGED, SHUFFLED, CHANGED, RESTARTED, ALL = STEPS
@@ -41,7 +40,7 @@ class System:
     """A program that is given the steps.
 
     Attributes:
-        script: In the folder `systems`.
+        module: In the folder `systems`.
         arguments: After the endpoint's and the database's address.
         steps: Those that it takes.
         current: Selects the id, number, state and comment of current numbers; None if it writes none.
@@ -51,7 +50,7 @@ class System:
     """
 
     name: str
-    script: str
+    module: str
     arguments: tuple[str, ...] = ()
     steps: tuple[str, ...] = _ONCE
     current: str | None = _OURS
@@ -65,24 +64,24 @@ class System:
 
 
 SYSTEMS: Final = (
-    System(REQUEST, "floor.py", ("request",), _AGAIN, current=None),
-    System(DIGEST, "floor.py", ("digest",), _AGAIN, current=None),
-    System(LOAD, "floor.py", ("load",), (FIRST,)),
-    System(ROWS, "rows.py", (), (FIRST, CHANGED, RESTARTED, ALL), most_numbers=100_000),
-    System(PROGRAM, "program.py", ("1",), (FIRST, *_AGAIN, SHUFFLED, CHANGED, RESTARTED, ALL)),
-    System(AFTER_TINY, "program.py", ("300",), (FIRST,), most_numbers=100_000),
+    System(REQUEST, "floor", ("request",), _AGAIN, current=None),
+    System(DIGEST, "floor", ("digest",), _AGAIN, current=None),
+    System(LOAD, "floor", ("load",), (FIRST,)),
+    System(ROWS, "rows", (), (FIRST, CHANGED, RESTARTED, ALL), most_numbers=100_000),
+    System(PROGRAM, "program", ("1",), (FIRST, *_AGAIN, SHUFFLED, CHANGED, RESTARTED, ALL)),
+    System(AFTER_TINY, "program", ("300",), (FIRST,), most_numbers=100_000),
     System(
         EXECUTEMANY,
-        "upsert.py",
+        "upsert",
         ("executemany",),
         current="select * from numbers",
         once_from=100_000,
         most_numbers=100_000,
     ),
-    System(VALUES, "upsert.py", ("values",), current="select * from numbers", once_from=100_000, most_numbers=100_000),
+    System(VALUES, "upsert", ("values",), current="select * from numbers", once_from=100_000, most_numbers=100_000),
     System(
         DLT,
-        "scd2.py",
+        "scd2",
         current="select id, number, state, comment from polled.numbers where _dlt_valid_to is null",
         is_peer=True,
         most_numbers=100_000,

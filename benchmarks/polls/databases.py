@@ -1,69 +1,75 @@
-"""Databases to measure in, on an embedded server with its usual settings."""
+"""Databases to measure in."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, TypeVar
 
-import asyncpg
-
-from syncer.embedded import EmbeddedServer
-from syncer.store.engine import create_engine
-from syncer.store.schema import migrate
+from benchmarks.server import connected, make_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import asyncpg
+
+T = TypeVar("T")
+
 
 class Databases:
-    """A server whose databases are made one at a time; a context manager, and nothing is left of it afterwards."""
+    """The databases of a server, made one at a time.
 
-    def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="syncer-bench-"))
-        self._folder.chmod(0o755)
-        self._embedded = EmbeddedServer(self._folder).__enter__()
-        self._server = self._embedded.url.rpartition("/")[0]
+    Args:
+        server: The address of any database on it.
+    """
+
+    def __init__(self, server: str) -> None:
+        self._server = server.rpartition("/")[0]
         self._made = 0
-        self.ask("create database migrated")
-        asyncio.run(self._migrate())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._embedded.stop()
-        shutil.rmtree(self._folder)
-
-    async def _migrate(self) -> None:
-        engine = create_engine(lambda: f"{self._server}/migrated", command_timeout=None)
-        await migrate(engine)
-        await engine.dispose()
+        self.execute("create database migrated")
+        asyncio.run(make_schema(self.url("migrated")))
 
     @contextmanager
     def one(self, template: str = "migrated") -> Iterator[str]:
         """The name of a database, dropped in the end; it has the program's schema, or what another template has."""
         self._made += 1
         name = f"measured_{self._made}"
-        self.ask(f"create database {name} template {template}")
-        self.ask("checkpoint")
+        self.execute(f"create database {name} template {template}")
+        self.execute("checkpoint")
         try:
             yield name
         finally:
-            self.ask(f"drop database {name} with (force)")
+            self.execute(f"drop database {name} with (force)")
 
     def url(self, name: str) -> str:
         """The address of a database, password included."""
         return f"{self._server}/{name}"
 
-    def ask(self, statement: str, name: str = "postgres") -> Any:  # noqa: ANN401 - whatever it selects
-        """Executes a statement; what it returned first."""
-        return asyncio.run(self._ask(statement, name))
+    def execute(self, statement: str) -> None:
+        """Executes a statement of which nothing is expected."""
+        self.rows(statement)
 
-    async def _ask(self, statement: str, name: str) -> Any:  # noqa: ANN401 - likewise
-        connection = await asyncpg.connect(self.url(name))
-        try:
-            return await connection.fetchval(statement)
-        finally:
-            await connection.close()
+    def value(self, kind: type[T], query: str, *arguments: object, name: str = "postgres") -> T:
+        """What a query of one row and one column returns.
+
+        Args:
+            kind: The type of that.
+            query: The query.
+            arguments: Its parameters.
+            name: The database that is asked.
+
+        Raises:
+            TypeError: It is of another type.
+        """
+        ((found,),) = self.rows(query, *arguments, name=name)
+        if not isinstance(found, kind):
+            raise TypeError(f"{found!r} is no {kind.__name__}: {query}")
+        return found
+
+    def rows(self, query: str, *arguments: object, name: str = "postgres") -> list[asyncpg.Record]:
+        """What a query returns."""
+        return asyncio.run(self._rows(query, arguments, name))
+
+    async def _rows(self, query: str, arguments: tuple[object, ...], name: str) -> list[asyncpg.Record]:
+        async with connected(self.url(name)) as connection:
+            return await connection.fetch(query, *arguments)

@@ -26,7 +26,7 @@ class Growth:
 
     Attributes:
         exponent: Over all sizes: the slope of the line that is nearest to the logarithms (least squares).
-        steps: From each size to the next.
+        between: From each size to the next.
     """
 
     step: str

@@ -1,13 +1,13 @@
 """Draws the figures of a run: docs/images/bench.svg, from those that are kept.
 
-    python -m benchmarks.polls.picture [FILE]
+    python -m benchmarks.polls.picture [FILE [TARGET]]
 
 It runs in the environment of the peers, which has matplotlib.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -186,9 +186,11 @@ def _mebibytes(value: float) -> str:
 
 def main() -> None:
     """Draws it."""
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
-    target = Path(sys.argv[2]) if len(sys.argv) > 2 else PICTURE  # noqa: PLR2004 - the second argument
-    draw(Results.load(file)).savefig(target, metadata={"Date": None})
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.polls.picture", description=__doc__.splitlines()[0])
+    parser.add_argument("file", nargs="?", type=Path, default=FILE, help="with the figures")
+    parser.add_argument("target", nargs="?", type=Path, default=PICTURE, help="where to draw them")
+    given = parser.parse_args()
+    draw(Results.load(given.file)).savefig(given.target, metadata={"Date": None})
 
 
 if __name__ == "__main__":

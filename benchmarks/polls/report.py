@@ -7,7 +7,7 @@ writes the page anew from the figures that are kept.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -191,8 +191,9 @@ def page(results: Results) -> str:
 
 def main() -> None:
     """Writes the page."""
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
-    PAGE.write_text(page(Results.load(file)))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.polls.report", description=__doc__.splitlines()[0])
+    parser.add_argument("file", nargs="?", type=Path, default=FILE, help="with the figures")
+    PAGE.write_text(page(Results.load(parser.parse_args().file)))
 
 
 if __name__ == "__main__":

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.polls.contenders import CHANGED, CURRENT, DLT, FIRST, PROGRAM, SHUFFLED, SYSTEMS, UNCHANGED
 from benchmarks.polls.systems.turn import STEPS
+from benchmarks.processes import conversation, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmarks.polls.contenders import System
     from benchmarks.polls.databases import Databases
     from benchmarks.polls.results import Figure, Figures
     from benchmarks.polls.workload import Workload
 
 PROCESS_STEPS: Final = (FIRST, UNCHANGED, CHANGED)
-FOLDER: Final = Path(__file__).parent / "systems"
-CHECKOUT: Final = FOLDER.parents[2]
-_TABLES: Final = (
-    "select array_agg(oid::regclass::text) from pg_class where relkind = 'r' and relnamespace = 'syncer'::regnamespace"
-)
+# A query, made by the catalog, of how many rows of each table were written since a transaction began.
+_COUNTING: Final = """
+select string_agg(format('select %L, count(*) from %s where xmin::text::bigint >= %s', oid::regclass, oid::regclass,
+                         $1::bigint), ' union all ')
+  from pg_class where relkind = 'r' and relnamespace = 'syncer'::regnamespace
+"""
+_TRANSACTION: Final = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 _WAL: Final = "select (pg_current_wal_insert_lsn() - '0/0')::bigint"
 
 
@@ -49,53 +50,34 @@ class Rounds:
 
     def play(self, system: System, figures: Figures) -> None:
         """Takes a system through its steps once, in one process."""
-        with self._databases.one() as database:
-            command = self._command(system, database)
-            with subprocess.Popen(  # noqa: S603 - this folder's own scripts
-                command, cwd=CHECKOUT, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            ) as process:
-                for step in system.steps:
-                    self._take_step(system, step, process, database, figures.of(self._numbers, system.name, step))
-                if process.stdin is not None:
-                    process.stdin.close()
+        with self._databases.one() as database, conversation(*self._command(system, database)) as tell:
+            for step in system.steps:
+                self._take_step(system, step, tell, database, figures.of(self._numbers, system.name, step))
 
-    def _command(self, system: System, database: str, *arguments: str) -> list[str]:
+    def _command(self, system: System, database: str, *arguments: str) -> tuple[str, ...]:
         python = self._peers if system.is_peer else sys.executable
-        url = self._databases.url(database)
-        return [python, os.fspath(FOLDER / system.script), self._endpoint, url, *system.arguments, *arguments]
+        module = f"benchmarks.polls.systems.{system.module}"
+        return (python, "-m", module, self._endpoint, self._databases.url(database), *system.arguments, *arguments)
 
-    def _take_step(
-        self, system: System, step: str, process: subprocess.Popen[str], database: str, figure: Figure
-    ) -> None:
-        if process.stdin is None or process.stdout is None:
-            raise AssertionError("both are pipes")
-        wal = self._databases.ask(_WAL)
-        transaction = self._databases.ask("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
-        process.stdin.write(f"{STEPS.index(step)}\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-        if not line:
-            sys.exit(f"{system.name} ended at the step '{step}' with exit code {process.wait()}")
-        told = json.loads(line)
+    def _take_step(self, system: System, step: str, tell: Callable[[str], str], database: str, figure: Figure) -> None:
+        wal = self._databases.value(int, _WAL)
+        transaction = self._databases.value(int, _TRANSACTION)
+        told = json.loads(tell(str(STEPS.index(step))))
         figure.seconds.append(told["seconds"])
         figure.peak_bytes.append(told["peak_bytes"])
-        figure.wal_bytes.append(self._databases.ask(_WAL) - wal)
+        figure.wal_bytes.append(self._databases.value(int, _WAL) - wal)
         if system.name == PROGRAM and step in {UNCHANGED, SHUFFLED}:
             figure.written.append(self._written(database, transaction))
         self._check(system, step, database)
 
     def _written(self, database: str, transaction: int) -> dict[str, int]:
         """How many rows of each table were written since a transaction began."""
-        ask = self._databases.ask
-        counts = {
-            table: ask(f"select count(*) from {table} where xmin::text::bigint >= {transaction}", database)  # noqa: S608 - a catalog's names
-            for table in ask(_TABLES, database)
-        }
-        return {table: count for table, count in counts.items() if count}
+        counting = self._databases.value(str, _COUNTING, transaction, name=database)
+        return {table: count for table, count in self._databases.rows(counting, name=database) if count}
 
     def _check(self, system: System, step: str, database: str) -> None:
         if system.current is not None:
-            found = self._databases.ask(CURRENT.format(system.current), database)
+            found = self._databases.value(str, CURRENT.format(system.current), name=database)
             if found != self._workload.current[step]:
                 sys.exit(f"{system.name} is wrong after the step '{step}': {found}")
 
@@ -104,33 +86,14 @@ class Rounds:
         systems = {one.name: one for one in SYSTEMS}
         for name in (PROGRAM, DLT):
             with self._databases.one("template0") as database, tempfile.TemporaryDirectory() as folder:
+                of_dlt = self._command(systems[name], database, folder)
+                command = (sys.executable, "-m", "syncer", "sync") if name == PROGRAM else of_dlt
                 for step in PROCESS_STEPS:
-                    command = (
-                        [sys.executable, "-m", "syncer", "sync"]
-                        if name == PROGRAM
-                        else self._command(systems[name], database, folder)
-                    )
                     settings = {
                         "SYNCER_DATABASE_URL": self._databases.url(database),
                         "SYNCER_API_URL": f"{self._endpoint}/{STEPS.index(step)}",
                         "SYNCER_API_TOKEN": "token",
                     }
-                    seconds = _seconds(command, settings, f"{STEPS.index(step)}\n")
+                    seconds = run(*command, settings=settings, told=f"{STEPS.index(step)}\n")
                     figures.of(self._numbers, name, step).seconds.append(seconds)
                     self._check(systems[name], step, database)
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.fspath(CHECKOUT)}
-
-
-def _seconds(command: list[str], settings: dict[str, str], told: str) -> float:
-    """How long a process takes, from its start to its end."""
-    begun = time.perf_counter()
-    ended = subprocess.run(  # noqa: S603 - the program's, and this folder's own scripts
-        command, cwd=CHECKOUT, env=_environment() | settings, input=told, capture_output=True, text=True, check=False
-    )
-    seconds = time.perf_counter() - begun
-    if ended.returncode:
-        sys.exit(f"{command[1:]} ended with exit code {ended.returncode}: {ended.stderr}")
-    return seconds

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from aiohttp import web
 
+from benchmarks.endpoint import SPAWNED, endpoint
 from benchmarks.polls.systems.turn import STEPS
 from syncer.emulator import STILL, Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from multiprocessing.connection import Connection
     from pathlib import Path
 
 TINY: Final = "tiny"
@@ -27,7 +25,6 @@ IN_TURN: Final = "in-turn"
 """In place of a step: that of `SCHEDULE` which comes next, and the last one again in the end."""
 SCHEDULE: Final = tuple(step for step in STEPS if not step.endswith("restarted"))
 _TINY_NUMBERS: Final = 5
-_SPAWNED: Final = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Workload:
 def make(numbers: int, folder: Path) -> Workload:
     """The responses of an account of so many numbers; always the same ones."""
     # In a process of its own, so that the memory that it takes is free again before anything is measured.
-    with ProcessPoolExecutor(max_workers=1, mp_context=_SPAWNED) as maker:
+    with ProcessPoolExecutor(max_workers=1, mp_context=SPAWNED) as maker:
         current = maker.submit(_make, numbers, folder).result()
     return Workload(folder, _file(folder, STEPS[0]).stat().st_size, current)
 
@@ -84,27 +81,17 @@ def fingerprint(body: bytes) -> str:
     records = msgspec.json.decode(body, type=list[_Fields])
     records.sort(key=lambda one: one.id)
     lines = "\n".join(f"{one.id} {one.number} {one.state} {one.comment or ''}" for one in records)
-    return f"{len(records)} {hashlib.md5(lines.encode()).hexdigest()}"  # noqa: S324 - as PostgreSQL makes it
+    return f"{len(records)} {hashlib.md5(lines.encode(), usedforsecurity=False).hexdigest()}"
 
 
 @contextmanager
 def served(workload: Workload) -> Iterator[str]:
     """Serves the responses from another process: `URL/<step's position>` is the base address of a step."""
-    ours, theirs = _SPAWNED.Pipe()
-    process = _SPAWNED.Process(target=_serve, args=(workload.folder, theirs), daemon=True)
-    process.start()
-    try:
-        yield f"http://127.0.0.1:{ours.recv()}"
-    finally:
-        process.terminate()
-        process.join()
+    with endpoint(_application, workload.folder) as serving:
+        yield serving.url
 
 
-def _serve(folder: Path, ready: Connection) -> None:
-    asyncio.run(_answer(folder, ready))
-
-
-async def _answer(folder: Path, ready: Connection) -> None:
+def _application(folder: Path) -> web.Application:
     to_come = list(SCHEDULE)
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -115,8 +102,4 @@ async def _answer(folder: Path, ready: Connection) -> None:
 
     application = web.Application()
     application.router.add_get(r"/{step:[\w-]+}/numbers/virtual-number", answer)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    ready.send(runner.addresses[0][1])
-    await asyncio.Event().wait()
+    return application

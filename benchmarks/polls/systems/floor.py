@@ -1,4 +1,6 @@
-"""The least that the work can cost: `python floor.py ENDPOINT DATABASE FLOOR`.
+"""The least that the work can cost.
+
+    python -m benchmarks.polls.systems.floor ENDPOINT DATABASE FLOOR
 
 `request`: the response's bytes. `digest`: and the digest of the whole. `load`: request, typed decode, and binary COPY
 into the program's own tables, with their keys and foreign keys. It shares no code with the program but the names of

@@ -1,4 +1,6 @@
-"""The program, as the daemon polls: `python program.py ENDPOINT DATABASE TINY_ACCOUNTS`.
+"""The program, as the daemon polls.
+
+    python -m benchmarks.polls.systems.program ENDPOINT DATABASE TINY_ACCOUNTS
 
 So many accounts of a few numbers are polled first, in the same process and on the same connections: a daemon has long
 been running when it polls.

@@ -1,4 +1,6 @@
-"""The least that changed rows can cost: `python rows.py ENDPOINT DATABASE`.
+"""The least that changed rows can cost.
+
+    python -m benchmarks.polls.systems.rows ENDPOINT DATABASE
 
 After a load, reading and writing the rows alone that a step changes, with the changes known beforehand.
 """
@@ -18,49 +20,62 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def _given(**columns: str) -> str:
+def _of_given(statement: str, **columns: str) -> str:
+    """A statement that may join `given`: the account, the moment, ids of numbers, and arrays of such columns beside."""
+    columns = {"virtual_number_id": "bigint"} | columns
     arrays = ", ".join(f"${position}::{kind}[]" for position, kind in enumerate(columns.values(), start=3))
     return f"""
-    with given as materialized (
-        select $1::integer as account_id, $2::timestamptz as now, told.*
-          from unnest({arrays}) as told ({", ".join(columns)})
-    )"""  # noqa: S608 - names from constants
+with given as materialized (
+    select $1::integer as account_id, $2::timestamptz as now, told.*
+      from unnest({arrays}) as told ({", ".join(columns)})
+)
+{statement}"""  # noqa: S608 - names from constants
 
 
-_READ_NUMBERS: Final = f"""{_given(virtual_number_id="bigint")}
+_READ_NUMBERS: Final = _of_given("""
 select n.* from given join syncer.virtual_number n using (account_id, virtual_number_id)
-"""  # noqa: S608 - a constant
-_READ_REDIRECTS: Final = f"""{_given(virtual_number_id="bigint")}
+""")
+_READ_REDIRECTS: Final = _of_given("""
 select r.* from given join syncer.virtual_number_redirect r using (account_id, virtual_number_id) where valid_to is null
-"""  # noqa: S608 - a constant
-_KEEP: Final = f"""{_given(virtual_number_id="bigint")}
+""")
+_KEEP: Final = _of_given(f"""
 insert into syncer.virtual_number_history
        (account_id, virtual_number_id, {", ".join(RECORD_COLUMNS)}, valid_from, valid_to, closed_after, run_id,
         closed_run_id)
 select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in RECORD_COLUMNS)},
        n.changed_at, now, n.changed_at, n.run_id, 2
   from given join syncer.virtual_number n using (account_id, virtual_number_id)
-"""  # noqa: S608 - names from constants
-_REPLACE: Final = f"""{_given(virtual_number_id="bigint", **RECORD_KINDS)}
+""")  # noqa: S608 - names from constants
+_REPLACE: Final = _of_given(
+    f"""
 update syncer.virtual_number n
    set {", ".join(f"{name} = given.{name}" for name in RECORD_COLUMNS)}, changed_at = now, run_id = 2
   from given where n.account_id = given.account_id and n.virtual_number_id = given.virtual_number_id
-"""  # noqa: S608 - names from constants
-_CLOSE: Final = f"""{_given(virtual_number_id="bigint")}
+""",  # noqa: S608 - names from constants
+    **RECORD_KINDS,
+)
+_CLOSE: Final = _of_given("""
 update syncer.state_history h set valid_to = now, closed_after = valid_from, closed_run_id = 2
   from given
  where h.account_id = given.account_id and h.virtual_number_id = given.virtual_number_id and h.valid_to is null
-"""  # noqa: S608 - a constant
-_CLOSE_REDIRECTS: Final = f"""{_given(virtual_number_id="bigint", redirect_number_id="bigint", number="text")}
+""")
+_CLOSE_REDIRECTS: Final = _of_given(
+    """
 update syncer.virtual_number_redirect r set valid_to = now, closed_after = valid_from, closed_run_id = 2
   from given
  where r.account_id = given.account_id and r.virtual_number_id = given.virtual_number_id
    and r.redirect_number_id = given.redirect_number_id and r.number = given.number and r.valid_to is null
-"""  # noqa: S608 - a constant
-_DIGESTS: Final = f"""{_given(virtual_number_id="bigint", digest="bytea")}
+""",
+    redirect_number_id="bigint",
+    number="text",
+)
+_DIGESTS: Final = _of_given(
+    """
 update syncer.record_digest d set digest = given.digest
   from given where d.account_id = given.account_id and d.virtual_number_id = given.virtual_number_id
-"""  # noqa: S608 - a constant
+""",
+    digest="bytea",
+)
 
 Told: TypeAlias = tuple[Record, bytes]
 

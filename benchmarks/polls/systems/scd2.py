@@ -1,4 +1,6 @@
-"""dlt with its strategy scd2, through CSV and COPY: `python scd2.py ENDPOINT DATABASE [FOLDER]`.
+"""dlt with its strategy scd2, through CSV and COPY.
+
+    python -m benchmarks.polls.systems.scd2 ENDPOINT DATABASE [FOLDER]
 
 It runs in an environment of its own.
 """
@@ -8,8 +10,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import urllib.request
-from typing import Any
+from contextlib import closing
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}  # before dlt reads them
 
@@ -17,6 +21,9 @@ import dlt
 import orjson
 
 from benchmarks.polls.systems.turn import take_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def main(endpoint: str, database: str, folder: str | None = None) -> None:
@@ -35,9 +42,10 @@ def main(endpoint: str, database: str, folder: str | None = None) -> None:
             write_disposition={"disposition": "merge", "strategy": "scd2"},
             max_table_nesting=0,  # `from_redirect_numbers` as a column of JSON: faster than as a table of its own
         )
-        def numbers() -> Any:  # noqa: ANN401 - rows of any shape
-            with urllib.request.urlopen(f"{endpoint}/{step}/numbers/virtual-number") as response:  # noqa: S310 - loopback
-                yield orjson.loads(response.read())
+        def numbers() -> Iterator[list[dict[str, object]]]:
+            with closing(HTTPConnection(urlsplit(endpoint).netloc)) as connection:
+                connection.request("GET", f"/{step}/numbers/virtual-number")
+                yield orjson.loads(connection.getresponse().read())
 
         pipeline.run(numbers(), loader_file_format="csv")
 

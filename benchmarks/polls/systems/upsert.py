@@ -1,4 +1,6 @@
-"""The upsert that is usually written by hand, with SQLAlchemy Core: `python upsert.py ENDPOINT DATABASE FORM`.
+"""The upsert that is usually written by hand, with SQLAlchemy Core.
+
+    python -m benchmarks.polls.systems.upsert ENDPOINT DATABASE FORM
 
 It keeps what is current and no history: `executemany` sends a row at a time, `values` a thousand.
 """
@@ -7,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.polls.systems.turn import take_turns
@@ -36,7 +38,7 @@ _COLUMNS: Final = [column.name for column in NUMBERS.columns]
 _BATCH: Final = 1000
 
 
-def _upsert() -> Any:  # noqa: ANN401 - SQLAlchemy's type of a statement
+def _upsert() -> Insert:
     statement = insert(NUMBERS)
     new = statement.excluded
     others = [name for name in _COLUMNS if name != "id"]

@@ -1,0 +1,1 @@
+"""What incidents at the vendor's do to the history of the numbers."""
