@@ -31,7 +31,8 @@ from syncer.observe import configure_logging
 from syncer.poll import Poller
 from syncer.signals import stop_signal, unless_stopped
 from syncer.source import Source
-from syncer.store.overview import changes_after, overview
+from syncer.store.feed import changes_after
+from syncer.store.overview import overview
 from syncer.store.schema import migrate
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.settings import Settings
-    from syncer.store.overview import AccountOverview, Change
+    from syncer.store.feed import Change
+    from syncer.store.overview import AccountOverview
     from syncer.web.site import Site
 
 POLL_INTERVAL: Final = timedelta(seconds=3)
