@@ -142,7 +142,7 @@ def _diagram(lines: Iterator[str]) -> str:
     return "\n".join(["```mermaid", "erDiagram", *(f"    {line}" for line in lines), "```", ""])
 
 
-def _described(relation: Any, columns: Columns) -> str:  # noqa: ANN401 - asyncpg's record
+def _described(relation: asyncpg.Record, columns: Columns) -> str:
     lines = [f"### {relation['schema']}.{relation['name']}", "", relation["meaning"] or "", ""]
     lines += ["| column | type | meaning |", "|---|---|---|"]
     for column in columns[relation["schema"], relation["name"]]:

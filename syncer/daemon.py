@@ -268,7 +268,10 @@ class Daemon:
         except Exception as error:  # noqa: BLE001 - a fault of the program must not stop the others, nor pass unseen
             poll_crashed(account.name, error, self.metrics)
         finally:
-            (self._failing.add if failed else self._failing.discard)(account_id)
+            if failed:
+                self._failing.add(account_id)
+            else:
+                self._failing.discard(account_id)
             self._finished[account_id] = _Finished(claim, account, refused)
             del self._polls[account_id]
 

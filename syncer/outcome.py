@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Trigger = Literal["schedule", "command", "accept_removals"]
 """What began a poll: the daemon's schedule, `syncer sync`, or `syncer sync --accept-removals`."""
 
+Outcome = Literal["applied", "unchanged", "failed", "superseded"]
+"""What a poll comes to."""
+
 COUNTERS: Final = (
     "created",
     "changed",
@@ -27,9 +30,6 @@ COUNTERS: Final = (
     "redirects_closed",
 )
 """The run's counters, but for `received`, which is unknown until a response was read."""
-
-
-Outcome = Literal["applied", "unchanged", "failed", "superseded"]
 
 
 class Conclusion(Struct, frozen=True):

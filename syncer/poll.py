@@ -28,9 +28,10 @@ from syncer.removal import RemovalGuard
 from syncer.store import runs
 from syncer.store.apply import apply, keep_rejections
 from syncer.store.engine import told_as_database_errors
-from syncer.store.recall import StandingMemory, recall, recall_numbers, recall_standing, stands_after
+from syncer.store.recall import recall, recall_numbers
 from syncer.store.runs import Responded
 from syncer.store.staged import find_by_key
+from syncer.store.standing import StandingMemory, recall_standing, stands_after
 from syncer.store.vocabulary import learn
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ if TYPE_CHECKING:
     from syncer.outcome import Trigger
     from syncer.settings import Settings
     from syncer.source import Response, Source
-    from syncer.store.recall import AccountStanding
     from syncer.store.runs import Fence, Run
+    from syncer.store.standing import AccountStanding
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -6,7 +6,10 @@ import asyncio
 import os
 import signal
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -17,6 +20,24 @@ def stop_signal() -> asyncio.Event:
     for number in _STOPPING:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
+    """Does some work to its end, or cancels it when the process is asked to stop.
+
+    Returns:
+        Whether it came to its end.
+    """
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        working.result()
+        return True
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    return False
 
 
 def hangup_signal(stop: asyncio.Event) -> asyncio.Event:

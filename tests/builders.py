@@ -169,6 +169,14 @@ async def connect(url: str) -> asyncpg.Connection:
     return await asyncpg.connect(url)
 
 
+async def broken_invariants(url: str) -> list[str]:
+    """What `syncer check --data` would say of a database."""
+    engine = create_engine(lambda: url)
+    broken = [str(violation) async for violation in violations(engine)]
+    await engine.dispose()
+    return broken
+
+
 async def execute(url: str, statement: str) -> None:
     """Executes a statement on a connection of its own."""
     connection = await connect(url)

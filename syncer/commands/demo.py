@@ -29,9 +29,10 @@ from syncer.emulator import Emulator
 from syncer.errors import ConfigurationError
 from syncer.observe import configure_logging
 from syncer.poll import Poller
-from syncer.signals import stop_signal
+from syncer.signals import stop_signal, unless_stopped
 from syncer.source import Source
-from syncer.store.overview import changes_after, overview
+from syncer.store.feed import changes_after
+from syncer.store.overview import overview
 from syncer.store.schema import migrate
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.settings import Settings
-    from syncer.store.overview import AccountOverview, Change
+    from syncer.store.feed import Change
+    from syncer.store.overview import AccountOverview
     from syncer.web.site import Site
 
 POLL_INTERVAL: Final = timedelta(seconds=3)
@@ -101,16 +103,7 @@ async def _tell_history(
         def told(moment: int, moments: int) -> None:
             progress.update(bar, completed=moment, total=moments)
 
-        telling = asyncio.create_task(tell_history_of(emulator, database, settings, days, _SEED, told=told))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({telling, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not telling.done():
-            telling.cancel()
-            await asyncio.wait({telling})
-            return False
-        await telling
-    return True
+        return await unless_stopped(stop, tell_history_of(emulator, database, settings, days, _SEED, told=told))
 
 
 async def _watch_until(stop: asyncio.Event, daemon: Daemon, engine: AsyncEngine, emulator: Emulator) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 import typer
 
 from syncer.emulator import Emulator, serve
-from syncer.signals import stop_signal
+from syncer.signals import stop_signal, unless_stopped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,15 +25,7 @@ async def run_emulator(*, numbers: int, seed: int, listen: ListenAddress, file: 
     """
     stop = stop_signal()
     emulator = Emulator(numbers=numbers, seed=seed, file=file, host=listen.host, port=listen.port)
-    serving = asyncio.create_task(serve(emulator, step_every=STEP_SECONDS, started=_say_hello))
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if not serving.done():
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
-    else:
-        serving.result()
+    await unless_stopped(stop, serve(emulator, step_every=STEP_SECONDS, started=_say_hello))
 
 
 def _say_hello(url: str) -> None:

@@ -59,9 +59,8 @@ def without_password(address: str) -> tuple[str, str | None]:
     if "sslpassword" in dict(query):
         raise SyncerError("the database address has an sslpassword, which psql can only be told in its process title")
     query = [(key, value) for key, value in query if key != "password"]
-    return urlunsplit(
-        ("postgresql", f"{name}{at}{place}", parts.path, urlencode(query, quote_via=quote), "")
-    ), password or None
+    kept = urlencode(query, quote_via=quote)
+    return urlunsplit(("postgresql", f"{name}{at}{place}", parts.path, kept, "")), password or None
 
 
 def _program(database: Database) -> str:

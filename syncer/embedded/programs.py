@@ -158,6 +158,6 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 def last_complaint(said: str) -> str:
     """Why PostgreSQL's programs gave up, in their words: the last fatal error, else the last other one or line."""
     fatal = re.findall(r"FATAL: +(?!the database system is )(.+)", said)  # but those that clients were told meanwhile
-    return (fatal or re.findall(r"(?:PANIC|ERROR|error): +(.+)", said) or said.strip().splitlines() or ["no reason"])[
-        -1
-    ]
+    others = re.findall(r"(?:PANIC|ERROR|error): +(.+)", said)
+    told = fatal or others or said.strip().splitlines() or ["no reason"]
+    return told[-1]

@@ -12,7 +12,6 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Record = dict[str, Any]
 
-
 JSON: Final = "application/json; charset=UTF-8"
 PIECE: Final = 256 * 1024
 """A large body handed over at once is copied by the server, and held once a request."""

@@ -96,30 +96,32 @@ def _extra(version: NewVersion) -> str:
 # A removed number that returns: its last version ended when it was removed, and by the run that removed it.
 _KEEP_VERSION: Final = on_staged(
     f"""
-insert into syncer.virtual_number_history
-       (account_id, virtual_number_id, {", ".join(RECORD_COLUMNS)},
-        valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id)
-select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in RECORD_COLUMNS)},
-       n.changed_at, coalesce(n.removed_at, staged.observed_at), n.changed_after, staged.closed_after, n.run_id,
-       case when n.removed_at is null then staged.this_run_id else (
-           select removal.closed_run_id
-             from syncer.state_history removal
-            where removal.account_id = n.account_id and removal.virtual_number_id = n.virtual_number_id
-              and removal.valid_to = n.removed_at
-       ) end
-  from staged join syncer.virtual_number n on""",  # noqa: S608 - the names in RECORD_COLUMNS
+    insert into syncer.virtual_number_history
+           (account_id, virtual_number_id, {", ".join(RECORD_COLUMNS)},
+            valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id)
+    select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in RECORD_COLUMNS)},
+           n.changed_at, coalesce(n.removed_at, staged.observed_at), n.changed_after, staged.closed_after, n.run_id,
+           case when n.removed_at is null then staged.this_run_id else (
+               select removal.closed_run_id
+                 from syncer.state_history removal
+                where removal.account_id = n.account_id and removal.virtual_number_id = n.virtual_number_id
+                  and removal.valid_to = n.removed_at
+           ) end
+      from staged join syncer.virtual_number n on
+    """,  # noqa: S608 - the names in RECORD_COLUMNS
     its_row_of("n"),
     virtual_number_id="bigint",
     closed_after="timestamptz",
 )
 _REPLACE_VERSION: Final = on_staged(
     f"""
-update syncer.virtual_number n
-   set {", ".join(f"{name} = staged.{name}" for name in RECORD_COLUMNS)}, extra = staged.extra::jsonb,
-       changed_at = staged.observed_at, changed_after = staged.changed_after, run_id = staged.this_run_id,
-       last_read_at = null, missing_since = null, removed_at = null
-  from staged
- where""",  # noqa: S608 - the names in RECORD_COLUMNS
+    update syncer.virtual_number n
+       set {", ".join(f"{name} = staged.{name}" for name in RECORD_COLUMNS)}, extra = staged.extra::jsonb,
+           changed_at = staged.observed_at, changed_after = staged.changed_after, run_id = staged.this_run_id,
+           last_read_at = null, missing_since = null, removed_at = null
+      from staged
+     where
+    """,  # noqa: S608 - the names in RECORD_COLUMNS
     its_row_of("n"),
     virtual_number_id="bigint",
     **RECORD_KINDS,
@@ -161,10 +163,11 @@ _CLOSE_REDIRECTS: Final = _close(
 _presence = attrgetter("virtual_number_id", "last_read_at", "missing_since", "removed_at")
 _SET_PRESENCE: Final = on_staged(
     """
-update syncer.virtual_number n
-   set last_read_at = staged.last_read_at, missing_since = staged.missing_since, removed_at = staged.removed_at
-  from staged
- where""",
+    update syncer.virtual_number n
+       set last_read_at = staged.last_read_at, missing_since = staged.missing_since, removed_at = staged.removed_at
+      from staged
+     where
+    """,
     its_row_of("n"),
     virtual_number_id="bigint",
     last_read_at="timestamptz",
@@ -179,9 +182,10 @@ _CLOSE_REMOVED_STATES: Final = _close("state_history", **_REMOVED)
 _CLOSE_REMOVED_REDIRECTS: Final = _close("virtual_number_redirect", **_REMOVED)
 _FORGET_DIGESTS: Final = on_staged(
     """
-delete from syncer.record_digest d
- using staged
- where""",
+    delete from syncer.record_digest d
+     using staged
+     where
+    """,
     its_row_of("d"),
     virtual_number_id="bigint",
 )
@@ -220,10 +224,11 @@ async def _open_periods(fence: Fence, decision: Decision) -> None:
 
 _REPLACE_EXTRA: Final = on_staged(
     """
-update syncer.virtual_number n
-   set extra = staged.extra::jsonb
-  from staged
- where""",
+    update syncer.virtual_number n
+       set extra = staged.extra::jsonb
+      from staged
+     where
+    """,
     its_row_of("n"),
     virtual_number_id="bigint",
     extra="text",
@@ -231,23 +236,23 @@ update syncer.virtual_number n
 
 _REPLACE_DIGESTS: Final = on_staged(
     f"""
-insert into syncer.record_digest (account_id, virtual_number_id, digest, decoder_version)
-select account_id, virtual_number_id, digest, {DECODER_VERSION} from staged
-on conflict (account_id, virtual_number_id)
-do update set digest = excluded.digest, decoder_version = excluded.decoder_version
-""",  # noqa: S608 - the number DECODER_VERSION
+    insert into syncer.record_digest (account_id, virtual_number_id, digest, decoder_version)
+    select account_id, virtual_number_id, digest, {DECODER_VERSION} from staged
+    on conflict (account_id, virtual_number_id)
+    do update set digest = excluded.digest, decoder_version = excluded.decoder_version
+    """,  # noqa: S608 - the number DECODER_VERSION
     virtual_number_id="bigint",
     digest="bytea",
 )
 
 _KEEP_REJECTIONS: Final = on_staged(
     """
-insert into syncer.rejected_record as kept
-       (account_id, rejected_record_id, virtual_number_id, error, payload, first_run_id, last_run_id, occurrences)
-select account_id, rejected_record_id, virtual_number_id, error, payload, this_run_id, this_run_id, 1 from staged
-on conflict (account_id, rejected_record_id)
-do update set last_run_id = excluded.last_run_id, error = excluded.error, occurrences = kept.occurrences + 1
-""",
+    insert into syncer.rejected_record as kept
+           (account_id, rejected_record_id, virtual_number_id, error, payload, first_run_id, last_run_id, occurrences)
+    select account_id, rejected_record_id, virtual_number_id, error, payload, this_run_id, this_run_id, 1 from staged
+    on conflict (account_id, rejected_record_id)
+    do update set last_run_id = excluded.last_run_id, error = excluded.error, occurrences = kept.occurrences + 1
+    """,
     rejected_record_id="uuid",
     virtual_number_id="bigint",
     error="text",

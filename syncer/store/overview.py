@@ -118,35 +118,3 @@ async def overview(engine: AsyncEngine) -> list[AccountOverview]:
 def _by_account(rows: Iterable[Row[*tuple[Any, ...]]]) -> dict[int, list[Row[*tuple[Any, ...]]]]:
     """Rows that come in the order of their accounts."""
     return {account_id: list(of_one) for account_id, of_one in groupby(rows, lambda row: row.account_id)}
-
-
-class Change(Struct, frozen=True):
-    """Something that a run recorded of a number; `what` names it, the values are text."""
-
-    run_id: int
-    recorded_at: datetime
-    account: str
-    number: str
-    what: str
-    old_value: str | None
-    new_value: str | None
-
-
-# A number that comes has a row for each of its fields: its state stands for them all.
-_CHANGES: Final = """
-select run_id, recorded_at, account, number,
-       case when kind in ('changed', 'state') then field else replace(kind, '_', ' ') end as what, old_value, new_value
-  from analytics.changes
- where run_id > :after and (kind not in ('created', 'restored') or field = 'state')
- order by run_id, number, what
-"""
-
-
-async def changes_after(engine: AsyncEngine, run_id: int) -> list[Change]:
-    """What was recorded by runs after one, in the order of runs.
-
-    Raises:
-        DatabaseError: The database cannot be asked.
-    """
-    async with asking(engine) as connection:
-        return [Change(*row) for row in await connection.execute(text(_CHANGES), {"after": run_id})]

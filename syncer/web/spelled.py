@@ -66,13 +66,9 @@ class Spelling:
     def tick(self, moment: datetime, time_zone: str, span: timedelta) -> str:
         """A moment below an axis that shows so much time."""
         local = moment.astimezone(zone_of(time_zone))
-        return (
-            f"{local:%H:%M:%S}"
-            if span < timedelta(minutes=10)
-            else f"{local:%H:%M}"
-            if span <= _SHORT
-            else self._day(local)
-        )
+        if span < timedelta(minutes=10):
+            return f"{local:%H:%M:%S}"
+        return f"{local:%H:%M}" if span <= _SHORT else self._day(local)
 
     def point(self, moment: datetime, time_zone: str) -> str:
         """A moment of a time line, in plain text."""

@@ -65,23 +65,23 @@ def pooled(empty_database: str, folder: Path) -> Iterator[str]:
         process.wait()
 
 
+async def listens(address: str) -> bool:
+    try:
+        await (await asyncpg.connect(address, statement_cache_size=0)).close()
+    except OSError:
+        return False
+    return True
+
+
 async def test_migrations_polls_at_once_a_daemon_and_the_proof_of_the_data_all_work_through_it(
     syncer: Program, emulator: Emulator, pooled: str, empty_database: str
 ) -> None:
-    async def listens() -> bool:
-        try:
-            await (await asyncpg.connect(pooled, statement_cache_size=0)).close()
-        except OSError:
-            return False
-        return True
-
-    await until(listens)
+    await until(lambda: listens(pooled))
     for finished in await asyncio.gather(*(syncer.run("migrate", database_url=pooled) for _ in range(3))):
         assert finished.code == 0, finished.err
 
     names = ["first", "second", "third"]
-    accounts = "".join(f'[[account]]\nname = "{name}"\ntoken = "{name}-token"\n' for name in names)
-    settings = {"api_token": None, "accounts_file": syncer.write("accounts.toml", accounts), "database_url": pooled}
+    settings = syncer.accounts(*names) | {"database_url": pooled}
     syncs = await asyncio.gather(*(syncer.run("sync", "--json", **settings) for _ in range(3)))
     results = [json.loads(line) for finished in syncs for line in finished.out.splitlines()]
     assert [finished.code for finished in syncs] == [0, 0, 0], syncs

@@ -196,6 +196,11 @@ class Program:
     variables: Mapping[str, str] = field(default_factory=dict)
     _started: list[Process] = field(default_factory=list)
 
+    def accounts(self, *names: str) -> dict[str, str | None]:
+        """Settings of these accounts, each with `NAME-token` for a token."""
+        entries = "".join(f'[[account]]\nname = "{name}"\ntoken = "{name}-token"\n' for name in names)
+        return {"api_token": None, "accounts_file": self.write("accounts.toml", entries)}
+
     async def start(self, *arguments: str, **settings: str | None) -> Process:
         """Starts a command in a session, and so in a process group, of its own."""
         given = {**self.settings, **settings}

@@ -52,16 +52,8 @@ async def test_what_is_held_is_told_until_an_operator_accepts_it(
 
     assert held.code == 3
     todo = f"if they are really gone: {ACCEPT}"
-    assert warnings(held) == [
-        {
-            "event": "removals_held",
-            "level": "warning",
-            "account": "default",
-            "run_id": 2,
-            "held": 100,
-            "todo": todo,
-        }
-    ]
+    facts = {"account": "default", "run_id": 2, "held": 100, "todo": todo}
+    assert warnings(held) == [{"event": "removals_held", "level": "warning"} | facts]
     row, (sentence,), told = await status(syncer)
     assert row[-2:] == ["100", "-"]
     assert sentence.startswith("! default: 100 numbers are missing since ")

@@ -61,8 +61,7 @@ async def test_one_account_that_hangs_or_is_refused_keeps_no_other_waiting_and_r
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     names = ["good", "hanging", "expired", "stranger"]
-    accounts = "".join(f'[[account]]\nname = "{name}"\ntoken = "{name}-token"\n' for name in names)
-    settings = {"api_token": None, "accounts_file": syncer.write("accounts.toml", accounts), "poll_interval": "1s"}
+    settings = syncer.accounts(*names) | {"poll_interval": "1s"}
     emulator.queue(
         faults.Hang(token="hanging-token"),
         faults.Status(status=401, token="expired-token"),

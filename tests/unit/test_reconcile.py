@@ -729,6 +729,10 @@ class Number:
     def redirects_until(self, moment: datetime | None) -> frozenset[tuple[int, str]]:
         return frozenset(period.what for period in self.redirects if period.valid_to == moment)
 
+    def stored(self) -> StoredNumber:
+        redirects = self.redirects_until(self.removed_at)
+        return StoredNumber(self.values, redirects, self.extra, self.last_read_at, self.removed_at)
+
 
 @dataclass
 class World:
@@ -750,19 +754,7 @@ class World:
         now = started_at + timedelta(minutes=1)
         asked = arrival.records.keys() | {rejected.virtual_number_id for rejected in arrival.rejections}
         lately = {key for key, number in self.numbers.items() if number.last_removed_at > now - guard.hold}
-        numbers = KnownNumbers(
-            {
-                key: StoredNumber(
-                    number.values,
-                    number.redirects_until(number.removed_at),
-                    number.extra,
-                    number.last_read_at,
-                    number.removed_at,
-                )
-                for key, number in self.numbers.items()
-                if key in asked
-            }
-        )
+        numbers = KnownNumbers({key: number.stored() for key, number in self.numbers.items() if key in asked})
         known_now = Known(
             observed_at=now,
             success_started_at=self.last_started_at,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from syncer.arrival import Standing
-from syncer.store.recall import AccountStanding, StandingMemory
+from syncer.store.standing import AccountStanding, StandingMemory
 
 
 def standing(numbers: int, *, run_id: int = 1) -> AccountStanding:

@@ -1,0 +1,46 @@
+"""What runs recorded, one thing after another: for whoever watches."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from sqlalchemy import text
+
+from syncer.store.engine import asking
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+
+class Change(Struct, frozen=True):
+    """Something that a run recorded of a number; `what` names it, the values are text."""
+
+    run_id: int
+    recorded_at: datetime
+    account: str
+    number: str
+    what: str
+    old_value: str | None
+    new_value: str | None
+
+
+# A number that comes has a row for each of its fields: its state stands for them all.
+_CHANGES: Final = """
+select run_id, recorded_at, account, number,
+       case when kind in ('changed', 'state') then field else replace(kind, '_', ' ') end as what, old_value, new_value
+  from analytics.changes
+ where run_id > :after and (kind not in ('created', 'restored') or field = 'state')
+ order by run_id, number, what
+"""
+
+
+async def changes_after(engine: AsyncEngine, run_id: int) -> list[Change]:
+    """What was recorded by runs after one, in the order of runs.
+
+    Raises:
+        DatabaseError: The database cannot be asked.
+    """
+    async with asking(engine) as connection:
+        return [Change(*row) for row in await connection.execute(text(_CHANGES), {"after": run_id})]
