@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn, TypeVar
 
 import typer
 
@@ -18,11 +18,13 @@ from syncer.errors import ConfigurationError, SyncerError
 from syncer.signals import end_well_before_anything_runs, keep_hangups
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from syncer.accounts import Account
     from syncer.database import Database
     from syncer.settings import Settings
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="syncer",
@@ -67,9 +69,9 @@ def run() -> None:
     """The daemon: polls every account when it is due, until SIGTERM or Ctrl-C; SIGHUP reads the accounts again."""
     end_well_before_anything_runs()
     keep_hangups()
-    from syncer.accounts import load_accounts  # noqa: PLC0415 - see the module's first lines
-    from syncer.commands.run import run_daemon  # noqa: PLC0415 - likewise
-    from syncer.settings import load_settings  # noqa: PLC0415 - likewise
+    from syncer.accounts import load_accounts
+    from syncer.commands.run import run_daemon
+    from syncer.settings import load_settings
 
     settings = _settings()
     accounts = _accounts(settings)
@@ -87,7 +89,7 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """One poll now, of every account or of those named."""
-    from syncer.commands.sync import json_line, sync_now, worst_exit_code  # noqa: PLC0415 - see the module's first lines
+    from syncer.commands.sync import json_line, sync_now, worst_exit_code
 
     settings = _settings()
     accounts = _chosen(_accounts(settings), account or [])
@@ -101,7 +103,7 @@ def sync(
 @app.command()
 def migrate() -> None:
     """Brings the database to the newest schema; safe to run from several machines at once."""
-    from syncer.commands.migrate import bring_up_to_date  # noqa: PLC0415 - see the module's first lines
+    from syncer.commands.migrate import bring_up_to_date
 
     settings = _settings()
     with _database(settings, to_migrate=True) as database:
@@ -114,7 +116,7 @@ def check(
     data: Annotated[bool, typer.Option("--data", help="Verify the invariants on the stored data too.")] = False,
 ) -> None:
     """Says whether configuration, database, schema, endpoint and token are right, and what to do where not."""
-    from syncer.commands.check import show_findings  # noqa: PLC0415 - see the module's first lines
+    from syncer.commands.check import show_findings
 
     settings = _settings()
     with _database(settings) as database:
@@ -124,7 +126,7 @@ def check(
 @app.command()
 def status(*, as_json: Json = False) -> None:
     """The accounts: last success, last outcome, numbers by state, what needs attention."""
-    from syncer.commands.status import show_status  # noqa: PLC0415 - see the module's first lines
+    from syncer.commands.status import show_status
 
     settings = _settings()
     with _database(settings) as database:
@@ -148,17 +150,14 @@ def export(
     excel: Annotated[bool, typer.Option("--excel", help="CSV as Excel opens it where decimals have commas.")] = False,
 ) -> None:
     """A view of schema `analytics` as CSV or Parquet; an analyst's rights will do."""
-    from syncer.commands.export import Export, moment_of  # noqa: PLC0415 - see the module's first lines
-    from syncer.commands.export import export as export_view  # noqa: PLC0415 - likewise
+    from syncer.commands.export import Export, moment_of
+    from syncer.commands.export import export as export_view
 
     settings = _settings()
     parquet = form == "parquet" or (form is None and output is not None and output.suffix == ".parquet")
     if parquet and (output is None or excel):
         raise typer.BadParameter("it needs --output FILE, and --excel is of CSV", param_hint="--format parquet")
-    try:
-        moment = None if at is None else moment_of(at, settings.timezone)
-    except ValueError as error:
-        raise typer.BadParameter(f"{at!r}: {error}", param_hint="--at") from None
+    moment = None if at is None else _parsed("--at", at, lambda text: moment_of(text, settings.timezone))
     wanted = Export(view, output, parquet, excel, tuple(account or ()), moment)
     with _database(settings) as database:
         asyncio.run(export_view(wanted, database, settings.timezone))
@@ -167,8 +166,8 @@ def export(
 @app.command()
 def health() -> None:
     """Asks the daemon on this machine whether it lives, over HTTP at SYNCER_HTTP_LISTEN."""
-    from syncer.commands.health import is_alive  # noqa: PLC0415 - see the module's first lines
-    from syncer.settings import load_settings  # noqa: PLC0415 - likewise
+    from syncer.commands.health import is_alive
+    from syncer.settings import load_settings
 
     alive, told = is_alive(load_settings().http_listen)
     typer.echo(told, err=not alive)
@@ -183,13 +182,10 @@ def demo(
 ) -> None:
     """Everything on this machine with nothing configured: database, emulated endpoint, daemon, a live view."""
     end_well_before_anything_runs()
-    from syncer.commands.demo import run_demo  # noqa: PLC0415 - see the module's first lines
-    from syncer.commands.history import days_of  # noqa: PLC0415 - likewise
+    from syncer.commands.demo import run_demo
+    from syncer.commands.history import days_of
 
-    try:
-        days = 0 if history is None else days_of(history)
-    except ValueError as error:
-        raise typer.BadParameter(f"{history!r}: {error}", param_hint="--history") from None
+    days = 0 if history is None else _parsed("--history", history, days_of)
     asyncio.run(run_demo(days))
 
 
@@ -202,13 +198,10 @@ def emulate(
 ) -> None:
     """The emulated endpoint alone, its numbers changing every few seconds."""
     end_well_before_anything_runs()
-    from syncer.commands.emulate import run_emulator  # noqa: PLC0415 - see the module's first lines
-    from syncer.spelling import ListenAddress  # noqa: PLC0415 - likewise
+    from syncer.commands.emulate import run_emulator
+    from syncer.spelling import ListenAddress
 
-    try:
-        address = ListenAddress.parse(listen)
-    except ValueError as error:
-        raise typer.BadParameter(f"{listen!r}: {error}", param_hint="--listen") from None
+    address = _parsed("--listen", listen, ListenAddress.parse)
     asyncio.run(run_emulator(numbers=numbers, seed=seed, listen=address, file=file))
 
 
@@ -218,7 +211,7 @@ def emulate(
 )
 def psql(context: typer.Context) -> None:
     """`psql` on the database in use, the embedded one included; arguments are psql's."""
-    from syncer.commands.psql import run_psql  # noqa: PLC0415 - see the module's first lines
+    from syncer.commands.psql import run_psql
 
     settings = _settings()
     with _database(settings) as database:
@@ -231,15 +224,23 @@ def _version(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
 ) -> None:
     if version:
-        from syncer import __version__  # noqa: PLC0415 - see the module's first lines
+        from syncer import __version__
 
         typer.echo(f"syncer {__version__}")
         raise typer.Exit
 
 
+def _parsed(option: str, text: str, parse: Callable[[str], T]) -> T:
+    """What an option's value means."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from None
+
+
 def _settings() -> Settings:
-    from syncer.observe import configure_logging  # noqa: PLC0415 - see the module's first lines
-    from syncer.settings import load_settings  # noqa: PLC0415 - likewise
+    from syncer.observe import configure_logging
+    from syncer.settings import load_settings
 
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
@@ -247,9 +248,9 @@ def _settings() -> Settings:
 
 
 def _accounts(settings: Settings) -> Sequence[Account]:
-    from syncer.accounts import load_accounts  # noqa: PLC0415 - see the module's first lines
-    from syncer.observe import log  # noqa: PLC0415 - likewise
-    from syncer.settings import unknown_variables  # noqa: PLC0415 - likewise
+    from syncer.accounts import load_accounts
+    from syncer.observe import log
+    from syncer.settings import unknown_variables
 
     accounts = load_accounts(settings)
     for sentence in unknown_variables({account.token_source for account in accounts}):
@@ -266,6 +267,6 @@ def _chosen(accounts: Sequence[Account], names: Sequence[str]) -> Sequence[Accou
 
 
 def _database(settings: Settings, *, to_migrate: bool = False) -> Database:
-    from syncer.database import Database  # noqa: PLC0415 - see the module's first lines
+    from syncer.database import Database
 
     return Database(settings, to_migrate=to_migrate)
