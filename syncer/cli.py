@@ -35,8 +35,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_ALLOCATIONS: Final = 50_000
-"""After so many Python looks for garbage in circles; 700 by default, and a tenth of a command's start went there."""
+_ALLOCATIONS: Final = 5_000
+"""After so many Python looks for garbage in circles; 700 by default, and a tenth of a command's start went there. A
+poll leaves some fifty: when it was ten times as many allocations, a daemon kept six megabytes of them."""
 _TURN_SECONDS: Final = 0.0005
 """How long the event loop waits for a thread that computes: 5 ms by default, at each of its turns."""
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, one per account.")]
