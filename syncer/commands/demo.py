@@ -122,7 +122,7 @@ async def _live_on(emulator: Emulator) -> None:
 
 
 def _say_hello(folder: str, page: str, endpoint: str) -> None:
-    program = shlex.quote(os.path.relpath(sys.argv[0]) if Path(sys.argv[0]).is_file() else "syncer")
+    program = _program()
     data = f"SYNCER_DATA_DIR={shlex.quote(folder)}"
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Open [bold]{page}[/bold] to watch; what follows says the same in words.")
@@ -141,6 +141,14 @@ def _say_hello(folder: str, page: str, endpoint: str) -> None:
         console.print(f"  {data} {program} psql{what}", style="cyan")
     console.print(f"  {data} {program} status", style="cyan")
     console.print()
+
+
+def _program() -> str:
+    """What starts this program in another terminal: short where it lies beneath this folder, as after `make`."""
+    program, here = Path(sys.argv[0]).absolute(), Path.cwd()
+    if not os.access(program, os.X_OK):
+        return shlex.join([sys.executable, "-m", "syncer"])
+    return shlex.quote(str(program.relative_to(here) if program.is_relative_to(here) else program))
 
 
 async def _show(engine: AsyncEngine, seen: int) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
@@ -42,7 +44,9 @@ CATALOG = {
     "relations": """
         select c.oid::regclass::text, c.relkind::text, obj_description(c.oid, 'pg_class'),
                case when c.relkind = 'v' then pg_get_viewdef(c.oid) end,
-               (select array_agg(a::text order by a::text) from unnest(c.relacl) a)
+               (select array_agg(a::text order by a::text)
+                  from unnest(coalesce(c.relacl, acldefault((case c.relkind when 'S' then 's' else 'r' end)::"char",
+                                                            c.relowner))) a)
           from pg_class c where c.relnamespace::regnamespace::text in ('syncer', 'analytics') order by 1""",
     "columns": """
         select a.attrelid::regclass::text, a.attnum::int, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -164,21 +168,39 @@ async def dump(catalog: asyncpg.Connection) -> dict[str, list[tuple[Any, ...]]]:
     return {what: await rows(catalog, query) for what, query in CATALOG.items()}
 
 
-async def test_down_to_the_base_and_up_again_leaves_the_same_schema(
+async def step_down(engine: AsyncEngine, revision: str) -> None:
+    """What `alembic downgrade` does."""
+
+    def run(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(migrations_folder()))
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+
+    async with engine.begin() as connection:
+        await connection.run_sync(run)
+
+
+async def test_each_step_down_leaves_the_schema_that_a_step_up_makes(
     migrated: AsyncEngine, catalog: asyncpg.Connection
 ) -> None:
-    before = await dump(catalog)
-    assert {what: bool(found) for what, found in before.items()} == dict.fromkeys(CATALOG, True)
+    newest, *older = known_revisions()
+    left = {newest: await dump(catalog)}
+    assert {what: bool(found) for what, found in left[newest].items()} == dict.fromkeys(CATALOG, True)
+    for revision in older:
+        await step_down(migrated, revision)
+        left[revision] = await dump(catalog)
 
     await migrate(migrated, "base")
     assert (await schema_state(migrated)).found is None
-    left = await rows(catalog, CATALOG["relations"])
-    assert [name for name, kind, *_ in left if kind != "i"] == ["syncer.alembic_version"]
+    relations = await rows(catalog, CATALOG["relations"])
+    assert [name for name, kind, *_ in relations if kind != "i"] == ["syncer.alembic_version"]
     assert await rows(catalog, CATALOG["functions"]) == []
 
-    await migrate(migrated)
-    assert (await schema_state(migrated)).found == known_revisions()[0]
-    assert await dump(catalog) == before
+    for revision in reversed(known_revisions()):
+        await migrate(migrated, revision)
+        assert (await schema_state(migrated)).found == revision
+        assert await dump(catalog) == left[revision], f"the downgrade to {revision} leaves another schema"
 
 
 async def test_a_downgrade_takes_numbers_and_history_with_it_and_an_upgrade_works_again(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -33,9 +35,10 @@ async def test_it_shows_what_is_recorded_as_it_happens_and_leaves_nothing_behind
     await until(lambda: len(runs()) >= 2 or not demo.is_running)
     printed = "".join(demo.out)
     page, endpoint = re.findall(r"http://127\.0\.0\.1:\d+", printed)
-    data = re.search(r"SYNCER_DATA_DIR=(\S+)", printed)
+    data = re.search(r"SYNCER_DATA_DIR=(\S+) (.+) status\n", printed)
     assert data is not None
     assert str(folder) in data[1]
+    assert data[2] == shlex.join([sys.executable, "-m", "syncer"])
     async with (
         aiohttp.ClientSession(headers={"Authorization": "demo"}) as client,
         client.get(f"{endpoint}/numbers/virtual-number") as answer,

@@ -96,8 +96,12 @@ def test_both_readmes_say_the_same() -> None:
 
 def test_every_room_is_on_the_map() -> None:
     package = ROOT / "syncer"
-    rooms = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
-    rooms |= {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()} - {"store/"}
+    rooms = {
+        f"{path.relative_to(package)}{'/' if path.is_dir() else ''}"
+        for folder in (package, package / "store")
+        for path in folder.iterdir()
+        if (path / "__init__.py").exists() or (path.suffix == ".py" and not path.name.startswith("__"))
+    } - {"store/"}
     named = {one.removeprefix("syncer/") for one in re.findall(r"`([\w/]+(?:\.py|/))`", PAGES["CONTRIBUTING.md"])}
 
     assert sorted(rooms - named) == []
