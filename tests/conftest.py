@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,13 @@ _FAST = {
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
     """The project's own PostgreSQL, never one that happens to be on the machine."""
+    with running_server() as running:
+        yield running
+
+
+@contextmanager
+def running_server() -> Iterator[EmbeddedServer]:
+    """A server with the database `migrated`, from which those of the tests are made."""
     folder = Path(tempfile.mkdtemp(prefix="syncer-tests-"))
     folder.chmod(0o755)
     with EmbeddedServer(folder, server_settings=_FAST) as running:

@@ -24,7 +24,10 @@ from syncer.reconcile import (
     RedirectChange,
     RemovalGuard,
     StoredNumber,
+    Total,
     Unread,
+    reconcile,
+    settle,
 )
 from syncer.wire import COLUMNS, Arrived, Rejection, decode
 from tests.builders import decide, record, redirect, without
@@ -706,6 +709,63 @@ def test_a_first_success_is_applied_even_if_it_finds_nothing() -> None:
 
 def test_an_empty_list_where_nothing_was_listed_is_unchanged() -> None:
     assert decided(response(), known(listed=0), GUARD).is_empty
+
+
+def test_a_number_that_could_not_be_read_until_now_has_no_lower_end_to_its_window() -> None:
+    told = record(1, from_redirect_numbers=[redirect(9, "79")])
+    before = Before(KnownNumbers(rejected_before=frozenset({1})), known().known)
+    decision = decided(response(told, record(2)), before, GUARD)
+    assert [version.changed_after for version in decision.created] == [None, LAST]
+    assert decision.opened_states == [NewState(1, "active", None, None), NewState(2, "active", None, LAST)]
+    assert decision.opened_redirects == [RedirectChange(1, 9, "79", None)]
+
+
+def test_counters_count_numbers() -> None:
+    gone = {number: stored(record(number), last_read_at=FIRST, removed_at=LAST) for number in (3, 4, 5)}
+    listed = {number: stored(record(number)) for number in (6, 7, 8)}
+    told = [record(number, state="freeze", from_redirect_numbers=[redirect(9, "79")]) for number in range(1, 9)]
+    decision = decided(response(*told), known(gone | listed), GUARD)
+    assert counted(decision) == {
+        "received": 8,
+        "created": 2,
+        "restored": 3,
+        "changed": 3,
+        "state_changes": 3,
+        "redirects_opened": 8,
+    }
+    assert decision.column_changes == Counter(state=3, from_redirect_numbers=3)
+
+
+def test_what_the_batches_of_a_response_change_adds_up() -> None:
+    before = known({number: stored(record(number)) for number in (1, 2)}, listed=4)
+    total = Total()
+    for told in (record(1, comment="a"), without(record(2, comment="b"), "type")):
+        total.add(reconcile(response(told).records, before.numbers, before.known))
+    total.add(settle(response(standing=1, unlisted=[3]), before.known, RemovalGuard(1, HOLD)))
+    assert total == Total(
+        counters=Counter(received=1, changed=2, unchanged=1, removed=1),
+        absent_keys=Counter(type=1),
+        column_changes=Counter(comment=2),
+        standing={(1).to_bytes(16): 1, (2).to_bytes(16): 2},
+        removed={3},
+        is_unchanged=False,
+    )
+
+
+@pytest.mark.parametrize(("comments", "unchanged"), [(["", ""], True), (["new", ""], False), (["", "new"], False)])
+def test_a_response_means_what_is_stored_if_all_of_its_batches_do(comments: list[str], unchanged: bool) -> None:
+    before = known({number: stored(record(number, comment="")) for number in (1, 2)})
+    total = Total()
+    for number, comment in enumerate(comments, start=1):
+        total.add(reconcile(response(record(number, comment=comment)).records, before.numbers, before.known))
+    assert total.is_unchanged is unchanged
+
+
+@pytest.mark.parametrize(
+    ("total", "changes"), [(Total(), False), (Total(standing={b"d" * 16: 1}), True), (Total(removed={1}), True)]
+)
+def test_other_digests_stand_once_some_are_read_or_a_number_is_removed(total: Total, changes: bool) -> None:
+    assert total.changes_standing is changes
 
 
 # One poll after another, with a database that holds what decisions say in memory.
