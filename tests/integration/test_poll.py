@@ -77,6 +77,19 @@ async def test_the_same_bytes_again_are_unchanged_and_write_no_row_but_the_run_a
     assert await account.rows(written) == before
 
 
+async def test_the_same_bytes_again_count_all_that_they_list_as_unchanged(account: PolledAccount) -> None:
+    await account.poll(record(1), record(2), record(3), record(4), record(5))
+    await account.poll(record(2), record(3), record(4), record(5), trigger="accept_removals")
+    response = [record(1), record(2, comment="new"), *map(record, (3, 4, 5, 6, 7)), record(8, number="")]
+    first = await account.poll(*response)
+
+    again = await account.poll(*response)
+
+    assert (first.restored, first.changed, first.unchanged, first.created, first.rejected) == (1, 1, 3, 2, 1)
+    assert (again.outcome, again.received, again.unchanged, again.rejected) == ("unchanged", 8, 7, 1)
+    assert (again.restored, again.changed, again.created) == (0, 0, 0)
+
+
 async def test_another_order_and_another_spelling_are_no_change(account: PolledAccount) -> None:
     await account.poll(record(250, purpose="company"), record(256))
 
@@ -451,6 +464,17 @@ async def test_digests_that_somebody_deleted_cost_time_and_nothing_else(account:
 
     assert (result.outcome, result.unchanged) == ("unchanged", 3)
     assert (missing.held, missing.unchanged) == (1, 2)
+
+
+@pytest.mark.parametrize("digest", [b"", b"d" * 15, b"d" * 17])
+async def test_digests_of_another_length_do_not_stand(account: PolledAccount, digest: bytes) -> None:
+    await account.poll(record(1), record(2), record(3))
+    await account.sql.execute("update syncer.record_digest set digest = $1 where virtual_number_id = 2", digest)
+    account.forget()
+
+    result = await account.poll(record(3), record(1), record(2))
+
+    assert (result.outcome, result.unchanged) == ("unchanged", 3)
 
 
 async def test_a_clock_that_jumps_back_makes_no_empty_period(account: PolledAccount) -> None:

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from tests.mutation.trial import Verdict
 
 _DATABASE: Final = (
-    "tests/model/test_regressions.py",
+    "tests/integration/test_neighbours.py",
     "tests/integration/test_poll.py",
     "tests/integration/test_guard.py",
+    "tests/integration/test_concurrency.py",
 )
 TESTS: Final = {
     "syncer.reconcile": ("tests/unit/test_reconcile.py",),
