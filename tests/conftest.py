@@ -82,7 +82,7 @@ class _database:  # noqa: N801 - reads as a function
         self._name = f"test_{uuid.uuid4().hex[:12]}"
 
     async def __aenter__(self) -> str:
-        await self._execute(f"create database {self._name} template {self._template}")
+        await self._execute(f"create database {self._name} template {self._template} strategy file_copy")
         return self._server_url.rpartition("/")[0] + f"/{self._name}"
 
     async def __aexit__(self, *_: object) -> None:

@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from tests.mutation.trial import Verdict
 
 _DATABASE: Final = (
+    "tests/integration/test_columns.py",
     "tests/integration/test_neighbours.py",
     "tests/integration/test_poll.py",
     "tests/integration/test_guard.py",
     "tests/integration/test_concurrency.py",
+    "tests/integration/test_time.py",
+    "tests/model/test_regressions.py",
 )
 TESTS: Final = {
     "syncer.reconcile": ("tests/unit/test_reconcile.py",),

@@ -31,7 +31,8 @@ class Mutant:
     source: str = field(repr=False)
 
     def __str__(self) -> str:
-        return f"{self.module}: {self.place}: {self.change}"
+        """Its name, which stays what it is where the code is moved to another module."""
+        return f"{self.place}: {self.change}"
 
 
 def explained() -> dict[str, str]:

@@ -51,6 +51,8 @@ def _nodes(node: Any, place: tuple[str, ...], *, inside: bool = False) -> Iterat
     """A node and all below it that do something, with the name of the function or constant in which they stand."""
     if isinstance(node, _NO_BEHAVIOUR) or (isinstance(node, cst.If) and _is_named(node.test, "TYPE_CHECKING")):
         return
+    if isinstance(node, cst.AnnAssign) and isinstance(node.value, cst.Call) and _is_named(node.value.func, "field"):
+        return  # what begins empty: another beginning fails whatever is tried
     if isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value in _FOR_SPEED:
         return
     if isinstance(node, cst.ClassDef) or (isinstance(node, cst.FunctionDef) and not inside):

@@ -169,11 +169,11 @@ def _other_literal(node: Any) -> Iterator[Edit]:
     if isinstance(node.parent, exp.Parameter | exp.Interval | exp.DataType):
         return
     if node.is_string:
-        other = {"on": "off", "off": "on"}.get(node.this, f"{node.this}1")
-        yield f"{_sql(node)} → '{other}'", partial(node.replace, exp.Literal.string(other))
+        word = {"on": "off", "off": "on"}.get(node.this, f"{node.this}1")
+        yield f"{_sql(node)} → '{word}'", partial(node.replace, exp.Literal.string(word))
     else:
-        other = int(node.this) + 1
-        yield f"{_sql(node.parent)} with {other}", partial(node.replace, exp.Literal.number(other))
+        number = int(node.this) + 1
+        yield f"{_sql(node.parent)} with {number}", partial(node.replace, exp.Literal.number(number))
 
 
 def _other_truth(node: Any) -> Iterator[Edit]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import multiprocessing
 import multiprocessing.connection
 import os
+import resource
 import sys
 import time
 from collections import deque
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from tests.mutation.mutant import Mutant
 
 OPTIONS: Final = ("-q", "-s", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist")
-_PATIENCE: Final = 20
+_MOST_SECONDS: Final = 120
+"""Of computing, for one mutant; the tests have their own limits for waiting."""
 _forked: Final = multiprocessing.get_context("fork")
 
 # The same examples each time; and one that fails is enough, it need not be the smallest.
@@ -82,49 +85,43 @@ class Trials:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Tries them all."""
-        whole = _Trial(session, self._unchanged, self._servers[0], 600).verdict()
-        if whole.killer is not None:
-            sys.exit(f"{whole.mutant.module}: nothing is changed, and yet: {whole.killer}")
-        limit = 4 * whole.seconds + _PATIENCE
-        waiting = deque(self._mutants)
+        waiting = deque([self._unchanged, *self._mutants])
         free = list(self._servers)
         running: list[_Trial] = []
         while waiting or running:
             while waiting and free:
-                running.append(_Trial(session, waiting.popleft(), free.pop(), limit))
-            multiprocessing.connection.wait([trial.answer for trial in running], timeout=1)
-            for trial in [trial for trial in running if trial.is_over]:
-                self._told(trial.verdict())
+                running.append(_Trial(session, waiting.popleft(), free.pop()))
+            multiprocessing.connection.wait([trial.answer for trial in running])
+            for trial in [trial for trial in running if trial.answer.poll()]:
                 running.remove(trial)
                 free.append(trial.server)
+                self._tell(trial.verdict())
         return True
+
+    def _tell(self, verdict: Verdict) -> None:
+        if verdict.mutant is not self._unchanged:
+            self._told(verdict)
+        elif verdict.killer is not None:
+            sys.exit(f"{verdict.mutant.module}: nothing is changed, and yet: {verdict.killer}")
 
 
 class _Trial:
     """One mutant in a process of its own."""
 
-    def __init__(self, session: pytest.Session, mutant: Mutant, server: EmbeddedServer, limit: float) -> None:
+    def __init__(self, session: pytest.Session, mutant: Mutant, server: EmbeddedServer) -> None:
         self.server = server
         self.answer, sender = _forked.Pipe(duplex=False)
         self._mutant = mutant
         self._begun = time.monotonic()
-        self._limit = limit
         self._process: ForkProcess = _forked.Process(target=_try, args=(session, mutant, server, sender))
         self._process.start()
         sender.close()
 
-    @property
-    def is_over(self) -> bool:
-        return self.answer.poll() or time.monotonic() - self._begun > self._limit
-
     def verdict(self) -> Verdict:
-        """Waits for it, and ends it."""
-        killer: str | None
-        try:
-            remaining = self._begun + self._limit - time.monotonic()
-            killer = self.answer.recv() if self.answer.poll(max(0, remaining)) else "it took too long"
-        except EOFError:
-            killer = "it ended without a word"
+        """What the process says, which ends with it."""
+        killer: str | None = "it came to no end"
+        with contextlib.suppress(EOFError):
+            killer = self.answer.recv()
         self._process.kill()
         self._process.join()
         return Verdict(self._mutant, killer, time.monotonic() - self._begun)
@@ -134,6 +131,7 @@ def _try(session: pytest.Session, mutant: Mutant, server: EmbeddedServer, sender
     silence = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(silence, descriptor)
+    resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS))
     asyncio.run(_drop_databases(server.url))
     watch = _Watch(server)
     if _put_in_place(mutant):

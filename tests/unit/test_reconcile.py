@@ -276,6 +276,14 @@ def test_redirects_come_and_go_without_a_version() -> None:
     assert not decision.is_empty
 
 
+@pytest.mark.parametrize(("before", "after"), [([], [redirect(9, "79")]), ([redirect(9, "79")], [])])
+def test_a_redirect_that_comes_or_goes_alone_is_a_change(before: list[Any], after: list[Any]) -> None:
+    known_before = known({1: stored(record(1, from_redirect_numbers=before))})
+    decision = decided(response(record(1, from_redirect_numbers=after)), known_before, GUARD)
+    assert (len(decision.opened_redirects), len(decision.closed_redirects)) == (len(after), len(before))
+    assert not decision.is_empty
+
+
 def test_a_redirect_whose_number_changes_ends_and_begins() -> None:
     before, told = (record(1, from_redirect_numbers=[redirect(9, number)]) for number in ("79", "80"))
     decision = decided(response(told), known({1: stored(before)}), GUARD)
@@ -600,6 +608,13 @@ def test_numbers_that_came_since_the_loss_do_not_make_it_believable() -> None:
     assert removals(decided(response(standing=9, unlisted=[1]), before, GUARD)) == (0, 1)
 
 
+def test_a_number_that_goes_now_is_held_against_all_that_are_listed_now() -> None:
+    before = known(unread={1: Unread(FIRST, LAST)}, listed=10, came_since_loss=range(5, 11))
+    decision = decided(response(standing=8, unlisted=[1, 2]), before, GUARD)
+    assert decision.presences == [Presence(2, LAST, NOW, NOW)]  # 2 of 10; of the 4 of whom number 1 was one, 2
+    assert removals(decision) == (1, 1)
+
+
 @pytest.mark.parametrize(("first_listed", "believed"), [(9, True), (8, False)])  # 2 of 10, 2 of 9
 @pytest.mark.parametrize(
     ("unlisted", "lately_removed", "lately_returned"),
@@ -626,6 +641,12 @@ def test_what_has_waited_for_its_time_is_no_reason_to_hold_others() -> None:
     before = known(unread={number: Unread(FIRST, since) for number in range(1, 51)}, listed=100)
     decision = decided(response(standing=49, unlisted=range(1, 52)), before, GUARD)
     assert removals(decision) == (51, 0)
+
+
+def test_what_has_waited_for_its_time_is_not_among_those_listed() -> None:
+    before = known(unread={number: Unread(FIRST, NOW - HOLD) for number in range(1, 6)}, listed=10)
+    decision = decided(response(standing=3, unlisted=range(1, 8)), before, GUARD)  # 2 of 5
+    assert removals(decision) == (5, 2)
 
 
 @pytest.mark.parametrize(

@@ -467,6 +467,7 @@ def test_a_record_longer_than_anybody_means_is_rejected_and_its_id_still_read() 
     assert isinstance(decode(Raw(longest), DIGEST), Arrived)
     found = rejected(longer)
     assert (found.error, found.virtual_number_id) == ("longer than 16,777,216 characters", 250)
+    assert (found.payload, found.digest) == (longer[:PAYLOAD_LIMIT], DIGEST)
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"])
