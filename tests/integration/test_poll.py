@@ -300,6 +300,18 @@ async def test_a_removed_number_that_returns_is_restored_with_the_gap_in_its_his
     ]
 
 
+async def test_a_number_that_is_removed_twice_has_each_version_ended_by_its_own_removal(account: PolledAccount) -> None:
+    runs = []
+    for hours, listed in enumerate(([1, 2], [1], [1, 2], [1], [1, 2])):
+        result = await account.poll_at(T0 + hours * HOUR, *map(record, listed), trigger="accept_removals")
+        runs.append(result.run_id)
+
+    assert [(*row[3:5], *row[7:]) for row in await account.rows(VERSIONS)] == [
+        (seen(T0), seen(T0 + HOUR), runs[0], runs[1]),
+        (seen(T0 + 2 * HOUR), seen(T0 + 3 * HOUR), runs[2], runs[3]),
+    ]
+
+
 async def test_a_key_that_is_absent_keeps_the_last_known_value(account: PolledAccount) -> None:
     await account.poll(record(1, comment="note", from_redirect_numbers=[redirect(2, "74950000002")]))
 
