@@ -47,8 +47,15 @@ def whole(*numbers: int, **changed: dict[str, Any]) -> list[dict[str, Any]]:
 
 def life() -> list[tuple[float, list[Any]]]:
     """What an account is answered with, by the hour: all that can befall a number."""
-    states = {"n2": {"state": "freeze", "reason": "debt"}, "n3": {"comment": "new"}, "n4": {"note": "new"}}
-    broken = {"n5": {"number": None}, "n1": {"from_redirect_numbers": [redirect(91, "74950000091")]}}
+    states: dict[str, dict[str, Any]] = {
+        "n2": {"state": "freeze", "reason": "debt"},
+        "n3": {"comment": "new"},
+        "n4": {"note": "new"},
+    }
+    broken: dict[str, dict[str, Any]] = {
+        "n5": {"number": None},
+        "n1": {"from_redirect_numbers": [redirect(91, "74950000091")]},
+    }
     rest = (*range(1, 7), 10)
     return [
         (0, whole(*range(1, 11))),
@@ -65,7 +72,7 @@ def life() -> list[tuple[float, list[Any]]]:
 
 async def live(account: PolledAccount) -> list[tuple[str, dict[str, int]]]:
     """Lives that life, each poll in a process of its own, and tells what each poll came to."""
-    told = []
+    told: list[tuple[str, dict[str, int]]] = []
     for hours, records in life():
         account.forget()
         result = await account.poll_at(T0 + hours * HOUR, *records)

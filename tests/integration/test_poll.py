@@ -333,6 +333,14 @@ async def test_fields_without_a_column_are_kept_as_the_latest_and_are_no_version
     assert (json.loads(extra), versions) == ({"tariff": None, "vip": True}, 0)
 
 
+async def test_fields_without_a_column_are_replaced_with_the_version_too(account: PolledAccount) -> None:
+    await account.poll(record(1, x=1))
+
+    await account.poll(record(1, comment="new", x=2))
+
+    assert await account.row("select comment, extra->>'x' from syncer.virtual_number") == ("new", "2")
+
+
 async def test_words_never_seen_before_are_stored_and_marked(account: PolledAccount) -> None:
     await account.poll(record(1, state="porting", type="satellite", purpose="robot", region_name="Луна"))
 

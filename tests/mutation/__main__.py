@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import hypothesis
 import pytest
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
+from rich.progress import MofNCompleteColumn, Progress, TaskID
 
 from tests.conftest import running_server
 from tests.mutation import python, report, statements
@@ -76,7 +76,7 @@ class Hunt:
                 mutants = [one for one in numbered(kind.mutants_of(module)) if self._given.place in {None, one.place}]
                 task = progress.add_task(module, total=len(mutants))
 
-                def tell(verdict: Verdict, task: int = task) -> None:
+                def tell(verdict: Verdict, task: TaskID = task) -> None:
                     self._tell(verdict, progress)
                     progress.advance(task)
 

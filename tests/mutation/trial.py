@@ -167,12 +167,10 @@ class _Watch:
         if report.failed and not self.killer:
             self.killer = report.nodeid
 
-    def pytest_fixture_setup(
-        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-    ) -> EmbeddedServer | None:
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> EmbeddedServer | None:
         if fixturedef.argname != "server":
             return None
-        fixturedef.cached_result = (self._server, fixturedef.cache_key(request), None)
+        fixturedef.cached_result = (self._server, None, None)
         return self._server
 
 
@@ -180,19 +178,22 @@ def _put_in_place(mutant: Mutant) -> bool:
     """Changes the module that tests have imported; False if that would not reach those who took something from it."""
     module = sys.modules[mutant.module]
     try:
-        old = attrgetter(mutant.place)(module)
+        old: Any = attrgetter(mutant.place)(module)
     except AttributeError:
         return False
-    if isinstance(old, property):
-        old = old.fget
-    if not isinstance(old, FunctionType | str | TextClause):
+    function: Any = old.fget if isinstance(old, property) else old
+    if not isinstance(function, FunctionType | str | TextClause):
         return False
     changed = ModuleType(module.__name__)
     exec(compile(mutant.source, str(module.__file__), "exec", dont_inherit=True), vars(changed))  # noqa: S102
-    new = attrgetter(mutant.place)(changed)
-    if isinstance(old, FunctionType):
+    new: Any = attrgetter(mutant.place)(changed)
+    if isinstance(function, FunctionType):
         new = new.fget if isinstance(new, property) else new
-        old.__code__, old.__defaults__, old.__kwdefaults__ = new.__code__, new.__defaults__, new.__kwdefaults__
+        function.__code__, function.__defaults__, function.__kwdefaults__ = (
+            new.__code__,
+            new.__defaults__,
+            new.__kwdefaults__,
+        )
     else:
         setattr(module, mutant.place, new)
     return True
