@@ -253,6 +253,21 @@ async def test_a_change_seen_after_an_absence_has_the_window_of_the_last_poll_th
     assert (await account.rows(STATES))[-1][:6] == (2, "freeze", None, seen(T0 + 2 * HOUR), None, T0)
 
 
+async def test_numbers_that_change_in_one_poll_each_have_the_window_of_their_own(account: PolledAccount) -> None:
+    await account.poll_at(T0, record(1), record(2), record(3))
+    await account.poll_at(T0 + HOUR, record(1), record(3))
+
+    await account.poll_at(T0 + 2 * HOUR, *(record(key, state="freeze") for key in (1, 2, 3)))
+
+    assert await account.rows(
+        "select virtual_number_id, valid_to, closed_after from syncer.state_history where valid_to is not null order by 1"
+    ) == [
+        (1, seen(T0 + 2 * HOUR), T0 + HOUR),
+        (2, seen(T0 + 2 * HOUR), T0),
+        (3, seen(T0 + 2 * HOUR), T0 + HOUR),
+    ]
+
+
 async def test_an_operator_who_accepts_removals_is_believed(account: PolledAccount) -> None:
     await account.poll(record(1), record(2))
     held = await account.poll(record(1))
