@@ -176,6 +176,16 @@ async def test_redirects_open_and_close_by_id_and_number_without_a_new_version(a
     assert await account.rows(VERSIONS) == []
 
 
+async def test_a_redirect_that_goes_twice_ends_two_periods(account: PolledAccount) -> None:
+    for hours, redirects in enumerate(([redirect(249, "74994088157")], []) * 2):
+        await account.poll_at(T0 + hours * HOUR, record(250, from_redirect_numbers=redirects))
+
+    assert [row[3:5] for row in await account.rows(REDIRECTS)] == [
+        (seen(T0), seen(T0 + HOUR)),
+        (seen(T0 + 2 * HOUR), seen(T0 + 3 * HOUR)),
+    ]
+
+
 async def test_a_number_that_appears_later_began_after_the_last_successful_poll(account: PolledAccount) -> None:
     await account.poll_at(T0, record(250))
 
@@ -260,7 +270,7 @@ async def test_numbers_that_change_in_one_poll_each_have_the_window_of_their_own
     await account.poll_at(T0 + 2 * HOUR, *(record(key, state="freeze") for key in (1, 2, 3)))
 
     assert await account.rows(
-        "select virtual_number_id, valid_to, closed_after from syncer.state_history where valid_to is not null order by 1"
+        "select virtual_number_id, valid_to, closed_after from syncer.state_history where valid_to < 'infinity' order by 1"
     ) == [
         (1, seen(T0 + 2 * HOUR), T0 + HOUR),
         (2, seen(T0 + 2 * HOUR), T0),
