@@ -8,9 +8,11 @@ SUPERSET_VENV := .venv-superset
 SUPERSET_STAMP := $(SUPERSET_VENV)/.installed
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
+MUTANTS_VENV := .venv-mutants
+MUTANTS_STAMP := $(MUTANTS_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench docs dictionary bundle superset lock clean
+.PHONY: help install demo test check format bench mutants docs dictionary bundle superset lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -48,6 +50,16 @@ $(BENCH_STAMP): benchmarks/polls/requirements.txt
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
+mutants: $(MUTANTS_STAMP)  ## what tests would notice, in docs/mutants.md; MODULES='syncer.wire syncer.store.apply' for less, shown only
+	$(MUTANTS_VENV)/bin/python -m tests.mutation $(if $(MODULES),$(MODULES),--publish)
+
+$(MUTANTS_STAMP): requirements/dev.txt tests/mutation/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(MUTANTS_VENV)
+	$(MUTANTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(MUTANTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/mutation/requirements.txt
+	$(MUTANTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
 docs: install  ## runs the queries of docs/analytics*.md and writes their answers below them
 	$(BIN)/python -m docs.answers
 
@@ -71,9 +83,9 @@ lock: install  ## resolves requirements/*.txt anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev pyproject.toml --output-file requirements/dev.txt
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' \
 		| $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade - --output-file requirements/build.txt
-	for folder in benchmarks/polls deploy/superset; do \
+	for folder in benchmarks/polls deploy/superset tests/mutation; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade $$folder/requirements.in --output-file $$folder/requirements.txt || exit 1; \
 	done
 
 clean:  ## removes the environments and caches
-	rm -rf $(VENV) $(BENCH_VENV) $(SUPERSET_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(BENCH_VENV) $(MUTANTS_VENV) $(SUPERSET_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

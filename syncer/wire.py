@@ -235,7 +235,7 @@ def _is_deep(value: object) -> bool:
         ]
         if not level:
             return False
-    return True
+    return any(isinstance(inner, dict | list) for inner in level)
 
 
 def peek(element: bytes, name: Literal["id", "app_id"]) -> int | None:

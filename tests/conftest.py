@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,13 @@ _FAST = {
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
     """The project's own PostgreSQL, never one that happens to be on the machine."""
+    with running_server() as running:
+        yield running
+
+
+@contextmanager
+def running_server() -> Iterator[EmbeddedServer]:
+    """A server with the database `migrated`, from which those of the tests are made."""
     folder = Path(tempfile.mkdtemp(prefix="syncer-tests-"))
     folder.chmod(0o755)
     with EmbeddedServer(folder, server_settings=_FAST) as running:
@@ -74,7 +82,7 @@ class _database:  # noqa: N801 - reads as a function
         self._name = f"test_{uuid.uuid4().hex[:12]}"
 
     async def __aenter__(self) -> str:
-        await self._execute(f"create database {self._name} template {self._template}")
+        await self._execute(f"create database {self._name} template {self._template} strategy file_copy")
         return self._server_url.rpartition("/")[0] + f"/{self._name}"
 
     async def __aexit__(self, *_: object) -> None:

@@ -14,7 +14,7 @@ from syncer.emulator.record import Number
 from syncer.store.tables import RECORD_COLUMNS
 from syncer.web.words import TEXTS
 from syncer.wire import COLUMNS, DECODER_VERSION, Record
-from tests.builders import record
+from tests.builders import record, without
 from tests.model import reading, world
 
 if TYPE_CHECKING:
@@ -121,3 +121,28 @@ async def test_a_change_of_each_of_them_is_kept_and_told(account: PolledAccount)
     assert (poll.changed, poll.state_changes) == (1, 1)
     told(fields, in_analytics(FIELDS), todo="let the migration add it to the fields of the view analytics.changes")
     told(kept, RECORD_COLUMNS, todo="syncer/store: both tables must be written with it")
+
+
+def of_its_own(name: str, mark: int) -> Any:
+    """A value that no other field has; the account stays the same."""
+    if name.startswith("is_"):
+        return (name == "is_scenario_active") is (mark == 0)
+    if name.endswith("_id"):
+        return sorted(FIELDS).index(name) + (0 if name == "app_id" else 100 * mark)
+    return f"{name} {mark}"
+
+
+async def test_each_value_is_written_to_its_own_column_and_read_from_it(account: PolledAccount) -> None:
+    first, second = ({name: of_its_own(name, mark) for name in FIELDS} for mark in (0, 1))
+    columns = ", ".join("r.name as region_name" if name == "region_name" else f"t.{name}" for name in FIELDS)
+    await account.poll(record(1, **first))
+    await account.poll(record(1, **second))
+
+    for table, expected in (("virtual_number_history", first), ("virtual_number", second)):
+        row = await account.sql.fetchrow(
+            f"select {columns} from syncer.{table} t join syncer.region r using (region_id)"  # noqa: S608 - names from here
+        )
+        assert row is not None
+        assert dict(row) == expected
+    again = await account.poll(without(record(1, **second), "comment"))
+    assert (again.outcome, again.unchanged) == ("unchanged", 1)

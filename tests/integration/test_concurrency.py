@@ -7,8 +7,12 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import text
 
+from syncer.decision import Total
+from syncer.errors import ResponseTimeoutError
 from syncer.store import runs
+from syncer.store.runs import Responded
 from tests.builders import PatientEndpoint, PolledAccount, WaitingRequest, record, settings_for
 from tests.locks import held_by_another_session
 from tests.proxy import Proxy
@@ -168,6 +172,30 @@ async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_what_it_was
     assert await state(account) == "freeze"
 
 
+async def test_a_run_that_was_given_up_and_succeeds_after_all_tells_of_no_error(account: PolledAccount) -> None:
+    """The database may go on with what its client has left, and commit it after the run was said to have failed."""
+    run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
+    assert await runs.fail(account.engine, run, ResponseTimeoutError("given up", http_status=200, response_bytes=7))
+    told = "select outcome, error_kind, error, http_status, response_bytes from syncer.sync_run"
+    assert await account.row(told) == ("failed", "timeout", "given up", 200, 7)
+
+    async with runs.fence(account.engine, run) as fence:
+        await runs.succeed(fence, Responded(200, 2, b"d" * 16), Total(is_unchanged=False), None)
+
+    assert await account.row(told) == ("applied", None, None, 200, 2)
+
+
+async def test_a_poll_leaves_no_setting_to_whoever_has_its_connection_next(account: PolledAccount) -> None:
+    # But for `jit`, which asyncpg sets for a moment when it meets a type, and then to what it was for the transaction.
+    left = text("select name, setting from pg_settings where source = 'session' and name <> 'jit'")
+    await account.poll(record(1))
+    await account.poll(record(1, state="freeze"))
+    await account.poll(record(1, state="freeze"))
+
+    async with account.engine.connect() as one, account.engine.connect() as other:
+        assert [(await connection.execute(left)).all() for connection in (one, other)] == [[], []]
+
+
 async def test_a_cancelled_poll_rolls_back(account: PolledAccount, database: str) -> None:
     await account.poll(record(1))
     async with held_by_another_session(database, "virtual_number") as blocked_backends:
@@ -187,8 +215,9 @@ async def test_who_holds_the_fence_and_stands_still_is_made_to_let_it_go(account
     run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
     async with runs.fence(account.engine, run) as fence:
         told = await fence.connection.fetchrow(
-            "select current_setting('idle_in_transaction_session_timeout'), current_setting('transaction_timeout')"
+            "select current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'), "
+            "current_setting('transaction_timeout')"
         )
     assert told is not None
-    assert tuple(told) == ("1min", "5min")
+    assert tuple(told) == ("20s", "1min", "5min")
     assert (await account.poll(record(1))).outcome == "unchanged"

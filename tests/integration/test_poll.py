@@ -77,6 +77,19 @@ async def test_the_same_bytes_again_are_unchanged_and_write_no_row_but_the_run_a
     assert await account.rows(written) == before
 
 
+async def test_the_same_bytes_again_count_all_that_they_list_as_unchanged(account: PolledAccount) -> None:
+    await account.poll(record(1), record(2), record(3), record(4), record(5))
+    await account.poll(record(2), record(3), record(4), record(5), trigger="accept_removals")
+    response = [record(1), record(2, comment="new"), *map(record, (3, 4, 5, 6, 7)), record(8, number="")]
+    first = await account.poll(*response)
+
+    again = await account.poll(*response)
+
+    assert (first.restored, first.changed, first.unchanged, first.created, first.rejected) == (1, 1, 3, 2, 1)
+    assert (again.outcome, again.received, again.unchanged, again.rejected) == ("unchanged", 8, 7, 1)
+    assert (again.restored, again.changed, again.created) == (0, 0, 0)
+
+
 async def test_another_order_and_another_spelling_are_no_change(account: PolledAccount) -> None:
     await account.poll(record(250, purpose="company"), record(256))
 
@@ -163,6 +176,16 @@ async def test_redirects_open_and_close_by_id_and_number_without_a_new_version(a
     assert await account.rows(VERSIONS) == []
 
 
+async def test_a_redirect_that_goes_twice_ends_two_periods(account: PolledAccount) -> None:
+    for hours, redirects in enumerate(([redirect(249, "74994088157")], []) * 2):
+        await account.poll_at(T0 + hours * HOUR, record(250, from_redirect_numbers=redirects))
+
+    assert [row[3:5] for row in await account.rows(REDIRECTS)] == [
+        (seen(T0), seen(T0 + HOUR)),
+        (seen(T0 + 2 * HOUR), seen(T0 + 3 * HOUR)),
+    ]
+
+
 async def test_a_number_that_appears_later_began_after_the_last_successful_poll(account: PolledAccount) -> None:
     await account.poll_at(T0, record(250))
 
@@ -240,6 +263,22 @@ async def test_a_change_seen_after_an_absence_has_the_window_of_the_last_poll_th
     assert (await account.rows(STATES))[-1][:6] == (2, "freeze", None, seen(T0 + 2 * HOUR), None, T0)
 
 
+async def test_numbers_that_change_in_one_poll_each_have_the_window_of_their_own(account: PolledAccount) -> None:
+    await account.poll_at(T0, record(1), record(2), record(3))
+    await account.poll_at(T0 + HOUR, record(1), record(3))
+
+    await account.poll_at(T0 + 2 * HOUR, *(record(key, state="freeze") for key in (1, 2, 3)))
+
+    assert await account.rows(
+        "select virtual_number_id, valid_to, closed_after from syncer.state_history"
+        " where valid_to is not null order by virtual_number_id"
+    ) == [
+        (1, seen(T0 + 2 * HOUR), T0 + HOUR),
+        (2, seen(T0 + 2 * HOUR), T0),
+        (3, seen(T0 + 2 * HOUR), T0 + HOUR),
+    ]
+
+
 async def test_an_operator_who_accepts_removals_is_believed(account: PolledAccount) -> None:
     await account.poll(record(1), record(2))
     held = await account.poll(record(1))
@@ -287,6 +326,18 @@ async def test_a_removed_number_that_returns_is_restored_with_the_gap_in_its_his
     ]
 
 
+async def test_a_number_that_is_removed_twice_has_each_version_ended_by_its_own_removal(account: PolledAccount) -> None:
+    runs = []
+    for hours, listed in enumerate(([1, 2], [1], [1, 2], [1], [1, 2])):
+        result = await account.poll_at(T0 + hours * HOUR, *map(record, listed), trigger="accept_removals")
+        runs.append(result.run_id)
+
+    assert [(*row[3:5], *row[7:]) for row in await account.rows(VERSIONS)] == [
+        (seen(T0), seen(T0 + HOUR), runs[0], runs[1]),
+        (seen(T0 + 2 * HOUR), seen(T0 + 3 * HOUR), runs[2], runs[3]),
+    ]
+
+
 async def test_a_key_that_is_absent_keeps_the_last_known_value(account: PolledAccount) -> None:
     await account.poll(record(1, comment="note", from_redirect_numbers=[redirect(2, "74950000002")]))
 
@@ -306,6 +357,14 @@ async def test_fields_without_a_column_are_kept_as_the_latest_and_are_no_version
         "select extra::text, (select count(*) from syncer.virtual_number_history) from syncer.virtual_number"
     )
     assert (json.loads(extra), versions) == ({"tariff": None, "vip": True}, 0)
+
+
+async def test_fields_without_a_column_are_replaced_with_the_version_too(account: PolledAccount) -> None:
+    await account.poll(record(1, x=1))
+
+    await account.poll(record(1, comment="new", x=2))
+
+    assert await account.row("select comment, extra->>'x' from syncer.virtual_number") == ("new", "2")
 
 
 async def test_words_never_seen_before_are_stored_and_marked(account: PolledAccount) -> None:
@@ -451,6 +510,17 @@ async def test_digests_that_somebody_deleted_cost_time_and_nothing_else(account:
 
     assert (result.outcome, result.unchanged) == ("unchanged", 3)
     assert (missing.held, missing.unchanged) == (1, 2)
+
+
+@pytest.mark.parametrize("digest", [b"", b"d" * 15, b"d" * 17])
+async def test_digests_of_another_length_do_not_stand(account: PolledAccount, digest: bytes) -> None:
+    await account.poll(record(1), record(2), record(3))
+    await account.sql.execute("update syncer.record_digest set digest = $1 where virtual_number_id = 2", digest)
+    account.forget()
+
+    result = await account.poll(record(3), record(1), record(2))
+
+    assert (result.outcome, result.unchanged) == ("unchanged", 3)
 
 
 async def test_a_clock_that_jumps_back_makes_no_empty_period(account: PolledAccount) -> None:

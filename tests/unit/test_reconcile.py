@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from syncer.arrival import Arrival, Fresh, Standing, read
-from syncer.decision import Decision, NewState, NewVersion, Presence, RedirectChange
+from syncer.decision import Decision, NewState, NewVersion, Presence, RedirectChange, Total
 from syncer.known import Known, KnownNumbers, StoredNumber, Unread
+from syncer.reconcile import reconcile, settle
 from syncer.removal import RemovalGuard
 from syncer.wire import COLUMNS, Arrived, Rejection, decode
 from tests.builders import decide, record, redirect, without
@@ -261,6 +262,14 @@ def test_redirects_come_and_go_without_a_version() -> None:
     assert (decision.superseded, decision.opened_states) == ([], [])
     assert counted(decision) == {"received": 1, "changed": 1, "redirects_opened": 2, "redirects_closed": 2}
     assert decision.column_changes == Counter(from_redirect_numbers=1)
+    assert not decision.is_empty
+
+
+@pytest.mark.parametrize(("before", "after"), [([], [redirect(9, "79")]), ([redirect(9, "79")], [])])
+def test_a_redirect_that_comes_or_goes_alone_is_a_change(before: list[Any], after: list[Any]) -> None:
+    known_before = known({1: stored(record(1, from_redirect_numbers=before))})
+    decision = decided(response(record(1, from_redirect_numbers=after)), known_before, GUARD)
+    assert (len(decision.opened_redirects), len(decision.closed_redirects)) == (len(after), len(before))
     assert not decision.is_empty
 
 
@@ -588,6 +597,13 @@ def test_numbers_that_came_since_the_loss_do_not_make_it_believable() -> None:
     assert removals(decided(response(standing=9, unlisted=[1]), before, GUARD)) == (0, 1)
 
 
+def test_a_number_that_goes_now_is_held_against_all_that_are_listed_now() -> None:
+    before = known(unread={1: Unread(FIRST, LAST)}, listed=10, came_since_loss=range(5, 11))
+    decision = decided(response(standing=8, unlisted=[1, 2]), before, GUARD)
+    assert decision.presences == [Presence(2, LAST, NOW, NOW)]  # 2 of 10; of the 4 of whom number 1 was one, 2
+    assert removals(decision) == (1, 1)
+
+
 @pytest.mark.parametrize(("first_listed", "believed"), [(9, True), (8, False)])  # 2 of 10, 2 of 9
 @pytest.mark.parametrize(
     ("unlisted", "lately_removed", "lately_returned"),
@@ -614,6 +630,12 @@ def test_what_has_waited_for_its_time_is_no_reason_to_hold_others() -> None:
     before = known(unread={number: Unread(FIRST, since) for number in range(1, 51)}, listed=100)
     decision = decided(response(standing=49, unlisted=range(1, 52)), before, GUARD)
     assert removals(decision) == (51, 0)
+
+
+def test_what_has_waited_for_its_time_is_not_among_those_listed() -> None:
+    before = known(unread={number: Unread(FIRST, NOW - HOLD) for number in range(1, 6)}, listed=10)
+    decision = decided(response(standing=3, unlisted=range(1, 8)), before, GUARD)  # 2 of 5
+    assert removals(decision) == (5, 2)
 
 
 @pytest.mark.parametrize(
@@ -697,6 +719,63 @@ def test_a_first_success_is_applied_even_if_it_finds_nothing() -> None:
 
 def test_an_empty_list_where_nothing_was_listed_is_unchanged() -> None:
     assert decided(response(), known(listed=0), GUARD).is_empty
+
+
+def test_a_number_that_could_not_be_read_until_now_has_no_lower_end_to_its_window() -> None:
+    told = record(1, from_redirect_numbers=[redirect(9, "79")])
+    before = Before(KnownNumbers(rejected_before=frozenset({1})), known().known)
+    decision = decided(response(told, record(2)), before, GUARD)
+    assert [version.changed_after for version in decision.created] == [None, LAST]
+    assert decision.opened_states == [NewState(1, "active", None, None), NewState(2, "active", None, LAST)]
+    assert decision.opened_redirects == [RedirectChange(1, 9, "79", None)]
+
+
+def test_counters_count_numbers() -> None:
+    gone = {number: stored(record(number), last_read_at=FIRST, removed_at=LAST) for number in (3, 4, 5)}
+    listed = {number: stored(record(number)) for number in (6, 7, 8)}
+    told = [record(number, state="freeze", from_redirect_numbers=[redirect(9, "79")]) for number in range(1, 9)]
+    decision = decided(response(*told), known(gone | listed), GUARD)
+    assert counted(decision) == {
+        "received": 8,
+        "created": 2,
+        "restored": 3,
+        "changed": 3,
+        "state_changes": 3,
+        "redirects_opened": 8,
+    }
+    assert decision.column_changes == Counter(state=3, from_redirect_numbers=3)
+
+
+def test_what_the_batches_of_a_response_change_adds_up() -> None:
+    before = known({number: stored(record(number)) for number in (1, 2)}, listed=4)
+    total = Total()
+    for told in (record(1, comment="a"), without(record(2, comment="b"), "type")):
+        total.add(reconcile(response(told).records, before.numbers, before.known))
+    total.add(settle(response(standing=1, unlisted=[3]), before.known, RemovalGuard(1, HOLD)))
+    assert total == Total(
+        counters=Counter(received=1, changed=2, unchanged=1, removed=1),
+        absent_keys=Counter(type=1),
+        column_changes=Counter(comment=2),
+        standing={(1).to_bytes(16): 1, (2).to_bytes(16): 2},
+        removed={3},
+        is_unchanged=False,
+    )
+
+
+@pytest.mark.parametrize(("comments", "unchanged"), [(["", ""], True), (["new", ""], False), (["", "new"], False)])
+def test_a_response_means_what_is_stored_if_all_of_its_batches_do(comments: list[str], unchanged: bool) -> None:
+    before = known({number: stored(record(number, comment="")) for number in (1, 2)})
+    total = Total()
+    for number, comment in enumerate(comments, start=1):
+        total.add(reconcile(response(record(number, comment=comment)).records, before.numbers, before.known))
+    assert total.is_unchanged is unchanged
+
+
+@pytest.mark.parametrize(
+    ("total", "changes"), [(Total(), False), (Total(standing={b"d" * 16: 1}), True), (Total(removed={1}), True)]
+)
+def test_other_digests_stand_once_some_are_read_or_a_number_is_removed(total: Total, changes: bool) -> None:
+    assert total.changes_standing is changes
 
 
 # One poll after another, with a database that holds what decisions say in memory.

@@ -258,6 +258,11 @@ def test_an_extra_number_beyond_any_measure_rejects_its_record(value: str, error
     assert (rejection.virtual_number_id, rejection.error) == (250, error)
 
 
+def test_the_reason_of_a_rejection_tells_80_characters_of_a_fields_name() -> None:
+    rejection = rejected(minimal(**{"x" * 79 + "yz": "1e400"}))
+    assert rejection.error == f"Number out of range - in the unknown field '{'x' * 79}y'"
+
+
 def test_the_reason_of_a_rejection_is_one_line_whatever_the_vendor_calls_a_field() -> None:
     rejection = rejected(minimal(**{r"a\nb\r\u2028\u001b[2J": "1e400"}))
     assert rejection.error.startswith("Number out of range - in the unknown field")
@@ -462,6 +467,7 @@ def test_a_record_longer_than_anybody_means_is_rejected_and_its_id_still_read() 
     assert isinstance(decode(Raw(longest), DIGEST), Arrived)
     found = rejected(longer)
     assert (found.error, found.virtual_number_id) == ("longer than 16,777,216 characters", 250)
+    assert (found.payload, found.digest) == (longer[:PAYLOAD_LIMIT], DIGEST)
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"])
@@ -473,6 +479,18 @@ def test_what_is_nested_deep_is_either_rejected_or_can_be_compared(depth: int, o
         assert one.means_the_same(other)
     else:
         assert (type(one), type(other)) == (Rejection, Rejection)
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing", "innermost", "levels"),
+    [("[", "]", "1", 0), ("[", "]", "[]", 1), ('{"a":', "}", "1", 0), ('{"a":', "}", "{}", 1)],
+)
+def test_an_unknown_field_has_a_hundred_levels_at_most(opening: str, closing: str, innermost: str, levels: int) -> None:
+    deepest, deeper = (
+        minimal(x=opening * (depth - levels) + innermost + closing * (depth - levels)) for depth in (100, 101)
+    )
+    assert isinstance(decode(deepest, DIGEST), Arrived)
+    assert rejected(deeper).error == "nested too deep - in the unknown field 'x'"
 
 
 def test_a_rejection_keeps_exactly_the_bytes_that_were_received() -> None:

@@ -1,0 +1,126 @@
+"""Accounts of one database that have the same ids: each lives as if it were alone."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.builders import PolledAccount, record, redirect, settings_for, without
+
+if TYPE_CHECKING:
+    import asyncpg
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.emulator import Emulator
+
+T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+COUNTED: Final = (
+    *("received", "created", "changed", "unchanged", "removed", "restored", "held", "rejected"),
+    *("state_changes", "redirects_opened", "redirects_closed"),
+)
+TABLES: Final = {
+    "virtual_number": "virtual_number_id",
+    "virtual_number_history": "virtual_number_id, valid_from",
+    "state_history": "virtual_number_id, valid_from",
+    "virtual_number_redirect": "virtual_number_id, redirect_number_id, number, valid_from",
+    "record_digest": "virtual_number_id",
+    "rejected_record": "rejected_record_id",
+    "sync_run": "run_id",
+    "account": "account_id",
+}
+# Which run it was is told by its place among the account's.
+RUNS: Final = ("run_id", "closed_run_id", "first_run_id", "last_run_id")
+ITS_OWN: Final = ("account_id", "name", "created_at", "success_run_id", "applied_run_id", "standing_run_id")
+
+
+def whole(*numbers: int, **changed: dict[str, Any]) -> list[dict[str, Any]]:
+    """Records of some numbers, each with a redirect and an extra field; `changed` by `n` and the id."""
+    return [
+        record(number, from_redirect_numbers=[redirect(90, "74950000090")], note=number) | changed.get(f"n{number}", {})
+        for number in numbers
+    ]
+
+
+def life() -> list[tuple[float, list[Any]]]:
+    """What an account is answered with, by the hour: all that can befall a number."""
+    states: dict[str, dict[str, Any]] = {
+        "n2": {"state": "freeze", "reason": "debt"},
+        "n3": {"comment": "new"},
+        "n4": {"note": "new"},
+    }
+    broken: dict[str, dict[str, Any]] = {
+        "n5": {"number": None},
+        "n1": {"from_redirect_numbers": [redirect(91, "74950000091")]},
+    }
+    rest = (*range(1, 7), 10)
+    return [
+        (0, whole(*range(1, 11))),
+        (1, whole(*range(1, 11), **states, **broken)),
+        (2, [dict(reversed(one.items())) for one in whole(*rest, 9, **states)]),
+        (3, [*whole(*rest, 9, **states), without(record(7), "from_redirect_numbers")]),
+        (4, [*whole(*rest, **states), without(record(7), "from_redirect_numbers")]),
+        (5, [*whole(*rest, 11, **states), record(7), record(12, number=None)]),
+        (6, [*whole(*rest, 11, **states), record(7), record(12), record(13)]),
+        (29, [*whole(*rest, 11, **states), record(7), record(12), record(13)]),
+        (30, whole(*range(1, 14))),
+    ]
+
+
+async def live(account: PolledAccount) -> list[tuple[str, dict[str, int]]]:
+    """Lives that life, each poll in a process of its own, and tells what each poll came to."""
+    told: list[tuple[str, dict[str, int]]] = []
+    for hours, records in life():
+        account.forget()
+        result = await account.poll_at(T0 + hours * HOUR, *records)
+        counted = {name: getattr(result, name) for name in COUNTED if getattr(result, name)}
+        told.append((result.outcome, counted))
+    return told
+
+
+async def rows(account: PolledAccount, table: str) -> list[tuple[str, dict[str, Any]]]:
+    """An account's rows of a table, each with the place where it lies, which any change would move."""
+    query = f"""
+        select t.ctid::text, to_jsonb(t)::text from syncer.{table} t join syncer.account using (account_id)
+         where account.name = $1 order by {TABLES[table]}
+    """  # noqa: S608 - names from above
+    return [(place, json.loads(told)) for place, told in await account.rows(query, account.account.name)]
+
+
+async def history(account: PolledAccount) -> dict[str, list[dict[str, Any]]]:
+    """All rows of an account, without what tells it from another."""
+    runs = [row["run_id"] for _, row in await rows(account, "sync_run")]
+    return {
+        table: [
+            {
+                name: runs.index(value) if name in RUNS and value is not None else value
+                for name, value in row.items()
+                if name not in ITS_OWN or (name == "run_id" and table != "account")
+            }
+            for _, row in await rows(account, table)
+        ]
+        for table in TABLES
+    }
+
+
+async def test_an_account_lives_as_if_it_were_alone_and_leaves_the_rows_of_others_where_they_lie(
+    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    async with AsyncExitStack() as stack:
+        alone, neighbour = [
+            await stack.enter_async_context(
+                PolledAccount(engine, emulator, sql, settings_for(emulator, account_name=name))
+            )
+            for name in ("alone", "neighbour")
+        ]
+        expected = await live(alone)
+        before = {table: await rows(alone, table) for table in TABLES}
+
+        assert await live(neighbour) == expected
+        assert await history(neighbour) == await history(alone)
+        assert {table: await rows(alone, table) for table in TABLES} == before
+        assert {name for _, counted in expected for name in counted} == set(COUNTED)
+        assert await alone.broken_invariants() == []

@@ -1,0 +1,120 @@
+"""Changes one thing in the program after another, and looks whether a test fails for each.
+
+    python -m tests.mutation [MODULE...] [--place NAME] [--jobs N] [--publish]
+
+Who lives although nobody has explained it shows that a test is missing, and has this end with 1. `--publish` writes
+what came of all of them into docs/mutants.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from contextlib import ExitStack, redirect_stdout
+from io import StringIO
+from typing import TYPE_CHECKING, Final
+
+import hypothesis
+import pytest
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TaskID
+
+from tests.conftest import running_server
+from tests.mutation import python, report, statements
+from tests.mutation.mutant import explained, numbered
+from tests.mutation.trial import OPTIONS, Trials
+
+if TYPE_CHECKING:
+    from tests.mutation.trial import Verdict
+
+_DATABASE: Final = (
+    "tests/integration/test_columns.py",
+    "tests/integration/test_neighbours.py",
+    "tests/integration/test_poll.py",
+    "tests/integration/test_guard.py",
+    "tests/integration/test_concurrency.py",
+    "tests/integration/test_time.py",
+    "tests/model/test_regressions.py",
+)
+TESTS: Final = {
+    "syncer.reconcile": ("tests/unit/test_reconcile.py",),
+    "syncer.removal": ("tests/unit/test_reconcile.py",),
+    "syncer.decision": ("tests/unit/test_reconcile.py",),
+    "syncer.wire": ("tests/unit/test_wire.py", "tests/unit/test_arrival.py"),
+    "syncer.arrival": ("tests/unit/test_arrival.py", "tests/unit/test_reconcile.py"),
+    "syncer.json_array": ("tests/unit/test_json_array.py", "tests/unit/test_arrival.py"),
+    "syncer.store.apply": _DATABASE,
+    "syncer.store.staged": _DATABASE,
+    "syncer.store.recall": _DATABASE,
+    "syncer.store.standing": _DATABASE,
+    "syncer.store.runs": _DATABASE,
+}
+"""The modules, and the tests that are to tell, the quickest first."""
+
+
+class Hunt:
+    """One run.
+
+    Args:
+        given: What was said on the command line.
+        console: Where it is told.
+    """
+
+    def __init__(self, given: argparse.Namespace, console: Console) -> None:
+        self._given = given
+        self._console = console
+        self._reasons = explained()
+        self.verdicts: list[Verdict] = []
+
+    def run(self) -> None:
+        """Tries all mutants of the modules that are asked for."""
+        hypothesis.settings.load_profile("mutation")
+        with ExitStack() as stack:
+            servers = [stack.enter_context(running_server()) for _ in range(self._given.jobs)]
+            progress = stack.enter_context(
+                Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=self._console)
+            )
+            for module in self._given.modules:
+                kind = statements if module.startswith("syncer.store.") else python
+                mutants = [one for one in numbered(kind.mutants_of(module)) if self._given.place in {None, one.place}]
+                task = progress.add_task(module, total=len(mutants))
+
+                def tell(verdict: Verdict, task: TaskID = task) -> None:
+                    self._tell(verdict, progress)
+                    progress.advance(task)
+
+                trials = Trials(kind.unchanged(module), mutants, servers, tell)
+                with redirect_stdout(StringIO()) as said:
+                    code = pytest.main([*OPTIONS, *TESTS[module]], plugins=[trials])
+                if code != pytest.ExitCode.OK:
+                    sys.exit(f"{module}: its tests could not be collected:\n{said.getvalue()}")
+
+    def _tell(self, verdict: Verdict, progress: Progress) -> None:
+        self.verdicts.append(verdict)
+        if self.is_missed(verdict):
+            progress.console.print(f"lives: {verdict.mutant}", markup=False, highlight=False, soft_wrap=True)
+
+    def is_missed(self, verdict: Verdict) -> bool:
+        """Whether it shows that a test is missing."""
+        return verdict.killer is None and str(verdict.mutant) not in self._reasons
+
+
+def main() -> int:
+    """Hunts them; 1 if one lives that nobody has explained."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", default=[*TESTS])
+    parser.add_argument("--place", help="only what is changed in this function, constant or statement")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once; default: %(default)s")
+    parser.add_argument("--publish", action="store_true", help="write docs/mutants.md")
+    given = parser.parse_args()
+    hunt = Hunt(given, Console(stderr=True))
+    hunt.run()
+    sys.stdout.write(f"{report.table(hunt.verdicts)}\n")
+    if given.publish:
+        report.publish(hunt.verdicts)
+    return int(any(map(hunt.is_missed, hunt.verdicts)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
