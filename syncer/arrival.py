@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,17 +48,16 @@ class Standing:
 class Fresh(Mapping[int, Arrived]):
     """Records to look at, by `virtual_number_id`: kept as bytes, and decoded whenever one is asked for.
 
-    Decoded, all of them together would take several times the memory. They are ordered by id, so that PostgreSQL finds
-    the rows of a batch beside each other, and so that those of two batches do not mix.
+    Decoded, all of them together would take several times the memory.
     """
 
-    def __init__(self, elements: Mapping[int, tuple[bytes, bytes]]) -> None:
-        """Takes what can be decoded: of each number the digest and the bytes."""
-        self._elements = {number: elements[number] for number in sorted(elements)}
+    def __init__(self, elements: dict[int, bytes]) -> None:
+        """Takes over the bytes of what can be decoded, by its number."""
+        self._elements = elements
 
     def __getitem__(self, number: int) -> Arrived:
-        digest, element = self._elements[number]
-        return decode_again(element, digest)
+        element = self._elements[number]
+        return decode_again(element, xxh3_128_digest(element))
 
     def __contains__(self, number: object) -> bool:
         return number in self._elements
@@ -69,11 +68,15 @@ class Fresh(Mapping[int, Arrived]):
     def __len__(self) -> int:
         return len(self._elements)
 
-    def in_batches(self, size: int) -> Iterator[Fresh]:
-        """The same, so many at a time."""
-        items = iter(self._elements.items())
-        while batch := dict(islice(items, size)):
-            yield Fresh(batch)
+    def taken_out(self, size: int) -> Iterator[Fresh]:
+        """Empties it, so many at a time: what was taken out takes no memory any longer than its batch.
+
+        They come by their ids, so that PostgreSQL finds the rows of a batch beside each other, and so that those of two
+        batches do not mix.
+        """
+        numbers = sorted(self._elements)
+        for start in range(0, len(numbers), size):
+            yield Fresh({number: self._elements.pop(number) for number in numbers[start : start + size]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +167,14 @@ class _Content:
 
     Attributes:
         fresh: The digests of all of them.
-        elements: The digest and the bytes of each that is a record, by its id; of several with one id, the first.
+        elements: The bytes of each that is a record, by its id; of several with one id, the first.
         rivals: Further records with the id of one in `elements`.
         words: Those that were told together in the fields of `VOCABULARIES`.
     """
 
     fresh: set[bytes] = field(default_factory=set)
-    elements: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
-    rivals: defaultdict[int, list[tuple[bytes, bytes]]] = field(default_factory=lambda: defaultdict(list))
+    elements: dict[int, bytes] = field(default_factory=dict)
+    rivals: defaultdict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     rejections: list[Rejection] = field(default_factory=list)
     app_ids: Counter[int] = field(default_factory=Counter)
     words: set[tuple[Any, ...]] = field(default_factory=set)
@@ -184,15 +187,14 @@ class _Content:
             app_id = taken.app_id
         else:
             record, _ = taken
-            told = (key, element)
-            if self.elements.setdefault(record.id, told) is not told:
-                self.rivals[record.id].append(told)
+            if self.elements.setdefault(record.id, element) is not element:
+                self.rivals[record.id].append(element)
             self.words.add(_words_of(record))
             app_id = None if record.app_id is UNSET else record.app_id
         if app_id is not None:
             self.app_ids[app_id] += 1
 
-    def settle(self, standing: Mapping[int, tuple[bytes, bytes]]) -> int:
+    def settle(self, standing: Mapping[int, bytes]) -> int:
         """Of the elements with one id, keeps one if they all mean the same, and else rejects them all.
 
         Args:
@@ -207,28 +209,28 @@ class _Content:
             first = self.elements.pop(number, None)
             fresh = [] if first is None else [first, *self.rivals[number]]
             told = [standing[number], *fresh] if number in standing else fresh
-            if number not in rejected and _all_mean_the_same([decode(element, key) for key, element in told]):
+            if number not in rejected and _all_mean_the_same(told):
                 if number not in standing:
                     self.elements[number] = fresh.pop(0)
                 repeated += len(fresh)
             else:
                 error = f"another element of the same response has the id {number} and says something else"
-                self.rejections += [reject(element, key, error) for key, element in told]
+                self.rejections += [reject(element, xxh3_128_digest(element), error) for element in told]
         return repeated
 
 
-def _standing_elements(body: bytes, standing: Standing) -> Iterator[tuple[int, bytes, bytes]]:
-    """The elements of a response that stand: number, digest and bytes."""
+def _standing_elements(body: bytes, standing: Standing) -> Iterator[tuple[int, bytes]]:
+    """The elements of a response that stand: number and bytes."""
     for element in chain.from_iterable(split(body, SHORTEST_RECORD)):
-        key = xxh3_128_digest(element)
-        if key in standing.digests:
-            yield standing.digests[key], key, bytes(element)
+        number = standing.digests.get(xxh3_128_digest(element))
+        if number is not None:
+            yield number, bytes(element)
 
 
 def _require_app_id(app_id: int, content: _Content, body: bytes, standing: Standing) -> None:
     """Refuses a response if records carry an `app_id` and none of them this one; those that stand are asked last."""
     others = set(content.app_ids)
-    for _, _, element in _standing_elements(body, standing):
+    for _, element in _standing_elements(body, standing):
         carried = peek(element, "app_id")
         if carried == app_id:
             return
@@ -242,17 +244,15 @@ def _require_app_id(app_id: int, content: _Content, body: bytes, standing: Stand
         )
 
 
-def _standing_rivals(
-    content: _Content, standing: Standing, absent: AbstractSet[int], body: bytes
-) -> dict[int, tuple[bytes, bytes]]:
-    """Digest and bytes of the elements that stand where another element of the same response has their id."""
+def _standing_rivals(content: _Content, standing: Standing, absent: AbstractSet[int], body: bytes) -> dict[int, bytes]:
+    """The elements that stand where another element of the same response has their id."""
     ids = content.elements.keys() | {rejection.virtual_number_id for rejection in content.rejections}
     both = (ids - absent) & set(standing.digests.values())
     if not both:
         return {}
-    return {number: (key, element) for number, key, element in _standing_elements(body, standing) if number in both}
+    return {number: element for number, element in _standing_elements(body, standing) if number in both}
 
 
-def _all_mean_the_same(told: list[Arrived | Rejection]) -> bool:
-    first = told[0]
-    return isinstance(first, Arrived) and all(isinstance(one, Arrived) and first.means_the_same(one) for one in told)
+def _all_mean_the_same(elements: list[bytes]) -> bool:
+    first, *others = [decode(element, xxh3_128_digest(element)) for element in elements]
+    return isinstance(first, Arrived) and all(isinstance(one, Arrived) and first.means_the_same(one) for one in others)

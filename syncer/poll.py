@@ -171,8 +171,9 @@ class Poller:
         """Decides and writes: a batch of records after another, and then what the response says beside its records."""
         total = Total()
         decision = Decision()
+        rest = await _think(size, settle, arrival, known, guard)
         await find_by_key(fence)
-        for records in arrival.records.in_batches(self.batch):
+        for records in arrival.records.taken_out(self.batch):
             numbers = await recall_numbers(fence, list(records))
             # While one batch is written, the next is decided.
             coming = asyncio.ensure_future(_think(size, reconcile, records, numbers, known))
@@ -185,7 +186,6 @@ class Poller:
             regions |= numbers.regions
         await apply(fence, decision, regions)
         total.add(decision)
-        rest = await _think(size, settle, arrival, known, guard)
         if not (total.is_unchanged and rest.is_empty):
             await apply(fence, rest, regions)
             await keep_rejections(fence, arrival.rejections)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
+from xxhash import xxh3_128_digest
 
 from syncer.arrival import Arrival, Fresh, Standing, read
 from syncer.decision import Decision, NewState, NewVersion, Presence, RedirectChange, Total
@@ -37,14 +38,16 @@ ACCEPTED = RemovalGuard(ratio=0.2, hold=HOLD, accepted=True)
 CAUTIOUS = RemovalGuard(ratio=0, hold=HOLD)
 
 
-def spelled(element: dict[str, Any]) -> tuple[bytes, bytes]:
-    """The digest of an element, or what stands for it here, and its bytes."""
-    return element["id"].to_bytes(16), json.dumps(element).encode()
+def spelled(element: dict[str, Any]) -> bytes:
+    return json.dumps(element).encode()
+
+
+def digest_of(element: dict[str, Any]) -> bytes:
+    return xxh3_128_digest(spelled(element))
 
 
 def arrived(element: dict[str, Any]) -> Arrived:
-    digest, told = spelled(element)
-    decoded = decode(told, digest)
+    decoded = decode(spelled(element), digest_of(element))
     assert isinstance(decoded, Arrived), decoded
     return decoded
 
@@ -155,7 +158,7 @@ def test_what_a_first_success_finds_has_no_lower_end_to_its_window() -> None:
         created=[NewVersion(1, values_of(told), {"x": 1}, None)],
         opened_states=[NewState(1, "freeze", "debt", None)],
         opened_redirects=[RedirectChange(1, 8, "78", None), RedirectChange(1, 9, "79", None)],
-        digests={1: (1).to_bytes(16)},
+        digests={1: digest_of(told)},
         is_news=True,
         counters=Counter(created=1, received=1, redirects_opened=2, redirects_closed=0, rejected=0, unchanged=0),
     )
@@ -180,7 +183,7 @@ def test_a_record_that_says_what_is_stored_changes_nothing_but_its_digest() -> N
     decision = decided(response(told), known({1: stored(told)}), GUARD)
     assert is_quiet(decision)
     assert decision.is_empty
-    assert decision.digests == {1: (1).to_bytes(16)}
+    assert decision.digests == {1: digest_of(told)}
     assert counted(decision) == {"received": 1, "unchanged": 1}
 
 
@@ -749,14 +752,15 @@ def test_counters_count_numbers() -> None:
 def test_what_the_batches_of_a_response_change_adds_up() -> None:
     before = known({number: stored(record(number)) for number in (1, 2)}, listed=4)
     total = Total()
-    for told in (record(1, comment="a"), without(record(2, comment="b"), "type")):
+    batches = (record(1, comment="a"), without(record(2, comment="b"), "type"))
+    for told in batches:
         total.add(reconcile(response(told).records, before.numbers, before.known))
     total.add(settle(response(standing=1, unlisted=[3]), before.known, RemovalGuard(1, HOLD)))
     assert total == Total(
         counters=Counter(received=1, changed=2, unchanged=1, removed=1),
         absent_keys=Counter(type=1),
         column_changes=Counter(comment=2),
-        standing={(1).to_bytes(16): 1, (2).to_bytes(16): 2},
+        standing={digest_of(told): told["id"] for told in batches},
         removed={3},
         is_unchanged=False,
     )
