@@ -45,7 +45,7 @@ class Account:
     """
 
     def __init__(self, seed: str, lasts: str) -> None:
-        random = Random(seed)  # noqa: S311 - repeatable, not unpredictable
+        random = Random(seed)  # noqa: S311 - a seed makes the same account again; nothing here is secret
         numbers = round(log_uniform(random, 1, 2000))
         self.incidents: list[Incident] = []
         tick = round(random.uniform(1, 48) * 12)

@@ -38,11 +38,17 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     async def answer(self, asked: Asked) -> web.StreamResponse:
         """Answer the request."""
+        if (other := await self.instead()) is not None:
+            return other
         body = self.spoil(asked.body)
         response = await begin(asked, length=len(body))
         for start in range(0, len(body), PIECE):
             await response.write(memoryview(body)[start : start + PIECE])
         return response
+
+    async def instead(self) -> web.Response | None:
+        """Return what every request is answered with, whatever it asks; None answers it with the list."""
+        return None
 
     def spoil(self, body: bytes) -> bytes:
         """Return the body to answer with instead of this one."""

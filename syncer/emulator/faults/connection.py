@@ -42,7 +42,7 @@ class Reset(Fault, frozen=True, tag="reset"):
 class Hang(Fault, frozen=True, tag="hang"):
     """No answer, ever; it ends when the client goes away."""
 
-    async def answer(self, asked: Asked) -> web.StreamResponse:  # noqa: ARG002 - nothing is answered
+    async def instead(self) -> web.Response:
         """Wait for what never comes."""
         await asyncio.Event().wait()
         return web.Response()
