@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from xxhash import xxh3_128_digest
 
 from syncer.errors import WrongAccountError
@@ -23,6 +23,8 @@ from syncer.wire import SHORTEST_RECORD, Arrived, Rejection, decode, decode_agai
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Set as AbstractSet
+
+    from msgspec import Raw
 
 VOCABULARIES: Final = ("type", "purpose", "state", "region_name")
 """The fields whose words have tables of their own."""
@@ -45,28 +47,40 @@ class Standing:
         return len(self.digests) + len(self.undigested)
 
 
-class Fresh(Mapping[int, Arrived]):
-    """Records to look at, by `virtual_number_id`: kept as bytes, and decoded whenever one is asked for.
+class Place(Struct, frozen=True, gc=False):
+    """Where an element lies in a body, in bytes."""
 
-    Decoded, all of them together would take several times the memory.
+    start: int
+    end: int
+
+    def of(self, body: bytes) -> bytes:
+        """The element."""
+        return body[self.start : self.end]
+
+
+class Fresh(Mapping[int, Arrived]):
+    """Records to look at, by `virtual_number_id`: left where they lie, and decoded whenever one is asked for.
+
+    Taken out of the body, all of them together would take its memory once more, and decoded several times more.
     """
 
-    def __init__(self, elements: dict[int, bytes]) -> None:
-        """Takes over the bytes of what can be decoded, by its number."""
-        self._elements = elements
+    def __init__(self, body: bytes, places: dict[int, Place]) -> None:
+        """Takes over the places of what can be decoded, by its number."""
+        self._body = body
+        self._places = places
 
     def __getitem__(self, number: int) -> Arrived:
-        element = self._elements[number]
+        element = self._places[number].of(self._body)
         return decode_again(element, xxh3_128_digest(element))
 
     def __contains__(self, number: object) -> bool:
-        return number in self._elements
+        return number in self._places
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._elements)
+        return iter(self._places)
 
     def __len__(self) -> int:
-        return len(self._elements)
+        return len(self._places)
 
     def taken_out(self, size: int) -> Iterator[Fresh]:
         """Empties it, so many at a time: what was taken out takes no memory any longer than its batch.
@@ -74,9 +88,9 @@ class Fresh(Mapping[int, Arrived]):
         They come by their ids, so that PostgreSQL finds the rows of a batch beside each other, and so that those of two
         batches do not mix.
         """
-        numbers = sorted(self._elements)
+        numbers = sorted(self._places)
         for start in range(0, len(numbers), size):
-            yield Fresh({number: self._elements.pop(number) for number in numbers[start : start + size]})
+            yield Fresh(self._body, {number: self._places.pop(number) for number in numbers[start : start + size]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +138,20 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
         NotAnArrayError: It is JSON, but not an array, or one of elements too short for records.
         WrongAccountError: Records carry an `app_id`, and none of them this one.
     """
-    content = _Content()
+    content = _Content(body)
     listed: set[int | None] = set()
     received = 0
-    for elements in split(body, SHORTEST_RECORD):
+    for start, elements in split(body, SHORTEST_RECORD):
         received += len(elements)
         keys = list(map(xxh3_128_digest, elements))
         numbers = list(map(standing.digests.get, keys))
         listed.update(numbers)
         if None in listed:
             listed.discard(None)
-            for key, element, number in zip(keys, elements, numbers, strict=True):
+            places = accumulate(map(len, elements), initial=start)
+            for commas, (key, element, number, place) in enumerate(zip(keys, elements, numbers, places, strict=False)):
                 if number is None and key not in content.fresh:
-                    content.look_at(bytes(element), key)
+                    content.look_at(element, key, earliest=place + commas)
     gone = {}
     if len(listed) < len(standing.digests):
         gone = {key: number for key, number in standing.digests.items() if number not in listed}
@@ -150,10 +165,10 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
         received=received,
         repeated=received - len(listed) - len(content.fresh) + repeated,
         standing=len(listed) - len(rivals.keys() & rejected),
-        records=Fresh(content.elements),
+        records=Fresh(body, content.places),
         rejections=tuple(content.rejections),
         gone=gone,
-        unlisted=frozenset((absent | standing.undigested) - content.elements.keys() - rejected),
+        unlisted=frozenset((absent | standing.undigested) - content.places.keys() - rejected),
         app_id=min(content.app_ids, key=lambda carried: (-content.app_ids[carried], carried), default=None),
         words={
             name: {words[place] for words in content.words} - {None, UNSET} for place, name in enumerate(VOCABULARIES)
@@ -166,20 +181,25 @@ class _Content:
     """The elements that are looked at, sorted.
 
     Attributes:
+        body: Where they lie.
         fresh: The digests of all of them.
-        elements: The bytes of each that is a record, by its id; of several with one id, the first.
-        rivals: Further records with the id of one in `elements`.
+        places: The place of each that is a record, by its id; of several with one id, the first.
+        rivals: Further records with the id of one in `places`.
         words: Those that were told together in the fields of `VOCABULARIES`.
+        end: Where the last record ends.
     """
 
+    body: bytes
     fresh: set[bytes] = field(default_factory=set)
-    elements: dict[int, bytes] = field(default_factory=dict)
-    rivals: defaultdict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    places: dict[int, Place] = field(default_factory=dict)
+    rivals: defaultdict[int, list[Place]] = field(default_factory=lambda: defaultdict(list))
     rejections: list[Rejection] = field(default_factory=list)
     app_ids: Counter[int] = field(default_factory=Counter)
     words: set[tuple[Any, ...]] = field(default_factory=set)
+    end: int = 0
 
-    def look_at(self, element: bytes, key: bytes) -> None:
+    def look_at(self, element: Raw, key: bytes, *, earliest: int) -> None:
+        """Sorts an element, which begins there, or later if more than a comma stands between it and those before."""
         self.fresh.add(key)
         taken = take(element, key)
         if isinstance(taken, Rejection):
@@ -187,31 +207,41 @@ class _Content:
             app_id = taken.app_id
         else:
             record, _ = taken
-            if self.elements.setdefault(record.id, element) is not element:
-                self.rivals[record.id].append(element)
+            place = self._place(element, earliest)
+            if self.places.setdefault(record.id, place) is not place:
+                self.rivals[record.id].append(place)
             self.words.add(_words_of(record))
             app_id = None if record.app_id is UNSET else record.app_id
         if app_id is not None:
             self.app_ids[app_id] += 1
 
+    def _place(self, element: Raw, earliest: int) -> Place:
+        start = earliest
+        if not self.body.startswith(element, start):
+            start = self.body.index(element, max(start, self.end))
+        self.end = start + len(element)
+        return Place(start, self.end)
+
     def settle(self, standing: Mapping[int, bytes]) -> int:
         """Of the elements with one id, keeps one if they all mean the same, and else rejects them all.
 
         Args:
-            standing: Elements that stand, of numbers that others are about too.
+            standing: The elements that stand, of numbers that others are about too.
 
         Returns:
             How many were dropped because they mean what another one means.
         """
         repeated = 0
         rejected = {rejection.virtual_number_id for rejection in self.rejections}
-        for number in sorted(self.rivals.keys() | standing.keys() | (self.elements.keys() & rejected)):
-            first = self.elements.pop(number, None)
+        for number in sorted(self.rivals.keys() | standing.keys() | (self.places.keys() & rejected)):
+            first = self.places.pop(number, None)
             fresh = [] if first is None else [first, *self.rivals[number]]
-            told = [standing[number], *fresh] if number in standing else fresh
+            told = [place.of(self.body) for place in fresh]
+            if number in standing:
+                told.insert(0, standing[number])
             if number not in rejected and _all_mean_the_same(told):
                 if number not in standing:
-                    self.elements[number] = fresh.pop(0)
+                    self.places[number] = fresh.pop(0)
                 repeated += len(fresh)
             else:
                 error = f"another element of the same response has the id {number} and says something else"
@@ -221,10 +251,11 @@ class _Content:
 
 def _standing_elements(body: bytes, standing: Standing) -> Iterator[tuple[int, bytes]]:
     """The elements of a response that stand: number and bytes."""
-    for element in chain.from_iterable(split(body, SHORTEST_RECORD)):
-        number = standing.digests.get(xxh3_128_digest(element))
-        if number is not None:
-            yield number, bytes(element)
+    for _, elements in split(body, SHORTEST_RECORD):
+        for element in elements:
+            number = standing.digests.get(xxh3_128_digest(element))
+            if number is not None:
+                yield number, bytes(element)
 
 
 def _require_app_id(app_id: int, content: _Content, body: bytes, standing: Standing) -> None:
@@ -246,7 +277,7 @@ def _require_app_id(app_id: int, content: _Content, body: bytes, standing: Stand
 
 def _standing_rivals(content: _Content, standing: Standing, absent: AbstractSet[int], body: bytes) -> dict[int, bytes]:
     """The elements that stand where another element of the same response has their id."""
-    ids = content.elements.keys() | {rejection.virtual_number_id for rejection in content.rejections}
+    ids = content.places.keys() | {rejection.virtual_number_id for rejection in content.rejections}
     both = (ids - absent) & set(standing.digests.values())
     if not both:
         return {}

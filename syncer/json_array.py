@@ -62,8 +62,10 @@ def _repaired_escape(match: re.Match[bytes]) -> bytes:
     return escape
 
 
-def split(body: bytes, shortest: int = 1) -> Iterator[list[Raw]]:
+def split(body: bytes, shortest: int = 1) -> Iterator[tuple[int, list[Raw]]]:
     """The elements of a JSON array, each as the bytes it was written with, a piece of the array at a time.
+
+    With them comes where in the body the piece begins, whose first element may have space before it.
 
     What is wrong may be found in the last piece only: whoever has begun must throw away what came before.
 
@@ -77,6 +79,7 @@ def split(body: bytes, shortest: int = 1) -> Iterator[list[Raw]]:
         NotAnArrayError: It is JSON, but not an array, or one of crumbs.
     """
     array = body.removeprefix(_BYTE_ORDER_MARK)
+    mark = len(body) - len(array)
     opening = _OPENING.match(array)
     found = 0
     start = first = opening.end() if opening else 0
@@ -91,7 +94,7 @@ def split(body: bytes, shortest: int = 1) -> Iterator[list[Raw]]:
             continue
         found += len(elements)
         _require_whole(found, end, array, shortest)
-        yield elements
+        yield mark + start, elements
         size = min(_TOGETHER * (end - start) // len(elements), _LARGEST_PIECE)
         start = end + 1
     rest = b"[" + array[start:] if start > first else array
@@ -101,7 +104,7 @@ def split(body: bytes, shortest: int = 1) -> Iterator[list[Raw]]:
     if start > first and not elements:
         raise _not_json(array, "nothing stands between a comma and the end")
     _require_whole(found + len(elements), len(array), array, shortest)
-    yield elements
+    yield mark + start, elements
 
 
 def _count(rest: bytes, found: int, body: bytes, shortest: int) -> None:

@@ -43,7 +43,7 @@ def standing(*numbers: tuple[int, Element], undigested: Sequence[int] = ()) -> S
 
 
 NOTHING = Standing()
-NO_RECORDS = Fresh({})
+NO_RECORDS = Fresh(b"", {})
 
 
 def payloads(arrival: Arrival) -> list[bytes]:
@@ -81,6 +81,22 @@ def test_a_record_carries_the_digest_of_its_bytes_as_received() -> None:
     element = b'{ "id": 1,\t"number": "7", "state": "\\ud800" }'
     arrival = read(b" [ " + element + b" ] ", NOTHING, None)
     assert arrival.records[1].digest == xxh3_128_digest(element) == digest(element)
+
+
+@pytest.mark.parametrize("between", [b",", b" ,\n\t ", b"," + b" " * 2**17], ids=["a comma", "a new line", "much"])
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf\n"], ids=["nothing before", "a byte order mark"])
+def test_records_are_found_where_they_lie_whatever_stands_between_them(before: bytes, between: bytes) -> None:
+    elements = {number: spelled(record(number)) for number in range(1, 400)}
+    stand = {number: element for number, element in elements.items() if number % 7 in {0, 1, 4}}
+    arrival = read(
+        before + b"[" + between.join([b"0", *elements.values()]) + b"]",
+        Standing({xxh3_128_digest(element): number for number, element in stand.items()}),
+        APP_ID,
+    )
+    looked_at = elements.keys() - stand.keys()
+    assert {number: one.digest for number, one in arrival.records.items()} == {
+        number: xxh3_128_digest(elements[number]) for number in looked_at
+    }
 
 
 @pytest.mark.parametrize(("body", "error"), [(b"[1", NotJsonError), (b"", NotJsonError), (b"{}", NotAnArrayError)])

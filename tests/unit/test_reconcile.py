@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from xxhash import xxh3_128_digest
 
-from syncer.arrival import Arrival, Fresh, Standing, read
+from syncer.arrival import Arrival, Fresh, Place, Standing, read
 from syncer.decision import Decision, NewState, NewVersion, Presence, RedirectChange, Total
 from syncer.known import Known, KnownNumbers, StoredNumber, Unread
 from syncer.reconcile import reconcile, settle
@@ -79,11 +79,15 @@ def response(
 ) -> Arrival:
     """A response, told apart: elements to be looked at, and how many stand, cannot be taken, are missing."""
     rejections = tuple(rejections)
+    body, places = b"", {}
+    for element in elements:
+        places[element["id"]] = Place(len(body), len(body) + len(spelled(element)))
+        body += spelled(element)
     return Arrival(
         received=len(elements) + standing + len(rejections) if received is None else received,
         repeated=0,
         standing=standing,
-        records=Fresh({element["id"]: spelled(element) for element in elements}),
+        records=Fresh(body, places),
         rejections=rejections,
         unlisted=frozenset(unlisted),
         app_id=None,

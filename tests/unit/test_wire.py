@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ def minimal(**fields: str) -> bytes:
 
 
 def sample(name: str) -> list[Arrived]:
-    return [taken(bytes(element)) for element in chain.from_iterable(split((SAMPLES / name).read_bytes()))]
+    return [taken(bytes(element)) for _, elements in split((SAMPLES / name).read_bytes()) for element in elements]
 
 
 def test_the_vendors_first_example_is_taken_to_the_letter() -> None:
