@@ -26,7 +26,7 @@ from syncer.outcome import Conclusion, PollResult
 from syncer.reconcile import reconcile, settle
 from syncer.removal import RemovalGuard
 from syncer.store import runs
-from syncer.store.apply import apply, keep_rejections
+from syncer.store.apply import apply, keep_rejections, prepare
 from syncer.store.engine import told_as_database_errors
 from syncer.store.recall import recall, recall_numbers
 from syncer.store.runs import Responded
@@ -41,11 +41,12 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.accounts import Account
-    from syncer.arrival import Arrival
-    from syncer.known import Known
+    from syncer.arrival import Arrival, Fresh
+    from syncer.known import Known, KnownNumbers
     from syncer.outcome import Trigger
     from syncer.settings import Settings
     from syncer.source import Response, Source
+    from syncer.store.apply import Prepared
     from syncer.store.runs import Fence, Run
     from syncer.store.standing import AccountStanding
 
@@ -57,8 +58,8 @@ CONCURRENT_POLLS: Final = 512
 which a process may have 1024 by default, and tens of kilobytes."""
 _WORKED_ON_AT_ONCE: Final = 8
 """How many responses are worked on at once: each takes a database connection, and memory in proportion to its size."""
-BATCH: Final = 2_500
-"""How many records are compared and written at once: decoded, they take some five megabytes."""
+BATCH: Final = 5_000
+"""How many records are compared and written at once: decoded, they take some ten megabytes."""
 _LARGE: Final = 256 * 1024
 """From how many bytes of response on the work on it leaves the event loop to others."""
 
@@ -170,24 +171,27 @@ class Poller:
     ) -> Total:
         """Decides and writes: a batch of records after another, and then what the response says beside its records."""
         total = Total()
-        decision = Decision()
         rest = await _think(size, settle, arrival, known, guard)
         await find_by_key(fence)
+
+        def decide(records: Fresh, numbers: KnownNumbers) -> Prepared:
+            return prepare(fence, reconcile(records, numbers, known), {**regions, **numbers.regions})
+
+        batch = prepare(fence, Decision(), regions)
         for records in arrival.records.taken_out(self.batch):
             numbers = await recall_numbers(fence, list(records))
             # While one batch is written, the next is decided.
-            coming = asyncio.ensure_future(_think(size, reconcile, records, numbers, known))
+            coming = asyncio.ensure_future(_think(size, decide, records, numbers))
             try:
-                await apply(fence, decision, regions)
+                await apply(fence, batch)
             finally:
                 decided = await coming
-            total.add(decision)
-            decision = decided
-            regions |= numbers.regions
-        await apply(fence, decision, regions)
-        total.add(decision)
+            total.add(batch.decision)
+            batch = decided
+        await apply(fence, batch)
+        total.add(batch.decision)
         if not (total.is_unchanged and rest.is_empty):
-            await apply(fence, rest, regions)
+            await apply(fence, prepare(fence, rest, regions))
             await keep_rejections(fence, arrival.rejections)
         total.add(rest)
         return total

@@ -6,13 +6,14 @@ rows by account and number. Nothing is written to a row that did not change.
 
 from __future__ import annotations
 
-from itertools import chain
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
 
+from syncer.store.inserts import insert, inserts_of
 from syncer.store.staged import its_row_of, on_staged, write
 from syncer.store.tables import RECORD_COLUMNS, RECORD_KINDS
 from syncer.wire import DECODER_VERSION
@@ -21,59 +22,52 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from syncer.decision import Decision, NewVersion
+    from syncer.store.inserts import Inserts
     from syncer.store.runs import Fence
     from syncer.wire import Rejection
 
 _encode = msgspec.json.Encoder().encode
 
 
-async def apply(fence: Fence, decision: Decision, regions: Mapping[str, int]) -> None:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A decision, and what can be made of it before its turn comes; `regions`: the `region_id` of each."""
+
+    decision: Decision
+    inserts: Inserts
+    regions: Mapping[str, int]
+
+
+def prepare(fence: Fence, decision: Decision, regions: Mapping[str, int]) -> Prepared:
+    """Makes of a decision what can be made without the database.
+
+    Args:
+        fence: Under which it will be written.
+        decision: Of some records, or of the rest of a response.
+        regions: The `region_id` of each region that the decision names.
+    """
+    return Prepared(decision, inserts_of(fence, decision, regions), regions)
+
+
+async def apply(fence: Fence, prepared: Prepared) -> None:
     """Writes all that a decision says, but for the run, the account, and what was rejected.
 
     It adds to the decision's counters the redirects that removals close, since nobody has read those.
     """
-    await _create(fence, decision.created, regions)
-    await _supersede(fence, decision.superseded, regions)
+    decision, inserts = prepared.decision, prepared.inserts
+    await insert(fence, inserts.numbers)
+    await _supersede(fence, decision.superseded, prepared.regions)
     await write(fence, _CLOSE_STATES, decision.closed_states)
     await write(fence, _CLOSE_REDIRECTS, map(_redirect_key, decision.closed_redirects))
     await write(fence, _SET_PRESENCE, map(_presence, decision.presences))
     decision.counters["redirects_closed"] += await _remove(fence, decision)
-    await _open_periods(fence, decision)
+    await insert(fence, inserts.states)
+    await insert(fence, inserts.redirects)
     await write(fence, _REPLACE_EXTRA, ((number, _encode(extra).decode()) for number, extra in decision.extras))
-    await _write_digests(fence, decision)
-
-
-async def _write_digests(fence: Fence, decision: Decision) -> None:
-    """Writes which bytes need not be decoded again: all that an unchanged but reformatted response has to tell."""
-    digests, account_id = decision.digests, fence.run.account_id
-    created = dict.fromkeys(version.virtual_number_id for version in decision.created)
-    await _copy(
-        fence,
-        "record_digest",
-        ("account_id", "virtual_number_id", "digest", "decoder_version"),
-        ((account_id, number, digests[number], DECODER_VERSION) for number in created),
-    )
-    await write(fence, _REPLACE_DIGESTS, (told for told in digests.items() if told[0] not in created))
-
-
-async def _copy(fence: Fence, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Copies rows, if there are any; one may be made when its turn comes, while PostgreSQL works."""
-    rows = iter(rows)
-    first = next(rows, None)
-    if first is not None:
-        await fence.connection.copy_records_to_table(
-            table, schema_name="syncer", columns=columns, records=chain([first], rows)
-        )
-
-
-async def _create(fence: Fence, created: Sequence[NewVersion], regions: Mapping[str, int]) -> None:
-    now, account_id, run_id = fence.observed_at, fence.run.account_id, fence.run.run_id
-    columns = ["account_id", *_ROW, "first_seen_at", "changed_at", "changed_after", "run_id"]
-    rows = ((account_id, *_row(one, regions), now, now, one.changed_after, run_id) for one in created)
-    if any(one.extra for one in created):  # few have any: the column's default is told in no time
-        columns.append("extra")
-        rows = ((*row, _extra(one)) for row, one in zip(rows, created, strict=True))
-    await _copy(fence, "virtual_number", columns, rows)
+    # All that an unchanged but reformatted response has to tell: which bytes need not be decoded again.
+    await insert(fence, inserts.digests)
+    created = {version.virtual_number_id for version in decision.created}
+    await write(fence, _REPLACE_DIGESTS, (told for told in decision.digests.items() if told[0] not in created))
 
 
 _ROW: Final = ("virtual_number_id", *RECORD_COLUMNS)
@@ -205,25 +199,6 @@ async def _remove(fence: Fence, decision: Decision) -> int:
     await write(fence, _CLOSE_REMOVED_STATES, removals)
     await write(fence, _FORGET_DIGESTS, [removal[:1] for removal in removals])
     return await write(fence, _CLOSE_REMOVED_REDIRECTS, removals)
-
-
-_state = attrgetter("virtual_number_id", "state", "reason")
-
-
-async def _open_periods(fence: Fence, decision: Decision) -> None:
-    now, account_id, run_id = fence.observed_at, fence.run.account_id, fence.run.run_id
-    await _copy(
-        fence,
-        "state_history",
-        ("account_id", "virtual_number_id", "state", "reason", "valid_from", "changed_after", "run_id"),
-        ((account_id, *_state(new), now, new.changed_after, run_id) for new in decision.opened_states),
-    )
-    await _copy(
-        fence,
-        "virtual_number_redirect",
-        ("account_id", "virtual_number_id", "redirect_number_id", "number", "changed_after", "valid_from", "run_id"),
-        ((account_id, *_redirect_key(new), now, run_id) for new in decision.opened_redirects),
-    )
 
 
 _REPLACE_EXTRA: Final = on_staged(

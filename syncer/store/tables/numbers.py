@@ -70,7 +70,7 @@ _RECORD: Final[dict[str, tuple[type[Boolean | BigInteger | Integer | Text], str]
 }
 RECORD_COLUMNS: Final = tuple(_RECORD)
 """The record's columns, in the order of `syncer.wire.COLUMNS`, `region_id` where that has `region_name`."""
-RECORD_KINDS: Final = {name: str(kind()) for name, (kind, _) in _RECORD.items()}
+RECORD_KINDS: Final = {name: str(kind()).lower() for name, (kind, _) in _RECORD.items()}
 """The type of each of them, as PostgreSQL spells it."""
 
 
