@@ -42,11 +42,12 @@ if TYPE_CHECKING:
 
     from syncer.accounts import Account
     from syncer.arrival import Arrival, Fresh
-    from syncer.known import Known, KnownNumbers
+    from syncer.known import Known
     from syncer.outcome import Trigger
     from syncer.settings import Settings
     from syncer.source import Response, Source
     from syncer.store.apply import Prepared
+    from syncer.store.recall import NumberRows
     from syncer.store.runs import Fence, Run
     from syncer.store.standing import AccountStanding
 
@@ -174,14 +175,15 @@ class Poller:
         rest = await _think(size, settle, arrival, known, guard)
         await find_by_key(fence)
 
-        def decide(records: Fresh, numbers: KnownNumbers) -> Prepared:
+        def decide(records: Fresh, rows: NumberRows) -> Prepared:
+            numbers = rows.known()
             return prepare(fence, reconcile(records, numbers, known), {**regions, **numbers.regions})
 
         batch = prepare(fence, Decision(), regions)
         for records in arrival.records.taken_out(self.batch):
-            numbers = await recall_numbers(fence, list(records))
+            rows = await recall_numbers(fence, list(records))
             # While one batch is written, the next is decided.
-            coming = asyncio.ensure_future(_think(size, decide, records, numbers))
+            coming = asyncio.ensure_future(_think(size, decide, records, rows))
             try:
                 await apply(fence, batch)
             finally:

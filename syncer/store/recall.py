@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from syncer.known import Known, KnownNumbers, StoredNumber, Unread
 from syncer.store.tables import RECORD_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import timedelta
 
     from syncer.arrival import Arrival, Standing
@@ -101,30 +102,42 @@ async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timed
     )
 
 
-async def recall_numbers(fence: Fence, asked: Collection[int]) -> KnownNumbers:
+@dataclass(frozen=True, slots=True)
+class NumberRows:
+    """What the database knows of some numbers, as it told it."""
+
+    numbers: Sequence[Sequence[Any]] = ()
+    redirects: Sequence[Sequence[Any]] = ()
+    rejected_before: Sequence[Sequence[Any]] = ()
+
+    def known(self) -> KnownNumbers:
+        """What that means; no I/O, and for a large batch more than the event loop should wait for."""
+        redirects: defaultdict[int, set[Redirect]] = defaultdict(set)
+        for number, *redirect in self.redirects:
+            redirects[number].add((redirect[0], redirect[1]))
+        stored, regions = {}, {}
+        for number, *values, extra, last_read_at, removed_at, region, region_id in self.numbers:
+            stored[number] = StoredNumber(
+                values=tuple(values),
+                redirects=frozenset(redirects.get(number, ())),
+                extra=json.loads(extra),
+                last_read_at=last_read_at,
+                removed_at=removed_at,
+            )
+            if region is not None:
+                regions[region] = region_id
+        return KnownNumbers(stored, {number for (number,) in self.rejected_before}, regions)
+
+
+async def recall_numbers(fence: Fence, asked: Collection[int]) -> NumberRows:
     """What the database knows of some numbers, read under the fence."""
     connection, account_id = fence.connection, fence.run.account_id
     if fence.success_run_id is None:
-        return KnownNumbers()
+        return NumberRows()
     given = (account_id, asked, min(asked), max(asked))
-    rows = await connection.fetch(_NUMBERS, *given)
-    redirects: defaultdict[int, set[Redirect]] = defaultdict(set)
-    if rows:
-        for number, *redirect in await connection.fetch(_REDIRECTS, *given):
-            redirects[number].add((redirect[0], redirect[1]))
-    stored = {}
-    for number, *values, extra, last_read_at, removed_at, _, _ in rows:
-        stored[number] = StoredNumber(
-            values=tuple(values),
-            redirects=frozenset(redirects.get(number, ())),
-            extra=json.loads(extra),
-            last_read_at=last_read_at,
-            removed_at=removed_at,
-        )
+    numbers = await connection.fetch(_NUMBERS, *given)
+    redirects = await connection.fetch(_REDIRECTS, *given) if numbers else []
+    stored = {row[0] for row in numbers}
     new = [number for number in asked if number not in stored]
     rejected_before = await connection.fetch(_REJECTED_BEFORE, account_id, new) if new else []
-    return KnownNumbers(
-        stored,
-        rejected_before={number for (number,) in rejected_before},
-        regions={region: region_id for *_, region, region_id in rows if region is not None},
-    )
+    return NumberRows(numbers, redirects, rejected_before)
