@@ -121,6 +121,12 @@ async def test_a_poll_that_statistics_mislead_reads_the_account_a_few_times_at_m
     assert {name: counts for name, counts in read.items() if max(counts) > 8 * 1600} == {}
 
 
+async def test_a_batch_reads_nothing_of_the_others_though_statistics_mislead(account: PolledAccount) -> None:
+    size = 2 * BATCH
+    misled, analyzed = [await read_by_polls(account, size, changes=size, analyze=analyze) for analyze in (False, True)]
+    assert misled == analyzed
+
+
 async def logged(account: PolledAccount, records: Sequence[Record]) -> int:
     """How many bytes a poll adds to the write-ahead log."""
     before = await account.row("select pg_current_wal_insert_lsn() - '0/0'")
