@@ -144,9 +144,11 @@ def _assignments(node: Any) -> Iterator[Edit]:
 
 
 def _columns(node: Any) -> Iterator[Edit]:
-    """Two columns of a row, asked for or inserted, that change places."""
+    """Two columns of a row, asked for or inserted, that change places, unless their places mean nothing."""
     columns = node.expressions
     if any(isinstance(column, exp.Star) or _sql(column).endswith(".*") for column in columns):
+        return
+    if isinstance(node.parent, exp.CTE) or any(_sql(column).startswith("set_config(") for column in columns):
         return
     for index, (one, other) in enumerate(pairwise(columns)):
         swapped = [*columns[:index], other, one, *columns[index + 2 :]]
