@@ -43,7 +43,8 @@ def mutants_of(module: str) -> Iterator[Mutant]:
                 copy = tree.copy()
                 _, edit = list(_edits(list(copy.walk())[index]))[position]
                 edit()
-                yield Mutant(module, name, change, source + _said_anew(loaded, name, copy))
+                if copy != tree:
+                    yield Mutant(module, name, change, source + _said_anew(loaded, name, copy))
 
 
 def unchanged(module: str) -> Mutant:

@@ -133,6 +133,11 @@ def test_an_element_that_stands_is_not_even_decoded() -> None:
     )
 
 
+def test_an_element_that_stands_is_not_decoded_for_others_that_are_looked_at() -> None:
+    arrival = read(listing("this is no record", record(8)), standing((7, "this is no record")), APP_ID)
+    assert (arrival.standing, list(arrival.records), arrival.rejections) == (1, [8], ())
+
+
 def test_an_element_without_a_standing_digest_is_looked_at_though_its_number_is_known() -> None:
     arrival = read(listing(record(1), record(2)), standing((1, record(1)), undigested=[2]), APP_ID)
     assert (arrival.standing, list(arrival.records), arrival.unlisted) == (1, [2], frozenset())

@@ -67,8 +67,8 @@ _tokens = [
 _noise = st.binary(max_size=20) | st.lists(st.sampled_from(_tokens), max_size=10).map(b"".join)
 
 
-def cut(body: bytes) -> list[bytes]:
-    return [bytes(element) for element in chain.from_iterable(split(body))]
+def cut(body: bytes, **limits: int) -> list[bytes]:
+    return [bytes(element) for element in chain.from_iterable(split(body, **limits))]
 
 
 def understood(text: bytes, **hooks: Any) -> Any:
@@ -209,11 +209,11 @@ def test_strings_inside_an_element_nested_too_deep_do_not_end_it() -> None:
         pytest.param(b"[" + DEEP + b" 1]", id="no comma before the next"),
         pytest.param(b"[1 " + DEEP + b"]", id="no comma after the one before"),
         pytest.param(b"[" + DEEP + DEEP + b"]", id="no comma between two"),
-        pytest.param(b"[" + DEEP + b"x]", id="a letter after it"),
+        pytest.param(b"[" + DEEP + b"X]", id="a letter after it"),
         pytest.param(b"[" + DEEP + b"\x0b]", id="a vertical tab after it"),
         pytest.param(b"[" + b"[" * DEPTH + b"}" * DEPTH + b"]", id="closed by braces inside"),
         pytest.param(b"[" + DEEP + b"]]", id="closed twice"),
-        pytest.param(b"[" + DEEP + b"]x", id="more after the array"),
+        pytest.param(b"[" + DEEP + b"]X", id="more after the array"),
         pytest.param(b"[" + DEEP + b',{"id":1', id="cut short in another"),
         pytest.param(b"[" + DEEP + b',"a]', id="cut short in a string"),
         pytest.param(b"[" + DEEP + b',{"id":01}]', id="another that is malformed"),
@@ -231,8 +231,12 @@ def test_an_object_nested_too_deep_is_still_no_array(body: bytes) -> None:
         list(split(body))
 
 
-def test_a_string_that_never_ends_is_refused_in_time_that_grows_with_its_length_alone() -> None:
-    body = b"[" + DEEP + b',"' + rb"\"" * 15_000
+@pytest.mark.parametrize("end", [b"", b"\\\n]"], ids=["the end", "a backslash at the end of a line"])
+@pytest.mark.parametrize("before", [b"[" + DEEP, b"[[" + b"0," * 2**20 + b"0"], ids=["nested too deep", "of commas"])
+def test_a_string_that_never_ends_is_refused_in_time_that_grows_with_its_length_alone(
+    before: bytes, end: bytes
+) -> None:
+    body = before + b',"' + rb"\"" * 15_000 + end
     begun = time.process_time()
     with pytest.raises(NotJsonError):
         list(split(body))
@@ -270,6 +274,13 @@ def test_ten_thousand_elements_too_short_for_a_record_are_for_others_to_reject_b
     assert (
         sum(map(len, split(b"[" + b",".join(crumbs + records) + b"]", shortest=33))) == SPARE_ELEMENTS - 700 + 100_000
     )
+
+
+def test_of_elements_too_short_there_may_be_ten_thousand_beside_as_many_as_records_would_be() -> None:
+    as_many_as_there_may_be = [b"0"] * 10_645
+    assert len(cut(b"[" + b",".join(as_many_as_there_may_be) + b"]", shortest=33)) == 10_645
+    with pytest.raises(NotAnArrayError, match=r"\(of records: it has 10,646 elements in its first 21,293 bytes\)"):
+        cut(b"[" + b",".join([*as_many_as_there_may_be, b"0"]) + b"]", shortest=33)
 
 
 def test_texts_and_lists_full_of_commas_are_no_elements() -> None:
