@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.mutation.mutant import Mutant
 
 OPTIONS: Final = ("-q", "-s", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist")
-_MOST_SECONDS: Final = 120
+_MOST_SECONDS: Final = 60
 """Of computing, for one mutant; the tests have their own limits for waiting."""
 _forked: Final = multiprocessing.get_context("fork")
 

@@ -276,11 +276,30 @@ def test_ten_thousand_elements_too_short_for_a_record_are_for_others_to_reject_b
     )
 
 
-def test_of_elements_too_short_there_may_be_ten_thousand_beside_as_many_as_records_would_be() -> None:
-    as_many_as_there_may_be = [b"0"] * 10_645
-    assert len(cut(b"[" + b",".join(as_many_as_there_may_be) + b"]", shortest=33)) == 10_645
-    with pytest.raises(NotAnArrayError, match=r"\(of records: it has 10,646 elements in its first 21,293 bytes\)"):
-        cut(b"[" + b",".join([*as_many_as_there_may_be, b"0"]) + b"]", shortest=33)
+@pytest.mark.parametrize(("crumb", "most"), [(b"0", 10_645), (b"{}", 11_000)], ids=["at once", "in pieces"])
+def test_of_elements_too_short_there_may_be_ten_thousand_beside_as_many_as_records_would_be(
+    crumb: bytes, most: int
+) -> None:
+    assert len(cut(b"[" + b",".join([crumb] * most) + b"]", shortest=33)) == most
+    body = b"[" + b",".join([crumb] * (most + 1)) + b"]"
+    with pytest.raises(
+        NotAnArrayError, match=rf"\(of records: it has {most + 1:,} elements in its first {len(body):,} bytes\)"
+    ):
+        cut(body, shortest=33)
+
+
+@pytest.mark.parametrize("crumb", [b"0", b"[0,[0]]", b'[{"a":[0,0]}]', rb'"[,\"{"'])
+@pytest.mark.parametrize("records", [0, 1000])
+def test_a_body_is_read_up_to_the_comma_behind_the_first_element_that_is_one_too_many(
+    crumb: bytes, records: int
+) -> None:
+    before = b"[" + b'{"id":1,"number":"1","state":""},' * records
+    lengths = enumerate(range(len(before), 2**20, len(crumb) + 1), start=records)
+    elements, length = next((n, length) for n, length in lengths if n > SPARE_ELEMENTS + length // 33)
+    with pytest.raises(
+        NotAnArrayError, match=rf"\(of records: it has {elements:,} elements in its first {length:,} bytes\)"
+    ):
+        cut(before + b",".join([crumb] * (2**21 // len(crumb))) + b"]", shortest=33)
 
 
 def test_texts_and_lists_full_of_commas_are_no_elements() -> None:
