@@ -97,6 +97,13 @@ async def test_a_reformatted_list_costs_digests_alone(account: PolledAccount) ->
     assert written == {"sync_run": (1, 1, 0), "account": (0, 1, 0), "record_digest": (0, 30, 0)}
 
 
+async def test_an_unchanged_poll_reads_no_digest_that_it_remembers(account: PolledAccount) -> None:
+    await account.poll(*fleet(300))
+    for seed in (1, 2):
+        unchanged = Random(seed).sample(fleet(300), 300)  # noqa: S311 - the same order each time
+        assert await cost(account, READ, unchanged, ["record_digest"]) == {}
+
+
 async def read_by_polls(account: PolledAccount, size: int, *, changes: int, analyze: bool) -> dict[str, Any]:
     """What a poll reads that changes some numbers of an account of a size."""
     await account.sql.execute("truncate syncer.account, syncer.record_digest cascade")
