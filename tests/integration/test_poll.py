@@ -195,6 +195,23 @@ async def test_redirects_open_and_close_by_id_and_number_without_a_new_version(a
     assert await account.rows(VERSIONS) == []
 
 
+async def test_a_redirect_that_goes_leaves_alone_those_that_share_its_id_its_number_or_both_elsewhere(
+    account: PolledAccount,
+) -> None:
+    kept = [redirect(8, "74950000009"), redirect(9, "74950000008")]
+    gone, other = redirect(8, "74950000008"), redirect(7, "74950000007")
+    await account.poll(record(1, from_redirect_numbers=[gone, *kept]), record(2, from_redirect_numbers=[gone, other]))
+
+    result = await account.poll(record(1, from_redirect_numbers=kept), record(2, from_redirect_numbers=[gone]))
+
+    assert result.redirects_closed == 2
+    assert [row[:3] for row in await account.rows(REDIRECTS) if row[4] is None] == [
+        (1, 8, "74950000009"),
+        (1, 9, "74950000008"),
+        (2, 8, "74950000008"),
+    ]
+
+
 async def test_a_redirect_that_goes_twice_ends_two_periods(account: PolledAccount) -> None:
     for hours, redirects in enumerate(([redirect(249, "74994088157")], []) * 2):
         await account.poll_at(T0 + hours * HOUR, record(250, from_redirect_numbers=redirects))
