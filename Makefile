@@ -50,8 +50,8 @@ $(BENCH_STAMP): benchmarks/polls/requirements.txt
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
-mutants: $(MUTANTS_STAMP)  ## what tests would notice, in docs/mutants.md; MODULES='syncer.wire syncer.store.apply' for less, shown only
-	$(MUTANTS_VENV)/bin/python -m tests.mutation $(if $(MODULES),$(MODULES),--publish)
+mutants: $(MUTANTS_STAMP)  ## what tests would notice, in docs/mutants.md; MODULES='syncer.wire syncer.store.apply' for less
+	$(MUTANTS_VENV)/bin/python -m tests.mutation $(MODULES) --publish
 
 $(MUTANTS_STAMP): requirements/dev.txt tests/mutation/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(MUTANTS_VENV)

@@ -251,7 +251,7 @@ class _Content:
 
 def _standing_elements(body: bytes, standing: Standing) -> Iterator[tuple[int, bytes]]:
     """The elements of a response that stand: number and bytes."""
-    for _, elements in split(body, SHORTEST_RECORD):
+    for _, elements in split(body):
         for element in elements:
             number = standing.digests.get(xxh3_128_digest(element))
             if number is not None:
@@ -285,5 +285,9 @@ def _standing_rivals(content: _Content, standing: Standing, absent: AbstractSet[
 
 
 def _all_mean_the_same(elements: list[bytes]) -> bool:
-    first, *others = [decode(element, xxh3_128_digest(element)) for element in elements]
-    return isinstance(first, Arrived) and all(isinstance(one, Arrived) and first.means_the_same(one) for one in others)
+    """Whether they do: the first may be one that stands, the others could all be taken."""
+    first, *others = elements
+    told = decode(first, xxh3_128_digest(first))
+    return isinstance(told, Arrived) and all(
+        told.means_the_same(decode_again(other, xxh3_128_digest(other))) for other in others
+    )

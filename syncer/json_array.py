@@ -20,9 +20,7 @@ _raw_decoder = msgspec.json.Decoder(Raw)
 # An escaped NUL or an escaped surrogate, lone or one of a pair: what makes a closer look necessary.
 _SUSPECT: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 # Every escape, pairs of surrogates as one: only so is it known where the next one begins.
-_ESCAPE: Final = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.", re.DOTALL
-)
+_ESCAPE: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.")
 _LONGEST_CODE_UNIT: Final = len(rb"\u0000")
 # A string without an end is taken to the end of the body: looked for from each of its quotes, it would cost the square.
 _TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?P<end>"|\Z)|[\[\]{},]', re.DOTALL)

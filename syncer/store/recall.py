@@ -42,7 +42,7 @@ select virtual_number_id, last_read_at, missing_since
 # period that ended where none begins. No run is finished before the moments it writes, which spares the history of
 # those that were finished earlier.
 _LATELY_REMOVED: Final = """
-select distinct n.virtual_number_id, n.removed_at is null as has_returned
+select n.virtual_number_id, n.removed_at is null as has_returned
   from syncer.sync_run r
   join syncer.state_history h on h.account_id = r.account_id and h.closed_run_id = r.run_id
   join syncer.virtual_number n on n.account_id = h.account_id and n.virtual_number_id = h.virtual_number_id
@@ -53,7 +53,7 @@ select distinct n.virtual_number_id, n.removed_at is null as has_returned
 """
 # A period that begins where none ended is that of a number which was created or restored.
 _CAME_SINCE: Final = """
-select distinct h.virtual_number_id
+select h.virtual_number_id
   from syncer.sync_run r
   join syncer.state_history h using (account_id, run_id)
   join syncer.virtual_number n using (account_id, virtual_number_id)
@@ -65,7 +65,7 @@ select distinct h.virtual_number_id
 """
 _REJECTED: Final = "select rejected_record_id from syncer.rejected_record where account_id = $1 and last_run_id = $2"
 _REJECTED_BEFORE: Final = """
-select distinct virtual_number_id
+select virtual_number_id
   from syncer.rejected_record where account_id = $1 and virtual_number_id = any($2::bigint[])
 """
 _LISTED: Final = """

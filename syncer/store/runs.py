@@ -46,7 +46,7 @@ class Run:
 
     Attributes:
         started_at: The database's time before the request was sent.
-        body_digest: Of the response that stood then as a whole, as this decoder reads it; None if none did.
+        body_digest: Of the response that stood then as a whole, whichever decoder read it; None if none did.
     """
 
     account_id: int
@@ -93,21 +93,20 @@ class Responded:
 # An account that is new, or has moved to another time zone, is not found, and registered first.
 _BEGIN: Final = """
 with polled as (
-    select account_id, body_digest, decoder_version from syncer.account where name = $1 and time_zone = $2
+    select account_id, body_digest from syncer.account where name = $1 and time_zone = $2
 ), begun as (
     insert into syncer.sync_run (account_id, trigger, started_at, outcome)
     select account_id, $3, syncer.clock(), 'running' from polled
     returning account_id, run_id, started_at
 )
-select account_id, run_id, started_at, case when decoder_version = $4 then body_digest end
-  from begun join polled using (account_id)
+select account_id, run_id, started_at, body_digest from begun join polled using (account_id)
 """
 
 
 async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger) -> Run:
     """Writes the run's row, before anything is asked of the endpoint; the account's row too, if need be."""
     async with undisturbed(engine) as connection:
-        row = await connection.fetchrow(_BEGIN, account, time_zone, trigger, DECODER_VERSION)
+        row = await connection.fetchrow(_BEGIN, account, time_zone, trigger)
     if row is None:
         await register(engine, {account: time_zone})
         return await begin(engine, account, time_zone, trigger)
@@ -178,8 +177,8 @@ with locked as materialized (
     select locked.*, syncer.clock() as now from locked
 )
 select app_id, success_run_id, success_started_at, applied_run_id, standing_run_id, body_digest, decoder_version, now,
-       greatest(now, last_observed_at + interval '1 microsecond', success_started_at + interval '1 microsecond',
-                $2::timestamptz + interval '1 microsecond') as observed_at
+       greatest(now, last_observed_at + interval '1 microsecond', $2::timestamptz + interval '1 microsecond')
+       as observed_at
   from clock
 """
 

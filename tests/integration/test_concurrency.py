@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from syncer.outcome import PollResult
+
+
+T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+TICK = timedelta(microseconds=1)
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +68,7 @@ async def state(account: PolledAccount) -> Any:
 async def test_a_poll_that_began_earlier_and_ends_later_is_superseded_and_changes_nothing(
     account: PolledAccount, polls: Polls
 ) -> None:
-    await account.poll(record(1))
+    await account.poll_at(T0, record(1))
     older, older_request = await polls.begin()
     newer, newer_request = await polls.begin()
 
@@ -72,6 +79,9 @@ async def test_a_poll_that_began_earlier_and_ends_later_is_superseded_and_change
 
     assert (await older).outcome == "superseded"
     assert await outcomes(account) == ["applied", "superseded", "applied"]
+    assert await account.row(
+        "select finished_at, http_status, response_bytes from syncer.sync_run where outcome = 'superseded'"
+    ) == (T0 + 3 * TICK, 200, len(json.dumps([record(1, state="debt_lock")], ensure_ascii=False).encode()))
     assert await state(account) == "freeze"
 
 
@@ -103,6 +113,26 @@ async def test_a_slow_unchanged_answer_cannot_confirm_what_a_later_poll_has_chan
     assert await state(account) == "freeze"
 
 
+@pytest.mark.parametrize(("began", "ended"), [(-HOUR, TICK), (HOUR, HOUR)], ids=["before", "by a clock that was ahead"])
+async def test_a_run_that_is_abandoned_ended_with_the_success_that_found_it_but_never_before_it_began(
+    account: PolledAccount, began: timedelta, ended: timedelta
+) -> None:
+    await account.set_clock(T0 + began)
+    await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
+    await account.poll_at(T0, record(1))
+
+    assert await account.rows("select outcome, finished_at from syncer.sync_run order by run_id") == [
+        ("abandoned", T0 + ended),
+        ("applied", T0 + TICK),
+    ]
+
+
+async def test_a_success_leaves_the_runs_of_other_accounts_alone(account: PolledAccount) -> None:
+    await runs.begin(account.engine, "another", "Europe/Moscow", "schedule")
+    await account.poll(record(1))
+    assert await outcomes(account) == ["running", "applied"]
+
+
 async def test_a_later_poll_that_failed_does_not_supersede(account: PolledAccount, polls: Polls) -> None:
     await account.poll(record(1))
     older, older_request = await polls.begin()
@@ -115,12 +145,13 @@ async def test_a_later_poll_that_failed_does_not_supersede(account: PolledAccoun
     assert await state(account) == "freeze"
 
 
-async def test_polls_that_end_in_the_order_they_began_in_are_both_applied(polls: Polls) -> None:
+async def test_polls_that_end_in_the_order_they_began_in_are_both_applied(account: PolledAccount, polls: Polls) -> None:
     older, older_request = await polls.begin()
     newer, newer_request = await polls.begin()
 
     older_request.answer(record(1), record(2))
     assert (await older).created == 2
+    assert await outcomes(account) == ["applied", "running"]
     newer_request.answer(record(1, state="freeze"), record(2), record(3))
 
     result = await newer

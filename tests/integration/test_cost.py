@@ -97,6 +97,13 @@ async def test_a_reformatted_list_costs_digests_alone(account: PolledAccount) ->
     assert written == {"sync_run": (1, 1, 0), "account": (0, 1, 0), "record_digest": (0, 30, 0)}
 
 
+async def test_an_unchanged_poll_reads_no_digest_that_it_remembers(account: PolledAccount) -> None:
+    await account.poll(*fleet(300))
+    for seed in (1, 2):
+        unchanged = Random(seed).sample(fleet(300), 300)  # noqa: S311 - the same order each time
+        assert await cost(account, READ, unchanged, ["record_digest"]) == {}
+
+
 async def read_by_polls(account: PolledAccount, size: int, *, changes: int, analyze: bool) -> dict[str, Any]:
     """What a poll reads that changes some numbers of an account of a size."""
     await account.sql.execute("truncate syncer.account, syncer.record_digest cascade")
@@ -119,6 +126,12 @@ async def test_a_poll_that_statistics_mislead_reads_the_account_a_few_times_at_m
     """It was just loaded, and nobody has analyzed it: neither is each row compared with each, nor all read for each."""
     read = await read_by_polls(account, 1600, changes=changes, analyze=False)
     assert {name: counts for name, counts in read.items() if max(counts) > 8 * 1600} == {}
+
+
+async def test_a_batch_reads_nothing_of_the_others_though_statistics_mislead(account: PolledAccount) -> None:
+    size = 2 * BATCH
+    misled, analyzed = [await read_by_polls(account, size, changes=size, analyze=analyze) for analyze in (False, True)]
+    assert misled == analyzed
 
 
 async def logged(account: PolledAccount, records: Sequence[Record]) -> int:

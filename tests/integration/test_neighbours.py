@@ -63,10 +63,10 @@ def life() -> list[tuple[float, list[Any]]]:
         (2, [dict(reversed(one.items())) for one in whole(*rest, 9, **states)]),
         (3, [*whole(*rest, 9, **states), without(record(7), "from_redirect_numbers")]),
         (4, [*whole(*rest, **states), without(record(7), "from_redirect_numbers")]),
-        (5, [*whole(*rest, 11, **states), record(7), record(12, number=None)]),
-        (6, [*whole(*rest, 11, **states), record(7), record(12), record(13)]),
-        (29, [*whole(*rest, 11, **states), record(7), record(12), record(13)]),
-        (30, whole(*range(1, 14))),
+        (5, [*whole(*rest, 11, **states), record(7), record(8, number=None), record(12, number=None)]),
+        (6, [*whole(*rest, 11, **states), *map(record, (7, 12, 13, 14))]),
+        (29, [*whole(*rest, 11, **states), *map(record, (7, 12, 13)), record(14, number=None)]),
+        (30, whole(*range(1, 15))),
     ]
 
 
@@ -77,6 +77,9 @@ async def live(account: PolledAccount) -> list[tuple[str, dict[str, int]]]:
         account.forget()
         result = await account.poll_at(T0 + hours * HOUR, *records)
         counted = {name: getattr(result, name) for name in COUNTED if getattr(result, name)}
+        run = await account.sql.fetchrow("select * from syncer.sync_run where run_id = $1", result.run_id)
+        assert run is not None
+        assert {name: run[name] for name in COUNTED if run[name]} == counted
         told.append((result.outcome, counted))
     return told
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.builders import APP_ID, record, redirect, without
-
-if TYPE_CHECKING:
-    from tests.builders import PolledAccount
+from syncer.wire import DECODER_VERSION
+from tests.builders import APP_ID, PolledAccount, record, redirect, settings_for, without
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -56,6 +54,27 @@ async def test_the_first_poll_creates_every_number_with_an_open_state(account: P
         (250, "active", None, seen(T0), None, None, None, run, None),
         (256, "debt_lock", "долг", seen(T0), None, None, None, run, None),
     ]
+
+
+async def test_a_run_is_finished_after_the_moment_that_it_writes_down(account: PolledAccount) -> None:
+    await account.poll(record(250))
+    assert await account.row(
+        "select finished_at > observed_at from syncer.sync_run join syncer.account using (account_id)"
+    ) == (True,)
+
+
+async def test_an_account_that_moves_to_another_time_zone_is_the_same_account(account: PolledAccount) -> None:
+    await account.poll(record(250))
+    settings = settings_for(account.emulator, timezone=ZoneInfo("Asia/Omsk"))
+    async with PolledAccount(account.engine, account.emulator, account.sql, settings) as moved:
+        assert (await moved.poll(record(250))).outcome == "unchanged"
+    assert await account.row("select time_zone from syncer.account") == ("Asia/Omsk",)
+
+
+async def test_an_account_keeps_the_app_id_of_its_first_records(account: PolledAccount) -> None:
+    await account.poll(record(1))
+    await account.poll(record(1), record(2, app_id=7), record(3, app_id=7))
+    assert await account.row("select app_id from syncer.account") == (APP_ID,)
 
 
 async def test_the_same_bytes_again_are_unchanged_and_write_no_row_but_the_run_and_the_account(
@@ -174,6 +193,23 @@ async def test_redirects_open_and_close_by_id_and_number_without_a_new_version(a
         (250, 678, "78009966666", seen(T0), None, None, None, first.run_id, None),
     ]
     assert await account.rows(VERSIONS) == []
+
+
+async def test_a_redirect_that_goes_leaves_alone_those_that_share_its_id_its_number_or_both_elsewhere(
+    account: PolledAccount,
+) -> None:
+    kept = [redirect(8, "74950000009"), redirect(9, "74950000008")]
+    gone, other = redirect(8, "74950000008"), redirect(7, "74950000007")
+    await account.poll(record(1, from_redirect_numbers=[gone, *kept]), record(2, from_redirect_numbers=[gone, other]))
+
+    result = await account.poll(record(1, from_redirect_numbers=kept), record(2, from_redirect_numbers=[gone]))
+
+    assert result.redirects_closed == 2
+    assert [row[:3] for row in await account.rows(REDIRECTS) if row[4] is None] == [
+        (1, 8, "74950000009"),
+        (1, 9, "74950000008"),
+        (2, 8, "74950000008"),
+    ]
 
 
 async def test_a_redirect_that_goes_twice_ends_two_periods(account: PolledAccount) -> None:
@@ -510,6 +546,23 @@ async def test_digests_that_somebody_deleted_cost_time_and_nothing_else(account:
 
     assert (result.outcome, result.unchanged) == ("unchanged", 3)
     assert (missing.held, missing.unchanged) == (1, 2)
+
+
+async def test_what_an_older_decoder_has_read_is_read_again_though_not_a_byte_has_changed(
+    account: PolledAccount,
+) -> None:
+    await account.poll(record(1, comment="note"), record(2))
+    await account.sql.execute("update syncer.virtual_number set comment = null")
+    await account.sql.execute("update syncer.record_digest set decoder_version = 0")
+    await account.sql.execute("update syncer.account set decoder_version = 0")
+    account.forget()
+
+    again = await account.poll(record(1, comment="note"), record(2))
+
+    assert (again.outcome, again.changed, again.unchanged) == ("applied", 1, 1)
+    assert await account.rows(
+        "select decoder_version from syncer.record_digest union select decoder_version from syncer.account"
+    ) == [(DECODER_VERSION,)]
 
 
 @pytest.mark.parametrize("digest", [b"", b"d" * 15, b"d" * 17])

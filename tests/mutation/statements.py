@@ -43,7 +43,8 @@ def mutants_of(module: str) -> Iterator[Mutant]:
                 copy = tree.copy()
                 _, edit = list(_edits(list(copy.walk())[index]))[position]
                 edit()
-                yield Mutant(module, name, change, source + _said_anew(loaded, name, copy))
+                if copy != tree:
+                    yield Mutant(module, name, change, source + _said_anew(loaded, name, copy))
 
 
 def unchanged(module: str) -> Mutant:
@@ -144,9 +145,11 @@ def _assignments(node: Any) -> Iterator[Edit]:
 
 
 def _columns(node: Any) -> Iterator[Edit]:
-    """Two columns of a row, asked for or inserted, that change places."""
+    """Two columns of a row, asked for or inserted, that change places, unless their places mean nothing."""
     columns = node.expressions
     if any(isinstance(column, exp.Star) or _sql(column).endswith(".*") for column in columns):
+        return
+    if isinstance(node.parent, exp.CTE) or any(_sql(column).startswith("set_config(") for column in columns):
         return
     for index, (one, other) in enumerate(pairwise(columns)):
         swapped = [*columns[:index], other, one, *columns[index + 2 :]]

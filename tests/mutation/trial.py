@@ -13,7 +13,7 @@ import os
 import resource
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from operator import attrgetter
 from types import FunctionType, ModuleType
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.mutation.mutant import Mutant
 
 OPTIONS: Final = ("-q", "-s", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist")
-_MOST_SECONDS: Final = 120
+_MOST_SECONDS: Final = 60
 """Of computing, for one mutant; the tests have their own limits for waiting."""
 _forked: Final = multiprocessing.get_context("fork")
 
@@ -82,6 +82,7 @@ class Trials:
         self._mutants = mutants
         self._servers = servers
         self._told = told
+        self._kills: Counter[str] = Counter()
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Tries them all."""
@@ -90,6 +91,7 @@ class Trials:
         running: list[_Trial] = []
         while waiting or running:
             while waiting and free:
+                session.items.sort(key=lambda item: -self._kills[item.nodeid])  # who told often is likely to tell again
                 running.append(_Trial(session, waiting.popleft(), free.pop()))
             multiprocessing.connection.wait([trial.answer for trial in running])
             for trial in [trial for trial in running if trial.answer.poll()]:
@@ -100,6 +102,7 @@ class Trials:
 
     def _tell(self, verdict: Verdict) -> None:
         if verdict.mutant is not self._unchanged:
+            self._kills[verdict.killer or ""] += 1
             self._told(verdict)
         elif verdict.killer is not None:
             sys.exit(f"{verdict.mutant.module}: nothing is changed, and yet: {verdict.killer}")
@@ -133,7 +136,7 @@ def _try(session: pytest.Session, mutant: Mutant, server: EmbeddedServer, sender
         os.dup2(silence, descriptor)
     resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS))
     asyncio.run(_drop_databases(server.url))
-    watch = _Watch(server)
+    watch = _Watch(server, [item.nodeid for item in session.items])
     if _put_in_place(mutant):
         session.config.pluginmanager.register(watch)
         for item, following in zip(session.items, [*session.items[1:], None], strict=True):
@@ -157,11 +160,15 @@ async def _drop_databases(url: str) -> None:
 
 
 class _Watch:
-    """Notes which test fails, and gives tests the server that is running."""
+    """Notes which test fails, and gives tests the server that is running and their turn."""
 
-    def __init__(self, server: EmbeddedServer) -> None:
+    def __init__(self, server: EmbeddedServer, order: Sequence[str]) -> None:
         self._server = server
+        self._turns = {test: turn for turn, test in enumerate(order)}
         self.killer = ""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: self._turns.get(item.nodeid, 0))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and not self.killer:

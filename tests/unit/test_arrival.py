@@ -72,9 +72,41 @@ def test_every_element_of_a_first_response_is_looked_at() -> None:
     arrival = read(listing(record(1), record(2), {"id": 3, "number": "7"}), NOTHING, None)
     assert (arrival.received, arrival.repeated, arrival.standing, arrival.app_id) == (3, 0, 0, APP_ID)
     assert list(arrival.records) == [1, 2]
-    assert [(one.virtual_number_id, one.error) for one in arrival.rejections] == [
-        (3, "Object missing required field `state`")
+    assert [(one.virtual_number_id, one.error, one.digest) for one in arrival.rejections] == [
+        (3, "Object missing required field `state`", xxh3_128_digest(b'{"id": 3, "number": "7"}'))
     ]
+
+
+def test_of_a_long_response_nothing_is_lost() -> None:
+    elements = [record(number) for number in range(1, 101)]
+    arrival = read(listing(*elements), standing(*enumerate(elements[:10], start=1)), APP_ID)
+    assert (arrival.received, arrival.standing, list(arrival.records)) == (100, 10, [*range(11, 101)])
+
+
+def test_records_are_taken_out_by_their_ids_so_many_at_a_time_and_are_gone_then() -> None:
+    records = read(listing(*map(record, (5, 3, 1, 4, 2))), NOTHING, None).records
+    batches = records.taken_out(2)
+    assert [list(next(batches)), len(records)] == [[1, 2], 3]
+    assert [[(number, one.virtual_number_id) for number, one in batch.items()] for batch in batches] == [
+        [(3, 3), (4, 4)],
+        [(5, 5)],
+    ]
+    assert len(records) == 0
+
+
+def test_the_words_of_what_is_looked_at_are_told_by_their_fields_without_those_that_say_nothing() -> None:
+    elements = [
+        record(1, type="abc", purpose="employee", state="freeze", region_name="Москва"),
+        without(record(2, type=None, region_name="Москва"), "purpose"),
+        record(3, type="def", state="active", region_name=None),
+    ]
+    before = standing((4, record(4, state="known")))
+    assert read(listing(*elements, record(4, state="known")), before, None).words == {
+        "type": {"abc", "def"},
+        "purpose": {"company", "employee"},
+        "state": {"freeze", "active"},
+        "region_name": {"Москва"},
+    }
 
 
 def test_a_record_carries_the_digest_of_its_bytes_as_received() -> None:
@@ -105,11 +137,21 @@ def test_what_is_no_array_is_refused(body: bytes, error: type[Exception]) -> Non
         read(body, standing((1, record(1))), APP_ID)
 
 
+def test_a_list_of_crumbs_is_no_list_of_records() -> None:
+    with pytest.raises(NotAnArrayError, match="of records: it has"):
+        read(b"[" + b"0," * 20_000 + b"0]", NOTHING, None)
+
+
 def test_an_element_that_stands_is_not_even_decoded() -> None:
     arrival = read(listing("this is no record"), standing((7, "this is no record")), APP_ID)
     assert arrival == Arrival(
         received=1, repeated=0, standing=1, records=NO_RECORDS, rejections=(), unlisted=frozenset(), app_id=None
     )
+
+
+def test_an_element_that_stands_is_not_decoded_for_others_that_are_looked_at() -> None:
+    arrival = read(listing("this is no record", record(8)), standing((7, "this is no record")), APP_ID)
+    assert (arrival.standing, list(arrival.records), arrival.rejections) == (1, [8], ())
 
 
 def test_an_element_without_a_standing_digest_is_looked_at_though_its_number_is_known() -> None:
@@ -122,6 +164,13 @@ def test_a_number_is_unlisted_if_neither_its_bytes_nor_its_id_arrived() -> None:
     arrival = read(listing(record(1), record(2, state="freeze"), record(4), {"id": 5}), before, APP_ID)
     assert arrival.unlisted == {3, 6}
     assert (arrival.standing, list(arrival.records), payloads(arrival)) == (1, [2, 4], [b'{"id": 5}'])
+
+
+def test_the_digests_that_no_element_has_are_gone() -> None:
+    before = standing((1, record(1)), (2, record(2)), (3, record(3)))
+    arrival = read(listing(record(1), record(2, state="freeze")), before, APP_ID)
+    assert arrival.gone == {xxh3_128_digest(spelled(record(2))): 2, xxh3_128_digest(spelled(record(3))): 3}
+    assert read(listing(record(1), record(2), record(3)), before, APP_ID).gone == {}
 
 
 def test_an_empty_list_lists_nobody() -> None:
@@ -165,6 +214,11 @@ def test_elements_that_mean_the_same_are_one() -> None:
     arrival = read(listing(told, respelled(told), again), NOTHING, None)
     assert (arrival.received, arrival.repeated, arrival.rejections) == (3, 2, ())
     assert arrival.records[1].digest == xxh3_128_digest(spelled(told))
+
+
+def test_each_number_may_be_told_more_than_once() -> None:
+    arrival = read(listing(record(1), respelled(record(1)), record(2), respelled(record(2))), NOTHING, None)
+    assert (arrival.received, arrival.repeated, list(arrival.records)) == (4, 2, [1, 2])
 
 
 def test_an_element_that_means_what_a_standing_one_means_is_one_with_it() -> None:
@@ -265,6 +319,13 @@ def test_a_standing_element_of_another_account_or_of_none_is_not_enough() -> Non
 def test_a_standing_element_that_did_not_arrive_is_not_enough() -> None:
     with pytest.raises(WrongAccountError):
         read(listing(record(2, app_id=OTHER_APP_ID)), standing((1, record(1))), APP_ID)
+
+
+@pytest.mark.parametrize("beside", [[], [record(3, app_id=None)]], ids=["nothing new", "one that says nothing of it"])
+def test_standing_elements_of_another_account_alone_are_refused_where_one_is_missing(beside: list[Element]) -> None:
+    elsewhere = record(1, app_id=OTHER_APP_ID)
+    with pytest.raises(WrongAccountError, match=f"the records carry app_id {OTHER_APP_ID}, this account's is {APP_ID}"):
+        read(listing(elsewhere, *beside), standing((1, elsewhere), (2, record(2))), APP_ID)
 
 
 def test_an_element_that_cannot_be_taken_says_whose_it_is() -> None:

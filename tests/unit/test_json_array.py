@@ -66,8 +66,8 @@ _tokens = [
 _noise = st.binary(max_size=20) | st.lists(st.sampled_from(_tokens), max_size=10).map(b"".join)
 
 
-def cut(body: bytes) -> list[bytes]:
-    return [bytes(element) for _, elements in split(body) for element in elements]
+def cut(body: bytes, **limits: int) -> list[bytes]:
+    return [bytes(element) for _, elements in split(body, **limits) for element in elements]
 
 
 def understood(text: bytes, **hooks: Any) -> Any:
@@ -208,11 +208,11 @@ def test_strings_inside_an_element_nested_too_deep_do_not_end_it() -> None:
         pytest.param(b"[" + DEEP + b" 1]", id="no comma before the next"),
         pytest.param(b"[1 " + DEEP + b"]", id="no comma after the one before"),
         pytest.param(b"[" + DEEP + DEEP + b"]", id="no comma between two"),
-        pytest.param(b"[" + DEEP + b"x]", id="a letter after it"),
+        pytest.param(b"[" + DEEP + b"X]", id="a letter after it"),
         pytest.param(b"[" + DEEP + b"\x0b]", id="a vertical tab after it"),
         pytest.param(b"[" + b"[" * DEPTH + b"}" * DEPTH + b"]", id="closed by braces inside"),
         pytest.param(b"[" + DEEP + b"]]", id="closed twice"),
-        pytest.param(b"[" + DEEP + b"]x", id="more after the array"),
+        pytest.param(b"[" + DEEP + b"]X", id="more after the array"),
         pytest.param(b"[" + DEEP + b',{"id":1', id="cut short in another"),
         pytest.param(b"[" + DEEP + b',"a]', id="cut short in a string"),
         pytest.param(b"[" + DEEP + b',{"id":01}]', id="another that is malformed"),
@@ -230,8 +230,12 @@ def test_an_object_nested_too_deep_is_still_no_array(body: bytes) -> None:
         list(split(body))
 
 
-def test_a_string_that_never_ends_is_refused_in_time_that_grows_with_its_length_alone() -> None:
-    body = b"[" + DEEP + b',"' + rb"\"" * 15_000
+@pytest.mark.parametrize("end", [b"", b"\\\n]"], ids=["the end", "a backslash at the end of a line"])
+@pytest.mark.parametrize("before", [b"[" + DEEP, b"[[" + b"0," * 2**20 + b"0"], ids=["nested too deep", "of commas"])
+def test_a_string_that_never_ends_is_refused_in_time_that_grows_with_its_length_alone(
+    before: bytes, end: bytes
+) -> None:
+    body = before + b',"' + rb"\"" * 15_000 + end
     begun = time.process_time()
     with pytest.raises(NotJsonError):
         list(split(body))
@@ -268,6 +272,32 @@ def test_ten_thousand_elements_too_short_for_a_record_are_for_others_to_reject_b
     crumbs, records = [b"0"] * (SPARE_ELEMENTS - 700), [record] * 100_000
     pieces = split(b"[" + b",".join(crumbs + records) + b"]", shortest=33)
     assert sum(len(elements) for _, elements in pieces) == SPARE_ELEMENTS - 700 + 100_000
+
+
+@pytest.mark.parametrize(("crumb", "most"), [(b"0", 10_645), (b"{}", 11_000)], ids=["at once", "in pieces"])
+def test_of_elements_too_short_there_may_be_ten_thousand_beside_as_many_as_records_would_be(
+    crumb: bytes, most: int
+) -> None:
+    assert len(cut(b"[" + b",".join([crumb] * most) + b"]", shortest=33)) == most
+    body = b"[" + b",".join([crumb] * (most + 1)) + b"]"
+    with pytest.raises(
+        NotAnArrayError, match=rf"\(of records: it has {most + 1:,} elements in its first {len(body):,} bytes\)"
+    ):
+        cut(body, shortest=33)
+
+
+@pytest.mark.parametrize("crumb", [b"0", b"[0,[0]]", b'[{"a":[0,0]}]', rb'"[,\"{"'])
+@pytest.mark.parametrize("records", [0, 1000])
+def test_a_body_is_read_up_to_the_comma_behind_the_first_element_that_is_one_too_many(
+    crumb: bytes, records: int
+) -> None:
+    before = b"[" + b'{"id":1,"number":"1","state":""},' * records
+    lengths = enumerate(range(len(before), 2**20, len(crumb) + 1), start=records)
+    elements, length = next((n, length) for n, length in lengths if n > SPARE_ELEMENTS + length // 33)
+    with pytest.raises(
+        NotAnArrayError, match=rf"\(of records: it has {elements:,} elements in its first {length:,} bytes\)"
+    ):
+        cut(before + b",".join([crumb] * (2**21 // len(crumb))) + b"]", shortest=33)
 
 
 def test_texts_and_lists_full_of_commas_are_no_elements() -> None:
