@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 from typing import Final
 
 _M_TRIM_THRESHOLD: Final = -1
@@ -17,12 +16,6 @@ _PARAMETERS: Final = {
     # Threads, of which one at a time runs Python, fill each other's holes.
     _M_ARENA_MAX: 1,
 }
-
-
-def spare_what_was_loaded() -> None:
-    """Has Python look for garbage among what polls make alone: the modules are most of what there is, and stay."""
-    gc.freeze()
-    gc.collect()  # so that what is frozen no longer counts where it is decided whether to look at everything
 
 
 def give_back_early() -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from syncer import notify
 from syncer.daemon import Daemon
 from syncer.errors import SyncerError
-from syncer.memory import give_back_early, spare_what_was_loaded
+from syncer.memory import give_back_early
 from syncer.observe import log
 from syncer.poll import Poller
 from syncer.signals import hangup_signal, stop_signal
@@ -34,7 +34,6 @@ async def run_daemon(
         ConfigurationError: SYNCER_HTTP_LISTEN cannot be listened at.
     """
     give_back_early()
-    spare_what_was_loaded()
     stop = stop_signal()
     async with Source(settings) as source, AsyncExitStack() as stack:
         daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
