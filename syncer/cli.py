@@ -35,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_TURN_SECONDS: Final = 0.0005
+TURN_SECONDS: Final = 0.0005
 """How long the event loop waits for a thread that computes: 5 ms by default, at each of its turns."""
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, one per account.")]
 
@@ -43,7 +43,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, one 
 def main() -> NoReturn:
     """Runs the command line. What an operator can cause is told in one line, without a traceback."""
     gc.disable()  # until what the command needs is loaded: none of that is garbage
-    sys.setswitchinterval(_TURN_SECONDS)
+    sys.setswitchinterval(TURN_SECONDS)
     try:
         app(standalone_mode=True)
     except ConfigurationError as error:

@@ -9,6 +9,7 @@ been running when it polls.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from dataclasses import replace
@@ -20,6 +21,7 @@ from pydantic import SecretStr
 
 from benchmarks.polls.systems.turn import STEPS, take_turns
 from syncer.accounts import load_accounts
+from syncer.cli import TURN_SECONDS
 from syncer.memory import give_back_early
 from syncer.poll import Poller
 from syncer.settings import Settings
@@ -81,6 +83,8 @@ class Program:
 def main(endpoint: str, database: str, tiny_accounts: str) -> None:
     """Takes turns."""
     program = Program(endpoint, database)
+    sys.setswitchinterval(TURN_SECONDS)
+    gc.freeze()  # as a command does
     program.load_tiny_accounts(int(tiny_accounts))
 
     def prepare(step: int) -> None:
