@@ -158,7 +158,7 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
     absent = set(gone.values())
     if app_id is not None and app_id not in content.app_ids and (content.fresh or absent):
         _require_app_id(app_id, content, body, standing)
-    rivals = _standing_rivals(content, standing, absent, body) if content.fresh else {}
+    rivals = _standing_rivals(content, standing, listed, body) if content.fresh else {}
     repeated = content.settle(rivals)
     rejected = {rejection.virtual_number_id for rejection in content.rejections}
     return Arrival(
@@ -275,10 +275,12 @@ def _require_app_id(app_id: int, content: _Content, body: bytes, standing: Stand
         )
 
 
-def _standing_rivals(content: _Content, standing: Standing, absent: AbstractSet[int], body: bytes) -> dict[int, bytes]:
+def _standing_rivals(
+    content: _Content, standing: Standing, listed: AbstractSet[int | None], body: bytes
+) -> dict[int, bytes]:
     """The elements that stand where another element of the same response has their id."""
     ids = content.places.keys() | {rejection.virtual_number_id for rejection in content.rejections}
-    both = (ids - absent) & set(standing.digests.values())
+    both = ids & listed
     if not both:
         return {}
     return {number: element for number, element in _standing_elements(body, standing) if number in both}
