@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, Validati
 
 from syncer import spelling
 from syncer.errors import ConfigurationError
-from syncer.settings import env_file_values, read_secret, refusal
+from syncer.settings import env_file_values, first_problem, read_secret
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -140,7 +140,7 @@ def _read_account(values: dict[str, Any], number: int, accounts_file: Path, sett
     try:
         entry = _AccountEntry.model_validate(values, context={"allow_http": settings.api_allow_http})
     except ValidationError as error:
-        problem = place + refusal(error)
+        problem = place + first_problem(error)
     else:
         # An account's own interval counts for more than the crontab line of all.
         cron = entry.poll_cron or (settings.poll_cron if entry.poll_interval is None else None)

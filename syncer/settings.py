@@ -133,7 +133,7 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problem = refusal(error, prefix=_PREFIX)
+        problem = first_problem(error, prefix=_PREFIX)
     except ZoneInfoNotFoundError:
         problem = "SYNCER_TIMEZONE is not set and this machine does not know Europe/Moscow: install the package tzdata"
     except (OSError, UnicodeDecodeError) as error:
@@ -193,7 +193,7 @@ def _variable(field: str) -> str:
     return _PREFIX + field.upper()
 
 
-def refusal(error: ValidationError, *, prefix: str = "") -> str:
+def first_problem(error: ValidationError, *, prefix: str = "") -> str:
     """Tell the first thing that is wrong: the name, what it holds, what is allowed."""
     problem = error.errors()[0]
     field = str(problem["loc"][0])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from syncer.store.engine import told_as_database_errors, undisturbed
+from syncer.store.engine import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,11 +48,10 @@ async def register(engine: AsyncEngine, time_zones: Mapping[str, str]) -> dict[s
     # In one order for all, or two replicas that register the same accounts wait for each other.
     names = sorted(time_zones)
     zones = [time_zones[name] for name in names]
-    with told_as_database_errors():
-        async with undisturbed(engine) as connection:
-            await connection.execute(_REGISTER, names, zones)
-            await connection.execute(_KEEP_TIME_ZONES, names, zones)
-            rows = await connection.fetch(_ACCOUNT_IDS, names)
+    async with undisturbed(engine) as connection:
+        await connection.execute(_REGISTER, names, zones)
+        await connection.execute(_KEEP_TIME_ZONES, names, zones)
+        rows = await connection.fetch(_ACCOUNT_IDS, names)
     return dict(map(tuple, rows))
 
 
@@ -69,6 +68,5 @@ async def retire_others(engine: AsyncEngine, account_ids: Sequence[int]) -> None
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    with told_as_database_errors():
-        async with undisturbed(engine) as connection:
-            await connection.execute(_RETIRE, account_ids)
+    async with undisturbed(engine) as connection:
+        await connection.execute(_RETIRE, account_ids)

@@ -138,9 +138,14 @@ async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[A
 
 @asynccontextmanager
 async def undisturbed(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """The driver's own connection, where each statement is a transaction of its own and costs no further trip."""
-    async with engine.connect() as session, given_up_at_once(session):
-        yield await driver_connection(session)
+    """The driver's own connection, where each statement is a transaction of its own and costs no further trip.
+
+    Raises:
+        DatabaseError: PostgreSQL refused, or there is no way to it.
+    """
+    with told_as_database_errors():
+        async with engine.connect() as session, given_up_at_once(session):
+            yield await driver_connection(session)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from syncer.store.engine import told_as_database_errors, undisturbed
+from syncer.store.engine import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,9 +34,8 @@ async def database_time(engine: AsyncEngine) -> datetime:
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    with told_as_database_errors():
-        async with undisturbed(engine) as connection:
-            now: datetime = await connection.fetchval("select syncer.clock()")
+    async with undisturbed(engine) as connection:
+        now: datetime = await connection.fetchval("select syncer.clock()")
     return now
 
 
@@ -49,9 +48,8 @@ async def due_moments(engine: AsyncEngine, account_ids: Sequence[int]) -> dict[i
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    with told_as_database_errors():
-        async with undisturbed(engine) as connection:
-            rows = await connection.fetch(_DUE_MOMENTS, account_ids)
+    async with undisturbed(engine) as connection:
+        rows = await connection.fetch(_DUE_MOMENTS, account_ids)
     return dict(map(tuple, rows))
 
 
@@ -80,10 +78,9 @@ async def plan(engine: AsyncEngine, due: Mapping[int, datetime], before: Mapping
     """
     new = sorted(due.keys() - before.keys())
     known = sorted(due.keys() & before.keys())
-    with told_as_database_errors():
-        async with undisturbed(engine) as connection:
-            await connection.execute(_PLAN, new, [due[key] for key in new])
-            await connection.execute(_PLAN_ANEW, known, [due[key] for key in known], [before[key] for key in known])
+    async with undisturbed(engine) as connection:
+        await connection.execute(_PLAN, new, [due[key] for key in new])
+        await connection.execute(_PLAN_ANEW, known, [due[key] for key in known], [before[key] for key in known])
 
 
 # Whoever polls an account has it in its configuration.
@@ -112,9 +109,8 @@ async def claim(
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    with told_as_database_errors():
-        async with undisturbed(engine) as connection:
-            rows = await connection.fetch(_CLAIM, account_ids, holder, lease, at_most)
+    async with undisturbed(engine) as connection:
+        rows = await connection.fetch(_CLAIM, account_ids, holder, lease, at_most)
     return [Claim(*row) for row in rows]
 
 
@@ -130,9 +126,8 @@ async def renew(engine: AsyncEngine, account_ids: Sequence[int], holder: str, le
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    with told_as_database_errors():
-        async with undisturbed(engine) as connection:
-            await connection.execute(_RENEW, account_ids, holder, lease)
+    async with undisturbed(engine) as connection:
+        await connection.execute(_RENEW, account_ids, holder, lease)
 
 
 _RELEASE: Final = """
@@ -148,6 +143,5 @@ async def release(engine: AsyncEngine, due: Mapping[int, datetime], holder: str)
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    with told_as_database_errors():
-        async with undisturbed(engine) as connection:
-            await connection.execute(_RELEASE, list(due), list(due.values()), holder)
+    async with undisturbed(engine) as connection:
+        await connection.execute(_RELEASE, list(due), list(due.values()), holder)

@@ -23,7 +23,7 @@ select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
 """
 
 _ROWS_AT_ONCE: Final = 1_000
-"""Of one statement: the driver encodes them on the event loop, which stands still for twenty microseconds a row."""
+"""Of one statement: the driver encodes them on the event loop, which stands still meanwhile."""
 
 
 async def find_by_key(fence: Fence) -> None:
