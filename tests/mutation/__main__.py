@@ -42,7 +42,7 @@ TESTS: Final = {
     "syncer.arrival": ("tests/unit/test_arrival.py", "tests/unit/test_reconcile.py"),
     "syncer.json_array": ("tests/unit/test_json_array.py", "tests/unit/test_arrival.py"),
     "syncer.store.apply": _integration("neighbours", "columns", "cost", "poll", "guard", "time"),
-    "syncer.store.staged": _integration("cost"),
+    "syncer.store.staged": _integration("cost", "concurrency"),
     "syncer.store.recall": _integration("neighbours", "columns", "cost", "poll", "guard"),
     "syncer.store.standing": _integration("neighbours", "cost", "poll"),
     "syncer.store.runs": _integration("neighbours", "cost", "poll", "concurrency", "time"),

@@ -401,3 +401,8 @@ def test_a_long_array_whose_end_is_malformed_is_refused(end: bytes) -> None:
     assert len(list(split(whole + b"]"))) > 1
     with pytest.raises(NotJsonError, match=rf"{len(whole + end):,} bytes that are not whole JSON"):
         list(split(whole + end))
+
+
+def test_a_long_array_whose_opening_bracket_is_missing_is_refused() -> None:
+    with pytest.raises((NotJsonError, NotAnArrayError)):
+        list(split(b",".join(_IN_PIECES[::3]) + b"]"))
