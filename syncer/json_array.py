@@ -154,8 +154,6 @@ def _split_repaired(array: bytes, body: bytes, error: msgspec.DecodeError) -> li
 def _split_deep(array: bytes, body: bytes) -> list[Raw]:
     """Splits what msgspec refuses as a whole because one element is nested deeper than it goes."""
     inside = array.strip(_SPACE)
-    if inside[:1] != b"[":
-        raise _not_an_array(body, "but something deeply nested")
     elements: list[Raw] = []
     expected: list[bytes] = []
     start = 0
@@ -198,7 +196,7 @@ def _is_one_value(element: bytes) -> bool:
         depth += match[0] in _CLOSING
         depth -= match[0] in {b"]", b"}"}
         if depth == 0:
-            return element[:1] in _CLOSING and match.end() == len(element)
+            return match.end() == len(element)
     return False
 
 

@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 # The statistics of tables lag behind a large load. A plan made by them may compare each row with each, or read the
 # whole account for each batch; and a pooled session that first saw tiny tables keeps such plans for the checks of
 # foreign keys. So all statements name the keys of their rows, and the least and the greatest of them, since batches do
-# not overlap: whatever is chosen, a poll reads no row twice for one purpose, and to join by a hash is never bad. A
-# bitmap would be made of an index on something else, whose rows of the account are few by such statistics. To compile
-# such a statement would take longer than to execute it.
+# not overlap: whatever is chosen, a poll reads no row twice for one purpose. A bitmap would be made by an index on
+# something else, under which few rows of the account are expected and all are found. To compile such a statement would
+# take longer than to execute it.
 _BY_KEY: Final = """
 select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-       set_config('enable_nestloop', 'off', true), set_config('enable_mergejoin', 'off', true),
-       set_config('jit', 'off', true)
+       set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true)
 """
 
 _ROWS_AT_ONCE: Final = 1_000

@@ -28,16 +28,11 @@ from tests.mutation.trial import OPTIONS, Trials
 if TYPE_CHECKING:
     from tests.mutation.trial import Verdict
 
-_DATABASE: Final = (
-    "tests/integration/test_neighbours.py",
-    "tests/integration/test_columns.py",
-    "tests/integration/test_cost.py",
-    "tests/integration/test_poll.py",
-    "tests/integration/test_time.py",
-    "tests/integration/test_guard.py",
-    "tests/integration/test_concurrency.py",
-    "tests/model/test_regressions.py",
-)
+
+def _integration(*files: str) -> tuple[str, ...]:
+    return tuple(f"tests/integration/test_{file}.py" for file in files)
+
+
 TESTS: Final = {
     "syncer.reconcile": ("tests/unit/test_reconcile.py",),
     "syncer.removal": ("tests/unit/test_reconcile.py",),
@@ -46,11 +41,11 @@ TESTS: Final = {
     "syncer.wire": ("tests/unit/test_wire.py", "tests/unit/test_arrival.py"),
     "syncer.arrival": ("tests/unit/test_arrival.py", "tests/unit/test_reconcile.py"),
     "syncer.json_array": ("tests/unit/test_json_array.py", "tests/unit/test_arrival.py"),
-    "syncer.store.apply": _DATABASE,
-    "syncer.store.staged": _DATABASE,
-    "syncer.store.recall": _DATABASE,
-    "syncer.store.standing": _DATABASE,
-    "syncer.store.runs": _DATABASE,
+    "syncer.store.apply": _integration("neighbours", "columns", "cost", "poll", "guard", "time"),
+    "syncer.store.staged": _integration("cost", "concurrency"),
+    "syncer.store.recall": _integration("neighbours", "columns", "cost", "poll", "guard"),
+    "syncer.store.standing": _integration("neighbours", "cost", "poll"),
+    "syncer.store.runs": _integration("neighbours", "cost", "poll", "concurrency", "time"),
 }
 """The modules, and the tests that are to tell, the quickest first."""
 

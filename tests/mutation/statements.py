@@ -32,6 +32,9 @@ _SWAPS: Final = {
     exp.Max: exp.Min,
 }
 
+_TAKEN_BY_NAME: Final = {"_ACCOUNT", "_LOCK", "_STANDING_COUNTERS"}
+"""Statements of whose rows each column is asked for by its name, so that its place means nothing."""
+
 
 def mutants_of(module: str) -> Iterator[Mutant]:
     """Each way to change one thing in one statement of a module."""
@@ -40,6 +43,8 @@ def mutants_of(module: str) -> Iterator[Mutant]:
     for name, tree in _statements(loaded):
         for index, node in enumerate(tree.walk()):
             for position, (change, _) in enumerate(_edits(node)):
+                if name in _TAKEN_BY_NAME and change.endswith(" swapped"):
+                    continue
                 copy = tree.copy()
                 _, edit = list(_edits(list(copy.walk())[index]))[position]
                 edit()

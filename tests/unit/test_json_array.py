@@ -156,9 +156,14 @@ def test_the_vendors_example_with_its_array_closed_has_two_elements() -> None:
 
 @pytest.mark.parametrize("body", [b"{}", b'{"id": 250}', b"null", b"true", b"1", b'"[]"', b' {"error": []} '])
 def test_json_that_is_not_an_array_is_told_apart(body: bytes) -> None:
-    with pytest.raises(NotAnArrayError, match=r"^the endpoint answered with JSON that is not an array") as caught:
+    with pytest.raises(NotAnArrayError) as caught:
         list(split(body))
     assert caught.value.response_bytes == len(body)
+    assert re.fullmatch(
+        r"the endpoint answered with JSON that is not an array \(Expected `array`, got `[a-z]+`\): "
+        "nothing was changed; check SYNCER_API_URL, and ask the vendor if it is right",
+        str(caught.value),
+    )
 
 
 def test_a_page_of_html_is_called_one() -> None:
@@ -166,6 +171,30 @@ def test_a_page_of_html_is_called_one() -> None:
     with pytest.raises(NotJsonError, match=r"^the endpoint answered 200 with an HTML page") as caught:
         list(split(body))
     assert caught.value.response_bytes == len(body)
+
+
+NOT_JSON: Final = {
+    b"[1 2]": "JSON is malformed: expected ',' or ']' (byte 3)",
+    rb'["\ud800" 2]': "JSON is malformed: expected ',' or ']' (byte 10)",
+    b'[{"a":"' + b"x" * 2**20 + b'"},]': "nothing stands between a comma and the end",
+    b"[" + DEEP: "brackets do not match",
+    b"[" + DEEP + b"}": "brackets do not match",
+    b"[" + DEEP + b"]]": "brackets do not match",
+    b"[" + DEEP + b',"a]': "a string has no end",
+    b"[" + DEEP + b" 1]": "something stands between two elements",
+    b"[" + DEEP + b",01]": "JSON is malformed: invalid number (byte 1)",
+}
+
+
+@pytest.mark.parametrize(("body", "reason"), NOT_JSON.items(), ids=range(len(NOT_JSON)))
+def test_what_is_not_json_is_told_with_its_length_and_why(body: bytes, reason: str) -> None:
+    with pytest.raises(NotJsonError) as caught:
+        list(split(body))
+    assert caught.value.response_bytes == len(body)
+    assert str(caught.value) == (
+        f"the endpoint answered 200 with {len(body):,} bytes that are not whole JSON ({reason}): "
+        "nothing was changed, the next poll asks again"
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"\n", BYTE_ORDER_MARK, "[1]".encode("utf-16"), b"\x1f\x8b\x08"])
@@ -213,6 +242,8 @@ def test_strings_inside_an_element_nested_too_deep_do_not_end_it() -> None:
         pytest.param(b"[" + b"[" * DEPTH + b"}" * DEPTH + b"]", id="closed by braces inside"),
         pytest.param(b"[" + DEEP + b"]]", id="closed twice"),
         pytest.param(b"[" + DEEP + b"]X", id="more after the array"),
+        pytest.param(b"[" + DEEP + b"]\x0b", id="a vertical tab after the array"),
+        pytest.param(b"[" + DEEP + b",", id="cut short after a comma"),
         pytest.param(b"[" + DEEP + b',{"id":1', id="cut short in another"),
         pytest.param(b"[" + DEEP + b',"a]', id="cut short in a string"),
         pytest.param(b"[" + DEEP + b',{"id":01}]', id="another that is malformed"),
@@ -286,18 +317,28 @@ def test_of_elements_too_short_there_may_be_ten_thousand_beside_as_many_as_recor
         cut(body, shortest=33)
 
 
-@pytest.mark.parametrize("crumb", [b"0", b"[0,[0]]", b'[{"a":[0,0]}]', rb'"[,\"{"'])
+@pytest.mark.parametrize("crumb", [b"0", b"[[[0],0]]", b'[{"a":[0,0]}]', rb'"[,\"{"'])
 @pytest.mark.parametrize("records", [0, 1000])
 def test_a_body_is_read_up_to_the_comma_behind_the_first_element_that_is_one_too_many(
     crumb: bytes, records: int
 ) -> None:
-    before = b"[" + b'{"id":1,"number":"1","state":""},' * records
+    before = b" [" + b'{"id":1,"number":"1","state":""},' * records
     lengths = enumerate(range(len(before), 2**20, len(crumb) + 1), start=records)
     elements, length = next((n, length) for n, length in lengths if n > SPARE_ELEMENTS + length // 33)
     with pytest.raises(
         NotAnArrayError, match=rf"\(of records: it has {elements:,} elements in its first {length:,} bytes\)"
     ):
         cut(before + b",".join([crumb] * (2**21 // len(crumb))) + b"]", shortest=33)
+
+
+def test_a_body_in_pieces_is_read_up_to_the_piece_that_brings_one_too_many() -> None:
+    with pytest.raises(NotAnArrayError) as caught:
+        cut(b"[" + b"{}," * 2**20 + b"{}]", shortest=33)
+    told = re.search(r"it has ([0-9,]+) elements in its first ([0-9,]+) bytes", str(caught.value))
+    assert told is not None
+    elements, length = (int(number.replace(",", "")) for number in told.groups())
+    assert 11_000 < elements < 20_000
+    assert length == len(b"{},") * elements
 
 
 def test_texts_and_lists_full_of_commas_are_no_elements() -> None:
@@ -399,3 +440,8 @@ def test_a_long_array_whose_end_is_malformed_is_refused(end: bytes) -> None:
     assert len(list(split(whole + b"]"))) > 1
     with pytest.raises(NotJsonError, match=rf"{len(whole + end):,} bytes that are not whole JSON"):
         list(split(whole + end))
+
+
+def test_a_long_array_whose_opening_bracket_is_missing_is_refused() -> None:
+    with pytest.raises((NotJsonError, NotAnArrayError)):
+        list(split(b",".join(_IN_PIECES[::3]) + b"]"))
