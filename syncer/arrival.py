@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate
+from heapq import merge
+from itertools import accumulate, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 VOCABULARIES: Final = ("type", "purpose", "state", "region_name")
 """The fields whose words have tables of their own."""
 _words_of = attrgetter(*VOCABULARIES)
+_SORTED_AT_ONCE: Final = 100_000
+"""How many ids: while they are sorted no other thread runs, the event loop's neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +91,13 @@ class Fresh(Mapping[int, Arrived]):
         They come by their ids, so that PostgreSQL finds the rows of a batch beside each other, and so that those of two
         batches do not mix.
         """
-        numbers = sorted(self._places)
-        for start in range(0, len(numbers), size):
-            yield Fresh(self._body, {number: self._places.pop(number) for number in numbers[start : start + size]})
+        numbers = list(self._places)
+        parts = [sorted(numbers[start : start + _SORTED_AT_ONCE]) for start in range(0, len(numbers), _SORTED_AT_ONCE)]
+        return self._batches(merge(*parts), size)
+
+    def _batches(self, numbers: Iterator[int], size: int) -> Iterator[Fresh]:
+        while places := {number: self._places.pop(number) for number in islice(numbers, size)}:
+            yield Fresh(self._body, places)
 
 
 @dataclass(frozen=True, slots=True)

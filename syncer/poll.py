@@ -180,7 +180,7 @@ class Poller:
             return prepare(fence, reconcile(records, numbers, known), {**regions, **numbers.regions})
 
         batch = prepare(fence, Decision(), regions)
-        for records in arrival.records.taken_out(self.batch):
+        for records in await _think(size, arrival.records.taken_out, self.batch):
             rows = await recall_numbers(fence, list(records))
             # While one batch is written, the next is decided.
             coming = asyncio.ensure_future(_think(size, decide, records, rows))

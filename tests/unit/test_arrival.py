@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from xxhash import xxh3_128_digest
 
-from syncer.arrival import Arrival, Fresh, Standing, digest, read
+from syncer.arrival import Arrival, Fresh, Place, Standing, digest, read
 from syncer.errors import NotAnArrayError, NotJsonError, WrongAccountError
 from syncer.wire import Rejection
 from tests.builders import APP_ID, record, redirect, without
@@ -92,6 +92,14 @@ def test_records_are_taken_out_by_their_ids_so_many_at_a_time_and_are_gone_then(
         [(5, 5)],
     ]
     assert len(records) == 0
+
+
+def test_more_records_than_are_sorted_at_once_come_by_their_ids_too() -> None:
+    numbers = [*range(250_000, 0, -2), *range(1, 250_000, 2)]
+    batches = Fresh(b"", {number: Place(0, 0) for number in numbers}).taken_out(60_000)
+    assert [list(batch) for batch in batches] == [
+        [*range(first, min(first + 60_000, 250_001))] for first in range(1, 250_001, 60_000)
+    ]
 
 
 def test_the_words_of_what_is_looked_at_are_told_by_their_fields_without_those_that_say_nothing() -> None:
