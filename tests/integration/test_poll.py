@@ -548,6 +548,16 @@ async def test_digests_that_somebody_deleted_cost_time_and_nothing_else(account:
     assert (missing.held, missing.unchanged) == (1, 2)
 
 
+async def test_a_number_whose_digest_is_gone_is_missed_all_the_same(account: PolledAccount) -> None:
+    await account.poll(*map(record, range(1, 11)))
+    await account.sql.execute("delete from syncer.record_digest where virtual_number_id = 1")
+    account.forget()
+    assert (await account.poll(*map(record, range(2, 11)))).removed == 1
+    assert await account.rows("select virtual_number_id from syncer.virtual_number where removed_at is not null") == [
+        (1,)
+    ]
+
+
 async def test_what_an_older_decoder_has_read_is_read_again_though_not_a_byte_has_changed(
     account: PolledAccount,
 ) -> None:
