@@ -84,7 +84,7 @@ select coalesce(string_agg(int8send(virtual_number_id), ''), '')
   from syncer.virtual_number where account_id = $1 and removed_at is null
 """
 _NUMBER_AND_DIGEST: Final = Struct(">q16s")
-_NUMBER: Final = Struct(">q")
+_NUMBER_BYTES: Final = 8
 
 
 async def recall_standing(engine: AsyncEngine, account_id: int, memory: StandingMemory) -> AccountStanding:
@@ -114,7 +114,7 @@ def _digests(digested: bytes) -> dict[bytes, int]:
 def _standing(digests: dict[bytes, int], listed: bytes) -> Standing:
     """What stands by the numbers: digests are a cache, and a number without one must not seem removed, nor a removed
     one listed."""
-    numbers = {number for (number,) in _NUMBER.iter_unpack(listed)}
+    numbers = set(Struct(f">{len(listed) // _NUMBER_BYTES}q").unpack(listed))
     if not numbers.issuperset(digests.values()):
         digests = {digest: number for digest, number in digests.items() if number in numbers}
     return Standing(digests, frozenset(numbers.difference(digests.values())))

@@ -558,6 +558,19 @@ async def test_a_number_whose_digest_is_gone_is_missed_all_the_same(account: Pol
     ]
 
 
+async def test_a_digest_that_a_removed_number_has_kept_does_not_list_it(account: PolledAccount) -> None:
+    await account.poll(*map(record, range(1, 11)))
+    (digest,) = await account.rows(
+        "select account_id, virtual_number_id, digest, decoder_version from syncer.record_digest "
+        "where virtual_number_id = 1"
+    )
+    assert (await account.poll(*map(record, range(2, 11)))).removed == 1
+    await account.sql.execute("insert into syncer.record_digest values ($1, $2, $3, $4)", *digest)
+    account.forget()
+    assert (await account.poll(*map(record, range(1, 11)))).restored == 1
+    assert await account.rows("select count(*) from syncer.virtual_number where removed_at is null") == [(10,)]
+
+
 async def test_what_an_older_decoder_has_read_is_read_again_though_not_a_byte_has_changed(
     account: PolledAccount,
 ) -> None:
