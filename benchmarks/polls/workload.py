@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-TINY: Final = "tiny"
-"""In place of a step: the response of an account of a few numbers."""
+TINY: Final = ("tiny", "tiny-changed")
+"""In place of a step: the responses of an account of a few numbers, the second with all of them changed."""
 IN_TURN: Final = "in-turn"
 """In place of a step: that of `SCHEDULE` which comes next, and the last one again in the end."""
 SCHEDULE: Final = tuple(step for step in STEPS if not step.endswith("restarted"))
@@ -61,7 +61,10 @@ def _make(numbers: int, folder: Path) -> dict[str, str]:
             found = fingerprint(fleet.body())
         _file(folder, step).write_bytes(fleet.body())
         current[step] = found
-    _file(folder, TINY).write_bytes(Fleet(numbers=_TINY_NUMBERS, seed=2, app_id=1200055, rates=STILL).body())
+    tiny = Fleet(numbers=_TINY_NUMBERS, seed=2, app_id=1200055, rates=STILL)
+    for step in TINY:
+        _file(folder, step).write_bytes(tiny.body())
+        tiny.change(1.0)
     return current
 
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.polls.systems.program ENDPOINT DATABASE TINY_ACCOUNTS
 
-So many accounts of a few numbers are polled first, in the same process and on the same connections: a daemon has long
-been running when it polls.
+So many accounts of a few numbers are polled first, in the same process and on the same connections, and the last one
+again when its numbers have changed: a daemon has long been running when it polls.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import structlog
 from pydantic import SecretStr
 
 from benchmarks.polls.systems.turn import STEPS, take_turns
+from benchmarks.polls.workload import TINY
 from syncer.accounts import load_accounts
 from syncer.cli import TURN_SECONDS
 from syncer.memory import give_back_early
@@ -63,16 +64,19 @@ class Program:
         self.loop.run_until_complete(self._poll(self._account, str(step)))
 
     def load_tiny_accounts(self, accounts: int) -> None:
-        """Polls so many accounts of a few numbers; in the middle PostgreSQL counts the rows."""
+        """Polls so many accounts of a few numbers; in the middle PostgreSQL counts the rows, in the end they change."""
         self.loop.run_until_complete(self._load_tiny_accounts(accounts))
 
     async def _load_tiny_accounts(self, accounts: int) -> None:
+        loaded, changed = TINY
         for number in range(accounts):
-            await self._poll(replace(self._account, name=f"tiny {number}"), "tiny")
+            account = replace(self._account, name=f"tiny {number}")
+            await self._poll(account, loaded)
             if 2 * number == accounts:
                 connection = await asyncpg.connect(self._database)
                 await connection.execute("analyze")
                 await connection.close()
+        await self._poll(account, changed)
 
     async def _poll(self, account: Account, path: str) -> None:
         result = await self._poller.poll(replace(account, api_url=f"{self._endpoint}/{path}"), "schedule")
