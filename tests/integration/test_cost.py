@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,16 @@ async def test_a_batch_reads_nothing_of_the_others_though_statistics_mislead(acc
     size = 2 * BATCH
     misled, analyzed = [await read_by_polls(account, size, changes=size, analyze=analyze) for analyze in (False, True)]
     assert misled == analyzed
+
+
+async def test_a_session_that_has_seen_tiny_tables_loads_a_large_account_by_its_keys(account: PolledAccount) -> None:
+    """It keeps the plans by which it checked its first foreign keys."""
+    await account.poll(*fleet(10))
+    await account.poll(*changed(fleet(10), 10))
+    account.account = replace(account.account, name="large")
+    await account.poll(*fleet(2000))
+    read = await counted(account, READ, NUMBERS)
+    assert {name: counts for name, counts in read.items() if max(counts) > 4 * 2000} == {}
 
 
 async def logged(account: PolledAccount, records: Sequence[Record]) -> int:

@@ -120,7 +120,8 @@ virtual_number = Table(
     Column("removed_at", Time, comment="Null until the removal is applied, then equal to missing_since"),
     Column("run_id", BigInteger, nullable=False, comment="The run that saw this version first"),
     Index("virtual_number_number_idx", "number"),
-    Index("virtual_number_run_id_idx", "account_id", "run_id"),
+    # Not by the account first: foreign keys are checked by whatever index a small table suggests, and plans are kept.
+    Index("virtual_number_run_id_idx", "run_id", "account_id"),
     Index(
         "virtual_number_unread_idx",
         "account_id",
