@@ -8,7 +8,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from syncer.arrival import Standing
-from syncer.store.engine import driver_connection
+from syncer.store.engine import undisturbed
 from syncer.wire import DECODER_VERSION
 
 if TYPE_CHECKING:
@@ -88,9 +88,12 @@ _NUMBER_BYTES: Final = 8
 
 
 async def recall_standing(engine: AsyncEngine, account_id: int, memory: StandingMemory) -> AccountStanding:
-    """What stands for an account, from memory where that is still true, else from the database."""
-    async with engine.connect() as session:
-        connection = await driver_connection(session)
+    """What stands for an account, from memory where that is still true, else from the database.
+
+    Raises:
+        DatabaseError: It cannot be read.
+    """
+    async with undisturbed(engine) as connection:
         account = await connection.fetchrow(_ACCOUNT, account_id)
         assert account is not None  # noqa: S101 - accounts are never deleted
         remembered = memory.get(account_id, account["standing_run_id"])
