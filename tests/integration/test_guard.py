@@ -208,6 +208,14 @@ async def test_losses_within_the_hold_time_count_together(told: Told) -> None:
     assert await told.removed() == [(1, seen(1)), (2, seen(2)), (3, seen(3)), (4, seen(4))]
 
 
+async def test_a_change_of_state_in_a_poll_that_removes_is_no_loss_and_hides_none(told: Told) -> None:
+    frozen = [record(key, state="freeze") for key in (2, 3, 4)]
+    await told.poll(0, listed(1, 15))
+    assert await told.poll(1, [*frozen, *listed(5, 15)]) == ("applied", 1, 0)  # 1 of 15
+    assert await told.poll(2, [*listed(2, 4), *listed(7, 15)]) == ("applied", 2, 0)  # 2 of 14, and 1 before
+    assert await told.poll(3, [*listed(2, 4), *listed(8, 15)]) == ("applied", 0, 1)  # 1 of 12, and 3 before
+
+
 async def test_losses_further_apart_than_the_hold_time_count_alone(told: Told) -> None:
     await told.poll(0, listed(1, 8))
     for gone in (1, 2, 3, 4):  # 1 of 8, of 7, of 6, of 5
@@ -242,6 +250,23 @@ async def test_what_was_held_is_removed_as_soon_as_enough_of_it_has_returned(tol
     assert await told.poll(3, listed(3, 10)) == ("applied", 2, 0)
     assert await told.removed() == [(1, seen(1)), (2, seen(1))]
     assert await told.held() == []
+
+
+async def test_a_removal_that_was_held_at_first_counts_from_when_the_number_was_missed(told: Told) -> None:
+    await told.poll(0, listed(1, 10))
+    assert await told.poll(1, listed(4, 10)) == ("applied", 0, 3)
+    assert await told.poll(2, listed(3, 10)) == ("applied", 2, 0)
+    await told.account.set_clock(at(25) - TICK)
+    assert came_of(await told.account.poll(*listed(4, 10))) == ("applied", 0, 1)  # 1 of 8, and 2 missed lately
+    assert await told.poll(25, listed(4, 10)) == ("applied", 1, 0)  # 1 of 8
+
+
+async def test_a_change_of_state_after_a_loss_does_not_make_it_less_believable(told: Told) -> None:
+    frozen = [record(key, state="freeze") for key in range(4, 11)]
+    await told.poll(0, listed(1, 10))
+    assert await told.poll(1, listed(4, 10)) == ("applied", 0, 3)
+    assert await told.poll(2, [*frozen, record(11)]) == ("applied", 0, 3)
+    assert await told.poll(3, [record(3), *frozen, record(11)]) == ("applied", 2, 0)  # 2 of 10
 
 
 async def test_what_was_removed_counts_for_its_time_though_it_has_returned(told: Told) -> None:
@@ -404,6 +429,13 @@ async def test_what_an_operator_accepted_does_not_count_against_later_losses(tol
     assert await told.poll(3, listed(7, 10)) == ("applied", 1, 0)  # 1 of 5; with the accepted ones 6 of 10
     assert await told.poll(4, listed(8, 10)) == ("applied", 0, 1)  # 2 of 5
     assert await told.removed() == [*((key, seen(1)) for key in range(1, 6)), (6, seen(3))]
+
+
+async def test_what_an_operator_accepted_does_not_count_beside_what_was_removed_since(told: Told) -> None:
+    await told.poll(0, listed(1, 20))
+    assert await told.poll(1, listed(6, 20), trigger="accept_removals") == ("applied", 5, 0)
+    assert await told.poll(2, listed(7, 20)) == ("applied", 1, 0)  # 1 of 15
+    assert await told.poll(3, listed(8, 20)) == ("applied", 1, 0)  # 1 of 14, and 1 before; with the accepted ones 7
 
 
 async def test_an_operators_word_is_for_one_poll(told: Told) -> None:

@@ -7,9 +7,13 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from tests.builders import PolledAccount, record, redirect, settings_for, without
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -109,21 +113,59 @@ async def history(account: PolledAccount) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-async def test_an_account_lives_as_if_it_were_alone_and_leaves_the_rows_of_others_where_they_lie(
+@pytest.fixture
+async def neighbours(
     engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
-) -> None:
+) -> AsyncIterator[list[PolledAccount]]:
+    """Two accounts."""
     async with AsyncExitStack() as stack:
-        alone, neighbour = [
-            await stack.enter_async_context(
-                PolledAccount(engine, emulator, sql, settings_for(emulator, account_name=name))
-            )
+        accounts = [
+            PolledAccount(engine, emulator, sql, settings_for(emulator, account_name=name))
             for name in ("alone", "neighbour")
         ]
-        expected = await live(alone)
-        before = {table: await rows(alone, table) for table in TABLES}
+        yield [await stack.enter_async_context(account) for account in accounts]
+        assert await accounts[0].broken_invariants() == []
 
-        assert await live(neighbour) == expected
-        assert await history(neighbour) == await history(alone)
-        assert {table: await rows(alone, table) for table in TABLES} == before
-        assert {name for _, counted in expected for name in counted} == set(COUNTED)
-        assert await alone.broken_invariants() == []
+
+async def test_an_account_lives_as_if_it_were_alone_and_leaves_the_rows_of_others_where_they_lie(
+    neighbours: list[PolledAccount],
+) -> None:
+    alone, neighbour = neighbours
+    expected = await live(alone)
+    before = {table: await rows(alone, table) for table in TABLES}
+
+    assert await live(neighbour) == expected
+    assert await history(neighbour) == await history(alone)
+    assert {table: await rows(alone, table) for table in TABLES} == before
+    assert {name for _, counted in expected for name in counted} == set(COUNTED)
+
+
+async def test_a_redirect_that_ended_when_a_neighbours_number_was_removed_opens_again(
+    neighbours: list[PolledAccount],
+) -> None:
+    account, neighbour = neighbours
+    for one in neighbours:
+        await one.poll_at(T0, *whole(1, 2))
+    await account.poll_at(T0 + HOUR, *whole(1, 2, n1={"from_redirect_numbers": []}))
+    removal = await neighbour.poll_at(T0 + HOUR, *whole(2), trigger="accept_removals")
+
+    again = await account.poll_at(T0 + 2 * HOUR, *whole(1, 2))
+
+    ended = await account.rows("select distinct valid_to from syncer.virtual_number_redirect where valid_to < now()")
+    assert (removal.removed, len(ended)) == (1, 1)
+    assert (again.redirects_opened, again.redirects_closed) == (1, 0)
+
+
+async def test_numbers_that_were_removed_when_a_neighbours_changed_state_are_counted_as_lost(
+    neighbours: list[PolledAccount],
+) -> None:
+    account, neighbour = neighbours
+    for one in neighbours:
+        await one.poll_at(T0, *whole(*range(1, 11)))
+    first = await account.poll_at(T0 + HOUR, *whole(*range(3, 11)))
+    frozen = {"state": "freeze", "reason": None}
+    await neighbour.poll_at(T0 + HOUR, *whole(*range(1, 11), n1=frozen, n2=frozen))
+
+    second = await account.poll_at(T0 + 2 * HOUR, *whole(*range(4, 11)))
+
+    assert (first.removed, second.removed, second.held) == (2, 0, 1)

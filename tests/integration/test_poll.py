@@ -383,6 +383,26 @@ async def test_a_key_that_is_absent_keeps_the_last_known_value(account: PolledAc
     assert await account.row("select comment, app_id from syncer.virtual_number") == ("note", APP_ID)
 
 
+async def test_a_change_that_does_not_name_the_region_keeps_it(account: PolledAccount) -> None:
+    await account.poll(record(1, region_name="Луна"))
+
+    changed = await account.poll(without(record(1, comment="new"), "region_name"))
+
+    assert (changed.outcome, changed.changed) == ("applied", 1)
+    assert await account.row(
+        "select comment, name from syncer.virtual_number join syncer.region using (region_id)"
+    ) == (
+        "new",
+        "Луна",
+    )
+
+
+async def test_a_number_of_no_region_changes_as_any_other(account: PolledAccount) -> None:
+    await account.poll(record(1, region_name=None))
+    changed = await account.poll(record(1, region_name=None, comment="new"))
+    assert (changed.outcome, changed.changed, changed.created) == ("applied", 1, 0)
+
+
 async def test_fields_without_a_column_are_kept_as_the_latest_and_are_no_version(account: PolledAccount) -> None:
     await account.poll(record(1, tariff={"name": "новый", "price": 1.5}))
 
