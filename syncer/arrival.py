@@ -146,19 +146,16 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
         WrongAccountError: Records carry an `app_id`, and none of them this one.
     """
     content = _Content(body)
-    listed: set[int | None] = set()
-    received = 0
+    numbers: list[int | None] = []
     for start, elements in split(body, SHORTEST_RECORD):
-        received += len(elements)
-        keys = list(map(xxh3_128_digest, elements))
-        numbers = list(map(standing.digests.get, keys))
-        listed.update(numbers)
-        if None in listed:
-            listed.discard(None)
-            places = accumulate(map(len, elements), initial=start)
-            for commas, (key, element, number, place) in enumerate(zip(keys, elements, numbers, places, strict=False)):
-                if number is None and key not in content.fresh:
-                    content.look_at(element, key, earliest=place + commas)
+        found = list(map(standing.digests.get, map(xxh3_128_digest, elements)))
+        numbers += found
+        if None in found:
+            starts = list(accumulate(map(len, elements), initial=start))
+            for commas in [place for place, number in enumerate(found) if number is None]:
+                content.look_at(elements[commas], earliest=starts[commas] + commas)
+    listed = set(numbers)
+    listed.discard(None)
     gone = {}
     if len(listed) < len(standing.digests):
         gone = {key: number for key, number in standing.digests.items() if number not in listed}
@@ -169,8 +166,8 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
     repeated = content.settle(rivals)
     rejected = {rejection.virtual_number_id for rejection in content.rejections}
     return Arrival(
-        received=received,
-        repeated=received - len(listed) - len(content.fresh) + repeated,
+        received=len(numbers),
+        repeated=len(numbers) - len(listed) - len(content.fresh) + repeated,
         standing=len(listed) - len(rivals.keys() & rejected),
         records=Fresh(body, content.places),
         rejections=tuple(content.rejections),
@@ -205,8 +202,11 @@ class _Content:
     words: set[tuple[Any, ...]] = field(default_factory=set)
     end: int = 0
 
-    def look_at(self, element: Raw, key: bytes, *, earliest: int) -> None:
+    def look_at(self, element: Raw, *, earliest: int) -> None:
         """Sorts an element, which begins there, or later if more than a comma stands between it and those before."""
+        key = xxh3_128_digest(element)
+        if key in self.fresh:
+            return
         self.fresh.add(key)
         taken = take(element, key)
         if isinstance(taken, Rejection):

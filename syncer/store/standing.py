@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
 from syncer.arrival import Standing
 from syncer.store.engine import driver_connection
 from syncer.wire import DECODER_VERSION
@@ -76,40 +74,47 @@ def stands_after(before: AccountStanding, arrival: Arrival, total: Total, run_id
 
 
 _ACCOUNT: Final = "select app_id, standing_run_id from syncer.account where account_id = $1"
-# From the numbers, not from the digests: those are a cache, and a number without one must not seem removed. All in one
-# row: to make a row of each number, here and there, would take longer than to read them.
-_STANDING: Final = """
-select coalesce(string_agg(int8send(n.virtual_number_id) || d.digest, ''), ''),
-       coalesce(array_agg(n.virtual_number_id) filter (where d.digest is null), '{}')
-  from syncer.virtual_number n
-  left join syncer.record_digest d
-         on d.account_id = $1 and d.virtual_number_id = n.virtual_number_id
-        and d.decoder_version = $2 and length(d.digest) = 16
- where n.account_id = $1 and n.removed_at is null
+# Each in one value: to make a row of each number, here and there, would take longer than to read them.
+_DIGESTS: Final = """
+select coalesce(string_agg(int8send(virtual_number_id) || digest, ''), '')
+  from syncer.record_digest where account_id = $1 and decoder_version = $2 and length(digest) = 16
+"""
+_NUMBERS: Final = """
+select coalesce(string_agg(int8send(virtual_number_id), ''), '')
+  from syncer.virtual_number where account_id = $1 and removed_at is null
 """
 _NUMBER_AND_DIGEST: Final = Struct(">q16s")
+_NUMBER: Final = Struct(">q")
 
 
 async def recall_standing(engine: AsyncEngine, account_id: int, memory: StandingMemory) -> AccountStanding:
     """What stands for an account, from memory where that is still true, else from the database."""
     async with engine.connect() as session:
-        account = await (await driver_connection(session)).fetchrow(_ACCOUNT, account_id)
-    assert account is not None  # noqa: S101 - accounts are never deleted
-    remembered = memory.get(account_id, account["standing_run_id"])
-    if remembered is not None:
-        return replace(remembered, app_id=account["app_id"])
-    async with engine.begin() as transaction:
-        # The whole account is read: to look up each number would be chosen by statistics that lag behind a large load.
-        await transaction.execute(text("set local enable_nestloop = off"))
-        # If a poll has committed since the first statement, the fence sees that these belong to an earlier run.
-        row = await (await driver_connection(transaction)).fetchrow(_STANDING, account_id, DECODER_VERSION)
-    assert row is not None  # noqa: S101 - an aggregate has one
-    digested, undigested = row
-    standing = Standing(await asyncio.to_thread(_unpacked, digested), frozenset(undigested))
+        connection = await driver_connection(session)
+        account = await connection.fetchrow(_ACCOUNT, account_id)
+        assert account is not None  # noqa: S101 - accounts are never deleted
+        remembered = memory.get(account_id, account["standing_run_id"])
+        if remembered is not None:
+            return replace(remembered, app_id=account["app_id"])
+        # If a poll has committed since the first statement, the fence sees that the others belong to an earlier run.
+        digested = await connection.fetchval(_DIGESTS, account_id, DECODER_VERSION)
+        digests, numbers = await asyncio.gather(
+            asyncio.to_thread(_digests, digested), connection.fetchval(_NUMBERS, account_id)
+        )
+    standing = await asyncio.to_thread(_standing, digests, numbers)
     recalled = AccountStanding(account["app_id"], account["standing_run_id"], standing)
     memory.put(account_id, recalled)
     return recalled
 
 
-def _unpacked(digested: bytes) -> dict[bytes, int]:
+def _digests(digested: bytes) -> dict[bytes, int]:
     return {digest: number for number, digest in _NUMBER_AND_DIGEST.iter_unpack(digested)}
+
+
+def _standing(digests: dict[bytes, int], listed: bytes) -> Standing:
+    """What stands by the numbers: digests are a cache, and a number without one must not seem removed, nor a removed
+    one listed."""
+    numbers = {number for (number,) in _NUMBER.iter_unpack(listed)}
+    if not numbers.issuperset(digests.values()):
+        digests = {digest: number for digest, number in digests.items() if number in numbers}
+    return Standing(digests, frozenset(numbers.difference(digests.values())))
