@@ -541,3 +541,18 @@ async def test_of_a_hundred_numbers_a_loss_stays_held_though_others_returned_wit
     returned = some(*range(1, 11), *range(22, 101))  # 1 to 10 are back, 21 has gone
     assert await told.poll(2, returned) == ("applied", 0, 1)  # 21 of 100
     assert await told.poll(2.1, returned) == ("unchanged", 0, 1)
+
+
+async def test_a_number_that_an_operator_had_removed_and_that_returns_with_a_loss_does_not_make_it_believable(
+    told: Told,
+) -> None:
+    await told.poll(0, listed(1, 10))
+    assert await told.poll(1, listed(2, 10), trigger="accept_removals") == ("applied", 1, 0)
+    assert await told.poll(2, some(1, *range(4, 11))) == ("applied", 0, 2)  # 2 of 9
+    assert await told.poll(2.1, some(1, *range(4, 11))) == ("unchanged", 0, 2)
+
+
+async def test_what_came_before_a_loss_was_listed_before_it_though_the_clock_went_back(told: Told) -> None:
+    await told.account.poll(*listed(1, 10))
+    assert await told.poll(0, listed(4, 10)) == ("applied", 0, 3)
+    assert await told.poll(1, listed(3, 10)) == ("applied", 2, 0)  # 2 of 10
