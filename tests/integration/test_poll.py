@@ -254,6 +254,30 @@ async def test_a_believable_removal_is_applied_at_once(account: PolledAccount) -
     )
 
 
+async def test_numbers_that_are_removed_together_each_end_when_they_were_missed(account: PolledAccount) -> None:
+    ended, kept, other = redirect(90, "74950000090"), redirect(91, "74950000091"), redirect(92, "74950000092")
+    second, third = record(2, from_redirect_numbers=[other]), record(3)
+    await account.poll_at(T0, record(1, from_redirect_numbers=[ended, kept]), second, third)
+    await account.poll_at(T0 + HOUR, record(1, from_redirect_numbers=[kept]), second, third)
+    await account.poll_at(T0 + 2 * HOUR, second, third)
+    await account.poll_at(T0 + 3 * HOUR, third)
+
+    accepted = await account.poll_at(T0 + 4 * HOUR, third, trigger="accept_removals")
+
+    assert (accepted.removed, accepted.redirects_closed) == (2, 2)
+    assert [(*row[:2], row[4], row[6]) for row in await account.rows(REDIRECTS)] == [
+        (1, 90, seen(T0 + HOUR), T0),
+        (1, 91, seen(T0 + 2 * HOUR), T0 + HOUR),
+        (2, 92, seen(T0 + 3 * HOUR), T0 + 2 * HOUR),
+    ]
+    assert [(row[0], row[4], row[6]) for row in await account.rows(STATES)] == [
+        (1, seen(T0 + 2 * HOUR), T0 + HOUR),
+        (2, seen(T0 + 3 * HOUR), T0 + 2 * HOUR),
+        (3, None, None),
+    ]
+    assert await account.rows("select virtual_number_id from syncer.record_digest") == [(3,)]
+
+
 async def test_too_many_missing_at_once_are_held_while_everything_else_is_applied(account: PolledAccount) -> None:
     await account.poll_at(T0, *(record(key) for key in range(1, 11)))
 
@@ -413,6 +437,19 @@ async def test_fields_without_a_column_are_kept_as_the_latest_and_are_no_version
         "select extra::text, (select count(*) from syncer.virtual_number_history) from syncer.virtual_number"
     )
     assert (json.loads(extra), versions) == ({"tariff": None, "vip": True}, 0)
+
+
+async def test_each_number_keeps_its_own_fields_without_a_column(account: PolledAccount) -> None:
+    await account.poll(record(1, x=1), record(2, x=2), record(3, x=3))
+
+    result = await account.poll(record(1, x=4), record(2, x=5), record(3, x=3))
+
+    assert (result.outcome, result.unchanged) == ("applied", 3)
+    assert await account.rows("select extra->>'x' from syncer.virtual_number order by virtual_number_id") == [
+        ("4",),
+        ("5",),
+        ("3",),
+    ]
 
 
 async def test_fields_without_a_column_are_replaced_with_the_version_too(account: PolledAccount) -> None:
