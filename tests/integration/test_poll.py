@@ -593,6 +593,18 @@ async def test_an_account_that_is_forgotten_in_memory_decides_the_same(account: 
     assert (result.changed, result.unchanged, result.state_changes) == (1, 1, 1)
 
 
+async def test_a_number_that_is_again_as_it_was_has_changed_back_though_the_process_is_new(
+    account: PolledAccount,
+) -> None:
+    await account.poll(record(1), record(2))
+    await account.poll(record(1, state="freeze"), record(2))
+    account.forget()
+
+    back = await account.poll(record(1), record(2))
+
+    assert (back.outcome, back.state_changes) == ("applied", 1)
+
+
 async def test_digests_that_somebody_deleted_cost_time_and_nothing_else(account: PolledAccount) -> None:
     await account.poll(record(1), record(2), record(3))
     await account.sql.execute("delete from syncer.record_digest")
