@@ -504,6 +504,17 @@ async def test_the_same_rejected_bytes_in_a_later_applied_poll_count_as_another_
     assert await account.row("select occurrences, last_run_id - first_run_id from syncer.rejected_record") == (2, 1)
 
 
+async def test_what_an_older_version_said_of_a_rejected_record_is_said_anew(account: PolledAccount) -> None:
+    await account.poll(record(1), record(2, number=None))
+    await account.sql.execute("update syncer.rejected_record set error = 'not to its taste'")
+
+    await account.poll(record(1, comment="x"), record(2, number=None))
+
+    assert await account.row("select error from syncer.rejected_record") == (
+        "Expected `str`, got `null` - at `$.number`",
+    )
+
+
 async def test_a_record_whose_id_cannot_be_read_holds_all_removals_even_accepted_ones(account: PolledAccount) -> None:
     await account.poll_at(T0, *(record(key) for key in range(1, 11)))
     broken = record(1) | {"id": "one"}
