@@ -37,19 +37,26 @@ def fleet(size: int) -> list[Record]:
     return [record(number, from_redirect_numbers=[redirect(number, "74994088157")]) for number in range(1, size + 1)]
 
 
-def changed(records: Sequence[Record], count: int) -> list[Record]:
-    """The same, in another order, `count` of them changed: a quarter each in state, comment, redirects and employee."""
+def changed(records: Sequence[Record], count: int, *, noted: int = 0, gone: int = 0) -> list[Record]:
+    """The same, in another order, `count` of them changed: a quarter each in state, comment, redirects and employee.
+
+    So many others are `noted`, in a field without a column, and so many `gone`.
+    """
     changes: list[Record] = [
         {"state": "debt_lock", "reason": "долг"},
         {"comment": "занят"},
         {"from_redirect_numbers": [redirect(7, "79000000007")]},
         {"employee_id": 8},
     ]
-    chosen = Random(1).sample(range(len(records)), count)  # noqa: S311 - the same ones each time
-    whole = list(records)
-    for position, index in enumerate(chosen):
+    chosen = Random(1).sample(range(len(records)), count + noted + gone)  # noqa: S311 - the same ones each time
+    whole = dict(enumerate(records))
+    for position, index in enumerate(chosen[:count]):
         whole[index] = whole[index] | changes[position % 4]
-    return Random(2).sample(whole, len(whole))  # noqa: S311 - likewise
+    for index in chosen[count : count + noted]:
+        whole[index] = whole[index] | {"note": "new"}
+    for index in chosen[count + noted :]:
+        del whole[index]
+    return Random(2).sample([*whole.values()], len(whole))  # noqa: S311 - likewise
 
 
 async def counted(account: PolledAccount, query: str, *arguments: Any) -> dict[str, tuple[int, ...]]:
@@ -105,18 +112,22 @@ async def test_an_unchanged_poll_reads_no_digest_that_it_remembers(account: Poll
         assert await cost(account, READ, unchanged, ["record_digest"]) == {}
 
 
-async def read_by_polls(account: PolledAccount, size: int, *, changes: int, analyze: bool) -> dict[str, Any]:
+async def read_by_polls(
+    account: PolledAccount, size: int, *, changes: int, analyze: bool, **others: int
+) -> dict[str, Any]:
     """What a poll reads that changes some numbers of an account of a size."""
     await account.sql.execute("truncate syncer.account, syncer.record_digest cascade")
     account.forget()
     await account.poll(*fleet(size))
     if analyze:
         await account.sql.execute("analyze")
-    return await cost(account, READ, changed(fleet(size), changes), NUMBERS)
+    return await cost(account, READ, changed(fleet(size), changes, **others), NUMBERS)
 
 
 async def test_a_poll_reads_as_much_of_a_large_account_as_of_a_small_one(account: PolledAccount) -> None:
-    small, large = [await read_by_polls(account, size, changes=20, analyze=True) for size in (400, 1600)]
+    small, large = [
+        await read_by_polls(account, size, changes=20, noted=20, gone=20, analyze=True) for size in (400, 1600)
+    ]
     assert small == large
 
 

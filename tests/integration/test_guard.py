@@ -208,6 +208,14 @@ async def test_losses_within_the_hold_time_count_together(told: Told) -> None:
     assert await told.removed() == [(1, seen(1)), (2, seen(2)), (3, seen(3)), (4, seen(4))]
 
 
+async def test_a_change_of_state_in_a_poll_that_removes_is_no_loss_and_hides_none(told: Told) -> None:
+    frozen = [record(key, state="freeze") for key in (2, 3, 4)]
+    await told.poll(0, listed(1, 15))
+    assert await told.poll(1, [*frozen, *listed(5, 15)]) == ("applied", 1, 0)  # 1 of 15
+    assert await told.poll(2, [*listed(2, 4), *listed(7, 15)]) == ("applied", 2, 0)  # 2 of 14, and 1 before
+    assert await told.poll(3, [*listed(2, 4), *listed(8, 15)]) == ("applied", 0, 1)  # 1 of 12, and 3 before
+
+
 async def test_losses_further_apart_than_the_hold_time_count_alone(told: Told) -> None:
     await told.poll(0, listed(1, 8))
     for gone in (1, 2, 3, 4):  # 1 of 8, of 7, of 6, of 5
@@ -242,6 +250,23 @@ async def test_what_was_held_is_removed_as_soon_as_enough_of_it_has_returned(tol
     assert await told.poll(3, listed(3, 10)) == ("applied", 2, 0)
     assert await told.removed() == [(1, seen(1)), (2, seen(1))]
     assert await told.held() == []
+
+
+async def test_a_removal_that_was_held_at_first_counts_from_when_the_number_was_missed(told: Told) -> None:
+    await told.poll(0, listed(1, 10))
+    assert await told.poll(1, listed(4, 10)) == ("applied", 0, 3)
+    assert await told.poll(2, listed(3, 10)) == ("applied", 2, 0)
+    await told.account.set_clock(at(25) - TICK)
+    assert came_of(await told.account.poll(*listed(4, 10))) == ("applied", 0, 1)  # 1 of 8, and 2 missed lately
+    assert await told.poll(25, listed(4, 10)) == ("applied", 1, 0)  # 1 of 8
+
+
+async def test_a_change_of_state_after_a_loss_does_not_make_it_less_believable(told: Told) -> None:
+    frozen = [record(key, state="freeze") for key in range(4, 11)]
+    await told.poll(0, listed(1, 10))
+    assert await told.poll(1, listed(4, 10)) == ("applied", 0, 3)
+    assert await told.poll(2, [*frozen, record(11)]) == ("applied", 0, 3)
+    assert await told.poll(3, [record(3), *frozen, record(11)]) == ("applied", 2, 0)  # 2 of 10
 
 
 async def test_what_was_removed_counts_for_its_time_though_it_has_returned(told: Told) -> None:
@@ -406,6 +431,13 @@ async def test_what_an_operator_accepted_does_not_count_against_later_losses(tol
     assert await told.removed() == [*((key, seen(1)) for key in range(1, 6)), (6, seen(3))]
 
 
+async def test_what_an_operator_accepted_does_not_count_beside_what_was_removed_since(told: Told) -> None:
+    await told.poll(0, listed(1, 20))
+    assert await told.poll(1, listed(6, 20), trigger="accept_removals") == ("applied", 5, 0)
+    assert await told.poll(2, listed(7, 20)) == ("applied", 1, 0)  # 1 of 15
+    assert await told.poll(3, listed(8, 20)) == ("applied", 1, 0)  # 1 of 14, and 1 before; with the accepted ones 7
+
+
 async def test_an_operators_word_is_for_one_poll(told: Told) -> None:
     await told.poll(0, listed(1, 10))
     assert await told.poll(1, listed(2, 10), trigger="accept_removals") == ("applied", 1, 0)
@@ -509,3 +541,18 @@ async def test_of_a_hundred_numbers_a_loss_stays_held_though_others_returned_wit
     returned = some(*range(1, 11), *range(22, 101))  # 1 to 10 are back, 21 has gone
     assert await told.poll(2, returned) == ("applied", 0, 1)  # 21 of 100
     assert await told.poll(2.1, returned) == ("unchanged", 0, 1)
+
+
+async def test_a_number_that_an_operator_had_removed_and_that_returns_with_a_loss_does_not_make_it_believable(
+    told: Told,
+) -> None:
+    await told.poll(0, listed(1, 10))
+    assert await told.poll(1, listed(2, 10), trigger="accept_removals") == ("applied", 1, 0)
+    assert await told.poll(2, some(1, *range(4, 11))) == ("applied", 0, 2)  # 2 of 9
+    assert await told.poll(2.1, some(1, *range(4, 11))) == ("unchanged", 0, 2)
+
+
+async def test_what_came_before_a_loss_was_listed_before_it_though_the_clock_went_back(told: Told) -> None:
+    await told.account.poll(*listed(1, 10))
+    assert await told.poll(0, listed(4, 10)) == ("applied", 0, 3)
+    assert await told.poll(1, listed(3, 10)) == ("applied", 2, 0)  # 2 of 10

@@ -7,9 +7,13 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from tests.builders import PolledAccount, record, redirect, settings_for, without
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -109,21 +113,100 @@ async def history(account: PolledAccount) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-async def test_an_account_lives_as_if_it_were_alone_and_leaves_the_rows_of_others_where_they_lie(
+@pytest.fixture
+async def neighbours(
     engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
-) -> None:
+) -> AsyncIterator[list[PolledAccount]]:
+    """Two accounts."""
     async with AsyncExitStack() as stack:
-        alone, neighbour = [
-            await stack.enter_async_context(
-                PolledAccount(engine, emulator, sql, settings_for(emulator, account_name=name))
-            )
+        accounts = [
+            PolledAccount(engine, emulator, sql, settings_for(emulator, account_name=name))
             for name in ("alone", "neighbour")
         ]
-        expected = await live(alone)
-        before = {table: await rows(alone, table) for table in TABLES}
+        yield [await stack.enter_async_context(account) for account in accounts]
+        assert await accounts[0].broken_invariants() == []
 
-        assert await live(neighbour) == expected
-        assert await history(neighbour) == await history(alone)
-        assert {table: await rows(alone, table) for table in TABLES} == before
-        assert {name for _, counted in expected for name in counted} == set(COUNTED)
-        assert await alone.broken_invariants() == []
+
+async def test_an_account_lives_as_if_it_were_alone_and_leaves_the_rows_of_others_where_they_lie(
+    neighbours: list[PolledAccount],
+) -> None:
+    alone, neighbour = neighbours
+    expected, told = await live(alone), await history(alone)
+    left = await alone.poll_at(T0 + 31 * HOUR, *whole(1, 2, 3), record(4, number=None), record(13, number=None))
+    before = {table: await rows(alone, table) for table in TABLES}
+
+    assert (left.held, left.rejected) == (9, 2)
+    assert await live(neighbour) == expected
+    assert await history(neighbour) == told
+    assert {table: await rows(alone, table) for table in TABLES} == before
+    assert {name for _, counted in expected for name in counted} == set(COUNTED)
+
+
+async def test_a_redirect_that_ended_when_a_neighbours_number_was_removed_opens_again(
+    neighbours: list[PolledAccount],
+) -> None:
+    account, neighbour = neighbours
+    for one in neighbours:
+        await one.poll_at(T0, *whole(1, 2))
+    await account.poll_at(T0 + HOUR, *whole(1, 2, n1={"from_redirect_numbers": []}))
+    removal = await neighbour.poll_at(T0 + HOUR, *whole(2), trigger="accept_removals")
+
+    again = await account.poll_at(T0 + 2 * HOUR, *whole(1, 2))
+
+    ended = await account.rows("select distinct valid_to from syncer.virtual_number_redirect where valid_to < now()")
+    assert (removal.removed, len(ended)) == (1, 1)
+    assert (again.redirects_opened, again.redirects_closed) == (1, 0)
+
+
+async def test_numbers_that_were_removed_when_a_neighbours_changed_state_are_counted_as_lost(
+    neighbours: list[PolledAccount],
+) -> None:
+    account, neighbour = neighbours
+    for one in neighbours:
+        await one.poll_at(T0, *whole(*range(1, 11)))
+    first = await account.poll_at(T0 + HOUR, *whole(*range(3, 11)))
+    frozen = {"state": "freeze", "reason": None}
+    await neighbour.poll_at(T0 + HOUR, *whole(*range(1, 11), n1=frozen, n2=frozen))
+
+    second = await account.poll_at(T0 + 2 * HOUR, *whole(*range(4, 11)))
+
+    assert (first.removed, second.removed, second.held) == (2, 0, 1)
+
+
+async def test_numbers_that_have_returned_are_listed_once_though_a_neighbours_are_still_removed(
+    neighbours: list[PolledAccount],
+) -> None:
+    account = neighbours[0]
+    for one in neighbours:
+        await one.poll_at(T0, *whole(*range(1, 15)))
+        await one.poll_at(T0 + HOUR, *whole(*range(3, 15)))
+    await account.poll_at(T0 + 2 * HOUR, *whole(*range(1, 15)))
+
+    lost = await account.poll_at(T0 + 3 * HOUR, *whole(1, 2, *range(4, 15)))
+
+    assert (lost.removed, lost.held) == (0, 1)  # 1 of 14, and 2 before
+
+
+async def test_numbers_that_came_to_a_neighbour_since_a_loss_do_not_count(neighbours: list[PolledAccount]) -> None:
+    account, neighbour = neighbours
+    await account.poll_at(T0, *whole(*range(1, 11)))
+    await account.poll_at(T0 + HOUR, *whole(*range(4, 11)))
+    await neighbour.poll_at(T0 + 2 * HOUR, *whole(*range(1, 11)))
+
+    fewer = await account.poll_at(T0 + 3 * HOUR, *whole(*range(3, 11)))
+
+    assert (fewer.removed, fewer.held) == (2, 0)  # 2 of 10
+
+
+async def test_a_number_that_came_with_a_loss_counts_though_a_neighbours_changed_state_at_that_moment(
+    neighbours: list[PolledAccount],
+) -> None:
+    account, neighbour = neighbours
+    await account.poll_at(T0, *whole(*range(1, 10)))
+    await neighbour.poll_at(T0, *whole(10))
+    await account.poll_at(T0 + HOUR, *whole(*range(3, 11)))
+    await neighbour.poll_at(T0 + HOUR, *whole(10, n10={"state": "freeze", "reason": None}))
+
+    again = await account.poll_at(T0 + 2 * HOUR, *whole(*range(3, 11)))
+
+    assert (again.removed, again.held) == (0, 2)  # 2 of 9

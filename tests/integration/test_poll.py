@@ -254,6 +254,30 @@ async def test_a_believable_removal_is_applied_at_once(account: PolledAccount) -
     )
 
 
+async def test_numbers_that_are_removed_together_each_end_when_they_were_missed(account: PolledAccount) -> None:
+    ended, kept, other = redirect(90, "74950000090"), redirect(91, "74950000091"), redirect(92, "74950000092")
+    second, third = record(2, from_redirect_numbers=[other]), record(3)
+    await account.poll_at(T0, record(1, from_redirect_numbers=[ended, kept]), second, third)
+    await account.poll_at(T0 + HOUR, record(1, from_redirect_numbers=[kept]), second, third)
+    await account.poll_at(T0 + 2 * HOUR, second, third)
+    await account.poll_at(T0 + 3 * HOUR, third)
+
+    accepted = await account.poll_at(T0 + 4 * HOUR, third, trigger="accept_removals")
+
+    assert (accepted.removed, accepted.redirects_closed) == (2, 2)
+    assert [(*row[:2], row[4], row[6]) for row in await account.rows(REDIRECTS)] == [
+        (1, 90, seen(T0 + HOUR), T0),
+        (1, 91, seen(T0 + 2 * HOUR), T0 + HOUR),
+        (2, 92, seen(T0 + 3 * HOUR), T0 + 2 * HOUR),
+    ]
+    assert [(row[0], row[4], row[6]) for row in await account.rows(STATES)] == [
+        (1, seen(T0 + 2 * HOUR), T0 + HOUR),
+        (2, seen(T0 + 3 * HOUR), T0 + 2 * HOUR),
+        (3, None, None),
+    ]
+    assert await account.rows("select virtual_number_id from syncer.record_digest") == [(3,)]
+
+
 async def test_too_many_missing_at_once_are_held_while_everything_else_is_applied(account: PolledAccount) -> None:
     await account.poll_at(T0, *(record(key) for key in range(1, 11)))
 
@@ -383,6 +407,26 @@ async def test_a_key_that_is_absent_keeps_the_last_known_value(account: PolledAc
     assert await account.row("select comment, app_id from syncer.virtual_number") == ("note", APP_ID)
 
 
+async def test_a_change_that_does_not_name_the_region_keeps_it(account: PolledAccount) -> None:
+    await account.poll(record(1, region_name="Луна"))
+
+    changed = await account.poll(without(record(1, comment="new"), "region_name"))
+
+    assert (changed.outcome, changed.changed) == ("applied", 1)
+    assert await account.row(
+        "select comment, name from syncer.virtual_number join syncer.region using (region_id)"
+    ) == (
+        "new",
+        "Луна",
+    )
+
+
+async def test_a_number_of_no_region_changes_as_any_other(account: PolledAccount) -> None:
+    await account.poll(record(1, region_name=None))
+    changed = await account.poll(record(1, region_name=None, comment="new"))
+    assert (changed.outcome, changed.changed, changed.created) == ("applied", 1, 0)
+
+
 async def test_fields_without_a_column_are_kept_as_the_latest_and_are_no_version(account: PolledAccount) -> None:
     await account.poll(record(1, tariff={"name": "новый", "price": 1.5}))
 
@@ -393,6 +437,19 @@ async def test_fields_without_a_column_are_kept_as_the_latest_and_are_no_version
         "select extra::text, (select count(*) from syncer.virtual_number_history) from syncer.virtual_number"
     )
     assert (json.loads(extra), versions) == ({"tariff": None, "vip": True}, 0)
+
+
+async def test_each_number_keeps_its_own_fields_without_a_column(account: PolledAccount) -> None:
+    await account.poll(record(1, x=1), record(2, x=2), record(3, x=3))
+
+    result = await account.poll(record(1, x=4), record(2, x=5), record(3, x=3))
+
+    assert (result.outcome, result.unchanged) == ("applied", 3)
+    assert await account.rows("select extra->>'x' from syncer.virtual_number order by virtual_number_id") == [
+        ("4",),
+        ("5",),
+        ("3",),
+    ]
 
 
 async def test_fields_without_a_column_are_replaced_with_the_version_too(account: PolledAccount) -> None:
@@ -445,6 +502,17 @@ async def test_the_same_rejected_bytes_in_a_later_applied_poll_count_as_another_
     await account.poll(record(1, comment="x"), record(2, number=None))
 
     assert await account.row("select occurrences, last_run_id - first_run_id from syncer.rejected_record") == (2, 1)
+
+
+async def test_what_an_older_version_said_of_a_rejected_record_is_said_anew(account: PolledAccount) -> None:
+    await account.poll(record(1), record(2, number=None))
+    await account.sql.execute("update syncer.rejected_record set error = 'not to its taste'")
+
+    await account.poll(record(1, comment="x"), record(2, number=None))
+
+    assert await account.row("select error from syncer.rejected_record") == (
+        "Expected `str`, got `null` - at `$.number`",
+    )
 
 
 async def test_a_record_whose_id_cannot_be_read_holds_all_removals_even_accepted_ones(account: PolledAccount) -> None:
@@ -534,6 +602,18 @@ async def test_an_account_that_is_forgotten_in_memory_decides_the_same(account: 
     result = await account.poll(record(1), record(2, state="freeze"))
 
     assert (result.changed, result.unchanged, result.state_changes) == (1, 1, 1)
+
+
+async def test_a_number_that_is_again_as_it_was_has_changed_back_though_the_process_is_new(
+    account: PolledAccount,
+) -> None:
+    await account.poll(record(1), record(2))
+    await account.poll(record(1, state="freeze"), record(2))
+    account.forget()
+
+    back = await account.poll(record(1), record(2))
+
+    assert (back.outcome, back.state_changes) == ("applied", 1)
 
 
 async def test_digests_that_somebody_deleted_cost_time_and_nothing_else(account: PolledAccount) -> None:

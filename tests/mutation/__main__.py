@@ -33,7 +33,7 @@ def _integration(*files: str) -> tuple[str, ...]:
     return tuple(f"tests/integration/test_{file}.py" for file in files)
 
 
-TESTS: Final = {
+_PYTHON: Final = {
     "syncer.reconcile": ("tests/unit/test_reconcile.py",),
     "syncer.removal": ("tests/unit/test_reconcile.py",),
     "syncer.decision": ("tests/unit/test_reconcile.py",),
@@ -41,13 +41,18 @@ TESTS: Final = {
     "syncer.wire": ("tests/unit/test_wire.py", "tests/unit/test_arrival.py"),
     "syncer.arrival": ("tests/unit/test_arrival.py", "tests/unit/test_reconcile.py"),
     "syncer.json_array": ("tests/unit/test_json_array.py", "tests/unit/test_arrival.py"),
+    "syncer.store.binary": _integration("binary"),
+    "syncer.store.inserts": _integration("neighbours", "columns", "cost", "poll"),
+}
+_STATEMENTS: Final = {
     "syncer.store.apply": _integration("neighbours", "columns", "cost", "poll", "guard", "time"),
     "syncer.store.staged": _integration("cost", "concurrency"),
     "syncer.store.recall": _integration("neighbours", "columns", "cost", "poll", "guard"),
     "syncer.store.standing": _integration("neighbours", "cost", "poll"),
     "syncer.store.runs": _integration("neighbours", "cost", "poll", "concurrency", "time"),
 }
-"""The modules, and the tests that are to tell, the quickest first."""
+TESTS: Final = _PYTHON | _STATEMENTS
+"""The modules, and the tests that are to tell, the quickest first; in some it is the statements that are changed."""
 
 
 class Hunt:
@@ -73,7 +78,7 @@ class Hunt:
                 Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=self._console)
             )
             for module in self._given.modules:
-                kind = statements if module.startswith("syncer.store.") else python
+                kind = statements if module in _STATEMENTS else python
                 mutants = [one for one in numbered(kind.mutants_of(module)) if self._given.place in {None, one.place}]
                 task = progress.add_task(module, total=len(mutants))
 

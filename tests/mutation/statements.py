@@ -94,15 +94,23 @@ def _edits(node: Any) -> Iterator[Edit]:
         yield f"{_sql(node)} → {_sql(other)}", partial(node.replace, other)
 
 
+def _instead(told: Any, left_out: Any) -> Any:
+    """The one, beside the other where that names a parameter: a statement that lacks one fails whatever is tried."""
+    if left_out.find(exp.Parameter) is None:
+        return told.copy()
+    always = exp.If(this=exp.Boolean(this=True), true=told.copy())
+    return exp.Case(ifs=[always], default=left_out.copy())
+
+
 def _one_side(node: Any) -> Iterator[Edit]:
     for kept, dropped in ((node.this, node.expression), (node.expression, node.this)):
         if not isinstance(dropped, type(node)):  # else each of its sides is dropped alone
-            yield f"without {_sql(dropped)}", partial(node.replace, kept)
+            yield f"without {_sql(dropped)}", partial(node.replace, _instead(kept, dropped))
 
 
 def _no_condition(node: Any) -> Iterator[Edit]:
     if not isinstance(node.this, exp.And):
-        yield f"without {_sql(node)}", node.pop
+        yield f"without {_sql(node)}", partial(node.set, "this", _instead(exp.true(), node.this))
 
 
 def _any_row(node: Any) -> Iterator[Edit]:
@@ -125,27 +133,30 @@ def _one_of_the_arguments(node: Any) -> Iterator[Edit]:
     for dropped in (node.this, *node.expressions):
         kept = [argument.copy() for argument in (node.this, *node.expressions) if argument is not dropped]
         fewer = type(node)(**(node.args | {"this": kept[0], "expressions": kept[1:]})) if len(kept) > 1 else kept[0]
-        yield f"{_sql(node)} without {_sql(dropped)}", partial(node.replace, fewer)
+        yield f"{_sql(node)} without {_sql(dropped)}", partial(node.replace, _instead(fewer, node))
 
 
 def _one_branch(node: Any) -> Iterator[Edit]:
     otherwise = node.args.get("default") or exp.null()
     for branch in (*(one.args["true"] for one in node.args["ifs"]), otherwise):
-        yield f"{_sql(node)} → always {_sql(branch)}", partial(node.replace, branch.copy())
+        yield f"{_sql(node)} → always {_sql(branch)}", partial(node.replace, _instead(branch, node))
 
 
 def _assignments(node: Any) -> Iterator[Edit]:
     """Of `set`, in an update or where an insert meets a conflict: all but one; two that change places."""
     given = node.expressions
     for index, one in enumerate(given):
-        if len(given) > 1:
+        if one.expression.find(exp.Parameter) is not None:
+            itself = exp.column(one.this.name, table=node.this.alias_or_name)
+            yield f"set without {_sql(one)}", partial(one.set, "expression", _instead(itself, one.expression))
+        elif len(given) > 1:
             others = [*given[:index], *given[index + 1 :]]
             yield f"set without {_sql(one)}", partial(node.set, "expressions", others)
         if index + 1 < len(given):
-            other = given[index + 1]
+            other = given[index + 1].expression
             yield (
-                f"set {_sql(one)} with the value of {_sql(other)}",
-                partial(one.set, "expression", other.expression.copy()),
+                f"set {_sql(one)} with the value of {_sql(given[index + 1])}",
+                partial(one.set, "expression", _instead(other, one.expression)),
             )
 
 

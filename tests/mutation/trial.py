@@ -13,7 +13,7 @@ import os
 import resource
 import sys
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 from operator import attrgetter
 from types import FunctionType, ModuleType
@@ -83,6 +83,7 @@ class Trials:
         self._servers = servers
         self._told = told
         self._kills: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Tries them all."""
@@ -90,15 +91,20 @@ class Trials:
         free = list(self._servers)
         running: list[_Trial] = []
         while waiting or running:
-            while waiting and free:
-                session.items.sort(key=lambda item: -self._kills[item.nodeid])  # who told often is likely to tell again
+            while waiting and free and (self._seconds or not running):
+                session.items.sort(key=self._seconds_a_kill)
                 running.append(_Trial(session, waiting.popleft(), free.pop()))
             multiprocessing.connection.wait([trial.answer for trial in running])
             for trial in [trial for trial in running if trial.answer.poll()]:
                 running.remove(trial)
                 free.append(trial.server)
                 self._tell(trial.verdict())
+                self._seconds = self._seconds or trial.seconds
         return True
+
+    def _seconds_a_kill(self, item: pytest.Item) -> float:
+        """Who told often is likely to tell again; of the others, the quickest first."""
+        return self._seconds[item.nodeid] / (1 + self._kills[item.nodeid])
 
     def _tell(self, verdict: Verdict) -> None:
         if verdict.mutant is not self._unchanged:
@@ -113,6 +119,7 @@ class _Trial:
 
     def __init__(self, session: pytest.Session, mutant: Mutant, server: EmbeddedServer) -> None:
         self.server = server
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.answer, sender = _forked.Pipe(duplex=False)
         self._mutant = mutant
         self._begun = time.monotonic()
@@ -124,7 +131,7 @@ class _Trial:
         """What the process says, which ends with it."""
         killer: str | None = "it came to no end"
         with contextlib.suppress(EOFError):
-            killer = self.answer.recv()
+            killer, self.seconds = self.answer.recv()
         self._process.kill()
         self._process.join()
         return Verdict(self._mutant, killer, time.monotonic() - self._begun)
@@ -147,7 +154,7 @@ def _try(session: pytest.Session, mutant: Mutant, server: EmbeddedServer, sender
         _import_anew(mutant)
         if pytest.main([*OPTIONS, "-x", *session.config.args], plugins=[watch]) != pytest.ExitCode.OK:
             watch.killer = watch.killer or "it could not be imported"
-    sender.send(watch.killer or None)
+    sender.send((watch.killer or None, watch.seconds))
 
 
 async def _drop_databases(url: str) -> None:
@@ -160,17 +167,19 @@ async def _drop_databases(url: str) -> None:
 
 
 class _Watch:
-    """Notes which test fails, and gives tests the server that is running and their turn."""
+    """Notes which test fails and how long each takes, and gives tests the server that is running and their turn."""
 
     def __init__(self, server: EmbeddedServer, order: Sequence[str]) -> None:
         self._server = server
         self._turns = {test: turn for turn, test in enumerate(order)}
         self.killer = ""
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: self._turns.get(item.nodeid, 0))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] += report.duration
         if report.failed and not self.killer:
             self.killer = report.nodeid
 
