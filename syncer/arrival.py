@@ -19,6 +19,7 @@ from xxhash import xxh3_128_digest
 
 from syncer.errors import WrongAccountError
 from syncer.json_array import split
+from syncer.known import Elements
 from syncer.wire import SHORTEST_RECORD, Arrived, Rejection, decode, decode_again, peek, reject, take
 
 if TYPE_CHECKING:
@@ -27,27 +28,13 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from syncer.known import Standing
+
 VOCABULARIES: Final = ("type", "purpose", "state", "region_name")
 """The fields whose words have tables of their own."""
 _words_of = attrgetter(*VOCABULARIES)
 _SORTED_AT_ONCE: Final = 100_000
 """How many ids: while they are sorted no other thread runs, the event loop's neither."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the database knows of an account's numbers that are not removed.
-
-    Attributes:
-        digests: The digest of the bytes that each number's current record was read from → `virtual_number_id`.
-        undigested: The numbers without a digest that counts.
-    """
-
-    digests: Mapping[bytes, int] = field(default_factory=dict)
-    undigested: frozenset[int] = frozenset()
-
-    def __len__(self) -> int:
-        return len(self.digests) + len(self.undigested)
 
 
 class Place(Struct, frozen=True, gc=False):
@@ -113,6 +100,7 @@ class Arrival:
         gone: The standing digests that no element has: their numbers changed, were respelled, or are unlisted.
         unlisted: Numbers that the database knows and the response does not list.
         app_id: The one that most of the elements looked at carry.
+        elements: All of them, in their order.
         words: The words that the elements looked at have in each of the fields of `VOCABULARIES`.
     """
 
@@ -123,6 +111,7 @@ class Arrival:
     rejections: tuple[Rejection, ...]
     unlisted: frozenset[int]
     app_id: int | None
+    elements: Elements = field(default_factory=Elements, compare=False)
     gone: Mapping[bytes, int] = field(default_factory=dict, compare=False)
     words: Mapping[str, AbstractSet[str]] = field(default_factory=dict, compare=False)
 
@@ -146,15 +135,16 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
         WrongAccountError: Records carry an `app_id`, and none of them this one.
     """
     content = _Content(body)
-    numbers: list[int | None] = []
-    for start, elements in split(body, SHORTEST_RECORD):
-        found = list(map(standing.digests.get, map(xxh3_128_digest, elements)))
-        numbers += found
-        if None in found:
-            starts = list(accumulate(map(len, elements), initial=start))
-            for commas in [place for place, number in enumerate(found) if number is None]:
-                content.look_at(elements[commas], earliest=starts[commas] + commas)
-    listed = set(numbers)
+    elements = Elements()
+    for start, slices in split(body, SHORTEST_RECORD):
+        digests = list(map(xxh3_128_digest, slices))
+        numbers = standing.numbers_of(digests, place=len(elements))
+        elements.add(digests, numbers)
+        if None in numbers:
+            starts = list(accumulate(map(len, slices), initial=start))
+            for commas in [place for place, number in enumerate(numbers) if number is None]:
+                content.look_at(slices[commas], digests[commas], earliest=starts[commas] + commas)
+    listed = set(elements.numbers)
     listed.discard(None)
     gone = {}
     if len(listed) < len(standing.digests):
@@ -166,11 +156,12 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
     repeated = content.settle(rivals)
     rejected = {rejection.virtual_number_id for rejection in content.rejections}
     return Arrival(
-        received=len(numbers),
-        repeated=len(numbers) - len(listed) - len(content.fresh) + repeated,
+        received=len(elements),
+        repeated=len(elements) - len(listed) - len(content.fresh) + repeated,
         standing=len(listed) - len(rivals.keys() & rejected),
         records=Fresh(body, content.places),
         rejections=tuple(content.rejections),
+        elements=elements,
         gone=gone,
         unlisted=frozenset((absent | standing.undigested) - content.places.keys() - rejected),
         app_id=min(content.app_ids, key=lambda carried: (-content.app_ids[carried], carried), default=None),
@@ -202,9 +193,8 @@ class _Content:
     words: set[tuple[Any, ...]] = field(default_factory=set)
     end: int = 0
 
-    def look_at(self, element: Raw, *, earliest: int) -> None:
+    def look_at(self, element: Raw, key: bytes, *, earliest: int) -> None:
         """Sorts an element, which begins there, or later if more than a comma stands between it and those before."""
-        key = xxh3_128_digest(element)
         if key in self.fresh:
             return
         self.fresh.add(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -14,6 +15,58 @@ if TYPE_CHECKING:
 
 Redirect = tuple[int, str]
 """`id` and `number` of one of `from_redirect_numbers`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """The elements of a response, in its order.
+
+    Attributes:
+        digests: Of the bytes of each.
+        numbers: The `virtual_number_id` of each that stood by its digest; None of the others.
+    """
+
+    digests: list[bytes] = field(default_factory=list)
+    numbers: list[int | None] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    def add(self, digests: list[bytes], numbers: list[int | None]) -> None:
+        """Goes on with those that come next."""
+        self.digests.extend(digests)
+        self.numbers.extend(numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the database knows of an account's numbers that are not removed.
+
+    Attributes:
+        digests: The digest of the bytes that each number's current record was read from → `virtual_number_id`.
+        undigested: The numbers without a digest that counts.
+        last: The last response that was read, if that is remembered: what it says of numbers is true of `digests` too.
+    """
+
+    digests: Mapping[bytes, int] = field(default_factory=dict)
+    undigested: frozenset[int] = frozenset()
+    last: Elements = field(default_factory=Elements, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.digests) + len(self.undigested)
+
+    def numbers_of(self, digests: list[bytes], *, place: int) -> list[int | None]:
+        """The numbers that stand by some digests, which a response has from a place on; None of those that do not."""
+        here = slice(place, place + len(digests))
+        before = self.last.digests[here]
+        if before[:1] != digests[:1]:
+            return list(map(self.digests.get, digests))
+        # The response goes on here as the last one did. To look a digest up takes several times longer than to compare
+        # it: what lies at random in memory is waited for.
+        return [
+            number if number is not None and digest == last else self.digests.get(digest)
+            for digest, last, number in zip_longest(digests, before, self.last.numbers[here])
+        ]
 
 
 class StoredNumber(Struct, frozen=True, gc=False):

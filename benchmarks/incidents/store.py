@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.incidents.moments import DAY, GUARD, T0, TICK
-from syncer.arrival import Arrival, Standing, read
+from syncer.arrival import Arrival, read
 from syncer.errors import PollError
-from syncer.known import Known, KnownNumbers, StoredNumber, Unread
+from syncer.known import Known, KnownNumbers, Standing, StoredNumber, Unread
 from syncer.wire import COLUMNS
 from tests.builders import decide
 

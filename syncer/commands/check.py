@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from syncer.accounts import load_accounts
-from syncer.arrival import Standing, read
+from syncer.arrival import read
 from syncer.errors import ConfigurationError, SyncerError
+from syncer.known import Standing
 from syncer.settings import unknown_variables
 from syncer.source import Source
 from syncer.store.engine import OLDEST_SERVER, shown

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import timedelta
 
-    from syncer.arrival import Arrival, Standing
-    from syncer.known import Redirect
+    from syncer.arrival import Arrival
+    from syncer.known import Redirect, Standing
     from syncer.store.runs import Fence
 
 _NUMBERS: Final = f"""

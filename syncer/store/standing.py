@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from syncer.arrival import Standing
+from syncer.known import Standing
 from syncer.store.engine import undisturbed
 from syncer.wire import DECODER_VERSION
 
@@ -63,14 +63,15 @@ def stands_after(before: AccountStanding, arrival: Arrival, total: Total, run_id
     """What stands once a poll's decisions are written by a run."""
     app_id = before.app_id if before.app_id is not None else arrival.app_id
     if not total.changes_standing:
-        return replace(before, app_id=app_id)
+        return replace(before, app_id=app_id, standing=replace(before.standing, last=arrival.elements))
     renewed = total.removed.union(total.standing.values())
     digests = dict(before.standing.digests)
     for digest, number in arrival.gone.items():
         if number in renewed:
             del digests[digest]
     digests |= total.standing
-    return AccountStanding(app_id, run_id, Standing(digests, before.standing.undigested - renewed))
+    undigested = before.standing.undigested - renewed
+    return AccountStanding(app_id, run_id, Standing(digests, undigested, arrival.elements))
 
 
 _ACCOUNT: Final = "select app_id, standing_run_id from syncer.account where account_id = $1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from xxhash import xxh3_128_digest
 
-from syncer.arrival import Arrival, Fresh, Place, Standing, digest, read
+from syncer.arrival import Arrival, Fresh, Place, digest, read
 from syncer.errors import NotAnArrayError, NotJsonError, WrongAccountError
+from syncer.known import Elements, Standing
 from syncer.wire import Rejection
 from tests.builders import APP_ID, record, redirect, without
 
@@ -441,6 +442,33 @@ def expected_of(elements: Sequence[bytes], before: Standing) -> Expected:
             expected.records.add(number)
         expected.listed |= {number} if number else set()
     return expected
+
+
+@given(st.lists(_elements, max_size=8), _standings(), st.data())
+@settings(deadline=None, max_examples=200)
+def test_what_the_last_response_said_at_a_place_is_believed_only_of_the_same_bytes(
+    elements: list[bytes], before: Standing, data: st.DataObject
+) -> None:
+    earlier = data.draw(st.sampled_from([elements, *(elements[:end] for end in range(len(elements)))]))
+    earlier = [data.draw(st.just(element) | _elements) for element in earlier]
+    last = read(listing(*earlier, *data.draw(st.lists(_elements, max_size=2))), before, None).elements
+    assert last.digests[: len(earlier)] == [xxh3_128_digest(element) for element in earlier]
+
+    again = read(listing(*elements), replace(before, last=last), APP_ID)
+    assert again == read(listing(*elements), before, APP_ID)
+    assert again.elements.digests == [xxh3_128_digest(element) for element in elements]
+    assert again.elements.numbers == [before.digests.get(xxh3_128_digest(element)) for element in elements]
+
+
+def test_an_element_at_its_place_in_the_last_response_is_told_apart_from_the_others_there() -> None:
+    first, second, third = (xxh3_128_digest(spelled(record(number))) for number in (1, 2, 3))
+    last = Elements([first, second, third], [1, 2, None])
+    stand = replace(standing((1, record(1)), (2, record(2)), (3, record(3))), last=last)
+    assert stand.numbers_of([first, second, third], place=0) == [1, 2, 3]
+    assert stand.numbers_of([first, third, b"?"], place=0) == [1, 3, None]
+    assert stand.numbers_of([second, second], place=1) == [2, 2]
+    assert stand.numbers_of([third, first], place=2) == [3, 1]
+    assert stand.numbers_of([third, first], place=7) == [3, 1]
 
 
 @given(st.lists(_elements, max_size=8), _standings())

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from xxhash import xxh3_128_digest
 
-from syncer.arrival import Arrival, Fresh, Place, Standing, read
+from syncer.arrival import Arrival, Fresh, Place, read
 from syncer.decision import Decision, NewState, NewVersion, Presence, RedirectChange, Total
-from syncer.known import Known, KnownNumbers, StoredNumber, Unread
+from syncer.known import Elements, Known, KnownNumbers, Standing, StoredNumber, Unread
 from syncer.reconcile import reconcile, settle
 from syncer.removal import RemovalGuard
 from syncer.wire import COLUMNS, Arrived, Rejection, decode
@@ -827,6 +827,7 @@ class World:
 
     numbers: dict[int, Number] = field(default_factory=dict)
     digests: dict[bytes, int] = field(default_factory=dict)
+    last: Elements = field(default_factory=Elements)
     rejected: frozenset[bytes] = frozenset()
     last_started_at: datetime | None = None
 
@@ -836,8 +837,9 @@ class World:
         """A poll that begins so long after the one before, and takes a minute."""
         started_at = FIRST if self.last_started_at is None else self.last_started_at + after
         alive = {key for key, number in self.numbers.items() if number.removed_at is None}
-        standing = Standing(self.digests, frozenset(alive - set(self.digests.values())))
+        standing = Standing(self.digests, frozenset(alive - set(self.digests.values())), self.last)
         arrival = read(body, standing, None)
+        self.last = arrival.elements
         now = started_at + timedelta(minutes=1)
         asked = arrival.records.keys() | {rejected.virtual_number_id for rejected in arrival.rejections}
         lately = {key for key, number in self.numbers.items() if number.last_removed_at > now - guard.hold}

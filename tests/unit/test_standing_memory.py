@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from syncer.arrival import Standing
-from syncer.store.standing import AccountStanding, StandingMemory
+import json
+
+from syncer.arrival import read
+from syncer.decision import Total
+from syncer.known import Elements, Standing
+from syncer.store.standing import AccountStanding, StandingMemory, stands_after
+from tests.builders import record
 
 
 def standing(numbers: int, *, run_id: int = 1) -> AccountStanding:
@@ -47,3 +52,15 @@ def test_what_belongs_to_another_run_is_not_given() -> None:
     memory.put(1, standing(100, run_id=7))
     assert memory.get(1, 8) is None
     assert memory.get(1, 7) is not None
+
+
+def test_what_the_last_response_listed_is_remembered_whether_it_changed_anything_or_not() -> None:
+    body = json.dumps([record(1)]).encode()
+    arrival = read(body, Standing(), None)
+    told = arrival.records[1]
+    before = AccountStanding(None, None, Standing())
+    changed = stands_after(before, arrival, Total(standing={told.digest: 1}), 7)
+    assert changed.standing.last == Elements([told.digest], [None])
+
+    again = read(body, changed.standing, None)
+    assert stands_after(changed, again, Total(), 8).standing.last == Elements([told.digest], [1])
