@@ -37,7 +37,7 @@ _PYTHON: Final = {
     "syncer.reconcile": ("tests/unit/test_reconcile.py",),
     "syncer.removal": ("tests/unit/test_reconcile.py",),
     "syncer.decision": ("tests/unit/test_reconcile.py",),
-    "syncer.known": ("tests/unit/test_reconcile.py",),
+    "syncer.known": ("tests/unit/test_arrival.py", "tests/unit/test_reconcile.py"),
     "syncer.wire": ("tests/unit/test_wire.py", "tests/unit/test_arrival.py"),
     "syncer.arrival": ("tests/unit/test_arrival.py", "tests/unit/test_reconcile.py"),
     "syncer.json_array": ("tests/unit/test_json_array.py", "tests/unit/test_arrival.py"),
