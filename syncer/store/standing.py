@@ -118,6 +118,7 @@ def _digests(digested: bytes) -> dict[bytes, int]:
 def _standing(digests: dict[bytes, int], listed: bytes) -> Standing:
     """What stands, by the numbers: digests are a cache. One that is missing removes none, one too many lists none."""
     numbers = set(Struct(f">{len(listed) // _NUMBER_BYTES}q").unpack(listed))
-    if not numbers.issuperset(digests.values()):
+    undigested = numbers.difference(digests.values())
+    if len(undigested) + len(digests) > len(numbers):
         digests = {digest: number for digest, number in digests.items() if number in numbers}
-    return Standing(digests, frozenset(numbers.difference(digests.values())))
+    return Standing(digests, frozenset(undigested))
