@@ -36,9 +36,9 @@ _OPENING: Final = """\
 ![Seconds by the number of numbers: syncer, its peers and the least that the work can cost](images/bench.svg)
 
 Every system polls the same emulated sequence: a first load, the same bytes again, the same records in another order,
-1 % of the numbers changed, and all of them. A round gives each system a new database and a process of its own, and they
-take turns. Figures are medians of the rounds, in processes that have long been running where nothing else is said: they
-have loaded and changed a few numbers of another account before.
+1 % of the numbers changed in their places, and all of them. A round gives each system a new database and a process of
+its own, and they take turns. Figures are medians of the rounds, in processes that have long been running where nothing
+else is said: they have loaded and changed a few numbers of another account before.
 After each step it is checked that what is current in the system's tables is what the endpoint said.
 
 - **dlt scd2** keeps history as well, by its strategy of that name, through CSV and COPY, its fastest form here.
