@@ -106,8 +106,8 @@ class Known:
         lately_removed: Those removed within the guard's hold time that have not returned, but for those an operator
             accepted.
         lately_returned: Those likewise removed that have returned.
-        came_since_loss: Those listed that were created or restored since the first number went missing that is held
-            and has not waited for the hold time yet.
+        came_since_loss: Those created or restored, and perhaps lost again, since the first number went missing that is
+            held and has not waited for the hold time yet.
         rejected: The digests of the rejected elements that stand.
         listed_rejected: Numbers that are not removed and whose element is rejected now.
     """

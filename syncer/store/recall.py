@@ -51,14 +51,13 @@ select n.virtual_number_id, n.removed_at is null as has_returned
                     where later.account_id = h.account_id and later.virtual_number_id = h.virtual_number_id
                       and later.valid_from = h.valid_to)
 """
-# A period that begins where none ended is that of a number which was created or restored.
+# A period that begins where none ended is that of a number which was created or restored. If that is removed by now, it
+# is lost itself; or an operator's word removed it, and all that was missing with it: what is held was lost after that.
 _CAME_SINCE: Final = """
 select h.virtual_number_id
   from syncer.sync_run r
   join syncer.state_history h using (account_id, run_id)
-  join syncer.virtual_number n using (account_id, virtual_number_id)
- where r.account_id = $1 and r.finished_at >= $2 and r.created + r.restored > 0
-   and h.valid_from >= $2 and n.removed_at is null
+ where r.account_id = $1 and r.finished_at >= $2 and r.created + r.restored > 0 and h.valid_from >= $2
    and not exists (select from syncer.state_history before
                     where before.account_id = h.account_id and before.virtual_number_id = h.virtual_number_id
                       and before.valid_to = h.valid_from)

@@ -158,6 +158,26 @@ async def test_polls_that_end_in_the_order_they_began_in_are_both_applied(accoun
     assert (result.outcome, result.created, result.changed, result.unchanged) == ("applied", 1, 1, 1)
 
 
+async def test_what_an_answer_tells_is_recorded_under_the_moment_it_came_and_known_since_it_was_asked_for(
+    account: PolledAccount, polls: Polls
+) -> None:
+    await account.poll_at(T0, record(1))
+    for hours, told in ((1, "freeze"), (3, "active")):
+        await account.set_clock(T0 + hours * HOUR)
+        task, request = await polls.begin()
+        await account.set_clock(T0 + (hours + 1) * HOUR)
+        request.answer(record(1, state=told))
+        await task
+
+    assert await account.rows(
+        "select state, valid_from, valid_to, changed_after from syncer.state_history order by valid_from"
+    ) == [
+        ("active", T0 + TICK, T0 + 2 * HOUR, None),
+        ("freeze", T0 + 2 * HOUR, T0 + 4 * HOUR, T0),
+        ("active", T0 + 4 * HOUR, None, T0 + HOUR),
+    ]
+
+
 async def test_many_polls_at_once_leave_one_open_state_a_number_and_the_newest_truth(
     account: PolledAccount, polls: Polls
 ) -> None:
@@ -206,9 +226,9 @@ async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_what_it_was
 async def test_a_run_that_was_given_up_and_succeeds_after_all_tells_of_no_error(account: PolledAccount) -> None:
     """The database may go on with what its client has left, and commit it after the run was said to have failed."""
     run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
-    assert await runs.fail(account.engine, run, ResponseTimeoutError("given up", http_status=200, response_bytes=7))
+    assert await runs.fail(account.engine, run, ResponseTimeoutError("given up", http_status=203, response_bytes=7))
     told = "select outcome, error_kind, error, http_status, response_bytes from syncer.sync_run"
-    assert await account.row(told) == ("failed", "timeout", "given up", 200, 7)
+    assert await account.row(told) == ("failed", "timeout", "given up", 203, 7)
 
     async with runs.fence(account.engine, run) as fence:
         await runs.succeed(fence, Responded(200, 2, b"d" * 16), Total(is_unchanged=False), None)

@@ -112,6 +112,15 @@ async def test_an_unchanged_poll_reads_no_digest_that_it_remembers(account: Poll
         assert await cost(account, READ, unchanged, ["record_digest"]) == {}
 
 
+async def test_of_a_response_that_stands_to_the_byte_a_process_that_was_just_started_reads_no_number(
+    account: PolledAccount,
+) -> None:
+    await account.poll(*fleet(300))
+    for _ in range(2):
+        account.forget()
+        assert await cost(account, READ, fleet(300), NUMBERS) == {}
+
+
 async def read_by_polls(
     account: PolledAccount, size: int, *, changes: int, analyze: bool, **others: int
 ) -> dict[str, Any]:

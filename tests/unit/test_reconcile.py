@@ -874,7 +874,7 @@ class World:
         for key, number in self.numbers.items():
             ends = {period.valid_to for period in number.states}
             begins = [period.valid_from for period in number.states if period.valid_from not in ends]
-            if number.removed_at is None and max(begins) >= min(losses):
+            if max(begins) >= min(losses):
                 came.add(key)
         return came
 
