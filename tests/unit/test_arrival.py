@@ -469,6 +469,16 @@ def test_an_element_at_its_place_in_the_last_response_is_told_apart_from_the_oth
     assert stand.numbers_of([second, second], place=1) == [2, 2]
     assert stand.numbers_of([third, first], place=2) == [3, 1]
     assert stand.numbers_of([third, first], place=7) == [3, 1]
+    assert stand.numbers_of([first], place=0) == [1]
+
+
+def test_an_element_that_stands_where_the_last_response_had_it_is_not_looked_up() -> None:
+    last = Elements([b"a", b"b", b"c", b"d"], [1, 2, None, 4])
+    remembered_alone = Standing({}, last=last)
+    assert remembered_alone.numbers_of([b"a", b"b"], place=0) == [1, 2]
+    assert remembered_alone.numbers_of([b"b", b"c", b"d"], place=1) == [2, None, 4]
+    assert remembered_alone.numbers_of([b"b", b"?", b"d", b"e"], place=1) == [2, None, 4, None]
+    assert remembered_alone.numbers_of([b"b", b"a"], place=0) == [None, None]
 
 
 @given(st.lists(_elements, max_size=8), _standings())
