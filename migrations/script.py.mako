@@ -1,19 +1,28 @@
-"""${message}"""
+"""${message[:1].upper()}${message[1:]}."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from alembic import op
-import sqlalchemy as sa
-${imports if imports else ""}
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+
+revision = "${up_revision}"
+down_revision = "${down_revision}"
 branch_labels = None
 depends_on = None
 
+SQL = Path(__file__).parent.parent / "sql"
+
 
 def upgrade() -> None:
-    ${upgrades if upgrades else "pass"}
+    _run(SQL / "${up_revision}_up.sql")
 
 
 def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}
+    _run(SQL / "${up_revision}_down.sql")
+
+
+def _run(script: Path) -> None:
+    """Executes several statements; only the driver takes more than one at once."""
+    statements = script.read_text(encoding="utf-8")
+    op.get_bind().connection.run_async(lambda driver: driver.execute(statements))
