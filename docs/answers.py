@@ -18,7 +18,7 @@ import asyncpg
 from rich.console import Console
 
 from docs import demo_data
-from syncer.observe import configure_logging
+from syncer.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from syncer.commands.history import tell_history
+from syncer.commands.demo_backfill import tell_history
+from syncer.config.settings import Settings
 from syncer.database import Database
 from syncer.embedded import EmbeddedServer
-from syncer.settings import Settings
 from syncer.store.schema import migrate
 
 if TYPE_CHECKING:

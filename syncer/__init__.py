@@ -1,9 +1,8 @@
-"""Keeps the history of MegaFon cloud PBX virtual numbers in PostgreSQL.
+"""Records the history of MegaFon cloud PBX virtual numbers in PostgreSQL.
 
-The vendor's endpoint tells which numbers a company has, and only as they are at this moment. A poll (`syncer.poll`)
-gathers what arrived (`syncer.source`, `syncer.wire`) and what the database knows (`syncer.store`), decides in pure code
-what changed (`syncer.reconcile`), and applies it in one transaction (`syncer.store`). Every other part of the program
-serves that sentence.
+The vendor's endpoint returns the phone numbers a company has at this moment, and nothing about the past. `syncer.poll`
+is the data path of one poll: `syncer.endpoint` fetches the response, `syncer.diff` compares it with what is stored, and
+`syncer.store` writes current rows and history in one transaction. `syncer.daemon` polls every account on schedule.
 """
 
 __version__ = "0.1.0"

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, Type
 
 import typer
 
+from syncer.daemon.signals import end_well_before_anything_runs, keep_hangups
 from syncer.errors import ConfigurationError, SyncerError
-from syncer.signals import end_well_before_anything_runs, keep_hangups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from syncer.accounts import Account
+    from syncer.config.accounts import Account
+    from syncer.config.settings import Settings
     from syncer.database import Database
-    from syncer.settings import Settings
 
 T = TypeVar("T")
 
@@ -67,9 +67,9 @@ def run() -> None:
     """The daemon: polls every account when it is due, until SIGTERM or Ctrl-C; SIGHUP reads the accounts again."""
     end_well_before_anything_runs()
     keep_hangups()
-    from syncer.accounts import load_accounts
     from syncer.commands.run import run_daemon
-    from syncer.settings import load_settings
+    from syncer.config.accounts import load_accounts
+    from syncer.config.settings import load_settings
 
     settings = _settings()
     accounts = _accounts(settings)
@@ -165,7 +165,7 @@ def export(
 def health() -> None:
     """Asks the daemon on this machine whether it lives, over HTTP at SYNCER_HTTP_LISTEN."""
     from syncer.commands.health import is_alive
-    from syncer.settings import load_settings
+    from syncer.config.settings import load_settings
 
     alive, told = is_alive(load_settings().http_listen)
     typer.echo(told, err=not alive)
@@ -181,7 +181,7 @@ def demo(
     """Everything on this machine with nothing configured: database, emulated endpoint, daemon, a live view."""
     end_well_before_anything_runs()
     from syncer.commands.demo import run_demo
-    from syncer.commands.history import days_of
+    from syncer.commands.demo_backfill import days_of
 
     days = 0 if history is None else _parsed("--history", history, days_of)
     _do(run_demo(days))
@@ -197,7 +197,7 @@ def emulate(
     """The emulated endpoint alone, its numbers changing every few seconds."""
     end_well_before_anything_runs()
     from syncer.commands.emulate import run_emulator
-    from syncer.spelling import ListenAddress
+    from syncer.config.fields import ListenAddress
 
     address = _parsed("--listen", listen, ListenAddress.parse)
     _do(run_emulator(numbers=numbers, seed=seed, listen=address, file=file))
@@ -247,8 +247,8 @@ def _parsed(option: str, text: str, parse: Callable[[str], T]) -> T:
 
 
 def _settings() -> Settings:
-    from syncer.observe import configure_logging
-    from syncer.settings import load_settings
+    from syncer.config.settings import load_settings
+    from syncer.telemetry.logs import configure_logging
 
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
@@ -256,9 +256,9 @@ def _settings() -> Settings:
 
 
 def _accounts(settings: Settings) -> Sequence[Account]:
-    from syncer.accounts import load_accounts
-    from syncer.observe import log
-    from syncer.settings import unknown_variables
+    from syncer.config.accounts import load_accounts
+    from syncer.config.settings import unknown_variables
+    from syncer.telemetry.logs import log
 
     accounts = load_accounts(settings)
     for sentence in unknown_variables({account.token_source for account in accounts}):

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.config.settings import Settings
     from syncer.embedded import EmbeddedServer
-    from syncer.settings import Settings
 
 
 class Database:

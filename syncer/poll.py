@@ -17,22 +17,22 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
-from syncer.arrival import digest, read
-from syncer.decision import Decision, Total
+from syncer.diff.changeset import Decision, Total
+from syncer.diff.reconcile import reconcile, settle
+from syncer.diff.removal_guard import RemovalGuard
+from syncer.diff.response import digest, read
 from syncer.errors import DatabaseError, PollError
-from syncer.metrics import Metrics
-from syncer.observe import PollNotes, poll_finished
 from syncer.outcome import Conclusion, PollResult
-from syncer.reconcile import reconcile, settle
-from syncer.removal import RemovalGuard
-from syncer.store import runs
-from syncer.store.apply import apply, keep_rejections, prepare
 from syncer.store.engine import told_as_database_errors
-from syncer.store.recall import recall, recall_numbers
-from syncer.store.runs import Responded
-from syncer.store.staged import find_by_key
-from syncer.store.standing import StandingMemory, recall_standing, stands_after
-from syncer.store.vocabulary import learn
+from syncer.store.poll import runs
+from syncer.store.poll.apply import apply, keep_rejections, prepare
+from syncer.store.poll.fingerprints import StandingMemory, recall_standing, stands_after
+from syncer.store.poll.load import recall, recall_numbers
+from syncer.store.poll.lookups import learn
+from syncer.store.poll.runs import Responded
+from syncer.store.poll.staged import find_by_key
+from syncer.telemetry.logs import PollNotes, poll_finished
+from syncer.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,16 +40,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from syncer.accounts import Account
-    from syncer.arrival import Arrival, Fresh
-    from syncer.known import Known
+    from syncer.config.accounts import Account
+    from syncer.config.settings import Settings
+    from syncer.diff.response import Arrival, Fresh
+    from syncer.diff.stored import Known
+    from syncer.endpoint.client import Response, Source
     from syncer.outcome import Trigger
-    from syncer.settings import Settings
-    from syncer.source import Response, Source
-    from syncer.store.apply import Prepared
-    from syncer.store.recall import NumberRows
-    from syncer.store.runs import Fence, Run
-    from syncer.store.standing import AccountStanding
+    from syncer.store.poll.apply import Prepared
+    from syncer.store.poll.fingerprints import AccountStanding
+    from syncer.store.poll.load import NumberRows
+    from syncer.store.poll.runs import Fence, Run
 
 P = ParamSpec("P")
 T = TypeVar("T")

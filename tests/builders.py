@@ -12,14 +12,14 @@ import asyncpg
 from aiohttp import web
 from pydantic import SecretStr
 
-from syncer.accounts import load_accounts
-from syncer.daemon import Daemon
+from syncer.config.accounts import load_accounts
+from syncer.config.settings import Settings
+from syncer.daemon.scheduler import Daemon
 from syncer.database import Database
+from syncer.diff.reconcile import reconcile, settle
 from syncer.emulator import Emulator, faults
+from syncer.endpoint.client import Source
 from syncer.poll import BATCH, Poller
-from syncer.reconcile import reconcile, settle
-from syncer.settings import Settings
-from syncer.source import Source
 from syncer.store.engine import create_engine
 from syncer.store.invariants import violations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from syncer.accounts import Account
-    from syncer.arrival import Arrival
-    from syncer.decision import Decision
-    from syncer.known import Known, KnownNumbers
+    from syncer.config.accounts import Account
+    from syncer.diff.changeset import Decision
+    from syncer.diff.removal_guard import RemovalGuard
+    from syncer.diff.response import Arrival
+    from syncer.diff.stored import Known, KnownNumbers
     from syncer.outcome import PollResult, Trigger
-    from syncer.removal import RemovalGuard
     from tests.proxy import Proxy
 
 APP_ID = 1200054

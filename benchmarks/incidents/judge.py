@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import UNSET
 
 from benchmarks.incidents.moments import DAY, GUARD, STEP, T0
-from syncer.wire import COLUMNS
+from syncer.diff.record import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from benchmarks.incidents.store import Polled, Store
     from benchmarks.incidents.world import World
-    from syncer.decision import NewVersion
-    from syncer.known import Known
+    from syncer.diff.changeset import NewVersion
+    from syncer.diff.stored import Known
 
 MOST_TOLD: Final = 3
 """Unexpected findings of an account that are told: enough to look into it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from syncer.removal import RemovalGuard
+from syncer.diff.removal_guard import RemovalGuard
 
 GUARD: Final = RemovalGuard(ratio=0.2, hold=timedelta(hours=24))
 T0: Final = datetime(2026, 3, 1, tzinfo=UTC)

@@ -11,10 +11,10 @@ import structlog
 
 from benchmarks.incidents.account import COUNTED, Account
 from benchmarks.server import connected, embedded_server
+from syncer.diff.record import COLUMNS
 from syncer.emulator import STILL, Emulator, faults
 from syncer.store import schema
 from syncer.store.engine import create_engine
-from syncer.wire import COLUMNS
 from tests.builders import PolledAccount, settings_for
 
 if TYPE_CHECKING:

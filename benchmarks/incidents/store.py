@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.incidents.moments import DAY, GUARD, T0, TICK
-from syncer.arrival import Arrival, read
+from syncer.diff.record import COLUMNS
+from syncer.diff.response import Arrival, read
+from syncer.diff.stored import Known, KnownNumbers, Standing, StoredNumber, Unread
 from syncer.errors import PollError
-from syncer.known import Known, KnownNumbers, Standing, StoredNumber, Unread
-from syncer.wire import COLUMNS
 from tests.builders import decide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from syncer.decision import Decision, NewVersion, Presence
+    from syncer.diff.changeset import Decision, NewVersion, Presence
 
 
 @dataclass

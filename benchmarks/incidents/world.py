@@ -10,9 +10,9 @@ from msgspec import UNSET
 
 from benchmarks.incidents.chances import happens, log_uniform
 from benchmarks.incidents.moments import DAY, T0
+from syncer.diff.record import COLUMNS
 from syncer.emulator.record import Maker, Number
-from syncer.emulator.words import CYRILLIC_COMPANY
-from syncer.wire import COLUMNS
+from syncer.emulator.vendor_values import CYRILLIC_COMPANY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -25,8 +25,8 @@ from deploy.superset.server import USER, Superset, SupersetError
 from deploy.superset.verify import verify
 from deploy.superset.visit import visit
 from docs import demo_data
-from syncer.observe import configure_logging
-from syncer.signals import end_well_before_anything_runs, stop_signal
+from syncer.daemon.signals import end_well_before_anything_runs, stop_signal
+from syncer.telemetry.logs import configure_logging
 
 _ANALYST: Final = "superset_analyst"
 

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from syncer.accounts import load_accounts
-from syncer.arrival import read
+from syncer.config.accounts import load_accounts
+from syncer.config.settings import unknown_variables
+from syncer.diff.response import read
+from syncer.diff.stored import Standing
+from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError, SyncerError
-from syncer.known import Standing
-from syncer.settings import unknown_variables
-from syncer.source import Source
 from syncer.store.engine import OLDEST_SERVER, shown
 from syncer.store.invariants import violations
-from syncer.store.overview import overview
+from syncer.store.queries.account_status import overview
 from syncer.store.schema import migrations_folder, schema_state
 from syncer.store.server import missing_roles, obstacle_to_writing, server_version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from syncer.accounts import Account
+    from syncer.config.accounts import Account
+    from syncer.config.settings import Settings
     from syncer.database import Database
-    from syncer.settings import Settings
 
 _MOST_SHOWN: Final = 20
 

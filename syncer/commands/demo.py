@@ -19,21 +19,21 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from syncer.accounts import load_accounts
-from syncer.commands.history import NUMBERS, TOKEN, settings_for, tell_history_of
+from syncer.commands.demo_backfill import NUMBERS, TOKEN, settings_for, tell_history_of
 from syncer.commands.run import site_of
 from syncer.commands.status import table_of
-from syncer.daemon import Daemon
+from syncer.config.accounts import load_accounts
+from syncer.daemon.scheduler import Daemon
+from syncer.daemon.signals import stop_signal, unless_stopped
 from syncer.database import Database
 from syncer.emulator import Emulator
+from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError
-from syncer.observe import configure_logging
 from syncer.poll import Poller
-from syncer.signals import stop_signal, unless_stopped
-from syncer.source import Source
-from syncer.store.feed import changes_after
-from syncer.store.overview import overview
+from syncer.store.queries.account_status import overview
+from syncer.store.queries.change_feed import changes_after
 from syncer.store.schema import migrate
+from syncer.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from syncer.settings import Settings
-    from syncer.store.feed import Change
-    from syncer.store.overview import AccountOverview
+    from syncer.config.settings import Settings
+    from syncer.store.queries.account_status import AccountOverview
+    from syncer.store.queries.change_feed import Change
     from syncer.web.site import Site
 
 POLL_INTERVAL: Final = timedelta(seconds=3)

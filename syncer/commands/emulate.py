@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from syncer.daemon.signals import stop_signal, unless_stopped
 from syncer.emulator import Emulator, serve
-from syncer.signals import stop_signal, unless_stopped
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from syncer.spelling import ListenAddress
+    from syncer.config.fields import ListenAddress
 
 STEP_SECONDS: Final = 5.0
 

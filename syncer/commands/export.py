@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from syncer.errors import SyncerError
-from syncer.store.views import copy_csv, find_view, reading
+from syncer.store.queries.export_views import copy_csv, find_view, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from syncer.database import Database
-    from syncer.store.views import View
+    from syncer.store.queries.export_views import View
 
 _MEGABYTE: Final = 1_000_000
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"

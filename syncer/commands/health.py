@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from syncer.spelling import ListenAddress
+    from syncer.config.fields import ListenAddress
 
 _SECONDS: Final = 5.0
 

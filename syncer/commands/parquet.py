@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from syncer.errors import SyncerError
-from syncer.store.views import batches
+from syncer.store.queries.export_views import batches
 
 try:
     import pyarrow as pa
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from syncer.store.views import View
+    from syncer.store.queries.export_views import View
 
 _ROW_GROUP: Final = 100_000
 

@@ -6,23 +6,23 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from syncer import notify
-from syncer.daemon import Daemon
+from syncer.daemon import systemd
+from syncer.daemon.malloc import give_back_early
+from syncer.daemon.scheduler import Daemon
+from syncer.daemon.signals import hangup_signal, stop_signal
+from syncer.endpoint.client import Source
 from syncer.errors import SyncerError
-from syncer.memory import give_back_early
-from syncer.observe import log
 from syncer.poll import Poller
-from syncer.signals import hangup_signal, stop_signal
-from syncer.source import Source
+from syncer.telemetry.logs import log
 from syncer.web.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from syncer.accounts import Account
+    from syncer.config.accounts import Account
+    from syncer.config.fields import ListenAddress
+    from syncer.config.settings import Settings
     from syncer.database import Database
-    from syncer.settings import Settings
-    from syncer.spelling import ListenAddress
 
 
 async def run_daemon(
@@ -40,7 +40,7 @@ async def run_daemon(
         if settings.http_listen is not None:
             await stack.enter_async_context(site_of(daemon, settings.http_listen, settings, database))
         reloading = asyncio.create_task(_reload_whenever(hangup_signal(stop), daemon, load))
-        telling = asyncio.create_task(notify.tell_until(stop, daemon.is_live))
+        telling = asyncio.create_task(systemd.tell_until(stop, daemon.is_live))
         await daemon.run(stop)
         reloading.cancel()
         await telling
@@ -64,11 +64,11 @@ async def _reload_whenever(told: asyncio.Event, daemon: Daemon, load: Callable[[
         await told.wait()
         told.clear()
         try:
-            with notify.reloading():
+            with systemd.reloading():
                 accounts = await asyncio.to_thread(load)
         except SyncerError as error:
             log.error("accounts_not_reloaded", error=str(error))
-            notify.tell(f"STATUS=the accounts were not read again: {error}")
+            systemd.tell(f"STATUS=the accounts were not read again: {error}")
         except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
             log.exception("reload_crashed")
         else:

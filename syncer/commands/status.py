@@ -13,14 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from syncer.outcome import accepting
-from syncer.store.overview import overview
+from syncer.store.queries.account_status import overview
 from syncer.store.schema import schema_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from syncer.database import Database
-    from syncer.store.overview import AccountOverview
+    from syncer.store.queries.account_status import AccountOverview
 
 _MOST_SHOWN: Final = 5
 _WIDE: Final = 10_000  # a file or a pipe has no edge to break lines at

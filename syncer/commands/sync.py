@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from syncer.endpoint.client import Source
 from syncer.errors import DatabaseError
-from syncer.observe import poll_crashed
 from syncer.outcome import Conclusion, PollResult
 from syncer.poll import CONCURRENT_POLLS, Poller
-from syncer.source import Source
 from syncer.store.schema import migrate, schema_state
+from syncer.telemetry.logs import poll_crashed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
-    from syncer.accounts import Account
+    from syncer.config.accounts import Account
+    from syncer.config.settings import Settings
     from syncer.database import Database
-    from syncer.settings import Settings
 
 
 async def sync_now(

@@ -19,7 +19,7 @@ and takes over when the lock comes free. A pid file is never believed on its own
     account.py    whom they run as, and where the data can be for that user to reach it
 """
 
-from syncer.embedded.account import default_data_dir
+from syncer.embedded.os_user import default_data_dir
 from syncer.embedded.programs import find_binaries
 from syncer.embedded.server import EmbeddedServer
 

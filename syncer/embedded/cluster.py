@@ -19,7 +19,7 @@ from syncer.errors import EmbeddedServerError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from syncer.embedded.account import Account
+    from syncer.embedded.os_user import Account
 
 SUPERUSER = "postgres"
 _BUILTIN_LOCALE_VERSION = 17  # an order of text that no upgrade of the system changes

@@ -23,7 +23,7 @@ from syncer.errors import EmbeddedServerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from syncer.embedded.account import Account
+    from syncer.embedded.os_user import Account
 
 STOP_SECONDS = 30.0
 _PROGRAMS = ("postgres", "initdb", "psql")

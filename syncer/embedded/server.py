@@ -12,8 +12,8 @@ import threading
 from typing import IO, TYPE_CHECKING, Self
 from urllib.parse import quote
 
-from syncer.embedded.account import account_for
 from syncer.embedded.cluster import SUPERUSER, begin_cluster, end_leftovers, pid_file, sync, write
+from syncer.embedded.os_user import account_for
 from syncer.embedded.programs import (
     STOP_SECONDS,
     environment,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from syncer.embedded.account import Account
+    from syncer.embedded.os_user import Account
 
 _HOST = "127.0.0.1"
 _IO_METHOD_VERSION = 18  # reads without helper processes, as before it

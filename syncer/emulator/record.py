@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from syncer.emulator import words
+from syncer.emulator import vendor_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,9 +72,9 @@ class Maker:
 
     def number(self) -> Number:
         """Make a number that this account never had."""
-        kind = self._weighted(words.TYPES)
-        region = self._random.choices(words.REGIONS, cum_weights=_REGION_WEIGHTS)[0]
-        state = self._weighted(words.STATES)
+        kind = self._weighted(vendor_values.TYPES)
+        region = self._random.choices(vendor_values.REGIONS, cum_weights=_REGION_WEIGHTS)[0]
+        state = self._weighted(vendor_values.STATES)
         number = Number(
             number=self._phone_number(self._code(kind, region)),
             comment=self._comment() if self._happens(0.65) else None,
@@ -96,7 +96,7 @@ class Maker:
 
     def move_on(self, number: Number) -> None:
         """Change the state to one that may follow it, for a reason or none."""
-        following = dict(words.TRANSITIONS[number.state])
+        following = dict(vendor_values.TRANSITIONS[number.state])
         number.state = self._weighted(following)
         number.reason = self._reason(number.state)
 
@@ -115,13 +115,13 @@ class Maker:
         elif before and self._happens(0.2):
             self._set_redirects(number, [])
         else:
-            region = self._random.choice(words.REGIONS)
+            region = self._random.choice(vendor_values.REGIONS)
             self._set_redirects(number, [self._new_redirect(region)])
 
     def reassign(self, number: Number) -> None:
         """Give the number to another employee, or back to the company."""
         if number.employee_id is not None and self._happens(0.2):
-            number.purpose, number.employee_id = words.LATIN_COMPANY, None
+            number.purpose, number.employee_id = vendor_values.LATIN_COMPANY, None
             return
         before = number.employee_id
         number.purpose, number.employee_id = "employee", self._random.randrange(1, 1000)
@@ -136,7 +136,7 @@ class Maker:
             if number.type == "def" and self._happens(0.5):
                 number.nc_type = "custom+fmc"
         elif share < _OF_EMPLOYEES + _OF_THE_COMPANY:
-            number.purpose = words.CYRILLIC_COMPANY if self._happens(0.01) else words.LATIN_COMPANY
+            number.purpose = vendor_values.CYRILLIC_COMPANY if self._happens(0.01) else vendor_values.LATIN_COMPANY
 
     def _route(self, number: Number) -> None:
         """Say which scenario answers the calls, the number's own or its group's."""
@@ -147,7 +147,7 @@ class Maker:
             number.group_scenario_id = number.group_id + 500
             number.is_group_scenario_active = self._happens(0.9)
 
-    def _lead_here(self, number: Number, region: words.Region) -> None:
+    def _lead_here(self, number: Number, region: vendor_values.Region) -> None:
         """Say which numbers are redirected here; it is above all mobile numbers that have a landline one."""
         form = self._random.random()
         if form < _WITHOUT_DGN:
@@ -174,15 +174,15 @@ class Maker:
         else:
             number.dgn_number = first
 
-    def _redirect(self, region: words.Region) -> Redirect:
+    def _redirect(self, region: vendor_values.Region) -> Redirect:
         if self._landlines and self._happens(0.4):
             return self._random.choice(self._landlines)
         return self._new_redirect(region)
 
-    def _new_redirect(self, region: words.Region) -> Redirect:
+    def _new_redirect(self, region: vendor_values.Region) -> Redirect:
         return Redirect(self._next_id(), self._phone_number(self._code("abc", region)))
 
-    def _code(self, kind: str, region: words.Region) -> str:
+    def _code(self, kind: str, region: vendor_values.Region) -> str:
         if kind == "toll_free":
             return "800"
         return self._random.choice(region.mobile_codes if kind == "def" else region.area_codes)
@@ -200,13 +200,13 @@ class Maker:
 
     def _comment(self) -> str:
         """Return what an office manager might write."""
-        office = self._random.choice(words.OFFICES)
+        office = self._random.choice(vendor_values.OFFICES)
         if self._happens(0.3):
             return office
-        return f"{office} {self._random.choice(words.PLACES)}, доб. {self._random.randrange(100, 1000)}"
+        return f"{office} {self._random.choice(vendor_values.PLACES)}, доб. {self._random.randrange(100, 1000)}"
 
     def _reason(self, state: str) -> str | None:
-        return self._random.choice(words.REASONS[state]) if state in words.REASONS else None
+        return self._random.choice(vendor_values.REASONS[state]) if state in vendor_values.REASONS else None
 
     def _weighted(self, weights: Mapping[Word, float]) -> Word:
         return self._random.choices(tuple(weights), tuple(weights.values()))[0]
@@ -215,4 +215,4 @@ class Maker:
         return self._random.random() < share
 
 
-_REGION_WEIGHTS: Final = tuple(accumulate(region.weight for region in words.REGIONS))
+_REGION_WEIGHTS: Final = tuple(accumulate(region.weight for region in vendor_values.REGIONS))

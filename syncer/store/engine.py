@@ -34,7 +34,7 @@ CLOSE_TIMEOUT: Final = 0.5
 """Seconds until a connection that is no longer wanted is ended without a farewell."""
 
 # libpq's parameters that asyncpg does not know, and that change nothing about what is sent or who is trusted: of
-# those that could, `syncer.spelling` takes no value that does.
+# those that could, `syncer.config.fields` takes no value that does.
 _WITHOUT_EFFECT: Final = {
     "channel_binding",
     "fallback_application_name",

@@ -23,14 +23,14 @@ from markupsafe import Markup
 
 from syncer.errors import DatabaseError, SyncerError
 from syncer.outcome import accepting
-from syncer.store.glance import ACCOUNTS_A_PAGE, Accounts, accounts_at_a_glance, titles
-from syncer.store.recent import Recent, recent
+from syncer.store.queries.account_list import ACCOUNTS_A_PAGE, Accounts, accounts_at_a_glance, titles
+from syncer.store.queries.recent_activity import Recent, recent
+from syncer.store.queries.state_timeline import Timeline, timeline
 from syncer.store.schema import schema_state
-from syncer.store.timeline import Timeline, timeline
 from syncer.web import chart, sections
-from syncer.web.shared import Shared
-from syncer.web.spelled import Spelling, clipped, phone
-from syncer.web.words import LANGUAGES, preferred, words
+from syncer.web.format import Spelling, clipped, phone
+from syncer.web.single_flight import Shared
+from syncer.web.translations import LANGUAGES, preferred, words
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from syncer.store.glance import Titles
-    from syncer.web.words import Language
+    from syncer.store.queries.account_list import Titles
+    from syncer.web.translations import Language
 
 T = TypeVar("T")
 

@@ -9,19 +9,19 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from syncer.store.timeline import STEPS
+from syncer.store.queries.state_timeline import STEPS
 from syncer.web.chart import stacked
-from syncer.web.spelled import clipped, phone
+from syncer.web.format import clipped, phone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from syncer.store.glance import Titles
-    from syncer.store.recent import Change, ChangedRun, Run
-    from syncer.store.timeline import Timeline
+    from syncer.store.queries.account_list import Titles
+    from syncer.store.queries.recent_activity import Change, ChangedRun, Run
+    from syncer.store.queries.state_timeline import Timeline
     from syncer.web.chart import Chart
-    from syncer.web.words import Language
+    from syncer.web.translations import Language
 
 OTHERS: Final = ""
 """Stands for the states beyond those that are told apart."""

@@ -10,13 +10,13 @@ from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 from yarl import URL
 
+from syncer.config.fields import is_loopback
 from syncer.errors import ConfigurationError, SyncerError, system_words
-from syncer.observe import log
-from syncer.spelling import is_loopback
 from syncer.store.engine import create_engine
 from syncer.store.schema import schema_state
+from syncer.telemetry.logs import log
 from syncer.web.page import POLICY, Page
-from syncer.web.shared import Shared
+from syncer.web.single_flight import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
     from prometheus_client import CollectorRegistry
 
-    from syncer.settings import Settings
-    from syncer.spelling import ListenAddress
+    from syncer.config.fields import ListenAddress
+    from syncer.config.settings import Settings
 
 READY_SECONDS: Final = 3.0
 """How long the database may take to answer before the daemon is not ready."""

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
-from syncer.commands.history import days_of, tell_history
+from syncer.commands.demo_backfill import days_of, tell_history
+from syncer.config.settings import Settings
 from syncer.database import Database
-from syncer.settings import Settings
 from syncer.store.invariants import violations
 from syncer.store.schema import migrate
 from tests.builders import connect

@@ -11,10 +11,10 @@ import asyncpg
 import pytest
 
 from syncer.store.engine import create_engine
-from syncer.store.glance import Title, Totals, accounts_at_a_glance, titles
-from syncer.store.recent import recent
+from syncer.store.queries.account_list import Title, Totals, accounts_at_a_glance, titles
+from syncer.store.queries.recent_activity import recent
+from syncer.store.queries.state_timeline import timeline
 from syncer.store.retention import prune
-from syncer.store.timeline import timeline
 from tests.builders import PolledAccount, connect, record, redirect
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from syncer.diff.record import COLUMNS
 from syncer.emulator import REALISTIC, Emulator
-from syncer.wire import COLUMNS
 from tests.builders import PolledAccount, record, redirect, settings_for
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from aiohttp import ClientSession, web
 from prometheus_client.exposition import choose_encoder
 from pydantic import SecretStr
 
-from syncer.accounts import load_accounts
-from syncer.daemon import Daemon
+from syncer.config.accounts import load_accounts
+from syncer.daemon.scheduler import Daemon
 from syncer.database import Database
 from syncer.emulator import Emulator, faults
+from syncer.endpoint.client import Source
 from syncer.poll import Poller
-from syncer.source import Source
 from tests.builders import settings_for
 from tests.service.processes import until
 

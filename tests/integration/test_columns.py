@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from deploy.superset import vocabulary
+from syncer.diff.record import COLUMNS, DECODER_VERSION, Record
 from syncer.emulator.record import Number
 from syncer.store.tables import RECORD_COLUMNS
-from syncer.web.words import TEXTS
-from syncer.wire import COLUMNS, DECODER_VERSION, Record
+from syncer.web.translations import TEXTS
 from tests.builders import record, without
 from tests.model import reading, world
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.builders import PolledAccount
 
 FIELDS: Final = frozenset(Record.__struct_fields__) - {"id", "from_redirect_numbers"}
-"""The fields of one value each, as the vendor spells them; `Record` in syncer/wire.py is where a new one begins."""
+"""The fields with one value each, spelled as the vendor does; a new one is added to `Record` in diff/record.py."""
 
 # Never changed but by a new line: bytes that an older decoder has read are read again by a newer one only.
 READ_BY_DECODER: Final = {
@@ -48,7 +48,7 @@ def told(known: Iterable[str], wanted: Iterable[str], *, todo: str) -> None:
 @pytest.mark.parametrize(
     ("known", "todo"),
     [
-        (COLUMNS, "syncer/wire.py: put it into COLUMNS"),
+        (COLUMNS, "syncer/diff/record.py: put it into COLUMNS"),
         (Number.__struct_fields__, "syncer/emulator/record.py: give Number the field, and let Maker make it up"),
         (record(), "tests/builders.py: give it a value in record()"),
         (reading.COLUMNS, "tests/model/reading.py: put it among those of its type"),
@@ -65,7 +65,7 @@ def test_who_knows_the_fields_as_the_vendor_spells_them_knows_them_all(known: It
     [
         (
             {name.removeprefix("field_") for name in TEXTS if name.startswith("field_")},
-            "syncer/web/words.py: name it in both languages, as field_NAME in TEXTS",
+            "syncer/web/translations.py: name it in both languages, as field_NAME in TEXTS",
         ),
         (
             vocabulary.FIELDS.keys() - {"from_redirect_numbers"},
@@ -82,8 +82,8 @@ def test_the_tables_have_them_in_the_order_in_which_values_are_told() -> None:
     wanted = tuple("region_id" if name == "region_name" else name for name in COLUMNS)
 
     assert wanted == RECORD_COLUMNS, (
-        "syncer/store/tables/numbers.py: give _RECORD its type and comment, in the order of syncer.wire.COLUMNS; then "
-        "write a migration that adds it to virtual_number and virtual_number_history"
+        "syncer/store/tables/numbers.py: give _RECORD its type and comment, in the order of COLUMNS in record.py; "
+        "then write a migration that adds it to virtual_number and virtual_number_history"
     )
 
 
@@ -92,8 +92,8 @@ def test_a_decoder_that_reads_other_fields_has_another_version() -> None:
     told(
         READ_BY_DECODER[DECODER_VERSION].split(),
         FIELDS,
-        todo="syncer/wire.py: raise DECODER_VERSION, so that records that stand are read once more, and add a line to "
-        "READ_BY_DECODER here",
+        todo="syncer/diff/record.py: raise DECODER_VERSION, so that stored records are read once more, and add a line "
+        "to READ_BY_DECODER here",
     )
 
 

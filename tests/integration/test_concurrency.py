@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from syncer.decision import Total
+from syncer.diff.changeset import Total
 from syncer.errors import ResponseTimeoutError
-from syncer.store import runs
-from syncer.store.runs import Responded
+from syncer.store.poll import runs
+from syncer.store.poll.runs import Responded
 from tests.builders import PatientEndpoint, PolledAccount, WaitingRequest, record, settings_for
 from tests.locks import held_by_another_session
 from tests.proxy import Proxy

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from syncer.accounts import load_accounts
-from syncer.daemon import Daemon
+from syncer.config.accounts import load_accounts
+from syncer.daemon.scheduler import Daemon
 from syncer.database import Database
+from syncer.endpoint.client import Source
 from syncer.poll import Poller
-from syncer.source import Source
 from tests.builders import running_daemon, settings_for
 from tests.service.processes import until
 from tests.silence import SilentServer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from syncer.emulator import Emulator
 
-LONGEST_LOOK = "syncer.daemon.LONGEST_LOOK_SECONDS"
+LONGEST_LOOK = "syncer.daemon.scheduler.LONGEST_LOOK_SECONDS"
 
 
 async def test_a_look_that_is_stuck_makes_it_fail_until_it_ends(

@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from syncer.emulator import faults
-from syncer.metrics import Metrics
-from syncer.observe import configure_logging, poll_crashed
+from syncer.telemetry.logs import configure_logging, poll_crashed
+from syncer.telemetry.metrics import Metrics
 from tests.builders import record, redirect, without
 
 if TYPE_CHECKING:

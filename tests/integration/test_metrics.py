@@ -13,11 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from syncer import __version__
-from syncer.accounts import Account
+from syncer.config.accounts import Account
+from syncer.daemon.gauges import Gauges, stale_from
 from syncer.emulator import faults
-from syncer.gauges import Gauges, stale_from
-from syncer.metrics import Metrics
 from syncer.outcome import PollResult
+from syncer.telemetry.metrics import Metrics
 from tests.builders import record, redirect
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ async def test_what_was_true_of_the_present_is_no_longer_told_when_the_database_
     present = {"syncer_numbers", "syncer_held_removals", "syncer_rejected_records"}
     before = watched.all()
 
-    monkeypatch.setattr("syncer.metrics.OUTDATED_SECONDS", 0.0)
+    monkeypatch.setattr("syncer.telemetry.metrics.OUTDATED_SECONDS", 0.0)
 
     assert before.keys() - watched.all().keys() == present
 

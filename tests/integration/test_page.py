@@ -19,9 +19,9 @@ import pytest_asyncio
 from playwright.async_api import async_playwright
 from prometheus_client import CollectorRegistry
 
+from syncer.config.fields import ListenAddress
+from syncer.config.settings import Settings
 from syncer.emulator import STILL, Emulator, faults
-from syncer.settings import Settings
-from syncer.spelling import ListenAddress
 from syncer.store.engine import create_engine
 from syncer.web.site import Site
 from tests.builders import PolledAccount, record, redirect, settings_for

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from syncer.wire import DECODER_VERSION
+from syncer.diff.record import DECODER_VERSION
 from tests.builders import APP_ID, PolledAccount, record, redirect, settings_for, without
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

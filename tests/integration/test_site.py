@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from syncer.config.fields import ListenAddress
+from syncer.config.settings import Settings
 from syncer.emulator import faults
 from syncer.errors import ConfigurationError
-from syncer.settings import Settings
-from syncer.spelling import ListenAddress
 from syncer.web import site as site_module
 from syncer.web.site import Site
 from tests.builders import record

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from syncer.emulator import STILL, Emulator, faults
 from syncer.store.engine import create_engine
-from syncer.store.overview import overview
+from syncer.store.queries.account_status import overview
 from tests.builders import PolledAccount, connect, record, redirect, settings_for
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from syncer.emulator import STILL, Emulator, faults
 from syncer.store.engine import create_engine
 from tests.builders import PatientEndpoint, PolledAccount, connect, settings_for
 from tests.model.analyst import Analyst
-from tests.model.deeds import DEEDS, HOUR, MINUTE, kill
+from tests.model.disturbances import DEEDS, HOUR, MINUTE, kill
 from tests.model.events import EVENTS
 from tests.model.model import COUNTERS, AccountModel
 from tests.model.rows import difference, empty, fetch_rows
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from syncer.outcome import PollResult, Trigger
     from tests.model.analyst import Seen
-    from tests.model.deeds import Unanswered
+    from tests.model.disturbances import Unanswered
     from tests.model.model import RunRow
     from tests.model.rows import Row
     from tests.model.tally import Tally

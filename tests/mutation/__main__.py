@@ -34,22 +34,22 @@ def _integration(*files: str) -> tuple[str, ...]:
 
 
 _PYTHON: Final = {
-    "syncer.reconcile": ("tests/unit/test_reconcile.py",),
-    "syncer.removal": ("tests/unit/test_reconcile.py",),
-    "syncer.decision": ("tests/unit/test_reconcile.py",),
-    "syncer.known": ("tests/unit/test_arrival.py", "tests/unit/test_reconcile.py"),
-    "syncer.wire": ("tests/unit/test_wire.py", "tests/unit/test_arrival.py"),
-    "syncer.arrival": ("tests/unit/test_arrival.py", "tests/unit/test_reconcile.py"),
-    "syncer.json_array": ("tests/unit/test_json_array.py", "tests/unit/test_arrival.py"),
-    "syncer.store.binary": _integration("binary"),
-    "syncer.store.inserts": _integration("neighbours", "columns", "cost", "poll"),
+    "syncer.diff.reconcile": ("tests/unit/test_reconcile.py",),
+    "syncer.diff.removal_guard": ("tests/unit/test_reconcile.py",),
+    "syncer.diff.changeset": ("tests/unit/test_reconcile.py",),
+    "syncer.diff.stored": ("tests/unit/test_response.py", "tests/unit/test_reconcile.py"),
+    "syncer.diff.record": ("tests/unit/test_record.py", "tests/unit/test_response.py"),
+    "syncer.diff.response": ("tests/unit/test_response.py", "tests/unit/test_reconcile.py"),
+    "syncer.diff.json_array": ("tests/unit/test_json_array.py", "tests/unit/test_response.py"),
+    "syncer.store.poll.copy_format": _integration("copy_format"),
+    "syncer.store.poll.copy_rows": _integration("neighbours", "columns", "cost", "poll"),
 }
 _STATEMENTS: Final = {
-    "syncer.store.apply": _integration("neighbours", "columns", "cost", "poll", "guard", "time"),
-    "syncer.store.staged": _integration("cost", "concurrency"),
-    "syncer.store.recall": _integration("neighbours", "columns", "cost", "poll", "guard"),
-    "syncer.store.standing": _integration("neighbours", "cost", "poll"),
-    "syncer.store.runs": _integration("neighbours", "cost", "poll", "concurrency", "time"),
+    "syncer.store.poll.apply": _integration("neighbours", "columns", "cost", "poll", "guard", "time"),
+    "syncer.store.poll.staged": _integration("cost", "concurrency"),
+    "syncer.store.poll.load": _integration("neighbours", "columns", "cost", "poll", "guard"),
+    "syncer.store.poll.fingerprints": _integration("neighbours", "cost", "poll"),
+    "syncer.store.poll.runs": _integration("neighbours", "cost", "poll", "concurrency", "time"),
 }
 TESTS: Final = _PYTHON | _STATEMENTS
 """The modules, and the tests that are to tell, the quickest first; in some it is the statements that are changed."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from syncer.daemon import LONGEST_LOOK_SECONDS
-from syncer.settings import Settings
+from syncer.config.settings import Settings
+from syncer.daemon.scheduler import LONGEST_LOOK_SECONDS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from syncer.emulator import REALISTIC, STILL, Fleet, Rates
-from syncer.emulator.words import REGIONS, STATES, TYPES
+from syncer.emulator.vendor_values import REGIONS, STATES, TYPES
 
 APP_ID = 1200054
 PAGE_FIELDS = {

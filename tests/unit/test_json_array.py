@@ -14,8 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from syncer.diff.json_array import SPARE_ELEMENTS, repair, split
 from syncer.errors import NotAnArrayError, NotJsonError
-from syncer.json_array import SPARE_ELEMENTS, repair, split
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from xxhash import xxh3_128_digest
 
-from syncer.arrival import Arrival, Fresh, Place, read
-from syncer.decision import Decision, NewState, NewVersion, Presence, RedirectChange, Total
-from syncer.known import Elements, Known, KnownNumbers, Standing, StoredNumber, Unread
-from syncer.reconcile import reconcile, settle
-from syncer.removal import RemovalGuard
-from syncer.wire import COLUMNS, Arrived, Rejection, decode
+from syncer.diff.changeset import Decision, NewState, NewVersion, Presence, RedirectChange, Total
+from syncer.diff.reconcile import reconcile, settle
+from syncer.diff.record import COLUMNS, Arrived, Rejection, decode
+from syncer.diff.removal_guard import RemovalGuard
+from syncer.diff.response import Arrival, Fresh, Place, read
+from syncer.diff.stored import Elements, Known, KnownNumbers, Standing, StoredNumber, Unread
 from tests.builders import decide, record, redirect, without
 
 if TYPE_CHECKING:

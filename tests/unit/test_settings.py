@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
-from syncer.accounts import Account, load_accounts
-from syncer.crontab import crontab_trigger
+from syncer.config.accounts import Account, load_accounts
+from syncer.config.crontab import crontab_trigger
+from syncer.config.fields import ListenAddress, is_loopback
+from syncer.config.settings import Settings, load_settings, unknown_variables
 from syncer.errors import ConfigurationError
-from syncer.settings import Settings, load_settings, unknown_variables
-from syncer.spelling import ListenAddress, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from syncer.web.chart import HEIGHT, WIDTH, stacked
-from syncer.web.shared import Shared
-from syncer.web.spelled import Spelling, clipped, phone
-from syncer.web.words import LANGUAGES, TEXTS, preferred, words
+from syncer.web.format import Spelling, clipped, phone
+from syncer.web.single_flight import Shared
+from syncer.web.translations import LANGUAGES, TEXTS, preferred, words
 
 WEB = Path(__file__).parent.parent.parent / "syncer" / "web"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

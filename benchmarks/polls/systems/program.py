@@ -21,16 +21,16 @@ from pydantic import SecretStr
 
 from benchmarks.polls.systems.turn import STEPS, take_turns
 from benchmarks.polls.workload import TINY
-from syncer.accounts import load_accounts
 from syncer.cli import TURN_SECONDS
-from syncer.memory import give_back_early
+from syncer.config.accounts import load_accounts
+from syncer.config.settings import Settings
+from syncer.daemon.malloc import give_back_early
+from syncer.endpoint.client import Source
 from syncer.poll import Poller
-from syncer.settings import Settings
-from syncer.source import Source
 from syncer.store.engine import create_engine
 
 if TYPE_CHECKING:
-    from syncer.accounts import Account
+    from syncer.config.accounts import Account
 
 
 class Program:

@@ -69,7 +69,7 @@ _RECORD: Final[dict[str, tuple[type[Boolean | BigInteger | Integer | Text], str]
     "sip_uri": (Text, "SIP URI of a number of type sip_redirection"),
 }
 RECORD_COLUMNS: Final = tuple(_RECORD)
-"""The record's columns, in the order of `syncer.wire.COLUMNS`, `region_id` where that has `region_name`."""
+"""The record's columns, in the order of `syncer.diff.record.COLUMNS`, `region_id` where that has `region_name`."""
 RECORD_KINDS: Final = {name: str(kind()).lower() for name, (kind, _) in _RECORD.items()}
 """The type of each of them, as PostgreSQL spells it."""
 

@@ -1,0 +1,127 @@
+"""History that was never lived: polled from the emulated endpoint, through the real data path, at moments in the past.
+
+The database's clock is set to each moment, so that every run, period and window is what it would have been; it is let
+go when the last moment is told.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import asynccontextmanager
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING, Final
+
+from pydantic import SecretStr
+
+from syncer.config.accounts import load_accounts
+from syncer.config.settings import Settings
+from syncer.emulator import STILL, Emulator
+from syncer.emulator.simulation import Story
+from syncer.endpoint.client import Source
+from syncer.poll import Poller
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.database import Database
+
+NUMBERS: Final = 200
+TOKEN: Final = "demo"  # noqa: S105 - the emulated endpoint's
+EVERY: Final = timedelta(hours=6)
+"""How much time passes between two polls."""
+_MOST_DAYS: Final = 730
+
+
+def days_of(text: str) -> int:
+    """How many days a text such as 180d means.
+
+    Raises:
+        ValueError: It means none.
+    """
+    found = re.fullmatch("([0-9]{1,3})d", text)
+    if found is None or not 1 <= int(found[1]) <= _MOST_DAYS:
+        raise ValueError(f"it must be a number of days from 1d to {_MOST_DAYS}d, such as 180d")
+    return int(found[1])
+
+
+async def tell_history(database: Database, days: int, seed: int, *, until: datetime | None = None) -> None:
+    """Fills a database that has the newest schema, and nothing in it, with so many days; the same seed tells the same.
+
+    Args:
+        database: Where; its owner may replace the clock.
+        days: How many.
+        seed: Of the numbers and of what happens to them.
+        until: The last moment; None is now.
+    """
+    async with Emulator(numbers=NUMBERS, seed=seed, token=TOKEN, rates=STILL) as emulator:
+        await tell_history_of(emulator, database, settings_for(emulator), days, seed, until=until)
+
+
+async def tell_history_of(
+    emulator: Emulator,
+    database: Database,
+    settings: Settings,
+    days: int,
+    seed: int,
+    *,
+    until: datetime | None = None,
+    told: Callable[[int, int], object] = lambda _moment, _moments: None,
+) -> None:
+    """Fills a database with the past of an emulated endpoint, which goes on from there.
+
+    Args:
+        emulator: The endpoint, of which no step has passed.
+        database: See `tell_history`.
+        settings: Of the one account.
+        days: See `tell_history`.
+        seed: Of what happens.
+        until: See `tell_history`.
+        told: Called after each poll with how many are told, and of how many.
+    """
+    zone = settings.timezone
+    until = datetime.now(zone) if until is None else until.astimezone(zone)
+    begins = datetime.combine(until.date() - timedelta(days=days), time(), tzinfo=zone)
+    story = Story(emulator.fleet(TOKEN), seed=seed, begins=begins, days=days)
+    hours = [until - position * EVERY for position in range((until - begins) // EVERY, -1, -1)]
+    moments = [moment for moment in hours if story.is_anyone_looking(moment)]
+    settings = settings.model_copy(update={"api_attempts": 1})  # no time to wait for what is wrong for hours
+    (account,) = load_accounts(settings)
+    async with Source(settings) as source, _clock_in_hand(database.owner_engine) as stop_clock_at:
+        poller = Poller(database.engine, source, settings)
+        for position, moment in enumerate(moments, start=1):
+            story.live_until(moment)
+            emulator.fault = story.fault_at(moment)
+            await stop_clock_at(moment)
+            await poller.poll(account, "schedule")
+            told(position, len(moments))
+    emulator.fault = None
+
+
+def settings_for(emulator: Emulator) -> Settings:
+    """Settings of the one account, which take nothing from the environment."""
+    return Settings.model_construct(api_url=emulator.url, api_token=SecretStr(TOKEN), account_name="demo")
+
+
+@asynccontextmanager
+async def _clock_in_hand(engine: AsyncEngine) -> AsyncIterator[Callable[[datetime], Awaitable[None]]]:
+    """What stops the database's clock at a moment; however the block ends, the clock is then what it was."""
+    engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        found = await connection.exec_driver_sql("select pg_get_functiondef('syncer.clock()'::regprocedure)")
+        clock = found.scalar_one()
+    try:
+        async with engine.connect() as connection:
+
+            async def stop_at(moment: datetime) -> None:
+                await connection.exec_driver_sql(
+                    "create or replace function syncer.clock() returns timestamptz language sql volatile parallel safe "
+                    f"begin atomic select timestamptz '{moment.isoformat()}'; end"
+                )
+
+            yield stop_at
+    finally:
+        # On a connection of its own: the other one may be in the middle of something.
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql(clock)

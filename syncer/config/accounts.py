@@ -1,0 +1,175 @@
+"""The accounts to poll: the one of `SYNCER_API_TOKEN`, or those of the accounts file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
+
+from syncer.config import fields
+from syncer.config.settings import env_file_values, first_problem, read_secret
+from syncer.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from zoneinfo import ZoneInfo
+
+    from syncer.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One Личный кабинет to poll.
+
+    Attributes:
+        name: What it is called in the database, in logs and on the command line.
+        token: The `Authorization` header, without the scheme; printable ASCII.
+        api_url: The base address, without a slash at its end.
+        auth_scheme: The word before the token, if any.
+        poll_interval: From one poll to the next, unless there is a `poll_cron`.
+        poll_cron: When to poll instead; `syncer.config.crontab.crontab_trigger` reads it.
+        time_zone: Of `poll_cron` and of the account's days.
+        token_source: The variable or file that the token came from, for people.
+    """
+
+    name: str
+    token: SecretStr
+    api_url: str
+    auth_scheme: str | None
+    poll_interval: timedelta
+    poll_cron: str | None
+    time_zone: ZoneInfo
+    token_source: str = "SYNCER_API_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class _AccountEntry(BaseModel):
+    """An `[[account]]` of the accounts file; the context's `allow_http` is `SYNCER_API_ALLOW_HTTP`."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    name: fields.AccountName
+    token: fields.Token
+    token_file: str | None = None
+    token_env: str | None = None
+    api_url: fields.Endpoint | None = None
+    poll_interval: fields.PollInterval | None = None
+    poll_cron: fields.Crontab | None = None
+    time_zone: fields.TimeZone | None = None
+
+    @field_validator("api_url")
+    @classmethod
+    def _require_https(cls, address: str, info: ValidationInfo) -> str:
+        if not (info.context or {}).get("allow_http", False):
+            fields.refuse_plain_http(address)
+        return address
+
+
+def load_accounts(settings: Settings) -> tuple[Account, ...]:
+    """Find the accounts to poll: the one of `SYNCER_API_TOKEN`, or those of the accounts file.
+
+    Raises:
+        ConfigurationError: There is none, or something about one of them is wrong; one line.
+    """
+    if settings.accounts_file is None:
+        return (_single_account(settings),)
+    if settings.api_token is not None:
+        raise ConfigurationError(
+            "SYNCER_ACCOUNTS_FILE and SYNCER_API_TOKEN are both set: keep the one for several accounts or for one"
+        )
+    path = settings.accounts_file
+    accounts = tuple(
+        _read_account(entry, number, path, settings) for number, entry in enumerate(_entries(path), start=1)
+    )
+    names: set[str] = set()
+    for account in accounts:
+        if account.name in names:
+            raise ConfigurationError(f"{path} has two accounts called {account.name!r}: each needs a name of its own")
+        names.add(account.name)
+    return accounts
+
+
+def _single_account(settings: Settings) -> Account:
+    if settings.api_token is None:
+        raise ConfigurationError(
+            "SYNCER_API_TOKEN is not set: generate a token in the Личный кабинет and set it, or name its file in "
+            "SYNCER_API_TOKEN_FILE, or name a file of several accounts in SYNCER_ACCOUNTS_FILE"
+        )
+    return Account(
+        name=settings.account_name,
+        token=settings.api_token,
+        api_url=settings.api_url,
+        auth_scheme=settings.api_auth_scheme,
+        poll_interval=settings.poll_interval,
+        poll_cron=settings.poll_cron,
+        time_zone=settings.timezone,
+        token_source="SYNCER_API_TOKEN" if settings.api_token_file is None else str(settings.api_token_file),
+    )
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except tomllib.TOMLDecodeError as error:
+        problem = f"SYNCER_ACCOUNTS_FILE names {path}, which is not TOML: {error}"
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"SYNCER_ACCOUNTS_FILE names {path}, which cannot be read: {fields.reason(error)}"
+    else:
+        entries = content.pop("account", [])
+        if content:
+            key = next(iter(content))
+            raise ConfigurationError(
+                f"{path} has {key!r} outside of any account: all it may hold is [[account]] tables"
+            )
+        if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+            raise ConfigurationError(f"{path} has no account: it must hold an [[account]] table for each of them")
+        return entries
+    raise ConfigurationError(problem)
+
+
+def _read_account(values: dict[str, Any], number: int, accounts_file: Path, settings: Settings) -> Account:
+    place = f"{accounts_file}, account {fields.shown(values.get('name', number))}: "
+    unknown = next((key for key in values if key not in _AccountEntry.model_fields), None)
+    if unknown is not None:
+        keys = ", ".join(_AccountEntry.model_fields)
+        raise ConfigurationError(f"{place}{unknown!r} is not a key of an account: those are {keys}")
+    values, token_source = _with_token(values, place, accounts_file)
+    try:
+        entry = _AccountEntry.model_validate(values, context={"allow_http": settings.api_allow_http})
+    except ValidationError as error:
+        problem = place + first_problem(error)
+    else:
+        # An account's own interval counts for more than the crontab line of all.
+        cron = entry.poll_cron or (settings.poll_cron if entry.poll_interval is None else None)
+        return Account(
+            name=entry.name,
+            token=entry.token,
+            api_url=entry.api_url or settings.api_url,
+            auth_scheme=settings.api_auth_scheme,
+            poll_interval=entry.poll_interval or settings.poll_interval,
+            poll_cron=cron,
+            time_zone=entry.time_zone or settings.timezone,
+            token_source=token_source,
+        )
+    raise ConfigurationError(problem)
+
+
+def _with_token(values: dict[str, Any], place: str, accounts_file: Path) -> tuple[dict[str, Any], str]:
+    """Return an account's keys with its token among them, and the variable or file that it came from."""
+    given = [key for key in ("token", "token_file", "token_env") if key in values]
+    if len(given) != 1:
+        found = " and ".join(given) or "no token"
+        raise ConfigurationError(f"{place}has {found}: it must have exactly one of token, token_file and token_env")
+    if given == ["token"]:
+        return values, str(accounts_file)
+    source = str(values[given[0]])
+    if given == ["token_file"]:
+        source = str(accounts_file.parent / source)
+        return values | {"token": read_secret(Path(source), named_by=f"{place}token_file")}, source
+    secret = os.environ.get(source) or env_file_values().get(source)
+    if not secret:
+        raise ConfigurationError(f"{place}token_env names the variable {source}, which is not set")
+    return values | {"token": secret}, source

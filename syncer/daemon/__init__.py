@@ -1,0 +1,1 @@
+"""The daemon: when accounts are due, who polls them, and what runs beside the polls."""

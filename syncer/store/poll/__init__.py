@@ -1,0 +1,1 @@
+"""What a poll reads and writes in PostgreSQL."""

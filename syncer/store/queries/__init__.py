@@ -1,0 +1,1 @@
+"""What the page, the commands and the metrics read from PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Logs and metrics: the one place where outcomes are counted."""

@@ -1,0 +1,258 @@
+"""The instruments that Prometheus reads: what this process counted, and what the database says of every account.
+
+Counters are of this process, so of several replicas they are summed. Gauges are of the database, so every replica tells
+the same, whoever polled, and the greatest counts. Labels are the names of accounts and words of ours; of the vendor's
+open vocabulary only so many words become label values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from syncer import __version__
+from syncer.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from datetime import datetime, timedelta
+
+    from prometheus_client import Metric
+
+    from syncer.outcome import PollResult
+    from syncer.store.queries.gauge_values import Readings
+
+DURATION_SECONDS: Final = (1.0, 10.0, 60.0)
+LATENESS_SECONDS: Final = (1.0, 5.0, 60.0)
+"""Few of both, since each is a series of every account."""
+UNKNOWN_FIELDS: Final = ("type", "purpose", "state")
+OUTDATED_SECONDS: Final = 300.0
+"""How long what the database said of the present is taken for true, if it cannot be asked again."""
+
+# The kinds of `analytics.changes`, and the run's counter that counts each.
+_KINDS: Final = {
+    "created": "created",
+    "state": "state_changes",
+    "removed": "removed",
+    "restored": "restored",
+    "redirect_opened": "redirects_opened",
+    "redirect_closed": "redirects_closed",
+}
+_CHANGED: Final = "changed"
+
+# A series that says when each series was made would double them all.
+disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client's
+
+
+@dataclass(slots=True)
+class _Spread:
+    """How many times there were, how many seconds they make, and how many of them stay within each edge."""
+
+    edges: tuple[float, ...]
+    times: int = 0
+    seconds: float = 0.0
+    within: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.within = [0] * len(self.edges)
+
+    def add(self, seconds: float) -> None:
+        """Counts one more."""
+        self.times += 1
+        self.seconds += seconds
+        for position, edge in enumerate(self.edges):
+            self.within[position] += seconds <= edge
+
+    def add_to(self, family: HistogramMetricFamily, account: str) -> None:
+        """Tells it as an account's histogram."""
+        within = [(str(edge), count) for edge, count in zip(self.edges, self.within, strict=True)]
+        family.add_metric([account], [*within, ("+Inf", self.times)], self.seconds)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What this process counted of one account: everything from 0 on, so that the first one shows.
+
+    As instruments of the library, ten thousand accounts take a hundred megabytes more, and a second at the start.
+    A scrape reads from another thread: no key comes or goes, and of two that belong together the greater grows first.
+    """
+
+    runs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(get_args(Outcome), 0))
+    changes: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*_KINDS, _CHANGED), 0))
+    unknown_values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UNKNOWN_FIELDS, 0))
+    durations: _Spread = field(default_factory=lambda: _Spread(DURATION_SECONDS))
+    lateness: _Spread = field(default_factory=lambda: _Spread(LATENESS_SECONDS))
+
+
+class Metrics(Collector):
+    """Every metric of the program, in a registry of its own; of no account until `keep` names some.
+
+    Attributes:
+        registry: What is served.
+        ready: 1 while the database answers, the schema is ours and due accounts are looked for, else 0.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        Info("syncer_build", "The version that runs", registry=self.registry).info({"version": __version__})
+        self.ready = Gauge(
+            "syncer_ready",
+            "1 while the database answers, the schema is the wanted one and due accounts are polled, else 0",
+            registry=self.registry,
+        )
+        self._tasks = Gauge(
+            "syncer_tasks",
+            "Tasks of the event loop: some for the daemon itself, and those of the polls and requests under way",
+            registry=self.registry,
+        )
+        self._failures = Counter(
+            "syncer_failures_total", "Failed polls of all accounts", ["error_kind"], registry=self.registry
+        )
+        self._tallies: dict[str, _Tally] = {}
+        self._shown: tuple[Readings, Mapping[str, datetime], float] | None = None
+        self.registry.register(self)
+
+    def keep(self, accounts: Collection[str]) -> None:
+        """Tells of these accounts and of no others; what was counted of those that stay goes on."""
+        self._tallies = {account: self._tallies.get(account) or _Tally() for account in accounts}
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tells from now on how many tasks this loop has."""
+        self._tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
+
+    def count(
+        self,
+        result: PollResult,
+        *,
+        fields_changed: int,
+        learned: Mapping[str, Collection[str]],
+        lateness: timedelta | None,
+    ) -> None:
+        """Counts a poll; one of an account that is no longer kept is not counted.
+
+        Args:
+            result: What it came to.
+            fields_changed: Fields that changed, but for state, reason and redirects.
+            learned: Words that nobody had seen before, by field.
+            lateness: How long after it was due it began; None if it was not scheduled.
+        """
+        tally = self._tallies.get(result.account)
+        if tally is None:
+            return
+        tally.runs[result.outcome] += 1
+        tally.durations.add(result.duration_seconds)
+        if result.error_kind is not None:
+            self._failures.labels(result.error_kind).inc()
+        if lateness is not None:
+            tally.lateness.add(lateness.total_seconds())
+        for kind, counter in _KINDS.items():
+            tally.changes[kind] += getattr(result, counter)
+        tally.changes[_CHANGED] += fields_changed
+        for name, words in learned.items():
+            tally.unknown_values[name] += len(words)
+
+    def count_crash(self, account: str) -> None:
+        """Counts a poll that a fault of the program ended: a failed one, of no kind that an operator could cure."""
+        if account in self._tallies:
+            self._tallies[account].runs["failed"] += 1
+            self._failures.labels("crash").inc()
+
+    def show(self, readings: Readings, stale_from: Mapping[str, datetime]) -> None:
+        """Shows what the database says now, in place of what it said before.
+
+        Args:
+            readings: Of the accounts.
+            stale_from: When each account counts as stale unless it is read successfully before, by name.
+        """
+        self._shown = (readings, stale_from, time.monotonic())
+
+    def describe(self) -> list[Metric]:
+        """Claim no names: there is no other collector of ours to collide with."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Make the samples of a scrape, in whatever thread that is."""
+        tallies = self._tallies
+        yield from _counted(tallies)
+        if self._shown is not None:
+            yield from _read(tallies.keys(), *self._shown)
+
+
+def _counted(tallies: Mapping[str, _Tally]) -> Iterator[Metric]:
+    runs = CounterMetricFamily("syncer_runs", "Polls by what they came to", labels=["account", "outcome"])
+    changes = CounterMetricFamily(
+        "syncer_changes",
+        "What polls recorded: numbers created, removed and restored, changes of state or reason, other fields that "
+        "changed, redirects opened and closed",
+        labels=["account", "kind"],
+    )
+    unknown_values = CounterMetricFamily(
+        "syncer_unknown_values", "Words of the vendor that nobody had seen before", labels=["account", "field"]
+    )
+    durations = HistogramMetricFamily(
+        "syncer_run_duration_seconds", "How long polls took, from their beginning to their outcome", labels=["account"]
+    )
+    # A gauge of the last poll would stand for good in a replica that polls the account no more.
+    lateness = HistogramMetricFamily(
+        "syncer_poll_lateness_seconds", "How long after they were due scheduled polls began", labels=["account"]
+    )
+    for account, tally in tallies.items():
+        for family, counted in ((runs, tally.runs), (changes, tally.changes), (unknown_values, tally.unknown_values)):
+            for word, count in counted.items():
+                family.add_metric([account, word], count)
+        tally.durations.add_to(durations, account)
+        tally.lateness.add_to(lateness, account)
+    yield from (runs, changes, unknown_values, durations, lateness)
+
+
+def _read(
+    accounts: Collection[str], readings: Readings, stale_from: Mapping[str, datetime], shown_at: float
+) -> Iterator[Metric]:
+    last_success = _gauge("last_success_timestamp_seconds", "When the newest successful poll was written")
+    stale = _gauge(
+        "stale_from_timestamp_seconds",
+        "When the account counts as stale unless it is polled successfully before: three of its scheduled moments "
+        "after its last success",
+    )
+    held = _gauge("held_removals", "Numbers that are missing, and whose removal is held")
+    rejected = _gauge("rejected_records", "Records of the newest response that could not be taken")
+    numbers = _gauge("numbers", "Numbers listed now, by state", "state")
+    for one in readings.accounts:
+        if one.name not in accounts:
+            continue
+        if one.last_success_at is not None:
+            last_success.add_metric([one.name], one.last_success_at.timestamp())
+        stale.add_metric([one.name], stale_from[one.name].timestamp())
+        held.add_metric([one.name], one.held)
+        rejected.add_metric([one.name], one.rejected)
+        for state, count in one.numbers.items():
+            numbers.add_metric([one.name, state], count)
+    clock = GaugeMetricFamily(
+        "syncer_clock_behind_seconds",
+        "How far the database's clock is behind the last moment that something was recorded under",
+        readings.clock_behind.total_seconds(),
+    )
+    yield from (last_success, stale, clock)
+    # What was true once stays so; what is true now would be a lie for as long as the database cannot be asked.
+    if time.monotonic() - shown_at < OUTDATED_SECONDS:
+        yield from (held, rejected, numbers)
+
+
+def _gauge(name: str, help_text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"syncer_{name}", help_text, labels=["account", *labels])

@@ -1,0 +1,714 @@
+"""The endpoint, asked over real sockets: what is sent, what is taken, and how each failure is told."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import socket
+import ssl
+import traceback
+import tracemalloc
+import zlib
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import stamina
+import trustme
+from pydantic import SecretStr
+
+from syncer import __version__
+from syncer.config.accounts import Account
+from syncer.config.settings import Settings
+from syncer.endpoint.client import LARGE_AT_ONCE, LARGE_BYTES, Response, Source
+from syncer.errors import (
+    ConfigurationError,
+    ForbiddenError,
+    HttpStatusError,
+    NetworkError,
+    PollError,
+    RateLimitedError,
+    ResponseTimeoutError,
+    TlsError,
+    TooLargeError,
+    UnauthorizedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+TOKEN = "t0ken-that-nobody-may-see"
+PASSWORD = "passw0rd-of-the-proxy"
+BODY = b'[{"id": 250, "number": "79208547433", "state": "active"}]'
+
+
+class Endpoint:
+    """A server that answers each request with the next of its answers, and with the last one from then on."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.requests: list[str] = []
+        self.asked = asyncio.Event()
+        self.url = ""
+
+    @property
+    def where(self) -> str:
+        return self.url.split("//")[1]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.requests.append(head.decode())
+                self.asked.set()
+                await self.answers[min(len(self.requests), len(self.answers)) - 1](writer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+            pass
+        finally:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def endpoint(*answers: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Endpoint]:
+    served = Endpoint(*answers)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.create_task(served.serve(reader, writer)))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    served.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield served
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
+
+
+def answer(status: str = "200 OK", body: bytes = BODY, **headers: str) -> Answer:
+    """A whole answer; a header's name has `_` for `-`, and None leaves Content-Length out."""
+    fields = {"Content_Length": str(len(body)), **headers}
+    lines = [f"HTTP/1.1 {status}", *(f"{name.replace('_', '-')}: {value}" for name, value in fields.items()), "", ""]
+    return raw("\r\n".join(lines).encode() + body)
+
+
+def raw(data: bytes, *, then_close: bool = False) -> Answer:
+    async def send(writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        if then_close:
+            await writer.drain()
+            writer.close()
+            raise ConnectionAbortedError
+
+    return send
+
+
+async def hang(_: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+async def drip(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    while True:
+        writer.write(b"[")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    raise ConnectionAbortedError
+
+
+def settings(**values: Any) -> Settings:
+    return Settings.model_construct(**{"api_timeout": timedelta(seconds=10), **values})
+
+
+def account(url: str, *, auth_scheme: str | None = None) -> Account:
+    return Account(
+        name="default",
+        token=SecretStr(TOKEN),
+        api_url=url,
+        auth_scheme=auth_scheme,
+        poll_interval=timedelta(minutes=5),
+        poll_cron=None,
+        time_zone=ZoneInfo("UTC"),
+    )
+
+
+async def fetch(url: str, *, deadline_seconds: float | None = None, **values: Any) -> Response:
+    async with Source(settings(**values)) as source:
+        return await source.fetch(account(url), deadline_seconds=deadline_seconds)
+
+
+async def failure(url: str, *, deadline_seconds: float | None = None, **values: Any) -> PollError:
+    """What a fetch fails with, once it is certain that no secret hangs anywhere on it."""
+    with pytest.raises(PollError) as caught:
+        await fetch(url, deadline_seconds=deadline_seconds, **values)
+    chain: list[BaseException] = [caught.value]
+    for error in chain:
+        chain.extend(linked for linked in (error.__cause__, error.__context__) if linked and linked not in chain)
+    told = "".join(map(repr, chain)) + "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value))
+    assert TOKEN not in told
+    assert PASSWORD not in told
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+@pytest.fixture(autouse=True)
+def waits() -> Iterator[list[float]]:
+    """Retries wait for nothing; those who need the waits ask for `real_waits` too."""
+    seconds: list[float] = []
+    stamina.instrumentation.set_on_retry_hooks([lambda details: seconds.append(details.wait_for)])
+    stamina.set_testing(True, attempts=100, cap=True)
+    yield seconds
+    stamina.set_testing(False)
+    stamina.instrumentation.set_on_retry_hooks(None)
+
+
+@pytest.fixture
+def real_waits(waits: list[float]) -> list[float]:
+    stamina.set_testing(False)
+    return waits
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def server_tls(authority: trustme.CA, name: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+async def test_the_request_is_what_the_vendor_asks_for() -> None:
+    async with endpoint(answer()) as served:
+        assert await fetch(f"{served.url}/base") == Response(body=BODY, http_status=200, attempts=1)
+    request, *headers = served.requests[0].strip().split("\r\n")
+    assert request == "GET /base/numbers/virtual-number HTTP/1.1"
+    assert dict(line.split(": ", 1) for line in headers) == {
+        "Host": served.where,
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip, deflate",
+        "Authorization": TOKEN,
+        "Content-Type": "application/json; charset=UTF-8",
+        "User-Agent": f"syncer/{__version__}",
+    }
+
+
+async def test_a_scheme_stands_before_the_token() -> None:
+    async with endpoint(answer()) as served, Source(settings()) as source:
+        await source.fetch(account(served.url, auth_scheme="Bearer"))
+    assert f"\r\nAuthorization: Bearer {TOKEN}\r\n" in served.requests[0]
+
+
+async def test_a_cookie_is_not_sent_back_and_the_connection_is_used_again() -> None:
+    async with endpoint(answer(Set_Cookie="session=1; Path=/")) as served, Source(settings()) as source:
+        await source.fetch(account(served.url))
+        await source.fetch(account(served.url))
+    assert len(served.requests) == 2
+    assert "cookie" not in served.requests[1].lower()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "encoded"),
+    [
+        ("identity", BODY),
+        ("gzip", gzip.compress(BODY)),
+        ("gzip", gzip.compress(BODY[:9]) + gzip.compress(BODY[9:])),
+        ("deflate", zlib.compress(BODY)),
+    ],
+    ids=["plain", "gzip", "gzip in two members", "deflate"],
+)
+async def test_the_body_arrives_decoded(encoding: str, encoded: bytes) -> None:
+    async with endpoint(answer(body=encoded, Content_Encoding=encoding)) as served:
+        assert (await fetch(served.url)).body == BODY
+
+
+async def test_a_chunked_body_arrives_whole() -> None:
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in BODY) + b"0\r\n\r\n"
+    async with endpoint(raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)) as served:
+        assert (await fetch(served.url)).body == BODY
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>maintenance</html>"])
+async def test_what_a_body_means_is_for_others_to_say(body: bytes) -> None:
+    async with endpoint(answer(body=body, Content_Type="text/html")) as served:
+        assert await fetch(served.url) == Response(body=body, http_status=200, attempts=1)
+
+
+async def test_a_gzip_without_its_end_is_passed_on_as_the_array_without_its_end_that_it_holds() -> None:
+    async with endpoint(answer(body=gzip.compress(BODY, 0)[:-12], Content_Encoding="gzip")) as served:
+        body = (await fetch(served.url)).body
+    assert len(body) < len(BODY)
+    assert BODY.startswith(body)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "sentence"),
+    [
+        (
+            "401 Unauthorized",
+            UnauthorizedError,
+            (
+                "{} answered 401, so the token of SYNCER_API_TOKEN is not valid or no longer, since a newly generated "
+                "one ends the one before it: generate a token in the Личный кабинет and set it there"
+            ),
+        ),
+        (
+            "403 Forbidden",
+            ForbiddenError,
+            (
+                "{} answered 403, most likely because this machine's IP address is not on the allow-list: add it to "
+                "the list in the Личный кабинет, or go through an address that is on it (SYNCER_API_PROXY)"
+            ),
+        ),
+        (
+            "404 Not Found",
+            HttpStatusError,
+            (
+                "{} answered 404, and the numbers come with 200 only: check the address (SYNCER_API_URL, or api_url in "
+                "the accounts file)"
+            ),
+        ),
+        (
+            "204 No Content",
+            HttpStatusError,
+            (
+                "{} answered 204, and the numbers come with 200 only: check the address (SYNCER_API_URL, or api_url in "
+                "the accounts file)"
+            ),
+        ),
+        (
+            "407 Proxy Authentication Required",
+            HttpStatusError,
+            "the proxy answered 407, it wants another user name or password: check SYNCER_API_PROXY",
+        ),
+    ],
+)
+async def test_a_refusal_is_told_in_plain_words_and_not_asked_for_again(
+    status: str, kind: type[PollError], sentence: str
+) -> None:
+    async with endpoint(answer(status, b"")) as served:
+        error = await failure(served.url)
+    assert type(error) is kind
+    assert sentence.format(served.where) == str(error)
+    assert (error.http_status, error.response_bytes) == (int(status[:3]), None)
+    assert len(served.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        (f"https://user:{PASSWORD}@login.example/?token={TOKEN}", " to login.example"),
+        ("/login", " to 127.0.0.1"),
+        (f"https://{TOKEN.upper()}.example", ""),
+        ("http://[", ""),
+    ],
+)
+async def test_a_redirect_is_not_followed_and_only_its_host_is_told(location: str, told: str) -> None:
+    async with endpoint(answer("302 Found", Location=location), answer()) as served:
+        error = await failure(served.url)
+    assert type(error) is HttpStatusError
+    assert str(error) == (
+        f"{served.where} answered 302, a redirect{told} that is not followed, since the token would go with it: "
+        "check the address (SYNCER_API_URL, or api_url in the accounts file)"
+    )
+    assert len(served.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        answer("503 Service Unavailable"),
+        answer("500 Internal Server Error"),
+        answer("429 Too Many Requests"),
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n[", then_close=True),
+        reset,
+        hang,
+    ],
+    ids=["503", "500", "429", "cut off", "reset", "hang"],
+)
+async def test_what_may_pass_is_asked_for_again(first: Answer) -> None:
+    async with endpoint(first, answer()) as served:
+        response = await fetch(served.url, api_timeout=timedelta(seconds=0.3))
+    assert response == Response(body=BODY, http_status=200, attempts=2)
+
+
+async def test_after_the_last_attempt_its_own_error_is_raised() -> None:
+    async with endpoint(answer("500 Oops"), answer("502 Bad Gateway"), answer("503 Service Unavailable")) as served:
+        error = await failure(served.url, api_attempts=3)
+    assert type(error) is HttpStatusError
+    assert error.http_status == 503
+    assert str(error) == f"{served.where} answered 503, a failure on its side: ask the vendor if this goes on"
+    assert len(served.requests) == 3
+
+
+async def test_half_a_second_to_one_and_a_half_is_waited_before_the_second_attempt(real_waits: list[float]) -> None:
+    async with endpoint(answer("503 Service Unavailable")) as served:
+        await failure(served.url, api_attempts=2)
+    assert len(real_waits) == 1
+    assert 0.5 <= real_waits[0] <= 1.5
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry_After": "1"},
+        {"Retry_After": "Fri, 02 Jan 2026 10:00:01 GMT", "Date": "Fri, 02 Jan 2026 10:00:00 GMT"},
+    ],
+    ids=["seconds", "date"],
+)
+async def test_a_retry_after_is_waited_for(headers: dict[str, str], real_waits: list[float]) -> None:
+    async with endpoint(answer("429 Too Many Requests", b"", **headers), answer()) as served:
+        assert (await fetch(served.url)).attempts == 2
+    assert real_waits == [1.0]
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "0", "Fri, 99 Jan 2026 10:00:01 GMT", "9" * 5000])
+async def test_a_retry_after_that_says_nothing_is_as_none(text: str, waits: list[float]) -> None:
+    async with endpoint(answer("503 Service Unavailable", b"", Retry_After=text), answer()) as served:
+        assert (await fetch(served.url)).attempts == 2
+    assert waits == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "sentence"),
+    [
+        (
+            "429 Too Many Requests",
+            RateLimitedError,
+            (
+                "{} answered 429, it was asked too often and asks to wait 61 s: "
+                "raise SYNCER_POLL_INTERVAL if this goes on"
+            ),
+        ),
+        (
+            "503 Service Unavailable",
+            HttpStatusError,
+            "{} answered 503, a failure on its side and asks to wait 61 s: ask the vendor if this goes on",
+        ),
+    ],
+)
+async def test_a_retry_after_beyond_the_deadline_fails_at_once_and_names_the_wait(
+    status: str, kind: type[HttpStatusError], sentence: str
+) -> None:
+    async with endpoint(answer(status, b"", Retry_After="61")) as served:
+        error = await failure(served.url, deadline_seconds=60)
+    assert type(error) is kind
+    assert isinstance(error, HttpStatusError)
+    assert sentence.format(served.where) == str(error)
+    assert error.retry_after == 61.0
+    assert len(served.requests) == 1
+
+
+async def test_without_a_deadline_the_poll_interval_is_the_deadline() -> None:
+    async with endpoint(answer("429 Too Many Requests", b"", Retry_After="301")) as served:
+        await failure(served.url)
+    assert len(served.requests) == 1
+
+
+async def test_nothing_is_asked_again_after_the_deadline() -> None:
+    async with endpoint(reset) as served:
+        await failure(served.url, deadline_seconds=0)
+    assert len(served.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "received"),
+    [
+        (b"Content-Length: 1000\r\n\r\n[{}", 3),
+        (b"Transfer-Encoding: chunked\r\n\r\n3\r\n[{}\r\n", 3),
+        (b"Content-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n", None),
+    ],
+    ids=["shorter than its length", "without its last chunk", "before its first byte"],
+)
+async def test_a_body_cut_short_is_a_network_failure_and_its_bytes_are_counted(
+    data: bytes, received: int | None
+) -> None:
+    async with endpoint(raw(b"HTTP/1.1 200 OK\r\n" + data, then_close=True)) as served:
+        error = await failure(served.url, api_attempts=1)
+    assert type(error) is NetworkError
+    counted = f", after {received} bytes" if received else ""
+    assert str(error) == f"{served.where} broke the connection off before its answer was whole{counted}"
+    assert (error.http_status, error.response_bytes) == (200, received)
+
+
+async def test_a_connection_reset_before_the_answer_is_a_network_failure() -> None:
+    async with endpoint(reset) as served:
+        error = await failure(served.url, api_attempts=1)
+    assert type(error) is NetworkError
+    assert str(error) == f"{served.where} broke the connection off before its answer was whole"
+    assert (error.http_status, error.response_bytes) == (None, None)
+
+
+async def test_a_corrupt_gzip_is_a_network_failure() -> None:
+    body = bytearray(gzip.compress(BODY))
+    body[-6] ^= 1  # the checksum
+    async with endpoint(answer(body=bytes(body), Content_Encoding="gzip")) as served:
+        error = await failure(served.url, api_attempts=2)
+    assert type(error) is NetworkError
+    assert str(error) == f"{served.where} sent a body that is not in the encoding that its header names"
+    assert error.http_status == 200
+    assert len(served.requests) == 2
+
+
+async def test_an_answer_that_is_not_http_is_a_network_failure() -> None:
+    async with endpoint(raw(f"220 mail {TOKEN}\r\n\r\n".encode())) as served:
+        error = await failure(served.url, api_attempts=1)
+    assert type(error) is NetworkError
+    assert str(error) == (
+        f"{served.where} answered something that is not HTTP: check the address (SYNCER_API_URL, or api_url in the "
+        "accounts file)"
+    )
+
+
+async def test_a_refused_connection_is_a_network_failure() -> None:
+    async with endpoint(answer()) as served:
+        pass
+    error = await failure(served.url, api_attempts=2)
+    assert type(error) is NetworkError
+    assert str(error) == (
+        f"no connection to {served.where} (Connection refused): check the network, the firewall and SYNCER_API_PROXY"
+    )
+
+
+async def test_a_name_that_is_not_found_is_a_network_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def not_found(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", not_found)
+    error = await failure("https://pbx.invalid", api_attempts=1)
+    assert type(error) is NetworkError
+    assert str(error) == (
+        "the name pbx.invalid is not found (Name or service not known): check the address (SYNCER_API_URL, or api_url "
+        "in the accounts file) and this machine's DNS"
+    )
+
+
+@pytest.mark.parametrize("slow", [hang, drip], ids=["silence", "slow drip"])
+async def test_a_request_that_takes_too_long_is_ended(slow: Answer) -> None:
+    async with endpoint(slow) as served:
+        error = await failure(served.url, api_timeout=timedelta(seconds=0.3), api_attempts=1)
+    assert type(error) is ResponseTimeoutError
+    received = error.response_bytes or 0
+    assert (received > 0) is (slow is drip)
+    assert str(error) == (
+        f"{served.where} had not answered in full after 0.3 s, with {received} bytes received: if it is merely slow, "
+        "raise SYNCER_API_TIMEOUT"
+    )
+    assert error.http_status == (200 if slow is drip else None)
+
+
+async def test_a_connection_that_is_never_made_is_a_network_failure() -> None:
+    # A listener with a full queue of waiting connections answers no further one.
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        waiting = [socket.socket() for _ in range(4)]
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        where = f"127.0.0.1:{listener.getsockname()[1]}"
+        error = await failure(f"http://{where}", api_timeout=timedelta(seconds=0.4), api_attempts=1)
+        for client in waiting:
+            client.close()
+    assert type(error) is NetworkError
+    assert str(error) == f"no connection to {where} in time: check the network, the firewall and SYNCER_API_PROXY"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer(body=bytes(1001)),
+        raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + bytes(1001) + b"\r\n0\r\n\r\n"),
+        answer(body=gzip.compress(bytes(1001)), Content_Encoding="gzip"),
+    ],
+    ids=["by its length", "chunked", "gzip"],
+)
+async def test_a_body_above_the_limit_is_refused_and_not_asked_for_again(reply: Answer) -> None:
+    async with endpoint(reply) as served:
+        assert len((await fetch(served.url, api_max_bytes=1001)).body) == 1001
+        error = await failure(served.url, api_max_bytes=1000)
+    assert type(error) is TooLargeError
+    assert str(error) == (
+        f"{served.where} sends more than the 1000 bytes that SYNCER_API_MAX_BYTES allows: raise it if the list is "
+        "really that long"
+    )
+    assert error.http_status == 200
+    assert len(served.requests) == 2
+
+
+async def test_a_body_that_says_it_is_above_the_limit_is_refused_before_its_first_byte() -> None:
+    async with endpoint(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n")) as served:
+        error = await failure(served.url, api_max_bytes=1000)
+    assert type(error) is TooLargeError
+    assert (error.http_status, error.response_bytes) == (200, None)
+
+
+async def test_a_gzip_bomb_costs_no_more_memory_than_the_limit() -> None:
+    bomb = gzip.compress(bytes(256 * 2**20), 9)
+    async with endpoint(answer(body=bomb, Content_Encoding="gzip")) as served:
+        tracemalloc.start()
+        error = await failure(served.url, api_max_bytes=4 * 2**20)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert type(error) is TooLargeError
+    assert peak < 10 * 2**20
+
+
+LARGE = b"[" + b" " * LARGE_BYTES + b"]"
+
+
+async def test_large_bodies_wait_for_a_place_until_another_is_done_with_and_small_ones_do_not() -> None:
+    async with endpoint(answer(body=LARGE)) as large, endpoint(answer()) as small, Source(settings()) as source:
+        rooms = [AsyncExitStack() for _ in range(LARGE_AT_ONCE)]
+        for room in rooms:
+            await source.fetch(account(large.url), room=room)
+        large.asked.clear()
+        waiting = asyncio.create_task(source.fetch(account(large.url), room=rooms[0]))
+        await large.asked.wait()
+        for _ in range(50):
+            assert (await source.fetch(account(small.url), room=rooms[0])).body == BODY
+        assert not waiting.done()
+
+        await rooms[-1].aclose()
+        assert (await waiting).body == LARGE
+
+
+async def test_a_large_body_that_breaks_gives_its_place_back_before_it_is_asked_for_again() -> None:
+    cut = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + LARGE, then_close=True)
+    async with (
+        endpoint(answer(body=LARGE)) as others,
+        endpoint(cut, answer(body=LARGE)) as one,
+        Source(settings()) as source,
+        AsyncExitStack() as room,
+    ):
+        for _ in range(LARGE_AT_ONCE - 1):
+            await source.fetch(account(others.url), room=room)
+        assert await source.fetch(account(one.url), room=room) == Response(body=LARGE, http_status=200, attempts=2)
+
+
+async def test_a_certificate_of_an_unknown_authority_is_refused(authority: trustme.CA) -> None:
+    async with endpoint(answer(), tls=server_tls(authority, "127.0.0.1")) as served:
+        error = await failure(served.url)
+    assert type(error) is TlsError
+    assert str(error) == (
+        f"the TLS handshake with {served.where} failed (unable to get local issuer certificate): check the address, or "
+        "name the certificate authority's file in SYNCER_API_CA_FILE"
+    )
+    assert served.requests == []
+
+
+async def test_a_certificate_of_the_ca_file_is_trusted(authority: trustme.CA, tmp_path: Path) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with endpoint(answer(), tls=server_tls(authority, "127.0.0.1")) as served:
+        assert (await fetch(served.url, api_ca_file=tmp_path / "ca.pem")).body == BODY
+
+
+async def test_a_certificate_for_another_name_is_refused(authority: trustme.CA, tmp_path: Path) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with endpoint(answer(), tls=server_tls(authority, "other.example")) as served:
+        error = await failure(served.url, api_ca_file=tmp_path / "ca.pem")
+    assert type(error) is TlsError
+    assert "IP address mismatch, certificate is not valid for '127.0.0.1'" in str(error)
+
+
+async def test_a_server_without_tls_where_tls_is_due_is_told_as_that() -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        where = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        error = await failure(f"https://{where}")
+    assert type(error) is TlsError
+    assert str(error).startswith(f"the TLS handshake with {where} failed (")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [(b"no certificate", "holds no certificate in PEM"), (None, "cannot be read")]
+)
+def test_a_ca_file_without_a_certificate_is_a_wrong_setting(
+    content: bytes | None, problem: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        Source(settings(api_ca_file=path))
+    assert str(caught.value) == (
+        f"SYNCER_API_CA_FILE is '{path}', which {problem}: it must be a PEM file of certificate authorities"
+    )
+
+
+async def test_the_proxy_is_asked_instead_of_the_endpoint() -> None:
+    async with endpoint(answer()) as proxy:
+        secret = SecretStr(proxy.url.replace("//", f"//user:{PASSWORD}@"))
+        assert (await fetch("http://pbx.invalid", api_proxy=secret)).body == BODY
+    assert proxy.requests[0].startswith("GET http://pbx.invalid/numbers/virtual-number HTTP/1.1\r\n")
+    credentials = base64.b64encode(f"user:{PASSWORD}".encode()).decode()
+    assert f"\r\nProxy-Authorization: Basic {credentials}\r\n" in proxy.requests[0]
+
+
+async def test_a_proxy_that_refuses_is_told_without_its_password() -> None:
+    async with endpoint(answer("407 Proxy Authentication Required", b"", Connection="close")) as proxy:
+        secret = SecretStr(proxy.url.replace("//", f"//user:{PASSWORD}@"))
+        error = await failure("https://pbx.invalid", api_proxy=secret, api_attempts=1)
+    assert type(error) is NetworkError
+    assert str(error) == "the proxy answered 407 instead of connecting to pbx.invalid: check SYNCER_API_PROXY"
+    assert proxy.requests[0].startswith("CONNECT pbx.invalid:443 HTTP/1.1\r\n")
+    assert TOKEN not in proxy.requests[0]
+
+
+async def test_a_proxy_that_is_away_is_told_without_its_password() -> None:
+    async with endpoint(answer()) as proxy:
+        secret = SecretStr(proxy.url.replace("//", f"//user:{PASSWORD}@"))
+    error = await failure("http://pbx.invalid", api_proxy=secret, api_attempts=1)
+    assert type(error) is NetworkError
+    assert str(error) == "no connection to the proxy (Connection refused): check SYNCER_API_PROXY"
+
+
+async def test_a_cancelled_request_stays_cancelled_and_is_not_asked_for_again() -> None:
+    async with endpoint(hang, answer()) as served, Source(settings()) as source:
+        task = asyncio.create_task(source.fetch(account(served.url)))
+        await served.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(served.requests) == 1
+
+
+async def test_a_wait_between_attempts_can_be_cancelled(real_waits: list[float]) -> None:
+    waiting = asyncio.Event()
+    stamina.instrumentation.set_on_retry_hooks([lambda _: waiting.set()])
+    async with (
+        endpoint(answer("503 Service Unavailable", b"", Retry_After="60")) as served,
+        Source(settings()) as source,
+    ):
+        task = asyncio.create_task(source.fetch(account(served.url)))
+        await waiting.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(served.requests) == 1
+    assert real_waits == []
+
+
+async def test_one_accounts_failure_does_not_touch_another() -> None:
+    async with endpoint(answer("401 Nobody")) as one, endpoint(answer()) as other, Source(settings()) as source:
+        first, second = await asyncio.gather(
+            source.fetch(account(one.url)), source.fetch(account(other.url)), return_exceptions=True
+        )
+    assert type(first) is UnauthorizedError
+    assert second == Response(body=BODY, http_status=200, attempts=1)
