@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from syncer.commands.demo_backfill import tell_history
+from syncer.commands.demo_backfill import backfill_demo
 from syncer.config.settings import Settings
 from syncer.database import Database
 from syncer.embedded import EmbeddedServer
@@ -56,6 +56,6 @@ async def fill(url: str, *, days: int = DAYS, until: datetime | None = UNTIL) ->
     try:
         await migrate(database.owner_engine)
         if days:
-            await tell_history(database, days, SEED, until=until)
+            await backfill_demo(database, days, SEED, until=until)
     finally:
         await database.dispose()

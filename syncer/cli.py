@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, Type
 
 import typer
 
-from syncer.daemon.signals import end_well_before_anything_runs, keep_hangups
+from syncer.daemon.signals import block_sighup, exit_cleanly_during_startup
 from syncer.errors import ConfigurationError, SyncerError
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def _refuse(error: SyncerError, code: int) -> NoReturn:
 @app.command()
 def run() -> None:
     """The daemon: polls every account when it is due, until SIGTERM or Ctrl-C; SIGHUP reads the accounts again."""
-    end_well_before_anything_runs()
-    keep_hangups()
+    exit_cleanly_during_startup()
+    block_sighup()
     from syncer.commands.run import run_daemon
     from syncer.config.accounts import load_accounts
     from syncer.config.settings import load_settings
@@ -179,7 +179,7 @@ def demo(
     ] = None,
 ) -> None:
     """Everything on this machine with nothing configured: database, emulated endpoint, daemon, a live view."""
-    end_well_before_anything_runs()
+    exit_cleanly_during_startup()
     from syncer.commands.demo import run_demo
     from syncer.commands.demo_backfill import days_of
 
@@ -195,7 +195,7 @@ def emulate(
     file: Annotated[Path | None, typer.Option(metavar="JSON", help="Serve this response instead.")] = None,
 ) -> None:
     """The emulated endpoint alone, its numbers changing every few seconds."""
-    end_well_before_anything_runs()
+    exit_cleanly_during_startup()
     from syncer.commands.emulate import run_emulator
     from syncer.config.fields import ListenAddress
 

@@ -39,7 +39,7 @@ class Conclusion(Struct, frozen=True):
     counters: Mapping[str, int]
 
 
-def accepting(account: str) -> str:
+def accept_command(account: str) -> str:
     """The command, as a shell takes it, by which an operator says that what is missing from an account is gone."""
     return f"syncer sync --account {shlex.quote(account)} --accept-removals"
 

@@ -16,7 +16,7 @@ from syncer.config.accounts import load_accounts
 from syncer.config.settings import Settings
 from syncer.daemon.scheduler import Daemon
 from syncer.database import Database
-from syncer.diff.reconcile import reconcile, settle
+from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.emulator import Emulator, faults
 from syncer.endpoint.client import Source
 from syncer.poll import BATCH, Poller
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.config.accounts import Account
-    from syncer.diff.changeset import Decision
+    from syncer.diff.changeset import ChangeSet
     from syncer.diff.removal_guard import RemovalGuard
-    from syncer.diff.response import Arrival
-    from syncer.diff.stored import Known, KnownNumbers
+    from syncer.diff.response import ParsedResponse
+    from syncer.diff.stored import StoredNumbers, StoredState
     from syncer.outcome import PollResult, Trigger
     from tests.proxy import Proxy
 
@@ -66,16 +66,16 @@ def record(id: int = 250, **fields: Any) -> dict[str, Any]:  # noqa: A002 - the 
     } | fields
 
 
-def decide(arrival: Arrival, numbers: KnownNumbers, known: Known, guard: RemovalGuard) -> Decision:
+def decide(parsed: ParsedResponse, numbers: StoredNumbers, known: StoredState, guard: RemovalGuard) -> ChangeSet:
     """All that a response changes in one decision, as if its records were one batch."""
-    of_records = reconcile(arrival.records, numbers, known)
-    rest = settle(arrival, known, guard)
+    of_records = reconcile(parsed.records, numbers, known)
+    rest = reconcile_absences(parsed, known, guard)
     counters = of_records.counters.copy()
     counters.update(rest.counters)
     return replace(
         of_records,
-        presences=of_records.presences + rest.presences,
-        is_news=rest.is_news,
+        presence_updates=of_records.presence_updates + rest.presence_updates,
+        is_first_or_rejections_changed=rest.is_first_or_rejections_changed,
         counters=counters,
     )
 

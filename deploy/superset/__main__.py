@@ -25,7 +25,7 @@ from deploy.superset.server import USER, Superset, SupersetError
 from deploy.superset.verify import verify
 from deploy.superset.visit import visit
 from docs import demo_data
-from syncer.daemon.signals import end_well_before_anything_runs, stop_signal
+from syncer.daemon.signals import exit_cleanly_during_startup, stop_signal
 from syncer.telemetry.logs import configure_logging
 
 _ANALYST: Final = "superset_analyst"
@@ -80,7 +80,7 @@ def main() -> int:
     parser.add_argument("--screenshots", type=Path, metavar="FOLDER")
     screenshots: Path | None = parser.parse_args().screenshots
     configure_logging("error", "console")
-    end_well_before_anything_runs()
+    exit_cleanly_during_startup()
     console = Console(highlight=False, soft_wrap=True)
     with demo_data.server() as url, tempfile.TemporaryDirectory(prefix="syncer-superset-") as folder:
         with console.status("telling half a year"):

@@ -10,10 +10,10 @@ import typer
 from syncer.config.accounts import load_accounts
 from syncer.config.settings import unknown_variables
 from syncer.diff.response import read
-from syncer.diff.stored import Standing
+from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError, SyncerError
-from syncer.store.engine import OLDEST_SERVER, shown
+from syncer.store.engine import MIN_SERVER_VERSION, redacted
 from syncer.store.invariants import violations
 from syncer.store.queries.account_status import overview
 from syncer.store.schema import migrations_folder, schema_state
@@ -82,7 +82,7 @@ async def _database_findings(
     found: list[Finding] = []
     subject = "database"
     try:
-        place = "embedded" if database.is_embedded else shown(database.address())
+        place = "embedded" if database.is_embedded else redacted(database.address())
         found.append(_server_finding(await server_version(database.engine), place))
         if obstacle := await obstacle_to_writing(database.engine):
             found.append(Finding("database", obstacle, is_right=False))
@@ -103,8 +103,8 @@ async def _database_findings(
 
 
 def _server_finding(version: int, place: str) -> Finding:
-    if version < OLDEST_SERVER:
-        text = f"PostgreSQL {version} at {place} is too old: {OLDEST_SERVER} or newer is needed"
+    if version < MIN_SERVER_VERSION:
+        text = f"PostgreSQL {version} at {place} is too old: {MIN_SERVER_VERSION} or newer is needed"
         return Finding("database", text, is_right=False)
     return Finding("database", f"PostgreSQL {version}, {place}")
 
@@ -113,13 +113,13 @@ async def _endpoint_finding(source: Source, account: Account, app_id: int | None
     subject = f"endpoint of {account.name}"
     try:
         response = await source.fetch(account, deadline_seconds=0)
-        arrival = read(response.body, Standing(), app_id)
+        parsed = read(response.body, Fingerprints(), app_id)
     except SyncerError as error:
         return Finding(subject, str(error), is_right=False)
-    text = f"{account.api_url} takes the token and lists {len(arrival.records)} numbers"
-    if arrival.rejections:
-        text += f"; {len(arrival.rejections)} records cannot be taken, the first because: {arrival.rejections[0].error}"
-    return Finding(subject, text, is_right=not arrival.rejections)
+    text = f"{account.api_url} takes the token and lists {len(parsed.records)} numbers"
+    if parsed.rejections:
+        text += f"; {len(parsed.rejections)} records cannot be taken, the first because: {parsed.rejections[0].error}"
+    return Finding(subject, text, is_right=not parsed.rejections)
 
 
 async def _data_findings(database: Database) -> AsyncIterator[Finding]:

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from syncer.commands.demo_backfill import NUMBERS, TOKEN, settings_for, tell_history_of
+from syncer.commands.demo_backfill import NUMBERS, TOKEN, backfill_account, settings_for
 from syncer.commands.run import site_of
 from syncer.commands.status import table_of
 from syncer.config.accounts import load_accounts
@@ -103,7 +103,7 @@ async def _tell_history(
         def told(moment: int, moments: int) -> None:
             progress.update(bar, completed=moment, total=moments)
 
-        return await unless_stopped(stop, tell_history_of(emulator, database, settings, days, _SEED, told=told))
+        return await unless_stopped(stop, backfill_account(emulator, database, settings, days, _SEED, told=told))
 
 
 async def _watch_until(stop: asyncio.Event, daemon: Daemon, engine: AsyncEngine, emulator: Emulator) -> None:

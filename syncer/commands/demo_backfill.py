@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from syncer.config.accounts import load_accounts
 from syncer.config.settings import Settings
 from syncer.emulator import STILL, Emulator
-from syncer.emulator.simulation import Story
+from syncer.emulator.simulation import Simulation
 from syncer.endpoint.client import Source
 from syncer.poll import Poller
 
@@ -46,7 +46,7 @@ def days_of(text: str) -> int:
     return int(found[1])
 
 
-async def tell_history(database: Database, days: int, seed: int, *, until: datetime | None = None) -> None:
+async def backfill_demo(database: Database, days: int, seed: int, *, until: datetime | None = None) -> None:
     """Fills a database that has the newest schema, and nothing in it, with so many days; the same seed tells the same.
 
     Args:
@@ -56,10 +56,10 @@ async def tell_history(database: Database, days: int, seed: int, *, until: datet
         until: The last moment; None is now.
     """
     async with Emulator(numbers=NUMBERS, seed=seed, token=TOKEN, rates=STILL) as emulator:
-        await tell_history_of(emulator, database, settings_for(emulator), days, seed, until=until)
+        await backfill_account(emulator, database, settings_for(emulator), days, seed, until=until)
 
 
-async def tell_history_of(
+async def backfill_account(
     emulator: Emulator,
     database: Database,
     settings: Settings,
@@ -73,17 +73,17 @@ async def tell_history_of(
 
     Args:
         emulator: The endpoint, of which no step has passed.
-        database: See `tell_history`.
+        database: See `backfill_demo`.
         settings: Of the one account.
-        days: See `tell_history`.
+        days: See `backfill_demo`.
         seed: Of what happens.
-        until: See `tell_history`.
+        until: See `backfill_demo`.
         told: Called after each poll with how many are told, and of how many.
     """
     zone = settings.timezone
     until = datetime.now(zone) if until is None else until.astimezone(zone)
     begins = datetime.combine(until.date() - timedelta(days=days), time(), tzinfo=zone)
-    story = Story(emulator.fleet(TOKEN), seed=seed, begins=begins, days=days)
+    story = Simulation(emulator.fleet(TOKEN), seed=seed, begins=begins, days=days)
     hours = [until - position * EVERY for position in range((until - begins) // EVERY, -1, -1)]
     moments = [moment for moment in hours if story.is_anyone_looking(moment)]
     settings = settings.model_copy(update={"api_attempts": 1})  # no time to wait for what is wrong for hours

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from syncer.daemon import systemd
-from syncer.daemon.malloc import give_back_early
+from syncer.daemon.malloc import tune_malloc
 from syncer.daemon.scheduler import Daemon
 from syncer.daemon.signals import hangup_signal, stop_signal
 from syncer.endpoint.client import Source
@@ -33,14 +33,14 @@ async def run_daemon(
     Raises:
         ConfigurationError: SYNCER_HTTP_LISTEN cannot be listened at.
     """
-    give_back_early()
+    tune_malloc()
     stop = stop_signal()
     async with Source(settings) as source, AsyncExitStack() as stack:
         daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
         if settings.http_listen is not None:
             await stack.enter_async_context(site_of(daemon, settings.http_listen, settings, database))
         reloading = asyncio.create_task(_reload_whenever(hangup_signal(stop), daemon, load))
-        telling = asyncio.create_task(systemd.tell_until(stop, daemon.is_live))
+        telling = asyncio.create_task(systemd.notify_until(stop, daemon.is_live))
         await daemon.run(stop)
         reloading.cancel()
         await telling
@@ -68,9 +68,9 @@ async def _reload_whenever(told: asyncio.Event, daemon: Daemon, load: Callable[[
                 accounts = await asyncio.to_thread(load)
         except SyncerError as error:
             log.error("accounts_not_reloaded", error=str(error))
-            systemd.tell(f"STATUS=the accounts were not read again: {error}")
+            systemd.sd_notify(f"STATUS=the accounts were not read again: {error}")
         except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
             log.exception("reload_crashed")
         else:
-            daemon.take(accounts)
+            daemon.set_accounts(accounts)
             log.info("accounts_reloaded", accounts=len(accounts))

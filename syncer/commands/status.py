@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from syncer.outcome import accepting
+from syncer.outcome import accept_command
 from syncer.store.queries.account_status import overview
 from syncer.store.schema import schema_state
 
@@ -85,7 +85,7 @@ def attention(accounts: Iterable[AccountOverview]) -> Iterator[str]:
         if one.held:
             yield (
                 f"{one.account}: {one.held} numbers are missing since {one.held_since:%Y-%m-%d %H:%M:%S %Z} and held; "
-                f"if they are really gone: {accepting(one.account)}"
+                f"if they are really gone: {accept_command(one.account)}"
             )
         for rejected in one.rejected[:_MOST_SHOWN]:
             who = (

@@ -131,7 +131,7 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 
 def _read_account(values: dict[str, Any], number: int, accounts_file: Path, settings: Settings) -> Account:
-    place = f"{accounts_file}, account {fields.shown(values.get('name', number))}: "
+    place = f"{accounts_file}, account {fields.redacted(values.get('name', number))}: "
     unknown = next((key for key in values if key not in _AccountEntry.model_fields), None)
     if unknown is not None:
         keys = ", ".join(_AccountEntry.model_fields)

@@ -89,7 +89,7 @@ def refuse_plain_http(address: str) -> None:
         raise ValueError("it must begin with https://; plain http beyond this machine needs SYNCER_API_ALLOW_HTTP=true")
 
 
-def shown(value: object) -> str:
+def redacted(value: object) -> str:
     """Spell a value out for a person, without what an address can hide: user name, password, query."""
     if isinstance(value, str) and "//" in value:
         value = re.sub(r"[?#].*", "?***", re.sub(r"//.*@", "//***@", value, flags=re.DOTALL), flags=re.DOTALL)

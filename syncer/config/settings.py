@@ -203,4 +203,4 @@ def first_problem(error: ValidationError, *, prefix: str = "") -> str:
     allowed = problem["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
     if field in _NOT_SHOWN:
         return f"{name} holds something that cannot be used and is not shown: {allowed}"
-    return f"{name} is {fields.shown(problem['input'])}: {allowed}"
+    return f"{name} is {fields.redacted(problem['input'])}: {allowed}"

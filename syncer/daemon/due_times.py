@@ -52,7 +52,7 @@ def _trigger(account: Account, start: datetime) -> BaseTrigger:
     return IntervalTrigger(seconds=account.poll_interval.total_seconds(), start_date=start, timezone="UTC")
 
 
-def due_anew(accounts: Mapping[int, Account], due: Mapping[int, datetime], now: datetime) -> dict[int, datetime]:
+def reschedule(accounts: Mapping[int, Account], due: Mapping[int, datetime], now: datetime) -> dict[int, datetime]:
     """When those accounts are due that have no moment yet, or one that is not of their schedule.
 
     The latter had another schedule before, or were refused by the endpoint: they are due within their interval. Those

@@ -18,7 +18,7 @@ _PARAMETERS: Final = {
 }
 
 
-def give_back_early() -> bool:
+def tune_malloc() -> bool:
     """Fixes parameters of glibc's mallopt(3), which would raise the thresholds up to 32 and 64 MiB as large blocks go.
 
     Returns:

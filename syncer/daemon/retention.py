@@ -21,7 +21,7 @@ REST_SECONDS: Final = 600.0
 """From one round to the next: runs come of age by whole days."""
 
 
-async def prune_for_ever(engine: AsyncEngine, retention: timedelta, is_ready: Callable[[], bool]) -> None:
+async def run_retention(engine: AsyncEngine, retention: timedelta, is_ready: Callable[[], bool]) -> None:
     """Prunes account after account, round after round.
 
     Args:

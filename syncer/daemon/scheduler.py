@@ -21,14 +21,14 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from syncer.daemon import systemd
-from syncer.daemon.due_times import due_anew, next_due
+from syncer.daemon.due_times import next_due, reschedule
 from syncer.daemon.gauges import Gauges
-from syncer.daemon.retention import prune_for_ever
+from syncer.daemon.retention import run_retention
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.poll import CONCURRENT_POLLS
 from syncer.store import schedule
 from syncer.store.accounts import register, retire_others
-from syncer.store.engine import told_as_database_errors
+from syncer.store.engine import translate_errors
 from syncer.store.schema import migrate, schema_state
 from syncer.telemetry.logs import log, poll_crashed
 
@@ -44,21 +44,21 @@ TICK_SECONDS: Final = 0.5
 """How often due accounts are looked for."""
 LEASE: Final = timedelta(seconds=10)
 """How long an account stays taken by a process that died."""
-LOOK_SECONDS: Final = 15.0
+ITERATION_SECONDS: Final = 15.0
 """How long a look may take once the accounts are known: a network that swallows everything says nothing."""
 RENEW_SECONDS: Final = 3.0
 RELEASE_SECONDS: Final = 5.0
 SCHEMA_SECONDS: Final = 5.0
 """How often it is looked whether the schema is still ours: another version may have migrated it."""
-LONGEST_LOOK_SECONDS: Final = 300.0
+MAX_ITERATION_SECONDS: Final = 300.0
 """A look for due accounts ends sooner than that by its statements' timeouts, if it is not stuck."""
-BEGUN_AT_ONCE: Final = 64
+MAX_STARTS: Final = 64
 """How many polls begin at one look at most, so that after an outage the accounts that are due come one after another:
 128 a second are more than a process can finish, and few for the endpoint."""
-FAILING_POLLS: Final = CONCURRENT_POLLS // 2
+MAX_FAILING_POLLS: Final = CONCURRENT_POLLS // 2
 """How many places accounts may take whose last poll failed: they wait for time to run out, and keep none of the others
 waiting. So many accounts that were well can begin to hang at once, too, before those others notice."""
-REFUSED_PAUSE: Final = timedelta(minutes=15)
+UNAUTHORIZED_PAUSE: Final = timedelta(minutes=15)
 """From one poll to the next, at least, while the endpoint answers 401 or 403: only an operator can cure it."""
 
 
@@ -96,12 +96,12 @@ class Daemon:
         self._finished: dict[int, _Finished] = {}
         self._failing: set[int] = set()
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._complaint: SyncerError | None = None
+        self._unready_error: SyncerError | None = None
         self._renewed_at = 0.0
         self._schema_seen_at = 0.0
-        self._look_ends_by = 0.0
+        self._iteration_deadline = 0.0
         self._stopping = False
-        self._is_time = asyncio.Event()
+        self._wakeup = asyncio.Event()
 
     @property
     def account_names(self) -> Collection[str]:
@@ -110,20 +110,20 @@ class Daemon:
 
     def is_live(self) -> bool:
         """Whether due accounts are being looked for: no look is stuck, and one follows the other."""
-        return asyncio.get_running_loop().time() < self._look_ends_by
+        return asyncio.get_running_loop().time() < self._iteration_deadline
 
     async def run(self, stop: asyncio.Event) -> None:
         """Polls until `stop` is set, then lets polls under way finish within SYNCER_SHUTDOWN_TIMEOUT."""
         self.metrics.watch(asyncio.get_running_loop())
-        self._expect_end_of_look()
+        self._set_iteration_deadline()
         scheduler = AsyncIOScheduler()
-        scheduler.add_job(self._wake, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True)
+        scheduler.add_job(self._on_tick, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True)
         scheduler.start()
         log.info("daemon_started", accounts=len(self._accounts))
-        looking = asyncio.create_task(self._look())
+        looking = asyncio.create_task(self._run_loop())
         showing = asyncio.create_task(Gauges(self._engine, self.metrics).keep(lambda: self._by_id))
         retention = self._poller.settings.run_retention
-        pruning = asyncio.create_task(prune_for_ever(self._engine, retention, lambda: bool(self._by_id)))
+        pruning = asyncio.create_task(run_retention(self._engine, retention, lambda: bool(self._by_id)))
         try:
             await stop.wait()
             self._stopping = True
@@ -136,70 +136,70 @@ class Daemon:
             scheduler.shutdown(wait=False)
         with contextlib.suppress(DatabaseError, TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
-                await self._give_back()
+                await self._release_finished()
         log.info("daemon_stopped")
 
-    def take(self, accounts: Sequence[Account]) -> None:
+    def set_accounts(self, accounts: Sequence[Account]) -> None:
         """Polls these accounts from the next look on and no others, but for polls that are under way."""
         self._accounts = {account.name: account for account in accounts}
         self.metrics.keep(self._accounts)
-        self._tell_status()
+        self._notify_status()
 
-    async def _wake(self) -> None:
+    async def _on_tick(self) -> None:
         """The scheduler's one job: it only tells that it is time, since the scheduler would cancel what takes long."""
-        self._is_time.set()
+        self._wakeup.set()
 
-    async def _look(self) -> None:
+    async def _run_loop(self) -> None:
         while True:
-            await self._is_time.wait()
-            self._is_time.clear()
-            await self._tick()
+            await self._wakeup.wait()
+            self._wakeup.clear()
+            await self._iteration()
 
-    async def _tick(self) -> None:
+    async def _iteration(self) -> None:
         """One look for due accounts; nothing that goes wrong in it ends the daemon."""
-        self._expect_end_of_look()
+        self._set_iteration_deadline()
         try:
             self._database.ensure()
-            with told_as_database_errors():
-                async with asyncio.timeout(LOOK_SECONDS if self._by_id else None):  # a migration may take long
+            with translate_errors():
+                async with asyncio.timeout(ITERATION_SECONDS if self._by_id else None):  # a migration may take long
                     await self._check_schema()
                     if self._planned is not self._accounts:
                         await self._plan(self._accounts)
                     await self._renew_leases()
-                    await self._give_back()
+                    await self._release_finished()
                     await self._claim_due()
         except (DatabaseError, SchemaError, EmbeddedServerError) as error:
-            self._complain(error)
-            await self._start_over()
+            self._report_unready(error)
+            await self._reset()
         except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
             log.exception("tick_crashed")
-            await self._start_over()
+            await self._reset()
         else:
-            self._complain(None)
+            self._report_unready(None)
             self.metrics.ready.set(1)
 
-    def _expect_end_of_look(self) -> None:
-        self._look_ends_by = asyncio.get_running_loop().time() + LONGEST_LOOK_SECONDS
+    def _set_iteration_deadline(self) -> None:
+        self._iteration_deadline = asyncio.get_running_loop().time() + MAX_ITERATION_SECONDS
 
-    async def _start_over(self) -> None:
+    async def _reset(self) -> None:
         """Takes nothing for known any more: what comes back may be another database, and old connections are dead."""
         self.metrics.ready.set(0)
         self._planned, self._by_id, self._finished = {}, {}, {}
         await self._database.dispose()
 
-    def _complain(self, complaint: SyncerError | None) -> None:
+    def _report_unready(self, error: SyncerError | None) -> None:
         """Says once what keeps accounts from being polled, in whatever words it comes, and once that it has passed."""
-        if type(complaint) is type(self._complaint):
+        if type(error) is type(self._unready_error):
             return
-        self._complaint = complaint
-        self._tell_status()
-        if complaint is None:
+        self._unready_error = error
+        self._notify_status()
+        if error is None:
             log.info("ready")
         else:
-            log.error("not_ready", error=str(complaint))
+            log.error("not_ready", error=str(error))
 
-    def _tell_status(self) -> None:
-        systemd.tell(f"STATUS={self._complaint or 'polling'}")
+    def _notify_status(self) -> None:
+        systemd.sd_notify(f"STATUS={self._unready_error or 'polling'}")
 
     async def _check_schema(self) -> None:
         """Brings the schema up to date once, and sees from time to time that it is still the one wanted."""
@@ -207,9 +207,9 @@ class Daemon:
         if self._by_id and now - self._schema_seen_at < SCHEMA_SECONDS:
             return
         if not self._by_id and self._poller.settings.migrate_on_start:
-            self._look_ends_by = math.inf  # a migration takes as long as it takes
+            self._iteration_deadline = math.inf  # a migration takes as long as it takes
             await migrate(self._database.owner_engine)
-            self._expect_end_of_look()
+            self._set_iteration_deadline()
         (await schema_state(self._engine)).require_wanted()
         self._schema_seen_at = now
 
@@ -219,7 +219,7 @@ class Daemon:
         by_id = {ids[name]: account for name, account in accounts.items()}
         before = await schedule.due_moments(self._engine, list(by_id))
         now = await schedule.database_time(self._engine)
-        await schedule.plan(self._engine, await asyncio.to_thread(due_anew, by_id, before, now), before)
+        await schedule.plan(self._engine, await asyncio.to_thread(reschedule, by_id, before, now), before)
         await retire_others(self._engine, list(by_id))
         self._by_id, self._planned = by_id, accounts
         self._failing.intersection_update(by_id)
@@ -230,7 +230,7 @@ class Daemon:
             await schedule.renew(self._engine, list(self._polls), self._holder, LEASE)
             self._renewed_at = now
 
-    async def _give_back(self) -> None:
+    async def _release_finished(self) -> None:
         """Says when those accounts are due next whose polls have finished.
 
         If that cannot be written, their leases run out, and they are due again all the same.
@@ -242,20 +242,20 @@ class Daemon:
         due = {}
         for account_id, one in finished.items():
             account = self._by_id.get(account_id, one.account)  # it may have another schedule since
-            pause = REFUSED_PAUSE if one.refused else timedelta()
+            pause = UNAUTHORIZED_PAUSE if one.refused else timedelta()
             due[account_id] = next_due(account, one.claim.due_at, now, at_least=pause)
         await schedule.release(self._engine, due, self._holder)
         for account_id in finished:
             self._finished.pop(account_id, None)
 
     async def _claim_due(self) -> None:
-        places = min(CONCURRENT_POLLS - len(self._polls), BEGUN_AT_ONCE)
-        if places <= 0 or self._stopping:
+        slots = min(CONCURRENT_POLLS - len(self._polls), MAX_STARTS)
+        if slots <= 0 or self._stopping:
             return
         idle = self._by_id.keys() - self._polls.keys() - self._finished.keys()
-        if len(self._polls.keys() & self._failing) >= FAILING_POLLS:
+        if len(self._polls.keys() & self._failing) >= MAX_FAILING_POLLS:
             idle -= self._failing
-        for claim in await schedule.claim(self._engine, list(idle), self._holder, LEASE, at_most=places):
+        for claim in await schedule.claim(self._engine, list(idle), self._holder, LEASE, at_most=slots):
             task = asyncio.create_task(self._poll(claim, self._by_id[claim.account_id]))
             self._polls[claim.account_id] = task
 

@@ -41,7 +41,7 @@ async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, object])
 
 
 def hangup_signal(stop: asyncio.Event) -> asyncio.Event:
-    """An event that is set whenever SIGHUP comes, or came since `keep_hangups`; to be called inside the event loop.
+    """An event that is set whenever SIGHUP comes, or came since `block_sighup`; to be called inside the event loop.
 
     Args:
         stop: Set instead if SIGHUP means that the terminal was closed.
@@ -61,12 +61,12 @@ def hangup_signal(stop: asyncio.Event) -> asyncio.Event:
     return told
 
 
-def keep_hangups() -> None:
+def block_sighup() -> None:
     """Has a SIGHUP that comes before the event loop listens wait until it does: it would end the program."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
-def end_well_before_anything_runs() -> None:
+def exit_cleanly_during_startup() -> None:
     """Has a signal that comes before the event loop listens end the program as cleanly as one that comes later."""
     for number in _STOPPING:
         signal.signal(number, _end)

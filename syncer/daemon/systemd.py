@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_SIGNS_A_WAIT: Final = 3
+_PINGS_PER_TIMEOUT: Final = 3
 """How many signs of life fit into the time that is waited for one: two may come late."""
 
 
-def tell(*facts: str) -> None:
+def sd_notify(*facts: str) -> None:
     """Tells systemd, if it asks; that it cannot be told must stop nothing."""
     name = os.environ.get("NOTIFY_SOCKET")
     if not name:
@@ -31,36 +31,36 @@ def tell(*facts: str) -> None:
         channel.sendto("\n".join(facts).encode(), address)
 
 
-async def tell_until(stop: asyncio.Event, is_live: Callable[[], bool]) -> None:
+async def notify_until(stop: asyncio.Event, is_live: Callable[[], bool]) -> None:
     """Tells that we are ready, from time to time that we live, and in the end that we stop.
 
     Args:
         stop: Set when the process is asked to stop.
         is_live: Whether the work is being done; while it is not, systemd hears nothing.
     """
-    tell("READY=1")
+    sd_notify("READY=1")
     pause = _seconds_between_signs()
     while not stop.is_set():
         if pause is not None and is_live():
-            tell("WATCHDOG=1")
+            sd_notify("WATCHDOG=1")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await stop.wait()
-    tell("STOPPING=1")
+    sd_notify("STOPPING=1")
 
 
 @contextlib.contextmanager
 def reloading() -> Iterator[None]:
     """Tells that the configuration is being read again, and that we are ready once that is done."""
-    tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+    sd_notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
     try:
         yield
     finally:
-        tell("READY=1")
+        sd_notify("READY=1")
 
 
 def _seconds_between_signs() -> float | None:
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
-    return int(microseconds) / 1e6 / _SIGNS_A_WAIT
+    return int(microseconds) / 1e6 / _PINGS_PER_TIMEOUT

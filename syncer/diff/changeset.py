@@ -45,7 +45,7 @@ class RedirectChange(Struct, frozen=True, gc=False):
     changed_after: datetime | None
 
 
-class Presence(Struct, frozen=True, gc=False):
+class PresenceUpdate(Struct, frozen=True, gc=False):
     """Whether a number is read, missing or removed, where that changes and its version does not."""
 
     virtual_number_id: int
@@ -55,7 +55,7 @@ class Presence(Struct, frozen=True, gc=False):
 
 
 @dataclass(slots=True)
-class Decision:
+class ChangeSet:
     """What some of a response's records, or what the rest of it says, changes.
 
     Attributes:
@@ -75,15 +75,15 @@ class Decision:
     """
 
     created: list[NewVersion] = field(default_factory=list)
-    superseded: list[NewVersion] = field(default_factory=list)
+    replaced: list[NewVersion] = field(default_factory=list)
     closed_states: list[tuple[int, datetime]] = field(default_factory=list)
     opened_states: list[NewState] = field(default_factory=list)
     opened_redirects: list[RedirectChange] = field(default_factory=list)
     closed_redirects: list[RedirectChange] = field(default_factory=list)
-    extras: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
-    presences: list[Presence] = field(default_factory=list)
-    digests: dict[int, bytes] = field(default_factory=dict)
-    is_news: bool = False
+    extra_updates: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
+    presence_updates: list[PresenceUpdate] = field(default_factory=list)
+    fingerprints: dict[int, bytes] = field(default_factory=dict)
+    is_first_or_rejections_changed: bool = False
     counters: Counter[str] = field(default_factory=Counter)
     absent_keys: Counter[str] = field(default_factory=Counter)
     column_changes: Counter[str] = field(default_factory=Counter)
@@ -93,22 +93,22 @@ class Decision:
         """Whether it means what is stored already: digests are a cache."""
         return not (
             self.created
-            or self.superseded
-            or self.extras
-            or self.presences
+            or self.replaced
+            or self.extra_updates
+            or self.presence_updates
             or self.opened_redirects
             or self.closed_redirects
-            or self.is_news
+            or self.is_first_or_rejections_changed
         )
 
     @property
-    def removed(self) -> list[Presence]:
+    def removed(self) -> list[PresenceUpdate]:
         """Those whose removal is applied now."""
-        return [presence for presence in self.presences if presence.removed_at is not None]
+        return [presence_update for presence_update in self.presence_updates if presence_update.removed_at is not None]
 
 
 @dataclass(slots=True)
-class Total:
+class PollTotals:
     """What the decisions of one poll come to, once they are written.
 
     Attributes:
@@ -120,20 +120,20 @@ class Total:
     counters: Counter[str] = field(default_factory=Counter)
     absent_keys: Counter[str] = field(default_factory=Counter)
     column_changes: Counter[str] = field(default_factory=Counter)
-    standing: dict[bytes, int] = field(default_factory=dict)
+    fingerprints: dict[bytes, int] = field(default_factory=dict)
     removed: set[int] = field(default_factory=set)
     is_unchanged: bool = True
 
-    def add(self, decision: Decision) -> None:
+    def add(self, changes: ChangeSet) -> None:
         """Adds a decision that was written."""
-        self.counters.update(decision.counters)
-        self.absent_keys.update(decision.absent_keys)
-        self.column_changes.update(decision.column_changes)
-        self.standing.update((digest, number) for number, digest in decision.digests.items())
-        self.removed.update(presence.virtual_number_id for presence in decision.removed)
-        self.is_unchanged = self.is_unchanged and decision.is_empty
+        self.counters.update(changes.counters)
+        self.absent_keys.update(changes.absent_keys)
+        self.column_changes.update(changes.column_changes)
+        self.fingerprints.update((digest, number) for number, digest in changes.fingerprints.items())
+        self.removed.update(presence_update.virtual_number_id for presence_update in changes.removed)
+        self.is_unchanged = self.is_unchanged and changes.is_empty
 
     @property
-    def changes_standing(self) -> bool:
+    def changes_fingerprints(self) -> bool:
         """Whether other digests stand afterwards than before."""
-        return bool(self.standing or self.removed)
+        return bool(self.fingerprints or self.removed)

@@ -30,16 +30,16 @@ _CLOSING: Final = {b"[": b"]", b"{": b"}"}
 _OPENING: Final = re.compile(rb"[ \t\r\n]*\[")
 _SPACE: Final = b" \t\r\n"
 
-SPARE_ELEMENTS: Final = 10_000
+MAX_TINY_ELEMENTS: Final = 10_000
 """How many elements of an array may be too short for what it should hold: each costs fifty times its bytes."""
 _SMALL: Final = 2**20
 """Up to how many bytes an array is split whatever it holds."""
 _FIRST_PIECE: Final = 2**12
-_LARGEST_PIECE: Final = 2**16
-_TOGETHER: Final = 128
+_MAX_PIECE: Final = 2**16
+_ELEMENTS_PER_PIECE: Final = 128
 """How many elements, about, are split in one go, if that is no more than the largest piece: such pieces stay in the
 processor's cache, and other threads need not wait for them."""
-_DENSE: Final = 12
+_MIN_AVERAGE_BYTES: Final = 12
 """Bytes from comma to comma, on average, below which the elements are counted before they are split."""
 
 
@@ -70,7 +70,7 @@ def split(body: bytes, shortest: int = 1) -> Iterator[tuple[int, list[Raw]]]:
     Args:
         body: The array.
         shortest: Bytes that an element takes at least, its comma included, if it is what the array should hold. Of
-            shorter ones there may be `SPARE_ELEMENTS`; more are refused, and before they take any memory.
+            shorter ones there may be `MAX_TINY_ELEMENTS`; more are refused, and before they take any memory.
 
     Raises:
         NotJsonError: It is not JSON, or was cut short.
@@ -91,17 +91,17 @@ def split(body: bytes, shortest: int = 1) -> Iterator[tuple[int, list[Raw]]]:
             size *= 2  # the comma stands inside an element, or something is wrong: in the end all is looked at at once
             continue
         found += len(elements)
-        _require_whole(found, end, array, shortest)
+        _check_element_size(found, end, array, shortest)
         yield mark + start, elements
-        size = min(_TOGETHER * (end - start) // len(elements), _LARGEST_PIECE)
+        size = min(_ELEMENTS_PER_PIECE * (end - start) // len(elements), _MAX_PIECE)
         start = end + 1
     rest = b"[" + array[start:] if start > first else array
-    if len(rest) > _SMALL and rest.count(b",") * _DENSE > len(rest):
+    if len(rest) > _SMALL and rest.count(b",") * _MIN_AVERAGE_BYTES > len(rest):
         _count(rest, found, array, shortest)
     elements = _split(rest, array)
     if start > first and not elements:
         raise _not_json(array, "nothing stands between a comma and the end")
-    _require_whole(found + len(elements), len(array), array, shortest)
+    _check_element_size(found + len(elements), len(array), array, shortest)
     yield mark + start, elements
 
 
@@ -113,15 +113,15 @@ def _count(rest: bytes, found: int, body: bytes, shortest: int) -> None:
         token = match[0]
         if token == b",":
             found += 1
-            _require_whole(found, len(body) - len(rest) + position, body, shortest)
+            _check_element_size(found, len(body) - len(rest) + position, body, shortest)
         elif token in _CLOSING:
             depth += 1
         elif token in {b"]", b"}"}:
             depth -= 1
 
 
-def _require_whole(elements: int, length: int, body: bytes, shortest: int) -> None:
-    if elements > SPARE_ELEMENTS + length // shortest:
+def _check_element_size(elements: int, length: int, body: bytes, shortest: int) -> None:
+    if elements > MAX_TINY_ELEMENTS + length // shortest:
         raise _not_an_array(body, f"of records: it has {elements:,} elements in its first {length:,} bytes")
 
 

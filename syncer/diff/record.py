@@ -18,29 +18,29 @@ from syncer.diff.json_array import repair
 DECODER_VERSION: Final = 1
 """Raised when the same bytes come to mean something else, so that every record is looked at once more."""
 
-LARGEST_BIGINT: Final = 2**63 - 1
-PAYLOAD_LIMIT: Final = 64 * 1024
+MAX_BIGINT: Final = 2**63 - 1
+MAX_PAYLOAD_BYTES: Final = 64 * 1024
 """How many bytes of a rejected element are kept."""
 
-SHORTEST_RECORD: Final = len(b'{"id":1,"number":"1","state":""},')
+MIN_RECORD_BYTES: Final = len(b'{"id":1,"number":"1","state":""},')
 """Bytes of the shortest record that can be taken, with the comma after it."""
 
-LONGEST_RECORD: Final = 16 * 2**20
+MAX_RECORD_CHARS: Final = 16 * 2**20
 """How many characters a record may have; decoded, it may take thirty times as many bytes."""
 
-DEEPEST: Final = 100
+MAX_DEPTH: Final = 100
 """How many levels of arrays and objects an unknown field may have."""
 
-Identifier = Annotated[int, Meta(ge=1, le=LARGEST_BIGINT)]
-Integer = Annotated[int, Meta(ge=-LARGEST_BIGINT - 1, le=LARGEST_BIGINT)]
+Identifier = Annotated[int, Meta(ge=1, le=MAX_BIGINT)]
+Integer = Annotated[int, Meta(ge=-MAX_BIGINT - 1, le=MAX_BIGINT)]
 # Bounded because PostgreSQL refuses an index entry beyond a third of a page, and with it the whole statement.
 PhoneNumber = Annotated[str, Meta(min_length=1, max_length=200)]
-Word = Annotated[str, Meta(max_length=200)]
+ShortText = Annotated[str, Meta(max_length=200)]
 
 # A key that is absent was not told; null is an empty value. Hence three states: a value, None, UNSET.
 OptionalInteger = Integer | UnsetType | None
 OptionalText = str | UnsetType | None
-OptionalWord = Word | UnsetType | None
+OptionalShortText = ShortText | UnsetType | None
 OptionalBoolean = bool | UnsetType | None
 
 
@@ -56,10 +56,10 @@ class Record(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
     id: Identifier
     number: PhoneNumber
-    state: Word
+    state: ShortText
     comment: OptionalText = UNSET
-    type: OptionalWord = UNSET
-    purpose: OptionalWord = UNSET
+    type: OptionalShortText = UNSET
+    purpose: OptionalShortText = UNSET
     reason: OptionalText = UNSET
     scenario_id: OptionalInteger = UNSET
     group_scenario_id: OptionalInteger = UNSET
@@ -69,9 +69,9 @@ class Record(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     employee_id: OptionalInteger = UNSET
     dgn_number: OptionalText = UNSET
     redirect_number: OptionalText = UNSET
-    region_name: OptionalWord = UNSET
+    region_name: OptionalShortText = UNSET
     app_id: OptionalInteger = UNSET
-    nc_type: OptionalWord = UNSET
+    nc_type: OptionalShortText = UNSET
     sip_uri: OptionalText = UNSET
     from_redirect_numbers: list[Redirect] | UnsetType | None = UNSET
 
@@ -109,7 +109,7 @@ _record_decoder = msgspec.json.Decoder(Record)
 _fields_decoder = msgspec.json.Decoder(dict[str, Raw])
 
 
-class Arrived(Struct, frozen=True, gc=False):
+class ParsedRecord(Struct, frozen=True, gc=False):
     """A record, decoded.
 
     Attributes:
@@ -124,9 +124,9 @@ class Arrived(Struct, frozen=True, gc=False):
     values: tuple[Any, ...]
     redirects: frozenset[tuple[int, str]] | UnsetType
     extra: dict[str, Any]
-    digest: bytes
+    fingerprint: bytes
 
-    def means_the_same(self, other: Arrived) -> bool:
+    def same_content(self, other: ParsedRecord) -> bool:
         """Whether both say the same, however it is spelled."""
         return self.values == other.values and self.redirects == other.redirects and same_json(self.extra, other.extra)
 
@@ -146,48 +146,48 @@ class Rejection(Struct, frozen=True):
     app_id: int | None
     error: str
     payload: bytes
-    digest: bytes
+    fingerprint: bytes
 
 
-def decode(element: bytes, digest: bytes) -> Arrived | Rejection:
-    """One element of the array, decoded, or rejected alone; `digest` is that of its bytes."""
-    taken = take(element, digest)
-    return taken if isinstance(taken, Rejection) else _arrived(*taken, digest)
+def decode(element: bytes, fingerprint: bytes) -> ParsedRecord | Rejection:
+    """One element of the array, decoded, or rejected alone; `fingerprint` is that of its bytes."""
+    validated = validate(element, fingerprint)
+    return validated if isinstance(validated, Rejection) else _parsed_record(*validated, fingerprint)
 
 
-def decode_again(element: bytes, digest: bytes) -> Arrived:
+def decode_trusted(element: bytes, fingerprint: bytes) -> ParsedRecord:
     """One element that could be taken before: what costs time and was found right is not looked at again."""
-    return _arrived(*_decode(element), digest)
+    return _parsed_record(*_decode(element), fingerprint)
 
 
-def _arrived(record: Record, extra: dict[str, Any], digest: bytes) -> Arrived:
+def _parsed_record(record: Record, extra: dict[str, Any], fingerprint: bytes) -> ParsedRecord:
     told = record.from_redirect_numbers
     redirects: frozenset[tuple[int, str]] | UnsetType = _NO_REDIRECTS
     if told:
         redirects = frozenset([(redirect.id, redirect.number) for redirect in told])
     elif told is UNSET:
         redirects = UNSET
-    return Arrived(record.id, _values_of(record), redirects, extra, digest)
+    return ParsedRecord(record.id, _values_of(record), redirects, extra, fingerprint)
 
 
-def take(element: bytes, digest: bytes) -> tuple[Record, dict[str, Any]] | Rejection:
+def validate(element: bytes, fingerprint: bytes) -> tuple[Record, dict[str, Any]] | Rejection:
     """One element as the record that it is and its fields without a column, or rejected alone."""
     try:
-        if len(str(element, "utf-8")) > LONGEST_RECORD:  # msgspec does not look at the text of what it skips
-            return reject(element, digest, f"longer than {LONGEST_RECORD:,} characters")
+        if len(str(element, "utf-8")) > MAX_RECORD_CHARS:  # msgspec does not look at the text of what it skips
+            return reject(element, fingerprint, f"longer than {MAX_RECORD_CHARS:,} characters")
         return _decode(element)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return reject(element, digest, _reason(error))
+        return reject(element, fingerprint, _reason(error))
 
 
-def reject(element: bytes, digest: bytes, error: str) -> Rejection:
+def reject(element: bytes, fingerprint: bytes, error: str) -> Rejection:
     """Keeps an element that cannot be taken, with what can still be read of it."""
     return Rejection(
-        virtual_number_id=peek(element, "id"),
-        app_id=peek(element, "app_id"),
+        virtual_number_id=read_field(element, "id"),
+        app_id=read_field(element, "app_id"),
         error=error,
-        payload=bytes(element)[:PAYLOAD_LIMIT],
-        digest=digest,
+        payload=bytes(element)[:MAX_PAYLOAD_BYTES],
+        fingerprint=fingerprint,
     )
 
 
@@ -226,7 +226,7 @@ def _decode_extra(name: str, text: Raw) -> Any:  # noqa: ANN401 - any JSON value
 def _is_deep(value: object) -> bool:
     """Whether arrays and objects are nested deeper than anybody means, and recursive code can follow."""
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         level = [
             inner
             for outer in level
@@ -238,7 +238,7 @@ def _is_deep(value: object) -> bool:
     return any(isinstance(inner, dict | list) for inner in level)
 
 
-def peek(element: bytes, name: Literal["id", "app_id"]) -> int | None:
+def read_field(element: bytes, name: Literal["id", "app_id"]) -> int | None:
     """One number of an element, which may be beyond reading otherwise; None if not even that can be read."""
     kind: Any = Identifier if name == "id" else Integer
     try:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from syncer.diff.changeset import Presence
+from syncer.diff.changeset import PresenceUpdate
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from syncer.diff.changeset import Decision
-    from syncer.diff.response import Arrival
-    from syncer.diff.stored import Known
+    from syncer.diff.changeset import ChangeSet
+    from syncer.diff.response import ParsedResponse
+    from syncer.diff.stored import StoredState
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,21 @@ class RemovalGuard:
     accepted: bool = False
 
 
-def settle_absence(decision: Decision, arrival: Arrival, known: Known, guard: RemovalGuard) -> None:
+def decide_removals(changes: ChangeSet, parsed: ParsedResponse, known: StoredState, guard: RemovalGuard) -> None:
     """Numbers that are not listed: removed as far as the guard believes it, held beyond that."""
-    since = {number: known.missing_since(number) or known.observed_at for number in sorted(arrival.unlisted)}
-    waited = {number for number, moment in since.items() if known.observed_at - moment >= guard.hold}
+    since = {number: known.missing_since(number) or known.observed_at for number in sorted(parsed.missing_ids)}
+    past_hold = {number for number, moment in since.items() if known.observed_at - moment >= guard.hold}
     # What was believed for its time is out of the question. Nobody counts twice who goes twice.
-    lost = (since.keys() - waited) | known.lately_removed | known.lately_returned
-    listed = known.listed - len(waited) + len(known.lately_removed)
+    suspicious = (since.keys() - past_hold) | known.removed_in_hold | known.returned_in_hold
+    listed = known.listed - len(past_hold) + len(known.removed_in_hold)
     # What came after a loss was not listed before it: were it counted, the same response, polled again, would be
     # believed for the numbers it brought along. Where it is lost itself it counts on both sides, whether it is missing
     # or removed by now: so nothing but time and what returns can make those believable that are held.
-    listed_before_loss = listed - len(known.came_since_loss - lost)
+    listed_before_loss = listed - len(known.added_since_first_missing - suspicious)
     ratio = Decimal(str(guard.ratio))
-    believable = len(lost) <= ratio * listed
-    held_is_believable = len(lost) <= ratio * listed_before_loss
-    unreadable = any(rejection.virtual_number_id is None for rejection in arrival.rejections)
+    believable = len(suspicious) <= ratio * listed
+    held_is_believable = len(suspicious) <= ratio * listed_before_loss
+    unreadable = any(rejection.virtual_number_id is None for rejection in parsed.rejections)
     for number, missing_since in since.items():
         is_new = known.missing_since(number) is None
         if unreadable:
@@ -53,9 +53,11 @@ def settle_absence(decision: Decision, arrival: Arrival, known: Known, guard: Re
         elif guard.accepted:
             removed = True
         else:
-            removed = arrival.received > 0 and (number in waited or (believable if is_new else held_is_believable))
+            removed = parsed.received > 0 and (number in past_hold or (believable if is_new else held_is_believable))
         if removed or is_new:
             unread = known.unread.get(number)
             last_read_at = known.success_started_at if unread is None else unread.last_read_at
-            decision.presences.append(Presence(number, last_read_at, missing_since, missing_since if removed else None))
-        decision.counters["removed" if removed else "held"] += 1
+            changes.presence_updates.append(
+                PresenceUpdate(number, last_read_at, missing_since, missing_since if removed else None)
+            )
+        changes.counters["removed" if removed else "held"] += 1

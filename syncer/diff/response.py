@@ -18,7 +18,16 @@ from msgspec import UNSET, Struct
 from xxhash import xxh3_128_digest
 
 from syncer.diff.json_array import split
-from syncer.diff.record import SHORTEST_RECORD, Arrived, Rejection, decode, decode_again, peek, reject, take
+from syncer.diff.record import (
+    MIN_RECORD_BYTES,
+    ParsedRecord,
+    Rejection,
+    decode,
+    decode_trusted,
+    read_field,
+    reject,
+    validate,
+)
 from syncer.diff.stored import Elements
 from syncer.errors import WrongAccountError
 
@@ -28,16 +37,16 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
-    from syncer.diff.stored import Standing
+    from syncer.diff.stored import Fingerprints
 
-VOCABULARIES: Final = ("type", "purpose", "state", "region_name")
+LOOKUP_FIELDS: Final = ("type", "purpose", "state", "region_name")
 """The fields whose words have tables of their own."""
-_words_of = attrgetter(*VOCABULARIES)
-_SORTED_AT_ONCE: Final = 100_000
+_lookup_values_of = attrgetter(*LOOKUP_FIELDS)
+_SORT_CHUNK: Final = 100_000
 """How many ids: while they are sorted no other thread runs, the event loop's neither."""
 
 
-class Place(Struct, frozen=True, gc=False):
+class Span(Struct, frozen=True, gc=False):
     """Where an element lies in a body, in bytes."""
 
     start: int
@@ -48,20 +57,20 @@ class Place(Struct, frozen=True, gc=False):
         return body[self.start : self.end]
 
 
-class Fresh(Mapping[int, Arrived]):
+class UnseenRecords(Mapping[int, ParsedRecord]):
     """Records to look at, by `virtual_number_id`: left where they lie, and decoded whenever one is asked for.
 
     Taken out of the body, all of them together would take its memory once more, and decoded several times more.
     """
 
-    def __init__(self, body: bytes, places: dict[int, Place]) -> None:
+    def __init__(self, body: bytes, places: dict[int, Span]) -> None:
         """Takes over the places of what can be decoded, by its number."""
         self._body = body
         self._places = places
 
-    def __getitem__(self, number: int) -> Arrived:
+    def __getitem__(self, number: int) -> ParsedRecord:
         element = self._places[number].of(self._body)
-        return decode_again(element, xxh3_128_digest(element))
+        return decode_trusted(element, xxh3_128_digest(element))
 
     def __contains__(self, number: object) -> bool:
         return number in self._places
@@ -72,48 +81,48 @@ class Fresh(Mapping[int, Arrived]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def taken_out(self, size: int) -> Iterator[Fresh]:
+    def pop_batches(self, size: int) -> Iterator[UnseenRecords]:
         """Empties it, so many at a time: what was taken out takes no memory any longer than its batch.
 
         They come by their ids, so that PostgreSQL finds the rows of a batch beside each other, and so that those of two
         batches do not mix.
         """
         numbers = list(self._places)
-        parts = [sorted(numbers[start : start + _SORTED_AT_ONCE]) for start in range(0, len(numbers), _SORTED_AT_ONCE)]
+        parts = [sorted(numbers[start : start + _SORT_CHUNK]) for start in range(0, len(numbers), _SORT_CHUNK)]
         return self._batches(merge(*parts), size)
 
-    def _batches(self, numbers: Iterator[int], size: int) -> Iterator[Fresh]:
+    def _batches(self, numbers: Iterator[int], size: int) -> Iterator[UnseenRecords]:
         while places := {number: self._places.pop(number) for number in islice(numbers, size)}:
-            yield Fresh(self._body, places)
+            yield UnseenRecords(self._body, places)
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ParsedResponse:
     """A response, told apart from what stands.
 
     Attributes:
         received: Elements of the array.
         repeated: Elements that say what another element of the same response says.
-        standing: Elements whose digest stands: their numbers are listed and unchanged.
+        known_count: Elements whose digest stands: their numbers are listed and unchanged.
         records: The records to look at, by `virtual_number_id`.
         rejections: The elements that cannot be taken, one per distinct content.
         gone: The standing digests that no element has: their numbers changed, were respelled, or are unlisted.
         unlisted: Numbers that the database knows and the response does not list.
         app_id: The one that most of the elements looked at carry.
         elements: All of them, in their order.
-        words: The words that the elements looked at have in each of the fields of `VOCABULARIES`.
+        words: The words that the elements looked at have in each of the fields of `LOOKUP_FIELDS`.
     """
 
     received: int
     repeated: int
-    standing: int
-    records: Fresh
+    known_count: int
+    records: UnseenRecords
     rejections: tuple[Rejection, ...]
-    unlisted: frozenset[int]
+    missing_ids: frozenset[int]
     app_id: int | None
     elements: Elements = field(default_factory=Elements, compare=False)
-    gone: Mapping[bytes, int] = field(default_factory=dict, compare=False)
-    words: Mapping[str, AbstractSet[str]] = field(default_factory=dict, compare=False)
+    vanished_fingerprints: Mapping[bytes, int] = field(default_factory=dict, compare=False)
+    lookup_values: Mapping[str, AbstractSet[str]] = field(default_factory=dict, compare=False)
 
 
 def digest(body: bytes) -> bytes:
@@ -121,12 +130,12 @@ def digest(body: bytes) -> bytes:
     return xxh3_128_digest(body)
 
 
-def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
+def read(body: bytes, known: Fingerprints, app_id: int | None) -> ParsedResponse:
     """Tells the elements of a response apart: standing by their digest, to be looked at, rejected.
 
     Args:
         body: The response, without any content encoding.
-        standing: What the database knows of the account's numbers.
+        known: What the database knows of the account's numbers.
         app_id: The account's; None before the first record that carried one.
 
     Raises:
@@ -134,45 +143,46 @@ def read(body: bytes, standing: Standing, app_id: int | None) -> Arrival:
         NotAnArrayError: It is JSON, but not an array, or one of elements too short for records.
         WrongAccountError: Records carry an `app_id`, and none of them this one.
     """
-    content = _Content(body)
+    classifier = _Classifier(body)
     elements = Elements()
-    for start, slices in split(body, SHORTEST_RECORD):
-        digests = list(map(xxh3_128_digest, slices))
-        numbers = standing.numbers_of(digests, place=len(elements))
-        elements.add(digests, numbers)
+    for start, slices in split(body, MIN_RECORD_BYTES):
+        fingerprints = list(map(xxh3_128_digest, slices))
+        numbers = known.numbers_of(fingerprints, place=len(elements))
+        elements.add(fingerprints, numbers)
         if None in numbers:
             starts = list(accumulate(map(len, slices), initial=start))
             for commas in [place for place, number in enumerate(numbers) if number is None]:
-                content.look_at(slices[commas], digests[commas], earliest=starts[commas] + commas)
+                classifier.classify(slices[commas], fingerprints[commas], earliest=starts[commas] + commas)
     listed = set(elements.numbers)
     listed.discard(None)
-    gone = {}
-    if len(listed) < len(standing.digests):
-        gone = {key: number for key, number in standing.digests.items() if number not in listed}
-    absent = set(gone.values())
-    if app_id is not None and app_id not in content.app_ids and (content.fresh or absent):
-        _require_app_id(app_id, content, body, standing)
-    rivals = _standing_rivals(content, standing, listed, body) if content.fresh else {}
-    repeated = content.settle(rivals)
-    rejected = {rejection.virtual_number_id for rejection in content.rejections}
-    return Arrival(
+    vanished_fingerprints = {}
+    if len(listed) < len(known.by_fingerprint):
+        vanished_fingerprints = {key: number for key, number in known.by_fingerprint.items() if number not in listed}
+    absent = set(vanished_fingerprints.values())
+    if app_id is not None and app_id not in classifier.app_ids and (classifier.unseen or absent):
+        _require_app_id(app_id, classifier, body, known)
+    conflicting_duplicates = _known_conflicts(classifier, known, listed, body) if classifier.unseen else {}
+    repeated = classifier.resolve_duplicates(conflicting_duplicates)
+    rejected = {rejection.virtual_number_id for rejection in classifier.rejections}
+    return ParsedResponse(
         received=len(elements),
-        repeated=len(elements) - len(listed) - len(content.fresh) + repeated,
-        standing=len(listed) - len(rivals.keys() & rejected),
-        records=Fresh(body, content.places),
-        rejections=tuple(content.rejections),
+        repeated=len(elements) - len(listed) - len(classifier.unseen) + repeated,
+        known_count=len(listed) - len(conflicting_duplicates.keys() & rejected),
+        records=UnseenRecords(body, classifier.places),
+        rejections=tuple(classifier.rejections),
         elements=elements,
-        gone=gone,
-        unlisted=frozenset((absent | standing.undigested) - content.places.keys() - rejected),
-        app_id=min(content.app_ids, key=lambda carried: (-content.app_ids[carried], carried), default=None),
-        words={
-            name: {words[place] for words in content.words} - {None, UNSET} for place, name in enumerate(VOCABULARIES)
+        vanished_fingerprints=vanished_fingerprints,
+        missing_ids=frozenset((absent | known.without_fingerprint) - classifier.places.keys() - rejected),
+        app_id=min(classifier.app_ids, key=lambda carried: (-classifier.app_ids[carried], carried), default=None),
+        lookup_values={
+            name: {lookup_values[place] for lookup_values in classifier.lookup_values} - {None, UNSET}
+            for place, name in enumerate(LOOKUP_FIELDS)
         },
     )
 
 
 @dataclass(slots=True)
-class _Content:
+class _Classifier:
     """The elements that are looked at, sorted.
 
     Attributes:
@@ -180,86 +190,86 @@ class _Content:
         fresh: The digests of all of them.
         places: The place of each that is a record, by its id; of several with one id, the first.
         rivals: Further records with the id of one in `places`.
-        words: Those that were told together in the fields of `VOCABULARIES`.
+        words: Those that were told together in the fields of `LOOKUP_FIELDS`.
         end: Where the last record ends.
     """
 
     body: bytes
-    fresh: set[bytes] = field(default_factory=set)
-    places: dict[int, Place] = field(default_factory=dict)
-    rivals: defaultdict[int, list[Place]] = field(default_factory=lambda: defaultdict(list))
+    unseen: set[bytes] = field(default_factory=set)
+    places: dict[int, Span] = field(default_factory=dict)
+    conflicting_duplicates: defaultdict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
     rejections: list[Rejection] = field(default_factory=list)
     app_ids: Counter[int] = field(default_factory=Counter)
-    words: set[tuple[Any, ...]] = field(default_factory=set)
+    lookup_values: set[tuple[Any, ...]] = field(default_factory=set)
     end: int = 0
 
-    def look_at(self, element: Raw, key: bytes, *, earliest: int) -> None:
+    def classify(self, element: Raw, key: bytes, *, earliest: int) -> None:
         """Sorts an element, which begins there, or later if more than a comma stands between it and those before."""
-        if key in self.fresh:
+        if key in self.unseen:
             return
-        self.fresh.add(key)
-        taken = take(element, key)
-        if isinstance(taken, Rejection):
-            self.rejections.append(taken)
-            app_id = taken.app_id
+        self.unseen.add(key)
+        validated = validate(element, key)
+        if isinstance(validated, Rejection):
+            self.rejections.append(validated)
+            app_id = validated.app_id
         else:
-            record, _ = taken
+            record, _ = validated
             place = self._place(element, earliest)
             if self.places.setdefault(record.id, place) is not place:
-                self.rivals[record.id].append(place)
-            self.words.add(_words_of(record))
+                self.conflicting_duplicates[record.id].append(place)
+            self.lookup_values.add(_lookup_values_of(record))
             app_id = None if record.app_id is UNSET else record.app_id
         if app_id is not None:
             self.app_ids[app_id] += 1
 
-    def _place(self, element: Raw, earliest: int) -> Place:
+    def _place(self, element: Raw, earliest: int) -> Span:
         start = earliest
         if not self.body.startswith(element, start):
             start = self.body.index(element, max(start, self.end))
         self.end = start + len(element)
-        return Place(start, self.end)
+        return Span(start, self.end)
 
-    def settle(self, standing: Mapping[int, bytes]) -> int:
+    def resolve_duplicates(self, known: Mapping[int, bytes]) -> int:
         """Of the elements with one id, keeps one if they all mean the same, and else rejects them all.
 
         Args:
-            standing: The elements that stand, of numbers that others are about too.
+            known: The elements that stand, of numbers that others are about too.
 
         Returns:
             How many were dropped because they mean what another one means.
         """
         repeated = 0
         rejected = {rejection.virtual_number_id for rejection in self.rejections}
-        for number in sorted(self.rivals.keys() | standing.keys() | (self.places.keys() & rejected)):
+        for number in sorted(self.conflicting_duplicates.keys() | known.keys() | (self.places.keys() & rejected)):
             first = self.places.pop(number, None)
-            fresh = [] if first is None else [first, *self.rivals[number]]
-            told = [place.of(self.body) for place in fresh]
-            if number in standing:
-                told.insert(0, standing[number])
-            if number not in rejected and _all_mean_the_same(told):
-                if number not in standing:
-                    self.places[number] = fresh.pop(0)
-                repeated += len(fresh)
+            unseen = [] if first is None else [first, *self.conflicting_duplicates[number]]
+            candidates = [place.of(self.body) for place in unseen]
+            if number in known:
+                candidates.insert(0, known[number])
+            if number not in rejected and _all_same_content(candidates):
+                if number not in known:
+                    self.places[number] = unseen.pop(0)
+                repeated += len(unseen)
             else:
                 error = f"another element of the same response has the id {number} and says something else"
-                self.rejections += [reject(element, xxh3_128_digest(element), error) for element in told]
+                self.rejections += [reject(element, xxh3_128_digest(element), error) for element in candidates]
         return repeated
 
 
-def _standing_elements(body: bytes, standing: Standing) -> Iterator[tuple[int, bytes]]:
+def _known_elements(body: bytes, known: Fingerprints) -> Iterator[tuple[int, bytes]]:
     """The elements of a response that stand: number and bytes."""
     for _, elements in split(body):
         for element in elements:
-            number = standing.digests.get(xxh3_128_digest(element))
+            number = known.by_fingerprint.get(xxh3_128_digest(element))
             if number is not None:
                 yield number, bytes(element)
 
 
-def _require_app_id(app_id: int, content: _Content, body: bytes, standing: Standing) -> None:
+def _require_app_id(app_id: int, classifier: _Classifier, body: bytes, known: Fingerprints) -> None:
     """Refuses a response if records carry an `app_id` and none of them this one; those that stand are asked last."""
-    others = set(content.app_ids)
-    for _, element in _standing_elements(body, standing):
-        carried = peek(element, "app_id")
+    others = set(classifier.app_ids)
+    for _, element in _known_elements(body, known):
+        carried = read_field(element, "app_id")
         if carried == app_id:
             return
         if carried is not None:
@@ -272,21 +282,21 @@ def _require_app_id(app_id: int, content: _Content, body: bytes, standing: Stand
         )
 
 
-def _standing_rivals(
-    content: _Content, standing: Standing, listed: AbstractSet[int | None], body: bytes
+def _known_conflicts(
+    classifier: _Classifier, known: Fingerprints, listed: AbstractSet[int | None], body: bytes
 ) -> dict[int, bytes]:
     """The elements that stand where another element of the same response has their id."""
-    ids = content.places.keys() | {rejection.virtual_number_id for rejection in content.rejections}
+    ids = classifier.places.keys() | {rejection.virtual_number_id for rejection in classifier.rejections}
     both = ids & listed
     if not both:
         return {}
-    return {number: element for number, element in _standing_elements(body, standing) if number in both}
+    return {number: element for number, element in _known_elements(body, known) if number in both}
 
 
-def _all_mean_the_same(elements: list[bytes]) -> bool:
+def _all_same_content(elements: list[bytes]) -> bool:
     """Whether they do: the first may be one that stands, the others could all be taken."""
     first, *others = elements
-    told = decode(first, xxh3_128_digest(first))
-    return isinstance(told, Arrived) and all(
-        told.means_the_same(decode_again(other, xxh3_128_digest(other))) for other in others
+    candidates = decode(first, xxh3_128_digest(first))
+    return isinstance(candidates, ParsedRecord) and all(
+        candidates.same_content(decode_trusted(other, xxh3_128_digest(other))) for other in others
     )

@@ -26,46 +26,46 @@ class Elements:
         numbers: The `virtual_number_id` of each that stood by its digest; None of the others.
     """
 
-    digests: list[bytes] = field(default_factory=list)
+    fingerprints: list[bytes] = field(default_factory=list)
     numbers: list[int | None] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.digests)
+        return len(self.fingerprints)
 
-    def add(self, digests: list[bytes], numbers: list[int | None]) -> None:
+    def add(self, fingerprints: list[bytes], numbers: list[int | None]) -> None:
         """Goes on with those that come next."""
-        self.digests.extend(digests)
+        self.fingerprints.extend(fingerprints)
         self.numbers.extend(numbers)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Fingerprints:
     """What the database knows of an account's numbers that are not removed.
 
     Attributes:
-        digests: The digest of the bytes that each number's current record was read from → `virtual_number_id`.
+        by_fingerprint: The fingerprint of the bytes that each number's current record was read from → `virtual_number_id`.
         undigested: The numbers without a digest that counts.
-        last: The last response that was read, if that is remembered: what it says of numbers is true of `digests` too.
+        last: The last response that was read, if that is remembered: what it says of numbers is true of `fingerprints` too.
     """
 
-    digests: Mapping[bytes, int] = field(default_factory=dict)
-    undigested: frozenset[int] = frozenset()
+    by_fingerprint: Mapping[bytes, int] = field(default_factory=dict)
+    without_fingerprint: frozenset[int] = frozenset()
     last: Elements = field(default_factory=Elements, compare=False)
 
     def __len__(self) -> int:
-        return len(self.digests) + len(self.undigested)
+        return len(self.by_fingerprint) + len(self.without_fingerprint)
 
-    def numbers_of(self, digests: list[bytes], *, place: int) -> list[int | None]:
+    def numbers_of(self, fingerprints: list[bytes], *, place: int) -> list[int | None]:
         """The numbers that stand by some digests, which a response has from a place on; None of those that do not."""
-        here = slice(place, place + len(digests))
-        before = self.last.digests[here]
-        if before[:1] != digests[:1]:
-            return list(map(self.digests.get, digests))
+        here = slice(place, place + len(fingerprints))
+        before = self.last.fingerprints[here]
+        if before[:1] != fingerprints[:1]:
+            return list(map(self.by_fingerprint.get, fingerprints))
         # The response goes on here as the last one did. To look a digest up takes several times longer than to compare
         # it: what lies at random in memory is waited for.
         return [
-            number if number is not None and digest == last else self.digests.get(digest)
-            for digest, last, number in zip_longest(digests, before, self.last.numbers[here])
+            number if number is not None and fingerprint == last else self.by_fingerprint.get(fingerprint)
+            for fingerprint, last, number in zip_longest(fingerprints, before, self.last.numbers[here])
         ]
 
 
@@ -87,7 +87,7 @@ class StoredNumber(Struct, frozen=True, gc=False):
     removed_at: datetime | None
 
 
-class Unread(Struct, frozen=True):
+class UnreadNumber(Struct, frozen=True):
     """A number whose record the last successful poll did not read: it was missing, or rejected."""
 
     last_read_at: datetime
@@ -95,7 +95,7 @@ class Unread(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StoredState:
     """What the database knew of an account, as far as this arrival needs it.
 
     Attributes:
@@ -108,19 +108,19 @@ class Known:
         lately_returned: Those likewise removed that have returned.
         came_since_loss: Those created or restored, and perhaps lost again, since the first number went missing that is
             held and has not waited for the hold time yet.
-        rejected: The digests of the rejected elements that stand.
+        rejected_fingerprints: The fingerprints of the rejected elements that stand.
         listed_rejected: Numbers that are not removed and whose element is rejected now.
     """
 
     observed_at: datetime
     success_started_at: datetime | None
-    unread: Mapping[int, Unread]
+    unread: Mapping[int, UnreadNumber]
     listed: int
-    lately_removed: AbstractSet[int]
-    lately_returned: AbstractSet[int]
-    came_since_loss: AbstractSet[int]
-    rejected: AbstractSet[bytes]
-    listed_rejected: AbstractSet[int] = frozenset()
+    removed_in_hold: AbstractSet[int]
+    returned_in_hold: AbstractSet[int]
+    added_since_first_missing: AbstractSet[int]
+    rejected_fingerprints: AbstractSet[bytes]
+    listed_and_rejected: AbstractSet[int] = frozenset()
 
     def missing_since(self, number: int) -> datetime | None:
         """Since when a number is known to be missing; None if it was not missing at the last successful poll."""
@@ -129,7 +129,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownNumbers:
+class StoredNumbers:
     """What the database knew of the numbers that some records speak of.
 
     Attributes:

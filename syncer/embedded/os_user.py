@@ -21,7 +21,7 @@ class Account(NamedTuple):
     gid: int | None = None
 
 
-def account_for(folder: Path, cluster: Path) -> Account:
+def os_user_for(folder: Path, cluster: Path) -> Account:
     """Whom the server in `folder` runs as, since PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return Account()

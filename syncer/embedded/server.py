@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from syncer.embedded.cluster import SUPERUSER, begin_cluster, end_leftovers, pid_file, sync, write
-from syncer.embedded.os_user import account_for
+from syncer.embedded.os_user import os_user_for
 from syncer.embedded.programs import (
     STOP_SECONDS,
     environment,
@@ -191,7 +191,7 @@ class EmbeddedServer:
         """Start the server, under the lock; make the cluster first if there is none."""
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("the embedded server must be started from the main thread, or it ends with the thread")
-        account = account_for(self._folder, self._cluster)
+        account = os_user_for(self._folder, self._cluster)
         end_leftovers(self._folder, self._cluster)
         binaries, major = usable_binaries(self.bin_dir, self._folder, account)
         if self._log.exists():

@@ -40,7 +40,7 @@ _POOR_PAYERS: Final = 8
 _UNKNOWN_STATE: Final = "porting"
 
 
-class Story:
+class Simulation:
     """What happens to a fleet from `begins` on, and what is wrong with the endpoint meanwhile.
 
     Args:

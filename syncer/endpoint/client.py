@@ -19,7 +19,7 @@ import stamina
 from yarl import URL
 
 from syncer import __version__
-from syncer.endpoint.http_errors import breakdown, refusal
+from syncer.endpoint.http_errors import error_for_exception, error_for_status
 from syncer.errors import ConfigurationError, PollError, TooLargeError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Source:
             await self._session.close()
 
     async def fetch(
-        self, account: Account, *, deadline_seconds: float | None = None, room: AsyncExitStack | None = None
+        self, account: Account, *, deadline_seconds: float | None = None, body_slot: AsyncExitStack | None = None
     ) -> Response:
         """Get the account's numbers, asking again for what a retry can cure.
 
@@ -130,8 +130,8 @@ class Source:
             with attempt:
                 async with AsyncExitStack() as place:
                     response = await self._ask(account, attempt.num, place)
-                    if room is not None:
-                        room.push_async_exit(place.pop_all())
+                    if body_slot is not None:
+                        body_slot.push_async_exit(place.pop_all())
                     return response
         raise AssertionError("stamina returns or raises")
 
@@ -148,12 +148,12 @@ class Source:
             ) as response:
                 status = response.status
                 if status != HTTPStatus.OK:
-                    raise refusal(response, account)
+                    raise error_for_status(response, account)
                 await self._read(response, body, place)
                 # Costs no copy: BytesIO gives away the very bytes it wrote into.
                 return Response(body=body.getvalue(), http_status=status, attempts=attempt)
         except (aiohttp.ClientError, OSError) as error:
-            failure = breakdown(error, url, seconds=self._seconds, received=body.tell())
+            failure = error_for_exception(error, url, seconds=self._seconds, received=body.tell())
             failure.http_status = status
         # Raised out here: an error of aiohttp may hold the request's headers, so none may hang on it as its context.
         raise failure

@@ -38,7 +38,7 @@ _CHECK_NETWORK = "check the network, the firewall and SYNCER_API_PROXY"
 _CHECK_TLS = "check the address, or name the certificate authority's file in SYNCER_API_CA_FILE"
 
 
-def refusal(response: aiohttp.ClientResponse, account: Account) -> PollError:
+def error_for_status(response: aiohttp.ClientResponse, account: Account) -> PollError:
     """Say what a status other than 200 means.
 
     Args:
@@ -109,7 +109,7 @@ def _http_date(text: str) -> datetime | None:
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-def breakdown(error: aiohttp.ClientError | OSError, url: URL, *, seconds: float, received: int) -> PollError:
+def error_for_exception(error: aiohttp.ClientError | OSError, url: URL, *, seconds: float, received: int) -> PollError:
     """Say what an error of the connection means, without the error itself, which may hold the request's headers.
 
     Args:

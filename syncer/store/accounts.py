@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from syncer.store.engine import undisturbed
+from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ async def register(engine: AsyncEngine, time_zones: Mapping[str, str]) -> dict[s
     # In one order for all, or two replicas that register the same accounts wait for each other.
     names = sorted(time_zones)
     zones = [time_zones[name] for name in names]
-    async with undisturbed(engine) as connection:
+    async with autocommit_connection(engine) as connection:
         await connection.execute(_REGISTER, names, zones)
         await connection.execute(_KEEP_TIME_ZONES, names, zones)
         rows = await connection.fetch(_ACCOUNT_IDS, names)
@@ -68,5 +68,5 @@ async def retire_others(engine: AsyncEngine, account_ids: Sequence[int]) -> None
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    async with undisturbed(engine) as connection:
+    async with autocommit_connection(engine) as connection:
         await connection.execute(_RETIRE, account_ids)

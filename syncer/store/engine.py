@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-OLDEST_SERVER: Final = 15
+MIN_SERVER_VERSION: Final = 15
 """The oldest major version of PostgreSQL that will do."""
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -100,13 +100,13 @@ def _refuse_closed(connection: DBAPIConnection, *_: object) -> None:
 
 
 @asynccontextmanager
-async def asking(engine: AsyncEngine, *, statement_seconds: int | None = None) -> AsyncIterator[AsyncConnection]:
+async def read_snapshot(engine: AsyncEngine, *, statement_seconds: int | None = None) -> AsyncIterator[AsyncConnection]:
     """A transaction that reads one state of the data, and in which no statement takes longer.
 
     Raises:
         DatabaseError: The database cannot be asked, or a statement takes too long.
     """
-    with told_as_database_errors():
+    with translate_errors():
         async with engine.connect() as connection:
             await connection.execute(text("set transaction isolation level repeatable read, read only"))
             if statement_seconds is not None:
@@ -137,19 +137,19 @@ async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[A
 
 
 @asynccontextmanager
-async def undisturbed(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection[Any]]:
+async def autocommit_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection[Any]]:
     """The driver's own connection, where each statement is a transaction of its own and costs no further trip.
 
     Raises:
         DatabaseError: PostgreSQL refused, or there is no way to it.
     """
-    with told_as_database_errors():
-        async with engine.connect() as session, given_up_at_once(session):
+    with translate_errors():
+        async with engine.connect() as session, invalidate_on_timeout(session):
             yield await driver_connection(session)
 
 
 @asynccontextmanager
-async def given_up_at_once(connection: AsyncConnection) -> AsyncIterator[None]:
+async def invalidate_on_timeout(connection: AsyncConnection) -> AsyncIterator[None]:
     """Leaves a connection on which a statement of the driver's was given up: who is silent answers no rollback."""
     try:
         yield
@@ -158,14 +158,14 @@ async def given_up_at_once(connection: AsyncConnection) -> AsyncIterator[None]:
         raise
 
 
-def shown(address: str) -> str:
+def redacted(address: str) -> str:
     """The host, port and database of an address, without user, password or parameters."""
     parts = urlsplit(address)
     return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @contextmanager
-def told_as_database_errors() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turns what the driver raises into one plain sentence.
 
     Raises:
@@ -176,14 +176,14 @@ def told_as_database_errors() -> Iterator[None]:
     except EmbeddedServerError as error:
         sentence = str(error)
     except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        sentence = database_sentence(error)
+        sentence = error_message(error)
     else:
         return
     # From nothing, so that no traceback tells the chain of the driver's error, which may hold the address.
     raise DatabaseError(sentence) from None
 
 
-def database_sentence(error: BaseException) -> str:
+def error_message(error: BaseException) -> str:
     """One line that says what PostgreSQL, or the way to it, refused."""
     cause = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
     found = _found(cause)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
 
-from syncer.store.engine import told_as_database_errors
+from syncer.store.engine import translate_errors
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -101,7 +101,7 @@ async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, b
         DatabaseError: PostgreSQL refused.
     """
     account = {"account_id": account_id}
-    with told_as_database_errors():
+    with translate_errors():
         async with engine.begin() as transaction:
             cutoff = await transaction.scalar(_LOCK, account | {"retention": retention})
             if cutoff is None:
@@ -123,6 +123,6 @@ async def known_accounts(engine: AsyncEngine) -> list[int]:
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    with told_as_database_errors():
+    with translate_errors():
         async with engine.connect() as connection:
             return list(await connection.scalars(_ACCOUNTS))

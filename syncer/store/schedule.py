@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from syncer.store.engine import undisturbed
+from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ async def database_time(engine: AsyncEngine) -> datetime:
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    async with undisturbed(engine) as connection:
+    async with autocommit_connection(engine) as connection:
         now: datetime = await connection.fetchval("select syncer.clock()")
     return now
 
@@ -48,7 +48,7 @@ async def due_moments(engine: AsyncEngine, account_ids: Sequence[int]) -> dict[i
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    async with undisturbed(engine) as connection:
+    async with autocommit_connection(engine) as connection:
         rows = await connection.fetch(_DUE_MOMENTS, account_ids)
     return dict(map(tuple, rows))
 
@@ -78,7 +78,7 @@ async def plan(engine: AsyncEngine, due: Mapping[int, datetime], before: Mapping
     """
     new = sorted(due.keys() - before.keys())
     known = sorted(due.keys() & before.keys())
-    async with undisturbed(engine) as connection:
+    async with autocommit_connection(engine) as connection:
         await connection.execute(_PLAN, new, [due[key] for key in new])
         await connection.execute(_PLAN_ANEW, known, [due[key] for key in known], [before[key] for key in known])
 
@@ -109,7 +109,7 @@ async def claim(
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    async with undisturbed(engine) as connection:
+    async with autocommit_connection(engine) as connection:
         rows = await connection.fetch(_CLAIM, account_ids, holder, lease, at_most)
     return [Claim(*row) for row in rows]
 
@@ -126,7 +126,7 @@ async def renew(engine: AsyncEngine, account_ids: Sequence[int], holder: str, le
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    async with undisturbed(engine) as connection:
+    async with autocommit_connection(engine) as connection:
         await connection.execute(_RENEW, account_ids, holder, lease)
 
 
@@ -143,5 +143,5 @@ async def release(engine: AsyncEngine, due: Mapping[int, datetime], holder: str)
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    async with undisturbed(engine) as connection:
+    async with autocommit_connection(engine) as connection:
         await connection.execute(_RELEASE, list(due), list(due.values()), holder)

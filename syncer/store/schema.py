@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from syncer.errors import SchemaError
-from syncer.store.engine import told_as_database_errors
+from syncer.store.engine import translate_errors
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -65,7 +65,7 @@ async def schema_state(engine: AsyncEngine) -> SchemaState:
         DatabaseError: It cannot be read.
     """
     found = None
-    with told_as_database_errors():
+    with translate_errors():
         async with engine.connect() as connection:
             if await connection.scalar(text("select to_regclass('syncer.alembic_version')")) is not None:
                 found = await connection.scalar(text("select version_num from syncer.alembic_version"))
@@ -99,7 +99,7 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
         move(_config(connection), revision)
 
     try:
-        with told_as_database_errors():
+        with translate_errors():
             async with engine.begin() as connection:
                 await connection.run_sync(run)
     except CommandError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
 
-from syncer.store.engine import told_as_database_errors
+from syncer.store.engine import translate_errors
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,7 +18,7 @@ async def server_version(engine: AsyncEngine) -> int:
     Raises:
         DatabaseError: It cannot be asked.
     """
-    with told_as_database_errors():
+    with translate_errors():
         async with engine.connect() as connection:
             return int(await connection.scalar(text("show server_version_num"))) // 10000
 
@@ -36,7 +36,7 @@ async def missing_roles(engine: AsyncEngine) -> list[str]:
     Raises:
         DatabaseError: The database cannot be asked.
     """
-    with told_as_database_errors():
+    with translate_errors():
         async with engine.connect() as connection:
             granted = await connection.scalars(text(_GRANTED))
             return sorted(_ROLES - set(granted))
@@ -54,7 +54,7 @@ async def obstacle_to_writing(engine: AsyncEngine) -> str | None:
     Raises:
         DatabaseError: The database cannot be asked.
     """
-    with told_as_database_errors():
+    with translate_errors():
         async with engine.connect() as connection:
             standby, read_only, may_write = (await connection.execute(text(_CAN_WRITE))).one()
     if standby:

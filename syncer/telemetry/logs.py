@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import stamina.instrumentation
 import structlog
 
-from syncer.outcome import COUNTERS, accepting
+from syncer.outcome import COUNTERS, accept_command
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from syncer.diff.changeset import Total
+    from syncer.diff.changeset import PollTotals
     from syncer.endpoint.client import Response
     from syncer.outcome import PollResult, Trigger
     from syncer.telemetry.metrics import Metrics
@@ -34,7 +34,7 @@ _COUNTED_APART: Final = {"state", "reason", "from_redirect_numbers"}
 
 
 @dataclass(slots=True)
-class PollNotes:
+class PollStats:
     """What is worth telling of a poll beside its result.
 
     Attributes:
@@ -58,15 +58,15 @@ class PollNotes:
     absent_keys: Counter[str] = field(default_factory=Counter)
     suspicious_columns: dict[str, int] = field(default_factory=dict)
     fields_changed: int = 0
-    learned: dict[str, list[str]] = field(default_factory=dict)
+    new_lookup_values: dict[str, list[str]] = field(default_factory=dict)
     clock_ahead: timedelta | None = None
 
-    def hear(self, response: Response) -> None:
+    def add_response(self, response: Response) -> None:
         """Keeps what an answer is worth telling of, whatever it says."""
         self.http_status, self.response_bytes = response.http_status, len(response.body)
         self.attempts = response.attempts
 
-    def take(self, total: Total, *, listed: int) -> None:
+    def add_changes(self, total: PollTotals, *, listed: int) -> None:
         """Keeps what is worth telling of all that was decided and written."""
         self.absent_keys = total.absent_keys
         self.fields_changed = sum(
@@ -78,23 +78,27 @@ class PollNotes:
             }
 
 
-def poll_finished(result: PollResult, notes: PollNotes, metrics: Metrics) -> None:
+def poll_finished(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
     """Counts what a poll came to, and tells it in one line, and in further ones what a person should look at."""
-    metrics.count(result, fields_changed=notes.fields_changed, learned=notes.learned, lateness=notes.lateness)
+    metrics.count(
+        result, fields_changed=stats.fields_changed, new_lookup_values=stats.new_lookup_values, lateness=stats.lateness
+    )
     bound = log.bind(account=result.account, run_id=result.run_id)
     quiet = result.outcome == "unchanged"
     level = logging.WARNING if result.outcome == "failed" else logging.DEBUG if quiet else logging.INFO
-    bound.log(level, "poll_finished", **_facts(result, notes))
+    bound.log(level, "poll_finished", **_event_fields(result, stats))
     if result.held and not quiet:
-        bound.warning("removals_held", held=result.held, todo=f"if they are really gone: {accepting(result.account)}")
+        bound.warning(
+            "removals_held", held=result.held, todo=f"if they are really gone: {accept_command(result.account)}"
+        )
     if result.rejected and not quiet:
         bound.warning("records_rejected", rejected=result.rejected, todo="see: syncer status")
-    if notes.learned:
-        bound.warning("unknown_words", **{name: words[:_MOST_WORDS] for name, words in notes.learned.items()})
-    if notes.suspicious_columns:
-        bound.warning("column_changed_in_many_numbers", **notes.suspicious_columns)
-    if notes.clock_ahead is not None:
-        bound.warning("database_clock_went_back", seconds=notes.clock_ahead.total_seconds())
+    if stats.new_lookup_values:
+        bound.warning("unknown_words", **{name: words[:_MOST_WORDS] for name, words in stats.new_lookup_values.items()})
+    if stats.suspicious_columns:
+        bound.warning("column_changed_in_many_numbers", **stats.suspicious_columns)
+    if stats.clock_ahead is not None:
+        bound.warning("database_clock_went_back", seconds=stats.clock_ahead.total_seconds())
 
 
 def poll_crashed(account: str, error: Exception, metrics: Metrics) -> None:
@@ -103,19 +107,19 @@ def poll_crashed(account: str, error: Exception, metrics: Metrics) -> None:
     log.error("poll_crashed", account=account, exc_info=error)
 
 
-def _facts(result: PollResult, notes: PollNotes) -> dict[str, Any]:
+def _event_fields(result: PollResult, stats: PollStats) -> dict[str, Any]:
     """The fields of a poll's one line: counters only where they are not 0, but how much was received even then."""
     counted = {name: value for name in COUNTERS if (value := getattr(result, name))}
     told = {
-        "trigger": notes.trigger,
+        "trigger": stats.trigger,
         "outcome": result.outcome,
         "received": result.received,
         **counted,
-        "absent_keys": dict(notes.absent_keys) or None,
-        "http_status": notes.http_status,
-        "response_bytes": notes.response_bytes,
-        "attempts": notes.attempts,
-        "lateness_seconds": None if notes.lateness is None else round(notes.lateness.total_seconds(), 3),
+        "absent_keys": dict(stats.absent_keys) or None,
+        "http_status": stats.http_status,
+        "response_bytes": stats.response_bytes,
+        "attempts": stats.attempts,
+        "lateness_seconds": None if stats.lateness is None else round(stats.lateness.total_seconds(), 3),
         "duration_seconds": result.duration_seconds,
         "error_kind": result.error_kind,
         "error": result.error,

@@ -59,7 +59,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client's
 
 
 @dataclass(slots=True)
-class _Spread:
+class _Histogram:
     """How many times there were, how many seconds they make, and how many of them stay within each edge."""
 
     edges: tuple[float, ...]
@@ -84,7 +84,7 @@ class _Spread:
 
 
 @dataclass(slots=True)
-class _Tally:
+class _AccountCounters:
     """What this process counted of one account: everything from 0 on, so that the first one shows.
 
     As instruments of the library, ten thousand accounts take a hundred megabytes more, and a second at the start.
@@ -94,8 +94,8 @@ class _Tally:
     runs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(get_args(Outcome), 0))
     changes: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*_KINDS, _CHANGED), 0))
     unknown_values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UNKNOWN_FIELDS, 0))
-    durations: _Spread = field(default_factory=lambda: _Spread(DURATION_SECONDS))
-    lateness: _Spread = field(default_factory=lambda: _Spread(LATENESS_SECONDS))
+    durations: _Histogram = field(default_factory=lambda: _Histogram(DURATION_SECONDS))
+    lateness: _Histogram = field(default_factory=lambda: _Histogram(LATENESS_SECONDS))
 
 
 class Metrics(Collector):
@@ -124,13 +124,13 @@ class Metrics(Collector):
         self._failures = Counter(
             "syncer_failures_total", "Failed polls of all accounts", ["error_kind"], registry=self.registry
         )
-        self._tallies: dict[str, _Tally] = {}
+        self._counters: dict[str, _AccountCounters] = {}
         self._shown: tuple[Readings, Mapping[str, datetime], float] | None = None
         self.registry.register(self)
 
     def keep(self, accounts: Collection[str]) -> None:
         """Tells of these accounts and of no others; what was counted of those that stay goes on."""
-        self._tallies = {account: self._tallies.get(account) or _Tally() for account in accounts}
+        self._counters = {account: self._counters.get(account) or _AccountCounters() for account in accounts}
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tells from now on how many tasks this loop has."""
@@ -141,7 +141,7 @@ class Metrics(Collector):
         result: PollResult,
         *,
         fields_changed: int,
-        learned: Mapping[str, Collection[str]],
+        new_lookup_values: Mapping[str, Collection[str]],
         lateness: timedelta | None,
     ) -> None:
         """Counts a poll; one of an account that is no longer kept is not counted.
@@ -152,25 +152,25 @@ class Metrics(Collector):
             learned: Words that nobody had seen before, by field.
             lateness: How long after it was due it began; None if it was not scheduled.
         """
-        tally = self._tallies.get(result.account)
-        if tally is None:
+        counted = self._counters.get(result.account)
+        if counted is None:
             return
-        tally.runs[result.outcome] += 1
-        tally.durations.add(result.duration_seconds)
+        counted.runs[result.outcome] += 1
+        counted.durations.add(result.duration_seconds)
         if result.error_kind is not None:
             self._failures.labels(result.error_kind).inc()
         if lateness is not None:
-            tally.lateness.add(lateness.total_seconds())
+            counted.lateness.add(lateness.total_seconds())
         for kind, counter in _KINDS.items():
-            tally.changes[kind] += getattr(result, counter)
-        tally.changes[_CHANGED] += fields_changed
-        for name, words in learned.items():
-            tally.unknown_values[name] += len(words)
+            counted.changes[kind] += getattr(result, counter)
+        counted.changes[_CHANGED] += fields_changed
+        for name, words in new_lookup_values.items():
+            counted.unknown_values[name] += len(words)
 
     def count_crash(self, account: str) -> None:
         """Counts a poll that a fault of the program ended: a failed one, of no kind that an operator could cure."""
-        if account in self._tallies:
-            self._tallies[account].runs["failed"] += 1
+        if account in self._counters:
+            self._counters[account].runs["failed"] += 1
             self._failures.labels("crash").inc()
 
     def show(self, readings: Readings, stale_from: Mapping[str, datetime]) -> None:
@@ -188,13 +188,13 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Make the samples of a scrape, in whatever thread that is."""
-        tallies = self._tallies
-        yield from _counted(tallies)
+        counters = self._counters
+        yield from _counted(counters)
         if self._shown is not None:
-            yield from _read(tallies.keys(), *self._shown)
+            yield from _read(counters.keys(), *self._shown)
 
 
-def _counted(tallies: Mapping[str, _Tally]) -> Iterator[Metric]:
+def _counted(counters: Mapping[str, _AccountCounters]) -> Iterator[Metric]:
     runs = CounterMetricFamily("syncer_runs", "Polls by what they came to", labels=["account", "outcome"])
     changes = CounterMetricFamily(
         "syncer_changes",
@@ -212,12 +212,13 @@ def _counted(tallies: Mapping[str, _Tally]) -> Iterator[Metric]:
     lateness = HistogramMetricFamily(
         "syncer_poll_lateness_seconds", "How long after they were due scheduled polls began", labels=["account"]
     )
-    for account, tally in tallies.items():
-        for family, counted in ((runs, tally.runs), (changes, tally.changes), (unknown_values, tally.unknown_values)):
-            for word, count in counted.items():
-                family.add_metric([account, word], count)
-        tally.durations.add_to(durations, account)
-        tally.lateness.add_to(lateness, account)
+    for account, counted in counters.items():
+        by_label = ((runs, counted.runs), (changes, counted.changes), (unknown_values, counted.unknown_values))
+        for family, counts in by_label:
+            for label, count in counts.items():
+                family.add_metric([account, label], count)
+        counted.durations.add_to(durations, account)
+        counted.lateness.add_to(lateness, account)
     yield from (runs, changes, unknown_values, durations, lateness)
 
 

@@ -22,14 +22,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from syncer.errors import DatabaseError, SyncerError
-from syncer.outcome import accepting
+from syncer.outcome import accept_command
 from syncer.store.queries.account_list import ACCOUNTS_A_PAGE, Accounts, accounts_at_a_glance, titles
 from syncer.store.queries.recent_activity import Recent, recent
 from syncer.store.queries.state_timeline import Timeline, timeline
 from syncer.store.schema import schema_state
 from syncer.web import chart, sections
 from syncer.web.format import Spelling, clipped, phone
-from syncer.web.single_flight import Shared
+from syncer.web.single_flight import SingleFlight
 from syncer.web.translations import LANGUAGES, preferred, words
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Page:
         self._configured = configured
         self._time_zone = time_zone
         self._refresh = round(refresh.total_seconds())
-        self._views: OrderedDict[View, Shared[Seen]] = OrderedDict()
+        self._views: OrderedDict[View, SingleFlight[Seen]] = OrderedDict()
         self._one_at_a_time = asyncio.Semaphore()
         self._template = _environment().get_template("page.html")
         # All of a document follows from these, and many look at the same one.
@@ -169,10 +169,10 @@ class Page:
         for shared in self._views.values():
             await shared.close()
 
-    def _shared(self, view: View) -> Shared[Seen]:
+    def _shared(self, view: View) -> SingleFlight[Seen]:
         shared = self._views.get(view)
         if shared is None:
-            shared = Shared(lambda: self._look(view), at_least=_KEPT_SECONDS, times=_KEPT_TIMES)
+            shared = SingleFlight(lambda: self._look(view), at_least=_KEPT_SECONDS, times=_KEPT_TIMES)
             self._views[view] = shared
         self._views.move_to_end(view)
         while len(self._views) > _MOST_VIEWS:
@@ -241,7 +241,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "phone": phone,
         "clipped": clipped,
-        "accepting": accepting,
+        "accepting": accept_command,
         # What is filled in is escaped unless it is markup of ours.
         "fill": lambda text, **values: Markup(text).format(**values),  # noqa: S704 - the texts are ours
     }

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class SingleFlight(Generic[T]):
     """Asks once for all who ask while it is being asked, and keeps what came of it for a while.
 
     Args:

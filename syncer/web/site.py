@@ -16,7 +16,7 @@ from syncer.store.engine import create_engine
 from syncer.store.schema import schema_state
 from syncer.telemetry.logs import log
 from syncer.web.page import POLICY, Page
-from syncer.web.single_flight import Shared
+from syncer.web.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -81,7 +81,7 @@ class Site:
         self._engine = create_engine(database_address, pool_size=2, command_timeout=STATEMENT_SECONDS)
         self._registry = registry
         self._is_live = is_live
-        self._ready = Shared(self._require_ready)
+        self._ready = SingleFlight(self._require_ready)
         self._wants_page = settings.http_page
         refresh = min(max(settings.poll_interval, _OFTEN), _SELDOM)
         self._page = Page(self._engine, configured, settings.timezone.key, refresh)

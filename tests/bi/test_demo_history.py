@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
-from syncer.commands.demo_backfill import days_of, tell_history
+from syncer.commands.demo_backfill import backfill_demo, days_of
 from syncer.config.settings import Settings
 from syncer.database import Database
 from syncer.store.invariants import violations
@@ -30,7 +30,7 @@ DEBTS = [date(2025, 6, day) for day in (11, 12, 13, 21, 22, 23)]
 async def tell(url: str, *, days: int, seed: int = 1) -> None:
     database = Database(Settings.model_construct(database_url=SecretStr(url)))
     await migrate(database.owner_engine)
-    await tell_history(database, days, seed, until=UNTIL)
+    await backfill_demo(database, days, seed, until=UNTIL)
     await database.dispose()
 
 

@@ -25,7 +25,13 @@ NUMBERS = 3000
 RANDOM_KILLS: Final = int(os.environ.get("SYNCER_RANDOM_KILLS") or 6)
 LONGEST: Final = {"its start": 1.6, "the answer": 0.6}
 """Seconds from there until the program has ended for certain, and a kill comes too late."""
-DATA_TABLES = ("virtual_number", "virtual_number_history", "state_history", "virtual_number_redirect", "record_digest")
+DATA_TABLES = (
+    "virtual_number",
+    "virtual_number_history",
+    "state_history",
+    "virtual_number_redirect",
+    "record_fingerprint",
+)
 
 # Where the process is killed: what its statements hold by then, and whether the server has acted on the last of them.
 APPLY = (b"for no key update",)  # the response is another than the one that stands: the decision is written

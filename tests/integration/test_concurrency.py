@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from syncer.diff.changeset import Total
+from syncer.diff.changeset import PollTotals
 from syncer.errors import ResponseTimeoutError
 from syncer.store.poll import runs
-from syncer.store.poll.runs import Responded
+from syncer.store.poll.runs import ResponseMeta
 from tests.builders import PatientEndpoint, PolledAccount, WaitingRequest, record, settings_for
 from tests.locks import held_by_another_session
 from tests.proxy import Proxy
@@ -226,12 +226,14 @@ async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_what_it_was
 async def test_a_run_that_was_given_up_and_succeeds_after_all_tells_of_no_error(account: PolledAccount) -> None:
     """The database may go on with what its client has left, and commit it after the run was said to have failed."""
     run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
-    assert await runs.fail(account.engine, run, ResponseTimeoutError("given up", http_status=203, response_bytes=7))
+    assert await runs.mark_failed(
+        account.engine, run, ResponseTimeoutError("given up", http_status=203, response_bytes=7)
+    )
     told = "select outcome, error_kind, error, http_status, response_bytes from syncer.sync_run"
     assert await account.row(told) == ("failed", "timeout", "given up", 203, 7)
 
     async with runs.fence(account.engine, run) as fence:
-        await runs.succeed(fence, Responded(200, 2, b"d" * 16), Total(is_unchanged=False), None)
+        await runs.mark_succeeded(fence, ResponseMeta(200, 2, b"d" * 16), PollTotals(is_unchanged=False), None)
 
     assert await account.row(told) == ("applied", None, None, 200, 2)
 

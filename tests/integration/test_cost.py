@@ -29,7 +29,7 @@ WRITTEN = """
 select relname, n_tup_ins, n_tup_upd, n_tup_del from pg_stat_user_tables
  where schemaname = 'syncer' and n_tup_ins + n_tup_upd + n_tup_del > 0
 """
-NUMBERS = ["virtual_number", "virtual_number_history", "state_history", "virtual_number_redirect", "record_digest"]
+NUMBERS = ["virtual_number", "virtual_number_history", "state_history", "virtual_number_redirect", "record_fingerprint"]
 
 
 def fleet(size: int) -> list[Record]:
@@ -95,21 +95,21 @@ async def test_a_poll_writes_what_changed_and_nothing_beside_it(account: PolledA
         "virtual_number_history": (15, 0, 0),
         "state_history": (5, 5, 0),
         "virtual_number_redirect": (5, 5, 0),
-        "record_digest": (0, 20, 0),
+        "record_fingerprint": (0, 20, 0),
     }
 
 
 async def test_a_reformatted_list_costs_digests_alone(account: PolledAccount) -> None:
     await account.poll(*fleet(30))
     written = await cost(account, WRITTEN, [dict(reversed(told.items())) for told in fleet(30)])
-    assert written == {"sync_run": (1, 1, 0), "account": (0, 1, 0), "record_digest": (0, 30, 0)}
+    assert written == {"sync_run": (1, 1, 0), "account": (0, 1, 0), "record_fingerprint": (0, 30, 0)}
 
 
 async def test_an_unchanged_poll_reads_no_digest_that_it_remembers(account: PolledAccount) -> None:
     await account.poll(*fleet(300))
     for seed in (1, 2):
         unchanged = Random(seed).sample(fleet(300), 300)  # noqa: S311 - the same order each time
-        assert await cost(account, READ, unchanged, ["record_digest"]) == {}
+        assert await cost(account, READ, unchanged, ["record_fingerprint"]) == {}
 
 
 async def test_of_a_response_that_stands_to_the_byte_a_process_that_was_just_started_reads_no_number(
@@ -125,7 +125,7 @@ async def read_by_polls(
     account: PolledAccount, size: int, *, changes: int, analyze: bool, **others: int
 ) -> dict[str, Any]:
     """What a poll reads that changes some numbers of an account of a size."""
-    await account.sql.execute("truncate syncer.account, syncer.record_digest cascade")
+    await account.sql.execute("truncate syncer.account, syncer.record_fingerprint cascade")
     account.forget()
     await account.poll(*fleet(size))
     if analyze:

@@ -574,12 +574,12 @@ async def test_large_bodies_wait_for_a_place_until_another_is_done_with_and_smal
     async with endpoint(answer(body=LARGE)) as large, endpoint(answer()) as small, Source(settings()) as source:
         rooms = [AsyncExitStack() for _ in range(LARGE_AT_ONCE)]
         for room in rooms:
-            await source.fetch(account(large.url), room=room)
+            await source.fetch(account(large.url), body_slot=room)
         large.asked.clear()
-        waiting = asyncio.create_task(source.fetch(account(large.url), room=rooms[0]))
+        waiting = asyncio.create_task(source.fetch(account(large.url), body_slot=rooms[0]))
         await large.asked.wait()
         for _ in range(50):
-            assert (await source.fetch(account(small.url), room=rooms[0])).body == BODY
+            assert (await source.fetch(account(small.url), body_slot=rooms[0])).body == BODY
         assert not waiting.done()
 
         await rooms[-1].aclose()
@@ -595,8 +595,8 @@ async def test_a_large_body_that_breaks_gives_its_place_back_before_it_is_asked_
         AsyncExitStack() as room,
     ):
         for _ in range(LARGE_AT_ONCE - 1):
-            await source.fetch(account(others.url), room=room)
-        assert await source.fetch(account(one.url), room=room) == Response(body=LARGE, http_status=200, attempts=2)
+            await source.fetch(account(others.url), body_slot=room)
+        assert await source.fetch(account(one.url), body_slot=room) == Response(body=LARGE, http_status=200, attempts=2)
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(authority: trustme.CA) -> None:

@@ -70,7 +70,7 @@ def came_of(result: PollResult) -> tuple[str, int, int]:
     return result.outcome, result.removed, result.held
 
 
-class Told:
+class AccountScenario:
     """An account that is polled so many hours after the beginning, with these numbers listed."""
 
     def __init__(self, account: PolledAccount, *, restarts: bool = False) -> None:
@@ -97,16 +97,16 @@ class Told:
 
 
 @pytest.fixture(params=["one process", "a new process every poll"])
-def told(account: PolledAccount, request: pytest.FixtureRequest) -> Told:
-    return Told(account, restarts=request.param != "one process")
+def told(account: PolledAccount, request: pytest.FixtureRequest) -> AccountScenario:
+    return AccountScenario(account, restarts=request.param != "one process")
 
 
 @pytest.fixture
-async def half(engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[Told]:
+async def half(engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[AccountScenario]:
     """An account of which half the numbers may go at once."""
     settings = settings_for(emulator, removal_guard_ratio=0.5)
     async with PolledAccount(engine, emulator, sql, settings) as polled:
-        yield Told(polled)
+        yield AccountScenario(polled)
         assert await polled.broken_invariants() == []
 
 
@@ -139,7 +139,7 @@ async def every_invariant_holds_at_the_end(account: PolledAccount) -> object:
 async def test_up_to_a_fifth_of_the_numbers_may_go_at_once(
     account: PolledAccount, numbers: int, missing: int, believed: bool
 ) -> None:
-    told = Told(account)
+    told = AccountScenario(account)
     other = some(900) if numbers == missing else []  # so that the list is not empty; it was never listed before
     await told.poll(0, listed(1, numbers))
 
@@ -175,14 +175,14 @@ async def test_of_a_hundred_thousand_numbers_twenty_thousand_may_go_at_once_and_
     ) == [(seen(1), 20_000, 20_000), (None, 80_000, 100_000)]
 
 
-async def test_numbers_that_came_are_part_of_what_was_listed_from_the_next_poll_on(told: Told) -> None:
+async def test_numbers_that_came_are_part_of_what_was_listed_from_the_next_poll_on(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 9))
     assert await told.poll(1, listed(2, 9)) == ("applied", 1, 0)  # 1 of 9
     assert await told.poll(2, listed(2, 10)) == ("applied", 0, 0)
     assert await told.poll(3, listed(3, 10)) == ("applied", 1, 0)  # 2 of 9 listed and 1 removed
 
 
-async def test_numbers_that_come_with_a_loss_do_not_make_it_believable(told: Told) -> None:
+async def test_numbers_that_come_with_a_loss_do_not_make_it_believable(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 10))
 
     assert await told.poll(1, listed(4, 40)) == ("applied", 0, 3)  # 3 of the 10 that were listed, not of 40
@@ -193,7 +193,7 @@ async def test_numbers_that_come_with_a_loss_do_not_make_it_believable(told: Tol
 # Losses that trickle
 
 
-async def test_losses_within_the_hold_time_count_together(told: Told) -> None:
+async def test_losses_within_the_hold_time_count_together(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 10))
     assert await told.poll(1, listed(2, 10)) == ("applied", 1, 0)  # 1 of 10
     assert await told.poll(2, listed(3, 10)) == ("applied", 1, 0)  # 1 of 9, and 1 before: 2 of 10
@@ -208,7 +208,7 @@ async def test_losses_within_the_hold_time_count_together(told: Told) -> None:
     assert await told.removed() == [(1, seen(1)), (2, seen(2)), (3, seen(3)), (4, seen(4))]
 
 
-async def test_a_change_of_state_in_a_poll_that_removes_is_no_loss_and_hides_none(told: Told) -> None:
+async def test_a_change_of_state_in_a_poll_that_removes_is_no_loss_and_hides_none(told: AccountScenario) -> None:
     frozen = [record(key, state="freeze") for key in (2, 3, 4)]
     await told.poll(0, listed(1, 15))
     assert await told.poll(1, [*frozen, *listed(5, 15)]) == ("applied", 1, 0)  # 1 of 15
@@ -216,7 +216,7 @@ async def test_a_change_of_state_in_a_poll_that_removes_is_no_loss_and_hides_non
     assert await told.poll(3, [*listed(2, 4), *listed(8, 15)]) == ("applied", 0, 1)  # 1 of 12, and 3 before
 
 
-async def test_losses_further_apart_than_the_hold_time_count_alone(told: Told) -> None:
+async def test_losses_further_apart_than_the_hold_time_count_alone(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 8))
     for gone in (1, 2, 3, 4):  # 1 of 8, of 7, of 6, of 5
         assert await told.poll(24 * gone, listed(gone + 1, 8)) == ("applied", 1, 0)
@@ -225,7 +225,7 @@ async def test_losses_further_apart_than_the_hold_time_count_alone(told: Told) -
     assert await told.removed() == [(gone, seen(24 * gone)) for gone in (1, 2, 3, 4, 5)]
 
 
-async def test_a_loss_a_tick_before_the_hold_time_is_over_counts_with_the_one_before(told: Told) -> None:
+async def test_a_loss_a_tick_before_the_hold_time_is_over_counts_with_the_one_before(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 5))
     assert await told.poll(1, listed(2, 5)) == ("applied", 1, 0)  # 1 of 5
     await told.account.set_clock(at(25) - TICK)
@@ -234,7 +234,7 @@ async def test_a_loss_a_tick_before_the_hold_time_is_over_counts_with_the_one_be
     assert await told.poll(25, listed(3, 5)) == ("unchanged", 0, 1)
 
 
-async def test_a_list_that_shrinks_by_one_every_poll_loses_a_fifth_a_day(told: Told) -> None:
+async def test_a_list_that_shrinks_by_one_every_poll_loses_a_fifth_a_day(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 20))
     for gone in range(1, 13):
         await told.poll(gone, listed(gone + 1, 20))
@@ -242,7 +242,7 @@ async def test_a_list_that_shrinks_by_one_every_poll_loses_a_fifth_a_day(told: T
     assert await told.held() == [(gone, seen(gone)) for gone in range(5, 13)]
 
 
-async def test_what_was_held_is_removed_as_soon_as_enough_of_it_has_returned(told: Told) -> None:
+async def test_what_was_held_is_removed_as_soon_as_enough_of_it_has_returned(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 10))
     assert await told.poll(1, listed(5, 10)) == ("applied", 0, 4)
 
@@ -252,7 +252,7 @@ async def test_what_was_held_is_removed_as_soon_as_enough_of_it_has_returned(tol
     assert await told.held() == []
 
 
-async def test_a_removal_that_was_held_at_first_counts_from_when_the_number_was_missed(told: Told) -> None:
+async def test_a_removal_that_was_held_at_first_counts_from_when_the_number_was_missed(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 10))
     assert await told.poll(1, listed(4, 10)) == ("applied", 0, 3)
     assert await told.poll(2, listed(3, 10)) == ("applied", 2, 0)
@@ -261,7 +261,7 @@ async def test_a_removal_that_was_held_at_first_counts_from_when_the_number_was_
     assert await told.poll(25, listed(4, 10)) == ("applied", 1, 0)  # 1 of 8
 
 
-async def test_a_change_of_state_after_a_loss_does_not_make_it_less_believable(told: Told) -> None:
+async def test_a_change_of_state_after_a_loss_does_not_make_it_less_believable(told: AccountScenario) -> None:
     frozen = [record(key, state="freeze") for key in range(4, 11)]
     await told.poll(0, listed(1, 10))
     assert await told.poll(1, listed(4, 10)) == ("applied", 0, 3)
@@ -269,7 +269,7 @@ async def test_a_change_of_state_after_a_loss_does_not_make_it_less_believable(t
     assert await told.poll(3, [record(3), *frozen, record(11)]) == ("applied", 2, 0)  # 2 of 10
 
 
-async def test_what_was_removed_counts_for_its_time_though_it_has_returned(told: Told) -> None:
+async def test_what_was_removed_counts_for_its_time_though_it_has_returned(told: AccountScenario) -> None:
     """A vendor whose answers lack other numbers every time is believed once, not time after time."""
     everything = range(1, 11)
     await told.poll(0, some(*everything))
@@ -281,7 +281,7 @@ async def test_what_was_removed_counts_for_its_time_though_it_has_returned(told:
     assert await told.account.rows(CLOSED) == [(1, seen(1), T0), (2, seen(1), T0)]
 
 
-async def test_a_number_that_goes_twice_within_the_hold_time_is_one_loss(told: Told) -> None:
+async def test_a_number_that_goes_twice_within_the_hold_time_is_one_loss(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 5))
     assert await told.poll(1, listed(2, 5)) == ("applied", 1, 0)  # 1 of 5
     assert await told.poll(2, listed(1, 5)) == ("applied", 0, 0)
@@ -289,7 +289,7 @@ async def test_a_number_that_goes_twice_within_the_hold_time_is_one_loss(told: T
     assert await told.account.rows(CLOSED) == [(1, seen(1), T0), (1, seen(3), at(2))]
 
 
-async def test_who_has_returned_is_counted_once_among_those_listed(told: Told) -> None:
+async def test_who_has_returned_is_counted_once_among_those_listed(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 10))
     assert await told.poll(1, listed(3, 10)) == ("applied", 2, 0)  # 2 of 10
     assert await told.poll(2, listed(1, 10)) == ("applied", 0, 0)
@@ -299,7 +299,7 @@ async def test_who_has_returned_is_counted_once_among_those_listed(told: Told) -
 # Held, and what happens meanwhile
 
 
-async def test_all_else_is_applied_while_removals_are_held(told: Told) -> None:
+async def test_all_else_is_applied_while_removals_are_held(told: AccountScenario) -> None:
     first = record(1, from_redirect_numbers=[redirect(90, "74950000090")])
     await told.poll(0, [first, *listed(2, 10)])
 
@@ -333,7 +333,7 @@ async def test_all_else_is_applied_while_removals_are_held(told: Told) -> None:
     ) == [(2, "active", at(1)), (4, "freeze", T0), (11, "freeze", at(1))]
 
 
-async def test_held_numbers_that_return_leave_no_trace(told: Told) -> None:
+async def test_held_numbers_that_return_leave_no_trace(told: AccountScenario) -> None:
     everything = [record(1, from_redirect_numbers=[redirect(90, "74950000090")]), *listed(2, 4)]
     await told.poll(0, everything)
     before = await told.account.rows(ALL_BUT_RUNS)
@@ -346,7 +346,9 @@ async def test_held_numbers_that_return_leave_no_trace(told: Told) -> None:
     assert await told.poll(49.9, some(4)) == ("unchanged", 0, 3)
 
 
-async def test_a_held_number_is_removed_exactly_at_the_hold_time_and_dated_at_the_first_miss(told: Told) -> None:
+async def test_a_held_number_is_removed_exactly_at_the_hold_time_and_dated_at_the_first_miss(
+    told: AccountScenario,
+) -> None:
     first = record(1, from_redirect_numbers=[redirect(90, "74950000090")])
     await told.poll(0, [first, *listed(2, 4)])
     await told.poll(1, [first, *listed(2, 4)])
@@ -366,7 +368,7 @@ async def test_a_held_number_is_removed_exactly_at_the_hold_time_and_dated_at_th
     ) == (seen(2), at(1), result.run_id)
 
 
-async def test_each_number_has_a_time_of_its_own(told: Told) -> None:
+async def test_each_number_has_a_time_of_its_own(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 4))
     assert await told.poll(1, listed(2, 4)) == ("applied", 0, 1)
     assert await told.poll(2, listed(3, 4)) == ("applied", 0, 2)
@@ -375,7 +377,7 @@ async def test_each_number_has_a_time_of_its_own(told: Told) -> None:
     assert await told.removed() == [(1, seen(1)), (2, seen(2))]
 
 
-async def test_failed_polls_between_neither_count_nor_reset(told: Told) -> None:
+async def test_failed_polls_between_neither_count_nor_reset(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 4))
     for hours in (1, 1.2, 1.4):
         assert await told.fail(hours) == ("failed", 0, 0)
@@ -389,7 +391,7 @@ async def test_failed_polls_between_neither_count_nor_reset(told: Told) -> None:
     assert await told.account.rows(CLOSED) == [(key, seen(2), T0) for key in (1, 2, 3)]
 
 
-async def test_a_loss_first_seen_after_a_long_outage_is_held_for_the_whole_time(told: Told) -> None:
+async def test_a_loss_first_seen_after_a_long_outage_is_held_for_the_whole_time(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 4))
     for hours in range(1, 72, 10):
         await told.fail(hours)
@@ -399,7 +401,7 @@ async def test_a_loss_first_seen_after_a_long_outage_is_held_for_the_whole_time(
 
 
 async def test_a_number_whose_record_is_rejected_is_not_missing_and_its_time_begins_when_it_is_not_listed(
-    told: Told,
+    told: AccountScenario,
 ) -> None:
     await told.poll(0, listed(1, 4))
     for hours in (1, 20, 40):
@@ -410,7 +412,7 @@ async def test_a_number_whose_record_is_rejected_is_not_missing_and_its_time_beg
     assert await told.account.rows(CLOSED) == [(1, seen(41), T0)]
 
 
-async def test_a_held_number_that_returns_rejected_is_no_longer_missing(told: Told) -> None:
+async def test_a_held_number_that_returns_rejected_is_no_longer_missing(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 4))
     assert await told.poll(1, listed(2, 4)) == ("applied", 0, 1)
     assert await told.poll(24, [record(1, state=None), *listed(2, 4)]) == ("applied", 0, 0)
@@ -421,7 +423,7 @@ async def test_a_held_number_that_returns_rejected_is_no_longer_missing(told: To
 # What an operator accepts
 
 
-async def test_what_an_operator_accepted_does_not_count_against_later_losses(told: Told) -> None:
+async def test_what_an_operator_accepted_does_not_count_against_later_losses(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 10))
     assert await told.poll(1, listed(6, 10)) == ("applied", 0, 5)
     assert await told.poll(2, listed(6, 10), trigger="accept_removals") == ("applied", 5, 0)
@@ -431,14 +433,14 @@ async def test_what_an_operator_accepted_does_not_count_against_later_losses(tol
     assert await told.removed() == [*((key, seen(1)) for key in range(1, 6)), (6, seen(3))]
 
 
-async def test_what_an_operator_accepted_does_not_count_beside_what_was_removed_since(told: Told) -> None:
+async def test_what_an_operator_accepted_does_not_count_beside_what_was_removed_since(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 20))
     assert await told.poll(1, listed(6, 20), trigger="accept_removals") == ("applied", 5, 0)
     assert await told.poll(2, listed(7, 20)) == ("applied", 1, 0)  # 1 of 15
     assert await told.poll(3, listed(8, 20)) == ("applied", 1, 0)  # 1 of 14, and 1 before; with the accepted ones 7
 
 
-async def test_an_operators_word_is_for_one_poll(told: Told) -> None:
+async def test_an_operators_word_is_for_one_poll(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 10))
     assert await told.poll(1, listed(2, 10), trigger="accept_removals") == ("applied", 1, 0)
     assert await told.poll(2, listed(6, 10)) == ("applied", 0, 4)
@@ -448,7 +450,7 @@ async def test_an_operators_word_is_for_one_poll(told: Told) -> None:
 
 
 @pytest.mark.parametrize("numbers", [1, 2, 10])
-async def test_an_empty_list_removes_nobody_in_a_thousand_hours(told: Told, numbers: int) -> None:
+async def test_an_empty_list_removes_nobody_in_a_thousand_hours(told: AccountScenario, numbers: int) -> None:
     everything = listed(1, numbers)
     await told.poll(0, everything)
     before = await told.account.rows(ALL_BUT_RUNS)
@@ -460,7 +462,7 @@ async def test_an_empty_list_removes_nobody_in_a_thousand_hours(told: Told, numb
     assert await told.account.rows(ALL_BUT_RUNS) == before
 
 
-async def test_after_an_empty_list_those_that_stay_missing_have_been_missing_since_it(told: Told) -> None:
+async def test_after_an_empty_list_those_that_stay_missing_have_been_missing_since_it(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 10))
     assert await told.poll(1, []) == ("applied", 0, 10)
     assert await told.poll(24, listed(6, 10)) == ("applied", 0, 5)
@@ -471,7 +473,9 @@ async def test_after_an_empty_list_those_that_stay_missing_have_been_missing_sin
 # An element whose id cannot be read
 
 
-async def test_an_id_that_cannot_be_read_holds_even_accepted_removals_and_their_time_starts(told: Told) -> None:
+async def test_an_id_that_cannot_be_read_holds_even_accepted_removals_and_their_time_starts(
+    told: AccountScenario,
+) -> None:
     unreadable = record(99) | {"id": "ninety-nine"}
     await told.poll(0, listed(1, 10))
 
@@ -483,7 +487,7 @@ async def test_an_id_that_cannot_be_read_holds_even_accepted_removals_and_their_
 
 
 async def test_removals_beyond_the_share_go_when_their_time_is_over_though_an_id_could_not_be_read_at_first(
-    told: Told,
+    told: AccountScenario,
 ) -> None:
     await told.poll(0, listed(1, 4))
     assert await told.poll(1, ["?", *listed(4, 4)]) == ("applied", 0, 3)
@@ -514,7 +518,7 @@ REPLAYED: dict[str, tuple[list[list[Any]], list[Any]]] = {
 
 
 @pytest.mark.parametrize("case", REPLAYED)
-async def test_a_response_polled_again_right_away_changes_nothing(told: Told, case: str) -> None:
+async def test_a_response_polled_again_right_away_changes_nothing(told: AccountScenario, case: str) -> None:
     before, response = REPLAYED[case]
     for hours, records in enumerate(before):
         await told.poll(hours, records)
@@ -527,7 +531,9 @@ async def test_a_response_polled_again_right_away_changes_nothing(told: Told, ca
     assert await told.account.rows(ALL_BUT_RUNS) == stored
 
 
-async def test_numbers_that_return_with_a_loss_do_not_make_it_believable_when_polled_again(half: Told) -> None:
+async def test_numbers_that_return_with_a_loss_do_not_make_it_believable_when_polled_again(
+    half: AccountScenario,
+) -> None:
     """The two that return were removed lately, and so part of what made the loss unbelievable: 3 of 4."""
     await half.poll(0, listed(1, 4))
     assert await half.poll(1, some(1, 2)) == ("applied", 2, 0)  # 2 of 4
@@ -535,7 +541,7 @@ async def test_numbers_that_return_with_a_loss_do_not_make_it_believable_when_po
     assert await half.poll(2.1, some(2, 3, 4)) == ("unchanged", 0, 1)
 
 
-async def test_of_a_hundred_numbers_a_loss_stays_held_though_others_returned_with_it(told: Told) -> None:
+async def test_of_a_hundred_numbers_a_loss_stays_held_though_others_returned_with_it(told: AccountScenario) -> None:
     await told.poll(0, listed(1, 100))
     assert await told.poll(1, listed(21, 100)) == ("applied", 20, 0)  # 20 of 100
     returned = some(*range(1, 11), *range(22, 101))  # 1 to 10 are back, 21 has gone
@@ -544,7 +550,7 @@ async def test_of_a_hundred_numbers_a_loss_stays_held_though_others_returned_wit
 
 
 async def test_a_number_that_an_operator_had_removed_and_that_returns_with_a_loss_does_not_make_it_believable(
-    told: Told,
+    told: AccountScenario,
 ) -> None:
     await told.poll(0, listed(1, 10))
     assert await told.poll(1, listed(2, 10), trigger="accept_removals") == ("applied", 1, 0)
@@ -552,7 +558,7 @@ async def test_a_number_that_an_operator_had_removed_and_that_returns_with_a_los
     assert await told.poll(2.1, some(1, *range(4, 11))) == ("unchanged", 0, 2)
 
 
-async def test_what_came_before_a_loss_was_listed_before_it_though_the_clock_went_back(told: Told) -> None:
+async def test_what_came_before_a_loss_was_listed_before_it_though_the_clock_went_back(told: AccountScenario) -> None:
     await told.account.poll(*listed(1, 10))
     assert await told.poll(0, listed(4, 10)) == ("applied", 0, 3)
     assert await told.poll(1, listed(3, 10)) == ("applied", 2, 0)  # 2 of 10

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from syncer.emulator import Emulator
 
-LONGEST_LOOK = "syncer.daemon.scheduler.LONGEST_LOOK_SECONDS"
+MAX_ITERATION = "syncer.daemon.scheduler.MAX_ITERATION_SECONDS"
 
 
 async def test_a_look_that_is_stuck_makes_it_fail_until_it_ends(
     emulator: Emulator, database: str, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LONGEST_LOOK, 1.0)
+    monkeypatch.setattr(MAX_ITERATION, 1.0)
     async with running_daemon(emulator, database) as daemon:
         await until(lambda: emulator.requests["token"] == 1)
         async with sql.transaction():
@@ -40,7 +40,7 @@ async def test_a_look_that_is_stuck_makes_it_fail_until_it_ends(
 async def test_a_migration_may_take_as_long_as_it_takes(
     emulator: Emulator, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LONGEST_LOOK, 0.2)
+    monkeypatch.setattr(MAX_ITERATION, 0.2)
     async with (
         SilentServer() as silent,
         running_daemon(emulator, database, migrate_database_url=SecretStr(silent.url)) as daemon,

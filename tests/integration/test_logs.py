@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.builders import PolledAccount
 
-    Told = Callable[[], list[dict[str, Any]]]
+    AccountScenario = Callable[[], list[dict[str, Any]]]
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 # What the line of every poll of these tests has, and those of polls that were answered.
@@ -35,7 +35,7 @@ def size(*records: dict[str, Any]) -> int:
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
+def told() -> Iterator[AccountScenario]:
     """The JSON lines logged since the last look, without what differs each time."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
@@ -57,7 +57,9 @@ def told() -> Iterator[Told]:
     logging.basicConfig(handlers=handlers, level=level, force=True)
 
 
-async def test_a_poll_that_changed_something_is_one_line_that_tells_all(account: PolledAccount, told: Told) -> None:
+async def test_a_poll_that_changed_something_is_one_line_that_tells_all(
+    account: PolledAccount, told: AccountScenario
+) -> None:
     await account.poll(record(1), record(2, from_redirect_numbers=[redirect(1, "79000000001")]))
     told()
 
@@ -79,7 +81,9 @@ async def test_a_poll_that_changed_something_is_one_line_that_tells_all(account:
     }
 
 
-async def test_an_unchanged_poll_is_told_at_debug_and_repeats_no_warning(account: PolledAccount, told: Told) -> None:
+async def test_an_unchanged_poll_is_told_at_debug_and_repeats_no_warning(
+    account: PolledAccount, told: AccountScenario
+) -> None:
     records = [record(1), record(2, state=None)]
     await account.poll(*records, trigger="command")
     assert [(line["event"], line["level"]) for line in told()] == [
@@ -115,7 +119,7 @@ async def test_an_unchanged_poll_is_told_at_debug_and_repeats_no_warning(account
     ],
 )
 async def test_a_failed_poll_is_one_warning_with_its_kind_and_what_to_do(
-    account: PolledAccount, told: Told, fault: Any, found: dict[str, Any]
+    account: PolledAccount, told: AccountScenario, fault: Any, found: dict[str, Any]
 ) -> None:
     account.emulator.fault = fault
 
@@ -132,7 +136,7 @@ async def test_a_failed_poll_is_one_warning_with_its_kind_and_what_to_do(
 
 
 async def test_an_empty_list_is_told_as_nothing_received_and_what_is_held_as_a_warning(
-    account: PolledAccount, told: Told
+    account: PolledAccount, told: AccountScenario
 ) -> None:
     await account.poll(record(1), record(2))
     told()
@@ -160,7 +164,7 @@ async def test_an_empty_list_is_told_as_nothing_received_and_what_is_held_as_a_w
     ]
 
 
-async def test_a_poll_that_a_later_one_overtook_says_so(account: PolledAccount, told: Told) -> None:
+async def test_a_poll_that_a_later_one_overtook_says_so(account: PolledAccount, told: AccountScenario) -> None:
     await account.poll(record(1))
     await account.sql.execute("update syncer.account set success_run_id = 100")
     told()
@@ -176,7 +180,9 @@ async def test_a_poll_that_a_later_one_overtook_says_so(account: PolledAccount, 
     }
 
 
-async def test_what_a_person_should_look_at_has_a_line_of_its_own(account: PolledAccount, told: Told) -> None:
+async def test_what_a_person_should_look_at_has_a_line_of_its_own(
+    account: PolledAccount, told: AccountScenario
+) -> None:
     await account.poll_at(T0, *(record(number) for number in range(1, 11)))
     told()
 
@@ -195,14 +201,14 @@ async def test_what_a_person_should_look_at_has_a_line_of_its_own(account: Polle
     ]
 
 
-async def test_of_words_without_end_the_first_twenty_are_told(account: PolledAccount, told: Told) -> None:
+async def test_of_words_without_end_the_first_twenty_are_told(account: PolledAccount, told: AccountScenario) -> None:
     await account.poll(*(record(number, state=f"word {number}") for number in range(100, 200)))
 
     (line,) = [line for line in told() if line["event"] == "unknown_words"]
     assert line["state"] == [f"word {number}" for number in range(100, 120)]
 
 
-def test_a_crash_of_the_program_is_told_with_its_traceback_and_no_local_variable(told: Told) -> None:
+def test_a_crash_of_the_program_is_told_with_its_traceback_and_no_local_variable(told: AccountScenario) -> None:
     metrics = Metrics()
     metrics.keep(["default"])
     token = "s3cr3t"  # noqa: F841 - what must not be told

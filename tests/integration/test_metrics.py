@@ -121,7 +121,7 @@ def test_durations_fall_into_three_widths_and_what_is_beyond() -> None:
     metrics.keep(["default"])
     for seconds in (0.25, 1, 5, 60, 100):
         result = PollResult(account="default", outcome="applied", duration_seconds=seconds)
-        metrics.count(result, fields_changed=0, learned={}, lateness=None)
+        metrics.count(result, fields_changed=0, new_lookup_values={}, lateness=None)
 
     def told(suffix: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(

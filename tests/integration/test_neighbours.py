@@ -31,14 +31,14 @@ TABLES: Final = {
     "virtual_number_history": "virtual_number_id, valid_from",
     "state_history": "virtual_number_id, valid_from",
     "virtual_number_redirect": "virtual_number_id, redirect_number_id, number, valid_from",
-    "record_digest": "virtual_number_id",
+    "record_fingerprint": "virtual_number_id",
     "rejected_record": "rejected_record_id",
     "sync_run": "run_id",
     "account": "account_id",
 }
 # Which run it was is told by its place among the account's.
 RUNS: Final = ("run_id", "closed_run_id", "first_run_id", "last_run_id")
-ITS_OWN: Final = ("account_id", "name", "created_at", "success_run_id", "applied_run_id", "standing_run_id")
+ITS_OWN: Final = ("account_id", "name", "created_at", "success_run_id", "applied_run_id", "fingerprints_run_id")
 
 
 def whole(*numbers: int, **changed: dict[str, Any]) -> list[dict[str, Any]]:

@@ -86,7 +86,7 @@ async def test_the_same_bytes_again_are_unchanged_and_write_no_row_but_the_run_a
          union all select 'numbers', sum(xmin::text::bigint) from syncer.virtual_number
          union all select 'states', sum(xmin::text::bigint) from syncer.state_history
          union all select 'redirects', sum(xmin::text::bigint) from syncer.virtual_number_redirect
-         union all select 'digests', sum(xmin::text::bigint) from syncer.record_digest
+         union all select 'digests', sum(xmin::text::bigint) from syncer.record_fingerprint
     """
     before = await account.rows(written)
 
@@ -275,7 +275,7 @@ async def test_numbers_that_are_removed_together_each_end_when_they_were_missed(
         (2, seen(T0 + 3 * HOUR), T0 + 2 * HOUR),
         (3, None, None),
     ]
-    assert await account.rows("select virtual_number_id from syncer.record_digest") == [(3,)]
+    assert await account.rows("select virtual_number_id from syncer.record_fingerprint") == [(3,)]
 
 
 async def test_too_many_missing_at_once_are_held_while_everything_else_is_applied(account: PolledAccount) -> None:
@@ -618,7 +618,7 @@ async def test_a_number_that_is_again_as_it_was_has_changed_back_though_the_proc
 
 async def test_digests_that_somebody_deleted_cost_time_and_nothing_else(account: PolledAccount) -> None:
     await account.poll(record(1), record(2), record(3))
-    await account.sql.execute("delete from syncer.record_digest")
+    await account.sql.execute("delete from syncer.record_fingerprint")
     account.forget()
 
     result = await account.poll(record(3), record(1), record(2))
@@ -630,7 +630,7 @@ async def test_digests_that_somebody_deleted_cost_time_and_nothing_else(account:
 
 async def test_a_number_whose_digest_is_gone_is_missed_all_the_same(account: PolledAccount) -> None:
     await account.poll(*map(record, range(1, 11)))
-    await account.sql.execute("delete from syncer.record_digest where virtual_number_id = 1")
+    await account.sql.execute("delete from syncer.record_fingerprint where virtual_number_id = 1")
     account.forget()
     assert (await account.poll(*map(record, range(2, 11)))).removed == 1
     assert await account.rows("select virtual_number_id from syncer.virtual_number where removed_at is not null") == [
@@ -641,11 +641,11 @@ async def test_a_number_whose_digest_is_gone_is_missed_all_the_same(account: Pol
 async def test_a_digest_that_a_removed_number_has_kept_does_not_list_it(account: PolledAccount) -> None:
     await account.poll(*map(record, range(1, 11)))
     (digest,) = await account.rows(
-        "select account_id, virtual_number_id, digest, decoder_version from syncer.record_digest "
+        "select account_id, virtual_number_id, fingerprint, decoder_version from syncer.record_fingerprint "
         "where virtual_number_id = 1"
     )
     assert (await account.poll(*map(record, range(2, 11)))).removed == 1
-    await account.sql.execute("insert into syncer.record_digest values ($1, $2, $3, $4)", *digest)
+    await account.sql.execute("insert into syncer.record_fingerprint values ($1, $2, $3, $4)", *digest)
     account.forget()
     assert (await account.poll(*map(record, range(1, 11)))).restored == 1
     assert await account.rows("select count(*) from syncer.virtual_number where removed_at is null") == [(10,)]
@@ -656,7 +656,7 @@ async def test_what_an_older_decoder_has_read_is_read_again_though_not_a_byte_ha
 ) -> None:
     await account.poll(record(1, comment="note"), record(2))
     await account.sql.execute("update syncer.virtual_number set comment = null")
-    await account.sql.execute("update syncer.record_digest set decoder_version = 0")
+    await account.sql.execute("update syncer.record_fingerprint set decoder_version = 0")
     await account.sql.execute("update syncer.account set decoder_version = 0")
     account.forget()
 
@@ -664,14 +664,16 @@ async def test_what_an_older_decoder_has_read_is_read_again_though_not_a_byte_ha
 
     assert (again.outcome, again.changed, again.unchanged) == ("applied", 1, 1)
     assert await account.rows(
-        "select decoder_version from syncer.record_digest union select decoder_version from syncer.account"
+        "select decoder_version from syncer.record_fingerprint union select decoder_version from syncer.account"
     ) == [(DECODER_VERSION,)]
 
 
 @pytest.mark.parametrize("digest", [b"", b"d" * 15, b"d" * 17])
 async def test_digests_of_another_length_do_not_stand(account: PolledAccount, digest: bytes) -> None:
     await account.poll(record(1), record(2), record(3))
-    await account.sql.execute("update syncer.record_digest set digest = $1 where virtual_number_id = 2", digest)
+    await account.sql.execute(
+        "update syncer.record_fingerprint set fingerprint = $1 where virtual_number_id = 2", digest
+    )
     account.forget()
 
     result = await account.poll(record(3), record(1), record(2))

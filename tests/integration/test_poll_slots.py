@@ -21,7 +21,7 @@ GIVEN: Final[dict[str, Any]] = {"poll_interval": timedelta(seconds=1), "shutdown
 @pytest.fixture(autouse=True)
 def few_places(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four places, two of them for accounts that failed; six accounts fail once and then hang, one fails always."""
-    for name, value in {"CONCURRENT_POLLS": 4, "FAILING_POLLS": 2, "BEGUN_AT_ONCE": 1, "TICK_SECONDS": 0.05}.items():
+    for name, value in {"CONCURRENT_POLLS": 4, "MAX_FAILING_POLLS": 2, "MAX_STARTS": 1, "TICK_SECONDS": 0.05}.items():
         monkeypatch.setattr(f"syncer.daemon.scheduler.{name}", value)
     once = (faults.Status(status=500, requests=1, token=name) for name in HANGING)
     emulator.queue(*once, *(faults.Hang(token=name) for name in HANGING), faults.Status(status=500, token="failing"))
@@ -50,11 +50,11 @@ async def test_an_account_that_failed_and_left_is_taken_for_well_when_it_returns
     settings = settings_for(emulator, **GIVEN)
     async with running_daemon(emulator, database, names=[*HANGING, "failing"], **GIVEN) as daemon:
         await until(lambda: hang(emulator) == 2 and emulator.requests["failing"])
-        daemon.take(accounts_of(settings, [*HANGING, "new"]))
+        daemon.set_accounts(accounts_of(settings, [*HANGING, "new"]))
         await until(lambda: emulator.requests["new"])
         seen = emulator.requests["failing"]
 
-        daemon.take(accounts_of(settings, [*HANGING, "failing"]))
+        daemon.set_accounts(accounts_of(settings, [*HANGING, "failing"]))
         await until(lambda: emulator.requests["failing"] > seen)
 
         assert hang(emulator) == 2

@@ -54,7 +54,7 @@ select extract(epoch from valid_to - valid_from)::float8 from syncer.state_histo
 
 
 @dataclass
-class Place:
+class Span:
     """Where an account is polled: a database in one zone, sessions and a process in others."""
 
     database: str
@@ -75,9 +75,9 @@ class Place:
 
 
 @pytest.fixture
-async def place(database: str, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[Place]:
+async def place(database: str, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[Span]:
     async with AsyncExitStack() as stack:
-        yield Place(database, emulator, sql, stack)
+        yield Span(database, emulator, sql, stack)
 
 
 async def zone_of_sessions(account: PolledAccount) -> str:
@@ -98,7 +98,7 @@ def test_the_moments_are_those_at_which_clocks_are_changed() -> None:
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("database_zone", ZONES)
 async def test_periods_around_a_change_of_clocks_keep_exact_instants(
-    place: Place, database_zone: str, switch: str
+    place: Span, database_zone: str, switch: str
 ) -> None:
     zone, moment, _ = SWITCHES[switch]
     account = await place.account(database_zone=database_zone, zone=zone)
@@ -131,7 +131,7 @@ async def test_periods_around_a_change_of_clocks_keep_exact_instants(
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("database_zone", ["America/New_York", "Europe/Berlin"])
 async def test_the_hold_time_is_24_hours_though_the_day_has_23_or_25(
-    place: Place, database_zone: str, switch: str
+    place: Span, database_zone: str, switch: str
 ) -> None:
     zone, moment, _ = SWITCHES[switch]
     account = await place.account(database_zone=database_zone, zone=zone)
@@ -148,7 +148,7 @@ async def test_the_hold_time_is_24_hours_though_the_day_has_23_or_25(
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-async def test_a_removal_counts_for_24_hours_though_the_day_has_23_or_25(place: Place, switch: str) -> None:
+async def test_a_removal_counts_for_24_hours_though_the_day_has_23_or_25(place: Span, switch: str) -> None:
     zone, moment, _ = SWITCHES[switch]
     account = await place.account(database_zone=zone, zone=zone)
     first = moment - 12 * HOUR
@@ -172,7 +172,7 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("how", ELSEWHERE)
 async def test_the_zone_of_the_session_or_of_the_process_changes_nothing(
-    place: Place, monkeypatch: pytest.MonkeyPatch, how: str
+    place: Span, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     session, zone = ELSEWHERE[how]
     monkeypatch.setenv("PGTZ", "Asia/Kathmandu")
@@ -198,7 +198,7 @@ async def test_the_zone_of_the_session_or_of_the_process_changes_nothing(
     assert told.held_since.utcoffset() == timedelta()
 
 
-async def test_a_database_that_moves_to_another_zone_changes_no_instant(place: Place) -> None:
+async def test_a_database_that_moves_to_another_zone_changes_no_instant(place: Span) -> None:
     everything = [record(key) for key in range(1, 5)]
     hours: dict[str, float] = {"UTC": 0, "America/New_York": 1, "Asia/Kathmandu": 24.9, "Europe/Berlin": 25}
     outcomes = []
@@ -250,10 +250,10 @@ class Jumps:
                     "select started_at, finished_at from syncer.sync_run where run_id = $1", result.run_id
                 ) == (moment, observed)
                 previous = observed
-                await self._require_whole(given.account_name, observed)
+                await self._check_element_size(given.account_name, observed)
             assert await account.broken_invariants() == []
 
-    async def _require_whole(self, name: str, latest: datetime) -> None:
+    async def _check_element_size(self, name: str, latest: datetime) -> None:
         """No period of the account is empty or negative, no window either, and each begins where one ended."""
         for table, keys in (
             ("state_history", ("virtual_number_id",)),
@@ -335,7 +335,7 @@ async def warned(account: PolledAccount, moment: datetime, *records: Any) -> lis
 
 
 @pytest.fixture
-async def account(place: Place) -> PolledAccount:
+async def account(place: Span) -> PolledAccount:
     return await place.account()
 
 

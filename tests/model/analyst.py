@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tests.model.feed import Change, Copy, Feed
 from tests.model.model import TICK
 from tests.model.reading import meaning
-from tests.model.views import Told, View, Words, days, versions
+from tests.model.views import AccountScenario, View, Words, days, versions
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -112,7 +112,7 @@ class Analyst:
     def _moments(self) -> list[datetime]:
         return [moment for at in sorted(self._numbers_at) for moment in (at - TICK, at)]
 
-    async def _as_of(self, sql: asyncpg.Connection, told: Told, moment: datetime) -> Seen:
+    async def _as_of(self, sql: asyncpg.Connection, told: AccountScenario, moment: datetime) -> Seen:
         wanted = self._numbers_as_of(moment)
         rows = await sql.fetch(
             "select * from analytics.numbers_as_of($1) where account_id = $2", moment, told.account_id
@@ -146,9 +146,9 @@ def _with_hindsight(row: dict[str, Any], known: Number, moment: datetime) -> dic
     }
 
 
-async def _told(sql: asyncpg.Connection, model: AccountModel, account: str, words: Words) -> Told:
+async def _told(sql: asyncpg.Connection, model: AccountModel, account: str, words: Words) -> AccountScenario:
     account_id = await sql.fetchval("select account_id from analytics.accounts where account = $1", account)
-    return Told(model, account_id, account, words, await sql.fetchval("select now()"))
+    return AccountScenario(model, account_id, account, words, await sql.fetchval("select now()"))
 
 
 async def _words(sql: asyncpg.Connection) -> Words:
@@ -161,7 +161,7 @@ async def _words(sql: asyncpg.Connection) -> Words:
     return words
 
 
-async def _seen(sql: asyncpg.Connection, told: Told, view: str, wanted: View) -> Seen:
+async def _seen(sql: asyncpg.Connection, told: AccountScenario, view: str, wanted: View) -> Seen:
     rows = await sql.fetch(f"select * from analytics.{view} where account_id = $1", told.account_id)
     return Seen(view, wanted, _alike(wanted, _by_key(rows, _VIEWS[view])))
 

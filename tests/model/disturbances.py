@@ -118,7 +118,7 @@ async def process_forgets(stage: Stage, a: int, b: int) -> bool:
 
 @deed
 async def digests_are_deleted(stage: Stage, a: int, b: int) -> bool:
-    await stage.ground.sql.execute("delete from syncer.record_digest")
+    await stage.ground.sql.execute("delete from syncer.record_fingerprint")
     return bool(stage.actor.model.numbers)
 
 
@@ -131,7 +131,7 @@ async def digests_are_deleted_and_the_process_forgets(stage: Stage, a: int, b: i
 @deed
 async def some_digests_are_deleted_and_the_process_forgets(stage: Stage, a: int, b: int) -> bool:
     stage.actor.process.forget()
-    await stage.ground.sql.execute("delete from syncer.record_digest where virtual_number_id % 3 = $1", a % 3)
+    await stage.ground.sql.execute("delete from syncer.record_fingerprint where virtual_number_id % 3 = $1", a % 3)
     return bool(stage.actor.model.numbers)
 
 

@@ -113,12 +113,12 @@ class Moment:
     run_id: int
     observed_at: datetime
     success_started_at: datetime | None
-    lately_removed: set[int]
+    removed_in_hold: set[int]
     counters: Counter[str]
 
 
 @dataclass(frozen=True)
-class Arrival:
+class ParsedResponse:
     """What a response says of an account's numbers.
 
     Attributes:
@@ -146,7 +146,7 @@ def since(known: Number) -> datetime:
     return known.missing_since
 
 
-def sort_out(elements: list[Element]) -> Arrival:
+def sort_out(elements: list[Element]) -> ParsedResponse:
     """Different records with one id are all rejected, those that say the same are one."""
     by_id: dict[int | None, list[Element]] = {}
     for element in elements:
@@ -163,7 +163,7 @@ def sort_out(elements: list[Element]) -> Arrival:
             records[number] = first
         else:
             rejected.update((one.payload, number) for one in same_id)
-    return Arrival(records, rejected, is_empty=not elements)
+    return ParsedResponse(records, rejected, is_empty=not elements)
 
 
 class AccountModel:
@@ -230,13 +230,13 @@ class AccountModel:
         earlier = [self.observed_at, self.success_started_at, run.started_at]
         observed_at = max(clock, *(moment + TICK for moment in earlier if moment is not None))
         moment = Moment(run_id, observed_at, self.success_started_at, self._lately_removed(observed_at), run.counters)
-        arrival = sort_out(elements)
-        has_changed = self._take(arrival, moment, accepted=run.trigger == "accept_removals")
+        parsed = sort_out(elements)
+        has_changed = self._take(parsed, moment, accepted=run.trigger == "accept_removals")
         run.outcome = "applied" if has_changed or self.success_run_id is None else "unchanged"
         if run.outcome == "applied":
-            self._record_rejected(arrival, run_id)
+            self._record_rejected(parsed, run_id)
         self._succeed(run_id, run, observed_at, elements)
-        self._tally(run, arrival)
+        self._tally(run, parsed)
         return run
 
     def _refuse_another_account(self, elements: list[Element]) -> None:
@@ -244,43 +244,43 @@ class AccountModel:
         if self.app_id is not None and carried and self.app_id not in carried:
             raise UnreadableError("wrong_account")
 
-    def _take(self, arrival: Arrival, moment: Moment, *, accepted: bool) -> bool:
+    def _take(self, parsed: ParsedResponse, moment: Moment, *, accepted: bool) -> bool:
         """Brings the numbers to what arrived; tells whether that changed anything."""
         before = {number for number, known in self.numbers.items() if not known.is_removed}
-        has_changed = set(arrival.rejected) != self.standing_rejected
-        for number in before - arrival.listed:
+        has_changed = set(parsed.rejected) != self.standing_rejected
+        for number in before - parsed.listed:
             has_changed |= self._miss(self.numbers[number], moment)
-        for number in before & (arrival.listed - arrival.records.keys()):
+        for number in before & (parsed.listed - parsed.records.keys()):
             has_changed |= self._keep_unread(self.numbers[number], moment)
-        for record in arrival.records.values():
+        for record in parsed.records.values():
             has_changed |= self._take_record(record, moment)
-        missing = before - arrival.listed
-        if arrival.hides_who_is_listed:
+        missing = before - parsed.listed
+        if parsed.hides_who_is_listed:
             removed: set[int] = set()
         else:
-            removed = missing if accepted else self._believed(missing, before, arrival, moment)
+            removed = missing if accepted else self._believed(missing, before, parsed, moment)
         for number in removed:
             self._remove(self.numbers[number], moment)
             if not accepted:
                 self.unaccepted_removals.append((number, since(self.numbers[number])))
         moment.counters["held"] = len(missing) - len(removed)
-        moment.counters["rejected"] = len(arrival.rejected)
+        moment.counters["rejected"] = len(parsed.rejected)
         return has_changed or bool(removed)
 
     def _lately_removed(self, observed_at: datetime) -> set[int]:
         """Who was removed within the hold time, whether or not they have returned since."""
         return {who for who, removed_at in self.unaccepted_removals if removed_at > observed_at - self.hold}
 
-    def _believed(self, missing: set[int], before: set[int], arrival: Arrival, moment: Moment) -> set[int]:
+    def _believed(self, missing: set[int], before: set[int], parsed: ParsedResponse, moment: Moment) -> set[int]:
         """Those of the missing whose removal is applied without an operator's word; the others' is held."""
-        if arrival.is_empty:
+        if parsed.is_empty:
             return set()
         known = self.numbers
         waited = {number for number in missing if moment.observed_at - since(known[number]) >= self.hold}
         waiting = missing - waited
         # Who has waited is neither lost nor listed. Those that are held are judged by what was listed just before the
         # first of them went: what came along with a loss proves nothing of it.
-        lost = waiting | moment.lately_removed
+        lost = waiting | moment.removed_in_hold
         loss = min((since(known[number]) for number in waiting), default=moment.observed_at)
         listed_before_loss = {number for number in known if known[number].was_listed_before(loss)} - waited
         new_are_believable = self._are_few(lost, before - waited)
@@ -391,15 +391,15 @@ class AccountModel:
             moment.counters["redirects_closed"] += 1
         moment.counters["removed"] += 1
 
-    def _record_rejected(self, arrival: Arrival, run_id: int) -> None:
-        for payload, number in arrival.rejected.items():
+    def _record_rejected(self, parsed: ParsedResponse, run_id: int) -> None:
+        for payload, number in parsed.rejected.items():
             row = self.rejected.get(payload)
             if row is None:
                 self.rejected[payload] = RejectedRow(number, run_id, run_id)
             else:
                 row.last_run_id = run_id
                 row.occurrences += 1
-        self.standing_rejected = set(arrival.rejected)
+        self.standing_rejected = set(parsed.rejected)
 
     def _succeed(self, run_id: int, run: RunRow, observed_at: datetime, elements: list[Element]) -> None:
         for other_id, other in self.runs.items():
@@ -410,13 +410,13 @@ class AccountModel:
             self.app_id = _most_carried(elements)
         self.success_run_id, self.success_started_at, self.observed_at = run_id, run.started_at, observed_at
 
-    def _tally(self, run: RunRow, arrival: Arrival) -> None:
+    def _tally(self, run: RunRow, parsed: ParsedResponse) -> None:
         self.happened[run.outcome] += 1
         self.happened.update(run.counters)
-        repeated = (run.received or 0) - len(arrival.records) - len(arrival.rejected)
+        repeated = (run.received or 0) - len(parsed.records) - len(parsed.rejected)
         self.happened["repeated"] += repeated
-        self.happened["removals held for an unreadable id"] += arrival.hides_who_is_listed and run.counters["held"] > 0
-        self.happened["removals held for an empty list"] += arrival.is_empty and run.counters["held"] > 0
+        self.happened["removals held for an unreadable id"] += parsed.hides_who_is_listed and run.counters["held"] > 0
+        self.happened["removals held for an empty list"] += parsed.is_empty and run.counters["held"] > 0
         self.happened["removals accepted by hand"] += run.trigger == "accept_removals" and run.counters["removed"] > 0
 
     def rows(self) -> Rows:

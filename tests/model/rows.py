@@ -63,7 +63,7 @@ _TABLES: Final[dict[str, tuple[int, str]]] = {
 }
 _EMPTY: Final = """
 truncate syncer.account, syncer.sync_run, syncer.virtual_number, syncer.virtual_number_history, syncer.state_history,
-         syncer.virtual_number_redirect, syncer.rejected_record, syncer.record_digest restart identity cascade
+         syncer.virtual_number_redirect, syncer.rejected_record, syncer.record_fingerprint restart identity cascade
 """
 
 

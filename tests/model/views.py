@@ -33,7 +33,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Told:
+class AccountScenario:
     """The views' rows, as the model has them at a moment of the database's own clock."""
 
     model: AccountModel

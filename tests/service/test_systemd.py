@@ -109,7 +109,7 @@ async def test_a_daemon_that_does_not_do_its_work_gives_no_sign_of_life(monkeypa
 
     stop = asyncio.Event()
     with service_manager(name) as heard:
-        telling = asyncio.create_task(systemd.tell_until(stop, is_live))
+        telling = asyncio.create_task(systemd.notify_until(stop, is_live))
         assert await next_of(heard) == ["READY=1"]
         assert await next_of(heard) == ["WATCHDOG=1"]
         assert len(asked) > 5
@@ -128,7 +128,7 @@ async def test_signs_of_life_are_given_only_where_they_are_waited_for(
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(0.1, stop.set)
     with service_manager(name) as heard:
-        await systemd.tell_until(stop, lambda: True)
+        await systemd.notify_until(stop, lambda: True)
 
         assert [await next_of(heard) for _ in range(2)] == [["READY=1"], ["STOPPING=1"]]
 
@@ -147,4 +147,4 @@ async def test_while_the_configuration_is_read_again_it_is_not_ready(monkeypatch
 def test_nobody_to_tell_stops_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("", str(tmp_path / "gone")):
         monkeypatch.setenv("NOTIFY_SOCKET", name)
-        systemd.tell("READY=1")
+        systemd.sd_notify("READY=1")

@@ -120,14 +120,18 @@ def refusals() -> Iterator[list[subprocess.CompletedProcess[str]]]:
 def test_a_wrong_setting_stops_the_program_with_2_and_one_line_that_names_it_and_no_secret(
     place: int, refusals: list[subprocess.CompletedProcess[str]]
 ) -> None:
-    wrong, refusal = WRONG[place], refusals[place]
+    wrong, error_for_status = WRONG[place], refusals[place]
 
-    assert PASSWORD not in refusal.stderr
-    assert TOKEN not in refusal.stderr
-    assert (refusal.returncode, refusal.stdout, len(refusal.stderr.splitlines())) == (2, "", 1), refusal.stderr[:2000]
-    assert refusal.stderr.startswith("syncer: ")
-    assert wrong.named in refusal.stderr
-    assert wrong.says in refusal.stderr
+    assert PASSWORD not in error_for_status.stderr
+    assert TOKEN not in error_for_status.stderr
+    assert (error_for_status.returncode, error_for_status.stdout, len(error_for_status.stderr.splitlines())) == (
+        2,
+        "",
+        1,
+    ), error_for_status.stderr[:2000]
+    assert error_for_status.stderr.startswith("syncer: ")
+    assert wrong.named in error_for_status.stderr
+    assert wrong.says in error_for_status.stderr
 
 
 def test_the_version_and_every_command_are_told(tmp_path: Path) -> None:

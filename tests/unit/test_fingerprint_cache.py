@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 
-from syncer.diff.changeset import Total
+from syncer.diff.changeset import PollTotals
 from syncer.diff.response import read
-from syncer.diff.stored import Elements, Standing
-from syncer.store.poll.fingerprints import AccountStanding, StandingMemory, stands_after
+from syncer.diff.stored import Elements, Fingerprints
+from syncer.store.poll.fingerprints import AccountFingerprints, FingerprintCache, next_fingerprints
 from tests.builders import record
 
 
-def standing(numbers: int, *, run_id: int = 1) -> AccountStanding:
-    return AccountStanding(None, run_id, Standing(undigested=frozenset(range(numbers))))
+def standing(numbers: int, *, run_id: int = 1) -> AccountFingerprints:
+    return AccountFingerprints(None, run_id, Fingerprints(without_fingerprint=frozenset(range(numbers))))
 
 
-def remembered(memory: StandingMemory) -> list[int]:
+def remembered(memory: FingerprintCache) -> list[int]:
     return [account_id for account_id in range(10) if memory.get(account_id, 1) is not None]
 
 
 def test_the_accounts_that_were_put_last_are_remembered() -> None:
-    memory = StandingMemory()
+    memory = FingerprintCache()
     for account_id in (1, 2, 3):
         memory.put(account_id, standing(80_000))
     assert remembered(memory) == [1, 2, 3]
@@ -31,7 +31,7 @@ def test_the_accounts_that_were_put_last_are_remembered() -> None:
 
 
 def test_an_account_that_is_put_again_counts_once() -> None:
-    memory = StandingMemory()
+    memory = FingerprintCache()
     memory.put(1, standing(100_000))
     for _ in range(5):
         memory.put(2, standing(100_000))
@@ -39,7 +39,7 @@ def test_an_account_that_is_put_again_counts_once() -> None:
 
 
 def test_one_account_is_remembered_however_many_numbers_it_has() -> None:
-    memory = StandingMemory()
+    memory = FingerprintCache()
     memory.put(1, standing(100))
     memory.put(2, standing(400_000))
     assert remembered(memory) == [2]
@@ -48,7 +48,7 @@ def test_one_account_is_remembered_however_many_numbers_it_has() -> None:
 
 
 def test_what_belongs_to_another_run_is_not_given() -> None:
-    memory = StandingMemory()
+    memory = FingerprintCache()
     memory.put(1, standing(100, run_id=7))
     assert memory.get(1, 8) is None
     assert memory.get(1, 7) is not None
@@ -56,11 +56,11 @@ def test_what_belongs_to_another_run_is_not_given() -> None:
 
 def test_what_the_last_response_listed_is_remembered_whether_it_changed_anything_or_not() -> None:
     body = json.dumps([record(1)]).encode()
-    arrival = read(body, Standing(), None)
-    told = arrival.records[1]
-    before = AccountStanding(None, None, Standing())
-    changed = stands_after(before, arrival, Total(standing={told.digest: 1}), 7)
-    assert changed.standing.last == Elements([told.digest], [None])
+    parsed = read(body, Fingerprints(), None)
+    told = parsed.records[1]
+    before = AccountFingerprints(None, None, Fingerprints())
+    changed = next_fingerprints(before, parsed, PollTotals(fingerprints={told.fingerprint: 1}), 7)
+    assert changed.fingerprints.last == Elements([told.fingerprint], [None])
 
-    again = read(body, changed.standing, None)
-    assert stands_after(changed, again, Total(), 8).standing.last == Elements([told.digest], [1])
+    again = read(body, changed.fingerprints, None)
+    assert next_fingerprints(changed, again, PollTotals(), 8).fingerprints.last == Elements([told.fingerprint], [1])

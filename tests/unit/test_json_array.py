@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from syncer.diff.json_array import SPARE_ELEMENTS, repair, split
+from syncer.diff.json_array import MAX_TINY_ELEMENTS, repair, split
 from syncer.errors import NotAnArrayError, NotJsonError
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -300,9 +300,9 @@ def test_more_than_ten_thousand_elements_too_short_for_a_record_are_refused_befo
 
 def test_ten_thousand_elements_too_short_for_a_record_are_for_others_to_reject_beside_records_of_any_number() -> None:
     record = b'{"id":1,"number":"1","state":""}'
-    crumbs, records = [b"0"] * (SPARE_ELEMENTS - 700), [record] * 100_000
+    crumbs, records = [b"0"] * (MAX_TINY_ELEMENTS - 700), [record] * 100_000
     pieces = split(b"[" + b",".join(crumbs + records) + b"]", shortest=33)
-    assert sum(len(elements) for _, elements in pieces) == SPARE_ELEMENTS - 700 + 100_000
+    assert sum(len(elements) for _, elements in pieces) == MAX_TINY_ELEMENTS - 700 + 100_000
 
 
 @pytest.mark.parametrize(("crumb", "most"), [(b"0", 10_645), (b"{}", 11_000)], ids=["at once", "in pieces"])
@@ -324,7 +324,7 @@ def test_a_body_is_read_up_to_the_comma_behind_the_first_element_that_is_one_too
 ) -> None:
     before = b" [" + b'{"id":1,"number":"1","state":""},' * records
     lengths = enumerate(range(len(before), 2**20, len(crumb) + 1), start=records)
-    elements, length = next((n, length) for n, length in lengths if n > SPARE_ELEMENTS + length // 33)
+    elements, length = next((n, length) for n, length in lengths if n > MAX_TINY_ELEMENTS + length // 33)
     with pytest.raises(
         NotAnArrayError, match=rf"\(of records: it has {elements:,} elements in its first {length:,} bytes\)"
     ):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import platform
 
-from syncer.daemon.malloc import give_back_early
+from syncer.daemon.malloc import tune_malloc
 
 
 def test_glibc_lets_its_parameters_be_fixed() -> None:
-    assert give_back_early() is (platform.libc_ver()[0] == "glibc")
+    assert tune_malloc() is (platform.libc_ver()[0] == "glibc")

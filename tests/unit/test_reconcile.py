@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from xxhash import xxh3_128_digest
 
-from syncer.diff.changeset import Decision, NewState, NewVersion, Presence, RedirectChange, Total
-from syncer.diff.reconcile import reconcile, settle
-from syncer.diff.record import COLUMNS, Arrived, Rejection, decode
+from syncer.diff.changeset import ChangeSet, NewState, NewVersion, PollTotals, PresenceUpdate, RedirectChange
+from syncer.diff.reconcile import reconcile, reconcile_absences
+from syncer.diff.record import COLUMNS, ParsedRecord, Rejection, decode
 from syncer.diff.removal_guard import RemovalGuard
-from syncer.diff.response import Arrival, Fresh, Place, read
-from syncer.diff.stored import Elements, Known, KnownNumbers, Standing, StoredNumber, Unread
+from syncer.diff.response import ParsedResponse, Span, UnseenRecords, read
+from syncer.diff.stored import Elements, Fingerprints, StoredNumber, StoredNumbers, StoredState, UnreadNumber
 from tests.builders import decide, record, redirect, without
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def digest_of(element: dict[str, Any]) -> bytes:
     return xxh3_128_digest(spelled(element))
 
 
-def arrived(element: dict[str, Any]) -> Arrived:
+def arrived(element: dict[str, Any]) -> ParsedRecord:
     decoded = decode(spelled(element), digest_of(element))
-    assert isinstance(decoded, Arrived), decoded
+    assert isinstance(decoded, ParsedRecord), decoded
     return decoded
 
 
@@ -72,24 +72,24 @@ def rejection(number: int | None, *, digest: bytes = b"r" * 16) -> Rejection:
 
 def response(
     *elements: dict[str, Any],
-    standing: int = 0,
+    known_count: int = 0,
     rejections: Iterable[Rejection] = (),
-    unlisted: Iterable[int] = (),
+    missing_ids: Iterable[int] = (),
     received: int | None = None,
-) -> Arrival:
+) -> ParsedResponse:
     """A response, told apart: elements to be looked at, and how many stand, cannot be taken, are missing."""
     rejections = tuple(rejections)
     body, places = b"", {}
     for element in elements:
-        places[element["id"]] = Place(len(body), len(body) + len(spelled(element)))
+        places[element["id"]] = Span(len(body), len(body) + len(spelled(element)))
         body += spelled(element)
-    return Arrival(
-        received=len(elements) + standing + len(rejections) if received is None else received,
+    return ParsedResponse(
+        received=len(elements) + known_count + len(rejections) if received is None else received,
         repeated=0,
-        standing=standing,
-        records=Fresh(body, places),
+        known_count=known_count,
+        records=UnseenRecords(body, places),
         rejections=rejections,
-        unlisted=frozenset(unlisted),
+        missing_ids=frozenset(missing_ids),
         app_id=None,
     )
 
@@ -97,103 +97,103 @@ def response(
 class Before(NamedTuple):
     """What the database knew: of the numbers that are spoken of, and of the account."""
 
-    numbers: KnownNumbers
-    known: Known
+    numbers: StoredNumbers
+    known: StoredState
 
 
-def decided(arrival: Arrival, before: Before, guard: RemovalGuard) -> Decision:
+def decided(parsed: ParsedResponse, before: Before, guard: RemovalGuard) -> ChangeSet:
     """What a response changes; of the numbers whose element is rejected, those that are listed are found out here."""
     listed = {number for number, stored in before.numbers.stored.items() if stored.removed_at is None}
-    rejected = {rejection.virtual_number_id for rejection in arrival.rejections}
-    return decide(arrival, before.numbers, replace(before.known, listed_rejected=listed & rejected), guard)
+    rejected = {rejection.virtual_number_id for rejection in parsed.rejections}
+    return decide(parsed, before.numbers, replace(before.known, listed_and_rejected=listed & rejected), guard)
 
 
 def known(
     numbers: Mapping[int, StoredNumber] | None = None,
     *,
-    unread: Mapping[int, Unread] | None = None,
+    unread: Mapping[int, UnreadNumber] | None = None,
     listed: int = 100,
-    lately_removed: Iterable[int] = (),
-    lately_returned: Iterable[int] = (),
-    came_since_loss: Iterable[int] = (),
+    removed_in_hold: Iterable[int] = (),
+    returned_in_hold: Iterable[int] = (),
+    added_since_first_missing: Iterable[int] = (),
     rejected: Iterable[bytes] = (),
     last: datetime | None = LAST,
     now: datetime = NOW,
 ) -> Before:
     found = numbers or {}
-    account = Known(
+    account = StoredState(
         observed_at=now,
         success_started_at=last,
         unread=unread or {},
         listed=listed,
-        lately_removed=frozenset(lately_removed),
-        lately_returned=frozenset(lately_returned),
-        came_since_loss=frozenset(came_since_loss),
-        rejected=frozenset(rejected),
+        removed_in_hold=frozenset(removed_in_hold),
+        returned_in_hold=frozenset(returned_in_hold),
+        added_since_first_missing=frozenset(added_since_first_missing),
+        rejected_fingerprints=frozenset(rejected),
     )
-    return Before(KnownNumbers(found), account)
+    return Before(StoredNumbers(found), account)
 
 
 FIRST_SUCCESS = known(last=None, listed=0)
 
 
-def counted(decision: Decision) -> dict[str, int]:
-    return {name: count for name, count in decision.counters.items() if count}
+def counted(changes: ChangeSet) -> dict[str, int]:
+    return {name: count for name, count in changes.counters.items() if count}
 
 
-def is_quiet(decision: Decision) -> bool:
+def is_quiet(changes: ChangeSet) -> bool:
     """Whether there is nothing to write but digests and rejected records."""
     return not (
-        decision.created
-        or decision.superseded
-        or decision.closed_states
-        or decision.opened_states
-        or decision.opened_redirects
-        or decision.closed_redirects
-        or decision.extras
-        or decision.presences
+        changes.created
+        or changes.replaced
+        or changes.closed_states
+        or changes.opened_states
+        or changes.opened_redirects
+        or changes.closed_redirects
+        or changes.extra_updates
+        or changes.presence_updates
     )
 
 
 def test_what_a_first_success_finds_has_no_lower_end_to_its_window() -> None:
     told = record(1, state="freeze", reason="debt", from_redirect_numbers=[redirect(9, "79"), redirect(8, "78")], x=1)
-    decision = decided(response(told), FIRST_SUCCESS, GUARD)
-    assert decision == Decision(
+    changes = decided(response(told), FIRST_SUCCESS, GUARD)
+    assert changes == ChangeSet(
         created=[NewVersion(1, values_of(told), {"x": 1}, None)],
         opened_states=[NewState(1, "freeze", "debt", None)],
         opened_redirects=[RedirectChange(1, 8, "78", None), RedirectChange(1, 9, "79", None)],
-        digests={1: digest_of(told)},
-        is_news=True,
+        fingerprints={1: digest_of(told)},
+        is_first_or_rejections_changed=True,
         counters=Counter(created=1, received=1, redirects_opened=2, redirects_closed=0, rejected=0, unchanged=0),
     )
 
 
 def test_the_window_of_a_number_created_later_begins_where_the_last_success_began() -> None:
     told = record(1, from_redirect_numbers=[redirect(9, "79")])
-    decision = decided(response(told), known(), GUARD)
-    assert decision.created == [NewVersion(1, values_of(told), {}, LAST)]
-    assert decision.opened_states == [NewState(1, "active", None, LAST)]
-    assert decision.opened_redirects == [RedirectChange(1, 9, "79", LAST)]
-    assert counted(decision) == {"received": 1, "created": 1, "redirects_opened": 1}
+    changes = decided(response(told), known(), GUARD)
+    assert changes.created == [NewVersion(1, values_of(told), {}, LAST)]
+    assert changes.opened_states == [NewState(1, "active", None, LAST)]
+    assert changes.opened_redirects == [RedirectChange(1, 9, "79", LAST)]
+    assert counted(changes) == {"received": 1, "created": 1, "redirects_opened": 1}
 
 
 def test_a_created_number_counts_no_state_change_and_no_changed_column() -> None:
-    decision = decided(response(record(1, state="freeze")), known(), GUARD)
-    assert (decision.closed_states, decision.column_changes, counted(decision)["created"]) == ([], Counter(), 1)
+    changes = decided(response(record(1, state="freeze")), known(), GUARD)
+    assert (changes.closed_states, changes.column_changes, counted(changes)["created"]) == ([], Counter(), 1)
 
 
 def test_a_record_that_says_what_is_stored_changes_nothing_but_its_digest() -> None:
     told = record(1, from_redirect_numbers=[redirect(9, "79")], x={"a": 1})
-    decision = decided(response(told), known({1: stored(told)}), GUARD)
-    assert is_quiet(decision)
-    assert decision.is_empty
-    assert decision.digests == {1: digest_of(told)}
-    assert counted(decision) == {"received": 1, "unchanged": 1}
+    changes = decided(response(told), known({1: stored(told)}), GUARD)
+    assert is_quiet(changes)
+    assert changes.is_empty
+    assert changes.fingerprints == {1: digest_of(told)}
+    assert counted(changes) == {"received": 1, "unchanged": 1}
 
 
 def test_elements_that_stand_count_as_unchanged() -> None:
-    decision = decided(response(record(1), standing=7), known({1: stored(record(1))}), GUARD)
-    assert counted(decision) == {"received": 8, "unchanged": 8}
+    changes = decided(response(record(1), known_count=7), known({1: stored(record(1))}), GUARD)
+    assert counted(changes) == {"received": 8, "unchanged": 8}
 
 
 @pytest.mark.parametrize("column", sorted(set(COLUMNS) - {"state", "reason"}))
@@ -202,16 +202,16 @@ def test_a_change_of_any_column_makes_a_version_and_no_period(column: str) -> No
         77 if column.endswith("_id") else "77"
     )
     told = record(1) | {column: new}
-    decision = decided(response(told), known({1: stored(record(1))}), GUARD)
-    assert decision.superseded == [NewVersion(1, values_of(told), {}, LAST)]
-    assert (decision.closed_states, decision.opened_states, decision.presences) == ([], [], [])
-    assert counted(decision) == {"received": 1, "changed": 1}
-    assert decision.column_changes == Counter({column: 1})
-    assert not decision.is_empty
+    changes = decided(response(told), known({1: stored(record(1))}), GUARD)
+    assert changes.replaced == [NewVersion(1, values_of(told), {}, LAST)]
+    assert (changes.closed_states, changes.opened_states, changes.presence_updates) == ([], [], [])
+    assert counted(changes) == {"received": 1, "changed": 1}
+    assert changes.column_changes == Counter({column: 1})
+    assert not changes.is_empty
 
 
 @pytest.mark.parametrize(
-    ("fields", "changes"),
+    ("fields", "column_changes"),
     [
         ({"state": "freeze"}, {"state": 1}),
         ({"reason": "debt"}, {"reason": 1}),
@@ -219,89 +219,89 @@ def test_a_change_of_any_column_makes_a_version_and_no_period(column: str) -> No
     ],
 )
 def test_a_change_of_state_or_reason_or_both_is_one_change_of_state(
-    fields: dict[str, str], changes: dict[str, int]
+    fields: dict[str, str], column_changes: dict[str, int]
 ) -> None:
     told = record(1, **fields)
-    decision = decided(response(told), known({1: stored(record(1))}), GUARD)
-    assert decision.superseded == [NewVersion(1, values_of(told), {}, LAST)]
-    assert decision.closed_states == [(1, LAST)]
-    assert decision.opened_states == [NewState(1, told["state"], told["reason"], LAST)]
-    assert counted(decision) == {"received": 1, "changed": 1, "state_changes": 1}
-    assert decision.column_changes == Counter(changes)
+    changes = decided(response(told), known({1: stored(record(1))}), GUARD)
+    assert changes.replaced == [NewVersion(1, values_of(told), {}, LAST)]
+    assert changes.closed_states == [(1, LAST)]
+    assert changes.opened_states == [NewState(1, told["state"], told["reason"], LAST)]
+    assert counted(changes) == {"received": 1, "changed": 1, "state_changes": 1}
+    assert changes.column_changes == Counter(column_changes)
 
 
 def test_a_reason_that_goes_from_null_to_empty_is_a_change() -> None:
-    decision = decided(response(record(1, reason="")), known({1: stored(record(1, reason=None))}), GUARD)
-    assert decision.opened_states == [NewState(1, "active", "", LAST)]
+    changes = decided(response(record(1, reason="")), known({1: stored(record(1, reason=None))}), GUARD)
+    assert changes.opened_states == [NewState(1, "active", "", LAST)]
 
 
 def test_extra_fields_alone_are_replaced_and_count_as_unchanged() -> None:
-    decision = decided(response(record(1, x=2)), known({1: stored(record(1, x=1, y=3))}), GUARD)
-    assert decision.extras == [(1, {"x": 2})]
-    assert (decision.superseded, counted(decision)) == ([], {"received": 1, "unchanged": 1})
-    assert not decision.is_empty
+    changes = decided(response(record(1, x=2)), known({1: stored(record(1, x=1, y=3))}), GUARD)
+    assert changes.extra_updates == [(1, {"x": 2})]
+    assert (changes.replaced, counted(changes)) == ([], {"received": 1, "unchanged": 1})
+    assert not changes.is_empty
 
 
 @pytest.mark.parametrize(("old", "new"), [(1, 1.0), (10**23, 1e23), ({"a": 1, "b": 2}, {"b": 2, "a": 1})])
 def test_extra_fields_that_jsonb_holds_equal_are_not_written(old: Any, new: Any) -> None:
-    decision = decided(response(record(1, x=new)), known({1: stored(record(1, x=old))}), GUARD)
-    assert is_quiet(decision)
-    assert decision.is_empty
+    changes = decided(response(record(1, x=new)), known({1: stored(record(1, x=old))}), GUARD)
+    assert is_quiet(changes)
+    assert changes.is_empty
 
 
 def test_extra_fields_that_no_longer_come_are_dropped() -> None:
-    decision = decided(response(record(1)), known({1: stored(record(1, x=1))}), GUARD)
-    assert decision.extras == [(1, {})]
+    changes = decided(response(record(1)), known({1: stored(record(1, x=1))}), GUARD)
+    assert changes.extra_updates == [(1, {})]
 
 
 def test_extra_fields_go_with_the_version_where_there_is_one() -> None:
     told = record(1, comment="new", x=2)
-    decision = decided(response(told), known({1: stored(record(1, x=1))}), GUARD)
-    assert (decision.superseded, decision.extras) == ([NewVersion(1, values_of(told), {"x": 2}, LAST)], [])
+    changes = decided(response(told), known({1: stored(record(1, x=1))}), GUARD)
+    assert (changes.replaced, changes.extra_updates) == ([NewVersion(1, values_of(told), {"x": 2}, LAST)], [])
 
 
 def test_redirects_come_and_go_without_a_version() -> None:
     before = record(1, from_redirect_numbers=[redirect(7, "77"), redirect(8, "78"), redirect(9, "79")])
     told = record(1, from_redirect_numbers=[redirect(9, "79"), redirect(6, "76"), redirect(5, "75")])
-    decision = decided(response(told), known({1: stored(before)}), GUARD)
-    assert decision.opened_redirects == [RedirectChange(1, 5, "75", LAST), RedirectChange(1, 6, "76", LAST)]
-    assert decision.closed_redirects == [RedirectChange(1, 7, "77", LAST), RedirectChange(1, 8, "78", LAST)]
-    assert (decision.superseded, decision.opened_states) == ([], [])
-    assert counted(decision) == {"received": 1, "changed": 1, "redirects_opened": 2, "redirects_closed": 2}
-    assert decision.column_changes == Counter(from_redirect_numbers=1)
-    assert not decision.is_empty
+    changes = decided(response(told), known({1: stored(before)}), GUARD)
+    assert changes.opened_redirects == [RedirectChange(1, 5, "75", LAST), RedirectChange(1, 6, "76", LAST)]
+    assert changes.closed_redirects == [RedirectChange(1, 7, "77", LAST), RedirectChange(1, 8, "78", LAST)]
+    assert (changes.replaced, changes.opened_states) == ([], [])
+    assert counted(changes) == {"received": 1, "changed": 1, "redirects_opened": 2, "redirects_closed": 2}
+    assert changes.column_changes == Counter(from_redirect_numbers=1)
+    assert not changes.is_empty
 
 
 @pytest.mark.parametrize(("before", "after"), [([], [redirect(9, "79")]), ([redirect(9, "79")], [])])
 def test_a_redirect_that_comes_or_goes_alone_is_a_change(before: list[Any], after: list[Any]) -> None:
     known_before = known({1: stored(record(1, from_redirect_numbers=before))})
-    decision = decided(response(record(1, from_redirect_numbers=after)), known_before, GUARD)
-    assert (len(decision.opened_redirects), len(decision.closed_redirects)) == (len(after), len(before))
-    assert not decision.is_empty
+    changes = decided(response(record(1, from_redirect_numbers=after)), known_before, GUARD)
+    assert (len(changes.opened_redirects), len(changes.closed_redirects)) == (len(after), len(before))
+    assert not changes.is_empty
 
 
 def test_a_redirect_whose_number_changes_ends_and_begins() -> None:
     before, told = (record(1, from_redirect_numbers=[redirect(9, number)]) for number in ("79", "80"))
-    decision = decided(response(told), known({1: stored(before)}), GUARD)
-    assert decision.closed_redirects == [RedirectChange(1, 9, "79", LAST)]
-    assert decision.opened_redirects == [RedirectChange(1, 9, "80", LAST)]
+    changes = decided(response(told), known({1: stored(before)}), GUARD)
+    assert changes.closed_redirects == [RedirectChange(1, 9, "79", LAST)]
+    assert changes.opened_redirects == [RedirectChange(1, 9, "80", LAST)]
 
 
 def test_two_redirects_that_swap_their_numbers_all_end_and_begin() -> None:
     before = record(1, from_redirect_numbers=[redirect(8, "A"), redirect(9, "B")])
     told = record(1, from_redirect_numbers=[redirect(8, "B"), redirect(9, "A")])
-    decision = decided(response(told), known({1: stored(before)}), GUARD)
-    assert decision.closed_redirects == [RedirectChange(1, 8, "A", LAST), RedirectChange(1, 9, "B", LAST)]
-    assert decision.opened_redirects == [RedirectChange(1, 8, "B", LAST), RedirectChange(1, 9, "A", LAST)]
+    changes = decided(response(told), known({1: stored(before)}), GUARD)
+    assert changes.closed_redirects == [RedirectChange(1, 8, "A", LAST), RedirectChange(1, 9, "B", LAST)]
+    assert changes.opened_redirects == [RedirectChange(1, 8, "B", LAST), RedirectChange(1, 9, "A", LAST)]
 
 
 def test_a_redirect_that_moves_to_another_number_ends_there_and_begins_here() -> None:
     moving = [redirect(9, "79")]
     numbers = {1: stored(record(1, from_redirect_numbers=moving)), 2: stored(record(2))}
-    decision = decided(response(record(1), record(2, from_redirect_numbers=moving)), known(numbers), GUARD)
-    assert decision.closed_redirects == [RedirectChange(1, 9, "79", LAST)]
-    assert decision.opened_redirects == [RedirectChange(2, 9, "79", LAST)]
-    assert counted(decision)["changed"] == 2
+    changes = decided(response(record(1), record(2, from_redirect_numbers=moving)), known(numbers), GUARD)
+    assert changes.closed_redirects == [RedirectChange(1, 9, "79", LAST)]
+    assert changes.opened_redirects == [RedirectChange(2, 9, "79", LAST)]
+    assert counted(changes)["changed"] == 2
 
 
 def test_redirects_in_another_order_and_null_for_none_are_no_change() -> None:
@@ -313,9 +313,9 @@ def test_redirects_in_another_order_and_null_for_none_are_no_change() -> None:
 
 def test_columns_and_redirects_that_change_together_are_one_changed_number() -> None:
     told = record(1, state="freeze", comment="new", from_redirect_numbers=[redirect(9, "79")])
-    decision = decided(response(told), known({1: stored(record(1))}), GUARD)
-    assert counted(decision) == {"received": 1, "changed": 1, "state_changes": 1, "redirects_opened": 1}
-    assert decision.column_changes == Counter(state=1, comment=1, from_redirect_numbers=1)
+    changes = decided(response(told), known({1: stored(record(1))}), GUARD)
+    assert counted(changes) == {"received": 1, "changed": 1, "state_changes": 1, "redirects_opened": 1}
+    assert changes.column_changes == Counter(state=1, comment=1, from_redirect_numbers=1)
 
 
 def test_a_column_counts_once_a_number_in_which_it_changed() -> None:
@@ -327,110 +327,114 @@ def test_a_column_counts_once_a_number_in_which_it_changed() -> None:
 def test_absent_keys_keep_the_last_value_and_are_counted() -> None:
     before = record(1, comment="kept", app_id=5, from_redirect_numbers=[redirect(9, "79")])
     told = without(before, "comment", "app_id", "from_redirect_numbers")
-    decision = decided(response(told), known({1: stored(before)}), GUARD)
-    assert is_quiet(decision)
-    assert decision.is_empty
-    assert decision.absent_keys == Counter(comment=1, app_id=1, from_redirect_numbers=1)
+    changes = decided(response(told), known({1: stored(before)}), GUARD)
+    assert is_quiet(changes)
+    assert changes.is_empty
+    assert changes.absent_keys == Counter(comment=1, app_id=1, from_redirect_numbers=1)
 
 
 def test_absent_keys_of_a_changed_record_keep_the_last_value() -> None:
     before = record(1, comment="kept")
     told = without(record(1, type="abc"), "comment", "reason")
-    decision = decided(response(told), known({1: stored(before)}), GUARD)
-    assert decision.superseded == [NewVersion(1, values_of(before | {"type": "abc"}), {}, LAST)]
-    assert decision.column_changes == Counter(type=1)
+    changes = decided(response(told), known({1: stored(before)}), GUARD)
+    assert changes.replaced == [NewVersion(1, values_of(before | {"type": "abc"}), {}, LAST)]
+    assert changes.column_changes == Counter(type=1)
 
 
 def test_absent_keys_of_a_new_number_are_null_and_counted_a_number_each() -> None:
     told = [without(record(number), "comment", "from_redirect_numbers") for number in (1, 2)]
-    decision = decided(response(*told), known(), GUARD)
-    assert decision.created == [NewVersion(number, values_of(record(number)), {}, LAST) for number in (1, 2)]
-    assert (decision.opened_redirects, decision.absent_keys) == ([], Counter(comment=2, from_redirect_numbers=2))
+    changes = decided(response(*told), known(), GUARD)
+    assert changes.created == [NewVersion(number, values_of(record(number)), {}, LAST) for number in (1, 2)]
+    assert (changes.opened_redirects, changes.absent_keys) == ([], Counter(comment=2, from_redirect_numbers=2))
 
 
 def test_null_takes_the_value_away_and_no_key_is_counted() -> None:
     told = record(1, comment=None, from_redirect_numbers=None)
     before = record(1, comment="was", from_redirect_numbers=[redirect(9, "79")])
-    decision = decided(response(told), known({1: stored(before)}), GUARD)
-    assert decision.superseded == [NewVersion(1, values_of(told), {}, LAST)]
-    assert decision.closed_redirects == [RedirectChange(1, 9, "79", LAST)]
-    assert decision.absent_keys == Counter()
+    changes = decided(response(told), known({1: stored(before)}), GUARD)
+    assert changes.replaced == [NewVersion(1, values_of(told), {}, LAST)]
+    assert changes.closed_redirects == [RedirectChange(1, 9, "79", LAST)]
+    assert changes.absent_keys == Counter()
 
 
 def test_a_removed_number_that_returns_gets_a_version_a_period_and_its_redirects() -> None:
     told = record(1, state="freeze", from_redirect_numbers=[redirect(9, "79")])
     before = stored(record(1, from_redirect_numbers=[redirect(8, "78")]), last_read_at=FIRST, removed_at=LAST)
-    decision = decided(response(told), known({1: before}), GUARD)
-    assert decision.superseded == [NewVersion(1, values_of(told), {}, FIRST)]
-    assert decision.opened_states == [NewState(1, "freeze", None, FIRST)]
-    assert decision.opened_redirects == [RedirectChange(1, 9, "79", FIRST)]
-    assert (decision.closed_states, decision.closed_redirects, decision.presences) == ([], [], [])
-    assert counted(decision) == {"received": 1, "restored": 1, "redirects_opened": 1}
-    assert decision.column_changes == Counter()
+    changes = decided(response(told), known({1: before}), GUARD)
+    assert changes.replaced == [NewVersion(1, values_of(told), {}, FIRST)]
+    assert changes.opened_states == [NewState(1, "freeze", None, FIRST)]
+    assert changes.opened_redirects == [RedirectChange(1, 9, "79", FIRST)]
+    assert (changes.closed_states, changes.closed_redirects, changes.presence_updates) == ([], [], [])
+    assert counted(changes) == {"received": 1, "restored": 1, "redirects_opened": 1}
+    assert changes.column_changes == Counter()
 
 
 def test_a_removed_number_that_returns_as_it_was_is_restored_all_the_same() -> None:
     told = record(1, from_redirect_numbers=[redirect(9, "79")], x=1)
     before = stored(told, last_read_at=FIRST, removed_at=LAST)
-    decision = decided(response(told), known({1: before}), GUARD)
-    assert decision.superseded == [NewVersion(1, values_of(told), {"x": 1}, FIRST)]
-    assert decision.opened_states == [NewState(1, "active", None, FIRST)]
-    assert decision.opened_redirects == [RedirectChange(1, 9, "79", FIRST)]
-    assert counted(decision) == {"received": 1, "restored": 1, "redirects_opened": 1}
+    changes = decided(response(told), known({1: before}), GUARD)
+    assert changes.replaced == [NewVersion(1, values_of(told), {"x": 1}, FIRST)]
+    assert changes.opened_states == [NewState(1, "active", None, FIRST)]
+    assert changes.opened_redirects == [RedirectChange(1, 9, "79", FIRST)]
+    assert counted(changes) == {"received": 1, "restored": 1, "redirects_opened": 1}
 
 
 def test_a_removed_number_that_returns_without_a_word_of_redirects_gets_back_those_its_removal_closed() -> None:
     before = record(1, comment="kept", from_redirect_numbers=[redirect(8, "78"), redirect(9, "79")])
     told = without(before, "comment", "from_redirect_numbers")
-    decision = decided(response(told), known({1: stored(before, last_read_at=FIRST, removed_at=LAST)}), GUARD)
-    assert decision.superseded == [NewVersion(1, values_of(before), {}, FIRST)]
-    assert decision.opened_redirects == [RedirectChange(1, 8, "78", FIRST), RedirectChange(1, 9, "79", FIRST)]
-    assert decision.absent_keys == Counter(comment=1, from_redirect_numbers=1)
+    changes = decided(response(told), known({1: stored(before, last_read_at=FIRST, removed_at=LAST)}), GUARD)
+    assert changes.replaced == [NewVersion(1, values_of(before), {}, FIRST)]
+    assert changes.opened_redirects == [RedirectChange(1, 8, "78", FIRST), RedirectChange(1, 9, "79", FIRST)]
+    assert changes.absent_keys == Counter(comment=1, from_redirect_numbers=1)
 
 
 def test_a_removed_number_that_returns_with_no_redirects_gets_none() -> None:
     before = stored(record(1, from_redirect_numbers=[redirect(9, "79")]), last_read_at=FIRST, removed_at=LAST)
-    decision = decided(response(record(1, from_redirect_numbers=None)), known({1: before}), GUARD)
-    assert (decision.opened_redirects, decision.closed_redirects) == ([], [])
+    changes = decided(response(record(1, from_redirect_numbers=None)), known({1: before}), GUARD)
+    assert (changes.opened_redirects, changes.closed_redirects) == ([], [])
 
 
 def test_a_number_that_was_missing_and_returns_changed_has_a_window_from_when_it_was_last_read() -> None:
     told = record(1, state="freeze", from_redirect_numbers=[redirect(9, "79")])
     before = stored(record(1, from_redirect_numbers=[redirect(8, "78")]), last_read_at=FIRST)
-    decision = decided(response(told), known({1: before}, unread={1: Unread(FIRST, LAST)}), GUARD)
-    assert decision.superseded == [NewVersion(1, values_of(told), {}, FIRST)]
-    assert (decision.closed_states, decision.opened_states) == ([(1, FIRST)], [NewState(1, "freeze", None, FIRST)])
-    assert decision.opened_redirects == [RedirectChange(1, 9, "79", FIRST)]
-    assert decision.closed_redirects == [RedirectChange(1, 8, "78", FIRST)]
-    assert decision.presences == []
+    changes = decided(response(told), known({1: before}, unread={1: UnreadNumber(FIRST, LAST)}), GUARD)
+    assert changes.replaced == [NewVersion(1, values_of(told), {}, FIRST)]
+    assert (changes.closed_states, changes.opened_states) == ([(1, FIRST)], [NewState(1, "freeze", None, FIRST)])
+    assert changes.opened_redirects == [RedirectChange(1, 9, "79", FIRST)]
+    assert changes.closed_redirects == [RedirectChange(1, 8, "78", FIRST)]
+    assert changes.presence_updates == []
 
 
 @pytest.mark.parametrize("missing_since", [LAST, None], ids=["missing", "rejected"])
 def test_a_number_that_was_not_read_and_returns_as_it_was_is_read_again(missing_since: datetime | None) -> None:
-    unread = {1: Unread(FIRST, missing_since), 2: Unread(FIRST, missing_since), 3: Unread(FIRST, missing_since)}
+    unread = {
+        1: UnreadNumber(FIRST, missing_since),
+        2: UnreadNumber(FIRST, missing_since),
+        3: UnreadNumber(FIRST, missing_since),
+    }
     numbers = {
         1: stored(record(1), last_read_at=FIRST),
         2: stored(record(2), last_read_at=FIRST),
     }
-    told = response(record(1), record(2, from_redirect_numbers=[redirect(9, "79")]), standing=1)
-    decision = decided(told, known(numbers, unread=unread), GUARD)
-    assert decision.presences == [Presence(number, None, None, None) for number in (1, 2, 3)]
-    assert decision.opened_redirects == [RedirectChange(2, 9, "79", FIRST)]
-    assert counted(decision) == {"received": 3, "unchanged": 2, "changed": 1, "redirects_opened": 1}
-    assert not decision.is_empty
+    told = response(record(1), record(2, from_redirect_numbers=[redirect(9, "79")]), known_count=1)
+    changes = decided(told, known(numbers, unread=unread), GUARD)
+    assert changes.presence_updates == [PresenceUpdate(number, None, None, None) for number in (1, 2, 3)]
+    assert changes.opened_redirects == [RedirectChange(2, 9, "79", FIRST)]
+    assert counted(changes) == {"received": 3, "unchanged": 2, "changed": 1, "redirects_opened": 1}
+    assert not changes.is_empty
 
 
 def test_a_number_whose_record_is_rejected_keeps_what_is_stored_and_was_last_read_by_the_last_success() -> None:
-    decision = decided(response(rejections=[rejection(1)]), known({1: stored(record(1))}, rejected=[b"r" * 16]), GUARD)
-    assert decision.presences == [Presence(1, LAST, None, None)]
-    assert (decision.superseded, decision.digests, decision.is_empty) == ([], {}, False)
-    assert counted(decision) == {"received": 1, "rejected": 1}
+    changes = decided(response(rejections=[rejection(1)]), known({1: stored(record(1))}, rejected=[b"r" * 16]), GUARD)
+    assert changes.presence_updates == [PresenceUpdate(1, LAST, None, None)]
+    assert (changes.replaced, changes.fingerprints, changes.is_empty) == ([], {}, False)
+    assert counted(changes) == {"received": 1, "rejected": 1}
 
 
 def test_a_rejected_record_of_a_number_nobody_knows_is_only_kept() -> None:
-    decision = decided(response(rejections=[rejection(1), rejection(None, digest=b"s" * 16)]), known(), GUARD)
-    assert is_quiet(decision)
-    assert not decision.is_empty
+    changes = decided(response(rejections=[rejection(1), rejection(None, digest=b"s" * 16)]), known(), GUARD)
+    assert is_quiet(changes)
+    assert not changes.is_empty
 
 
 def test_a_removed_number_whose_record_is_rejected_stays_removed() -> None:
@@ -439,30 +443,32 @@ def test_a_removed_number_whose_record_is_rejected_stays_removed() -> None:
 
 
 def test_a_number_that_stays_rejected_stays_as_it_is() -> None:
-    before = known({1: stored(record(1), last_read_at=FIRST)}, unread={1: Unread(FIRST, None)}, rejected=[b"r" * 16])
-    decision = decided(response(rejections=[rejection(1)]), before, GUARD)
-    assert is_quiet(decision)
-    assert decision.is_empty
-    assert counted(decision) == {"received": 1, "rejected": 1}
+    before = known(
+        {1: stored(record(1), last_read_at=FIRST)}, unread={1: UnreadNumber(FIRST, None)}, rejected=[b"r" * 16]
+    )
+    changes = decided(response(rejections=[rejection(1)]), before, GUARD)
+    assert is_quiet(changes)
+    assert changes.is_empty
+    assert counted(changes) == {"received": 1, "rejected": 1}
 
 
 def test_a_missing_number_that_returns_rejected_is_no_longer_missing() -> None:
-    before = known({1: stored(record(1), last_read_at=FIRST)}, unread={1: Unread(FIRST, LAST)})
-    decision = decided(response(rejections=[rejection(1)]), before, GUARD)
-    assert decision.presences == [Presence(1, FIRST, None, None)]
+    before = known({1: stored(record(1), last_read_at=FIRST)}, unread={1: UnreadNumber(FIRST, LAST)})
+    changes = decided(response(rejections=[rejection(1)]), before, GUARD)
+    assert changes.presence_updates == [PresenceUpdate(1, FIRST, None, None)]
 
 
 def test_a_rejected_number_that_goes_missing_is_missing_from_now_on() -> None:
-    decision = decided(response(standing=99, unlisted=[1]), known(unread={1: Unread(FIRST, None)}), CAUTIOUS)
-    assert decision.presences == [Presence(1, FIRST, NOW, None)]
-    assert counted(decision) == {"received": 99, "unchanged": 99, "held": 1}
+    changes = decided(response(known_count=99, missing_ids=[1]), known(unread={1: UnreadNumber(FIRST, None)}), CAUTIOUS)
+    assert changes.presence_updates == [PresenceUpdate(1, FIRST, NOW, None)]
+    assert counted(changes) == {"received": 99, "unchanged": 99, "held": 1}
 
 
 def test_two_rejected_records_of_one_number_are_one_presence_and_two_rejections() -> None:
     both = [rejection(1), rejection(1, digest=b"s" * 16)]
-    decision = decided(response(rejections=both), known({1: stored(record(1))}), GUARD)
-    assert decision.presences == [Presence(1, LAST, None, None)]
-    assert counted(decision) == {"received": 2, "rejected": 2}
+    changes = decided(response(rejections=both), known({1: stored(record(1))}), GUARD)
+    assert changes.presence_updates == [PresenceUpdate(1, LAST, None, None)]
+    assert counted(changes) == {"received": 2, "rejected": 2}
 
 
 @pytest.mark.parametrize(
@@ -479,34 +485,34 @@ def test_two_rejected_records_of_one_number_are_one_presence_and_two_rejections(
 )
 def test_a_change_in_what_is_rejected_is_a_change(stand: list[bytes], arrive: list[bytes], unchanged: bool) -> None:
     rejections = [rejection(None, digest=digest) for digest in arrive]
-    assert decided(response(standing=1, rejections=rejections), known(rejected=stand), GUARD).is_empty is unchanged
+    assert decided(response(known_count=1, rejections=rejections), known(rejected=stand), GUARD).is_empty is unchanged
 
 
-def removals(decision: Decision) -> tuple[int, int]:
+def removals(changes: ChangeSet) -> tuple[int, int]:
     """How many removals were applied and how many held."""
-    return decision.counters["removed"], decision.counters["held"]
+    return changes.counters["removed"], changes.counters["held"]
 
 
 def test_a_removal_within_the_share_is_applied_at_once() -> None:
-    decision = decided(response(standing=99, unlisted=[1]), known(listed=100), GUARD)
-    assert decision.presences == decision.removed == [Presence(1, LAST, NOW, NOW)]
-    assert counted(decision) == {"received": 99, "unchanged": 99, "removed": 1}
-    assert not decision.is_empty
+    changes = decided(response(known_count=99, missing_ids=[1]), known(listed=100), GUARD)
+    assert changes.presence_updates == changes.removed == [PresenceUpdate(1, LAST, NOW, NOW)]
+    assert counted(changes) == {"received": 99, "unchanged": 99, "removed": 1}
+    assert not changes.is_empty
 
 
 def test_a_removal_beyond_the_share_is_held_and_its_time_begins() -> None:
-    decision = decided(response(standing=1, unlisted=[2]), known(listed=2), GUARD)
-    assert (decision.presences, decision.removed) == ([Presence(2, LAST, NOW, None)], [])
-    assert counted(decision) == {"received": 1, "unchanged": 1, "held": 1}
-    assert not decision.is_empty
+    changes = decided(response(known_count=1, missing_ids=[2]), known(listed=2), GUARD)
+    assert (changes.presence_updates, changes.removed) == ([PresenceUpdate(2, LAST, NOW, None)], [])
+    assert counted(changes) == {"received": 1, "unchanged": 1, "held": 1}
+    assert not changes.is_empty
 
 
 def test_a_removal_that_stays_held_writes_nothing_and_is_told_again() -> None:
-    before = known(unread={2: Unread(FIRST, LAST)}, listed=2)
-    decision = decided(response(standing=1, unlisted=[2]), before, GUARD)
-    assert is_quiet(decision)
-    assert decision.is_empty
-    assert counted(decision) == {"received": 1, "unchanged": 1, "held": 1}
+    before = known(unread={2: UnreadNumber(FIRST, LAST)}, listed=2)
+    changes = decided(response(known_count=1, missing_ids=[2]), before, GUARD)
+    assert is_quiet(changes)
+    assert changes.is_empty
+    assert counted(changes) == {"received": 1, "unchanged": 1, "held": 1}
 
 
 @pytest.mark.parametrize(
@@ -542,9 +548,9 @@ def test_a_removal_that_stays_held_writes_nothing_and_is_told_again() -> None:
     ],
 )
 def test_exactly_the_share_is_not_more_than_it(ratio: float, listed: int, missing: int, believed: bool) -> None:
-    arrival = response(standing=max(listed - missing, 1), unlisted=range(1, missing + 1))
-    decision = decided(arrival, known(listed=listed), RemovalGuard(ratio, HOLD))
-    assert removals(decision) == ((missing, 0) if believed else (0, missing))
+    parsed = response(known_count=max(listed - missing, 1), missing_ids=range(1, missing + 1))
+    changes = decided(parsed, known(listed=listed), RemovalGuard(ratio, HOLD))
+    assert removals(changes) == ((missing, 0) if believed else (0, missing))
 
 
 @pytest.mark.parametrize(
@@ -559,15 +565,15 @@ def test_exactly_the_share_is_not_more_than_it(ratio: float, listed: int, missin
         (80, 20, 1, False),  # 21 of 100
     ],
 )
-def test_losses_that_trickle_count_together(listed: int, lately_removed: int, missing: int, believed: bool) -> None:
-    arrival = response(standing=listed - missing, unlisted=range(1, missing + 1))
-    gone = range(1001, 1001 + lately_removed)
-    decision = decided(arrival, known(listed=listed, lately_removed=gone), GUARD)
-    assert removals(decision) == ((missing, 0) if believed else (0, missing))
+def test_losses_that_trickle_count_together(listed: int, removed_in_hold: int, missing: int, believed: bool) -> None:
+    parsed = response(known_count=listed - missing, missing_ids=range(1, missing + 1))
+    gone = range(1001, 1001 + removed_in_hold)
+    changes = decided(parsed, known(listed=listed, removed_in_hold=gone), GUARD)
+    assert removals(changes) == ((missing, 0) if believed else (0, missing))
 
 
 @pytest.mark.parametrize(
-    ("lately_returned", "missing", "believed"),
+    ("returned_in_hold", "missing", "believed"),
     [
         ([1], 2, True),  # the same number twice: 2 of 10
         ([3], 2, False),  # 3 of 10
@@ -575,74 +581,76 @@ def test_losses_that_trickle_count_together(listed: int, lately_removed: int, mi
         ([3, 4], 0, True),  # nothing goes now
     ],
 )
-def test_who_went_and_returned_counts_once(lately_returned: list[int], missing: int, believed: bool) -> None:
-    arrival = response(standing=10 - missing, unlisted=range(1, missing + 1))
-    decision = decided(arrival, known(listed=10, lately_returned=lately_returned), GUARD)
-    assert removals(decision) == ((missing, 0) if believed else (0, missing))
+def test_who_went_and_returned_counts_once(returned_in_hold: list[int], missing: int, believed: bool) -> None:
+    parsed = response(known_count=10 - missing, missing_ids=range(1, missing + 1))
+    changes = decided(parsed, known(listed=10, returned_in_hold=returned_in_hold), GUARD)
+    assert removals(changes) == ((missing, 0) if believed else (0, missing))
 
 
 def test_those_that_are_held_already_count_with_those_that_are_newly_missing() -> None:
-    before = known(unread={1: Unread(FIRST, LAST), 2: Unread(FIRST, LAST)}, listed=10)
-    decision = decided(response(standing=7, unlisted=[1, 2, 3]), before, GUARD)
-    assert removals(decision) == (0, 3)
-    assert decision.presences == [Presence(3, LAST, NOW, None)]
+    before = known(unread={1: UnreadNumber(FIRST, LAST), 2: UnreadNumber(FIRST, LAST)}, listed=10)
+    changes = decided(response(known_count=7, missing_ids=[1, 2, 3]), before, GUARD)
+    assert removals(changes) == (0, 3)
+    assert changes.presence_updates == [PresenceUpdate(3, LAST, NOW, None)]
 
 
 def test_those_that_are_held_are_removed_as_soon_as_they_are_few_enough_and_dated_when_first_missed() -> None:
-    missing = {number: Unread(FIRST, LAST) for number in (1, 2, 3)}
-    decision = decided(response(standing=8, unlisted=[1, 2]), known(unread=missing, listed=10), GUARD)
-    assert decision.presences == [
-        Presence(3, None, None, None),
-        Presence(1, FIRST, LAST, LAST),
-        Presence(2, FIRST, LAST, LAST),
+    missing = {number: UnreadNumber(FIRST, LAST) for number in (1, 2, 3)}
+    changes = decided(response(known_count=8, missing_ids=[1, 2]), known(unread=missing, listed=10), GUARD)
+    assert changes.presence_updates == [
+        PresenceUpdate(3, None, None, None),
+        PresenceUpdate(1, FIRST, LAST, LAST),
+        PresenceUpdate(2, FIRST, LAST, LAST),
     ]
-    assert removals(decision) == (2, 0)
+    assert removals(changes) == (2, 0)
 
 
 def test_numbers_that_came_since_the_loss_do_not_make_it_believable() -> None:
-    before = known(unread={1: Unread(FIRST, LAST)}, listed=10, came_since_loss=range(5, 11))
-    assert removals(decided(response(standing=9, unlisted=[1]), before, GUARD)) == (0, 1)
+    before = known(unread={1: UnreadNumber(FIRST, LAST)}, listed=10, added_since_first_missing=range(5, 11))
+    assert removals(decided(response(known_count=9, missing_ids=[1]), before, GUARD)) == (0, 1)
 
 
 def test_a_number_that_goes_now_is_held_against_all_that_are_listed_now() -> None:
-    before = known(unread={1: Unread(FIRST, LAST)}, listed=10, came_since_loss=range(5, 11))
-    decision = decided(response(standing=8, unlisted=[1, 2]), before, GUARD)
-    assert decision.presences == [Presence(2, LAST, NOW, NOW)]  # 2 of 10; of the 4 of whom number 1 was one, 2
-    assert removals(decision) == (1, 1)
+    before = known(unread={1: UnreadNumber(FIRST, LAST)}, listed=10, added_since_first_missing=range(5, 11))
+    changes = decided(response(known_count=8, missing_ids=[1, 2]), before, GUARD)
+    assert changes.presence_updates == [
+        PresenceUpdate(2, LAST, NOW, NOW)
+    ]  # 2 of 10; of the 4 of whom number 1 was one, 2
+    assert removals(changes) == (1, 1)
 
 
 @pytest.mark.parametrize(("first_listed", "believed"), [(9, True), (8, False)])  # 2 of 10, 2 of 9
 @pytest.mark.parametrize(
-    ("unlisted", "lately_removed", "lately_returned"),
+    ("missing_ids", "removed_in_hold", "returned_in_hold"),
     [([1, 11], [], []), ([1], [11], []), ([1], [], [11])],
     ids=["missing", "removed", "returned"],
 )
 def test_a_number_that_came_since_the_loss_and_is_lost_itself_counts_alike_whether_it_is_removed_yet(
-    unlisted: list[int], lately_removed: list[int], lately_returned: list[int], first_listed: int, believed: bool
+    missing_ids: list[int], removed_in_hold: list[int], returned_in_hold: list[int], first_listed: int, believed: bool
 ) -> None:
-    came = {11, 12, 13} - set(lately_removed)
+    came = {11, 12, 13} - set(removed_in_hold)
     before = known(
-        unread={1: Unread(FIRST, LAST)},
+        unread={1: UnreadNumber(FIRST, LAST)},
         listed=first_listed + len(came),
-        lately_removed=lately_removed,
-        lately_returned=lately_returned,
-        came_since_loss=came,
+        removed_in_hold=removed_in_hold,
+        returned_in_hold=returned_in_hold,
+        added_since_first_missing=came,
     )
-    decision = decided(response(standing=8, unlisted=unlisted), before, GUARD)
-    assert (Presence(1, FIRST, LAST, LAST) in decision.removed) is believed
+    changes = decided(response(known_count=8, missing_ids=missing_ids), before, GUARD)
+    assert (PresenceUpdate(1, FIRST, LAST, LAST) in changes.removed) is believed
 
 
 def test_what_has_waited_for_its_time_is_no_reason_to_hold_others() -> None:
     since = NOW - HOLD
-    before = known(unread={number: Unread(FIRST, since) for number in range(1, 51)}, listed=100)
-    decision = decided(response(standing=49, unlisted=range(1, 52)), before, GUARD)
-    assert removals(decision) == (51, 0)
+    before = known(unread={number: UnreadNumber(FIRST, since) for number in range(1, 51)}, listed=100)
+    changes = decided(response(known_count=49, missing_ids=range(1, 52)), before, GUARD)
+    assert removals(changes) == (51, 0)
 
 
 def test_what_has_waited_for_its_time_is_not_among_those_listed() -> None:
-    before = known(unread={number: Unread(FIRST, NOW - HOLD) for number in range(1, 6)}, listed=10)
-    decision = decided(response(standing=3, unlisted=range(1, 8)), before, GUARD)  # 2 of 5
-    assert removals(decision) == (5, 2)
+    before = known(unread={number: UnreadNumber(FIRST, NOW - HOLD) for number in range(1, 6)}, listed=10)
+    changes = decided(response(known_count=3, missing_ids=range(1, 8)), before, GUARD)  # 2 of 5
+    assert removals(changes) == (5, 2)
 
 
 @pytest.mark.parametrize(
@@ -651,77 +659,83 @@ def test_what_has_waited_for_its_time_is_not_among_those_listed() -> None:
 )
 def test_a_held_removal_is_applied_when_its_time_is_reached(missed_for: timedelta, believed: bool) -> None:
     since = NOW - missed_for
-    before = known(unread={1: Unread(FIRST, since)}, listed=2)
-    decision = decided(response(standing=1, unlisted=[1]), before, GUARD)
-    assert decision.presences == ([Presence(1, FIRST, since, since)] if believed else [])
-    assert removals(decision) == ((1, 0) if believed else (0, 1))
+    before = known(unread={1: UnreadNumber(FIRST, since)}, listed=2)
+    changes = decided(response(known_count=1, missing_ids=[1]), before, GUARD)
+    assert changes.presence_updates == ([PresenceUpdate(1, FIRST, since, since)] if believed else [])
+    assert removals(changes) == ((1, 0) if believed else (0, 1))
 
 
 def test_each_held_removal_has_its_own_time() -> None:
     old, young = NOW - HOLD, NOW - HOLD + timedelta(seconds=1)
-    before = known(unread={1: Unread(FIRST, old), 2: Unread(FIRST, young), 4: Unread(FIRST, None)}, listed=5)
-    decision = decided(response(standing=1, unlisted=[1, 2, 3, 4]), before, GUARD)
-    assert decision.presences == [
-        Presence(1, FIRST, old, old),
-        Presence(3, LAST, NOW, None),
-        Presence(4, FIRST, NOW, None),
+    before = known(
+        unread={1: UnreadNumber(FIRST, old), 2: UnreadNumber(FIRST, young), 4: UnreadNumber(FIRST, None)}, listed=5
+    )
+    changes = decided(response(known_count=1, missing_ids=[1, 2, 3, 4]), before, GUARD)
+    assert changes.presence_updates == [
+        PresenceUpdate(1, FIRST, old, old),
+        PresenceUpdate(3, LAST, NOW, None),
+        PresenceUpdate(4, FIRST, NOW, None),
     ]
-    assert removals(decision) == (1, 3)
+    assert removals(changes) == (1, 3)
 
 
 def test_without_a_hold_time_a_removal_is_applied_at_once() -> None:
-    decision = decided(response(standing=1, unlisted=[1, 2]), known(listed=3), RemovalGuard(0, timedelta()))
-    assert decision.presences == [Presence(1, LAST, NOW, NOW), Presence(2, LAST, NOW, NOW)]
+    changes = decided(response(known_count=1, missing_ids=[1, 2]), known(listed=3), RemovalGuard(0, timedelta()))
+    assert changes.presence_updates == [PresenceUpdate(1, LAST, NOW, NOW), PresenceUpdate(2, LAST, NOW, NOW)]
 
 
 def test_an_operator_who_accepts_them_has_removals_applied_and_dated_when_first_missed() -> None:
-    before = known(unread={1: Unread(FIRST, LAST)}, listed=3)
-    decision = decided(response(standing=1, unlisted=[1, 2]), before, ACCEPTED)
-    assert decision.presences == [Presence(1, FIRST, LAST, LAST), Presence(2, LAST, NOW, NOW)]
-    assert removals(decision) == (2, 0)
+    before = known(unread={1: UnreadNumber(FIRST, LAST)}, listed=3)
+    changes = decided(response(known_count=1, missing_ids=[1, 2]), before, ACCEPTED)
+    assert changes.presence_updates == [PresenceUpdate(1, FIRST, LAST, LAST), PresenceUpdate(2, LAST, NOW, NOW)]
+    assert removals(changes) == (2, 0)
 
 
 @pytest.mark.parametrize(
     "guard", [GUARD, RemovalGuard(1, HOLD), RemovalGuard(0.2, timedelta()), RemovalGuard(1, timedelta())]
 )
 def test_an_empty_list_is_never_believed(guard: RemovalGuard) -> None:
-    before = known(unread={1: Unread(FIRST, NOW - 2 * HOLD)}, listed=100)
-    decision = decided(response(unlisted=[1, 2]), before, guard)
-    assert decision.presences == [Presence(2, LAST, NOW, None)]
-    assert removals(decision) == (0, 2)
+    before = known(unread={1: UnreadNumber(FIRST, NOW - 2 * HOLD)}, listed=100)
+    changes = decided(response(missing_ids=[1, 2]), before, guard)
+    assert changes.presence_updates == [PresenceUpdate(2, LAST, NOW, None)]
+    assert removals(changes) == (0, 2)
 
 
 def test_an_empty_list_is_believed_if_an_operator_says_so() -> None:
-    decision = decided(response(unlisted=[1, 2]), known(listed=2), ACCEPTED)
-    assert decision.presences == [Presence(1, LAST, NOW, NOW), Presence(2, LAST, NOW, NOW)]
+    changes = decided(response(missing_ids=[1, 2]), known(listed=2), ACCEPTED)
+    assert changes.presence_updates == [PresenceUpdate(1, LAST, NOW, NOW), PresenceUpdate(2, LAST, NOW, NOW)]
 
 
 @pytest.mark.parametrize("guard", [GUARD, ACCEPTED, RemovalGuard(1, timedelta()), RemovalGuard(1, timedelta(), True)])
 def test_a_record_whose_id_cannot_be_read_may_be_any_of_the_missing(guard: RemovalGuard) -> None:
-    before = known(unread={1: Unread(FIRST, NOW - 2 * HOLD)}, listed=100)
-    decision = decided(response(standing=98, rejections=[rejection(None)], unlisted=[1, 2]), before, guard)
-    assert decision.presences == [Presence(2, LAST, NOW, None)]
-    assert removals(decision) == (0, 2)
+    before = known(unread={1: UnreadNumber(FIRST, NOW - 2 * HOLD)}, listed=100)
+    changes = decided(response(known_count=98, rejections=[rejection(None)], missing_ids=[1, 2]), before, guard)
+    assert changes.presence_updates == [PresenceUpdate(2, LAST, NOW, None)]
+    assert removals(changes) == (0, 2)
 
 
 def test_a_rejected_record_whose_id_can_be_read_holds_nobody_else() -> None:
-    decision = decided(
-        response(standing=8, rejections=[rejection(1)], unlisted=[2]), known({1: stored(record(1))}, listed=10), GUARD
+    changes = decided(
+        response(known_count=8, rejections=[rejection(1)], missing_ids=[2]),
+        known({1: stored(record(1))}, listed=10),
+        GUARD,
     )
-    assert decision.presences == [Presence(1, LAST, None, None), Presence(2, LAST, NOW, NOW)]
-    assert removals(decision) == (1, 0)
+    assert changes.presence_updates == [PresenceUpdate(1, LAST, None, None), PresenceUpdate(2, LAST, NOW, NOW)]
+    assert removals(changes) == (1, 0)
 
 
 def test_all_else_is_applied_while_removals_are_held() -> None:
     numbers = {1: stored(record(1))}
-    decision = decided(response(record(1, state="freeze"), record(9), unlisted=[2, 3]), known(numbers, listed=3), GUARD)
-    assert counted(decision) == {"received": 2, "changed": 1, "state_changes": 1, "created": 1, "held": 2}
+    changes = decided(
+        response(record(1, state="freeze"), record(9), missing_ids=[2, 3]), known(numbers, listed=3), GUARD
+    )
+    assert counted(changes) == {"received": 2, "changed": 1, "state_changes": 1, "created": 1, "held": 2}
 
 
 def test_a_first_success_is_applied_even_if_it_finds_nothing() -> None:
-    decision = decided(response(), FIRST_SUCCESS, GUARD)
-    assert is_quiet(decision)
-    assert not decision.is_empty
+    changes = decided(response(), FIRST_SUCCESS, GUARD)
+    assert is_quiet(changes)
+    assert not changes.is_empty
 
 
 def test_an_empty_list_where_nothing_was_listed_is_unchanged() -> None:
@@ -730,19 +744,19 @@ def test_an_empty_list_where_nothing_was_listed_is_unchanged() -> None:
 
 def test_a_number_that_could_not_be_read_until_now_has_no_lower_end_to_its_window() -> None:
     told = record(1, from_redirect_numbers=[redirect(9, "79")])
-    before = Before(KnownNumbers(rejected_before=frozenset({1})), known().known)
-    decision = decided(response(told, record(2)), before, GUARD)
-    assert [version.changed_after for version in decision.created] == [None, LAST]
-    assert decision.opened_states == [NewState(1, "active", None, None), NewState(2, "active", None, LAST)]
-    assert decision.opened_redirects == [RedirectChange(1, 9, "79", None)]
+    before = Before(StoredNumbers(rejected_before=frozenset({1})), known().known)
+    changes = decided(response(told, record(2)), before, GUARD)
+    assert [version.changed_after for version in changes.created] == [None, LAST]
+    assert changes.opened_states == [NewState(1, "active", None, None), NewState(2, "active", None, LAST)]
+    assert changes.opened_redirects == [RedirectChange(1, 9, "79", None)]
 
 
 def test_counters_count_numbers() -> None:
     gone = {number: stored(record(number), last_read_at=FIRST, removed_at=LAST) for number in (3, 4, 5)}
     listed = {number: stored(record(number)) for number in (6, 7, 8)}
     told = [record(number, state="freeze", from_redirect_numbers=[redirect(9, "79")]) for number in range(1, 9)]
-    decision = decided(response(*told), known(gone | listed), GUARD)
-    assert counted(decision) == {
+    changes = decided(response(*told), known(gone | listed), GUARD)
+    assert counted(changes) == {
         "received": 8,
         "created": 2,
         "restored": 3,
@@ -750,21 +764,21 @@ def test_counters_count_numbers() -> None:
         "state_changes": 3,
         "redirects_opened": 8,
     }
-    assert decision.column_changes == Counter(state=3, from_redirect_numbers=3)
+    assert changes.column_changes == Counter(state=3, from_redirect_numbers=3)
 
 
 def test_what_the_batches_of_a_response_change_adds_up() -> None:
     before = known({number: stored(record(number)) for number in (1, 2)}, listed=4)
-    total = Total()
+    totals = PollTotals()
     batches = (record(1, comment="a"), without(record(2, comment="b"), "type"))
     for told in batches:
-        total.add(reconcile(response(told).records, before.numbers, before.known))
-    total.add(settle(response(standing=1, unlisted=[3]), before.known, RemovalGuard(1, HOLD)))
-    assert total == Total(
+        totals.add(reconcile(response(told).records, before.numbers, before.known))
+    totals.add(reconcile_absences(response(known_count=1, missing_ids=[3]), before.known, RemovalGuard(1, HOLD)))
+    assert totals == PollTotals(
         counters=Counter(received=1, changed=2, unchanged=1, removed=1),
         absent_keys=Counter(type=1),
         column_changes=Counter(comment=2),
-        standing={digest_of(told): told["id"] for told in batches},
+        fingerprints={digest_of(told): told["id"] for told in batches},
         removed={3},
         is_unchanged=False,
     )
@@ -773,17 +787,18 @@ def test_what_the_batches_of_a_response_change_adds_up() -> None:
 @pytest.mark.parametrize(("comments", "unchanged"), [(["", ""], True), (["new", ""], False), (["", "new"], False)])
 def test_a_response_means_what_is_stored_if_all_of_its_batches_do(comments: list[str], unchanged: bool) -> None:
     before = known({number: stored(record(number, comment="")) for number in (1, 2)})
-    total = Total()
+    totals = PollTotals()
     for number, comment in enumerate(comments, start=1):
-        total.add(reconcile(response(record(number, comment=comment)).records, before.numbers, before.known))
-    assert total.is_unchanged is unchanged
+        totals.add(reconcile(response(record(number, comment=comment)).records, before.numbers, before.known))
+    assert totals.is_unchanged is unchanged
 
 
 @pytest.mark.parametrize(
-    ("total", "changes"), [(Total(), False), (Total(standing={b"d" * 16: 1}), True), (Total(removed={1}), True)]
+    ("totals", "changes"),
+    [(PollTotals(), False), (PollTotals(fingerprints={b"d" * 16: 1}), True), (PollTotals(removed={1}), True)],
 )
-def test_other_digests_stand_once_some_are_read_or_a_number_is_removed(total: Total, changes: bool) -> None:
-    assert total.changes_standing is changes
+def test_other_digests_stand_once_some_are_read_or_a_number_is_removed(totals: PollTotals, changes: bool) -> None:
+    assert totals.changes_fingerprints is changes
 
 
 # One poll after another, with a database that holds what decisions say in memory.
@@ -833,40 +848,40 @@ class World:
 
     def poll(
         self, body: bytes, guard: RemovalGuard, *, after: timedelta = timedelta(hours=1)
-    ) -> tuple[Arrival, Decision]:
+    ) -> tuple[ParsedResponse, ChangeSet]:
         """A poll that begins so long after the one before, and takes a minute."""
         started_at = FIRST if self.last_started_at is None else self.last_started_at + after
         alive = {key for key, number in self.numbers.items() if number.removed_at is None}
-        standing = Standing(self.digests, frozenset(alive - set(self.digests.values())), self.last)
-        arrival = read(body, standing, None)
-        self.last = arrival.elements
+        standing = Fingerprints(self.digests, frozenset(alive - set(self.digests.values())), self.last)
+        parsed = read(body, standing, None)
+        self.last = parsed.elements
         now = started_at + timedelta(minutes=1)
-        asked = arrival.records.keys() | {rejected.virtual_number_id for rejected in arrival.rejections}
+        asked = parsed.records.keys() | {rejected.virtual_number_id for rejected in parsed.rejections}
         lately = {key for key, number in self.numbers.items() if number.last_removed_at > now - guard.hold}
-        numbers = KnownNumbers({key: number.stored() for key, number in self.numbers.items() if key in asked})
-        known_now = Known(
+        numbers = StoredNumbers({key: number.stored() for key, number in self.numbers.items() if key in asked})
+        known_now = StoredState(
             observed_at=now,
             success_started_at=self.last_started_at,
             unread={
-                key: Unread(number.last_read_at, number.missing_since)
+                key: UnreadNumber(number.last_read_at, number.missing_since)
                 for key, number in self.numbers.items()
                 if number.last_read_at is not None and number.removed_at is None
             },
             listed=len(standing),
-            lately_removed={key for key in lately if self.numbers[key].removed_at is not None},
-            lately_returned={key for key in lately if self.numbers[key].removed_at is None},
-            came_since_loss=self._came_since_loss(arrival, now - guard.hold),
-            rejected=self.rejected,
+            removed_in_hold={key for key in lately if self.numbers[key].removed_at is not None},
+            returned_in_hold={key for key in lately if self.numbers[key].removed_at is None},
+            added_since_first_missing=self._came_since_loss(parsed, now - guard.hold),
+            rejected_fingerprints=self.rejected,
         )
-        decision = decided(arrival, Before(numbers, known_now), guard)
-        self._apply(decision, now)
-        self.rejected = frozenset(rejected.digest for rejected in arrival.rejections)
+        changes = decided(parsed, Before(numbers, known_now), guard)
+        self._apply(changes, now)
+        self.rejected = frozenset(rejected.fingerprint for rejected in parsed.rejections)
         self.last_started_at = started_at
-        return arrival, decision
+        return parsed, changes
 
-    def _came_since_loss(self, arrival: Arrival, earliest: datetime) -> set[int]:
+    def _came_since_loss(self, parsed: ParsedResponse, earliest: datetime) -> set[int]:
         """Who appeared or returned since the first loss that is held and has not waited long enough."""
-        since = [self.numbers[key].missing_since for key in arrival.unlisted]
+        since = [self.numbers[key].missing_since for key in parsed.missing_ids]
         losses = [moment for moment in since if moment is not None and moment > earliest]
         if not losses:
             return set()
@@ -878,34 +893,34 @@ class World:
                 came.add(key)
         return came
 
-    def _apply(self, decision: Decision, now: datetime) -> None:
-        for version in decision.created:
+    def _apply(self, changes: ChangeSet, now: datetime) -> None:
+        for version in changes.created:
             assert version.virtual_number_id not in self.numbers
             self.numbers[version.virtual_number_id] = Number(version.values, version.extra)
-        for version in decision.superseded:
+        for version in changes.replaced:
             number = self.numbers[version.virtual_number_id]
             number.values, number.extra = version.values, version.extra
             number.last_read_at = number.missing_since = number.removed_at = None
-        for key, extra in decision.extras:
+        for key, extra in changes.extra_updates:
             self.numbers[key].extra = extra
-        for key, after in decision.closed_states:
+        for key, after in changes.closed_states:
             self._close(self.numbers[key].states, None, now, after)
-        for change in decision.closed_redirects:
+        for change in changes.closed_redirects:
             what = (change.redirect_number_id, change.number)
             self._close(self.numbers[change.virtual_number_id].redirects, what, now, change.changed_after)
-        for presence in decision.presences:
+        for presence in changes.presence_updates:
             self._settle(self.numbers[presence.virtual_number_id], presence)
-        for opened in decision.opened_states:
+        for opened in changes.opened_states:
             states = self.numbers[opened.virtual_number_id].states
             states.append(Period((opened.state, opened.reason), opened.changed_after, now))
-        for change in decision.opened_redirects:
+        for change in changes.opened_redirects:
             redirects = self.numbers[change.virtual_number_id].redirects
             redirects.append(Period((change.redirect_number_id, change.number), change.changed_after, now))
-        gone = {presence.virtual_number_id for presence in decision.removed} | decision.digests.keys()
+        gone = {presence.virtual_number_id for presence in changes.removed} | changes.fingerprints.keys()
         self.digests = {digest: key for digest, key in self.digests.items() if key not in gone}
-        self.digests.update((digest, key) for key, digest in decision.digests.items())
+        self.digests.update((digest, key) for key, digest in changes.fingerprints.items())
 
-    def _settle(self, number: Number, presence: Presence) -> None:
+    def _settle(self, number: Number, presence: PresenceUpdate) -> None:
         number.last_read_at, number.missing_since = presence.last_read_at, presence.missing_since
         number.removed_at = presence.removed_at
         if presence.removed_at is not None:
@@ -979,15 +994,15 @@ def test_what_was_just_applied_is_unchanged_and_history_stays_whole(
 ) -> None:
     world = World()
     for elements, guard in polls:
-        arrival, decision = world.poll(listing(elements), guard)
+        parsed, changes = world.poll(listing(elements), guard)
         world.require_invariants()
-        counters = decision.counters
+        counters = changes.counters
         kinds = ("created", "changed", "unchanged", "restored", "rejected")
-        assert arrival.received == sum(counters[kind] for kind in kinds) + arrival.repeated == len(elements)
-        assert counters["removed"] == len(decision.removed)
-        assert counters["removed"] + counters["held"] == len(arrival.unlisted)
-        assert counters["changed"] + counters["restored"] >= len(decision.superseded)
-        assert decision.is_empty <= is_quiet(decision)
+        assert parsed.received == sum(counters[kind] for kind in kinds) + parsed.repeated == len(elements)
+        assert counters["removed"] == len(changes.removed)
+        assert counters["removed"] + counters["held"] == len(parsed.missing_ids)
+        assert counters["changed"] + counters["restored"] >= len(changes.replaced)
+        assert changes.is_empty <= is_quiet(changes)
     _, again = world.poll(listing(reversed(elements)), CAUTIOUS)
     assert again.is_empty
     assert is_quiet(again)
@@ -1009,10 +1024,10 @@ def test_a_response_polled_again_changes_nothing_whoever_came_and_went(
     for others, is_readable in polls:
         numbers ^= others
         body = listing([*map(record, numbers), *([] if is_readable else ["?"])])
-        _, decision = world.poll(body, guard, after=half_an_hour)
+        _, changes = world.poll(body, guard, after=half_an_hour)
         _, again = world.poll(body, guard, after=half_an_hour)
         assert again.is_empty
-        assert again.counters["held"] == decision.counters["held"]
+        assert again.counters["held"] == changes.counters["held"]
 
 
 @given(_responses, _responses)
@@ -1037,8 +1052,8 @@ def test_after_a_believed_response_the_database_says_what_it_says(
 def test_a_number_removed_late_and_restored_later_has_two_periods_with_their_windows() -> None:
     world = World()
     guard = RemovalGuard(0, timedelta(hours=2))
-    listed, unlisted = listing([record(1), record(2)]), listing([record(2)])
-    for body in (listed, unlisted, unlisted, unlisted, unlisted, listed):
+    listed, missing_ids = listing([record(1), record(2)]), listing([record(2)])
+    for body in (listed, missing_ids, missing_ids, missing_ids, missing_ids, listed):
         world.poll(body, guard)
     polled = [FIRST + timedelta(hours=hour) for hour in range(6)]
     minute = timedelta(minutes=1)

@@ -15,11 +15,11 @@ from msgspec import UNSET, Raw
 from syncer.diff.json_array import split
 from syncer.diff.record import (
     COLUMNS,
-    LARGEST_BIGINT,
-    LONGEST_RECORD,
-    PAYLOAD_LIMIT,
-    SHORTEST_RECORD,
-    Arrived,
+    MAX_BIGINT,
+    MAX_PAYLOAD_BYTES,
+    MAX_RECORD_CHARS,
+    MIN_RECORD_BYTES,
+    ParsedRecord,
     Rejection,
     decode,
     reject,
@@ -39,10 +39,10 @@ def spelled(element: Any) -> bytes:
     return json.dumps(element, ensure_ascii=False).encode()
 
 
-def taken(element: Any) -> Arrived:
+def taken(element: Any) -> ParsedRecord:
     """What an element comes to that has to be taken; given as it is spelled, or to be spelled."""
     decoded = decode(Raw(element if isinstance(element, bytes) else spelled(element)), DIGEST)
-    assert isinstance(decoded, Arrived), decoded
+    assert isinstance(decoded, ParsedRecord), decoded
     return decoded
 
 
@@ -53,7 +53,7 @@ def rejected(element: Any) -> Rejection:
     return decoded
 
 
-def columns(arrived: Arrived) -> dict[str, Any]:
+def columns(arrived: ParsedRecord) -> dict[str, Any]:
     return dict(zip(COLUMNS, arrived.values, strict=True))
 
 
@@ -72,18 +72,18 @@ def minimal(**fields: str) -> bytes:
     return ("{" + ", ".join(f'"{key}": {value}' for key, value in told.items()) + "}").encode()
 
 
-def sample(name: str) -> list[Arrived]:
+def sample(name: str) -> list[ParsedRecord]:
     return [taken(bytes(element)) for _, elements in split((SAMPLES / name).read_bytes()) for element in elements]
 
 
 def test_the_vendors_first_example_is_taken_to_the_letter() -> None:
     arrived = sample("documented.json")[0]
-    assert arrived == Arrived(
+    assert arrived == ParsedRecord(
         virtual_number_id=250,
         values=arrived.values,
         redirects=frozenset({(249, "74994088157")}),
         extra={},
-        digest=DIGEST,
+        fingerprint=DIGEST,
     )
     assert columns(arrived) == {
         "number": "79208547433",
@@ -179,7 +179,7 @@ def test_the_vocabulary_is_open(column: str) -> None:
 
 def test_the_order_of_redirects_means_nothing_and_the_same_one_twice_is_one() -> None:
     one, other = redirect(249, "74994088157"), redirect(678, "78009966666")
-    assert taken(record(from_redirect_numbers=[one, other, one])).means_the_same(
+    assert taken(record(from_redirect_numbers=[one, other, one])).same_content(
         taken(record(from_redirect_numbers=[other, one]))
     )
 
@@ -308,7 +308,7 @@ def test_an_id_is_positive(value: str) -> None:
 
 
 def test_ids_go_up_to_the_largest_bigint() -> None:
-    assert taken(minimal(id=str(2**63 - 1))).virtual_number_id == LARGEST_BIGINT == 9223372036854775807
+    assert taken(minimal(id=str(2**63 - 1))).virtual_number_id == MAX_BIGINT == 9223372036854775807
 
 
 @pytest.mark.parametrize("column", INTEGERS)
@@ -457,16 +457,16 @@ def test_an_extra_key_that_is_not_utf8_rejects_its_record() -> None:
 
 def test_an_element_nested_too_deep_is_rejected() -> None:
     element = minimal(x="[" * 100_000 + "]" * 100_000)
-    assert rejected(element) == Rejection(None, None, "nested too deep", element[:PAYLOAD_LIMIT], DIGEST)
+    assert rejected(element) == Rejection(None, None, "nested too deep", element[:MAX_PAYLOAD_BYTES], DIGEST)
 
 
 def test_a_record_longer_than_anybody_means_is_rejected_and_its_id_still_read() -> None:
-    spare = LONGEST_RECORD - len(minimal(comment='""'))
+    spare = MAX_RECORD_CHARS - len(minimal(comment='""'))
     longest, longer = (minimal(comment=f'"{"a" * length}"') for length in (spare, spare + 1))
-    assert isinstance(decode(Raw(longest), DIGEST), Arrived)
+    assert isinstance(decode(Raw(longest), DIGEST), ParsedRecord)
     found = rejected(longer)
     assert (found.error, found.virtual_number_id) == ("longer than 16,777,216 characters", 250)
-    assert (found.payload, found.digest) == (longer[:PAYLOAD_LIMIT], DIGEST)
+    assert (found.payload, found.fingerprint) == (longer[:MAX_PAYLOAD_BYTES], DIGEST)
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"])
@@ -474,8 +474,8 @@ def test_a_record_longer_than_anybody_means_is_rejected_and_its_id_still_read() 
 def test_what_is_nested_deep_is_either_rejected_or_can_be_compared(depth: int, opening: str, closing: str) -> None:
     element = minimal(x=opening * depth + "1" + closing * depth)
     one, other = decode(Raw(element), DIGEST), decode(Raw(element[:-1] + b" }"), DIGEST)
-    if isinstance(one, Arrived) and isinstance(other, Arrived):
-        assert one.means_the_same(other)
+    if isinstance(one, ParsedRecord) and isinstance(other, ParsedRecord):
+        assert one.same_content(other)
     else:
         assert (type(one), type(other)) == (Rejection, Rejection)
 
@@ -488,14 +488,14 @@ def test_an_unknown_field_has_a_hundred_levels_at_most(opening: str, closing: st
     deepest, deeper = (
         minimal(x=opening * (depth - levels) + innermost + closing * (depth - levels)) for depth in (100, 101)
     )
-    assert isinstance(decode(deepest, DIGEST), Arrived)
+    assert isinstance(decode(deepest, DIGEST), ParsedRecord)
     assert rejected(deeper).error == "nested too deep - in the unknown field 'x'"
 
 
 def test_a_rejection_keeps_exactly_the_bytes_that_were_received() -> None:
     element = b'{ "id":  250,\t"number":"",\r\n"comment" : "\\ud800\\u0000\\u0441\xff" }'
     rejection = rejected(element)
-    assert (rejection.payload, rejection.digest, rejection.virtual_number_id) == (element, DIGEST, 250)
+    assert (rejection.payload, rejection.fingerprint, rejection.virtual_number_id) == (element, DIGEST, 250)
 
 
 @pytest.mark.parametrize("beyond", [-1, 0, 1, 1000])
@@ -533,29 +533,29 @@ def test_the_identifiers_of_a_rejected_record_are_read_beside_lone_surrogates() 
 def test_spelling_and_order_mean_nothing(keys: list[str], indent: int | str | None, escaped: bool) -> None:
     told = record(comment="компании\u200b/\U0001f600", from_redirect_numbers=[redirect(249, "74994088157")], x={"a": 1})
     other = json.dumps({"x": told["x"]} | {key: told[key] for key in keys}, indent=indent, ensure_ascii=escaped)
-    assert taken(told).means_the_same(taken(other.encode()))
+    assert taken(told).same_content(taken(other.encode()))
 
 
 @pytest.mark.parametrize("column", COLUMNS)
 def test_every_column_makes_a_difference(column: str) -> None:
     other = {"id": 7}.get(column, True if column in BOOLEANS else 7 if column in INTEGERS else "7")
-    assert not taken(record()).means_the_same(taken(having(column, other)))
+    assert not taken(record()).same_content(taken(having(column, other)))
 
 
 def test_absent_null_and_empty_mean_three_things() -> None:
     absent, null, empty = taken(without(record(), "comment")), taken(record(comment=None)), taken(record(comment=""))
-    assert not absent.means_the_same(null)
-    assert not null.means_the_same(empty)
-    assert not absent.means_the_same(empty)
+    assert not absent.same_content(null)
+    assert not null.same_content(empty)
+    assert not absent.same_content(empty)
 
 
 def test_redirects_and_extra_make_a_difference() -> None:
     plain = taken(record())
-    assert not plain.means_the_same(taken(record(from_redirect_numbers=[redirect(1, "7")])))
-    assert not plain.means_the_same(taken(without(record(), "from_redirect_numbers")))
-    assert not plain.means_the_same(taken(record(x=None)))
-    assert not taken(record(x=1)).means_the_same(taken(record(x=True)))
-    assert taken(record(x=1)).means_the_same(taken(record(x=1.0)))
+    assert not plain.same_content(taken(record(from_redirect_numbers=[redirect(1, "7")])))
+    assert not plain.same_content(taken(without(record(), "from_redirect_numbers")))
+    assert not plain.same_content(taken(record(x=None)))
+    assert not taken(record(x=1)).same_content(taken(record(x=True)))
+    assert taken(record(x=1)).same_content(taken(record(x=1.0)))
 
 
 _json = st.recursive(
@@ -644,7 +644,7 @@ _fields = st.dictionaries(
 def test_any_element_is_taken_as_postgresql_can_hold_it_or_rejected(fields: dict[str, Any], escaped: bool) -> None:
     element = json.dumps(record() | fields, ensure_ascii=escaped).encode(errors="surrogatepass")
     decoded = decode(Raw(element), DIGEST)
-    assert decoded.digest == DIGEST
+    assert decoded.fingerprint == DIGEST
     if isinstance(decoded, Rejection):
         assert decoded.payload == element
         assert decoded.error
@@ -668,5 +668,5 @@ def test_any_element_is_taken_as_postgresql_can_hold_it_or_rejected(fields: dict
 
 def test_no_record_that_can_be_taken_is_shorter_than_the_shortest() -> None:
     shortest = b'{"id":1,"number":"1","state":""}'
-    assert isinstance(decode(Raw(shortest), DIGEST), Arrived)
-    assert len(shortest + b",") == SHORTEST_RECORD
+    assert isinstance(decode(Raw(shortest), DIGEST), ParsedRecord)
+    assert len(shortest + b",") == MIN_RECORD_BYTES

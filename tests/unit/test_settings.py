@@ -33,7 +33,7 @@ def nothing_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def refusal(load: Callable[[], object] = load_settings) -> str:
+def error_for_status(load: Callable[[], object] = load_settings) -> str:
     """What `load` is refused with: one line, without the secret, and nothing that holds it hangs on the error."""
     with pytest.raises(ConfigurationError) as caught:
         load()
@@ -201,7 +201,7 @@ def test_a_wrong_value_is_refused_by_its_name_what_it_is_and_what_is_allowed(
     variable: str, text: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"SYNCER_{variable}", text)
-    assert f"SYNCER_{variable} {sentence}" == refusal()
+    assert f"SYNCER_{variable} {sentence}" == error_for_status()
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_an_address_that_is_no_base_address_is_refused_without_what_it_may_hide(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SYNCER_API_URL", address)
-    text = refusal()
+    text = error_for_status()
     assert text.startswith("SYNCER_API_URL is '")
     assert text.endswith(
         ": it must be an address such as https://simple-api.cp.megafon.ru, "
@@ -256,7 +256,7 @@ def test_a_crontab_line_that_means_nothing_or_never_comes_is_refused(
         f"SYNCER_POLL_CRON is '{line}': it must be a crontab line (minute, hour, day of month, month, day of week) "
         "whose time comes, with a day of the month or of the week but not both, such as '*/10 8-20 * * 1-5'"
     )
-    assert expected == refusal()
+    assert expected == error_for_status()
 
 
 @pytest.mark.parametrize(
@@ -358,18 +358,18 @@ def test_a_wrong_secret_is_refused_without_being_shown(
     variable: str, text: str, allowed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"SYNCER_{variable}", text)
-    assert f"SYNCER_{variable} holds something that cannot be used and is not shown: {allowed}" == refusal()
+    assert f"SYNCER_{variable} holds something that cannot be used and is not shown: {allowed}" == error_for_status()
 
 
 def test_a_long_value_is_cut_in_the_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCER_POLL_INTERVAL", "9" * 1000)
-    assert refusal().startswith(f"SYNCER_POLL_INTERVAL is '{'9' * 99}…: it must be")
+    assert error_for_status().startswith(f"SYNCER_POLL_INTERVAL is '{'9' * 99}…: it must be")
 
 
 def test_only_the_first_of_several_problems_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCER_API_ATTEMPTS", "none")
     monkeypatch.setenv("SYNCER_LOG_LEVEL", "loud")
-    assert refusal() == "SYNCER_API_ATTEMPTS is 'none': it must be a whole number from 1 to 100"
+    assert error_for_status() == "SYNCER_API_ATTEMPTS is 'none': it must be a whole number from 1 to 100"
 
 
 def test_an_empty_value_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,7 +390,7 @@ def test_the_env_file_is_read_and_the_environment_counts_for_more(
 
 def test_an_env_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"SYNCER_API_TOKEN=\xff\xfe")
-    assert refusal() == ".env in the working directory cannot be read: it is not UTF-8"
+    assert error_for_status() == ".env in the working directory cannot be read: it is not UTF-8"
 
 
 @pytest.mark.parametrize(
@@ -417,7 +417,7 @@ def test_a_secret_and_its_file_together_are_refused(tmp_path: Path, monkeypatch:
     (tmp_path / "secret").write_text(SECRET)
     monkeypatch.setenv("SYNCER_API_TOKEN", SECRET)
     monkeypatch.setenv("SYNCER_API_TOKEN_FILE", "secret")
-    assert refusal() == "SYNCER_API_TOKEN and SYNCER_API_TOKEN_FILE are both set: keep one of them"
+    assert error_for_status() == "SYNCER_API_TOKEN and SYNCER_API_TOKEN_FILE are both set: keep one of them"
 
 
 @pytest.mark.parametrize(
@@ -434,13 +434,13 @@ def test_a_secret_file_that_gives_no_secret_is_refused(
     if content is not None:
         (tmp_path / "secret").write_bytes(content)
     monkeypatch.setenv("SYNCER_API_TOKEN_FILE", "secret")
-    assert sentence == refusal()
+    assert sentence == error_for_status()
 
 
 def test_without_a_database_address_the_embedded_server_must_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     load_settings().require_database()
     monkeypatch.setenv("SYNCER_EMBEDDED", "off")
-    assert refusal(load_settings().require_database) == (
+    assert error_for_status(load_settings().require_database) == (
         "SYNCER_DATABASE_URL is not set and SYNCER_EMBEDDED is off: set the address, as in "
         "postgresql://user@host:5432/name, or set SYNCER_EMBEDDED=on for the embedded PostgreSQL"
     )
@@ -487,7 +487,7 @@ def test_one_token_is_one_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_token_settings_load_and_accounts_do_not() -> None:
-    assert refusal(accounts) == (
+    assert error_for_status(accounts) == (
         "SYNCER_API_TOKEN is not set: generate a token in the Личный кабинет and set it, or name its file in "
         "SYNCER_API_TOKEN_FILE, or name a file of several accounts in SYNCER_ACCOUNTS_FILE"
     )
@@ -550,7 +550,7 @@ def test_the_accounts_file_and_one_token_together_are_refused(
 ) -> None:
     accounts_file.write_text(f'[[account]]\nname = "a"\ntoken = "{SECRET}"')
     monkeypatch.setenv("SYNCER_API_TOKEN", SECRET)
-    assert refusal(accounts) == (
+    assert error_for_status(accounts) == (
         "SYNCER_ACCOUNTS_FILE and SYNCER_API_TOKEN are both set: keep the one for several accounts or for one"
     )
 
@@ -626,11 +626,11 @@ def test_a_wrong_accounts_file_is_refused_by_file_account_and_key(
     accounts_file.write_text(content.replace("SECRET", SECRET))
     expected = sentence.replace("FILE,", f"{accounts_file},").replace("FILE has", f"{accounts_file} has")
     expected = expected.replace("names FILE", f"names {accounts_file}").replace("FOLDER", str(accounts_file.parent))
-    assert expected == refusal(accounts)
+    assert expected == error_for_status(accounts)
 
 
 def test_an_accounts_file_that_cannot_be_read_is_refused(accounts_file: Path) -> None:
-    assert refusal(accounts) == (
+    assert error_for_status(accounts) == (
         f"SYNCER_ACCOUNTS_FILE names {accounts_file}, which cannot be read: No such file or directory"
     )
 

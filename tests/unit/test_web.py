@@ -12,7 +12,7 @@ import pytest
 
 from syncer.web.chart import HEIGHT, WIDTH, stacked
 from syncer.web.format import Spelling, clipped, phone
-from syncer.web.single_flight import Shared
+from syncer.web.single_flight import SingleFlight
 from syncer.web.translations import LANGUAGES, TEXTS, preferred, words
 
 WEB = Path(__file__).parent.parent.parent / "syncer" / "web"
@@ -168,7 +168,7 @@ class Question:
 
 async def test_many_who_ask_at_once_are_answered_by_one_question() -> None:
     question = Question()
-    shared = Shared(question)
+    shared = SingleFlight(question)
     asking = [asyncio.create_task(shared.answer(within=10)) for _ in range(20)]
     await asyncio.sleep(0)
     question.answer.set_result("so")
@@ -181,7 +181,7 @@ async def test_many_who_ask_at_once_are_answered_by_one_question() -> None:
 
 async def test_an_answer_is_kept_for_a_while_and_so_is_a_failure() -> None:
     question = Question()
-    kept = Shared(question, at_least=3600)
+    kept = SingleFlight(question, at_least=3600)
     question.answer.set_exception(OSError("no"))
     for _ in range(2):
         with pytest.raises(OSError, match="no"):
@@ -193,7 +193,7 @@ async def test_an_answer_is_kept_for_a_while_and_so_is_a_failure() -> None:
 
 async def test_what_takes_longer_than_one_waits_goes_on_for_those_who_come_later() -> None:
     question = Question()
-    shared = Shared(question, at_least=3600)
+    shared = SingleFlight(question, at_least=3600)
     with pytest.raises(TimeoutError):
         await shared.answer(within=0)
     question.answer.set_result("late")
@@ -204,7 +204,7 @@ async def test_what_takes_longer_than_one_waits_goes_on_for_those_who_come_later
 
 async def test_nothing_is_asked_any_more_once_it_is_closed() -> None:
     question = Question()
-    shared = Shared(question)
+    shared = SingleFlight(question)
     waiting = asyncio.create_task(shared.answer(within=10))
     await asyncio.sleep(0)
     await shared.close()

@@ -138,8 +138,8 @@ class Floor:
                 ((one.id, told.id, told.number) for one in records for told in one.from_redirect_numbers or ()), run=1
             )
             await self.copy(
-                "record_digest",
-                (*KEY, "digest", "decoder_version"),
+                "record_fingerprint",
+                (*KEY, "fingerprint", "decoder_version"),
                 [(account, one.id, xxh3_128_digest(raw), 1) for one, raw in zip(records, elements, strict=True)],
             )
 

@@ -24,7 +24,7 @@ from benchmarks.polls.workload import TINY
 from syncer.cli import TURN_SECONDS
 from syncer.config.accounts import load_accounts
 from syncer.config.settings import Settings
-from syncer.daemon.malloc import give_back_early
+from syncer.daemon.malloc import tune_malloc
 from syncer.endpoint.client import Source
 from syncer.poll import Poller
 from syncer.store.engine import create_engine
@@ -38,7 +38,7 @@ class Program:
 
     def __init__(self, endpoint: str, database: str) -> None:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-        give_back_early()
+        tune_malloc()
         self._endpoint, self._database = endpoint, database
         self._settings = Settings.model_construct(
             api_url=endpoint, api_token=SecretStr("token"), api_attempts=1, api_max_bytes=2**32

@@ -72,10 +72,10 @@ update syncer.virtual_number_redirect r set valid_to = now, closed_after = valid
 )
 _DIGESTS: Final = _of_given(
     """
-update syncer.record_digest d set digest = given.digest
+update syncer.record_fingerprint d set fingerprint = given.fingerprint
   from given where d.account_id = given.account_id and d.virtual_number_id = given.virtual_number_id
 """,
-    digest="bytea",
+    fingerprint="bytea",
 )
 
 _REHEARSED: Final = 10

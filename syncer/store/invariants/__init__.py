@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
 
-from syncer.store.engine import asking
+from syncer.store.engine import read_snapshot
 from syncer.store.invariants.periods import CHAINS, PERIODS, PRESENCE, REDIRECTS, STATES
 from syncer.store.invariants.runs import COUNTERS, NEWEST
 
@@ -51,7 +51,7 @@ async def violations(engine: AsyncEngine) -> AsyncIterator[Violation]:
     Raises:
         DatabaseError: The database cannot be asked.
     """
-    async with asking(engine) as connection:
+    async with read_snapshot(engine) as connection:
         await connection.execute(text(_SETTINGS))
         for query in _QUERIES:
             for row in await connection.execute(text(query)):

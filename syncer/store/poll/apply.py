@@ -14,16 +14,16 @@ from uuid import UUID
 import msgspec
 
 from syncer.diff.record import DECODER_VERSION
-from syncer.store.poll.copy_rows import insert, inserts_of
-from syncer.store.poll.staged import its_row_of, on_staged, write
+from syncer.store.poll.copy_rows import copy_rows, encode_new_rows
+from syncer.store.poll.staged import execute_batched, from_unnest, join_on_key
 from syncer.store.tables import RECORD_COLUMNS, RECORD_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from syncer.diff.changeset import Decision, NewVersion
+    from syncer.diff.changeset import ChangeSet, NewVersion
     from syncer.diff.record import Rejection
-    from syncer.store.poll.copy_rows import Inserts
+    from syncer.store.poll.copy_rows import CopyBatches
     from syncer.store.poll.runs import Fence
 
 _encode = msgspec.json.Encoder().encode
@@ -33,12 +33,12 @@ _encode = msgspec.json.Encoder().encode
 class Prepared:
     """A decision, and what can be made of it before its turn comes; `regions`: the `region_id` of each."""
 
-    decision: Decision
-    inserts: Inserts
+    changes: ChangeSet
+    copy_batches: CopyBatches
     regions: Mapping[str, int]
 
 
-def prepare(fence: Fence, decision: Decision, regions: Mapping[str, int]) -> Prepared:
+def prepare(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]) -> Prepared:
     """Makes of a decision what can be made without the database.
 
     Args:
@@ -46,7 +46,7 @@ def prepare(fence: Fence, decision: Decision, regions: Mapping[str, int]) -> Pre
         decision: Of some records, or of the rest of a response.
         regions: The `region_id` of each region that the decision names.
     """
-    return Prepared(decision, inserts_of(fence, decision, regions), regions)
+    return Prepared(changes, encode_new_rows(fence, changes, regions), regions)
 
 
 async def apply(fence: Fence, prepared: Prepared) -> None:
@@ -54,20 +54,24 @@ async def apply(fence: Fence, prepared: Prepared) -> None:
 
     It adds to the decision's counters the redirects that removals close, since nobody has read those.
     """
-    decision, inserts = prepared.decision, prepared.inserts
-    await insert(fence, inserts.numbers)
-    await _supersede(fence, decision.superseded, prepared.regions)
-    await write(fence, _CLOSE_STATES, decision.closed_states)
-    await write(fence, _CLOSE_REDIRECTS, map(_redirect_key, decision.closed_redirects))
-    await write(fence, _SET_PRESENCE, map(_presence, decision.presences))
-    decision.counters["redirects_closed"] += await _remove(fence, decision)
-    await insert(fence, inserts.states)
-    await insert(fence, inserts.redirects)
-    await write(fence, _REPLACE_EXTRA, ((number, _encode(extra).decode()) for number, extra in decision.extras))
+    changes, copy_batches = prepared.changes, prepared.copy_batches
+    await copy_rows(fence, copy_batches.numbers)
+    await _supersede(fence, changes.replaced, prepared.regions)
+    await execute_batched(fence, _CLOSE_STATES, changes.closed_states)
+    await execute_batched(fence, _CLOSE_REDIRECTS, map(_redirect_key, changes.closed_redirects))
+    await execute_batched(fence, _SET_PRESENCE, map(_presence, changes.presence_updates))
+    changes.counters["redirects_closed"] += await _remove(fence, changes)
+    await copy_rows(fence, copy_batches.states)
+    await copy_rows(fence, copy_batches.redirects)
+    await execute_batched(
+        fence, _REPLACE_EXTRA, ((number, _encode(extra).decode()) for number, extra in changes.extra_updates)
+    )
     # All that an unchanged but reformatted response has to tell: which bytes need not be decoded again.
-    await insert(fence, inserts.digests)
-    created = {version.virtual_number_id for version in decision.created}
-    await write(fence, _REPLACE_DIGESTS, (told for told in decision.digests.items() if told[0] not in created))
+    await copy_rows(fence, copy_batches.fingerprints)
+    created = {version.virtual_number_id for version in changes.created}
+    await execute_batched(
+        fence, _REPLACE_DIGESTS, (told for told in changes.fingerprints.items() if told[0] not in created)
+    )
 
 
 _ROW: Final = ("virtual_number_id", *RECORD_COLUMNS)
@@ -88,7 +92,7 @@ def _extra(version: NewVersion) -> str:
 
 
 # A removed number that returns: its last version ended when it was removed, and by the run that removed it.
-_KEEP_VERSION: Final = on_staged(
+_KEEP_VERSION: Final = from_unnest(
     "insert into syncer.virtual_number_history (account_id, virtual_number_id,",
     ", ".join(RECORD_COLUMNS),
     """,
@@ -106,11 +110,11 @@ _KEEP_VERSION: Final = on_staged(
            ) end
       from staged join syncer.virtual_number n on
     """,
-    its_row_of("n"),
+    join_on_key("n"),
     virtual_number_id="bigint",
     closed_after="timestamptz",
 )
-_REPLACE_VERSION: Final = on_staged(
+_REPLACE_VERSION: Final = from_unnest(
     "update syncer.virtual_number n set",
     ", ".join(f"{name} = staged.{name}" for name in RECORD_COLUMNS),
     """,
@@ -120,7 +124,7 @@ _REPLACE_VERSION: Final = on_staged(
       from staged
      where
     """,
-    its_row_of("n"),
+    join_on_key("n"),
     virtual_number_id="bigint",
     **RECORD_KINDS,
     extra="text",
@@ -128,18 +132,20 @@ _REPLACE_VERSION: Final = on_staged(
 )
 
 
-async def _supersede(fence: Fence, superseded: Sequence[NewVersion], regions: Mapping[str, int]) -> None:
-    await write(fence, _KEEP_VERSION, map(attrgetter("virtual_number_id", "changed_after"), superseded))
-    await write(fence, _REPLACE_VERSION, ((*_row(one, regions), _extra(one), one.changed_after) for one in superseded))
+async def _supersede(fence: Fence, replaced: Sequence[NewVersion], regions: Mapping[str, int]) -> None:
+    await execute_batched(fence, _KEEP_VERSION, map(attrgetter("virtual_number_id", "changed_after"), replaced))
+    await execute_batched(
+        fence, _REPLACE_VERSION, ((*_row(one, regions), _extra(one), one.changed_after) for one in replaced)
+    )
 
 
 def _close(table: str, *which: str, ends: str, **columns: str) -> str:
     """Ends the open periods of staged rows, or those of them `which` says, at the moment that is staged as `ends`."""
-    return on_staged(
+    return from_unnest(
         f"update syncer.{table} h",
         f"set valid_to = staged.{ends}, closed_after = staged.closed_after, closed_run_id = staged.this_run_id",
         "from staged where",
-        its_row_of("h"),
+        join_on_key("h"),
         *which,
         "and h.valid_to is null",
         virtual_number_id="bigint",
@@ -159,14 +165,14 @@ _CLOSE_REDIRECTS: Final = _close(
 )
 
 _presence = attrgetter("virtual_number_id", "last_read_at", "missing_since", "removed_at")
-_SET_PRESENCE: Final = on_staged(
+_SET_PRESENCE: Final = from_unnest(
     """
     update syncer.virtual_number n
        set last_read_at = staged.last_read_at, missing_since = staged.missing_since, removed_at = staged.removed_at
       from staged
      where
     """,
-    its_row_of("n"),
+    join_on_key("n"),
     virtual_number_id="bigint",
     last_read_at="timestamptz",
     missing_since="timestamptz",
@@ -178,54 +184,54 @@ _removal = attrgetter("virtual_number_id", "last_read_at", "removed_at")
 _REMOVED: Final = {"ends": "removed_at", "closed_after": "timestamptz", "removed_at": "timestamptz"}
 _CLOSE_REMOVED_STATES: Final = _close("state_history", **_REMOVED)
 _CLOSE_REMOVED_REDIRECTS: Final = _close("virtual_number_redirect", **_REMOVED)
-_FORGET_DIGESTS: Final = on_staged(
+_FORGET_DIGESTS: Final = from_unnest(
     """
-    delete from syncer.record_digest d
+    delete from syncer.record_fingerprint d
      using staged
      where
     """,
-    its_row_of("d"),
+    join_on_key("d"),
     virtual_number_id="bigint",
 )
 
 
-async def _remove(fence: Fence, decision: Decision) -> int:
+async def _remove(fence: Fence, changes: ChangeSet) -> int:
     """Closes what removed numbers had open.
 
     Returns:
         How many redirects that were.
     """
-    removals = [_removal(presence) for presence in decision.removed]
-    await write(fence, _CLOSE_REMOVED_STATES, removals)
-    await write(fence, _FORGET_DIGESTS, [removal[:1] for removal in removals])
-    return await write(fence, _CLOSE_REMOVED_REDIRECTS, removals)
+    removals = [_removal(presence_update) for presence_update in changes.removed]
+    await execute_batched(fence, _CLOSE_REMOVED_STATES, removals)
+    await execute_batched(fence, _FORGET_DIGESTS, [removal[:1] for removal in removals])
+    return await execute_batched(fence, _CLOSE_REMOVED_REDIRECTS, removals)
 
 
-_REPLACE_EXTRA: Final = on_staged(
+_REPLACE_EXTRA: Final = from_unnest(
     """
     update syncer.virtual_number n
        set extra = staged.extra::jsonb
       from staged
      where
     """,
-    its_row_of("n"),
+    join_on_key("n"),
     virtual_number_id="bigint",
     extra="text",
 )
 
-_REPLACE_DIGESTS: Final = on_staged(
-    "insert into syncer.record_digest (account_id, virtual_number_id, digest, decoder_version)",
-    f"select account_id, virtual_number_id, digest, {DECODER_VERSION}",
+_REPLACE_DIGESTS: Final = from_unnest(
+    "insert into syncer.record_fingerprint (account_id, virtual_number_id, fingerprint, decoder_version)",
+    f"select account_id, virtual_number_id, fingerprint, {DECODER_VERSION}",
     """
       from staged
     on conflict (account_id, virtual_number_id)
-    do update set digest = excluded.digest, decoder_version = excluded.decoder_version
+    do update set fingerprint = excluded.fingerprint, decoder_version = excluded.decoder_version
     """,
     virtual_number_id="bigint",
-    digest="bytea",
+    fingerprint="bytea",
 )
 
-_KEEP_REJECTIONS: Final = on_staged(
+_KEEP_REJECTIONS: Final = from_unnest(
     """
     insert into syncer.rejected_record as kept
            (account_id, rejected_record_id, virtual_number_id, error, payload, first_run_id, last_run_id, occurrences)
@@ -242,8 +248,8 @@ _KEEP_REJECTIONS: Final = on_staged(
 
 async def keep_rejections(fence: Fence, rejections: Iterable[Rejection]) -> None:
     """Writes the elements of a response that could not be taken, once per distinct content."""
-    await write(
+    await execute_batched(
         fence,
         _KEEP_REJECTIONS,
-        ((UUID(bytes=one.digest), one.virtual_number_id, one.error, one.payload) for one in rejections),
+        ((UUID(bytes=one.fingerprint), one.virtual_number_id, one.error, one.payload) for one in rejections),
     )

@@ -7,15 +7,15 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from syncer.diff.stored import Known, KnownNumbers, StoredNumber, Unread
+from syncer.diff.stored import StoredNumber, StoredNumbers, StoredState, UnreadNumber
 from syncer.store.tables import RECORD_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import timedelta
 
-    from syncer.diff.response import Arrival
-    from syncer.diff.stored import Redirect, Standing
+    from syncer.diff.response import ParsedResponse
+    from syncer.diff.stored import Fingerprints, Redirect
     from syncer.store.poll.runs import Fence
 
 _NUMBERS: Final = f"""
@@ -73,31 +73,31 @@ select virtual_number_id
 """
 
 
-async def recall(fence: Fence, arrival: Arrival, standing: Standing, hold: timedelta) -> Known:
+async def load_state(fence: Fence, parsed: ParsedResponse, fingerprints: Fingerprints, hold: timedelta) -> StoredState:
     """What the database knows of the account, as far as an arrival needs it, read under the fence."""
     connection, account_id = fence.connection, fence.run.account_id
-    lately_removed: list[tuple[int, bool]] = []
-    if arrival.unlisted:
-        lately_removed = await connection.fetch(_LATELY_REMOVED, account_id, fence.observed_at - hold)
+    removed_in_hold: list[tuple[int, bool]] = []
+    if parsed.missing_ids:
+        removed_in_hold = await connection.fetch(_LATELY_REMOVED, account_id, fence.observed_at - hold)
     rejected = await connection.fetch(_REJECTED, account_id, fence.applied_run_id)
-    unread = {key: Unread(*times) for key, *times in await connection.fetch(_UNREAD, account_id)}
-    held = [times.missing_since for key, times in unread.items() if key in arrival.unlisted and times.missing_since]
+    unread = {key: UnreadNumber(*times) for key, *times in await connection.fetch(_UNREAD, account_id)}
+    held = [times.missing_since for key, times in unread.items() if key in parsed.missing_ids and times.missing_since]
     first_loss = min((moment for moment in held if fence.observed_at - moment < hold), default=None)
-    came_since_loss: list[tuple[int]] = []
+    added_since_first_missing: list[tuple[int]] = []
     if first_loss is not None:
-        came_since_loss = await connection.fetch(_CAME_SINCE, account_id, first_loss)
-    rejected_now = {rejection.virtual_number_id for rejection in arrival.rejections} - {None}
-    listed_rejected = await connection.fetch(_LISTED, account_id, rejected_now) if rejected_now else []
-    return Known(
+        added_since_first_missing = await connection.fetch(_CAME_SINCE, account_id, first_loss)
+    rejected_now = {rejection.virtual_number_id for rejection in parsed.rejections} - {None}
+    listed_and_rejected = await connection.fetch(_LISTED, account_id, rejected_now) if rejected_now else []
+    return StoredState(
         observed_at=fence.observed_at,
         success_started_at=fence.success_started_at,
         unread=unread,
-        listed=len(standing),
-        lately_removed={number for number, has_returned in lately_removed if not has_returned},
-        lately_returned={number for number, has_returned in lately_removed if has_returned},
-        came_since_loss={number for (number,) in came_since_loss},
-        rejected={row["rejected_record_id"].bytes for row in rejected},
-        listed_rejected={number for (number,) in listed_rejected},
+        listed=len(fingerprints),
+        removed_in_hold={number for number, has_returned in removed_in_hold if not has_returned},
+        returned_in_hold={number for number, has_returned in removed_in_hold if has_returned},
+        added_since_first_missing={number for (number,) in added_since_first_missing},
+        rejected_fingerprints={row["rejected_record_id"].bytes for row in rejected},
+        listed_and_rejected={number for (number,) in listed_and_rejected},
     )
 
 
@@ -109,7 +109,7 @@ class NumberRows:
     redirects: Sequence[Sequence[Any]] = ()
     rejected_before: Sequence[Sequence[Any]] = ()
 
-    def known(self) -> KnownNumbers:
+    def known(self) -> StoredNumbers:
         """What that means; no I/O, and for a large batch more than the event loop should wait for."""
         redirects: defaultdict[int, set[Redirect]] = defaultdict(set)
         for number, *redirect in self.redirects:
@@ -125,10 +125,10 @@ class NumberRows:
             )
             if region is not None:
                 regions[region] = region_id
-        return KnownNumbers(stored, {number for (number,) in self.rejected_before}, regions)
+        return StoredNumbers(stored, {number for (number,) in self.rejected_before}, regions)
 
 
-async def recall_numbers(fence: Fence, asked: Collection[int]) -> NumberRows:
+async def load_numbers(fence: Fence, asked: Collection[int]) -> NumberRows:
     """What the database knows of some numbers, read under the fence."""
     connection, account_id = fence.connection, fence.run.account_id
     if fence.success_run_id is None:

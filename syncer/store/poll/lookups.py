@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from syncer.diff.response import VOCABULARIES
-from syncer.store.engine import undisturbed
+from syncer.diff.response import LOOKUP_FIELDS
+from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,23 +32,23 @@ _REGIONS: Final = "select name, region_id from syncer.region where name = any($1
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class Lookups:
     """The `region_id` of each region that some records name, and the words that nobody had seen before, by field."""
 
     regions: dict[str, int]
-    learned: dict[str, list[str]]
+    new_lookup_values: dict[str, list[str]]
 
 
-async def learn(engine: AsyncEngine, told: Mapping[str, AbstractSet[str]]) -> Vocabulary:
+async def upsert_lookups(engine: AsyncEngine, told: Mapping[str, AbstractSet[str]]) -> Lookups:
     """Adds the words of some records, by field, that were never seen before, in short statements of their own.
 
     They are committed before the poll's transaction begins, and inserted sorted, so that polls of different accounts
     never wait for each other for longer than that.
     """
     if not any(told.values()):
-        return Vocabulary({}, {})
-    words = {field: sorted(told[field]) for field in VOCABULARIES}
-    async with undisturbed(engine) as connection:
+        return Lookups({}, {})
+    words = {field: sorted(told[field]) for field in LOOKUP_FIELDS}
+    async with autocommit_connection(engine) as connection:
         known: dict[str, dict[str, int]] = {field: {} for field in words}
         for field, word, region_id in await connection.fetch(_KNOWN, *words.values()):
             known[field][word] = region_id
@@ -60,4 +60,4 @@ async def learn(engine: AsyncEngine, told: Mapping[str, AbstractSet[str]]) -> Vo
         if unknown["region_name"]:
             await connection.execute(_ADD_REGIONS, unknown["region_name"])
             regions = dict(map(tuple, await connection.fetch(_REGIONS, words["region_name"])))
-    return Vocabulary(regions, {field: unknown[field] for field in _LOOKUPS if unknown[field]})
+    return Lookups(regions, {field: unknown[field] for field in _LOOKUPS if unknown[field]})

@@ -21,7 +21,7 @@ from sqlalchemy import and_, func, select, text, update
 from syncer.diff.record import DECODER_VERSION
 from syncer.outcome import COUNTERS, Conclusion
 from syncer.store.accounts import register
-from syncer.store.engine import driver_connection, given_up_at_once, undisturbed
+from syncer.store.engine import autocommit_connection, driver_connection, invalidate_on_timeout
 from syncer.store.tables import sync_run
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from syncer.diff.changeset import Total
+    from syncer.diff.changeset import PollTotals
     from syncer.errors import PollError
     from syncer.outcome import Trigger
 
@@ -64,7 +64,7 @@ class Fence:
         observed_at: The moment that everything of this poll is recorded under; later than that of any poll before.
         clock_ahead: How far the last observation lies ahead of the clock, if by more than five minutes.
         success_started_at: The start of the newest successful run; None before the first.
-        standing_run_id: The run that last changed which digests stand.
+        fingerprints_run_id: The run that last changed which digests stand.
     """
 
     connection: asyncpg.Connection[Any]
@@ -76,13 +76,13 @@ class Fence:
     success_run_id: int | None
     success_started_at: datetime | None
     applied_run_id: int | None
-    standing_run_id: int | None
+    fingerprints_run_id: int | None
     body_digest: bytes | None
     decoder_version: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Responded:
+class ResponseMeta:
     """What the endpoint answered with: its status, the size of the decoded body in bytes, and its digest."""
 
     http_status: int
@@ -105,7 +105,7 @@ select account_id, run_id, started_at, body_digest from begun join polled using 
 
 async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger) -> Run:
     """Writes the run's row, before anything is asked of the endpoint; the account's row too, if need be."""
-    async with undisturbed(engine) as connection:
+    async with autocommit_connection(engine) as connection:
         row = await connection.fetchrow(_BEGIN, account, time_zone, trigger)
     if row is None:
         await register(engine, {account: time_zone})
@@ -113,12 +113,12 @@ async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trig
     return Run(*row)
 
 
-async def fail(engine: AsyncEngine, run: Run, error: PollError) -> bool:
+async def mark_failed(engine: AsyncEngine, run: Run, error: PollError) -> bool:
     """Writes that a run failed; False if it has an outcome already."""
     async with engine.begin() as connection:
         written = await connection.execute(
             update(sync_run)
-            .where(_is(run), _CAN_STILL_FINISH)
+            .where(_matches(run), _CAN_STILL_FINISH)
             .values(
                 outcome="failed",
                 finished_at=func.greatest(_CLOCK, sync_run.c.started_at),
@@ -131,17 +131,17 @@ async def fail(engine: AsyncEngine, run: Run, error: PollError) -> bool:
     return bool(written.rowcount)
 
 
-async def conclusion_of(engine: AsyncEngine, run: Run) -> Conclusion:
+async def read_conclusion(engine: AsyncEngine, run: Run) -> Conclusion:
     """How the run ended, by its row."""
     async with engine.connect() as connection:
-        row = (await connection.execute(select(sync_run).where(_is(run)))).mappings().one()
+        row = (await connection.execute(select(sync_run).where(_matches(run)))).mappings().one()
     return Conclusion(row["outcome"], {name: row[name] for name in ("received", *COUNTERS) if row[name]})
 
 
 @asynccontextmanager
 async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
     """Locks the account for one transaction, which commits where the block ends and rolls back where it raises."""
-    async with engine.begin() as transaction, given_up_at_once(transaction):
+    async with engine.begin() as transaction, invalidate_on_timeout(transaction):
         # The driver begins its transaction with SQLAlchemy's first statement, not before: without this one, what
         # follows on the driver's own connection would survive a rollback.
         await transaction.execute(_LIMITS)
@@ -170,65 +170,65 @@ select set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_
 # A clock that jumps back can make no empty period and no negative window.
 _LOCK: Final = """
 with locked as materialized (
-    select app_id, success_run_id, success_started_at, observed_at as last_observed_at, applied_run_id, standing_run_id,
+    select app_id, success_run_id, success_started_at, observed_at as last_observed_at, applied_run_id, fingerprints_run_id,
            body_digest, decoder_version
       from syncer.account where account_id = $1 for no key update
 ), clock as materialized (
     select locked.*, syncer.clock() as now from locked
 )
-select app_id, success_run_id, success_started_at, applied_run_id, standing_run_id, body_digest, decoder_version, now,
+select app_id, success_run_id, success_started_at, applied_run_id, fingerprints_run_id, body_digest, decoder_version, now,
        greatest(now, last_observed_at + interval '1 microsecond', $2::timestamptz + interval '1 microsecond')
        as observed_at
   from clock
 """
 
 
-def stands_as_a_whole(fence: Fence, responded: Responded) -> bool:
+def is_same_body(fence: Fence, meta: ResponseMeta) -> bool:
     """Whether the response is, to the byte, the one that stands."""
-    return (fence.body_digest, fence.decoder_version) == (responded.body_digest, DECODER_VERSION)
+    return (fence.body_digest, fence.decoder_version) == (meta.body_digest, DECODER_VERSION)
 
 
-async def supersede(fence: Fence, responded: Responded) -> Conclusion:
+async def mark_superseded(fence: Fence, meta: ResponseMeta) -> Conclusion:
     """Writes that a run which began later has succeeded first."""
     await fence.connection.execute(
         _SUPERSEDE,
         fence.run.account_id,
         fence.run.run_id,
         fence.observed_at,
-        responded.http_status,
-        responded.response_bytes,
+        meta.http_status,
+        meta.response_bytes,
     )
     return Conclusion("superseded", {})
 
 
-async def confirm(fence: Fence, responded: Responded) -> Conclusion:
+async def mark_unchanged(fence: Fence, meta: ResponseMeta) -> Conclusion:
     """Writes that a response is, to the byte, the one that stands: its run succeeded, and nothing is new."""
     row = await fence.connection.fetchrow(_STANDING_COUNTERS, fence.run.account_id, fence.success_run_id)
     assert row is not None  # noqa: S101 - the newest success is never pruned
-    return await _succeed(fence, responded, Conclusion("unchanged", dict(row)), body_digest=responded.body_digest)
+    return await _succeed(fence, meta, Conclusion("unchanged", dict(row)), body_digest=meta.body_digest)
 
 
-async def succeed(fence: Fence, responded: Responded, total: Total, app_id: int | None) -> Conclusion:
+async def mark_succeeded(fence: Fence, meta: ResponseMeta, totals: PollTotals, app_id: int | None) -> Conclusion:
     """Writes that decisions were applied, or that there was nothing to apply, and what the next poll needs of them."""
-    conclusion = Conclusion("unchanged" if total.is_unchanged else "applied", total.counters)
+    conclusion = Conclusion("unchanged" if totals.is_unchanged else "applied", totals.counters)
     return await _succeed(
         fence,
-        responded,
+        meta,
         conclusion,
         # While removals are held, time alone can change what the same response means.
-        body_digest=None if total.counters["held"] else responded.body_digest,
-        standing_changed=total.changes_standing,
+        body_digest=None if totals.counters["held"] else meta.body_digest,
+        fingerprints_changed=totals.changes_fingerprints,
         app_id=app_id,
     )
 
 
 async def _succeed(
     fence: Fence,
-    responded: Responded,
+    meta: ResponseMeta,
     conclusion: Conclusion,
     *,
     body_digest: bytes | None,
-    standing_changed: bool = False,
+    fingerprints_changed: bool = False,
     app_id: int | None = None,
 ) -> Conclusion:
     await fence.connection.execute(
@@ -238,12 +238,12 @@ async def _succeed(
         fence.run.started_at,
         fence.observed_at,
         conclusion.outcome,
-        standing_changed,
+        fingerprints_changed,
         app_id,
         body_digest,
         DECODER_VERSION,
-        responded.http_status,
-        responded.response_bytes,
+        meta.http_status,
+        meta.response_bytes,
         *(conclusion.counters.get(name, 0) for name in ("received", *COUNTERS)),
     )
     return conclusion
@@ -271,11 +271,11 @@ with succeeded as (
 update syncer.account
    set success_run_id = $2, success_started_at = $3, observed_at = $4,
        applied_run_id = case when $5 = 'applied' then $2 else applied_run_id end,
-       standing_run_id = case when $6 then $2 else standing_run_id end,
+       fingerprints_run_id = case when $6 then $2 else fingerprints_run_id end,
        app_id = coalesce(app_id, $7), body_digest = $8, decoder_version = $9
  where account_id = $1
 """  # noqa: S608 - names from a constant
 
 
-def _is(run: Run) -> ColumnElement[bool]:
+def _matches(run: Run) -> ColumnElement[bool]:
     return and_(sync_run.c.account_id == run.account_id, sync_run.c.run_id == run.run_id)

@@ -21,16 +21,16 @@ select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
        set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true)
 """
 
-_ROWS_AT_ONCE: Final = 1_000
+_BATCH_ROWS: Final = 1_000
 """Of one statement: the driver encodes them on the event loop, which stands still meanwhile."""
 
 
-async def find_by_key(fence: Fence) -> None:
+async def pin_index_plans(fence: Fence) -> None:
     """Has what is asked and written in the rest of the transaction find its rows by their keys alone."""
     await fence.connection.execute(_BY_KEY)
 
 
-def on_staged(*statement: str, **columns: str) -> str:
+def from_unnest(*statement: str, **columns: str) -> str:
     """A statement, told in parts, on the rows `staged`.
 
     They are given as one array a column, from $4 on, beside what is the same for all: account, this run, this moment.
@@ -43,7 +43,7 @@ def on_staged(*statement: str, **columns: str) -> str:
     ) {" ".join(statement)}"""  # noqa: S608 - what a statement in code is made of
 
 
-def its_row_of(table: str) -> str:
+def join_on_key(table: str) -> str:
     """What joins staged rows to those of a table, each side by its keys."""
     return f"""{table}.account_id = $1 and {table}.virtual_number_id = any($4)
    and {table}.virtual_number_id between (select min(virtual_number_id) from staged)
@@ -51,14 +51,14 @@ def its_row_of(table: str) -> str:
    and {table}.virtual_number_id = staged.virtual_number_id"""  # noqa: S608 - a name that a statement in code gives
 
 
-async def write(fence: Fence, statement: str, rows: Iterable[Sequence[Any]]) -> int:
+async def execute_batched(fence: Fence, statement: str, rows: Iterable[Sequence[Any]]) -> int:
     """Executes a statement on staged rows, if there are any.
 
     Returns:
         How many rows it wrote.
     """
     run, waiting, written = fence.run, iter(rows), 0
-    while columns := list(zip(*islice(waiting, _ROWS_AT_ONCE), strict=True)):
+    while columns := list(zip(*islice(waiting, _BATCH_ROWS), strict=True)):
         status = await fence.connection.execute(statement, run.account_id, run.run_id, fence.observed_at, *columns)
         written += int(status.rpartition(" ")[2])
     return written

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from msgspec import Struct
 from sqlalchemy import text
 
-from syncer.store.engine import asking
+from syncer.store.engine import read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -136,7 +136,7 @@ async def accounts_at_a_glance(
         "at_most": ACCOUNTS_A_PAGE,
         "late_after": _LATE_AFTER,
     }
-    async with asking(engine, statement_seconds=statement_seconds) as connection:
+    async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
         rows = (await connection.execute(text(_HEALTH), wanted)).all()
         if not rows:
             return Accounts(
@@ -174,6 +174,6 @@ async def titles(engine: AsyncEngine, *, statement_seconds: int) -> Titles:
     Raises:
         DatabaseError: The database cannot be asked.
     """
-    async with asking(engine, statement_seconds=statement_seconds) as connection:
+    async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
         rows = await connection.execute(text(_TITLES))
         return {(field, word): Title(en, ru) for field, word, en, ru in rows}

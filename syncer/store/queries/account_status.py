@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 from sqlalchemy import text
 
-from syncer.store.engine import asking
+from syncer.store.engine import read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,7 +94,7 @@ async def overview(engine: AsyncEngine) -> list[AccountOverview]:
     Raises:
         DatabaseError: The database cannot be asked.
     """
-    async with asking(engine) as connection:
+    async with read_snapshot(engine) as connection:
         accounts = (await connection.execute(text(_ACCOUNTS))).mappings().all()
         numbers = _by_account(await connection.execute(text(_STATES)))
         held = {key: (count, since) for key, count, since in await connection.execute(text(_HELD))}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from sqlalchemy import text
 
-from syncer.store.engine import asking
+from syncer.store.engine import read_snapshot
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -42,5 +42,5 @@ async def changes_after(engine: AsyncEngine, run_id: int) -> list[Change]:
     Raises:
         DatabaseError: The database cannot be asked.
     """
-    async with asking(engine) as connection:
+    async with read_snapshot(engine) as connection:
         return [Change(*row) for row in await connection.execute(text(_CHANGES), {"after": run_id})]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import asyncpg
 
 from syncer.errors import ConfigurationError, SchemaError
-from syncer.store.engine import driver_arguments, told_as_database_errors
+from syncer.store.engine import driver_arguments, translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -70,10 +70,10 @@ async def reading(address: str, zone: ZoneInfo) -> AsyncIterator[asyncpg.Connect
         DatabaseError: It cannot be made.
     """
     dsn, arguments = driver_arguments(address)
-    with told_as_database_errors():
+    with translate_errors():
         connection: asyncpg.Connection[Any] = await asyncpg.connect(dsn, statement_cache_size=0, **arguments)
     try:
-        with told_as_database_errors():
+        with translate_errors():
             await connection.transaction(isolation="repeatable_read", readonly=True).start()
             await connection.fetch(_SESSION, zone.key)
         yield connection
@@ -99,7 +99,7 @@ async def find_view(
         SchemaError: There are no views at all.
         DatabaseError: The database cannot be asked.
     """
-    with told_as_database_errors():
+    with translate_errors():
         names = [row["viewname"] for row in await connection.fetch(_VIEWS)]
         if not names:
             raise SchemaError("the database has no schema of syncer yet: run `syncer migrate`")
@@ -150,7 +150,7 @@ async def copy_csv(
             raise _NotTakenError(error) from None
 
     try:
-        with told_as_database_errors():
+        with translate_errors():
             await connection.copy_from_query(
                 view.select(spelled),
                 *view.arguments,
@@ -172,10 +172,10 @@ async def batches(
     Raises:
         DatabaseError: PostgreSQL refused or went away.
     """
-    with told_as_database_errors():
+    with translate_errors():
         cursor = await connection.cursor(view.select(spelled), *view.arguments)
     while True:
-        with told_as_database_errors():
+        with translate_errors():
             rows = await cursor.fetch(_BATCH_ROWS)
         if not rows:
             return

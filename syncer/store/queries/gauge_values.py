@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from syncer.store.engine import driver_connection, told_as_database_errors
+from syncer.store.engine import driver_connection, translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -85,7 +85,7 @@ class Reader:
         Raises:
             DatabaseError: The database cannot be asked.
         """
-        with told_as_database_errors():
+        with translate_errors():
             async with engine.connect() as session:
                 connection = await driver_connection(session)
                 rows = await connection.fetch(_ACCOUNTS, account_ids)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 from sqlalchemy import text
 
-from syncer.store.engine import asking
+from syncer.store.engine import read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,7 +170,7 @@ async def recent(engine: AsyncEngine, account: str | None, *, statement_seconds:
     asked = {"account": account}
     changes = asked | {"runs": CHANGED_RUNS, "changes": CHANGES_A_RUN + 1, "looked_through": _LOOKED_THROUGH}
     rejected = asked | {"records": _REJECTED, "longest": _LONGEST_PAYLOAD}
-    async with asking(engine, statement_seconds=statement_seconds) as connection:
+    async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
         changed = (await connection.execute(text(_CHANGES), changes)).all()
         runs = (await connection.execute(text(_LATEST_RUNS), asked | {"runs": _RUNS})).all()
         records = (await connection.execute(text(_LATEST_REJECTED), rejected)).all()

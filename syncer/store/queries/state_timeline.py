@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 from sqlalchemy import text
 
-from syncer.store.engine import asking
+from syncer.store.engine import read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +69,7 @@ async def timeline(
     Raises:
         DatabaseError: The database cannot be asked, or takes too long.
     """
-    async with asking(engine, statement_seconds=statement_seconds) as connection:
+    async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
         now, first = (await connection.execute(text(_BEGINNING), {"account": account})).one()
         if first is None:
             return None

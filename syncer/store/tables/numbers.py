@@ -131,14 +131,19 @@ virtual_number = Table(
     comment="The latest known record of every number ever seen",
 )
 
-record_digest = Table(
-    "record_digest",
+record_fingerprint = Table(
+    "record_fingerprint",
     metadata,
     Column("account_id", Integer, primary_key=True, autoincrement=False, comment="The account"),
     Column("virtual_number_id", BigInteger, primary_key=True, autoincrement=False, comment="The endpoint's id"),
-    Column("digest", LargeBinary, nullable=False, comment="XXH3 of the bytes that the current record was read from"),
+    Column(
+        "fingerprint",
+        LargeBinary,
+        nullable=False,
+        comment="Content hash (XXH3, 128 bits) of the bytes that the current record was read from",
+    ),
     Column("decoder_version", SmallInteger, nullable=False, comment="The decoder that read them"),
-    comment="A cache: bytes that need not be decoded again. Its rows may be deleted at any time",
+    comment="A cache: records whose bytes need not be decoded again. Its rows may be deleted at any time",
 )
 
 rejected_record = Table(
