@@ -554,7 +554,7 @@ def test_exactly_the_share_is_not_more_than_it(ratio: float, listed: int, missin
 
 
 @pytest.mark.parametrize(
-    ("listed", "lately_removed", "missing", "believed"),
+    ("listed", "removed_in_hold", "missing", "believed"),
     [
         (9, 1, 1, True),  # 2 of 10
         (8, 2, 1, False),  # 3 of 10
