@@ -1,11 +1,29 @@
-"""One poll of one account: ask the endpoint, see what is new, decide what changed, write it down.
+"""Polls one account: fetches its phone numbers, compares them with PostgreSQL, writes current rows and history.
 
-    begin → fetch → compare → split and decode → recall → reconcile → apply → observe
+MegaFon cloud PBX lists a company's virtual phone numbers only as they are now. Each poll brings the current rows up to
+date and adds a history row for every change of state, reason or another field, both in one transaction:
 
-Records are decoded, compared with what is stored, and written in batches, so that a large response takes little memory.
+    begin → fetch → compare → parse → load → reconcile → apply → observe
 
-A poll changes the database in one transaction or not at all, and comes to one of four outcomes: applied, unchanged,
-failed, or superseded by a poll that began later and succeeded first.
+begin       Inserts the run's row, `running`, and commits it. The daemon's schedule or `syncer sync` starts a poll.
+fetch       Sends the HTTP request, with retries. No database connection is held. If the response is an error, is cut
+            short or is not a JSON array, the run is `failed` and nothing else changes.
+compare     If the body is byte-identical to the last one, the run is `unchanged`, and no data is read or written.
+parse       Splits the array and decodes only the records whose bytes differ from those stored (`syncer.diff.response`).
+load        Locks the account's row, the fence, for the rest of the transaction, and reads the stored numbers.
+reconcile   Decides what changed, in pure code (`syncer.diff.reconcile`). A missing number counts as removed once the
+            removal guard believes it (`syncer.diff.removal_guard`); until then its removal is held.
+apply       Writes current rows, history and the run's outcome, `applied`, and commits (`syncer.store.poll.apply`).
+observe     Counts metrics and logs the result, in `poll_finished` and nowhere else.
+
+Two daemons: a lease keeps them from polling one account at the same time, and the fence keeps the data right if they
+still do. Polls of one account commit one after another, and a run is `superseded`, changing nothing, if a run that
+began later has succeeded. A process that dies before the commit leaves the data as it was; the next success marks its
+run `abandoned`. If the commit went through and only its acknowledgement was lost, the run's row shows it: that row is
+read before a failure is reported.
+
+Memory: a body has a maximum size, few large bodies are in memory at a time, and records are decoded, compared and
+written in batches.
 """
 
 from __future__ import annotations
@@ -55,37 +73,47 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CONCURRENT_POLLS: Final = 512
-"""How many polls may be under way at once: nearly all of them wait for the endpoint, and a wait costs a socket, of
-which a process may have 1024 by default, and tens of kilobytes."""
-_CONCURRENT_WORK: Final = 8
-"""How many responses are worked on at once: each takes a database connection, and memory in proportion to its size."""
-BATCH: Final = 5_000
-"""How many records are compared and written at once: decoded, they take some ten megabytes."""
+"""Polls that may be in progress at a time. Nearly all of them wait for the endpoint, and each holds a socket and tens
+of kilobytes; by default a process may open 1024 sockets."""
+_WORK_SLOTS: Final = 8
+"""Responses that are processed at a time: each needs a database connection, and memory in proportion to its size."""
+BATCH_SIZE: Final = 5_000
+"""Records that are compared and written together: decoded, they take about ten megabytes."""
 _OFFLOAD_BYTES: Final = 256 * 1024
-"""From how many bytes of response on the work on it leaves the event loop to others."""
+"""Responses of this size or more are processed in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Poller:
-    """What every poll needs, whatever account it is of; `batch`: how many records are compared and written at once."""
+    """Polls accounts; it holds what all polls share.
+
+    Attributes:
+        engine: The database.
+        source: The endpoint.
+        settings: Limits and the removal guard's parameters.
+        fingerprint_cache: The fingerprints of recent polls, so that they need not be read again.
+        metrics: Where results are counted.
+        work_slots: Limits how many responses are processed at a time.
+        batch_size: Records that are compared and written together.
+    """
 
     engine: AsyncEngine
     source: Source
     settings: Settings
     fingerprint_cache: FingerprintCache = field(default_factory=FingerprintCache)
     metrics: Metrics = field(default_factory=Metrics)
-    work_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT_WORK))
-    batch: int = BATCH
+    work_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_WORK_SLOTS))
+    batch_size: int = BATCH_SIZE
 
     async def poll(self, account: Account, trigger: Trigger, *, lateness: timedelta | None = None) -> PollResult:
-        """Polls an account once. What goes wrong on the way is in the result, and changed nothing but the run.
+        """Polls an account once. Never raises PollError: a failure is in the result and leaves the data untouched.
 
         Args:
-            account: Whose numbers.
-            trigger: What began the poll.
-            lateness: How long after it was due it begins; None if it was not scheduled.
+            account: The account to poll.
+            trigger: What started the poll.
+            lateness: How long after its due time the poll starts; None if it was not scheduled.
         """
-        begun = time.monotonic()
+        started = time.monotonic()
         stats = PollStats(trigger, lateness)
         run: Run | None = None
         response: Response | None = None
@@ -101,16 +129,16 @@ class Poller:
                         conclusion = await self._process(run, response, trigger, stats)
         except PollError as failure:
             error = failure
-            conclusion = await self._conclude_failed(run, response, error)
+            conclusion = await self._record_failure(run, response, error)
             stats.http_status, stats.response_bytes = error.http_status, error.response_bytes
         result = PollResult.of(
-            account.name, None if run is None else run.run_id, conclusion, error, seconds=time.monotonic() - begun
+            account.name, None if run is None else run.run_id, conclusion, error, seconds=time.monotonic() - started
         )
         poll_finished(result, stats, self.metrics)
         return result
 
     async def _process(self, run: Run, response: Response, trigger: Trigger, stats: PollStats) -> Conclusion:
-        """Brings the database to what the response says."""
+        """Records a response: as unchanged if its body is byte-identical to the last one, else by what differs."""
         body = response.body
         meta = ResponseMeta(response.http_status, len(body), digest(body))
         if run.body_digest == meta.body_digest:
@@ -125,16 +153,16 @@ class Poller:
             try:
                 parsed = await _offload(len(body), read, body, before.fingerprints, before.app_id)
             except PollError:
-                # A later poll may have succeeded meanwhile: then it does not matter what this one was answered.
+                # If a poll that began later has succeeded, this response no longer matters.
                 async with runs.fence(self.engine, run) as fence:
                     if fence.is_superseded:
                         return await runs.mark_superseded(fence, meta)
                 raise
-            conclusion = await self._decide(run, meta, trigger, before, parsed, stats)
+            conclusion = await self._apply(run, meta, trigger, before, parsed, stats)
             if conclusion is not None:
                 return conclusion
 
-    async def _decide(
+    async def _apply(
         self,
         run: Run,
         meta: ResponseMeta,
@@ -143,7 +171,11 @@ class Poller:
         parsed: ParsedResponse,
         stats: PollStats,
     ) -> Conclusion | None:
-        """Decides what changed and writes it; None if another poll has changed what was compared with."""
+        """Decides what changed and writes it, with the run's outcome, in one transaction.
+
+        Returns:
+            None if another poll has committed since `before` was read: the response must be parsed again.
+        """
         settings, size = self.settings, meta.response_bytes
         guard = RemovalGuard(settings.removal_guard_ratio, settings.removal_guard_hold, trigger == "accept_removals")
         lookups = await upsert_lookups(self.engine, parsed.lookup_values)
@@ -154,44 +186,44 @@ class Poller:
                 return await runs.mark_superseded(fence, meta)
             if (fence.fingerprints_run_id, fence.app_id) != (before.fingerprints_run_id, before.app_id):
                 return None
-            known = await load_state(fence, parsed, before.fingerprints, guard.hold)
-            totals = await self._write(fence, parsed, known, guard, lookups.regions, size)
+            stored = await load_state(fence, parsed, before.fingerprints, guard.hold)
+            totals = await self._write_batches(fence, parsed, stored, guard, lookups.regions, size)
             conclusion = await runs.mark_succeeded(fence, meta, totals, parsed.app_id)
         self.fingerprint_cache.put(
             run.account_id, await _offload(size, next_fingerprints, before, parsed, totals, run.run_id)
         )
-        stats.add_changes(totals, listed=known.listed)
+        stats.add_changes(totals, listed=stored.listed)
         return conclusion
 
-    async def _write(
+    async def _write_batches(
         self,
         fence: Fence,
         parsed: ParsedResponse,
-        known: StoredState,
+        stored: StoredState,
         guard: RemovalGuard,
         regions: dict[str, int],
         size: int,
     ) -> PollTotals:
-        """Decides and writes: a batch of records after another, and then what the response says beside its records."""
+        """Compares and writes the records batch by batch, then the numbers that are missing or rejected."""
         totals = PollTotals()
-        absence_changes = await _offload(size, reconcile_absences, parsed, known, guard)
+        absence_changes = await _offload(size, reconcile_absences, parsed, stored, guard)
         await pin_index_plans(fence)
 
         def decide(records: UnseenRecords, rows: NumberRows) -> Prepared:
             numbers = rows.known()
-            return prepare(fence, reconcile(records, numbers, known), {**regions, **numbers.regions})
+            return prepare(fence, reconcile(records, numbers, stored), {**regions, **numbers.regions})
 
         batch = prepare(fence, ChangeSet(), regions)
-        for records in await _offload(size, parsed.records.pop_batches, self.batch):
+        for records in await _offload(size, parsed.records.pop_batches, self.batch_size):
             rows = await load_numbers(fence, list(records))
-            # While one batch is written, the next is decided.
-            coming = asyncio.ensure_future(_offload(size, decide, records, rows))
+            # The next batch is compared while this one is written.
+            next_batch = asyncio.ensure_future(_offload(size, decide, records, rows))
             try:
                 await apply(fence, batch)
             finally:
-                decided = await coming
+                following = await next_batch
             totals.add(batch.changes)
-            batch = decided
+            batch = following
         await apply(fence, batch)
         totals.add(batch.changes)
         if not (totals.is_unchanged and absence_changes.is_empty):
@@ -200,20 +232,19 @@ class Poller:
         totals.add(absence_changes)
         return totals
 
-    async def _conclude_failed(self, run: Run | None, response: Response | None, error: PollError) -> Conclusion:
-        """Writes that a poll failed; unless it was merely the acknowledgement of its commit that was lost."""
+    async def _record_failure(self, run: Run | None, response: Response | None, error: PollError) -> Conclusion:
+        """Marks the run as failed, unless it has an outcome: then only the acknowledgement of its commit was lost."""
         if response is not None and error.http_status is None:
             error.http_status, error.response_bytes = response.http_status, len(response.body)
         if run is not None:
             with contextlib.suppress(DatabaseError), translate_errors():
-                # If it has an outcome already, a commit went through that had been given up for lost.
                 if not await runs.mark_failed(self.engine, run, error):
                     return await runs.read_conclusion(self.engine, run)
         return Conclusion("failed", {})
 
 
 async def _offload(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Calls what computes; in a thread if the response is large, so that the event loop can turn meanwhile."""
+    """Runs CPU-bound work, in a thread if the response is large, so that the event loop is not blocked."""
     if size < _OFFLOAD_BYTES:
         return function(*args, **kwargs)
     return await asyncio.to_thread(function, *args, **kwargs)

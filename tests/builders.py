@@ -19,7 +19,7 @@ from syncer.database import Database
 from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.emulator import Emulator, faults
 from syncer.endpoint.client import Source
-from syncer.poll import BATCH, Poller
+from syncer.poll import BATCH_SIZE, Poller
 from syncer.store.engine import create_engine
 from syncer.store.invariants import violations
 
@@ -202,7 +202,7 @@ class PolledAccount:
         sql: asyncpg.Connection,
         settings: Settings,
         *,
-        batch: int = BATCH,
+        batch: int = BATCH_SIZE,
     ) -> None:
         self.engine = engine
         self.emulator = emulator
@@ -210,7 +210,7 @@ class PolledAccount:
         self.settings = settings
         self._batch = batch
         self._source = Source(settings)
-        self.poller = Poller(engine, self._source, settings, batch=batch)
+        self.poller = Poller(engine, self._source, settings, batch_size=batch)
         (self.account,) = load_accounts(settings)
 
     async def __aenter__(self) -> Self:
@@ -255,7 +255,7 @@ class PolledAccount:
 
     def forget(self) -> None:
         """Polls from now on as a process that was just started."""
-        self.poller = Poller(self.engine, self._source, self.settings, batch=self._batch)
+        self.poller = Poller(self.engine, self._source, self.settings, batch_size=self._batch)
 
     async def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """What a query returns."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from syncer.poll import BATCH
+from syncer.poll import BATCH_SIZE
 from tests.builders import record, redirect
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ async def test_a_poll_that_statistics_mislead_reads_the_account_a_few_times_at_m
 
 
 async def test_a_batch_reads_nothing_of_the_others_though_statistics_mislead(account: PolledAccount) -> None:
-    size = 2 * BATCH
+    size = 2 * BATCH_SIZE
     misled, analyzed = [await read_by_polls(account, size, changes=size, analyze=analyze) for analyze in (False, True)]
     assert misled == analyzed
 
@@ -188,7 +188,7 @@ async def test_the_log_of_a_poll_grows_as_what_changed(account: PolledAccount) -
 
 @pytest.mark.timeout(120)
 async def test_an_account_of_more_numbers_than_are_written_at_once_is_as_right_as_any(account: PolledAccount) -> None:
-    size = 2 * BATCH + 1
+    size = 2 * BATCH_SIZE + 1
     first = await account.poll(*fleet(size))
     second = await account.poll(*changed(fleet(size), size // 4), {"id": 0}, record(size + 7))
     again = await account.poll(*changed(fleet(size), size // 4), {"id": 0}, record(size + 7))
