@@ -209,7 +209,7 @@ class Poller:
         absence_changes = await _offload(size, reconcile_absences, parsed, stored, guard)
         await pin_index_plans(fence)
 
-        def decide(records: UnseenRecords, rows: NumberRows) -> Prepared:
+        def reconcile_batch(records: UnseenRecords, rows: NumberRows) -> Prepared:
             numbers = rows.known()
             return prepare(fence, reconcile(records, numbers, stored), {**regions, **numbers.regions})
 
@@ -217,7 +217,7 @@ class Poller:
         for records in await _offload(size, parsed.records.pop_batches, self.batch_size):
             rows = await load_numbers(fence, list(records))
             # The next batch is compared while this one is written.
-            next_batch = asyncio.ensure_future(_offload(size, decide, records, rows))
+            next_batch = asyncio.ensure_future(_offload(size, reconcile_batch, records, rows))
             try:
                 await apply(fence, batch)
             finally:
