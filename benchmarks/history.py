@@ -23,7 +23,7 @@ from rich.table import Table
 
 from benchmarks.server import configured_server, connected, make_schema
 from syncer.store.engine import create_engine
-from syncer.store.invariants import violations
+from syncer.store.invariants import find_violations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -96,7 +96,7 @@ async def seconds_to_prove(url: str) -> float:
     """
     engine = create_engine(lambda: url)
     begun = time.perf_counter()
-    broken = [str(violation) async for violation in violations(engine)]
+    broken = [str(violation) async for violation in find_violations(engine)]
     seconds = time.perf_counter() - begun
     await engine.dispose()
     if broken:

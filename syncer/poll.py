@@ -14,7 +14,7 @@ load        Locks the account's row, the fence, for the rest of the transaction,
 reconcile   Decides what changed, in pure code (`syncer.diff.reconcile`). A missing number counts as removed once the
             removal guard believes it (`syncer.diff.removal_guard`); until then its removal is held.
 apply       Writes current rows, history and the run's outcome, `applied`, and commits (`syncer.store.poll.apply`).
-observe     Counts metrics and logs the result, in `poll_finished` and nowhere else.
+observe     Counts metrics and logs the result, in `report_poll` and nowhere else.
 
 Two daemons: a lease keeps them from polling one account at the same time, and the fence keeps the data right if they
 still do. Polls of one account commit one after another, and a run is `superseded`, changing nothing, if a run that
@@ -43,13 +43,13 @@ from syncer.errors import DatabaseError, PollError
 from syncer.outcome import Conclusion, PollResult
 from syncer.store.engine import translate_errors
 from syncer.store.poll import runs
-from syncer.store.poll.apply import apply, keep_rejections, prepare
+from syncer.store.poll.apply import apply, prepare_changes, upsert_rejections
 from syncer.store.poll.fingerprints import FingerprintCache, load_fingerprints, next_fingerprints
 from syncer.store.poll.load import load_numbers, load_state
 from syncer.store.poll.lookups import upsert_lookups
 from syncer.store.poll.runs import ResponseMeta
 from syncer.store.poll.staged import pin_index_plans
-from syncer.telemetry.logs import PollStats, poll_finished
+from syncer.telemetry.logs import PollStats, report_poll
 from syncer.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from syncer.diff.stored import StoredState
     from syncer.endpoint.client import Response, Source
     from syncer.outcome import Trigger
-    from syncer.store.poll.apply import Prepared
+    from syncer.store.poll.apply import PreparedChanges
     from syncer.store.poll.fingerprints import AccountFingerprints
     from syncer.store.poll.load import NumberRows
     from syncer.store.poll.runs import Fence, Run
@@ -134,7 +134,7 @@ class Poller:
         result = PollResult.of(
             account.name, None if run is None else run.run_id, conclusion, error, seconds=time.monotonic() - started
         )
-        poll_finished(result, stats, self.metrics)
+        report_poll(result, stats, self.metrics)
         return result
 
     async def _process(self, run: Run, response: Response, trigger: Trigger, stats: PollStats) -> Conclusion:
@@ -209,11 +209,11 @@ class Poller:
         absence_changes = await _offload(size, reconcile_absences, parsed, stored, guard)
         await pin_index_plans(fence)
 
-        def reconcile_batch(records: UnseenRecords, rows: NumberRows) -> Prepared:
-            numbers = rows.known()
-            return prepare(fence, reconcile(records, numbers, stored), {**regions, **numbers.regions})
+        def reconcile_batch(records: UnseenRecords, rows: NumberRows) -> PreparedChanges:
+            numbers = rows.to_stored_numbers()
+            return prepare_changes(fence, reconcile(records, numbers, stored), {**regions, **numbers.regions})
 
-        batch = prepare(fence, ChangeSet(), regions)
+        batch = prepare_changes(fence, ChangeSet(), regions)
         for records in await _offload(size, parsed.records.pop_batches, self.batch_size):
             rows = await load_numbers(fence, list(records))
             # The next batch is compared while this one is written.
@@ -227,8 +227,8 @@ class Poller:
         await apply(fence, batch)
         totals.add(batch.changes)
         if not (totals.is_unchanged and absence_changes.is_empty):
-            await apply(fence, prepare(fence, absence_changes, regions))
-            await keep_rejections(fence, parsed.rejections)
+            await apply(fence, prepare_changes(fence, absence_changes, regions))
+            await upsert_rejections(fence, parsed.rejections)
         totals.add(absence_changes)
         return totals
 

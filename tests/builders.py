@@ -21,7 +21,7 @@ from syncer.emulator import Emulator, faults
 from syncer.endpoint.client import Source
 from syncer.poll import BATCH_SIZE, Poller
 from syncer.store.engine import create_engine
-from syncer.store.invariants import violations
+from syncer.store.invariants import find_violations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -172,7 +172,7 @@ async def connect(url: str) -> asyncpg.Connection:
 async def broken_invariants(url: str) -> list[str]:
     """What `syncer check --data` would say of a database."""
     engine = create_engine(lambda: url)
-    broken = [str(violation) async for violation in violations(engine)]
+    broken = [str(violation) async for violation in find_violations(engine)]
     await engine.dispose()
     return broken
 
@@ -268,4 +268,4 @@ class PolledAccount:
 
     async def broken_invariants(self) -> Sequence[str]:
         """What `syncer check --data` would say."""
-        return [str(violation) async for violation in violations(self.engine)]
+        return [str(violation) async for violation in find_violations(self.engine)]

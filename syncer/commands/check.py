@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from syncer.config.accounts import load_accounts
-from syncer.config.settings import unknown_variables
+from syncer.config.settings import describe_unknown_variables
 from syncer.diff.response import read
 from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.store.engine import MIN_SERVER_VERSION, redacted
-from syncer.store.invariants import violations
-from syncer.store.queries.account_status import overview
+from syncer.store.invariants import find_violations
+from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.schema import migrations_folder, schema_state
-from syncer.store.server import missing_roles, obstacle_to_writing, server_version
+from syncer.store.server import find_write_obstacle, missing_roles, server_version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,7 +61,7 @@ async def findings(settings: Settings, database: Database, *, data: bool) -> Asy
         yield Finding("configuration", str(error), is_right=False)
     else:
         yield Finding("configuration", f"{len(accounts)} account{'s' * (len(accounts) != 1)}")
-    for sentence in unknown_variables({account.token_source for account in accounts}):
+    for sentence in describe_unknown_variables({account.token_source for account in accounts}):
         yield Finding("configuration", sentence, is_right=False)
     about_database, app_ids = await _database_findings(settings, database)
     for finding in about_database:
@@ -82,9 +82,9 @@ async def _database_findings(
     found: list[Finding] = []
     subject = "database"
     try:
-        place = "embedded" if database.is_embedded else redacted(database.address())
+        place = "embedded" if database.is_embedded else redacted(database.url())
         found.append(_server_finding(await server_version(database.engine), place))
-        if obstacle := await obstacle_to_writing(database.engine):
+        if obstacle := await find_write_obstacle(database.engine):
             found.append(Finding("database", obstacle, is_right=False))
         subject = "schema"
         state = await schema_state(database.engine)
@@ -96,7 +96,7 @@ async def _database_findings(
             script = migrations_folder() / "sql" / "0002_roles.sql"
             what = f"{' and '.join(missing)} could not be made: let an administrator run psql --file={script} there"
             found.append(Finding("roles", what, is_right=False))
-        app_ids = {one.account: one.app_id for one in await overview(database.engine)}
+        app_ids = {one.account: one.app_id for one in await read_account_statuses(database.engine)}
     except SyncerError as error:
         return [*found, Finding(subject, str(error), is_right=False)], None
     return found, app_ids
@@ -125,7 +125,7 @@ async def _endpoint_finding(source: Source, account: Account, app_id: int | None
 async def _data_findings(database: Database) -> AsyncIterator[Finding]:
     broken = 0
     try:
-        async for violation in violations(database.engine):
+        async for violation in find_violations(database.engine):
             broken += 1
             if broken <= _MOST_SHOWN:
                 yield Finding("data", str(violation), is_right=False)

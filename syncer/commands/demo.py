@@ -24,14 +24,14 @@ from syncer.commands.run import site_of
 from syncer.commands.status import table_of
 from syncer.config.accounts import load_accounts
 from syncer.daemon.scheduler import Daemon
-from syncer.daemon.signals import stop_signal, unless_stopped
+from syncer.daemon.signals import install_stop_handlers, run_unless_stopped
 from syncer.database import Database
 from syncer.emulator import Emulator
 from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError
 from syncer.poll import Poller
-from syncer.store.queries.account_status import overview
-from syncer.store.queries.change_feed import changes_after
+from syncer.store.queries.account_status import read_account_statuses
+from syncer.store.queries.change_feed import read_changes_after
 from syncer.store.schema import migrate
 from syncer.telemetry.logs import configure_logging
 
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.config.settings import Settings
-    from syncer.store.queries.account_status import AccountOverview
-    from syncer.store.queries.change_feed import Change
+    from syncer.store.queries.account_status import AccountStatus
+    from syncer.store.queries.change_feed import FeedEntry
     from syncer.web.site import Site
 
 POLL_INTERVAL: Final = timedelta(seconds=3)
@@ -59,7 +59,7 @@ async def run_demo(history_days: int = 0) -> None:
     Args:
         history_days: With how many days of history, polled at moments in the past, it begins.
     """
-    stop = stop_signal()
+    stop = install_stop_handlers()
     configure_logging("error", "console")
     with tempfile.TemporaryDirectory(prefix="syncer-demo-", ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o755)  # noqa: PTH101, S103 - as root the server runs as another user, who must get in
@@ -103,11 +103,11 @@ async def _tell_history(
         def told(moment: int, moments: int) -> None:
             progress.update(bar, completed=moment, total=moments)
 
-        return await unless_stopped(stop, backfill_account(emulator, database, settings, days, _SEED, told=told))
+        return await run_unless_stopped(stop, backfill_account(emulator, database, settings, days, _SEED, told=told))
 
 
 async def _watch_until(stop: asyncio.Event, daemon: Daemon, engine: AsyncEngine, emulator: Emulator) -> None:
-    seen = max((account.last_run_id or 0 for account in await overview(engine)), default=0)
+    seen = max((account.last_run_id or 0 for account in await read_account_statuses(engine)), default=0)
     async with asyncio.TaskGroup() as tasks:
         beside = [tasks.create_task(_live_on(emulator)), tasks.create_task(_show(engine, seen))]
         await daemon.run(stop)
@@ -154,22 +154,22 @@ def _program() -> str:
 async def _show(engine: AsyncEngine, seen: int) -> None:
     """What was recorded after a run: a live view on a terminal, plain lines elsewhere."""
     console = Console(highlight=False)
-    latest: deque[Change] = deque(maxlen=_LATEST_SHOWN)
+    latest: deque[FeedEntry] = deque(maxlen=_LATEST_SHOWN)
     with Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else nullcontext() as live:
         while True:
-            new = await changes_after(engine, seen)
+            new = await read_changes_after(engine, seen)
             if new:
                 seen = new[-1].run_id
                 latest.extend(new[-_MOST_A_RUN:])
             if live is not None:
-                live.update(_view(await overview(engine), latest), refresh=True)
+                live.update(_view(await read_account_statuses(engine), latest), refresh=True)
             else:
                 for line in _lines(new):
                     console.print(line, soft_wrap=True)
             await asyncio.sleep(0.5)
 
 
-def _view(accounts: list[AccountOverview], latest: deque[Change]) -> RenderableType:
+def _view(accounts: list[AccountStatus], latest: deque[FeedEntry]) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold", title="just recorded", title_justify="left")
     for column in ("run", "at", "number", "what", "from", "to"):
         table.add_column(column, no_wrap=True)
@@ -178,16 +178,16 @@ def _view(accounts: list[AccountOverview], latest: deque[Change]) -> RenderableT
             str(change.run_id),
             f"{change.recorded_at:%H:%M:%S}",
             change.number,
-            change.what,
+            change.event,
             Text(change.old_value or "", overflow="ellipsis"),
             Text(change.new_value or "", overflow="ellipsis"),
         )
     return Group(table_of(accounts), Text(), table)
 
 
-def _lines(new: list[Change]) -> Iterator[str]:
+def _lines(new: list[FeedEntry]) -> Iterator[str]:
     for change in new[:_MOST_A_RUN]:
         values = f"{change.old_value or '-'} → {change.new_value or '-'}"
-        yield f"run {change.run_id}  {change.recorded_at:%H:%M:%S}  {change.number}  {change.what}  {values}"
+        yield f"run {change.run_id}  {change.recorded_at:%H:%M:%S}  {change.number}  {change.event}  {values}"
     if len(new) > _MOST_A_RUN:
         yield f"run {new[-1].run_id}  and {len(new) - _MOST_A_RUN} more"

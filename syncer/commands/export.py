@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from syncer.errors import SyncerError
-from syncer.store.queries.export_views import copy_csv, find_view, reading
+from syncer.store.queries.export_views import find_view, open_snapshot, write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -85,7 +85,7 @@ async def export(wanted: Export, database: Database, zone: ZoneInfo) -> None:
         BrokenPipeError: Whoever read standard output has gone.
     """
     with _ended_by_sigterm():
-        async with reading(database.address(), zone) as connection:
+        async with open_snapshot(database.url(), zone) as connection:
             view = await find_view(connection, wanted.view, wanted.accounts, wanted.at)
             with _output(wanted.output) as file, _progress(wanted) as told:
                 await _write(wanted, connection, view, _counting(file, told))
@@ -101,9 +101,9 @@ async def _write(
         await write_parquet(connection, view, write)
     elif wanted.excel:
         write(_BYTE_ORDER_MARK)
-        await copy_csv(connection, view, _FOR_EXCEL, ";", write)
+        await write_csv(connection, view, _FOR_EXCEL, ";", write)
     else:
-        await copy_csv(connection, view, _PLAIN, ",", write)
+        await write_csv(connection, view, _PLAIN, ",", write)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from syncer.errors import SyncerError
-from syncer.store.queries.export_views import batches
+from syncer.store.queries.export_views import read_batches
 
 try:
     import pyarrow as pa
@@ -63,7 +63,7 @@ async def write_parquet(connection: asyncpg.Connection[Any], view: View, write: 
     spelled = {column.type: "{}::text" for column in view.columns if column.type not in _TYPES} | _SPELLED
     with pq.ParquetWriter(pa.PythonFile(_Output(write), mode="w"), schema) as file:
         waiting: list[pa.RecordBatch] = []
-        async for rows in batches(connection, view, spelled):
+        async for rows in read_batches(connection, view, spelled):
             columns = zip(*rows, strict=True)
             arrays = [pa.array(values, one.type) for values, one in zip(columns, schema, strict=True)]
             waiting.append(pa.record_batch(arrays, schema=schema))

@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from syncer.outcome import accept_command
-from syncer.store.queries.account_status import overview
+from syncer.outcome import accept_removals_command
+from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.schema import schema_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from syncer.database import Database
-    from syncer.store.queries.account_status import AccountOverview
+    from syncer.store.queries.account_status import AccountStatus
 
 _MOST_SHOWN: Final = 5
 _WIDE: Final = 10_000  # a file or a pipe has no edge to break lines at
@@ -37,7 +37,7 @@ async def show_status(database: Database, *, as_json: bool) -> None:
     accounts = []
     if state.found is not None:
         state.require_wanted()
-        accounts = await overview(database.engine)
+        accounts = await read_account_statuses(database.engine)
     await database.dispose()
     if as_json:
         for one in accounts:
@@ -52,7 +52,7 @@ async def show_status(database: Database, *, as_json: bool) -> None:
         console.print(f"! {line}", markup=False, highlight=False)
 
 
-def table_of(accounts: Iterable[AccountOverview]) -> Table:
+def table_of(accounts: Iterable[AccountStatus]) -> Table:
     """The accounts, a row each."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("account", "last success", "last outcome", "numbers by state"):
@@ -72,7 +72,7 @@ def table_of(accounts: Iterable[AccountOverview]) -> Table:
     return table
 
 
-def attention(accounts: Iterable[AccountOverview]) -> Iterator[str]:
+def attention(accounts: Iterable[AccountStatus]) -> Iterator[str]:
     """What needs a person, a line each, with what to do."""
     for one in accounts:
         if one.retired_at is not None:
@@ -85,7 +85,7 @@ def attention(accounts: Iterable[AccountOverview]) -> Iterator[str]:
         if one.held:
             yield (
                 f"{one.account}: {one.held} numbers are missing since {one.held_since:%Y-%m-%d %H:%M:%S %Z} and held; "
-                f"if they are really gone: {accept_command(one.account)}"
+                f"if they are really gone: {accept_removals_command(one.account)}"
             )
         for rejected in one.rejected[:_MOST_SHOWN]:
             who = (
@@ -99,5 +99,5 @@ def attention(accounts: Iterable[AccountOverview]) -> Iterator[str]:
             yield f"{one.account}: and {len(one.rejected) - _MOST_SHOWN} more records: see syncer.rejected_record"
 
 
-def _ago(one: AccountOverview) -> str:
+def _ago(one: AccountStatus) -> str:
     return f"{timedelta(seconds=round(max(one.lag_seconds or 0, 0)))} ago"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from syncer.config.crontab import crontab_trigger
 from syncer.errors import DatabaseError
-from syncer.store.queries.gauge_values import Reader
+from syncer.store.queries.gauge_values import GaugeReader
 from syncer.telemetry.logs import log
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from syncer.config.accounts import Account
     from syncer.telemetry.metrics import Metrics
 
-LOOK_SECONDS: Final = 0.5
+ACCOUNTS_CHECK_SECONDS: Final = 0.5
 """How often it is looked whether there are accounts yet."""
 REFRESH_SECONDS: Final = 15.0
 PAUSE_FACTOR: Final = 20
 """A pause is at least so many times as long as what was before it: the load is small, however large the database."""
-MISSED_MOMENTS: Final = 3
+MISSED_POLLS: Final = 3
 """So many scheduled moments without a success, and an account is stale."""
 
 
@@ -45,10 +45,10 @@ class Gauges:
     def __init__(self, engine: AsyncEngine, metrics: Metrics) -> None:
         self._engine = engine
         self._metrics = metrics
-        self._reader = Reader()
+        self._reader = GaugeReader()
         self._stale_from: dict[str, tuple[Account, datetime, datetime]] = {}
 
-    async def keep(self, accounts: Callable[[], Mapping[int, Account]]) -> None:
+    async def run(self, accounts: Callable[[], Mapping[int, Account]]) -> None:
         """Refreshes until it is cancelled.
 
         Args:
@@ -56,7 +56,7 @@ class Gauges:
         """
         clock = asyncio.get_running_loop().time
         while True:
-            pause = LOOK_SECONDS
+            pause = ACCOUNTS_CHECK_SECONDS
             if wanted := accounts():
                 begun = clock()
                 try:
@@ -82,16 +82,16 @@ class Gauges:
             if known is None or known[:2] != (account, since):
                 known = (account, since, stale_from(account, since))
             self._stale_from[one.name] = known
-        self._metrics.show(readings, {name: moment for name, (_, _, moment) in self._stale_from.items()})
+        self._metrics.set_readings(readings, {name: moment for name, (_, _, moment) in self._stale_from.items()})
 
 
 def stale_from(account: Account, since: datetime) -> datetime:
     """When an account counts as stale that was last polled successfully, or first known, at a moment."""
     if account.poll_cron is None:
-        return since + MISSED_MOMENTS * account.poll_interval
+        return since + MISSED_POLLS * account.poll_interval
     trigger = _trigger(account.poll_cron, account.time_zone)
     moment = since
-    for _ in range(MISSED_MOMENTS):
+    for _ in range(MISSED_POLLS):
         moment = trigger.get_next_fire_time(moment, moment)
     return moment
 

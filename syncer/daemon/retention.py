@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from syncer.errors import DatabaseError
-from syncer.store.retention import known_accounts, prune
+from syncer.store.retention import list_account_ids, prune
 from syncer.telemetry.logs import log
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-PAUSE_SECONDS: Final = 0.5
+BATCH_PAUSE_SECONDS: Final = 0.5
 """From one batch to the next: ten thousand accounts take an hour and a half, and a day's worth of each is one batch."""
-REST_SECONDS: Final = 600.0
+ROUND_PAUSE_SECONDS: Final = 600.0
 """From one round to the next: runs come of age by whole days."""
 
 
@@ -31,7 +31,7 @@ async def run_retention(engine: AsyncEngine, retention: timedelta, is_ready: Cal
     """
     while True:
         if not is_ready():
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(BATCH_PAUSE_SECONDS)
             continue
         try:
             await _prune_all(engine, retention, is_ready)
@@ -39,12 +39,12 @@ async def run_retention(engine: AsyncEngine, retention: timedelta, is_ready: Cal
             pass  # whoever looks for due accounts finds the same, and says so
         except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
             log.exception("prune_crashed")
-        await asyncio.sleep(REST_SECONDS if is_ready() else PAUSE_SECONDS)
+        await asyncio.sleep(ROUND_PAUSE_SECONDS if is_ready() else BATCH_PAUSE_SECONDS)
 
 
 async def _prune_all(engine: AsyncEngine, retention: timedelta, is_ready: Callable[[], bool]) -> None:
-    left = await known_accounts(engine)
+    left = await list_account_ids(engine)
     while left and is_ready():
         if not await prune(engine, left[-1], retention):
             left.pop()
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(BATCH_PAUSE_SECONDS)

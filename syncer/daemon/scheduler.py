@@ -27,10 +27,10 @@ from syncer.daemon.retention import run_retention
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.poll import CONCURRENT_POLLS
 from syncer.store import schedule
-from syncer.store.accounts import register, retire_others
+from syncer.store.accounts import register_accounts, retire_other_accounts
 from syncer.store.engine import translate_errors
 from syncer.store.schema import migrate, schema_state
-from syncer.telemetry.logs import log, poll_crashed
+from syncer.telemetry.logs import log, report_poll_crash
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -44,15 +44,15 @@ TICK_SECONDS: Final = 0.5
 """How often due accounts are looked for."""
 LEASE: Final = timedelta(seconds=10)
 """How long an account stays taken by a process that died."""
-ITERATION_SECONDS: Final = 15.0
+ITERATION_TIMEOUT_SECONDS: Final = 15.0
 """How long a look may take once the accounts are known: a network that swallows everything says nothing."""
-RENEW_SECONDS: Final = 3.0
-RELEASE_SECONDS: Final = 5.0
-SCHEMA_SECONDS: Final = 5.0
+LEASE_RENEWAL_SECONDS: Final = 3.0
+RELEASE_TIMEOUT_SECONDS: Final = 5.0
+SCHEMA_CHECK_SECONDS: Final = 5.0
 """How often it is looked whether the schema is still ours: another version may have migrated it."""
-MAX_ITERATION_SECONDS: Final = 300.0
+STUCK_AFTER_SECONDS: Final = 300.0
 """A look for due accounts ends sooner than that by its statements' timeouts, if it is not stuck."""
-MAX_STARTS: Final = 64
+MAX_STARTS_PER_ITERATION: Final = 64
 """How many polls begin at one look at most, so that after an outage the accounts that are due come one after another:
 128 a second are more than a process can finish, and few for the endpoint."""
 MAX_FAILING_POLLS: Final = CONCURRENT_POLLS // 2
@@ -89,16 +89,16 @@ class Daemon:
         self._engine = poller.engine
         self.metrics = poller.metrics
         self._accounts = {account.name: account for account in accounts}
-        self.metrics.keep(self._accounts)
-        self._planned: Mapping[str, Account] = {}
-        self._by_id: dict[int, Account] = {}
+        self.metrics.set_accounts(self._accounts)
+        self._scheduled_accounts: Mapping[str, Account] = {}
+        self._accounts_by_id: dict[int, Account] = {}
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._finished: dict[int, _Finished] = {}
-        self._failing: set[int] = set()
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._failing_ids: set[int] = set()
+        self._lease_holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._unready_error: SyncerError | None = None
         self._renewed_at = 0.0
-        self._schema_seen_at = 0.0
+        self._schema_checked_at = 0.0
         self._iteration_deadline = 0.0
         self._stopping = False
         self._wakeup = asyncio.Event()
@@ -114,35 +114,35 @@ class Daemon:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Polls until `stop` is set, then lets polls under way finish within SYNCER_SHUTDOWN_TIMEOUT."""
-        self.metrics.watch(asyncio.get_running_loop())
+        self.metrics.track_tasks(asyncio.get_running_loop())
         self._set_iteration_deadline()
         scheduler = AsyncIOScheduler()
         scheduler.add_job(self._on_tick, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True)
         scheduler.start()
         log.info("daemon_started", accounts=len(self._accounts))
-        looking = asyncio.create_task(self._run_loop())
-        showing = asyncio.create_task(Gauges(self._engine, self.metrics).keep(lambda: self._by_id))
+        loop_task = asyncio.create_task(self._run_loop())
+        gauges_task = asyncio.create_task(Gauges(self._engine, self.metrics).run(lambda: self._accounts_by_id))
         retention = self._poller.settings.run_retention
-        pruning = asyncio.create_task(run_retention(self._engine, retention, lambda: bool(self._by_id)))
+        retention_task = asyncio.create_task(run_retention(self._engine, retention, lambda: bool(self._accounts_by_id)))
         try:
             await stop.wait()
             self._stopping = True
             await self._drain()
         finally:
-            looking.cancel()
-            for task in (showing, pruning):
+            loop_task.cancel()
+            for task in (gauges_task, retention_task):
                 task.cancel()
-            await asyncio.gather(looking, showing, pruning, return_exceptions=True)
+            await asyncio.gather(loop_task, gauges_task, retention_task, return_exceptions=True)
             scheduler.shutdown(wait=False)
         with contextlib.suppress(DatabaseError, TimeoutError):
-            async with asyncio.timeout(RELEASE_SECONDS):
+            async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
                 await self._release_finished()
         log.info("daemon_stopped")
 
     def set_accounts(self, accounts: Sequence[Account]) -> None:
         """Polls these accounts from the next look on and no others, but for polls that are under way."""
         self._accounts = {account.name: account for account in accounts}
-        self.metrics.keep(self._accounts)
+        self.metrics.set_accounts(self._accounts)
         self._notify_status()
 
     async def _on_tick(self) -> None:
@@ -159,12 +159,14 @@ class Daemon:
         """One look for due accounts; nothing that goes wrong in it ends the daemon."""
         self._set_iteration_deadline()
         try:
-            self._database.ensure()
+            self._database.ensure_running()
             with translate_errors():
-                async with asyncio.timeout(ITERATION_SECONDS if self._by_id else None):  # a migration may take long
+                async with asyncio.timeout(
+                    ITERATION_TIMEOUT_SECONDS if self._accounts_by_id else None
+                ):  # a migration may take long
                     await self._check_schema()
-                    if self._planned is not self._accounts:
-                        await self._plan(self._accounts)
+                    if self._scheduled_accounts is not self._accounts:
+                        await self._schedule_accounts(self._accounts)
                     await self._renew_leases()
                     await self._release_finished()
                     await self._claim_due()
@@ -179,12 +181,12 @@ class Daemon:
             self.metrics.ready.set(1)
 
     def _set_iteration_deadline(self) -> None:
-        self._iteration_deadline = asyncio.get_running_loop().time() + MAX_ITERATION_SECONDS
+        self._iteration_deadline = asyncio.get_running_loop().time() + STUCK_AFTER_SECONDS
 
     async def _reset(self) -> None:
         """Takes nothing for known any more: what comes back may be another database, and old connections are dead."""
         self.metrics.ready.set(0)
-        self._planned, self._by_id, self._finished = {}, {}, {}
+        self._scheduled_accounts, self._accounts_by_id, self._finished = {}, {}, {}
         await self._database.dispose()
 
     def _report_unready(self, error: SyncerError | None) -> None:
@@ -204,30 +206,30 @@ class Daemon:
     async def _check_schema(self) -> None:
         """Brings the schema up to date once, and sees from time to time that it is still the one wanted."""
         now = asyncio.get_running_loop().time()
-        if self._by_id and now - self._schema_seen_at < SCHEMA_SECONDS:
+        if self._accounts_by_id and now - self._schema_checked_at < SCHEMA_CHECK_SECONDS:
             return
-        if not self._by_id and self._poller.settings.migrate_on_start:
+        if not self._accounts_by_id and self._poller.settings.migrate_on_start:
             self._iteration_deadline = math.inf  # a migration takes as long as it takes
             await migrate(self._database.owner_engine)
             self._set_iteration_deadline()
         (await schema_state(self._engine)).require_wanted()
-        self._schema_seen_at = now
+        self._schema_checked_at = now
 
-    async def _plan(self, accounts: Mapping[str, Account]) -> None:
+    async def _schedule_accounts(self, accounts: Mapping[str, Account]) -> None:
         """Makes the accounts that are new, and says when those are due whose schedule is new or another."""
-        ids = await register(self._engine, {name: account.time_zone.key for name, account in accounts.items()})
+        ids = await register_accounts(self._engine, {name: account.time_zone.key for name, account in accounts.items()})
         by_id = {ids[name]: account for name, account in accounts.items()}
-        before = await schedule.due_moments(self._engine, list(by_id))
-        now = await schedule.database_time(self._engine)
-        await schedule.plan(self._engine, await asyncio.to_thread(reschedule, by_id, before, now), before)
-        await retire_others(self._engine, list(by_id))
-        self._by_id, self._planned = by_id, accounts
-        self._failing.intersection_update(by_id)
+        before = await schedule.read_due_times(self._engine, list(by_id))
+        now = await schedule.read_clock(self._engine)
+        await schedule.set_due_times(self._engine, await asyncio.to_thread(reschedule, by_id, before, now), before)
+        await retire_other_accounts(self._engine, list(by_id))
+        self._accounts_by_id, self._scheduled_accounts = by_id, accounts
+        self._failing_ids.intersection_update(by_id)
 
     async def _renew_leases(self) -> None:
         now = asyncio.get_running_loop().time()
-        if self._polls and now - self._renewed_at > RENEW_SECONDS:
-            await schedule.renew(self._engine, list(self._polls), self._holder, LEASE)
+        if self._polls and now - self._renewed_at > LEASE_RENEWAL_SECONDS:
+            await schedule.renew(self._engine, list(self._polls), self._lease_holder, LEASE)
             self._renewed_at = now
 
     async def _release_finished(self) -> None:
@@ -238,25 +240,25 @@ class Daemon:
         finished = dict(self._finished)
         if not finished:
             return
-        now = await schedule.database_time(self._engine)
+        now = await schedule.read_clock(self._engine)
         due = {}
         for account_id, one in finished.items():
-            account = self._by_id.get(account_id, one.account)  # it may have another schedule since
+            account = self._accounts_by_id.get(account_id, one.account)  # it may have another schedule since
             pause = UNAUTHORIZED_PAUSE if one.refused else timedelta()
             due[account_id] = next_due(account, one.claim.due_at, now, at_least=pause)
-        await schedule.release(self._engine, due, self._holder)
+        await schedule.release(self._engine, due, self._lease_holder)
         for account_id in finished:
             self._finished.pop(account_id, None)
 
     async def _claim_due(self) -> None:
-        slots = min(CONCURRENT_POLLS - len(self._polls), MAX_STARTS)
+        slots = min(CONCURRENT_POLLS - len(self._polls), MAX_STARTS_PER_ITERATION)
         if slots <= 0 or self._stopping:
             return
-        idle = self._by_id.keys() - self._polls.keys() - self._finished.keys()
-        if len(self._polls.keys() & self._failing) >= MAX_FAILING_POLLS:
-            idle -= self._failing
-        for claim in await schedule.claim(self._engine, list(idle), self._holder, LEASE, at_most=slots):
-            task = asyncio.create_task(self._poll(claim, self._by_id[claim.account_id]))
+        idle = self._accounts_by_id.keys() - self._polls.keys() - self._finished.keys()
+        if len(self._polls.keys() & self._failing_ids) >= MAX_FAILING_POLLS:
+            idle -= self._failing_ids
+        for claim in await schedule.claim(self._engine, list(idle), self._lease_holder, LEASE, at_most=slots):
+            task = asyncio.create_task(self._poll(claim, self._accounts_by_id[claim.account_id]))
             self._polls[claim.account_id] = task
 
     async def _poll(self, claim: Claim, account: Account) -> None:
@@ -266,12 +268,12 @@ class Daemon:
             refused = result.error_kind in {"unauthorized", "forbidden"}
             failed = result.outcome == "failed"
         except Exception as error:  # noqa: BLE001 - a fault of the program must not stop the others, nor pass unseen
-            poll_crashed(account.name, error, self.metrics)
+            report_poll_crash(account.name, error, self.metrics)
         finally:
             if failed:
-                self._failing.add(account_id)
+                self._failing_ids.add(account_id)
             else:
-                self._failing.discard(account_id)
+                self._failing_ids.discard(account_id)
             self._finished[account_id] = _Finished(claim, account, refused)
             del self._polls[account_id]
 

@@ -32,7 +32,7 @@ update syncer.account a set time_zone = given.time_zone
 _ACCOUNT_IDS: Final = "select name, account_id from syncer.account where name = any($1::text[])"
 
 
-async def register(engine: AsyncEngine, time_zones: Mapping[str, str]) -> dict[str, int]:
+async def register_accounts(engine: AsyncEngine, time_zones: Mapping[str, str]) -> dict[str, int]:
     """Makes the accounts that are new.
 
     Args:
@@ -62,7 +62,7 @@ update syncer.account_schedule
 """
 
 
-async def retire_others(engine: AsyncEngine, account_ids: Sequence[int]) -> None:
+async def retire_other_accounts(engine: AsyncEngine, account_ids: Sequence[int]) -> None:
     """Says that these accounts are configured, and that whatever else was ever scheduled no longer is.
 
     Raises:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from syncer.errors import DatabaseError, EmbeddedServerError
-from syncer.store.keepalive import KEEPALIVE_PARAMETERS, keep_alive
+from syncer.store.keepalive import KEEPALIVE_PARAMETERS, enable_keepalive
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
@@ -78,7 +78,7 @@ def create_engine(
             connection_class=Connection,
             **arguments,
         )
-        keep_alive(connection.socket, dict(parse_qsl(urlsplit(here).query)))
+        enable_keepalive(connection.socket, dict(parse_qsl(urlsplit(here).query)))
         return connection
 
     engine = create_async_engine(

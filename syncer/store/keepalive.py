@@ -33,7 +33,7 @@ _OPTIONS: Final = (
 )
 
 
-def keep_alive(connected: TransportSocket, parameters: Mapping[str, str]) -> None:
+def enable_keepalive(connected: TransportSocket, parameters: Mapping[str, str]) -> None:
     """Has the system look whether the other end of a connection is still there; a socket of this machine needs none.
 
     Args:

@@ -117,7 +117,7 @@ async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, b
 _ACCOUNTS: Final = text("select account_id from syncer.account order by account_id")
 
 
-async def known_accounts(engine: AsyncEngine) -> list[int]:
+async def list_account_ids(engine: AsyncEngine) -> list[int]:
     """Every account that was ever polled, whether or not it still is.
 
     Raises:

@@ -28,7 +28,7 @@ class Claim:
     now: datetime
 
 
-async def database_time(engine: AsyncEngine) -> datetime:
+async def read_clock(engine: AsyncEngine) -> datetime:
     """The time by the only clock.
 
     Raises:
@@ -42,7 +42,7 @@ async def database_time(engine: AsyncEngine) -> datetime:
 _DUE_MOMENTS: Final = "select account_id, due_at from syncer.account_schedule where account_id = any($1::integer[])"
 
 
-async def due_moments(engine: AsyncEngine, account_ids: Sequence[int]) -> dict[int, datetime]:
+async def read_due_times(engine: AsyncEngine, account_ids: Sequence[int]) -> dict[int, datetime]:
     """When these accounts are due, those that were never planned left out.
 
     Raises:
@@ -65,13 +65,13 @@ update syncer.account_schedule planned set due_at = given.due_at
 """
 
 
-async def plan(engine: AsyncEngine, due: Mapping[int, datetime], before: Mapping[int, datetime]) -> None:
+async def set_due_times(engine: AsyncEngine, due: Mapping[int, datetime], before: Mapping[int, datetime]) -> None:
     """Says when accounts are due, but for those that another replica has planned or polled meanwhile.
 
     Args:
         engine: The database.
         due: The moment of each.
-        before: What `due_moments` said.
+        before: What `read_due_times` said.
 
     Raises:
         DatabaseError: PostgreSQL refused.

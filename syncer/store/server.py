@@ -48,7 +48,7 @@ select pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
 """
 
 
-async def obstacle_to_writing(engine: AsyncEngine) -> str | None:
+async def find_write_obstacle(engine: AsyncEngine) -> str | None:
     """Why nothing can be written, in one line with what to do; None if it can.
 
     Raises:

@@ -34,17 +34,17 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from syncer.outcome import PollResult
-    from syncer.store.queries.gauge_values import Readings
+    from syncer.store.queries.gauge_values import GaugeValues
 
-DURATION_SECONDS: Final = (1.0, 10.0, 60.0)
-LATENESS_SECONDS: Final = (1.0, 5.0, 60.0)
+DURATION_BUCKETS: Final = (1.0, 10.0, 60.0)
+LATENESS_BUCKETS: Final = (1.0, 5.0, 60.0)
 """Few of both, since each is a series of every account."""
 UNKNOWN_FIELDS: Final = ("type", "purpose", "state")
-OUTDATED_SECONDS: Final = 300.0
+MAX_READINGS_AGE_SECONDS: Final = 300.0
 """How long what the database said of the present is taken for true, if it cannot be asked again."""
 
 # The kinds of `analytics.changes`, and the run's counter that counts each.
-_KINDS: Final = {
+_CHANGE_KINDS: Final = {
     "created": "created",
     "state": "state_changes",
     "removed": "removed",
@@ -52,7 +52,7 @@ _KINDS: Final = {
     "redirect_opened": "redirects_opened",
     "redirect_closed": "redirects_closed",
 }
-_CHANGED: Final = "changed"
+_FIELD_CHANGE_KIND: Final = "changed"
 
 # A series that says when each series was made would double them all.
 disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client's
@@ -92,14 +92,14 @@ class _AccountCounters:
     """
 
     runs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(get_args(Outcome), 0))
-    changes: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*_KINDS, _CHANGED), 0))
+    changes: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*_CHANGE_KINDS, _FIELD_CHANGE_KIND), 0))
     unknown_values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UNKNOWN_FIELDS, 0))
-    durations: _Histogram = field(default_factory=lambda: _Histogram(DURATION_SECONDS))
-    lateness: _Histogram = field(default_factory=lambda: _Histogram(LATENESS_SECONDS))
+    durations: _Histogram = field(default_factory=lambda: _Histogram(DURATION_BUCKETS))
+    lateness: _Histogram = field(default_factory=lambda: _Histogram(LATENESS_BUCKETS))
 
 
 class Metrics(Collector):
-    """Every metric of the program, in a registry of its own; of no account until `keep` names some.
+    """Every metric of the program, in a registry of its own; of no account until `set_accounts` names some.
 
     Attributes:
         registry: What is served.
@@ -125,18 +125,18 @@ class Metrics(Collector):
             "syncer_failures_total", "Failed polls of all accounts", ["error_kind"], registry=self.registry
         )
         self._counters: dict[str, _AccountCounters] = {}
-        self._shown: tuple[Readings, Mapping[str, datetime], float] | None = None
+        self._readings: tuple[GaugeValues, Mapping[str, datetime], float] | None = None
         self.registry.register(self)
 
-    def keep(self, accounts: Collection[str]) -> None:
+    def set_accounts(self, accounts: Collection[str]) -> None:
         """Tells of these accounts and of no others; what was counted of those that stay goes on."""
         self._counters = {account: self._counters.get(account) or _AccountCounters() for account in accounts}
 
-    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+    def track_tasks(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tells from now on how many tasks this loop has."""
         self._tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
 
-    def count(
+    def count_poll(
         self,
         result: PollResult,
         *,
@@ -161,9 +161,9 @@ class Metrics(Collector):
             self._failures.labels(result.error_kind).inc()
         if lateness is not None:
             counted.lateness.add(lateness.total_seconds())
-        for kind, counter in _KINDS.items():
+        for kind, counter in _CHANGE_KINDS.items():
             counted.changes[kind] += getattr(result, counter)
-        counted.changes[_CHANGED] += fields_changed
+        counted.changes[_FIELD_CHANGE_KIND] += fields_changed
         for name, words in new_lookup_values.items():
             counted.unknown_values[name] += len(words)
 
@@ -173,14 +173,14 @@ class Metrics(Collector):
             self._counters[account].runs["failed"] += 1
             self._failures.labels("crash").inc()
 
-    def show(self, readings: Readings, stale_from: Mapping[str, datetime]) -> None:
+    def set_readings(self, readings: GaugeValues, stale_from: Mapping[str, datetime]) -> None:
         """Shows what the database says now, in place of what it said before.
 
         Args:
             readings: Of the accounts.
             stale_from: When each account counts as stale unless it is read successfully before, by name.
         """
-        self._shown = (readings, stale_from, time.monotonic())
+        self._readings = (readings, stale_from, time.monotonic())
 
     def describe(self) -> list[Metric]:
         """Claim no names: there is no other collector of ours to collide with."""
@@ -189,12 +189,12 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Make the samples of a scrape, in whatever thread that is."""
         counters = self._counters
-        yield from _counted(counters)
-        if self._shown is not None:
-            yield from _read(counters.keys(), *self._shown)
+        yield from _counter_families(counters)
+        if self._readings is not None:
+            yield from _gauge_families(counters.keys(), *self._readings)
 
 
-def _counted(counters: Mapping[str, _AccountCounters]) -> Iterator[Metric]:
+def _counter_families(counters: Mapping[str, _AccountCounters]) -> Iterator[Metric]:
     runs = CounterMetricFamily("syncer_runs", "Polls by what they came to", labels=["account", "outcome"])
     changes = CounterMetricFamily(
         "syncer_changes",
@@ -222,8 +222,8 @@ def _counted(counters: Mapping[str, _AccountCounters]) -> Iterator[Metric]:
     yield from (runs, changes, unknown_values, durations, lateness)
 
 
-def _read(
-    accounts: Collection[str], readings: Readings, stale_from: Mapping[str, datetime], shown_at: float
+def _gauge_families(
+    accounts: Collection[str], readings: GaugeValues, stale_from: Mapping[str, datetime], shown_at: float
 ) -> Iterator[Metric]:
     last_success = _gauge("last_success_timestamp_seconds", "When the newest successful poll was written")
     stale = _gauge(
@@ -251,7 +251,7 @@ def _read(
     )
     yield from (last_success, stale, clock)
     # What was true once stays so; what is true now would be a lie for as long as the database cannot be asked.
-    if time.monotonic() - shown_at < OUTDATED_SECONDS:
+    if time.monotonic() - shown_at < MAX_READINGS_AGE_SECONDS:
         yield from (held, rejected, numbers)
 
 

@@ -22,10 +22,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from syncer.errors import DatabaseError, SyncerError
-from syncer.outcome import accept_command
-from syncer.store.queries.account_list import ACCOUNTS_A_PAGE, Accounts, accounts_at_a_glance, titles
-from syncer.store.queries.recent_activity import Recent, recent
-from syncer.store.queries.state_timeline import Timeline, timeline
+from syncer.outcome import accept_removals_command
+from syncer.store.queries.account_list import ACCOUNTS_PER_PAGE, AccountPage, read_account_page, read_titles
+from syncer.store.queries.recent_activity import RecentActivity, read_recent_activity
+from syncer.store.queries.state_timeline import Timeline, read_timeline
 from syncer.store.schema import schema_state
 from syncer.web import chart, sections
 from syncer.web.format import Spelling, clipped, phone
@@ -113,10 +113,10 @@ class Wish:
 class Seen:
     """What was seen, at one moment; None where it could not be asked in time."""
 
-    accounts: Accounts
+    account_page: AccountPage
     titles: Titles
     timeline: Timeline | None
-    recent: Recent | None
+    recent: RecentActivity | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Page:
         except (SyncerError, TimeoutError) as error:
             problem = str(error) or f"database: no answer within {_WAIT_SECONDS:g} s"
             seen = shared.last_good
-        status = 503 if problem else 404 if wish.view.account and seen and not seen.accounts.shown else 200
+        status = 503 if problem else 404 if wish.view.account and seen and not seen.account_page.accounts else 200
         return Document(status, wish.language, self._rendered(wish, seen, problem))
 
     async def close(self) -> None:
@@ -182,15 +182,15 @@ class Page:
     async def _look(self, view: View) -> Seen:
         async with self._one_at_a_time:
             (await schema_state(self._engine)).require_wanted()
-            accounts = await accounts_at_a_glance(
+            account_page = await read_account_page(
                 self._engine, self._configured(), view.account, view.page, statement_seconds=_STATEMENT_SECONDS
             )
             span = timedelta(days=view.days)
             return Seen(
-                accounts,
-                await titles(self._engine, statement_seconds=_STATEMENT_SECONDS),
-                await _in_time(timeline(self._engine, view.account, span, statement_seconds=_STATEMENT_SECONDS)),
-                await _in_time(recent(self._engine, view.account, statement_seconds=_STATEMENT_SECONDS)),
+                account_page,
+                await read_titles(self._engine, statement_seconds=_STATEMENT_SECONDS),
+                await _in_time(read_timeline(self._engine, view.account, span, statement_seconds=_STATEMENT_SECONDS)),
+                await _in_time(read_recent_activity(self._engine, view.account, statement_seconds=_STATEMENT_SECONDS)),
             )
 
     def _render(self, wish: Wish, seen: Seen | None, problem: str | None) -> str:
@@ -207,8 +207,8 @@ class Page:
             "seen": seen,
         }
         if seen is not None:
-            told["spell"] = Spelling(say, seen.accounts.now)
-            zones = {one.time_zone for one in seen.accounts.shown}
+            told["spell"] = Spelling(say, seen.account_page.now)
+            zones = {one.time_zone for one in seen.account_page.accounts}
             told["time_zone"] = zones.pop() if len(zones) == 1 else self._time_zone
             told["values"] = sections.Values(say, seen.titles, wish.language)
             told["counted"] = seen.timeline and sections.counted(seen.timeline, wish.view.days, (*RANGES, _ALL))
@@ -236,12 +236,12 @@ def _environment() -> Environment:
         "colour": sections.colour,
         "width": chart.WIDTH,
         "height": chart.HEIGHT,
-        "a_page": ACCOUNTS_A_PAGE,
+        "a_page": ACCOUNTS_PER_PAGE,
     }
     environment.filters |= {
         "phone": phone,
         "clipped": clipped,
-        "accepting": accept_command,
+        "accepting": accept_removals_command,
         # What is filled in is escaped unless it is markup of ours.
         "fill": lambda text, **values: Markup(text).format(**values),  # noqa: S704 - the texts are ours
     }

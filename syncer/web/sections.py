@@ -112,7 +112,7 @@ def counted(timeline: Timeline, days: int, ranges: Sequence[int]) -> Counted | N
         numbers[OTHERS] = [sum(values) for values in zip(*rest, strict=True)]
     largest, *others = numbers
     moments = timeline.moments
-    possible = [one for one in ranges[:-1] if timedelta(days=one) < timeline.whole]
+    possible = [one for one in ranges[:-1] if timedelta(days=one) < timeline.full_span]
     chosen = days if days in possible else ranges[-1]
     return Counted(
         counts=[Count(state, values[-1], values[-1] - values[0]) for state, values in numbers.items()],

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from syncer.commands.demo_backfill import backfill_demo, days_of
 from syncer.config.settings import Settings
 from syncer.database import Database
-from syncer.store.invariants import violations
+from syncer.store.invariants import find_violations
 from syncer.store.schema import migrate
 from tests.builders import connect
 
@@ -47,7 +47,7 @@ async def test_a_fortnight_holds_everything_that_can_happen(
 
     begins = datetime(2025, 6, 9, 3, tzinfo=UNTIL.tzinfo)
     assert await rows(sql, "select min(started_at), max(started_at) from analytics.runs") == [(begins, UNTIL)]
-    assert [str(violation) async for violation in violations(engine)] == []
+    assert [str(violation) async for violation in find_violations(engine)] == []
     assert await sql.fetchval(CLOCK) == clock
 
     kinds = {"created", "changed", "state", "removed", "restored", "redirect_opened", "redirect_closed"}

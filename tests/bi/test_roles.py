@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from syncer.store.engine import create_engine
-from syncer.store.queries.account_list import Title, Totals, accounts_at_a_glance, titles
-from syncer.store.queries.recent_activity import recent
-from syncer.store.queries.state_timeline import timeline
+from syncer.store.queries.account_list import AccountTotals, Title, read_account_page, read_titles
+from syncer.store.queries.recent_activity import read_recent_activity
+from syncer.store.queries.state_timeline import read_timeline
 from syncer.store.retention import prune
 from tests.builders import PolledAccount, connect, record, redirect
 
@@ -67,15 +67,15 @@ async def test_the_daemons_role_can_read_all_that_the_page_shows(account: Polled
     url = await login("syncer_daemon")
     engine = create_engine(lambda: url)
 
-    accounts = await accounts_at_a_glance(engine, ["default"], None, 1, statement_seconds=5)
-    numbers = await timeline(engine, None, timedelta(days=1), statement_seconds=5)
-    happened = await recent(engine, None, statement_seconds=5)
+    page = await read_account_page(engine, ["default"], None, 1, statement_seconds=5)
+    numbers = await read_timeline(engine, None, timedelta(days=1), statement_seconds=5)
+    happened = await read_recent_activity(engine, None, statement_seconds=5)
 
-    assert accounts.totals == Totals(accounts=1, rejected=1)
+    assert page.totals == AccountTotals(accounts=1, rejected=1)
     assert numbers is not None
     assert {state: counts[-1] for state, counts in numbers.numbers.items()} == {"active": 9, "porting": 1}
     assert (len(happened.changed_runs), len(happened.runs), len(happened.rejected)) == (2, 2, 1)
-    assert (await titles(engine, statement_seconds=5))["state", "freeze"] == Title("Frozen", "заморожен")
+    assert (await read_titles(engine, statement_seconds=5))["state", "freeze"] == Title("Frozen", "заморожен")
     await engine.dispose()
 
 

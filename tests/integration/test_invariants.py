@@ -12,7 +12,7 @@ import pytest
 
 from syncer.emulator import STILL, Emulator
 from syncer.store.engine import create_engine
-from syncer.store.invariants import violations
+from syncer.store.invariants import find_violations
 from tests.builders import PolledAccount, connect, kept_database, record, redirect, settings_for
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Lived(NamedTuple):
     async def broken(self) -> list[str]:
         """What is said of it, with times as hours since the first poll."""
         engine = create_engine(lambda: self.url)
-        found = [str(violation) async for violation in violations(engine)]
+        found = [str(violation) async for violation in find_violations(engine)]
         await engine.dispose()
         return sorted(TIME.sub(lambda time: hours_since(time[0]), sentence) for sentence in found)
 

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from syncer.emulator import STILL, Emulator, faults
 from syncer.store.engine import create_engine
-from syncer.store.queries.account_status import overview
+from syncer.store.queries.account_status import read_account_statuses
 from tests.builders import PolledAccount, connect, record, redirect, settings_for
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ async def test_the_zone_of_the_session_or_of_the_process_changes_nothing(
         account = await place.account(database_zone="UTC", session=session)
         await account.poll_at(T0, record(1), record(2))
         await account.poll_at(T0 + HOUR, record(1, state="freeze"))
-        (told,) = await overview(account.engine)
+        (told,) = await read_account_statuses(account.engine)
         zone_found = await zone_of_sessions(account)
     finally:
         monkeypatch.undo()

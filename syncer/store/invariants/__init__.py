@@ -45,7 +45,7 @@ select set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true
 """
 
 
-async def violations(engine: AsyncEngine) -> AsyncIterator[Violation]:
+async def find_violations(engine: AsyncEngine) -> AsyncIterator[Violation]:
     """Every breach of an invariant in the stored data, all seen at one moment.
 
     Raises:

@@ -30,7 +30,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedChanges:
     """A decision, and what can be made of it before its turn comes; `regions`: the `region_id` of each."""
 
     changes: ChangeSet
@@ -38,7 +38,7 @@ class Prepared:
     regions: Mapping[str, int]
 
 
-def prepare(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]) -> Prepared:
+def prepare_changes(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]) -> PreparedChanges:
     """Makes of a decision what can be made without the database.
 
     Args:
@@ -46,10 +46,10 @@ def prepare(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]) -> Pre
         decision: Of some records, or of the rest of a response.
         regions: The `region_id` of each region that the decision names.
     """
-    return Prepared(changes, encode_new_rows(fence, changes, regions), regions)
+    return PreparedChanges(changes, encode_new_rows(fence, changes, regions), regions)
 
 
-async def apply(fence: Fence, prepared: Prepared) -> None:
+async def apply(fence: Fence, prepared: PreparedChanges) -> None:
     """Writes all that a decision says, but for the run, the account, and what was rejected.
 
     It adds to the decision's counters the redirects that removals close, since nobody has read those.
@@ -246,7 +246,7 @@ _KEEP_REJECTIONS: Final = from_unnest(
 )
 
 
-async def keep_rejections(fence: Fence, rejections: Iterable[Rejection]) -> None:
+async def upsert_rejections(fence: Fence, rejections: Iterable[Rejection]) -> None:
     """Writes the elements of a response that could not be taken, once per distinct content."""
     await execute_batched(
         fence,

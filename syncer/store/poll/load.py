@@ -109,7 +109,7 @@ class NumberRows:
     redirects: Sequence[Sequence[Any]] = ()
     rejected_before: Sequence[Sequence[Any]] = ()
 
-    def known(self) -> StoredNumbers:
+    def to_stored_numbers(self) -> StoredNumbers:
         """What that means; no I/O, and for a large batch more than the event loop should wait for."""
         redirects: defaultdict[int, set[Redirect]] = defaultdict(set)
         for number, *redirect in self.redirects:

@@ -20,7 +20,7 @@ from sqlalchemy import and_, func, select, text, update
 
 from syncer.diff.record import DECODER_VERSION
 from syncer.outcome import COUNTERS, Conclusion
-from syncer.store.accounts import register
+from syncer.store.accounts import register_accounts
 from syncer.store.engine import autocommit_connection, driver_connection, invalidate_on_timeout
 from syncer.store.tables import sync_run
 
@@ -108,7 +108,7 @@ async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trig
     async with autocommit_connection(engine) as connection:
         row = await connection.fetchrow(_BEGIN, account, time_zone, trigger)
     if row is None:
-        await register(engine, {account: time_zone})
+        await register_accounts(engine, {account: time_zone})
         return await begin(engine, account, time_zone, trigger)
     return Run(*row)
 

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-ACCOUNTS_A_PAGE: Final = 20
+ACCOUNTS_PER_PAGE: Final = 20
 _LATE_AFTER: Final = timedelta(minutes=1)
 
-Health = Literal["failing", "late", "new", "ok", "left"]
+Health = Literal["failing", "late", "new", "ok", "retired"]
 """Of an account: its last poll failed; it is due and nobody polls it; it never succeeded yet; all is well; it is not
 configured any more."""
 
 
-class Watched(Struct, frozen=True):
+class AccountSummary(Struct, frozen=True):
     """An account.
 
     Attributes:
@@ -48,32 +48,32 @@ class Watched(Struct, frozen=True):
     rejected: int
 
 
-class Totals(Struct, frozen=True):
+class AccountTotals(Struct, frozen=True):
     """Over all accounts that were asked about, those that are not on the page included."""
 
     accounts: int = 0
     failing: int = 0
     late: int = 0
     new: int = 0
-    left: int = 0
+    retired: int = 0
     held: int = 0
     rejected: int = 0
 
 
-class Accounts(Struct, frozen=True):
+class AccountPage(Struct, frozen=True):
     """A page of accounts, those that need a person first; `now` is the database's time."""
 
     now: datetime
     page: int
-    totals: Totals
-    shown: list[Watched]
+    totals: AccountTotals
+    accounts: list[AccountSummary]
 
 
 _HEALTH: Final = """
 with asked as materialized (select syncer.clock() as now), watched as materialized (
     select a.account_id, a.name as account, a.time_zone, a.observed_at as last_success_at, s.due_at,
            last.error as last_error, coalesce(h.held, 0)::integer as held, h.held_since, j.rejected,
-           case when configured.name is null then 'left'
+           case when configured.name is null then 'retired'
                 when last.outcome = 'failed' then 'failing'
                 when s.due_at + :late_after < asked.now and coalesce(s.lease_until <= asked.now, true) then 'late'
                 when a.observed_at is null then 'new'
@@ -101,11 +101,11 @@ select w.account, w.time_zone, w.health, w.last_success_at, w.due_at,
        (count(*) filter (where health = 'failing') over ())::integer,
        (count(*) filter (where health = 'late') over ())::integer,
        (count(*) filter (where health = 'new') over ())::integer,
-       (count(*) filter (where health = 'left') over ())::integer,
+       (count(*) filter (where health = 'retired') over ())::integer,
        (sum(held) over ())::integer, (sum(rejected) over ())::integer
   from watched w cross join asked cross join page
  order by array_position(array['failing', 'late'], health), held = 0 and rejected = 0,
-          array_position(array['new', 'ok', 'left'], health), account
+          array_position(array['new', 'ok', 'retired'], health), account
  limit :at_most offset ((select page from page) - 1) * :at_most
 """
 _STATES_NOW: Final = """
@@ -114,9 +114,9 @@ select account_id, state, count(*) as numbers from syncer.virtual_number
 """
 
 
-async def accounts_at_a_glance(
+async def read_account_page(
     engine: AsyncEngine, configured: Collection[str], account: str | None, page: int, *, statement_seconds: int
-) -> Accounts:
+) -> AccountPage:
     """A page of the accounts that were ever polled, those that need a person first.
 
     Args:
@@ -133,22 +133,22 @@ async def accounts_at_a_glance(
         "configured": list(configured),
         "account": account,
         "page": page,
-        "at_most": ACCOUNTS_A_PAGE,
+        "at_most": ACCOUNTS_PER_PAGE,
         "late_after": _LATE_AFTER,
     }
     async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
         rows = (await connection.execute(text(_HEALTH), wanted)).all()
         if not rows:
-            return Accounts(
-                now=await connection.scalar(text("select syncer.clock()")), page=1, totals=Totals(), shown=[]
+            return AccountPage(
+                now=await connection.scalar(text("select syncer.clock()")), page=1, totals=AccountTotals(), accounts=[]
             )
         states = await connection.execute(text(_STATES_NOW), {"account_ids": [row.account_id for row in rows]})
         numbers = {
             key: {row.state: row.numbers for row in of_one}
             for key, of_one in groupby(states, lambda row: row.account_id)
         }
-    shown = [Watched(numbers.get(row.account_id, {}), *row[:9]) for row in rows]
-    return Accounts(now=rows[0].now, page=rows[0].page, totals=Totals(*rows[0][12:]), shown=shown)
+    accounts = [AccountSummary(numbers.get(row.account_id, {}), *row[:9]) for row in rows]
+    return AccountPage(now=rows[0].now, page=rows[0].page, totals=AccountTotals(*rows[0][12:]), accounts=accounts)
 
 
 class Title(Struct, frozen=True):
@@ -168,7 +168,7 @@ select 'state', state, title_en, title_ru from analytics.states where documented
 """
 
 
-async def titles(engine: AsyncEngine, *, statement_seconds: int) -> Titles:
+async def read_titles(engine: AsyncEngine, *, statement_seconds: int) -> Titles:
     """The titles of the words that the vendor documents.
 
     Raises:

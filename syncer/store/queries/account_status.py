@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
-class Rejected(Struct, frozen=True):
+class RejectedElement(Struct, frozen=True):
     """A rejected element that stands: it was in the newest applied response."""
 
     virtual_number_id: int | None
@@ -27,7 +27,7 @@ class Rejected(Struct, frozen=True):
     occurrences: int
 
 
-class AccountOverview(Struct, frozen=True):
+class AccountStatus(Struct, frozen=True):
     """How one account is doing.
 
     Attributes:
@@ -54,7 +54,7 @@ class AccountOverview(Struct, frozen=True):
     numbers: dict[str, int]
     held: int
     held_since: datetime | None
-    rejected: list[Rejected]
+    rejected: list[RejectedElement]
     retired_at: datetime | None
 
 
@@ -88,7 +88,7 @@ select j.account_id, j.virtual_number_id, j.error, r.started_at as first_seen_at
 """
 
 
-async def overview(engine: AsyncEngine) -> list[AccountOverview]:
+async def read_account_statuses(engine: AsyncEngine) -> list[AccountStatus]:
     """How every account is doing that was ever polled, by name.
 
     Raises:
@@ -104,12 +104,12 @@ async def overview(engine: AsyncEngine) -> list[AccountOverview]:
         key = account["account_id"]
         count, since = held.get(key, (0, None))
         overviews.append(
-            AccountOverview(
+            AccountStatus(
                 **account,
                 numbers={row.state: row.numbers for row in numbers.get(key, ())},
                 held=count,
                 held_since=since,
-                rejected=[Rejected(*row[1:]) for row in rejected.get(key, ())],
+                rejected=[RejectedElement(*row[1:]) for row in rejected.get(key, ())],
             )
         )
     return overviews

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
-class Change(Struct, frozen=True):
-    """Something that a run recorded of a number; `what` names it, the values are text."""
+class FeedEntry(Struct, frozen=True):
+    """Something that a run recorded of a number; `event` names it, the values are text."""
 
     run_id: int
     recorded_at: datetime
     account: str
     number: str
-    what: str
+    event: str
     old_value: str | None
     new_value: str | None
 
@@ -29,18 +29,18 @@ class Change(Struct, frozen=True):
 # A number that comes has a row for each of its fields: its state stands for them all.
 _CHANGES: Final = """
 select run_id, recorded_at, account, number,
-       case when kind in ('changed', 'state') then field else replace(kind, '_', ' ') end as what, old_value, new_value
+       case when kind in ('changed', 'state') then field else replace(kind, '_', ' ') end as event, old_value, new_value
   from analytics.changes
  where run_id > :after and (kind not in ('created', 'restored') or field = 'state')
- order by run_id, number, what
+ order by run_id, number, event
 """
 
 
-async def changes_after(engine: AsyncEngine, run_id: int) -> list[Change]:
+async def read_changes_after(engine: AsyncEngine, run_id: int) -> list[FeedEntry]:
     """What was recorded by runs after one, in the order of runs.
 
     Raises:
         DatabaseError: The database cannot be asked.
     """
     async with read_snapshot(engine) as connection:
-        return [Change(*row) for row in await connection.execute(text(_CHANGES), {"after": run_id})]
+        return [FeedEntry(*row) for row in await connection.execute(text(_CHANGES), {"after": run_id})]

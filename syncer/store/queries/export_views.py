@@ -63,7 +63,7 @@ class _NotTakenError(Exception):
 
 
 @asynccontextmanager
-async def reading(address: str, zone: ZoneInfo) -> AsyncIterator[asyncpg.Connection[Any]]:
+async def open_snapshot(address: str, zone: ZoneInfo) -> AsyncIterator[asyncpg.Connection[Any]]:
     """A connection that sees one snapshot until it is closed, changes nothing, and tells times in a zone.
 
     Raises:
@@ -89,7 +89,7 @@ async def find_view(
     """Looks a view up.
 
     Args:
-        connection: See `reading`.
+        connection: See `open_snapshot`.
         name: Its name.
         accounts: The only accounts that are wanted; none are all.
         at: The moment as of which `numbers` are wanted; None is now.
@@ -129,7 +129,7 @@ async def _require_accounts(
             raise ConfigurationError(f"--account {account!r} was never polled: those are {', '.join(sorted(known))}")
 
 
-async def copy_csv(
+async def write_csv(
     connection: asyncpg.Connection[Any],
     view: View,
     spelled: Mapping[str, str],
@@ -164,7 +164,7 @@ async def copy_csv(
         raise error.cause from None
 
 
-async def batches(
+async def read_batches(
     connection: asyncpg.Connection[Any], view: View, spelled: Mapping[str, str]
 ) -> AsyncIterator[list[asyncpg.Record]]:
     """The rows of a view, at most 10,000 at a time.

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-MOST_UNDOCUMENTED: Final = 20
+MAX_UNDOCUMENTED_STATES: Final = 20
 OTHER: Final = "other"
 """Stands for every state beyond the documented ones and so many others."""
 
 
 @dataclass(frozen=True, slots=True)
-class AccountReading:
+class AccountGauges:
     """One account as the database has it.
 
     Attributes:
@@ -43,10 +43,10 @@ class AccountReading:
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
+class GaugeValues:
     """All accounts at one moment; `clock_behind` is how far the last observation of any lies ahead of the clock."""
 
-    accounts: Sequence[AccountReading]
+    accounts: Sequence[AccountGauges]
     clock_behind: timedelta
 
 
@@ -72,14 +72,14 @@ select account_id, case when state = any($2::text[]) then state else $3 end as s
 """
 
 
-class Reader:
+class GaugeReader:
     """Asks the database how the accounts are; counts an account's numbers only after a run has changed something."""
 
     def __init__(self) -> None:
         self._states: list[str] = []
         self._counted: dict[int, tuple[int | None, dict[str, int]]] = {}
 
-    async def read(self, engine: AsyncEngine, account_ids: Collection[int]) -> Readings:
+    async def read(self, engine: AsyncEngine, account_ids: Collection[int]) -> GaugeValues:
         """How the accounts are now.
 
         Raises:
@@ -89,7 +89,7 @@ class Reader:
             async with engine.connect() as session:
                 connection = await driver_connection(session)
                 rows = await connection.fetch(_ACCOUNTS, account_ids)
-                states = await connection.fetchval(_STATES, MOST_UNDOCUMENTED)
+                states = await connection.fetchval(_STATES, MAX_UNDOCUMENTED_STATES)
                 if states != self._states:
                     self._states, self._counted = states, {}
                 runs = {row["account_id"]: row["applied_run_id"] for row in rows}
@@ -101,9 +101,9 @@ class Reader:
         self._counted = {
             key: (run_id, numbers[key]) if key in numbers else self._counted[key] for key, run_id in runs.items()
         }
-        return Readings(
+        return GaugeValues(
             [
-                AccountReading(
+                AccountGauges(
                     account_id=row["account_id"],
                     name=row["name"],
                     created_at=row["created_at"],

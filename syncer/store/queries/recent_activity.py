@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-CHANGED_RUNS: Final = 6
-CHANGES_A_RUN: Final = 12
-_LOOKED_THROUGH: Final = 500
+MAX_CHANGED_RUNS: Final = 6
+CHANGES_PER_RUN: Final = 12
+_MAX_RANKED_CHANGES: Final = 500
 """Changes of one run among which those that are shown are chosen."""
 _RUNS: Final = 100
 _REJECTED: Final = 10
-_LONGEST_PAYLOAD: Final = 400
+_MAX_PAYLOAD_CHARS: Final = 400
 
 
 class Change(Struct, frozen=True):
@@ -93,7 +93,7 @@ class RejectedRecord(Struct, frozen=True):
     occurrences: int
 
 
-class Recent(Struct, frozen=True):
+class RecentActivity(Struct, frozen=True):
     """What happened last, the newest first."""
 
     changed_runs: list[ChangedRun]
@@ -161,20 +161,20 @@ select a.name, a.time_zone, j.virtual_number_id, j.error,
 """
 
 
-async def recent(engine: AsyncEngine, account: str | None, *, statement_seconds: int) -> Recent:
+async def read_recent_activity(engine: AsyncEngine, account: str | None, *, statement_seconds: int) -> RecentActivity:
     """What happened last, of one account or of all.
 
     Raises:
         DatabaseError: The database cannot be asked, or takes too long.
     """
     asked = {"account": account}
-    changes = asked | {"runs": CHANGED_RUNS, "changes": CHANGES_A_RUN + 1, "looked_through": _LOOKED_THROUGH}
-    rejected = asked | {"records": _REJECTED, "longest": _LONGEST_PAYLOAD}
+    changes = asked | {"runs": MAX_CHANGED_RUNS, "changes": CHANGES_PER_RUN + 1, "looked_through": _MAX_RANKED_CHANGES}
+    rejected = asked | {"records": _REJECTED, "longest": _MAX_PAYLOAD_CHARS}
     async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
         changed = (await connection.execute(text(_CHANGES), changes)).all()
         runs = (await connection.execute(text(_LATEST_RUNS), asked | {"runs": _RUNS})).all()
         records = (await connection.execute(text(_LATEST_REJECTED), rejected)).all()
-    return Recent(
+    return RecentActivity(
         changed_runs=[_changed_run(list(of_one)) for _, of_one in groupby(changed, lambda row: row.run_id)],
         runs=[Run(*row) for row in runs],
         rejected=[RejectedRecord(*row) for row in records],
@@ -182,5 +182,5 @@ async def recent(engine: AsyncEngine, account: str | None, *, statement_seconds:
 
 
 def _changed_run(rows: Sequence[Row[*tuple[Any, ...]]]) -> ChangedRun:
-    changes = [Change(*row[8:]) for row in rows[:CHANGES_A_RUN]]
-    return ChangedRun(changes, len(rows) > CHANGES_A_RUN, *rows[0][:8])
+    changes = [Change(*row[8:]) for row in rows[:CHANGES_PER_RUN]]
+    return ChangedRun(changes, len(rows) > CHANGES_PER_RUN, *rows[0][:8])

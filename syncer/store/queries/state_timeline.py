@@ -31,7 +31,7 @@ class Timeline(Struct, frozen=True):
 
     begins: datetime
     step: timedelta
-    whole: timedelta
+    full_span: timedelta
     numbers: dict[str, list[int]]
 
     @property
@@ -55,7 +55,7 @@ select h.state, greatest(0, ceil(extract(epoch from s.at - :begins) / :step))::i
 """
 
 
-async def timeline(
+async def read_timeline(
     engine: AsyncEngine, account: str | None, longest: timedelta, *, statement_seconds: int
 ) -> Timeline | None:
     """The numbers by state until now; None if nothing was ever polled.
@@ -73,12 +73,12 @@ async def timeline(
         now, first = (await connection.execute(text(_BEGINNING), {"account": account})).one()
         if first is None:
             return None
-        whole = max(now - first, _SHORTEST)
-        step = min(longest, whole) / STEPS
+        full_span = max(now - first, _SHORTEST)
+        step = min(longest, full_span) / STEPS
         begins = now - STEPS * step
         asked = {"account": account, "begins": begins, "step": step.total_seconds()}
         rows = await connection.execute(text(_COME_AND_GONE), asked)
-        return Timeline(begins, step, whole, _summed(rows))
+        return Timeline(begins, step, full_span, _summed(rows))
 
 
 def _summed(rows: Iterable[Row[*tuple[Any, ...]]]) -> dict[str, list[int]]:
