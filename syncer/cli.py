@@ -35,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-TURN_SECONDS: Final = 0.0005
+THREAD_SWITCH_SECONDS: Final = 0.0005
 """How long the event loop waits for a thread that computes: 5 ms by default, at each of its turns."""
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, one per account.")]
 
@@ -43,13 +43,13 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, one 
 def main() -> NoReturn:
     """Runs the command line. What an operator can cause is told in one line, without a traceback."""
     gc.disable()  # until what the command needs is loaded: none of that is garbage
-    sys.setswitchinterval(TURN_SECONDS)
+    sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     try:
         app(standalone_mode=True)
     except ConfigurationError as error:
-        _refuse(error, 2)
+        _exit_with_error(error, 2)
     except SyncerError as error:
-        _refuse(error, 1)
+        _exit_with_error(error, 1)
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does: nothing more can be said, not even on the way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,7 +57,7 @@ def main() -> NoReturn:
     raise SystemExit(0)
 
 
-def _refuse(error: SyncerError, code: int) -> NoReturn:
+def _exit_with_error(error: SyncerError, code: int) -> NoReturn:
     typer.echo(f"syncer: {error}", err=True)
     raise SystemExit(code) from None
 
@@ -71,10 +71,10 @@ def run() -> None:
     from syncer.config.accounts import load_accounts
     from syncer.config.settings import load_settings
 
-    settings = _settings()
-    accounts = _accounts(settings)
-    with _database(settings) as database:
-        _do(run_daemon(settings, accounts, database, lambda: load_accounts(load_settings())))
+    settings = _load_settings()
+    accounts = _load_accounts(settings)
+    with _open_database(settings) as database:
+        _run_async(run_daemon(settings, accounts, database, lambda: load_accounts(load_settings())))
 
 
 @app.command()
@@ -89,23 +89,23 @@ def sync(
     """One poll now, of every account or of those named."""
     from syncer.commands.sync import json_line, sync_now, worst_exit_code
 
-    settings = _settings()
-    accounts = _chosen(_accounts(settings), account or [])
-    with _database(settings) as database:
-        results = _do(sync_now(settings, accounts, database, accept_removals=accept_removals))
+    settings = _load_settings()
+    accounts = _select_accounts(_load_accounts(settings), account or [])
+    with _open_database(settings) as database:
+        results = _run_async(sync_now(settings, accounts, database, accept_removals=accept_removals))
     for result in results:
-        typer.echo(json_line(result) if as_json else result.sentence)
+        typer.echo(json_line(result) if as_json else result.summary)
     raise SystemExit(worst_exit_code(results))
 
 
 @app.command()
 def migrate() -> None:
     """Brings the database to the newest schema; safe to run from several machines at once."""
-    from syncer.commands.migrate import bring_up_to_date
+    from syncer.commands.migrate import migrate_to_latest
 
-    settings = _settings()
-    with _database(settings, to_migrate=True) as database:
-        typer.echo(f"the schema is {_do(bring_up_to_date(database))}, the newest")
+    settings = _load_settings()
+    with _open_database(settings, for_migration=True) as database:
+        typer.echo(f"the schema is {_run_async(migrate_to_latest(database))}, the newest")
 
 
 @app.command()
@@ -114,21 +114,21 @@ def check(
     data: Annotated[bool, typer.Option("--data", help="Verify the invariants on the stored data too.")] = False,
 ) -> None:
     """Says whether configuration, database, schema, endpoint and token are right, and what to do where not."""
-    from syncer.commands.check import show_findings
+    from syncer.commands.check import print_findings
 
-    settings = _settings()
-    with _database(settings) as database:
-        raise SystemExit(_do(show_findings(settings, database, data=data)))
+    settings = _load_settings()
+    with _open_database(settings) as database:
+        raise SystemExit(_run_async(print_findings(settings, database, data=data)))
 
 
 @app.command()
 def status(*, as_json: Json = False) -> None:
     """The accounts: last success, last outcome, numbers by state, what needs attention."""
-    from syncer.commands.status import show_status
+    from syncer.commands.status import print_status
 
-    settings = _settings()
-    with _database(settings) as database:
-        _do(show_status(database, as_json=as_json))
+    settings = _load_settings()
+    with _open_database(settings) as database:
+        _run_async(print_status(database, as_json=as_json))
 
 
 @app.command()
@@ -138,7 +138,7 @@ def export(
         Path | None,
         typer.Option(metavar="FILE", help="Replaced once the new one is whole; without it, standard output."),
     ] = None,
-    form: Annotated[
+    file_format: Annotated[
         Literal["csv", "parquet"] | None,
         typer.Option("--format", help="csv, unless the name of the file ends in .parquet."),
     ] = None,
@@ -148,27 +148,27 @@ def export(
     excel: Annotated[bool, typer.Option("--excel", help="CSV as Excel opens it where decimals have commas.")] = False,
 ) -> None:
     """A view of schema `analytics` as CSV or Parquet; an analyst's rights will do."""
-    from syncer.commands.export import Export, moment_of
+    from syncer.commands.export import ExportOptions, parse_moment
     from syncer.commands.export import export as export_view
 
-    settings = _settings()
-    parquet = form == "parquet" or (form is None and output is not None and output.suffix == ".parquet")
+    settings = _load_settings()
+    parquet = file_format == "parquet" or (file_format is None and output is not None and output.suffix == ".parquet")
     if parquet and (output is None or excel):
         raise typer.BadParameter("it needs --output FILE, and --excel is of CSV", param_hint="--format parquet")
-    moment = None if at is None else _parsed("--at", at, lambda text: moment_of(text, settings.timezone))
-    wanted = Export(view, output, parquet, excel, tuple(account or ()), moment)
-    with _database(settings) as database:
-        _do(export_view(wanted, database, settings.timezone))
+    moment = None if at is None else _parse_option("--at", at, lambda text: parse_moment(text, settings.timezone))
+    options = ExportOptions(view, output, parquet, excel, tuple(account or ()), moment)
+    with _open_database(settings) as database:
+        _run_async(export_view(options, database, settings.timezone))
 
 
 @app.command()
 def health() -> None:
     """Asks the daemon on this machine whether it lives, over HTTP at SYNCER_HTTP_LISTEN."""
-    from syncer.commands.health import is_alive
+    from syncer.commands.health import check_liveness
     from syncer.config.settings import load_settings
 
-    alive, told = is_alive(load_settings().http_listen)
-    typer.echo(told, err=not alive)
+    alive, message = check_liveness(load_settings().http_listen)
+    typer.echo(message, err=not alive)
     raise SystemExit(0 if alive else 1)
 
 
@@ -181,10 +181,10 @@ def demo(
     """Everything on this machine with nothing configured: database, emulated endpoint, daemon, a live view."""
     exit_cleanly_during_startup()
     from syncer.commands.demo import run_demo
-    from syncer.commands.demo_backfill import days_of
+    from syncer.commands.demo_backfill import parse_days
 
-    days = 0 if history is None else _parsed("--history", history, days_of)
-    _do(run_demo(days))
+    days = 0 if history is None else _parse_option("--history", history, parse_days)
+    _run_async(run_demo(days))
 
 
 @app.command()
@@ -199,8 +199,8 @@ def emulate(
     from syncer.commands.emulate import run_emulator
     from syncer.config.fields import ListenAddress
 
-    address = _parsed("--listen", listen, ListenAddress.parse)
-    _do(run_emulator(numbers=numbers, seed=seed, listen=address, file=file))
+    address = _parse_option("--listen", listen, ListenAddress.parse)
+    _run_async(run_emulator(numbers=numbers, seed=seed, listen=address, file=file))
 
 
 @app.command(
@@ -211,8 +211,8 @@ def psql(context: typer.Context) -> None:
     """`psql` on the database in use, the embedded one included; arguments are psql's."""
     from syncer.commands.psql import run_psql
 
-    settings = _settings()
-    with _database(settings) as database:
+    settings = _load_settings()
+    with _open_database(settings) as database:
         raise SystemExit(run_psql(database, context.args))
 
 
@@ -228,7 +228,7 @@ def _version(
         raise typer.Exit
 
 
-def _do(work: Coroutine[Any, Any, T]) -> T:
+def _run_async(work: Coroutine[Any, Any, T]) -> T:
     """Does what a command is for, once all that it needs is loaded: that stays, and is not looked through for garbage.
 
     To look through it took a third of a short command's time, most of it on the way out, and stopped the event loop.
@@ -238,7 +238,7 @@ def _do(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def _parsed(option: str, text: str, parse: Callable[[str], T]) -> T:
+def _parse_option(option: str, text: str, parse: Callable[[str], T]) -> T:
     """What an option's value means."""
     try:
         return parse(text)
@@ -246,7 +246,7 @@ def _parsed(option: str, text: str, parse: Callable[[str], T]) -> T:
         raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from None
 
 
-def _settings() -> Settings:
+def _load_settings() -> Settings:
     from syncer.config.settings import load_settings
     from syncer.telemetry.logs import configure_logging
 
@@ -255,18 +255,18 @@ def _settings() -> Settings:
     return settings
 
 
-def _accounts(settings: Settings) -> Sequence[Account]:
+def _load_accounts(settings: Settings) -> Sequence[Account]:
     from syncer.config.accounts import load_accounts
-    from syncer.config.settings import unknown_variables
+    from syncer.config.settings import describe_unknown_variables
     from syncer.telemetry.logs import log
 
     accounts = load_accounts(settings)
-    for sentence in unknown_variables({account.token_source for account in accounts}):
+    for sentence in describe_unknown_variables({account.token_source for account in accounts}):
         log.warning("unknown_setting", found=sentence)
     return accounts
 
 
-def _chosen(accounts: Sequence[Account], names: Sequence[str]) -> Sequence[Account]:
+def _select_accounts(accounts: Sequence[Account], names: Sequence[str]) -> Sequence[Account]:
     known = {account.name: account for account in accounts}
     for name in names:
         if name not in known:
@@ -274,7 +274,7 @@ def _chosen(accounts: Sequence[Account], names: Sequence[str]) -> Sequence[Accou
     return [known[name] for name in dict.fromkeys(names)] if names else accounts
 
 
-def _database(settings: Settings, *, to_migrate: bool = False) -> Database:
+def _open_database(settings: Settings, *, for_migration: bool = False) -> Database:
     from syncer.database import Database
 
-    return Database(settings, to_migrate=to_migrate)
+    return Database(settings, for_migration=for_migration)

@@ -26,12 +26,12 @@ class Database:
         EmbeddedServerError: It does not start.
     """
 
-    def __init__(self, settings: Settings, *, to_migrate: bool = False) -> None:
-        self._address = settings.database_url or (settings.migrate_database_url if to_migrate else None)
-        self._owner_address = settings.migrate_database_url or settings.database_url
+    def __init__(self, settings: Settings, *, for_migration: bool = False) -> None:
+        self._url = settings.database_url or (settings.migrate_database_url if for_migration else None)
+        self._owner_url = settings.migrate_database_url or settings.database_url
         self._server: EmbeddedServer | None = None
-        self._named_programs = settings.pg_bindir
-        if self._address is None:
+        self._configured_bin_dir = settings.pg_bindir
+        if self._url is None:
             settings.require_database()
             self._server = _embedded_server(settings)
 
@@ -50,7 +50,7 @@ class Database:
         return self._server is not None
 
     @property
-    def program_folder(self) -> Path:
+    def bin_dir(self) -> Path:
         """The folder of the embedded server's programs, whether or not it runs.
 
         Raises:
@@ -58,37 +58,37 @@ class Database:
         """
         from syncer.embedded import find_binaries  # noqa: PLC0415 - only who has no address needs it
 
-        return find_binaries(self._named_programs)
+        return find_binaries(self._configured_bin_dir)
 
-    def ensure(self) -> None:
+    def ensure_running(self) -> None:
         """Starts the embedded server again if it died, or if the process that owned it is gone; cheap otherwise."""
         if self._server is not None:
             self._server.ensure()
 
-    def address(self) -> str:
+    def url(self) -> str:
         """Where to connect, password included; the embedded server's may change when it starts again."""
         if self._server is not None:
             return self._server.url
-        assert self._address is not None  # noqa: S101 - see the constructor
-        return self._address.get_secret_value()
+        assert self._url is not None  # noqa: S101 - see the constructor
+        return self._url.get_secret_value()
 
-    def owner_address(self) -> str:
+    def owner_url(self) -> str:
         """Where to connect as the role that may change the schema."""
-        return self.address() if self._owner_address is None else self._owner_address.get_secret_value()
+        return self.url() if self._owner_url is None else self._owner_url.get_secret_value()
 
     @cached_property
     def engine(self) -> AsyncEngine:
         """Connections, made when they are needed: for the responses that are worked on, and for short statements."""
         from syncer.store.engine import create_engine  # noqa: PLC0415 - SQLAlchemy costs half of a command's start
 
-        return create_engine(self.address, pool_size=10)
+        return create_engine(self.url, pool_size=10)
 
     @cached_property
     def owner_engine(self) -> AsyncEngine:
         """Connections for migrations: as the owner, and with all the time they need."""
         from syncer.store.engine import create_engine  # noqa: PLC0415 - likewise
 
-        return create_engine(self.owner_address, pool_size=1, command_timeout=None)
+        return create_engine(self.owner_url, pool_size=1, command_timeout=None)
 
     async def dispose(self) -> None:
         """Closes all connections."""

@@ -153,7 +153,7 @@ class DatabaseError(PollError):
     kind = "database"
 
 
-def system_words(error: Exception) -> str:
+def os_error_text(error: Exception) -> str:
     """The system's own words for an error, where it has some, without what asyncio puts around them."""
     number = error.errno if isinstance(error, OSError) else None
     return os.strerror(number) if number is not None and number > 0 else str(error)

@@ -39,7 +39,7 @@ class Conclusion(Struct, frozen=True):
     counters: Mapping[str, int]
 
 
-def accept_command(account: str) -> str:
+def accept_removals_command(account: str) -> str:
     """The command, as a shell takes it, by which an operator says that what is missing from an account is gone."""
     return f"syncer sync --account {shlex.quote(account)} --accept-removals"
 
@@ -90,7 +90,7 @@ class PollResult(Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def sentence(self) -> str:
+    def summary(self) -> str:
         """The result for people, in one line."""
         counted = {name: getattr(self, name) for name in ("received", *COUNTERS)}
         told = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counted.items() if value)

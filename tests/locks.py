@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def held_by_another_session(database: str, table: str) -> AsyncIterator[Any]:
+async def lock_table_in_another_session(database: str, table: str) -> AsyncIterator[Any]:
     """Keeps the program from writing a table; gives a function that waits for whom that blocks."""
     holder = await connect(database)
     transaction = holder.transaction()
     await transaction.start()
     await holder.execute(f"lock table syncer.{table} in share mode")
 
-    async def blocked_backends() -> list[int]:
+    async def wait_for_blocked_backends() -> list[int]:
         async with asyncio.timeout(20):
             while True:
                 await holder.execute("select pg_stat_clear_snapshot()")  # or those that come later are never seen
@@ -32,7 +32,7 @@ async def held_by_another_session(database: str, table: str) -> AsyncIterator[An
                 await asyncio.sleep(0.01)
 
     try:
-        yield blocked_backends
+        yield wait_for_blocked_backends
     finally:
         await transaction.rollback()
         await holder.close()

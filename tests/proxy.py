@@ -23,37 +23,39 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._looked_for: list[bytes] = []
-        self._then: Literal["hold", "hold the answer", "lose the answer"] = "hold"
+        self._then: Literal["hold the request", "hold the response", "drop the response"] = "hold the request"
         self._open = asyncio.Event()
         self._open.set()
         self.url = ""
-        self.reached = asyncio.Event()
+        self.intercepted = asyncio.Event()
 
-    def look_for(self, *words: bytes, then: Literal["hold", "hold the answer", "lose the answer"]) -> None:
+    def intercept(
+        self, *words: bytes, then: Literal["hold the request", "hold the response", "drop the response"]
+    ) -> None:
         """Looks for words in requests, one after another; when the last has come, does as it is told.
 
         Args:
             words: What to look for.
-            then: `hold` passes nothing on any more; `hold the answer` passes the request on, and of the answer
-                nothing; `lose the answer` breaks the connection in the answer's place.
+            then: `hold the request` passes nothing on any more; `hold the response` passes the request on, and of the answer
+                nothing; `drop the response` breaks the connection in the answer's place.
         """
         self._looked_for, self._then = list(words), then
-        self.reached.clear()
+        self.intercepted.clear()
 
-    def swallow(self) -> None:
+    def blackhole(self) -> None:
         """Takes connections and what comes from either side, as before, and passes nothing on."""
         self._open.clear()
 
-    def pass_on(self) -> None:
+    def resume(self) -> None:
         """Passes on what was swallowed, as a network that is mended does, and all that comes from now on."""
         self._open.set()
 
-    async def lead_to(self, url: str) -> None:
+    async def switch_to(self, url: str) -> None:
         """Leads to another server from now on, and breaks the connections that there are."""
         self._target = urlsplit(url)
-        await self.cut()
+        await self.drop_connections()
 
-    async def cut(self) -> None:
+    async def drop_connections(self) -> None:
         """Breaks the connections that there are."""
         for task in (broken := list(self._connections)):
             task.cancel()
@@ -69,7 +71,7 @@ class Proxy:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        await self.cut()
+        await self.drop_connections()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -96,8 +98,8 @@ class Proxy:
         while data := await reader.read(65536):
             if self._has_come(data):
                 chosen.set()
-                if self._then == "hold":
-                    self.reached.set()
+                if self._then == "hold the request":
+                    self.intercepted.set()
                     await self._until_gone(reader)
             await self._open.wait()
             upstream.write(data)
@@ -109,8 +111,8 @@ class Proxy:
     ) -> None:
         while data := await upstream.read(65536):
             if chosen.is_set():
-                self.reached.set()
-                if self._then == "lose the answer":
+                self.intercepted.set()
+                if self._then == "drop the response":
                     raise ConnectionAbortedError
                 continue
             await self._open.wait()

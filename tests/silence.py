@@ -18,8 +18,8 @@ class SilentServer:
     def __init__(self) -> None:
         self._server: asyncio.Server | None = None
         self.url = ""
-        self.asked = asyncio.Event()
-        self.connections = 0
+        self.connected = asyncio.Event()
+        self.connection_count = 0
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._swallow, "127.0.0.1")
@@ -32,7 +32,7 @@ class SilentServer:
         await self._server.wait_closed()
 
     async def _swallow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self.asked.set()
+        self.connection_count += 1
+        self.connected.set()
         await reader.read()
         writer.close()

@@ -25,7 +25,7 @@ from deploy.superset.server import USER, Superset, SupersetError
 from deploy.superset.verify import verify
 from deploy.superset.visit import visit
 from docs import demo_data
-from syncer.daemon.signals import exit_cleanly_during_startup, stop_signal
+from syncer.daemon.signals import exit_cleanly_during_startup, install_stop_handlers
 from syncer.telemetry.logs import configure_logging
 
 _ANALYST: Final = "superset_analyst"
@@ -46,7 +46,7 @@ async def _prepare(url: str) -> tuple[str, str]:
 
 
 async def _until_told_to_stop() -> None:
-    await stop_signal().wait()
+    await install_stop_handlers().wait()
 
 
 def _show(superset: Superset, screenshots: Path | None, console: Console) -> None:

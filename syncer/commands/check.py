@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from syncer.config.settings import Settings
     from syncer.database import Database
 
-_MOST_SHOWN: Final = 20
+_MAX_SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,104 +35,104 @@ class Finding:
 
     subject: str
     text: str
-    is_right: bool = True
+    is_ok: bool = True
 
 
-async def show_findings(settings: Settings, database: Database, *, data: bool) -> int:
+async def print_findings(settings: Settings, database: Database, *, data: bool) -> int:
     """Prints what is found, a line each.
 
     Returns:
         0 if all is right, else 1.
     """
-    is_right = True
-    async for finding in findings(settings, database, data=data):
-        typer.echo(f"{'ok' if finding.is_right else 'WRONG':5}  {finding.subject}: {finding.text}")
-        is_right = is_right and finding.is_right
+    is_ok = True
+    async for finding in check_all(settings, database, data=data):
+        typer.echo(f"{'ok' if finding.is_ok else 'WRONG':5}  {finding.subject}: {finding.text}")
+        is_ok = is_ok and finding.is_ok
     await database.dispose()
-    return 0 if is_right else 1
+    return 0 if is_ok else 1
 
 
-async def findings(settings: Settings, database: Database, *, data: bool) -> AsyncIterator[Finding]:
+async def check_all(settings: Settings, database: Database, *, data: bool) -> AsyncIterator[Finding]:
     """Looks at configuration, database, schema, endpoint and token, in this order; and at the stored data if wanted."""
     accounts: tuple[Account, ...] = ()
     try:
         accounts = load_accounts(settings)
     except ConfigurationError as error:
-        yield Finding("configuration", str(error), is_right=False)
+        yield Finding("configuration", str(error), is_ok=False)
     else:
         yield Finding("configuration", f"{len(accounts)} account{'s' * (len(accounts) != 1)}")
     for sentence in describe_unknown_variables({account.token_source for account in accounts}):
-        yield Finding("configuration", sentence, is_right=False)
-    about_database, app_ids = await _database_findings(settings, database)
-    for finding in about_database:
+        yield Finding("configuration", sentence, is_ok=False)
+    database_findings, app_ids = await _check_database(settings, database)
+    for finding in database_findings:
         yield finding
     if accounts:
         async with Source(settings) as source:
             for account in accounts:
-                yield await _endpoint_finding(source, account, (app_ids or {}).get(account.name))
+                yield await _check_endpoint(source, account, (app_ids or {}).get(account.name))
     if data and app_ids is not None:
-        async for finding in _data_findings(database):
+        async for finding in _check_data(database):
             yield finding
 
 
-async def _database_findings(
+async def _check_database(
     settings: Settings, database: Database
 ) -> tuple[list[Finding], dict[str, int | None] | None]:
     """What is found of the server and the schema; and the accounts' `app_id` by name, if the schema is right."""
-    found: list[Finding] = []
+    results: list[Finding] = []
     subject = "database"
     try:
-        place = "embedded" if database.is_embedded else redacted(database.url())
-        found.append(_server_finding(await server_version(database.engine), place))
+        location = "embedded" if database.is_embedded else redacted(database.url())
+        results.append(_check_server_version(await server_version(database.engine), location))
         if obstacle := await find_write_obstacle(database.engine):
-            found.append(Finding("database", obstacle, is_right=False))
+            results.append(Finding("database", obstacle, is_ok=False))
         subject = "schema"
         state = await schema_state(database.engine)
         if state.found is None and settings.migrate_on_start:
-            return [*found, Finding("schema", "none yet: `syncer run` and `syncer sync` make it")], None
+            return [*results, Finding("schema", "none yet: `syncer run` and `syncer sync` make it")], None
         state.require_wanted()
-        found.append(Finding("schema", state.wanted))
+        results.append(Finding("schema", state.wanted))
         if missing := await missing_roles(database.engine):
             script = migrations_folder() / "sql" / "0002_roles.sql"
             what = f"{' and '.join(missing)} could not be made: let an administrator run psql --file={script} there"
-            found.append(Finding("roles", what, is_right=False))
+            results.append(Finding("roles", what, is_ok=False))
         app_ids = {one.account: one.app_id for one in await read_account_statuses(database.engine)}
     except SyncerError as error:
-        return [*found, Finding(subject, str(error), is_right=False)], None
-    return found, app_ids
+        return [*results, Finding(subject, str(error), is_ok=False)], None
+    return results, app_ids
 
 
-def _server_finding(version: int, place: str) -> Finding:
+def _check_server_version(version: int, location: str) -> Finding:
     if version < MIN_SERVER_VERSION:
-        text = f"PostgreSQL {version} at {place} is too old: {MIN_SERVER_VERSION} or newer is needed"
-        return Finding("database", text, is_right=False)
-    return Finding("database", f"PostgreSQL {version}, {place}")
+        text = f"PostgreSQL {version} at {location} is too old: {MIN_SERVER_VERSION} or newer is needed"
+        return Finding("database", text, is_ok=False)
+    return Finding("database", f"PostgreSQL {version}, {location}")
 
 
-async def _endpoint_finding(source: Source, account: Account, app_id: int | None) -> Finding:
+async def _check_endpoint(source: Source, account: Account, app_id: int | None) -> Finding:
     subject = f"endpoint of {account.name}"
     try:
         response = await source.fetch(account, deadline_seconds=0)
         parsed = read(response.body, Fingerprints(), app_id)
     except SyncerError as error:
-        return Finding(subject, str(error), is_right=False)
+        return Finding(subject, str(error), is_ok=False)
     text = f"{account.api_url} takes the token and lists {len(parsed.records)} numbers"
     if parsed.rejections:
         text += f"; {len(parsed.rejections)} records cannot be taken, the first because: {parsed.rejections[0].error}"
-    return Finding(subject, text, is_right=not parsed.rejections)
+    return Finding(subject, text, is_ok=not parsed.rejections)
 
 
-async def _data_findings(database: Database) -> AsyncIterator[Finding]:
-    broken = 0
+async def _check_data(database: Database) -> AsyncIterator[Finding]:
+    violation_count = 0
     try:
         async for violation in find_violations(database.engine):
-            broken += 1
-            if broken <= _MOST_SHOWN:
-                yield Finding("data", str(violation), is_right=False)
+            violation_count += 1
+            if violation_count <= _MAX_SHOWN:
+                yield Finding("data", str(violation), is_ok=False)
     except SyncerError as error:
-        yield Finding("data", str(error), is_right=False)
+        yield Finding("data", str(error), is_ok=False)
         return
-    if broken > _MOST_SHOWN:
-        yield Finding("data", f"and {broken - _MOST_SHOWN} more", is_right=False)
-    if not broken:
+    if violation_count > _MAX_SHOWN:
+        yield Finding("data", f"and {violation_count - _MAX_SHOWN} more", is_ok=False)
+    if not violation_count:
         yield Finding("data", "every invariant holds")

@@ -20,8 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from syncer.commands.demo_backfill import NUMBERS, TOKEN, backfill_account, settings_for
-from syncer.commands.run import site_of
-from syncer.commands.status import table_of
+from syncer.commands.run import create_site
+from syncer.commands.status import accounts_table
 from syncer.config.accounts import load_accounts
 from syncer.daemon.scheduler import Daemon
 from syncer.daemon.signals import install_stop_handlers, run_unless_stopped
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 POLL_INTERVAL: Final = timedelta(seconds=3)
 STEP_SECONDS: Final = 2.0
 _SEED: Final = 1
-_LATEST_SHOWN: Final = 14
-_MOST_A_RUN: Final = 20
+_MAX_LATEST_CHANGES: Final = 14
+_MAX_CHANGES_PER_RUN: Final = 20
 
 
 async def run_demo(history_days: int = 0) -> None:
@@ -71,24 +71,24 @@ async def run_demo(history_days: int = 0) -> None:
                 await migrate(database.owner_engine)
                 async with Source(settings) as source, AsyncExitStack() as stack:
                     daemon = Daemon(database, Poller(database.engine, source, settings), load_accounts(settings))
-                    site = await _listening(stack, daemon, settings, database)
-                    _say_hello(folder, site.url, emulator.url)
-                    if not history_days or await _tell_history(stop, settings, database, emulator, history_days):
-                        await _watch_until(stop, daemon, database.engine, emulator)
+                    site = await _start_site(stack, daemon, settings, database)
+                    _print_introduction(folder, site.url, emulator.url)
+                    if not history_days or await _backfill_with_progress(stop, settings, database, emulator, history_days):
+                        await _run_until(stop, daemon, database.engine, emulator)
                 await database.dispose()
 
 
-async def _listening(stack: AsyncExitStack, daemon: Daemon, settings: Settings, database: Database) -> Site:
+async def _start_site(stack: AsyncExitStack, daemon: Daemon, settings: Settings, database: Database) -> Site:
     """The daemon over HTTP, at the usual address if nobody has it."""
     assert settings.http_listen is not None  # noqa: S101 - it is the default
     try:
-        return await stack.enter_async_context(site_of(daemon, settings.http_listen, settings, database))
+        return await stack.enter_async_context(create_site(daemon, settings.http_listen, settings, database))
     except ConfigurationError:
-        elsewhere = settings.http_listen._replace(port=0)
-        return await stack.enter_async_context(site_of(daemon, elsewhere, settings, database))
+        free_port_address = settings.http_listen._replace(port=0)
+        return await stack.enter_async_context(create_site(daemon, free_port_address, settings, database))
 
 
-async def _tell_history(
+async def _backfill_with_progress(
     stop: asyncio.Event, settings: Settings, database: Database, emulator: Emulator, days: int
 ) -> bool:
     """Fills the database with the past, and shows how far it is on a terminal.
@@ -100,29 +100,29 @@ async def _tell_history(
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(f"{days} days of history")
 
-        def told(moment: int, moments: int) -> None:
-            progress.update(bar, completed=moment, total=moments)
+        def show_progress(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
 
-        return await run_unless_stopped(stop, backfill_account(emulator, database, settings, days, _SEED, told=told))
+        return await run_unless_stopped(stop, backfill_account(emulator, database, settings, days, _SEED, on_progress=show_progress))
 
 
-async def _watch_until(stop: asyncio.Event, daemon: Daemon, engine: AsyncEngine, emulator: Emulator) -> None:
-    seen = max((account.last_run_id or 0 for account in await read_account_statuses(engine)), default=0)
+async def _run_until(stop: asyncio.Event, daemon: Daemon, engine: AsyncEngine, emulator: Emulator) -> None:
+    last_run_id = max((account.last_run_id or 0 for account in await read_account_statuses(engine)), default=0)
     async with asyncio.TaskGroup() as tasks:
-        beside = [tasks.create_task(_live_on(emulator)), tasks.create_task(_show(engine, seen))]
+        background = [tasks.create_task(_step_emulator(emulator)), tasks.create_task(_show_changes(engine, last_run_id))]
         await daemon.run(stop)
-        for task in beside:
+        for task in background:
             task.cancel()
 
 
-async def _live_on(emulator: Emulator) -> None:
+async def _step_emulator(emulator: Emulator) -> None:
     while True:
         await asyncio.sleep(STEP_SECONDS)
         emulator.step()
 
 
-def _say_hello(folder: str, page: str, endpoint: str) -> None:
-    program = _program()
+def _print_introduction(folder: str, page: str, endpoint: str) -> None:
+    program = _program_command()
     data = f"SYNCER_DATA_DIR={shlex.quote(folder)}"
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Open [bold]{page}[/bold] to watch; what follows says the same in words.")
@@ -143,7 +143,7 @@ def _say_hello(folder: str, page: str, endpoint: str) -> None:
     console.print()
 
 
-def _program() -> str:
+def _program_command() -> str:
     """What starts this program in another terminal: short where it lies beneath this folder, as after `make`."""
     program, here = Path(sys.argv[0]).absolute(), Path.cwd()
     if not os.access(program, os.X_OK):
@@ -151,25 +151,25 @@ def _program() -> str:
     return shlex.quote(str(program.relative_to(here) if program.is_relative_to(here) else program))
 
 
-async def _show(engine: AsyncEngine, seen: int) -> None:
+async def _show_changes(engine: AsyncEngine, last_run_id: int) -> None:
     """What was recorded after a run: a live view on a terminal, plain lines elsewhere."""
     console = Console(highlight=False)
-    latest: deque[FeedEntry] = deque(maxlen=_LATEST_SHOWN)
+    latest: deque[FeedEntry] = deque(maxlen=_MAX_LATEST_CHANGES)
     with Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else nullcontext() as live:
         while True:
-            new = await read_changes_after(engine, seen)
-            if new:
-                seen = new[-1].run_id
-                latest.extend(new[-_MOST_A_RUN:])
+            changes = await read_changes_after(engine, last_run_id)
+            if changes:
+                last_run_id = changes[-1].run_id
+                latest.extend(changes[-_MAX_CHANGES_PER_RUN:])
             if live is not None:
-                live.update(_view(await read_account_statuses(engine), latest), refresh=True)
+                live.update(_live_view(await read_account_statuses(engine), latest), refresh=True)
             else:
-                for line in _lines(new):
+                for line in _plain_lines(changes):
                     console.print(line, soft_wrap=True)
             await asyncio.sleep(0.5)
 
 
-def _view(accounts: list[AccountStatus], latest: deque[FeedEntry]) -> RenderableType:
+def _live_view(accounts: list[AccountStatus], latest: deque[FeedEntry]) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold", title="just recorded", title_justify="left")
     for column in ("run", "at", "number", "what", "from", "to"):
         table.add_column(column, no_wrap=True)
@@ -182,12 +182,12 @@ def _view(accounts: list[AccountStatus], latest: deque[FeedEntry]) -> Renderable
             Text(change.old_value or "", overflow="ellipsis"),
             Text(change.new_value or "", overflow="ellipsis"),
         )
-    return Group(table_of(accounts), Text(), table)
+    return Group(accounts_table(accounts), Text(), table)
 
 
-def _lines(new: list[FeedEntry]) -> Iterator[str]:
-    for change in new[:_MOST_A_RUN]:
+def _plain_lines(changes: list[FeedEntry]) -> Iterator[str]:
+    for change in changes[:_MAX_CHANGES_PER_RUN]:
         values = f"{change.old_value or '-'} → {change.new_value or '-'}"
         yield f"run {change.run_id}  {change.recorded_at:%H:%M:%S}  {change.number}  {change.event}  {values}"
-    if len(new) > _MOST_A_RUN:
-        yield f"run {new[-1].run_id}  and {len(new) - _MOST_A_RUN} more"
+    if len(changes) > _MAX_CHANGES_PER_RUN:
+        yield f"run {changes[-1].run_id}  and {len(changes) - _MAX_CHANGES_PER_RUN} more"

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from syncer.config.accounts import load_accounts
 from syncer.config.settings import Settings
-from syncer.emulator import STILL, Emulator
+from syncer.emulator import STATIC, Emulator
 from syncer.emulator.simulation import Simulation
 from syncer.endpoint.client import Source
 from syncer.poll import Poller
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
 NUMBERS: Final = 200
 TOKEN: Final = "demo"  # noqa: S105 - the emulated endpoint's
-EVERY: Final = timedelta(hours=6)
+BACKFILL_INTERVAL: Final = timedelta(hours=6)
 """How much time passes between two polls."""
-_MOST_DAYS: Final = 730
+_MAX_DAYS: Final = 730
 
 
-def days_of(text: str) -> int:
+def parse_days(text: str) -> int:
     """How many days a text such as 180d means.
 
     Raises:
         ValueError: It means none.
     """
-    found = re.fullmatch("([0-9]{1,3})d", text)
-    if found is None or not 1 <= int(found[1]) <= _MOST_DAYS:
-        raise ValueError(f"it must be a number of days from 1d to {_MOST_DAYS}d, such as 180d")
-    return int(found[1])
+    match = re.fullmatch("([0-9]{1,3})d", text)
+    if match is None or not 1 <= int(match[1]) <= _MAX_DAYS:
+        raise ValueError(f"it must be a number of days from 1d to {_MAX_DAYS}d, such as 180d")
+    return int(match[1])
 
 
 async def backfill_demo(database: Database, days: int, seed: int, *, until: datetime | None = None) -> None:
@@ -55,7 +55,7 @@ async def backfill_demo(database: Database, days: int, seed: int, *, until: date
         seed: Of the numbers and of what happens to them.
         until: The last moment; None is now.
     """
-    async with Emulator(numbers=NUMBERS, seed=seed, token=TOKEN, rates=STILL) as emulator:
+    async with Emulator(numbers=NUMBERS, seed=seed, token=TOKEN, rates=STATIC) as emulator:
         await backfill_account(emulator, database, settings_for(emulator), days, seed, until=until)
 
 
@@ -67,7 +67,7 @@ async def backfill_account(
     seed: int,
     *,
     until: datetime | None = None,
-    told: Callable[[int, int], object] = lambda _moment, _moments: None,
+    on_progress: Callable[[int, int], object] = lambda _moment, _moments: None,
 ) -> None:
     """Fills a database with the past of an emulated endpoint, which goes on from there.
 
@@ -82,20 +82,20 @@ async def backfill_account(
     """
     zone = settings.timezone
     until = datetime.now(zone) if until is None else until.astimezone(zone)
-    begins = datetime.combine(until.date() - timedelta(days=days), time(), tzinfo=zone)
-    story = Simulation(emulator.fleet(TOKEN), seed=seed, begins=begins, days=days)
-    hours = [until - position * EVERY for position in range((until - begins) // EVERY, -1, -1)]
-    moments = [moment for moment in hours if story.is_anyone_looking(moment)]
+    start = datetime.combine(until.date() - timedelta(days=days), time(), tzinfo=zone)
+    simulation = Simulation(emulator.fleet(TOKEN), seed=seed, start=start, days=days)
+    poll_times = [until - index * BACKFILL_INTERVAL for index in range((until - start) // BACKFILL_INTERVAL, -1, -1)]
+    moments = [moment for moment in poll_times if simulation.is_poller_on(moment)]
     settings = settings.model_copy(update={"api_attempts": 1})  # no time to wait for what is wrong for hours
     (account,) = load_accounts(settings)
-    async with Source(settings) as source, _clock_in_hand(database.owner_engine) as stop_clock_at:
+    async with Source(settings) as source, _controlled_clock(database.owner_engine) as set_clock:
         poller = Poller(database.engine, source, settings)
-        for position, moment in enumerate(moments, start=1):
-            story.live_until(moment)
-            emulator.fault = story.fault_at(moment)
-            await stop_clock_at(moment)
+        for index, moment in enumerate(moments, start=1):
+            simulation.advance_to(moment)
+            emulator.fault = simulation.fault_at(moment)
+            await set_clock(moment)
             await poller.poll(account, "schedule")
-            told(position, len(moments))
+            on_progress(index, len(moments))
     emulator.fault = None
 
 
@@ -105,23 +105,23 @@ def settings_for(emulator: Emulator) -> Settings:
 
 
 @asynccontextmanager
-async def _clock_in_hand(engine: AsyncEngine) -> AsyncIterator[Callable[[datetime], Awaitable[None]]]:
+async def _controlled_clock(engine: AsyncEngine) -> AsyncIterator[Callable[[datetime], Awaitable[None]]]:
     """What stops the database's clock at a moment; however the block ends, the clock is then what it was."""
     engine = engine.execution_options(isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:
-        found = await connection.exec_driver_sql("select pg_get_functiondef('syncer.clock()'::regprocedure)")
-        clock = found.scalar_one()
+        match = await connection.exec_driver_sql("select pg_get_functiondef('syncer.clock()'::regprocedure)")
+        clock_definition = match.scalar_one()
     try:
         async with engine.connect() as connection:
 
-            async def stop_at(moment: datetime) -> None:
+            async def set_clock(moment: datetime) -> None:
                 await connection.exec_driver_sql(
                     "create or replace function syncer.clock() returns timestamptz language sql volatile parallel safe "
                     f"begin atomic select timestamptz '{moment.isoformat()}'; end"
                 )
 
-            yield stop_at
+            yield set_clock
     finally:
         # On a connection of its own: the other one may be in the middle of something.
         async with engine.connect() as connection:
-            await connection.exec_driver_sql(clock)
+            await connection.exec_driver_sql(clock_definition)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from syncer.daemon.signals import stop_signal, unless_stopped
+from syncer.daemon.signals import install_stop_handlers, run_unless_stopped
 from syncer.emulator import Emulator, serve
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ async def run_emulator(*, numbers: int, seed: int, listen: ListenAddress, file: 
     Raises:
         ConfigurationError: The port is taken, or the file cannot be read.
     """
-    stop = stop_signal()
+    stop = install_stop_handlers()
     emulator = Emulator(numbers=numbers, seed=seed, file=file, host=listen.host, port=listen.port)
-    await unless_stopped(stop, serve(emulator, step_every=STEP_SECONDS, started=_say_hello))
+    await run_unless_stopped(stop, serve(emulator, step_every=STEP_SECONDS, started=_print_address))
 
 
-def _say_hello(url: str) -> None:
+def _print_address(url: str) -> None:
     typer.echo(f"SYNCER_API_URL={url} SYNCER_API_TOKEN=any; Ctrl-C ends it")

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from syncer.database import Database
     from syncer.store.queries.export_views import View
 
-_MEGABYTE: Final = 1_000_000
+_BYTES_PER_MEGABYTE: Final = 1_000_000
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 # By PostgreSQL's type, how a column of it is spelled. Everything else is as PostgreSQL spells it.
-_PLAIN: Final = {"bool": "{}::text"}
+_CSV_EXPRESSIONS: Final = {"bool": "{}::text"}
 # Excel takes a file for that of its locale: Russia's has decimal commas. It knows no offsets of time zones. A text that
 # begins like a formula would be one, whoever wrote it: an apostrophe before it keeps it a text.
-_FOR_EXCEL: Final = {
+_EXCEL_EXPRESSIONS: Final = {
     "bool": "{}::text",
     "numeric": "replace({}::text, '.', ',')",
     "timestamptz": "to_char({}, 'YYYY-MM-DD HH24:MI:SS')",
@@ -41,7 +41,7 @@ _FOR_EXCEL: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class ExportOptions:
     """What is wanted.
 
     Attributes:
@@ -61,7 +61,7 @@ class Export:
     at: datetime | None
 
 
-def moment_of(text: str, zone: ZoneInfo) -> datetime:
+def parse_moment(text: str, zone: ZoneInfo) -> datetime:
     """The moment that ISO 8601 means by a text; one without an offset is told by the clocks of `zone`.
 
     Raises:
@@ -74,7 +74,7 @@ def moment_of(text: str, zone: ZoneInfo) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
 
 
-async def export(wanted: Export, database: Database, zone: ZoneInfo) -> None:
+async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> None:
     """Writes a view; a file is there once it is whole, and not before.
 
     Raises:
@@ -84,66 +84,66 @@ async def export(wanted: Export, database: Database, zone: ZoneInfo) -> None:
         SyncerError: The file cannot be written, or Parquet not at all.
         BrokenPipeError: Whoever read standard output has gone.
     """
-    with _ended_by_sigterm():
+    with _exit_on_sigterm():
         async with open_snapshot(database.url(), zone) as connection:
-            view = await find_view(connection, wanted.view, wanted.accounts, wanted.at)
-            with _output(wanted.output) as file, _progress(wanted) as told:
-                await _write(wanted, connection, view, _counting(file, told))
+            view = await find_view(connection, options.view, options.accounts, options.at)
+            with _open_output(options.output) as file, _progress(options) as report:
+                await _write(options, connection, view, _counting_writer(file, report))
 
 
 async def _write(
-    wanted: Export, connection: asyncpg.Connection[Any], view: View, write: Callable[[bytes], int]
+    options: ExportOptions, connection: asyncpg.Connection[Any], view: View, write: Callable[[bytes], int]
 ) -> None:
-    if wanted.parquet:
+    if options.parquet:
         # A dependency of this form alone, and slow to import.
         from syncer.commands.parquet import write_parquet  # noqa: PLC0415 - see above
 
         await write_parquet(connection, view, write)
-    elif wanted.excel:
+    elif options.excel:
         write(_BYTE_ORDER_MARK)
-        await write_csv(connection, view, _FOR_EXCEL, ";", write)
+        await write_csv(connection, view, _EXCEL_EXPRESSIONS, ";", write)
     else:
-        await write_csv(connection, view, _PLAIN, ",", write)
+        await write_csv(connection, view, _CSV_EXPRESSIONS, ",", write)
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
+def _exit_on_sigterm() -> Iterator[None]:
     """Has SIGTERM end the block as Ctrl-C does, with nothing left behind."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101 - the loop runs it
-    was_told = False
+    has_received_sigterm = False
 
-    def end() -> None:
-        nonlocal was_told
-        was_told = True
+    def cancel() -> None:
+        nonlocal has_received_sigterm
+        has_received_sigterm = True
         task.cancel()
 
-    loop.add_signal_handler(signal.SIGTERM, end)
+    loop.add_signal_handler(signal.SIGTERM, cancel)
     try:
         yield
     except asyncio.CancelledError:
-        if was_told:
+        if has_received_sigterm:
             raise SystemExit(128 + signal.SIGTERM) from None
         raise
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
 
 
-def _counting(file: IO[bytes], told: Callable[[int], object]) -> Callable[[bytes], int]:
+def _counting_writer(file: IO[bytes], report: Callable[[int], object]) -> Callable[[bytes], int]:
     written = 0
 
     def write(data: bytes) -> int:
         nonlocal written
         file.write(data)
         written += len(data)
-        told(written)
+        report(written)
         return len(data)
 
     return write
 
 
 @contextmanager
-def _output(path: Path | None) -> Iterator[IO[bytes]]:
+def _open_output(path: Path | None) -> Iterator[IO[bytes]]:
     """Where the bytes go; a file that stands there already is replaced when the new one is whole."""
     try:
         if path is None:
@@ -152,7 +152,7 @@ def _output(path: Path | None) -> Iterator[IO[bytes]]:
         else:
             if path.exists() and not path.is_file():
                 raise SyncerError(f"{path} is not a file: leave --output out for standard output")
-            with _replacing(path.resolve()) as file:
+            with _replace_when_complete(path.resolve()) as file:
                 yield file
     except BrokenPipeError:
         raise
@@ -161,25 +161,25 @@ def _output(path: Path | None) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+def _replace_when_complete(path: Path) -> Iterator[IO[bytes]]:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with unfinished.open("xb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
+        temporary.replace(path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def _progress(wanted: Export) -> Iterator[Callable[[int], object]]:
+def _progress(options: ExportOptions) -> Iterator[Callable[[int], object]]:
     """A sign of life for a person who waits; nothing where nobody looks, or where the data itself is looked at."""
-    if not sys.stderr.isatty() or (wanted.output is None and sys.stdout.isatty()):
+    if not sys.stderr.isatty() or (options.output is None and sys.stdout.isatty()):
         yield lambda _: None
         return
     from rich.console import Console  # noqa: PLC0415 - slow to import, and only a terminal needs it
 
-    with Console(stderr=True).status(wanted.view) as status:
-        yield lambda written: status.update(f"{wanted.view}: {written / _MEGABYTE:.1f} MB")
+    with Console(stderr=True).status(options.view) as status:
+        yield lambda written: status.update(f"{options.view}: {written / _BYTES_PER_MEGABYTE:.1f} MB")

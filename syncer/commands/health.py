@@ -12,10 +12,10 @@ from syncer.errors import ConfigurationError
 if TYPE_CHECKING:
     from syncer.config.fields import ListenAddress
 
-_SECONDS: Final = 5.0
+_TIMEOUT_SECONDS: Final = 5.0
 
 
-def is_alive(listen: ListenAddress | None) -> tuple[bool, str]:
+def check_liveness(listen: ListenAddress | None) -> tuple[bool, str]:
     """Asks /livez where the daemon listens.
 
     Returns:
@@ -29,19 +29,19 @@ def is_alive(listen: ListenAddress | None) -> tuple[bool, str]:
     if listen.port == 0:
         raise ConfigurationError("SYNCER_HTTP_LISTEN names port 0, which is any free one: set one that can be asked")
     # Without the proxies of the environment: it is on this machine.
-    connection = HTTPConnection(_reachable(listen.host), listen.port, timeout=_SECONDS)
+    connection = HTTPConnection(_connect_host(listen.host), listen.port, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/livez")
         response = connection.getresponse()
-        told = response.read(1000).decode(errors="replace").strip()
+        text = response.read(1000).decode(errors="replace").strip()
     except (OSError, HTTPException) as error:
         return False, f"no answer at {listen.host} port {listen.port}: {str(error) or type(error).__name__}"
     finally:
         connection.close()
-    return response.status == HTTPStatus.OK, told
+    return response.status == HTTPStatus.OK, text
 
 
-def _reachable(host: str) -> str:
+def _connect_host(host: str) -> str:
     """Where to ask for one that listens at `host`: at any address means at the loopback one too."""
     try:
         address = ip_address(host)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from syncer.database import Database
 
 
-async def bring_up_to_date(database: Database) -> str:
+async def migrate_to_latest(database: Database) -> str:
     """Migrates.
 
     Returns:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from syncer.store.queries.export_views import View
 
-_ROW_GROUP: Final = 100_000
+_ROWS_PER_GROUP: Final = 100_000
 
 # By PostgreSQL's type; any other is written as text. Durations in seconds are doubles, exact to the microsecond for 285
 # years: tools sum and divide them, and a decimal's scale would have to be guessed.
@@ -34,10 +34,10 @@ _TYPES: Final = {
     "date": pa.date32(),
     "timestamptz": pa.timestamp("us", tz="UTC"),
 }
-_SPELLED: Final = {"numeric": "{}::float8"}
+_CAST_EXPRESSIONS: Final = {"numeric": "{}::float8"}
 
 
-class _Output:
+class _WriteOnlyFile:
     """What pyarrow takes for a file that can only be written."""
 
     closed = False
@@ -60,14 +60,14 @@ async def write_parquet(connection: asyncpg.Connection[Any], view: View, write: 
         OSError: `write` raised it.
     """
     schema = pa.schema([(column.name, _TYPES.get(column.type, pa.string())) for column in view.columns])
-    spelled = {column.type: "{}::text" for column in view.columns if column.type not in _TYPES} | _SPELLED
-    with pq.ParquetWriter(pa.PythonFile(_Output(write), mode="w"), schema) as file:
-        waiting: list[pa.RecordBatch] = []
-        async for rows in read_batches(connection, view, spelled):
+    expressions = {column.type: "{}::text" for column in view.columns if column.type not in _TYPES} | _CAST_EXPRESSIONS
+    with pq.ParquetWriter(pa.PythonFile(_WriteOnlyFile(write), mode="w"), schema) as file:
+        pending: list[pa.RecordBatch] = []
+        async for rows in read_batches(connection, view, expressions):
             columns = zip(*rows, strict=True)
-            arrays = [pa.array(values, one.type) for values, one in zip(columns, schema, strict=True)]
-            waiting.append(pa.record_batch(arrays, schema=schema))
-            if sum(batch.num_rows for batch in waiting) >= _ROW_GROUP:
-                file.write_table(pa.Table.from_batches(waiting))
-                waiting.clear()
-        file.write_table(pa.Table.from_batches(waiting, schema))
+            arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+            pending.append(pa.record_batch(arrays, schema=schema))
+            if sum(batch.num_rows for batch in pending) >= _ROWS_PER_GROUP:
+                file.write_table(pa.Table.from_batches(pending))
+                pending.clear()
+        file.write_table(pa.Table.from_batches(pending, schema))

@@ -26,11 +26,11 @@ def run_psql(database: Database, arguments: Sequence[str]) -> int:
     Raises:
         SyncerError: There is no psql on this machine.
     """
-    address, password = without_password(database.address())
+    address, password = without_password(database.url())
     environment = os.environ | ({"PGPASSWORD": password} if password else {})
-    command = [_program(database), f"--dbname={address}", *arguments]
+    command = [_find_psql(database), f"--dbname={address}", *arguments]
     # Ctrl-C is psql's: it cancels a query there, and must not end us, who may be the server's owner.
-    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process = subprocess.Popen(  # noqa: S603 - the operator's own arguments
             command,
@@ -39,7 +39,7 @@ def run_psql(database: Database, arguments: Sequence[str]) -> int:
         )
         return process.wait()
     finally:
-        signal.signal(signal.SIGINT, ours)
+        signal.signal(signal.SIGINT, previous_handler)
 
 
 def without_password(address: str) -> tuple[str, str | None]:
@@ -52,20 +52,20 @@ def without_password(address: str) -> tuple[str, str | None]:
         SyncerError: It holds a secret that psql takes in no other way.
     """
     parts = urlsplit(address)
-    user, at, place = parts.netloc.rpartition("@")
+    user, at, host = parts.netloc.rpartition("@")
     name, _, password = user.partition(":")
     query = parse_qsl(parts.query, keep_blank_values=True)
     password = unquote(password) or dict(query).get("password", "")
     if "sslpassword" in dict(query):
         raise SyncerError("the database address has an sslpassword, which psql can only be told in its process title")
     query = [(key, value) for key, value in query if key != "password"]
-    kept = urlencode(query, quote_via=quote)
-    return urlunsplit(("postgresql", f"{name}{at}{place}", parts.path, kept, "")), password or None
+    query_string = urlencode(query, quote_via=quote)
+    return urlunsplit(("postgresql", f"{name}{at}{host}", parts.path, query_string, "")), password or None
 
 
-def _program(database: Database) -> str:
-    found = None if database.is_embedded else shutil.which("psql")
-    found = found or shutil.which("psql", path=str(database.program_folder))
-    if found is None:
+def _find_psql(database: Database) -> str:
+    program = None if database.is_embedded else shutil.which("psql")
+    program = program or shutil.which("psql", path=str(database.bin_dir))
+    if program is None:
         raise SyncerError("there is no psql on this machine: install PostgreSQL's client programs")
-    return found
+    return program

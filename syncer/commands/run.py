@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from syncer.daemon import systemd
 from syncer.daemon.malloc import tune_malloc
 from syncer.daemon.scheduler import Daemon
-from syncer.daemon.signals import hangup_signal, stop_signal
+from syncer.daemon.signals import install_hangup_handler, install_stop_handlers
 from syncer.endpoint.client import Source
 from syncer.errors import SyncerError
 from syncer.poll import Poller
@@ -34,35 +34,35 @@ async def run_daemon(
         ConfigurationError: SYNCER_HTTP_LISTEN cannot be listened at.
     """
     tune_malloc()
-    stop = stop_signal()
+    stop = install_stop_handlers()
     async with Source(settings) as source, AsyncExitStack() as stack:
         daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
         if settings.http_listen is not None:
-            await stack.enter_async_context(site_of(daemon, settings.http_listen, settings, database))
-        reloading = asyncio.create_task(_reload_whenever(hangup_signal(stop), daemon, load))
-        telling = asyncio.create_task(systemd.notify_until(stop, daemon.is_live))
+            await stack.enter_async_context(create_site(daemon, settings.http_listen, settings, database))
+        reload_task = asyncio.create_task(_reload_on(install_hangup_handler(stop), daemon, load))
+        notify_task = asyncio.create_task(systemd.notify_until(stop, daemon.is_live))
         await daemon.run(stop)
-        reloading.cancel()
-        await telling
+        reload_task.cancel()
+        await notify_task
     await database.dispose()
 
 
-def site_of(daemon: Daemon, address: ListenAddress, settings: Settings, database: Database) -> Site:
+def create_site(daemon: Daemon, address: ListenAddress, settings: Settings, database: Database) -> Site:
     """What a daemon says over HTTP."""
     return Site(
         settings,
         address,
-        database.address,
+        database.url,
         daemon.metrics.registry,
         is_live=daemon.is_live,
         configured=lambda: daemon.account_names,
     )
 
 
-async def _reload_whenever(told: asyncio.Event, daemon: Daemon, load: Callable[[], Sequence[Account]]) -> None:
+async def _reload_on(hangup: asyncio.Event, daemon: Daemon, load: Callable[[], Sequence[Account]]) -> None:
     while True:
-        await told.wait()
-        told.clear()
+        await hangup.wait()
+        hangup.clear()
         try:
             with systemd.reloading():
                 accounts = await asyncio.to_thread(load)

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from syncer.database import Database
     from syncer.store.queries.account_status import AccountStatus
 
-_MOST_SHOWN: Final = 5
-_WIDE: Final = 10_000  # a file or a pipe has no edge to break lines at
+_MAX_SHOWN: Final = 5
+_UNLIMITED_WIDTH: Final = 10_000  # a file or a pipe has no edge to break lines at
 
 
-async def show_status(database: Database, *, as_json: bool) -> None:
+async def print_status(database: Database, *, as_json: bool) -> None:
     """Prints how the accounts are doing, as a table or as JSON lines.
 
     Raises:
@@ -40,64 +40,64 @@ async def show_status(database: Database, *, as_json: bool) -> None:
         accounts = await read_account_statuses(database.engine)
     await database.dispose()
     if as_json:
-        for one in accounts:
-            typer.echo(msgspec.json.encode(one).decode())
+        for status in accounts:
+            typer.echo(msgspec.json.encode(status).decode())
         return
-    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    console = Console(width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
     if accounts:
-        console.print(table_of(accounts))
+        console.print(accounts_table(accounts))
     else:
         console.print("nothing was recorded yet: syncer sync polls once, syncer run keeps polling")
-    for line in attention(accounts):
+    for line in attention_lines(accounts):
         console.print(f"! {line}", markup=False, highlight=False)
 
 
-def table_of(accounts: Iterable[AccountStatus]) -> Table:
+def accounts_table(accounts: Iterable[AccountStatus]) -> Table:
     """The accounts, a row each."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("account", "last success", "last outcome", "numbers by state"):
         table.add_column(column)
     for column in ("held", "rejected"):
         table.add_column(column, justify="right")
-    for one in accounts:
-        states = "  ".join(f"{state} {numbers}" for state, numbers in one.numbers.items())
+    for status in accounts:
+        states = "  ".join(f"{state} {numbers}" for state, numbers in status.numbers.items())
         table.add_row(
-            Text(one.account),
-            "never" if one.last_success_at is None else f"{one.last_success_at:%Y-%m-%d %H:%M:%S %Z}, {_ago(one)}",
-            " ".join(filter(None, (one.last_outcome or "-", one.last_error_kind))),
+            Text(status.account),
+            "never" if status.last_success_at is None else f"{status.last_success_at:%Y-%m-%d %H:%M:%S %Z}, {_ago(status)}",
+            " ".join(filter(None, (status.last_outcome or "-", status.last_error_kind))),
             Text(states or "-"),
-            str(one.held or "-"),
-            str(len(one.rejected) or "-"),
+            str(status.held or "-"),
+            str(len(status.rejected) or "-"),
         )
     return table
 
 
-def attention(accounts: Iterable[AccountStatus]) -> Iterator[str]:
+def attention_lines(accounts: Iterable[AccountStatus]) -> Iterator[str]:
     """What needs a person, a line each, with what to do."""
-    for one in accounts:
-        if one.retired_at is not None:
+    for status in accounts:
+        if status.retired_at is not None:
             yield (
-                f"{one.account}: no configuration has it since {one.retired_at:%Y-%m-%d %H:%M:%S %Z}: it is polled no "
+                f"{status.account}: no configuration has it since {status.retired_at:%Y-%m-%d %H:%M:%S %Z}: it is polled no "
                 "more, and its data stay"
             )
-        elif one.last_outcome == "failed":
-            yield f"{one.account}: the last poll failed: {one.last_error}"
-        if one.held:
+        elif status.last_outcome == "failed":
+            yield f"{status.account}: the last poll failed: {status.last_error}"
+        if status.held:
             yield (
-                f"{one.account}: {one.held} numbers are missing since {one.held_since:%Y-%m-%d %H:%M:%S %Z} and held; "
-                f"if they are really gone: {accept_removals_command(one.account)}"
+                f"{status.account}: {status.held} numbers are missing since {status.held_since:%Y-%m-%d %H:%M:%S %Z} and held; "
+                f"if they are really gone: {accept_removals_command(status.account)}"
             )
-        for rejected in one.rejected[:_MOST_SHOWN]:
+        for rejected in status.rejected[:_MAX_SHOWN]:
             who = (
                 "a record"
                 if rejected.virtual_number_id is None
                 else f"the record of number {rejected.virtual_number_id}"
             )
             since = "" if rejected.first_seen_at is None else f" since {rejected.first_seen_at:%Y-%m-%d %H:%M:%S %Z}"
-            yield f"{one.account}: {who} cannot be taken{since}: {rejected.error}"
-        if len(one.rejected) > _MOST_SHOWN:
-            yield f"{one.account}: and {len(one.rejected) - _MOST_SHOWN} more records: see syncer.rejected_record"
+            yield f"{status.account}: {who} cannot be taken{since}: {rejected.error}"
+        if len(status.rejected) > _MAX_SHOWN:
+            yield f"{status.account}: and {len(status.rejected) - _MAX_SHOWN} more records: see syncer.rejected_record"
 
 
-def _ago(one: AccountStatus) -> str:
-    return f"{timedelta(seconds=round(max(one.lag_seconds or 0, 0)))} ago"
+def _ago(status: AccountStatus) -> str:
+    return f"{timedelta(seconds=round(max(status.lag_seconds or 0, 0)))} ago"

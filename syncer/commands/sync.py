@@ -14,7 +14,7 @@ from syncer.errors import DatabaseError
 from syncer.outcome import Conclusion, PollResult
 from syncer.poll import CONCURRENT_POLLS, Poller
 from syncer.store.schema import migrate, schema_state
-from syncer.telemetry.logs import poll_crashed
+from syncer.telemetry.logs import report_poll_crash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,7 +37,7 @@ async def sync_now(
         SchemaError: The schema is not the one this version wants.
     """
     try:
-        await _bring_up_to_date(settings, database)
+        await _ensure_schema(settings, database)
     except DatabaseError as error:
         failed = Conclusion("failed", {})
         return [PollResult.of(account.name, None, failed, error, seconds=0) for account in accounts]
@@ -50,7 +50,7 @@ async def sync_now(
                 try:
                     return await poller.poll(account, "accept_removals" if accept_removals else "command")
                 except Exception as error:  # noqa: BLE001 - a fault of the program must not cost the other accounts
-                    poll_crashed(account.name, error, poller.metrics)
+                    report_poll_crash(account.name, error, poller.metrics)
                     fault = DatabaseError(f"the poll crashed, which is a fault of syncer: {type(error).__name__}")
                     return PollResult.of(account.name, None, Conclusion("failed", {}), fault, seconds=0)
 
@@ -60,7 +60,7 @@ async def sync_now(
     return list(results)
 
 
-async def _bring_up_to_date(settings: Settings, database: Database) -> None:
+async def _ensure_schema(settings: Settings, database: Database) -> None:
     """Migrates if that is needed and wanted; the owner is asked for nothing else."""
     state = await schema_state(database.engine)
     if settings.migrate_on_start and state.found != state.wanted:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from syncer.config import fields
-from syncer.config.settings import env_file_values, first_problem, read_secret
+from syncer.config.settings import read_env_file, describe_first_error, read_secret
 from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class _AccountEntry(BaseModel):
     @classmethod
     def _require_https(cls, address: str, info: ValidationInfo) -> str:
         if not (info.context or {}).get("allow_http", False):
-            fields.refuse_plain_http(address)
+            fields.require_https_or_loopback(address)
         return address
 
 
@@ -75,14 +75,14 @@ def load_accounts(settings: Settings) -> tuple[Account, ...]:
         ConfigurationError: There is none, or something about one of them is wrong; one line.
     """
     if settings.accounts_file is None:
-        return (_single_account(settings),)
+        return (_account_from_settings(settings),)
     if settings.api_token is not None:
         raise ConfigurationError(
             "SYNCER_ACCOUNTS_FILE and SYNCER_API_TOKEN are both set: keep the one for several accounts or for one"
         )
     path = settings.accounts_file
     accounts = tuple(
-        _read_account(entry, number, path, settings) for number, entry in enumerate(_entries(path), start=1)
+        _read_account(entry, number, path, settings) for number, entry in enumerate(_read_entries(path), start=1)
     )
     names: set[str] = set()
     for account in accounts:
@@ -92,7 +92,7 @@ def load_accounts(settings: Settings) -> tuple[Account, ...]:
     return accounts
 
 
-def _single_account(settings: Settings) -> Account:
+def _account_from_settings(settings: Settings) -> Account:
     if settings.api_token is None:
         raise ConfigurationError(
             "SYNCER_API_TOKEN is not set: generate a token in the Личный кабинет and set it, or name its file in "
@@ -110,13 +110,13 @@ def _single_account(settings: Settings) -> Account:
     )
 
 
-def _entries(path: Path) -> list[dict[str, Any]]:
+def _read_entries(path: Path) -> list[dict[str, Any]]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         problem = f"SYNCER_ACCOUNTS_FILE names {path}, which is not TOML: {error}"
     except (OSError, UnicodeDecodeError) as error:
-        problem = f"SYNCER_ACCOUNTS_FILE names {path}, which cannot be read: {fields.reason(error)}"
+        problem = f"SYNCER_ACCOUNTS_FILE names {path}, which cannot be read: {fields.file_error_reason(error)}"
     else:
         entries = content.pop("account", [])
         if content:
@@ -131,16 +131,16 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 
 def _read_account(values: dict[str, Any], number: int, accounts_file: Path, settings: Settings) -> Account:
-    place = f"{accounts_file}, account {fields.redacted(values.get('name', number))}: "
+    prefix = f"{accounts_file}, account {fields.redacted(values.get('name', number))}: "
     unknown = next((key for key in values if key not in _AccountEntry.model_fields), None)
     if unknown is not None:
         keys = ", ".join(_AccountEntry.model_fields)
-        raise ConfigurationError(f"{place}{unknown!r} is not a key of an account: those are {keys}")
-    values, token_source = _with_token(values, place, accounts_file)
+        raise ConfigurationError(f"{prefix}{unknown!r} is not a key of an account: those are {keys}")
+    values, token_source = _resolve_token(values, prefix, accounts_file)
     try:
         entry = _AccountEntry.model_validate(values, context={"allow_http": settings.api_allow_http})
     except ValidationError as error:
-        problem = place + first_problem(error)
+        problem = prefix + describe_first_error(error)
     else:
         # An account's own interval counts for more than the crontab line of all.
         cron = entry.poll_cron or (settings.poll_cron if entry.poll_interval is None else None)
@@ -157,19 +157,19 @@ def _read_account(values: dict[str, Any], number: int, accounts_file: Path, sett
     raise ConfigurationError(problem)
 
 
-def _with_token(values: dict[str, Any], place: str, accounts_file: Path) -> tuple[dict[str, Any], str]:
+def _resolve_token(values: dict[str, Any], prefix: str, accounts_file: Path) -> tuple[dict[str, Any], str]:
     """Return an account's keys with its token among them, and the variable or file that it came from."""
     given = [key for key in ("token", "token_file", "token_env") if key in values]
     if len(given) != 1:
         found = " and ".join(given) or "no token"
-        raise ConfigurationError(f"{place}has {found}: it must have exactly one of token, token_file and token_env")
+        raise ConfigurationError(f"{prefix}has {found}: it must have exactly one of token, token_file and token_env")
     if given == ["token"]:
         return values, str(accounts_file)
     source = str(values[given[0]])
     if given == ["token_file"]:
         source = str(accounts_file.parent / source)
-        return values | {"token": read_secret(Path(source), named_by=f"{place}token_file")}, source
-    secret = os.environ.get(source) or env_file_values().get(source)
+        return values | {"token": read_secret(Path(source), named_by=f"{prefix}token_file")}, source
+    secret = os.environ.get(source) or read_env_file().get(source)
     if not secret:
-        raise ConfigurationError(f"{place}token_env names the variable {source}, which is not set")
+        raise ConfigurationError(f"{prefix}token_env names the variable {source}, which is not set")
     return values | {"token": secret}, source

@@ -22,15 +22,15 @@ from syncer.config.crontab import crontab_trigger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LONGEST = timedelta(days=3650)  # any sum with a date stays inside what datetime and PostgreSQL can hold
+_MAX_DURATION = timedelta(days=3650)  # any sum with a date stays inside what datetime and PostgreSQL can hold
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SIZES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_SWITCH = {"on": True, "true": True, "off": False, "false": False}
-_MOST_ATTEMPTS = 100
-_LONGEST_NAME = 100
-_LONGEST_SHOWN = 100
-_HIGHEST_PORT = 65535
-_PORTS = range(1, _HIGHEST_PORT + 1)
+_BOOLEANS = {"on": True, "true": True, "off": False, "false": False}
+_MAX_ATTEMPTS = 100
+_MAX_NAME_CHARS = 100
+_MAX_SHOWN_CHARS = 100
+_MAX_PORT = 65535
+_PORTS = range(1, _MAX_PORT + 1)
 # Those of libpq's parameters that take one of a few words; of what asyncpg cannot do, only what does without it.
 _DATABASE_PARAMETERS = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
@@ -50,11 +50,11 @@ _DATABASE_NUMBERS = {
     "tcp_user_timeout": 2**31 - 1,
 }
 
-_CRONTAB = (
+_CRONTAB_ALLOWED = (
     "it must be a crontab line (minute, hour, day of month, month, day of week) whose time comes, with a day of the "
     "month or of the week but not both, such as '*/10 8-20 * * 1-5'"
 )
-_ENDPOINT = (
+_ENDPOINT_ALLOWED = (
     "it must be an address such as https://simple-api.cp.megafon.ru, with no user name, password, query or fragment"
 )
 
@@ -69,7 +69,7 @@ class ListenAddress(NamedTuple):
     def parse(cls, text: str) -> ListenAddress:
         """Reads `HOST:PORT`; raises ValueError, which says what is allowed."""
         match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]/@]+)):([0-9]{1,5})", text)
-        if match is None or int(match[3]) > _HIGHEST_PORT:
+        if match is None or int(match[3]) > _MAX_PORT:
             raise ValueError("it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
         return cls(match[1] or match[2], int(match[3]))
 
@@ -82,7 +82,7 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def refuse_plain_http(address: str) -> None:
+def require_https_or_loopback(address: str) -> None:
     """Raise ValueError if a token sent to `address` could be read on its way."""
     parts = urlsplit(address)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
@@ -94,36 +94,36 @@ def redacted(value: object) -> str:
     if isinstance(value, str) and "//" in value:
         value = re.sub(r"[?#].*", "?***", re.sub(r"//.*@", "//***@", value, flags=re.DOTALL), flags=re.DOTALL)
     text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+    return text if len(text) <= _MAX_SHOWN_CHARS else text[:_MAX_SHOWN_CHARS] + "…"
 
 
-def reason(error: OSError | UnicodeDecodeError) -> str:
+def file_error_reason(error: OSError | UnicodeDecodeError) -> str:
     """Say why a file cannot be read."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return "it is not UTF-8"
 
 
-def _duration(at_least: timedelta, text: str) -> Callable[[object], timedelta]:
+def _duration_parser(at_least: timedelta, text: str) -> Callable[[object], timedelta]:
     def parse(value: object) -> timedelta:
         if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,9})([smhd])", value)):
             value = timedelta(**{_UNITS[match[2]]: int(match[1])})
-        if not isinstance(value, timedelta) or not at_least <= value <= _LONGEST:
+        if not isinstance(value, timedelta) or not at_least <= value <= _MAX_DURATION:
             raise ValueError(f"it must be a duration {text}, such as 30s, 5m, 24h or 90d")
         return value
 
     return parse
 
 
-def _switch(value: object) -> object:
-    if isinstance(value, str) and value.lower() in _SWITCH:
-        return _SWITCH[value.lower()]
+def _parse_on_off(value: object) -> object:
+    if isinstance(value, str) and value.lower() in _BOOLEANS:
+        return _BOOLEANS[value.lower()]
     if not isinstance(value, bool):
         raise ValueError("it must be on or off (true or false)")  # noqa: TRY004 - pydantic reports ValueError only
     return value
 
 
-def _size(value: object) -> object:
+def _parse_size(value: object) -> object:
     if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,12}) ?(B|KiB|MiB|GiB|)", value)):
         value = int(match[1]) * _SIZES[match[2]]
     if not isinstance(value, int) or value < 1:
@@ -131,15 +131,15 @@ def _size(value: object) -> object:
     return value
 
 
-def _attempts(value: object) -> object:
+def _parse_attempts(value: object) -> object:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}", value):
         value = int(value)
-    if not isinstance(value, int) or not 1 <= value <= _MOST_ATTEMPTS:
-        raise ValueError(f"it must be a whole number from 1 to {_MOST_ATTEMPTS}")
+    if not isinstance(value, int) or not 1 <= value <= _MAX_ATTEMPTS:
+        raise ValueError(f"it must be a whole number from 1 to {_MAX_ATTEMPTS}")
     return value
 
 
-def _ratio(value: object) -> object:
+def _parse_ratio(value: object) -> object:
     try:
         ratio = float(value) if isinstance(value, str | float | int) else -1.0
     except ValueError:
@@ -149,22 +149,22 @@ def _ratio(value: object) -> object:
     return ratio
 
 
-def _time_zone(value: object) -> ZoneInfo:
+def _parse_time_zone(value: object) -> ZoneInfo:
     try:
         return value if isinstance(value, ZoneInfo) else ZoneInfo(str(value))
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: "Europe" is a folder
         raise ValueError("it must be a name of the time zone database, such as Europe/Moscow or UTC") from None
 
 
-def _crontab(line: str) -> str:
+def _check_crontab(line: str) -> str:
     try:
         crontab_trigger(line, ZoneInfo("UTC"))
     except ValueError:
-        raise ValueError(_CRONTAB) from None
+        raise ValueError(_CRONTAB_ALLOWED) from None
     return line
 
 
-def _listen_address(value: object) -> object:
+def _parse_listen_address(value: object) -> object:
     if not isinstance(value, str):
         return value
     if value.lower() == "off":
@@ -175,20 +175,20 @@ def _listen_address(value: object) -> object:
         raise ValueError(f"{error}, or off") from None
 
 
-def _token(secret: SecretStr) -> SecretStr:
+def _check_token(secret: SecretStr) -> SecretStr:
     token = secret.get_secret_value().strip()  # space around a header's value is no part of it
     if re.fullmatch(r"[ -~]+", token) is None:
         raise ValueError("it must be one line of printable ASCII characters, as the Личный кабинет shows it")
     return SecretStr(token)
 
 
-def _auth_scheme(value: str) -> str:
+def _check_auth_scheme(value: str) -> str:
     if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value) is None:
         raise ValueError("it must be one word, such as Bearer; the token goes to SYNCER_API_TOKEN")
     return value
 
 
-def _database_address(secret: SecretStr) -> SecretStr:
+def _check_database_address(secret: SecretStr) -> SecretStr:
     address = secret.get_secret_value()
     if not address.startswith(("postgresql://", "postgres://")) or not address.isprintable() or " " in address:
         raise ValueError("it must begin with postgresql:// or postgres://, as in postgresql://user@host:5432/name")
@@ -215,53 +215,53 @@ def _database_address(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _proxy(secret: SecretStr) -> SecretStr:
+def _check_proxy(secret: SecretStr) -> SecretStr:
     address = secret.get_secret_value()
-    if not _is_address(address) or urlsplit(address).path not in ("", "/"):
+    if not _is_http_url(address) or urlsplit(address).path not in ("", "/"):
         raise ValueError("it must be http://HOST:PORT or https://HOST:PORT, with user:password@ before it if need be")
     return secret
 
 
-def _endpoint(address: str) -> str:
+def _normalize_endpoint(address: str) -> str:
     parts = urlsplit(address)
-    if not _is_address(address) or "@" in parts.netloc or "?" in address or "#" in address:
-        raise ValueError(_ENDPOINT)
+    if not _is_http_url(address) or "@" in parts.netloc or "?" in address or "#" in address:
+        raise ValueError(_ENDPOINT_ALLOWED)
     return address.rstrip("/")
 
 
-def _is_address(address: str) -> bool:
+def _is_http_url(address: str) -> bool:
     try:
         parts = urlsplit(address)
         port = parts.port  # reading it raises ValueError on anything but 0 to 65535
         (parts.hostname or "").encode("idna")  # likewise on what no resolver takes
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and _is_visible(address)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and _is_visible_ascii(address)
 
 
-def _is_visible(text: str) -> bool:
+def _is_visible_ascii(text: str) -> bool:
     return re.fullmatch(r"[!-~]+", text) is not None
 
 
-def _account_name(value: str) -> str:
-    if not value.isprintable() or value != value.strip() or not 1 <= len(value) <= _LONGEST_NAME:
-        raise ValueError(f"it must be 1 to {_LONGEST_NAME} printable characters, with no space before or after them")
+def _check_account_name(value: str) -> str:
+    if not value.isprintable() or value != value.strip() or not 1 <= len(value) <= _MAX_NAME_CHARS:
+        raise ValueError(f"it must be 1 to {_MAX_NAME_CHARS} printable characters, with no space before or after them")
     return value
 
 
-def _path(path: Path) -> Path:
+def _expand_path(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
         raise ValueError("it must be a path; the home folder that it names is not known") from None
 
 
-def _readable_file(path: Path) -> Path:
-    path = _path(path)
+def _check_readable_file(path: Path) -> Path:
+    path = _expand_path(path)
     try:
         path.open("rb").close()
     except OSError as error:
-        raise ValueError(f"it must be a file that can be read: {reason(error)}") from None
+        raise ValueError(f"it must be a file that can be read: {file_error_reason(error)}") from None
     return path
 
 
@@ -271,22 +271,22 @@ def _lower(value: object) -> object:
 
 _SECOND = timedelta(seconds=1)
 
-AccountName = Annotated[str, AfterValidator(_account_name)]
-Attempts = Annotated[int, BeforeValidator(_attempts)]
-AuthScheme = Annotated[str, AfterValidator(_auth_scheme)]
-CaseBlind = BeforeValidator(_lower)
-Crontab = Annotated[str, AfterValidator(_crontab)]
-DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
-Duration = Annotated[timedelta, BeforeValidator(_duration(timedelta(0), "of at most 3650d"))]
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-Listen = Annotated[ListenAddress | None, BeforeValidator(_listen_address)]
-PollInterval = Annotated[timedelta, BeforeValidator(_duration(_SECOND, "from 1s to 3650d"))]
-Proxy = Annotated[SecretStr, AfterValidator(_proxy)]
-Ratio = Annotated[float, BeforeValidator(_ratio)]
-ReadableFile = Annotated[Path, AfterValidator(_readable_file)]
-Size = Annotated[int, BeforeValidator(_size)]
-SomePath = Annotated[Path, AfterValidator(_path)]
-Switch = Annotated[bool, BeforeValidator(_switch)]
-Timeout = Annotated[timedelta, BeforeValidator(_duration(timedelta(microseconds=1), "above zero"))]
-TimeZone = Annotated[ZoneInfo, BeforeValidator(_time_zone)]
-Token = Annotated[SecretStr, AfterValidator(_token)]
+AccountName = Annotated[str, AfterValidator(_check_account_name)]
+Attempts = Annotated[int, BeforeValidator(_parse_attempts)]
+AuthScheme = Annotated[str, AfterValidator(_check_auth_scheme)]
+CaseInsensitive = BeforeValidator(_lower)
+Crontab = Annotated[str, AfterValidator(_check_crontab)]
+DatabaseAddress = Annotated[SecretStr, AfterValidator(_check_database_address)]
+Duration = Annotated[timedelta, BeforeValidator(_duration_parser(timedelta(0), "of at most 3650d"))]
+Endpoint = Annotated[str, AfterValidator(_normalize_endpoint)]
+OptionalListenAddress = Annotated[ListenAddress | None, BeforeValidator(_parse_listen_address)]
+PollInterval = Annotated[timedelta, BeforeValidator(_duration_parser(_SECOND, "from 1s to 3650d"))]
+Proxy = Annotated[SecretStr, AfterValidator(_check_proxy)]
+Ratio = Annotated[float, BeforeValidator(_parse_ratio)]
+ReadableFile = Annotated[Path, AfterValidator(_check_readable_file)]
+Size = Annotated[int, BeforeValidator(_parse_size)]
+ExpandedPath = Annotated[Path, AfterValidator(_expand_path)]
+OnOff = Annotated[bool, BeforeValidator(_parse_on_off)]
+Timeout = Annotated[timedelta, BeforeValidator(_duration_parser(timedelta(microseconds=1), "above zero"))]
+TimeZone = Annotated[ZoneInfo, BeforeValidator(_parse_time_zone)]
+Token = Annotated[SecretStr, AfterValidator(_check_token)]

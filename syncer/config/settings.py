@@ -34,9 +34,9 @@ _PREFIX = "SYNCER_"
 _ENV_FILE = ".env"
 _SECRETS = ("api_token", "database_url", "migrate_database_url", "api_proxy")
 # What stands in the scheme by mistake is often the whole header, token included.
-_NOT_SHOWN = {*_SECRETS, "api_auth_scheme", "token"}
+_NEVER_SHOWN = {*_SECRETS, "api_auth_scheme", "token"}
 # Kubernetes sets these in every pod beside a service called "syncer".
-_SERVICE_LINK = re.compile(r"SYNCER_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP|SCTP)\w*)")
+_KUBERNETES_VARIABLE = re.compile(r"SYNCER_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 
 
 class Settings(BaseSettings):
@@ -58,22 +58,22 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    api_allow_http: fields.Switch = False  # before the address, whose check needs it
+    api_allow_http: fields.OnOff = False  # before the address, whose check needs it
     api_url: fields.Endpoint = "https://simple-api.cp.megafon.ru"
     api_token: fields.Token | None = None
     api_token_file: Path | None = None
     api_auth_scheme: fields.AuthScheme | None = None
-    accounts_file: fields.SomePath | None = None
+    accounts_file: fields.ExpandedPath | None = None
     account_name: fields.AccountName = "default"
 
     database_url: fields.DatabaseAddress | None = None
     database_url_file: Path | None = None
     migrate_database_url: fields.DatabaseAddress | None = None
     migrate_database_url_file: Path | None = None
-    migrate_on_start: fields.Switch = True
-    embedded: fields.Switch = True
-    data_dir: fields.SomePath | None = None
-    pg_bindir: fields.SomePath | None = None
+    migrate_on_start: fields.OnOff = True
+    embedded: fields.OnOff = True
+    data_dir: fields.ExpandedPath | None = None
+    pg_bindir: fields.ExpandedPath | None = None
 
     poll_interval: fields.PollInterval = timedelta(minutes=5)
     poll_cron: fields.Crontab | None = None
@@ -90,11 +90,11 @@ class Settings(BaseSettings):
     removal_guard_hold: fields.Duration = timedelta(hours=24)
     run_retention: fields.Duration = timedelta(days=90)
 
-    http_listen: fields.Listen = ListenAddress("127.0.0.1", 8080)
-    http_page: Annotated[Literal["auto", "on", "off"], fields.CaseBlind] = "auto"
+    http_listen: fields.OptionalListenAddress = ListenAddress("127.0.0.1", 8080)
+    http_page: Annotated[Literal["auto", "on", "off"], fields.CaseInsensitive] = "auto"
     shutdown_timeout: fields.Duration = timedelta(seconds=30)
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], fields.CaseBlind] = "info"
-    log_format: Annotated[Literal["auto", "console", "json"], fields.CaseBlind] = "auto"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], fields.CaseInsensitive] = "info"
+    log_format: Annotated[Literal["auto", "console", "json"], fields.CaseInsensitive] = "auto"
 
     @model_validator(mode="before")
     @classmethod
@@ -104,15 +104,17 @@ class Settings(BaseSettings):
             if path is None:
                 continue
             if values.get(name) is not None:
-                raise ConfigurationError(f"{_variable(name)} and {_variable(name)}_FILE are both set: keep one of them")
-            values[name] = read_secret(Path(path), named_by=f"{_variable(name)}_FILE")
+                raise ConfigurationError(
+                    f"{_variable_name(name)} and {_variable_name(name)}_FILE are both set: keep one of them"
+                )
+            values[name] = read_secret(Path(path), named_by=f"{_variable_name(name)}_FILE")
         return values
 
     @field_validator("api_url")
     @classmethod
     def _require_https(cls, address: str, info: ValidationInfo) -> str:
         if not info.data.get("api_allow_http", False):
-            fields.refuse_plain_http(address)
+            fields.require_https_or_loopback(address)
         return address
 
     def require_database(self) -> None:
@@ -133,16 +135,16 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problem = first_problem(error, prefix=_PREFIX)
+        problem = describe_first_error(error, prefix=_PREFIX)
     except ZoneInfoNotFoundError:
         problem = "SYNCER_TIMEZONE is not set and this machine does not know Europe/Moscow: install the package tzdata"
     except (OSError, UnicodeDecodeError) as error:
-        problem = f"{_ENV_FILE} in the working directory cannot be read: {fields.reason(error)}"
+        problem = f"{_ENV_FILE} in the working directory cannot be read: {fields.file_error_reason(error)}"
     # Raised out here so that nothing that holds a secret hangs on it.
     raise ConfigurationError(problem)
 
 
-def unknown_variables(token_sources: Collection[str] = ()) -> tuple[str, ...]:
+def describe_unknown_variables(token_sources: Collection[str] = ()) -> tuple[str, ...]:
     """Say which variables look like settings and are none: a misspelt one would otherwise go unnoticed.
 
     Args:
@@ -151,12 +153,12 @@ def unknown_variables(token_sources: Collection[str] = ()) -> tuple[str, ...]:
     Returns:
         A sentence each, without the value, in the order of the names.
     """
-    known = {_variable(name) for name in Settings.model_fields}
+    known = {_variable_name(name) for name in Settings.model_fields}
     expected = known | {*token_sources}
-    present = {name for name in (*os.environ, *map(str.upper, env_file_values())) if name.startswith(_PREFIX)}
+    present = {name for name in (*os.environ, *map(str.upper, read_env_file())) if name.startswith(_PREFIX)}
     sentences = []
     for name in sorted(present - expected):
-        if _SERVICE_LINK.fullmatch(name) or name.upper() in expected:
+        if _KUBERNETES_VARIABLE.fullmatch(name) or name.upper() in expected:
             continue
         close = difflib.get_close_matches(name, known, n=1)
         sentences.append(f"{name} is not a setting" + (f": did you mean {close[0]}?" if close else ""))
@@ -176,7 +178,7 @@ def read_secret(path: Path, *, named_by: str) -> str:
     try:
         secret = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        problem = f"{named_by} names {path}, which cannot be read: {fields.reason(error)}"
+        problem = f"{named_by} names {path}, which cannot be read: {fields.file_error_reason(error)}"
     else:
         if secret:
             return secret
@@ -184,16 +186,16 @@ def read_secret(path: Path, *, named_by: str) -> str:
     raise ConfigurationError(problem)
 
 
-def env_file_values() -> Mapping[str, str | None]:
+def read_env_file() -> Mapping[str, str | None]:
     """The variables that `.env` sets, spelled as there."""
     return DotEnvSettingsSource(Settings, case_sensitive=True).env_vars
 
 
-def _variable(field: str) -> str:
+def _variable_name(field: str) -> str:
     return _PREFIX + field.upper()
 
 
-def first_problem(error: ValidationError, *, prefix: str = "") -> str:
+def describe_first_error(error: ValidationError, *, prefix: str = "") -> str:
     """Tell the first thing that is wrong: the name, what it holds, what is allowed."""
     problem = error.errors()[0]
     field = str(problem["loc"][0])
@@ -201,6 +203,6 @@ def first_problem(error: ValidationError, *, prefix: str = "") -> str:
     if problem["type"] == "missing":
         return f"{name} is missing"
     allowed = problem["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
-    if field in _NOT_SHOWN:
+    if field in _NEVER_SHOWN:
         return f"{name} holds something that cannot be used and is not shown: {allowed}"
     return f"{name} is {fields.redacted(problem['input'])}: {allowed}"

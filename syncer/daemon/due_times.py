@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from syncer.config.accounts import Account
 
-SPACING: Final = timedelta(seconds=0.1)
+NEW_ACCOUNT_SPACING: Final = timedelta(seconds=0.1)
 """From one account's first poll to the next one's, where many are new at once; less if their interval is too short."""
 
 
@@ -71,7 +71,7 @@ def reschedule(accounts: Mapping[int, Account], due: Mapping[int, datetime], now
         moments[key] = first_due(account, now)
         if account.poll_cron is None:
             share = account.poll_interval / len(anew)
-            moments[key] += share * (position + 1) if key in due else min(share, SPACING) * position
+            moments[key] += share * (position + 1) if key in due else min(share, NEW_ACCOUNT_SPACING) * position
     return moments
 
 

@@ -64,7 +64,7 @@ class Gauges:
                 except DatabaseError:
                     pass  # whoever looks for due accounts says so
                 except Exception:  # noqa: BLE001 - a fault of the program must not leave the gauges as they are for good
-                    log.exception("gauges_crashed")
+                    log.exception("gauge_refresh_crashed")
                 pause = max(REFRESH_SECONDS, PAUSE_FACTOR * (clock() - begun))
             await asyncio.sleep(pause)
 

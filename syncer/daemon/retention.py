@@ -38,7 +38,7 @@ async def run_retention(engine: AsyncEngine, retention: timedelta, is_ready: Cal
         except DatabaseError:
             pass  # whoever looks for due accounts finds the same, and says so
         except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
-            log.exception("prune_crashed")
+            log.exception("retention_crashed")
         await asyncio.sleep(ROUND_PAUSE_SECONDS if is_ready() else BATCH_PAUSE_SECONDS)
 
 

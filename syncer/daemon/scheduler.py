@@ -174,7 +174,7 @@ class Daemon:
             self._report_unready(error)
             await self._reset()
         except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
-            log.exception("tick_crashed")
+            log.exception("scheduler_crashed")
             await self._reset()
         else:
             self._report_unready(None)

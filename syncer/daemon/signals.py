@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def stop_signal() -> asyncio.Event:
+def install_stop_handlers() -> asyncio.Event:
     """An event that is set when the process is asked to stop; to be called inside the event loop."""
     stop = asyncio.Event()
-    for number in _STOPPING:
+    for number in _STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
 
 
-async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
+async def run_unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
     """Does some work to its end, or cancels it when the process is asked to stop.
 
     Returns:
@@ -40,7 +40,7 @@ async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, object])
     return False
 
 
-def hangup_signal(stop: asyncio.Event) -> asyncio.Event:
+def install_hangup_handler(stop: asyncio.Event) -> asyncio.Event:
     """An event that is set whenever SIGHUP comes, or came since `block_sighup`; to be called inside the event loop.
 
     Args:
@@ -68,9 +68,9 @@ def block_sighup() -> None:
 
 def exit_cleanly_during_startup() -> None:
     """Has a signal that comes before the event loop listens end the program as cleanly as one that comes later."""
-    for number in _STOPPING:
-        signal.signal(number, _end)
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _exit_cleanly)
 
 
-def _end(*_: object) -> NoReturn:
+def _exit_cleanly(*_: object) -> NoReturn:
     raise SystemExit(0)

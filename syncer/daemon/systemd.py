@@ -39,7 +39,7 @@ async def notify_until(stop: asyncio.Event, is_live: Callable[[], bool]) -> None
         is_live: Whether the work is being done; while it is not, systemd hears nothing.
     """
     sd_notify("READY=1")
-    pause = _seconds_between_signs()
+    pause = _watchdog_interval_seconds()
     while not stop.is_set():
         if pause is not None and is_live():
             sd_notify("WATCHDOG=1")
@@ -59,7 +59,7 @@ def reloading() -> Iterator[None]:
         sd_notify("READY=1")
 
 
-def _seconds_between_signs() -> float | None:
+def _watchdog_interval_seconds() -> float | None:
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None

@@ -14,7 +14,7 @@ from yarl import URL
 from syncer.emulator.fault import Asked, Fault
 from syncer.emulator.faults import AnyFault, Healthy
 from syncer.emulator.fleet import REALISTIC, Fleet, Rates
-from syncer.errors import ConfigurationError, system_words
+from syncer.errors import ConfigurationError, os_error_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ class Emulator:
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
             raise ConfigurationError(
-                f"The emulated endpoint cannot listen at {self._host}:{self._port} ({system_words(error)}): "
+                f"The emulated endpoint cannot listen at {self._host}:{self._port} ({os_error_text(error)}): "
                 "name another address or port."
             ) from error
         return self
@@ -157,7 +157,7 @@ class Emulator:
         try:
             body = self.fleet(token).body() if self._file is None else await asyncio.to_thread(self._file.read_bytes)
         except OSError as error:
-            return web.Response(status=500, text=f"{self._file} cannot be read ({system_words(error)}).")
+            return web.Response(status=500, text=f"{self._file} cannot be read ({os_error_text(error)}).")
         gzip = self._gzip and "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
         try:
             return await self._take_fault(token).answer(Asked(request, body, gzip))
@@ -233,5 +233,5 @@ def _check_readable(file: Path) -> None:
             pass
     except OSError as error:
         raise ConfigurationError(
-            f"The response to serve cannot be read from {file} ({system_words(error)})."
+            f"The response to serve cannot be read from {file} ({os_error_text(error)})."
         ) from error

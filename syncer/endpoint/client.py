@@ -38,10 +38,10 @@ _HEADERS = {
     "User-Agent": f"syncer/{__version__}",
 }
 _CONNECT_SECONDS = 10.0
-LARGE_BYTES = 2**18
-"""A body that grows larger needs one of `LARGE_AT_ONCE` places, or waits for it unread."""
-LARGE_AT_ONCE = 8
-"""What bounds the memory: so many bodies of SYNCER_API_MAX_BYTES, and `LARGE_BYTES` for each of the other polls."""
+LARGE_BODY_BYTES = 2**18
+"""A body that grows larger needs one of `MAX_LARGE_BODIES` places, or waits for it unread."""
+MAX_LARGE_BODIES = 8
+"""What bounds the memory: so many bodies of SYNCER_API_MAX_BYTES, and `LARGE_BODY_BYTES` for each of the other polls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +69,25 @@ class Source:
     def __init__(self, settings: Settings) -> None:
         self._attempts = settings.api_attempts
         self._max_bytes = settings.api_max_bytes
-        self._seconds = settings.api_timeout.total_seconds()
+        self._timeout_seconds = settings.api_timeout.total_seconds()
         self._proxy = None if settings.api_proxy is None else settings.api_proxy.get_secret_value()
-        self._tls = _tls_context(settings.api_ca_file)
+        self._ssl_context = _create_ssl_context(settings.api_ca_file)
         self._session: aiohttp.ClientSession | None = None
-        self._places = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._large_body_slots = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def __aenter__(self) -> Self:
         # The endpoint may think for as long as the whole request may take, so that silence has no shorter limit.
         # Connecting has: half at most, so that it is always told apart from a slow answer.
         timeout = aiohttp.ClientTimeout(
-            total=self._seconds,
-            sock_connect=min(_CONNECT_SECONDS, self._seconds / 2),
-            sock_read=self._seconds,
+            total=self._timeout_seconds,
+            sock_connect=min(_CONNECT_SECONDS, self._timeout_seconds / 2),
+            sock_read=self._timeout_seconds,
         )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._tls),  # the daemon limits the polls at once
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl_context),  # the daemon limits the polls at once
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_HEADERS,
-            middlewares=[_ask_once],
+            middlewares=[_disable_aiohttp_retry],
             proxy=self._proxy,
             timeout=timeout,
         )
@@ -119,7 +119,7 @@ class Source:
         """
         seconds = account.poll_interval.total_seconds() if deadline_seconds is None else deadline_seconds
         attempts = stamina.retry_context(
-            on=_backoff(asyncio.get_running_loop().time() + seconds),
+            on=_retry_hook(asyncio.get_running_loop().time() + seconds),
             attempts=self._attempts,
             timeout=None,
             wait_initial=0.5,
@@ -128,14 +128,14 @@ class Source:
         )
         async for attempt in attempts:
             with attempt:
-                async with AsyncExitStack() as place:
-                    response = await self._ask(account, attempt.num, place)
+                async with AsyncExitStack() as slot:
+                    response = await self._request(account, attempt.num, slot)
                     if body_slot is not None:
-                        body_slot.push_async_exit(place.pop_all())
+                        body_slot.push_async_exit(slot.pop_all())
                     return response
         raise AssertionError("stamina returns or raises")
 
-    async def _ask(self, account: Account, attempt: int, place: AsyncExitStack) -> Response:
+    async def _request(self, account: Account, attempt: int, slot: AsyncExitStack) -> Response:
         assert self._session is not None, "Source is an async context manager"  # noqa: S101 - a slip of the caller
         url = URL(account.api_url + _PATH)
         token = account.token.get_secret_value()
@@ -149,24 +149,24 @@ class Source:
                 status = response.status
                 if status != HTTPStatus.OK:
                     raise error_for_status(response, account)
-                await self._read(response, body, place)
+                await self._read(response, body, slot)
                 # Costs no copy: BytesIO gives away the very bytes it wrote into.
                 return Response(body=body.getvalue(), http_status=status, attempts=attempt)
         except (aiohttp.ClientError, OSError) as error:
-            failure = error_for_exception(error, url, seconds=self._seconds, received=body.tell())
+            failure = error_for_exception(error, url, seconds=self._timeout_seconds, received=body.tell())
             failure.http_status = status
         # Raised out here: an error of aiohttp may hold the request's headers, so none may hang on it as its context.
         raise failure
 
-    async def _read(self, response: aiohttp.ClientResponse, body: BytesIO, place: AsyncExitStack) -> None:
+    async def _read(self, response: aiohttp.ClientResponse, body: BytesIO, slot: AsyncExitStack) -> None:
         """Append the decoded body; aiohttp stops reading the socket while some hundred kilobytes wait to be taken."""
         if (response.content_length or 0) > self._max_bytes:  # it says so itself: not a byte of it is read
             raise self._too_large(response, body)
         async for chunk in response.content.iter_any():
             if body.tell() + len(chunk) > self._max_bytes:
                 raise self._too_large(response, body)
-            if body.tell() <= LARGE_BYTES < body.tell() + len(chunk):
-                await place.enter_async_context(self._places)
+            if body.tell() <= LARGE_BODY_BYTES < body.tell() + len(chunk):
+                await slot.enter_async_context(self._large_body_slots)
             body.write(chunk)
 
     def _too_large(self, response: aiohttp.ClientResponse, body: BytesIO) -> TooLargeError:
@@ -178,17 +178,19 @@ class Source:
         )
 
 
-async def _ask_once(request: aiohttp.ClientRequest, ask: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def _disable_aiohttp_retry(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
     """Keep aiohttp from asking again by itself when a connection breaks: attempts are counted, and waited for, here."""
     try:
-        return await ask(request)
+        return await handler(request)
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise aiohttp.ClientConnectionError from error
 
 
-def _backoff(deadline: float) -> Callable[[Exception], bool | float]:
+def _retry_hook(deadline: float) -> Callable[[Exception], bool | float]:
     """Make the hook that tells stamina whether to ask again: no, after its own wait, or after this many seconds.
 
     Args:
@@ -207,7 +209,7 @@ def _backoff(deadline: float) -> Callable[[Exception], bool | float]:
     return decide
 
 
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext | bool:
+def _create_ssl_context(ca_file: Path | None) -> ssl.SSLContext | bool:
     """Trust the system's certificate authorities, as aiohttp does when told True, and those of the file besides."""
     if ca_file is None:
         return True

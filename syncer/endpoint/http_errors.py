@@ -45,41 +45,41 @@ def error_for_status(response: aiohttp.ClientResponse, account: Account) -> Poll
         response: Its body is left alone: it may repeat the token.
         account: Whose token was refused, if it was that.
     """
-    where, status = response.url.host_port_subcomponent, response.status
-    wait = _retry_after(response.headers)
-    asks = "" if wait is None else f" and asks to wait {wait:g} s"
+    host, status = response.url.host_port_subcomponent, response.status
+    wait = _retry_after_seconds(response.headers)
+    asked_wait = "" if wait is None else f" and asks to wait {wait:g} s"
     if status == HTTPStatus.UNAUTHORIZED:
         return UnauthorizedError(
-            f"{where} answered 401, so the token of {account.token_source} is not valid or no longer, since a newly "
+            f"{host} answered 401, so the token of {account.token_source} is not valid or no longer, since a newly "
             "generated one ends the one before it: generate a token in the Личный кабинет and set it there",
             http_status=status,
         )
     if status == HTTPStatus.FORBIDDEN:
         return ForbiddenError(
-            f"{where} answered 403, most likely because this machine's IP address is not on the allow-list: add it to "
+            f"{host} answered 403, most likely because this machine's IP address is not on the allow-list: add it to "
             "the list in the Личный кабинет, or go through an address that is on it (SYNCER_API_PROXY)",
             http_status=status,
         )
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimitedError(
-            f"{where} answered 429, it was asked too often{asks}: raise SYNCER_POLL_INTERVAL if this goes on",
+            f"{host} answered 429, it was asked too often{asked_wait}: raise SYNCER_POLL_INTERVAL if this goes on",
             retry_after=wait,
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        text = f"{where} answered {status}, a failure on its side{asks}: ask the vendor if this goes on"
+        text = f"{host} answered {status}, a failure on its side{asked_wait}: ask the vendor if this goes on"
     elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         text = (
-            f"{where} answered {status}, a redirect{_target(response, account)} that is not followed, since the token "
+            f"{host} answered {status}, a redirect{_redirect_target(response, account)} that is not followed, since the token "
             f"would go with it: {_CHECK_ADDRESS}"
         )
     elif status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         text = "the proxy answered 407, it wants another user name or password: check SYNCER_API_PROXY"
     else:
-        text = f"{where} answered {status}, and the numbers come with 200 only: {_CHECK_ADDRESS}"
+        text = f"{host} answered {status}, and the numbers come with 200 only: {_CHECK_ADDRESS}"
     return HttpStatusError(text, http_status=status, retry_after=wait)
 
 
-def _target(response: aiohttp.ClientResponse, account: Account) -> str:
+def _redirect_target(response: aiohttp.ClientResponse, account: Account) -> str:
     """Say which host a redirect points to, unless that repeats the token; the rest of its address may hold anything."""
     try:
         host = response.url.join(URL(response.headers.get("Location", ""))).host
@@ -88,20 +88,20 @@ def _target(response: aiohttp.ClientResponse, account: Account) -> str:
     return f" to {host}" if host and account.token.get_secret_value().lower() not in host else ""
 
 
-def _retry_after(headers: CIMultiDictProxy[str]) -> float | None:
+def _retry_after_seconds(headers: CIMultiDictProxy[str]) -> float | None:
     """Return the seconds that `Retry-After` asks for, which gives them as a number or as a date."""
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
-    until = _http_date(text)
+    until = _parse_http_date(text)
     if until is None:
         return None
     # Counted from the endpoint's own clock, where it tells it: ours may be wrong.
-    now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
+    now = _parse_http_date(headers.get("Date", "")) or datetime.now(UTC)
     return max(0.0, (until - now).total_seconds())
 
 
-def _http_date(text: str) -> datetime | None:
+def _parse_http_date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
     except ValueError:
@@ -118,40 +118,40 @@ def error_for_exception(error: aiohttp.ClientError | OSError, url: URL, *, secon
         seconds: How long the request, whole, was allowed to take.
         received: How many decoded bytes of the body had arrived.
     """
-    where = url.host_port_subcomponent
+    host = url.host_port_subcomponent
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return NetworkError(f"no connection to {where} in time: {_CHECK_NETWORK}")
+        return NetworkError(f"no connection to {host} in time: {_CHECK_NETWORK}")
     if isinstance(error, TimeoutError):
         return ResponseTimeoutError(
-            f"{where} had not answered in full after {seconds:g} s, with {received} bytes received: if it is "
+            f"{host} had not answered in full after {seconds:g} s, with {received} bytes received: if it is "
             "merely slow, raise SYNCER_API_TIMEOUT",
             response_bytes=received or None,
         )
     if (problem := _tls_problem(error)) is not None:
-        return TlsError(f"the TLS handshake with {where} failed ({problem}): {_CHECK_TLS}")
-    text = _network_text(error, where)
+        return TlsError(f"the TLS handshake with {host} failed ({problem}): {_CHECK_TLS}")
+    text = _network_message(error, host)
     return NetworkError(f"{text}, after {received} bytes" if received else text, response_bytes=received or None)
 
 
-def _network_text(error: aiohttp.ClientError | OSError, where: str | None) -> str:  # noqa: PLR0911 - a table
+def _network_message(error: aiohttp.ClientError | OSError, host: str | None) -> str:  # noqa: PLR0911 - a table
     match error:
         case aiohttp.ClientConnectorDNSError():
-            return f"the name {where} is not found ({_reason(error)}): {_CHECK_ADDRESS} and this machine's DNS"
+            return f"the name {host} is not found ({_connect_error_reason(error)}): {_CHECK_ADDRESS} and this machine's DNS"
         case aiohttp.ClientHttpProxyError(status=status):
-            return f"the proxy answered {status} instead of connecting to {where}: check SYNCER_API_PROXY"
+            return f"the proxy answered {status} instead of connecting to {host}: check SYNCER_API_PROXY"
         case aiohttp.ClientProxyConnectionError():
-            return f"no connection to the proxy ({_reason(error)}): check SYNCER_API_PROXY"
+            return f"no connection to the proxy ({_connect_error_reason(error)}): check SYNCER_API_PROXY"
         case aiohttp.ClientConnectorError():
-            return f"no connection to {where} ({_reason(error)}): {_CHECK_NETWORK}"
+            return f"no connection to {host} ({_connect_error_reason(error)}): {_CHECK_NETWORK}"
         case aiohttp.ClientResponseError():
-            return f"{where} answered something that is not HTTP: {_CHECK_ADDRESS}"
+            return f"{host} answered something that is not HTTP: {_CHECK_ADDRESS}"
         case aiohttp.ClientPayloadError(__cause__=ContentEncodingError()):
-            return f"{where} sent a body that is not in the encoding that its header names"
+            return f"{host} sent a body that is not in the encoding that its header names"
         case _:
-            return f"{where} broke the connection off before its answer was whole"
+            return f"{host} broke the connection off before its answer was whole"
 
 
-def _reason(error: aiohttp.ClientConnectorError) -> str:
+def _connect_error_reason(error: aiohttp.ClientConnectorError) -> str:
     cause = error.os_error
     # asyncio puts addresses into strerror; a negative number comes from the resolver and has no text in errno.
     return os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or str(cause)

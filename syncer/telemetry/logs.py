@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import stamina.instrumentation
 import structlog
 
-from syncer.outcome import COUNTERS, accept_command
+from syncer.outcome import COUNTERS, accept_removals_command
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -28,9 +28,9 @@ log = structlog.get_logger("syncer")
 
 _SUSPICIOUS_SHARE: Final = 0.2
 """Of the numbers: a column that changes in more of them at once was likely changed by the vendor, not by anybody."""
-_TOO_FEW_TO_TELL: Final = 10
-_MOST_WORDS: Final = 20
-_COUNTED_APART: Final = {"state", "reason", "from_redirect_numbers"}
+_MIN_NUMBERS_FOR_SHARE: Final = 10
+_MAX_LOGGED_VALUES: Final = 20
+_COUNTED_SEPARATELY: Final = {"state", "reason", "from_redirect_numbers"}
 
 
 @dataclass(slots=True)
@@ -70,17 +70,17 @@ class PollStats:
         """Keeps what is worth telling of all that was decided and written."""
         self.absent_keys = total.absent_keys
         self.fields_changed = sum(
-            count for column, count in total.column_changes.items() if column not in _COUNTED_APART
+            count for column, count in total.column_changes.items() if column not in _COUNTED_SEPARATELY
         )
-        if listed >= _TOO_FEW_TO_TELL:
+        if listed >= _MIN_NUMBERS_FOR_SHARE:
             self.suspicious_columns = {
                 column: count for column, count in total.column_changes.items() if count > _SUSPICIOUS_SHARE * listed
             }
 
 
-def poll_finished(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
+def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
     """Counts what a poll came to, and tells it in one line, and in further ones what a person should look at."""
-    metrics.count(
+    metrics.count_poll(
         result, fields_changed=stats.fields_changed, new_lookup_values=stats.new_lookup_values, lateness=stats.lateness
     )
     bound = log.bind(account=result.account, run_id=result.run_id)
@@ -89,19 +89,23 @@ def poll_finished(result: PollResult, stats: PollStats, metrics: Metrics) -> Non
     bound.log(level, "poll_finished", **_event_fields(result, stats))
     if result.held and not quiet:
         bound.warning(
-            "removals_held", held=result.held, todo=f"if they are really gone: {accept_command(result.account)}"
+            "removals_held",
+            held=result.held,
+            todo=f"if they are really gone: {accept_removals_command(result.account)}",
         )
     if result.rejected and not quiet:
         bound.warning("records_rejected", rejected=result.rejected, todo="see: syncer status")
     if stats.new_lookup_values:
-        bound.warning("unknown_words", **{name: words[:_MOST_WORDS] for name, words in stats.new_lookup_values.items()})
+        bound.warning(
+            "unknown_values", **{name: words[:_MAX_LOGGED_VALUES] for name, words in stats.new_lookup_values.items()}
+        )
     if stats.suspicious_columns:
-        bound.warning("column_changed_in_many_numbers", **stats.suspicious_columns)
+        bound.warning("mass_column_change", **stats.suspicious_columns)
     if stats.clock_ahead is not None:
-        bound.warning("database_clock_went_back", seconds=stats.clock_ahead.total_seconds())
+        bound.warning("database_clock_behind", seconds=stats.clock_ahead.total_seconds())
 
 
-def poll_crashed(account: str, error: Exception, metrics: Metrics) -> None:
+def report_poll_crash(account: str, error: Exception, metrics: Metrics) -> None:
     """Counts and tells that a fault of the program ended a poll."""
     metrics.count_crash(account)
     log.error("poll_crashed", account=account, exc_info=error)
@@ -135,7 +139,7 @@ def configure_logging(level: str, form: str) -> None:
         form: `console` lines, `json` objects, or `auto`: by whether standard error is a terminal.
     """
     is_console = sys.stderr.isatty() if form == "auto" else form == "console"
-    rendering = _console_lines() if is_console else _json_lines()
+    rendering = _console_processors() if is_console else _json_processors()
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -157,7 +161,7 @@ def configure_logging(level: str, form: str) -> None:
     stamina.instrumentation.set_on_retry_hooks(())
 
 
-def _console_lines() -> list[Any]:
+def _console_processors() -> list[Any]:
     return [
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
@@ -165,7 +169,7 @@ def _console_lines() -> list[Any]:
     ]
 
 
-def _json_lines() -> list[Any]:
+def _json_processors() -> list[Any]:
     # Never with local variables: a token may be among them.
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     return [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer(ensure_ascii=False)]

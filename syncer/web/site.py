@@ -11,7 +11,7 @@ from prometheus_client.exposition import choose_encoder
 from yarl import URL
 
 from syncer.config.fields import is_loopback
-from syncer.errors import ConfigurationError, SyncerError, system_words
+from syncer.errors import ConfigurationError, SyncerError, os_error_text
 from syncer.store.engine import create_engine
 from syncer.store.schema import schema_state
 from syncer.telemetry.logs import log
@@ -104,7 +104,7 @@ class Site:
             await web.TCPSite(self._runner, self._address.host, self._address.port).start()
         except (OSError, UnicodeError) as error:
             await self._runner.cleanup()
-            problem = system_words(error)
+            problem = os_error_text(error)
         else:
             log.info("http_listening", url=self.url, page=self._serves_page)
             return self

@@ -36,22 +36,22 @@ DATA_TABLES = (
 # Where the process is killed: what its statements hold by then, and whether the server has acted on the last of them.
 APPLY = (b"for no key update",)  # the response is another than the one that stands: the decision is written
 INSTANTS = {
-    "before its run is written": ((b"insert into syncer.sync_run",), "hold"),
-    "after its run is written": ((b"insert into syncer.sync_run", b"command"), "hold the answer"),
-    "before the fence": ((b"for no key update",), "hold"),
-    "under the fence": (APPLY, "hold the answer"),
-    "before anything is written": ((*APPLY, b"enable_seqscan"), "hold"),
-    "in the COPY of new numbers": ((*APPLY, b'COPY "syncer"."virtual_number"'), "hold the answer"),
+    "before its run is written": ((b"insert into syncer.sync_run",), "hold the request"),
+    "after its run is written": ((b"insert into syncer.sync_run", b"command"), "hold the response"),
+    "before the fence": ((b"for no key update",), "hold the request"),
+    "under the fence": (APPLY, "hold the response"),
+    "before anything is written": ((*APPLY, b"enable_seqscan"), "hold the request"),
+    "in the COPY of new numbers": ((*APPLY, b'COPY "syncer"."virtual_number"'), "hold the response"),
     "after superseded versions were kept": (
         (*APPLY, b"insert into syncer.virtual_number_history"),
-        "hold the answer",
+        "hold the response",
     ),
-    "after versions were replaced": ((*APPLY, b"update syncer.virtual_number n"), "hold the answer"),
-    "after states were closed": ((*APPLY, b"update syncer.state_history"), "hold the answer"),
-    "in the COPY of new states": ((*APPLY, b'COPY "syncer"."state_history"'), "hold the answer"),
-    "after its outcome was written": ((*APPLY, b"set outcome = $5"), "hold the answer"),
-    "before the commit": ((*APPLY, b"enable_seqscan", b"COMMIT"), "hold"),
-    "after the commit": ((*APPLY, b"enable_seqscan", b"COMMIT"), "hold the answer"),
+    "after versions were replaced": ((*APPLY, b"update syncer.virtual_number n"), "hold the response"),
+    "after states were closed": ((*APPLY, b"update syncer.state_history"), "hold the response"),
+    "in the COPY of new states": ((*APPLY, b'COPY "syncer"."state_history"'), "hold the response"),
+    "after its outcome was written": ((*APPLY, b"set outcome = $5"), "hold the response"),
+    "before the commit": ((*APPLY, b"enable_seqscan", b"COMMIT"), "hold the request"),
+    "after the commit": ((*APPLY, b"enable_seqscan", b"COMMIT"), "hold the response"),
 }
 COMMITTED = {"after the commit"}
 
@@ -140,10 +140,10 @@ async def test_a_process_killed_at_any_instant_leaves_all_as_before_or_as_after(
     as_before = await fingerprint(account)
     answering = asyncio.create_task(answer_all(endpoint))
     async with Proxy(database) as proxy:
-        proxy.look_for(*words, then=then)  # type: ignore[arg-type] # a literal, from the table above
+        proxy.intercept(*words, then=then)  # type: ignore[arg-type] # a literal, from the table above
         process = await start_sync(proxy.url, endpoint, tmp_path)
         async with asyncio.timeout(60):
-            await proxy.reached.wait()
+            await proxy.intercepted.wait()
         process.kill()
         assert await process.wait() == -signal.SIGKILL
     answering.cancel()

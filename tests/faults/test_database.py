@@ -43,7 +43,7 @@ async def test_a_network_that_swallows_everything_is_told_once_and_polls_go_on_o
     async with Proxy(database) as proxy:
         daemon = await syncer.start("run", poll_interval="1s", database_url=f"{proxy.url}?connect_timeout=1")
         await until(lambda: emulator.requests[TOKEN] >= 3)
-        proxy.swallow()
+        proxy.blackhole()
 
         complaint = await daemon.says("not_ready")
 
@@ -52,7 +52,7 @@ async def test_a_network_that_swallows_everything_is_told_once_and_polls_go_on_o
         )
         seen = emulator.requests[TOKEN]
         emulator.fault = faults.UnknownState()
-        proxy.pass_on()
+        proxy.resume()
         await daemon.says("ready")
         await until(lambda: emulator.requests[TOKEN] >= seen + 2)
         assert (await daemon.end(within=10)).code == 0
@@ -69,12 +69,12 @@ async def test_a_network_that_swallows_everything_keeps_neither_a_stop_nor_new_c
         address = f"{proxy.url}?connect_timeout=1"
         daemon = await syncer.start("run", poll_interval="1s", shutdown_timeout="1s", database_url=address)
         await until(lambda: emulator.requests[TOKEN] >= 2)
-        proxy.swallow()
+        proxy.blackhole()
         await daemon.says("not_ready")
-        await proxy.cut()  # what was sent on the old connections is lost for good
-        proxy.pass_on()
+        await proxy.drop_connections()  # what was sent on the old connections is lost for good
+        proxy.resume()
         await daemon.says("ready")
-        proxy.swallow()
+        proxy.blackhole()
         assert (await daemon.end()).code == 0
     await proven(syncer, database)
 
@@ -86,12 +86,12 @@ async def test_a_connection_that_breaks_in_a_transaction_fails_the_poll_and_the_
     async with Proxy(database) as proxy:
         daemon = await syncer.start("run", poll_interval="1s", database_url=proxy.url)
         await daemon.says("poll_finished", outcome="applied", created=200)
-        proxy.look_for(*APPLY, b"update syncer.virtual_number n", then="hold the answer")
+        proxy.intercept(*APPLY, b"update syncer.virtual_number n", then="hold the response")
         emulator.fault = faults.UnknownState(count=5)
-        await until(proxy.reached.is_set)
+        await until(proxy.intercepted.is_set)
         assert await sql.fetchval("select count(*) from syncer.virtual_number where state = 'porting'") == 0
 
-        await proxy.cut()
+        await proxy.drop_connections()
 
         failed = await daemon.says("poll_finished", outcome="failed")
         assert failed["error_kind"] == "database"
@@ -99,7 +99,7 @@ async def test_a_connection_that_breaks_in_a_transaction_fails_the_poll_and_the_
         assert applied["state_changes"] == 5
         assert (await daemon.end(within=10)).code == 0
     assert (await sql.fetchval(OUTCOMES)).count("database") <= 1  # the poll before may have been under way
-    assert "tick_crashed" not in daemon.story
+    assert "scheduler_crashed" not in daemon.story
     assert "poll_crashed" not in daemon.story
     await proven(syncer, database)
 
@@ -181,7 +181,7 @@ async def test_when_its_address_leads_to_a_standby_it_waits_and_goes_on_where_it
                 daemon = await syncer.start("run", poll_interval="1s", database_url=proxy.url)
                 await until(lambda: emulator.requests[TOKEN] >= 3)
 
-                await proxy.lead_to(standby.url)
+                await proxy.switch_to(standby.url)
 
                 await until(lambda: any("is a standby" in one["error"] for one in daemon.events("not_ready")))
                 before = await _rows(primary.url)

@@ -97,7 +97,7 @@ async def test_migrations_polls_at_once_a_daemon_and_the_proof_of_the_data_all_w
         assert {*daemon.story} <= {
             "daemon_started",
             "poll_finished",
-            "unknown_words",
+            "unknown_values",
             "finishing_polls",
             "daemon_stopped",
         }

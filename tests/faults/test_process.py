@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from syncer.emulator import faults
-from tests.locks import held_by_another_session
+from tests.locks import lock_table_in_another_session
 from tests.service.processes import TOKEN, Gate, until
 from tests.service.scenarios import told_at_once
 
@@ -32,9 +32,9 @@ async def test_sigterm_in_a_transaction_finishes_within_the_timeout_or_rolls_bac
 ) -> None:
     daemon = await syncer.start("run", poll_interval="1s")
     await daemon.says("poll_finished", outcome="applied")
-    async with held_by_another_session(database, "virtual_number") as blocked_backends:
+    async with lock_table_in_another_session(database, "virtual_number") as wait_for_blocked_backends:
         emulator.fault = faults.UnknownState(count=3)
-        await blocked_backends()
+        await wait_for_blocked_backends()
         daemon.send(signal.SIGTERM)
         await daemon.says("finishing_polls", polls=1)
     finished = await daemon.finished(within=10)
@@ -45,8 +45,8 @@ async def test_sigterm_in_a_transaction_finishes_within_the_timeout_or_rolls_bac
 
     emulator.fault = faults.UnknownState(count=8)
     daemon = await syncer.start("run", poll_interval="1s", shutdown_timeout="1s")
-    async with held_by_another_session(database, "virtual_number") as blocked_backends:
-        await blocked_backends()
+    async with lock_table_in_another_session(database, "virtual_number") as wait_for_blocked_backends:
+        await wait_for_blocked_backends()
         rolled_back = await daemon.end(within=20)
 
     assert rolled_back.code == 0

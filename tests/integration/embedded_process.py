@@ -23,7 +23,7 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt), EmbeddedServer(Path(sys.argv[1])) as server:
         while True:
             server.ensure()
-            now = json.dumps({"owner": server.owner, "url": server.url})
+            now = json.dumps({"owner": server.is_owner, "url": server.url})
             if now != said:
                 print(now, flush=True)  # noqa: T201 - the tests read it
                 said = now

@@ -16,7 +16,7 @@ from syncer.errors import ResponseTimeoutError
 from syncer.store.poll import runs
 from syncer.store.poll.runs import ResponseMeta
 from tests.builders import PatientEndpoint, PolledAccount, WaitingRequest, record, settings_for
-from tests.locks import held_by_another_session
+from tests.locks import lock_table_in_another_session
 from tests.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -196,9 +196,9 @@ async def test_a_backend_that_is_terminated_in_mid_transaction_fails_the_poll_an
     account: PolledAccount, database: str
 ) -> None:
     await account.poll(record(1), record(2))
-    async with held_by_another_session(database, "virtual_number") as blocked_backends:
+    async with lock_table_in_another_session(database, "virtual_number") as wait_for_blocked_backends:
         task = asyncio.create_task(account.poll(record(1, state="freeze"), record(2)))
-        (backend,) = await blocked_backends()
+        (backend,) = await wait_for_blocked_backends()
         await account.sql.execute("select pg_terminate_backend($1)", backend)
         result = await task
 
@@ -214,10 +214,10 @@ async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_what_it_was
     await account.poll(record(1))
     async with Proxy(database) as proxy, account.through(proxy) as behind_proxy:
         assert (await behind_proxy.poll(record(1))).outcome == "unchanged"
-        proxy.look_for(b"insert into syncer.virtual_number_history", b"COMMIT", then="lose the answer")
+        proxy.intercept(b"insert into syncer.virtual_number_history", b"COMMIT", then="drop the response")
         result = await behind_proxy.poll(record(1, state="freeze"))
 
-    assert proxy.reached.is_set()
+    assert proxy.intercepted.is_set()
     assert (result.outcome, result.changed, result.state_changes, result.error) == ("applied", 1, 1, None)
     assert await outcomes(account) == ["applied", "unchanged", "applied"]
     assert await state(account) == "freeze"
@@ -251,9 +251,9 @@ async def test_a_poll_leaves_no_setting_to_whoever_has_its_connection_next(accou
 
 async def test_a_cancelled_poll_rolls_back(account: PolledAccount, database: str) -> None:
     await account.poll(record(1))
-    async with held_by_another_session(database, "virtual_number") as blocked_backends:
+    async with lock_table_in_another_session(database, "virtual_number") as wait_for_blocked_backends:
         task = asyncio.create_task(account.poll(record(1, state="freeze")))
-        await blocked_backends()
+        await wait_for_blocked_backends()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -161,7 +161,7 @@ def kept(url: str) -> int:
 def test_a_first_start_makes_the_database_and_a_second_finds_it_on_the_same_port(place: Path) -> None:
     with EmbeddedServer(place / "new" / "state") as server:
         first = server.url
-        assert server.owner
+        assert server.is_owner
         assert ask(first, "SELECT current_database()") == "syncer"
         ask(first, "CREATE TABLE kept AS SELECT 42 AS answer")
     assert set() == processes_of(place)
@@ -222,8 +222,8 @@ def test_the_variables_of_libpq_do_not_lead_it_astray(folder: Path, monkeypatch:
         monkeypatch.setenv(name, value)
     server = EmbeddedServer(folder)
     with server:
-        assert server.owner
-    assert not server.owner
+        assert server.is_owner
+    assert not server.is_owner
 
 
 def test_a_database_with_an_awkward_name_is_created_where_others_are(folder: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_server_killed_with_its_owner_starts_again_with_its_data(
     owner.end(number)
     os.kill(server, signal.SIGKILL)
     with EmbeddedServer(folder) as again:
-        assert again.owner
+        assert again.is_owner
         assert kept(again.url) == 42
 
 
@@ -330,7 +330,7 @@ def test_a_restart_waits_for_the_helpers_of_a_killed_server(folder: Path, proces
     assert server == server_pid(folder)
     os.kill(helper, signal.SIGCONT)
     with EmbeddedServer(folder) as joined:
-        assert not joined.owner
+        assert not joined.is_owner
         assert kept(joined.url) == 42
 
 
@@ -385,7 +385,7 @@ def test_a_stale_pid_file_that_names_another_live_process_harms_neither(place: P
     with EmbeddedServer(other) as bystander:
         shutil.copy(other / "data" / "postmaster.pid", folder / "data" / "postmaster.pid")
         with EmbeddedServer(folder) as server:
-            assert server.owner
+            assert server.is_owner
             assert kept(server.url) == 42
             assert bystander.url != server.url, "the port is the bystander's, so another was taken"
         assert kept(bystander.url) == 42
@@ -420,11 +420,11 @@ def test_a_server_that_does_not_start_says_why_and_does_not_block_the_next(folde
     server = EmbeddedServer(folder, server_settings={"shared_buffers": "plenty"})
     with pytest.raises(EmbeddedServerError, match=r"invalid value for parameter .shared_buffers.*postgres\.log"):
         server.start()
-    assert not server.owner
+    assert not server.is_owner
     with pytest.raises(EmbeddedServerError, match="shared_buffers"):
         server.ensure()
     with EmbeddedServer(folder) as other:
-        assert other.owner
+        assert other.is_owner
 
 
 def test_a_cluster_that_cannot_be_made_says_why(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -458,7 +458,7 @@ def test_a_thread_that_would_take_the_server_with_it_may_not_start_it(folder: Pa
     server = EmbeddedServer(folder)
     with ThreadPoolExecutor(1) as threads, pytest.raises(RuntimeError, match="main thread"):
         threads.submit(server.start).result()
-    assert not server.owner
+    assert not server.is_owner
 
 
 def programs_in(folder: Path, *, version: str = "18.0") -> Path:

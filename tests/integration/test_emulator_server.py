@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import aiohttp
 import pytest
 
-from syncer.emulator import STILL, Emulator, Rates, faults, serve
+from syncer.emulator import STATIC, Emulator, Rates, faults, serve
 from syncer.emulator.fault import Fault, RecordsFault
 from syncer.errors import ConfigurationError
 
@@ -27,7 +27,7 @@ TOKEN = "token"
 
 @pytest.fixture
 async def emulator() -> AsyncIterator[Emulator]:
-    async with Emulator(numbers=50, rates=STILL) as running:
+    async with Emulator(numbers=50, rates=STATIC) as running:
         yield running
 
 

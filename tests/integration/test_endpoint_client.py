@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from syncer import __version__
 from syncer.config.accounts import Account
 from syncer.config.settings import Settings
-from syncer.endpoint.client import LARGE_AT_ONCE, LARGE_BYTES, Response, Source
+from syncer.endpoint.client import LARGE_BODY_BYTES, MAX_LARGE_BODIES, Response, Source
 from syncer.errors import (
     ConfigurationError,
     ForbiddenError,
@@ -567,12 +567,12 @@ async def test_a_gzip_bomb_costs_no_more_memory_than_the_limit() -> None:
     assert peak < 10 * 2**20
 
 
-LARGE = b"[" + b" " * LARGE_BYTES + b"]"
+LARGE = b"[" + b" " * LARGE_BODY_BYTES + b"]"
 
 
 async def test_large_bodies_wait_for_a_place_until_another_is_done_with_and_small_ones_do_not() -> None:
     async with endpoint(answer(body=LARGE)) as large, endpoint(answer()) as small, Source(settings()) as source:
-        rooms = [AsyncExitStack() for _ in range(LARGE_AT_ONCE)]
+        rooms = [AsyncExitStack() for _ in range(MAX_LARGE_BODIES)]
         for room in rooms:
             await source.fetch(account(large.url), body_slot=room)
         large.asked.clear()
@@ -594,7 +594,7 @@ async def test_a_large_body_that_breaks_gives_its_place_back_before_it_is_asked_
         Source(settings()) as source,
         AsyncExitStack() as room,
     ):
-        for _ in range(LARGE_AT_ONCE - 1):
+        for _ in range(MAX_LARGE_BODIES - 1):
             await source.fetch(account(others.url), body_slot=room)
         assert await source.fetch(account(one.url), body_slot=room) == Response(body=LARGE, http_status=200, attempts=2)
 

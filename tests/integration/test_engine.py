@@ -89,10 +89,10 @@ async def test_a_pool_behind_a_network_that_swallows_everything_is_left_without_
     async with Proxy(database) as proxy:
         engine = create_engine(lambda: proxy.url)
         await used_at_once(engine, 3)
-        proxy.swallow()
+        proxy.blackhole()
         async with asyncio.timeout(SILENCE_SECONDS):
             await engine.dispose()
-        proxy.pass_on()
+        proxy.resume()
         await used_at_once(engine, 1)
         await engine.dispose()
 
@@ -102,10 +102,10 @@ async def test_a_poll_that_is_given_up_behind_such_a_network_is_left_without_wai
 ) -> None:
     await account.poll(record(1))
     async with Proxy(database) as proxy, account.through(proxy) as behind_proxy:
-        proxy.look_for(b"for no key update", b"for no key update", then="hold the answer")
+        proxy.intercept(b"for no key update", b"for no key update", then="hold the response")
         task = asyncio.create_task(behind_proxy.poll(record(1, state="freeze")))
-        await proxy.reached.wait()
-        proxy.swallow()
+        await proxy.intercepted.wait()
+        proxy.blackhole()
         task.cancel()
         async with asyncio.timeout(SILENCE_SECONDS):
             await asyncio.gather(task, return_exceptions=True)
@@ -118,7 +118,7 @@ async def test_a_connection_that_broke_in_a_poll_is_told_in_plain_words(account:
     async with Proxy(database) as proxy:
         engine = create_engine(lambda: proxy.url)
         async with PolledAccount(engine, account.emulator, account.sql, account.settings) as behind:
-            proxy.look_for(b"for no key update", then="lose the answer")
+            proxy.intercept(b"for no key update", then="drop the response")
 
             result = await behind.poll(record(1))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from syncer.emulator import STILL, Emulator
+from syncer.emulator import STATIC, Emulator
 from syncer.store.engine import create_engine
 from syncer.store.invariants import find_violations
 from tests.builders import PolledAccount, connect, kept_database, record, redirect, settings_for
@@ -62,7 +62,7 @@ async def live(url: str) -> None:
     """Two accounts live the same life, poll by poll: runs of the first have odd numbers, of the other even ones."""
     engine = create_engine(lambda: url)
     sql = await connect(url)
-    async with Emulator(numbers=1, rates=STILL) as emulator:
+    async with Emulator(numbers=1, rates=STATIC) as emulator:
         settings = [settings_for(emulator, account_name=name) for name in ("default", "other")]
         async with (
             PolledAccount(engine, emulator, sql, settings[0]) as first,

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from syncer.emulator import Emulator
 
-MAX_ITERATION = "syncer.daemon.scheduler.MAX_ITERATION_SECONDS"
+STUCK_AFTER = "syncer.daemon.scheduler.STUCK_AFTER_SECONDS"
 
 
 async def test_a_look_that_is_stuck_makes_it_fail_until_it_ends(
     emulator: Emulator, database: str, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MAX_ITERATION, 1.0)
+    monkeypatch.setattr(STUCK_AFTER, 1.0)
     async with running_daemon(emulator, database) as daemon:
         await until(lambda: emulator.requests["token"] == 1)
         async with sql.transaction():
@@ -40,12 +40,12 @@ async def test_a_look_that_is_stuck_makes_it_fail_until_it_ends(
 async def test_a_migration_may_take_as_long_as_it_takes(
     emulator: Emulator, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MAX_ITERATION, 0.2)
+    monkeypatch.setattr(STUCK_AFTER, 0.2)
     async with (
         SilentServer() as silent,
         running_daemon(emulator, database, migrate_database_url=SecretStr(silent.url)) as daemon,
     ):
-        await asyncio.wait_for(silent.asked.wait(), 20)
+        await asyncio.wait_for(silent.connected.wait(), 20)
         await asyncio.sleep(0.6)  # three times as long as any other look may take
 
         assert daemon.is_live()

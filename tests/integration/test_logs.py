@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from syncer.emulator import faults
-from syncer.telemetry.logs import configure_logging, poll_crashed
+from syncer.telemetry.logs import configure_logging, report_poll_crash
 from syncer.telemetry.metrics import Metrics
 from tests.builders import record, redirect, without
 
@@ -195,28 +195,28 @@ async def test_what_a_person_should_look_at_has_a_line_of_its_own(
     same = {"account": "default", "run_id": 2, "level": "warning"}
     ahead = timedelta(hours=1) + timedelta(microseconds=2)
     assert told()[1:] == [
-        {"event": "unknown_words", "type": ["esim"], "state": ["parked"], **same},
-        {"event": "column_changed_in_many_numbers", "comment": 3, **same},
-        {"event": "database_clock_went_back", "seconds": ahead.total_seconds(), **same},
+        {"event": "unknown_values", "type": ["esim"], "state": ["parked"], **same},
+        {"event": "mass_column_change", "comment": 3, **same},
+        {"event": "database_clock_behind", "seconds": ahead.total_seconds(), **same},
     ]
 
 
 async def test_of_words_without_end_the_first_twenty_are_told(account: PolledAccount, told: AccountScenario) -> None:
     await account.poll(*(record(number, state=f"word {number}") for number in range(100, 200)))
 
-    (line,) = [line for line in told() if line["event"] == "unknown_words"]
+    (line,) = [line for line in told() if line["event"] == "unknown_values"]
     assert line["state"] == [f"word {number}" for number in range(100, 120)]
 
 
 def test_a_crash_of_the_program_is_told_with_its_traceback_and_no_local_variable(told: AccountScenario) -> None:
     metrics = Metrics()
-    metrics.keep(["default"])
+    metrics.set_accounts(["default"])
     token = "s3cr3t"  # noqa: F841 - what must not be told
 
     try:
         json.loads("{")
     except json.JSONDecodeError as error:
-        poll_crashed("default", error, metrics)
+        report_poll_crash("default", error, metrics)
 
     (line,) = told()
     (exception,) = line.pop("exception")

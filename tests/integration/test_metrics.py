@@ -36,7 +36,7 @@ class Watched:
         polled.forget()
         self._polled = polled
         self.metrics: Metrics = polled.poller.metrics
-        self.metrics.keep(["default"])
+        self.metrics.set_accounts(["default"])
         self._gauges = Gauges(polled.engine, self.metrics)
 
     async def refresh(self) -> None:
@@ -118,10 +118,10 @@ async def test_each_poll_is_counted_by_its_outcome_and_each_failure_by_its_kind(
 
 def test_durations_fall_into_three_widths_and_what_is_beyond() -> None:
     metrics = Metrics()
-    metrics.keep(["default"])
+    metrics.set_accounts(["default"])
     for seconds in (0.25, 1, 5, 60, 100):
         result = PollResult(account="default", outcome="applied", duration_seconds=seconds)
-        metrics.count(result, fields_changed=0, new_lookup_values={}, lateness=None)
+        metrics.count_poll(result, fields_changed=0, new_lookup_values={}, lateness=None)
 
     def told(suffix: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(
@@ -267,7 +267,7 @@ async def test_what_was_true_of_the_present_is_no_longer_told_when_the_database_
     present = {"syncer_numbers", "syncer_held_removals", "syncer_rejected_records"}
     before = watched.all()
 
-    monkeypatch.setattr("syncer.telemetry.metrics.OUTDATED_SECONDS", 0.0)
+    monkeypatch.setattr("syncer.telemetry.metrics.MAX_READINGS_AGE_SECONDS", 0.0)
 
     assert before.keys() - watched.all().keys() == present
 
@@ -288,16 +288,16 @@ async def test_an_account_that_leaves_takes_its_series_along_even_if_its_last_po
 ) -> None:
     await account.poll(record(1))
     await watched.refresh()
-    watched.metrics.keep(["default", "second"])
+    watched.metrics.set_accounts(["default", "second"])
     assert watched["syncer_runs_total"] == {("applied",): 1}
     both = generate_latest(watched.metrics.registry).decode()
     assert both.count('"second"') == both.count('"default"') - 5  # of which the database said nothing yet
 
-    watched.metrics.keep(["second"])
+    watched.metrics.set_accounts(["second"])
     await account.poll(record(1, state="freeze"))
 
     assert 'account="default"' not in generate_latest(watched.metrics.registry).decode()
-    watched.metrics.keep(["default", "second"])
+    watched.metrics.set_accounts(["default", "second"])
     assert watched["syncer_runs_total"] == {}
 
 

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from syncer.config.fields import ListenAddress
 from syncer.config.settings import Settings
-from syncer.emulator import STILL, Emulator, faults
+from syncer.emulator import STATIC, Emulator, faults
 from syncer.store.engine import create_engine
 from syncer.web.site import Site
 from tests.builders import PolledAccount, record, redirect, settings_for
@@ -65,7 +65,7 @@ async def site(server: EmbeddedServer) -> AsyncIterator[Site]:
         stack.push_async_callback(engine.dispose)
         sql = await asyncpg.connect(url)
         stack.push_async_callback(sql.close)
-        emulator = await stack.enter_async_context(Emulator(numbers=200, seed=1, rates=STILL))
+        emulator = await stack.enter_async_context(Emulator(numbers=200, seed=1, rates=STATIC))
 
         async def account(place: int) -> PolledAccount:
             settings = settings_for(emulator, account_name=ACCOUNTS[place])

@@ -21,7 +21,7 @@ GIVEN: Final[dict[str, Any]] = {"poll_interval": timedelta(seconds=1), "shutdown
 @pytest.fixture(autouse=True)
 def few_places(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four places, two of them for accounts that failed; six accounts fail once and then hang, one fails always."""
-    for name, value in {"CONCURRENT_POLLS": 4, "MAX_FAILING_POLLS": 2, "MAX_STARTS": 1, "TICK_SECONDS": 0.05}.items():
+    for name, value in {"CONCURRENT_POLLS": 4, "MAX_FAILING_POLLS": 2, "MAX_STARTS_PER_ITERATION": 1, "TICK_SECONDS": 0.05}.items():
         monkeypatch.setattr(f"syncer.daemon.scheduler.{name}", value)
     once = (faults.Status(status=500, requests=1, token=name) for name in HANGING)
     emulator.queue(*once, *(faults.Hang(token=name) for name in HANGING), faults.Status(status=500, token="failing"))

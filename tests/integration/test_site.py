@@ -134,7 +134,7 @@ async def test_a_database_that_never_answers_keeps_nobody_waiting_and_is_asked_o
 
     reason = "database: no answer within 0.2 s; check that the server and the way to it are up"
     assert {one.told for one in answers} == {(503, f"not ready: {reason}\n")}
-    assert silent.connections == 1
+    assert silent.connection_count == 1
     assert live.status == 200
 
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from syncer.emulator import STILL, Emulator, faults
+from syncer.emulator import STATIC, Emulator, faults
 from syncer.store.engine import create_engine
 from syncer.store.queries.account_status import read_account_statuses
 from tests.builders import PolledAccount, connect, record, redirect, settings_for
@@ -230,7 +230,7 @@ class Jumps:
         await owner.execute("create database jumps template migrated")
         await owner.close()
         database = server.rpartition("/")[0] + "/jumps"
-        emulator = await stack.enter_async_context(Emulator(numbers=1, seed=1, rates=STILL))
+        emulator = await stack.enter_async_context(Emulator(numbers=1, seed=1, rates=STATIC))
         sql = await connect(database)
         stack.push_async_callback(sql.close)
         made = cls(database, emulator, sql)
@@ -323,7 +323,7 @@ def test_no_period_is_empty_or_negative_however_the_clock_jumps(
     play(steps)
 
 
-EVENT = "database_clock_went_back"
+EVENT = "database_clock_behind"
 
 
 async def warned(account: PolledAccount, moment: datetime, *records: Any) -> list[MutableMapping[str, Any]]:

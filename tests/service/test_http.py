@@ -72,7 +72,7 @@ async def test_it_lives_and_is_not_ready_while_the_database_takes_connections_an
     async with SilentServer() as silent:
         daemon = await syncer.start("run", database_url=silent.url, http_listen=ANYWHERE)
         url = await address_of(daemon)
-        await asyncio.wait_for(silent.asked.wait(), 20)
+        await asyncio.wait_for(silent.connected.wait(), 20)
         ready, live = await asyncio.gather(ask(f"{url}/readyz"), ask(f"{url}/livez"))
         reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
         writer.write(b"GET /livez HTTP/1.1\r\n")  # and never the rest: nobody waits for it

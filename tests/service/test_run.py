@@ -127,7 +127,7 @@ async def test_a_database_that_takes_connections_and_never_answers_does_not_keep
 ) -> None:
     async with SilentServer() as silent:
         daemon = await syncer.start("run", database_url=silent.url)
-        await asyncio.wait_for(silent.asked.wait(), 20)
+        await asyncio.wait_for(silent.connected.wait(), 20)
         await asyncio.sleep(1.2)  # more ticks come while the first one waits
         ended = await daemon.end(within=5)
 

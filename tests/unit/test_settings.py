@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from syncer.config.accounts import Account, load_accounts
 from syncer.config.crontab import crontab_trigger
 from syncer.config.fields import ListenAddress, is_loopback
-from syncer.config.settings import Settings, load_settings, unknown_variables
+from syncer.config.settings import Settings, load_settings, describe_unknown_variables
 from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -455,7 +455,7 @@ def test_a_misspelt_variable_is_told_with_the_one_it_resembles(tmp_path: Path, m
     monkeypatch.setenv("SYNCER_API_TOKEN_FILE", "known")
     monkeypatch.setenv("SYNCER_SERVICE_HOST", "set by Kubernetes")
     monkeypatch.setenv("SYNCER_PORT_8080_TCP_ADDR", "set by Kubernetes")
-    assert unknown_variables() == (
+    assert describe_unknown_variables() == (
         "SYNCER_API_TOKNE is not a setting: did you mean SYNCER_API_TOKEN?",
         "SYNCER_POLL_INTERVALL is not a setting: did you mean SYNCER_POLL_INTERVAL?",
         "SYNCER_QQQ is not a setting",
@@ -465,7 +465,7 @@ def test_a_misspelt_variable_is_told_with_the_one_it_resembles(tmp_path: Path, m
 def test_the_variable_of_an_accounts_token_is_known(accounts_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accounts_file.write_text('[[account]]\nname = "a"\ntoken_env = "SYNCER_TOKEN_OF_A"')
     monkeypatch.setenv("SYNCER_TOKEN_OF_A", SECRET)
-    assert unknown_variables({account.token_source for account in accounts()}) == ()
+    assert describe_unknown_variables({account.token_source for account in accounts()}) == ()
 
 
 def test_one_token_is_one_account(monkeypatch: pytest.MonkeyPatch) -> None:
