@@ -3,7 +3,7 @@
     SyncerError
     ├── ConfigurationError            what the operator set cannot be used; exit code 2
     ├── EmbeddedServerError           the embedded PostgreSQL cannot run
-    ├── SchemaError                   the database's schema is not the one this version wants
+    ├── SchemaError                   the database's schema is not the one this version requires
     └── PollError                     a poll failed and changed nothing; `kind` is the contract's `error_kind`
         ├── UnauthorizedError         401
         ├── ForbiddenError            403
@@ -41,7 +41,7 @@ class EmbeddedServerError(SyncerError):
 
 
 class SchemaError(SyncerError):
-    """The database's schema is older or newer than the one this version wants; the text says which command to run."""
+    """The database's schema is older or newer than the one this version requires; the text says which command to run."""
 
 
 class PollError(SyncerError):

@@ -90,8 +90,8 @@ async def _check_database(
         state = await schema_state(database.engine)
         if state.found is None and settings.migrate_on_start:
             return [*results, Finding("schema", "none yet: `syncer run` and `syncer sync` make it")], None
-        state.require_wanted()
-        results.append(Finding("schema", state.wanted))
+        state.require_current()
+        results.append(Finding("schema", state.required))
         if missing := await missing_roles(database.engine):
             script = migrations_folder() / "sql" / "0002_roles.sql"
             what = f"{' and '.join(missing)} could not be made: let an administrator run psql --file={script} there"

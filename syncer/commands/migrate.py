@@ -23,4 +23,4 @@ async def migrate_to_latest(database: Database) -> str:
     await migrate(database.owner_engine)
     state = await schema_state(database.owner_engine)
     await database.dispose()
-    return state.wanted
+    return state.required

@@ -31,12 +31,12 @@ async def print_status(database: Database, *, as_json: bool) -> None:
 
     Raises:
         DatabaseError: The database cannot be asked.
-        SchemaError: Its schema is not the one this version wants.
+        SchemaError: Its schema is not the one this version requires.
     """
     state = await schema_state(database.engine)
     accounts = []
     if state.found is not None:
-        state.require_wanted()
+        state.require_current()
         accounts = await read_account_statuses(database.engine)
     await database.dispose()
     if as_json:

@@ -34,7 +34,7 @@ async def sync_now(
         What each poll came to, in the order of the accounts.
 
     Raises:
-        SchemaError: The schema is not the one this version wants.
+        SchemaError: The schema is not the one this version requires.
     """
     try:
         await _ensure_schema(settings, database)
@@ -63,10 +63,10 @@ async def sync_now(
 async def _ensure_schema(settings: Settings, database: Database) -> None:
     """Migrates if that is needed and wanted; the owner is asked for nothing else."""
     state = await schema_state(database.engine)
-    if settings.migrate_on_start and state.found != state.wanted:
+    if settings.migrate_on_start and state.found != state.required:
         await migrate(database.owner_engine)
         state = await schema_state(database.engine)
-    state.require_wanted()
+    state.require_current()
 
 
 def _progress(text: str) -> AbstractContextManager[object]:

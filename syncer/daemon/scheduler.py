@@ -1,8 +1,9 @@
-"""The daemon: looks for accounts that are due, polls them, stops cleanly.
+"""The daemon's scheduler: claims accounts that are due, polls them concurrently, and shuts down cleanly.
 
-APScheduler ticks, and its triggers say when an account is due next. That moment stands in the database, a row an
-account, so one job serves any number of accounts: each look gives back at once all those whose polls have finished, and
-takes at once all that are due. A poll is a task that the daemon holds: it waits for it, and on its way out drains it.
+Due times are in the database, one row per account (`account_schedule`). APScheduler's triggers compute them, and a
+single APScheduler job starts each iteration of the loop, so ten thousand accounts need one timer. In one statement
+each, an iteration releases all accounts whose polls have finished and claims all that are due. Each poll is a task;
+shutdown waits for those still running.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from syncer.daemon import systemd
-from syncer.daemon.due_times import next_due, reschedule
+from syncer.daemon.due_times import compute_due_times, next_due
 from syncer.daemon.gauges import Gauges
 from syncer.daemon.retention import run_retention
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
@@ -41,46 +42,46 @@ if TYPE_CHECKING:
     from syncer.store.schedule import Claim
 
 TICK_SECONDS: Final = 0.5
-"""How often due accounts are looked for."""
+"""Interval between iterations of the loop."""
 LEASE: Final = timedelta(seconds=10)
-"""How long an account stays taken by a process that died."""
+"""Duration of the lease on a claimed account; once the owner dies, another process can claim it after this long."""
 ITERATION_TIMEOUT_SECONDS: Final = 15.0
-"""How long a look may take once the accounts are known: a network that swallows everything says nothing."""
+"""Timeout of an iteration once the accounts are known: a network that drops all packets reports no error."""
 LEASE_RENEWAL_SECONDS: Final = 3.0
 RELEASE_TIMEOUT_SECONDS: Final = 5.0
 SCHEMA_CHECK_SECONDS: Final = 5.0
-"""How often it is looked whether the schema is still ours: another version may have migrated it."""
+"""Interval between checks of the schema's version, since another release may migrate the schema at any time."""
 STUCK_AFTER_SECONDS: Final = 300.0
-"""A look for due accounts ends sooner than that by its statements' timeouts, if it is not stuck."""
+"""The daemon is not live if an iteration takes longer; unless it is stuck, statement timeouts end it sooner."""
 MAX_STARTS_PER_ITERATION: Final = 64
-"""How many polls begin at one look at most, so that after an outage the accounts that are due come one after another:
-128 a second are more than a process can finish, and few for the endpoint."""
+"""Polls started per iteration, at most: after an outage all accounts are due. This makes 128 a second, which is more
+than one process can finish and little load for the endpoint."""
 MAX_FAILING_POLLS: Final = CONCURRENT_POLLS // 2
-"""How many places accounts may take whose last poll failed: they wait for time to run out, and keep none of the others
-waiting. So many accounts that were well can begin to hang at once, too, before those others notice."""
+"""Concurrent polls of accounts whose last poll failed, at most. Such polls often run into timeouts, and the limit leaves
+slots free for the other accounts. As many healthy accounts can start to hang at the same time without blocking them."""
 UNAUTHORIZED_PAUSE: Final = timedelta(minutes=15)
-"""From one poll to the next, at least, while the endpoint answers 401 or 403: only an operator can cure it."""
+"""Minimum pause between polls while the endpoint answers 401 or 403, which only an operator can fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    """A poll that has ended, of an account that is still ours; `refused`: the endpoint answered 401 or 403."""
+    """A finished poll whose account is not released yet. `unauthorized`: the endpoint answered 401 or 403."""
 
     claim: Claim
     account: Account
-    refused: bool
+    unauthorized: bool
 
 
 class Daemon:
-    """Polls accounts when they are due, from `run` until it is told to stop.
+    """Polls accounts when they are due.
 
     Args:
-        database: Where the numbers are kept; the embedded server is watched over here.
+        database: The database; an embedded server that died is restarted.
         poller: Polls one account.
-        accounts: Those to poll.
+        accounts: The accounts to poll.
 
     Attributes:
-        metrics: What is counted of its polls.
+        metrics: The metrics of its polls.
     """
 
     def __init__(self, database: Database, poller: Poller, accounts: Sequence[Account]) -> None:
@@ -109,11 +110,11 @@ class Daemon:
         return self._accounts.keys()
 
     def is_live(self) -> bool:
-        """Whether due accounts are being looked for: no look is stuck, and one follows the other."""
+        """Whether the loop is running, and its current iteration is not stuck."""
         return asyncio.get_running_loop().time() < self._iteration_deadline
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Polls until `stop` is set, then lets polls under way finish within SYNCER_SHUTDOWN_TIMEOUT."""
+        """Polls until `stop` is set, then gives running polls SYNCER_SHUTDOWN_TIMEOUT to finish."""
         self.metrics.track_tasks(asyncio.get_running_loop())
         self._set_iteration_deadline()
         scheduler = AsyncIOScheduler()
@@ -140,13 +141,13 @@ class Daemon:
         log.info("daemon_stopped")
 
     def set_accounts(self, accounts: Sequence[Account]) -> None:
-        """Polls these accounts from the next look on and no others, but for polls that are under way."""
+        """Replaces the accounts from the next iteration on; polls that are running continue."""
         self._accounts = {account.name: account for account in accounts}
         self.metrics.set_accounts(self._accounts)
         self._notify_status()
 
     async def _on_tick(self) -> None:
-        """The scheduler's one job: it only tells that it is time, since the scheduler would cancel what takes long."""
+        """Wakes the loop. It does no work itself, because APScheduler cancels running jobs when it shuts down."""
         self._wakeup.set()
 
     async def _run_loop(self) -> None:
@@ -156,7 +157,7 @@ class Daemon:
             await self._iteration()
 
     async def _iteration(self) -> None:
-        """One look for due accounts; nothing that goes wrong in it ends the daemon."""
+        """Releases finished accounts and claims due ones. Errors are logged and do not end the daemon."""
         self._set_iteration_deadline()
         try:
             self._database.ensure_running()
@@ -173,7 +174,7 @@ class Daemon:
         except (DatabaseError, SchemaError, EmbeddedServerError) as error:
             self._report_unready(error)
             await self._reset()
-        except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
+        except Exception:  # noqa: BLE001 - a bug must be logged and must not end the daemon
             log.exception("scheduler_crashed")
             await self._reset()
         else:
@@ -184,13 +185,13 @@ class Daemon:
         self._iteration_deadline = asyncio.get_running_loop().time() + STUCK_AFTER_SECONDS
 
     async def _reset(self) -> None:
-        """Takes nothing for known any more: what comes back may be another database, and old connections are dead."""
+        """Forgets all state and connections: after a failover, the database may be a different one."""
         self.metrics.ready.set(0)
         self._scheduled_accounts, self._accounts_by_id, self._finished = {}, {}, {}
         await self._database.dispose()
 
     def _report_unready(self, error: SyncerError | None) -> None:
-        """Says once what keeps accounts from being polled, in whatever words it comes, and once that it has passed."""
+        """Logs why accounts cannot be polled, once per kind of error, and logs once when they can be again."""
         if type(error) is type(self._unready_error):
             return
         self._unready_error = error
@@ -204,7 +205,7 @@ class Daemon:
         systemd.sd_notify(f"STATUS={self._unready_error or 'polling'}")
 
     async def _check_schema(self) -> None:
-        """Brings the schema up to date once, and sees from time to time that it is still the one wanted."""
+        """Migrates the schema before the first polls if SYNCER_MIGRATE_ON_START is on, then checks it periodically."""
         now = asyncio.get_running_loop().time()
         if self._accounts_by_id and now - self._schema_checked_at < SCHEMA_CHECK_SECONDS:
             return
@@ -212,16 +213,18 @@ class Daemon:
             self._iteration_deadline = math.inf  # a migration takes as long as it takes
             await migrate(self._database.owner_engine)
             self._set_iteration_deadline()
-        (await schema_state(self._engine)).require_wanted()
+        (await schema_state(self._engine)).require_current()
         self._schema_checked_at = now
 
     async def _schedule_accounts(self, accounts: Mapping[str, Account]) -> None:
-        """Makes the accounts that are new, and says when those are due whose schedule is new or another."""
+        """Registers new accounts, sets due times that are missing or outdated, and retires accounts not listed."""
         ids = await register_accounts(self._engine, {name: account.time_zone.key for name, account in accounts.items()})
         by_id = {ids[name]: account for name, account in accounts.items()}
         before = await schedule.read_due_times(self._engine, list(by_id))
         now = await schedule.read_clock(self._engine)
-        await schedule.set_due_times(self._engine, await asyncio.to_thread(reschedule, by_id, before, now), before)
+        await schedule.set_due_times(
+            self._engine, await asyncio.to_thread(compute_due_times, by_id, before, now), before
+        )
         await retire_other_accounts(self._engine, list(by_id))
         self._accounts_by_id, self._scheduled_accounts = by_id, accounts
         self._failing_ids.intersection_update(by_id)
@@ -233,20 +236,20 @@ class Daemon:
             self._renewed_at = now
 
     async def _release_finished(self) -> None:
-        """Says when those accounts are due next whose polls have finished.
+        """Writes the next due times of the accounts whose polls have finished, and ends their leases.
 
-        If that cannot be written, their leases run out, and they are due again all the same.
+        If that fails, the leases expire, and the accounts are due again.
         """
         finished = dict(self._finished)
         if not finished:
             return
         now = await schedule.read_clock(self._engine)
-        due = {}
-        for account_id, one in finished.items():
-            account = self._accounts_by_id.get(account_id, one.account)  # it may have another schedule since
-            pause = UNAUTHORIZED_PAUSE if one.refused else timedelta()
-            due[account_id] = next_due(account, one.claim.due_at, now, at_least=pause)
-        await schedule.release(self._engine, due, self._lease_holder)
+        due_times = {}
+        for account_id, poll in finished.items():
+            account = self._accounts_by_id.get(account_id, poll.account)  # its schedule may have changed
+            pause = UNAUTHORIZED_PAUSE if poll.unauthorized else timedelta()
+            due_times[account_id] = next_due(account, poll.claim.due_at, now, at_least=pause)
+        await schedule.release(self._engine, due_times, self._lease_holder)
         for account_id in finished:
             self._finished.pop(account_id, None)
 
@@ -257,35 +260,35 @@ class Daemon:
         idle = self._accounts_by_id.keys() - self._polls.keys() - self._finished.keys()
         if len(self._polls.keys() & self._failing_ids) >= MAX_FAILING_POLLS:
             idle -= self._failing_ids
-        for claim in await schedule.claim(self._engine, list(idle), self._lease_holder, LEASE, at_most=slots):
-            task = asyncio.create_task(self._poll(claim, self._accounts_by_id[claim.account_id]))
+        for claim in await schedule.claim(self._engine, list(idle), self._lease_holder, LEASE, limit=slots):
+            task = asyncio.create_task(self._run_poll(claim, self._accounts_by_id[claim.account_id]))
             self._polls[claim.account_id] = task
 
-    async def _poll(self, claim: Claim, account: Account) -> None:
-        account_id, refused, failed = claim.account_id, False, True
+    async def _run_poll(self, claim: Claim, account: Account) -> None:
+        account_id, unauthorized, failed = claim.account_id, False, True
         try:
             result = await self._poller.poll(account, "schedule", lateness=claim.now - claim.due_at)
-            refused = result.error_kind in {"unauthorized", "forbidden"}
+            unauthorized = result.error_kind in {"unauthorized", "forbidden"}
             failed = result.outcome == "failed"
-        except Exception as error:  # noqa: BLE001 - a fault of the program must not stop the others, nor pass unseen
+        except Exception as error:  # noqa: BLE001 - a bug must be logged and must not stop the other polls
             report_poll_crash(account.name, error, self.metrics)
         finally:
             if failed:
                 self._failing_ids.add(account_id)
             else:
                 self._failing_ids.discard(account_id)
-            self._finished[account_id] = _Finished(claim, account, refused)
+            self._finished[account_id] = _Finished(claim, account, unauthorized)
             del self._polls[account_id]
 
     async def _drain(self) -> None:
-        """Lets polls finish; those that take longer than they may are cancelled, and their transactions rolled back."""
+        """Waits for running polls; those that exceed the timeout are cancelled, and their transactions rolled back."""
         if self._polls:
             log.info("finishing_polls", polls=len(self._polls))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._poller.settings.shutdown_timeout.total_seconds()):
-                while self._polls:  # a claim that was under way may have added one
+                while self._polls:  # a claim in progress may still add one
                     await asyncio.wait(self._polls.values())
-        late = list(self._polls.values())
-        for task in late:
+        unfinished = list(self._polls.values())
+        for task in unfinished:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*unfinished, return_exceptions=True)

@@ -1,8 +1,8 @@
-"""The accounts as the database knows them: made when they are first configured, kept as they are configured.
+"""Inserts, updates and retires the rows of accounts, so that they match the configuration.
 
-An account that no configuration has any more is retired: it is polled no more, and its data stay. The last word counts:
-that of the daemon that registered its accounts last, or that polls one, so that replicas whose files differ for a
-moment agree once they have all read the same one.
+An account that was removed from the configuration is retired: it is no longer polled, and its data stay. The last write
+wins, be it by a daemon that registers its accounts or by one that claims an account to poll it. Replicas whose
+configuration files differ for a moment therefore agree once all of them have read the same file.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-_REGISTER: Final = """
+_INSERT_ACCOUNTS: Final = """
 insert into syncer.account (name, time_zone, created_at)
-select given.name, given.time_zone, syncer.clock()
-  from unnest($1::text[], $2::text[]) as given (name, time_zone)
-  left join syncer.account known using (name)
- where known.account_id is null
+select configured.name, configured.time_zone, syncer.clock()
+  from unnest($1::text[], $2::text[]) as configured (name, time_zone)
+  left join syncer.account existing using (name)
+ where existing.account_id is null
 on conflict (name) do nothing
 """
-_KEEP_TIME_ZONES: Final = """
-update syncer.account a set time_zone = given.time_zone
-  from unnest($1::text[], $2::text[]) as given (name, time_zone)
- where a.name = given.name and a.time_zone <> given.time_zone
+_UPDATE_TIME_ZONES: Final = """
+update syncer.account a set time_zone = configured.time_zone
+  from unnest($1::text[], $2::text[]) as configured (name, time_zone)
+ where a.name = configured.name and a.time_zone <> configured.time_zone
 """
-_ACCOUNT_IDS: Final = "select name, account_id from syncer.account where name = any($1::text[])"
+_SELECT_IDS: Final = "select name, account_id from syncer.account where name = any($1::text[])"
 
 
 async def register_accounts(engine: AsyncEngine, time_zones: Mapping[str, str]) -> dict[str, int]:
-    """Makes the accounts that are new.
+    """Inserts accounts that are new, and updates the time zones of the others.
 
     Args:
         engine: The database.
-        time_zones: Time zone of each account, by the account's name.
+        time_zones: The time zone of each account, by the account's name.
 
     Returns:
-        `account_id` of each name.
+        The `account_id` of each account, by name.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    # In one order for all, or two replicas that register the same accounts wait for each other.
+    # All replicas use the same order: otherwise two that register the same accounts could deadlock.
     names = sorted(time_zones)
     zones = [time_zones[name] for name in names]
     async with autocommit_connection(engine) as connection:
-        await connection.execute(_REGISTER, names, zones)
-        await connection.execute(_KEEP_TIME_ZONES, names, zones)
-        rows = await connection.fetch(_ACCOUNT_IDS, names)
+        await connection.execute(_INSERT_ACCOUNTS, names, zones)
+        await connection.execute(_UPDATE_TIME_ZONES, names, zones)
+        rows = await connection.fetch(_SELECT_IDS, names)
     return dict(map(tuple, rows))
 
 
@@ -63,7 +63,11 @@ update syncer.account_schedule
 
 
 async def retire_other_accounts(engine: AsyncEngine, account_ids: Sequence[int]) -> None:
-    """Says that these accounts are configured, and that whatever else was ever scheduled no longer is.
+    """Marks all scheduled accounts but these as retired, and these as not retired.
+
+    Args:
+        engine: The database.
+        account_ids: The accounts that are configured.
 
     Raises:
         DatabaseError: PostgreSQL refused.

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, from an address as libpq writes it."""
+"""Creates connections to PostgreSQL from a libpq address, and turns their errors into plain sentences."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
 MIN_SERVER_VERSION: Final = 15
-"""The oldest major version of PostgreSQL that will do."""
+"""The oldest major version of PostgreSQL that is supported."""
 
 CONNECT_TIMEOUT: Final = 10.0
-"""Seconds until a connection that does not come about is given up."""
+"""Seconds to wait for a connection to be established."""
 
 COMMAND_TIMEOUT: Final = 120.0
-"""Seconds until a statement that does not answer is given up: a socket may be dead without saying so."""
+"""Seconds to wait for the response to a statement: a dead socket may report no error."""
 
 CLOSE_TIMEOUT: Final = 0.5
-"""Seconds until a connection that is no longer wanted is ended without a farewell."""
+"""Seconds that closing a connection gracefully may take before it is aborted."""
 
-# libpq's parameters that asyncpg does not know, and that change nothing about what is sent or who is trusted: of
-# those that could, `syncer.config.fields` takes no value that does.
-_WITHOUT_EFFECT: Final = {
+# Parameters of libpq that asyncpg does not know. Ignoring them changes neither what is sent nor which server is
+# trusted: `syncer.config.fields` rejects the values that would.
+_IGNORED_PARAMETERS: Final = {
     "channel_binding",
     "fallback_application_name",
     "gssencmode",
@@ -48,14 +48,14 @@ _WITHOUT_EFFECT: Final = {
 
 
 class Connection(asyncpg.Connection):
-    """A connection whose socket is known and whose end is not waited for, since the way to the server may be gone."""
+    """A connection that exposes its socket, and that closes without waiting for a server that may be unreachable."""
 
     def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:  # noqa: ANN401 - asyncpg's own
         super().__init__(protocol, transport, *rest)
         self.socket: TransportSocket = transport.get_extra_info("socket")
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - as asyncpg has it
-        """Says farewell; if that does not get through, goes without it."""
+        """Closes the connection gracefully; aborts it if the server does not respond in time."""
         with suppress(TimeoutError):
             await super().close(timeout=CLOSE_TIMEOUT)
 
@@ -63,14 +63,19 @@ class Connection(asyncpg.Connection):
 def create_engine(
     address: Callable[[], str], *, pool_size: int = 5, command_timeout: float | None = COMMAND_TIMEOUT
 ) -> AsyncEngine:
-    """An engine whose connections go where `address` points at the moment each is made.
+    """Creates an engine that calls `address` for each new connection, so that the address may change.
 
-    No statement is kept prepared on the server, so that PgBouncer may hand each transaction another connection.
+    No statement stays prepared on the server, so that PgBouncer may run each transaction on another connection.
+
+    Args:
+        address: Returns the current libpq address.
+        pool_size: Connections that stay open.
+        command_timeout: Seconds to wait for the response to a statement; None is forever.
     """
 
     async def connect() -> Connection:
-        here = address()
-        dsn, arguments = driver_arguments(here)
+        current_address = address()
+        dsn, arguments = driver_arguments(current_address)
         connection = await asyncpg.connect(
             dsn,
             command_timeout=command_timeout,
@@ -78,7 +83,7 @@ def create_engine(
             connection_class=Connection,
             **arguments,
         )
-        enable_keepalive(connection.socket, dict(parse_qsl(urlsplit(here).query)))
+        enable_keepalive(connection.socket, dict(parse_qsl(urlsplit(current_address).query)))
         return connection
 
     engine = create_async_engine(
@@ -89,22 +94,26 @@ def create_engine(
         max_overflow=5,
         pool_timeout=30,
     )
-    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    event.listen(engine.sync_engine, "checkout", _reject_closed)
     return engine
 
 
-def _refuse_closed(connection: DBAPIConnection, *_: object) -> None:
-    """Has the pool connect anew if the server has hung up; to ask it would take four trips each time."""
+def _reject_closed(connection: DBAPIConnection, *_: object) -> None:
+    """Makes the pool reconnect if the server has closed the connection; a ping would take four round trips."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
 
 
 @asynccontextmanager
 async def read_snapshot(engine: AsyncEngine, *, statement_seconds: int | None = None) -> AsyncIterator[AsyncConnection]:
-    """A transaction that reads one state of the data, and in which no statement takes longer.
+    """Opens a read-only transaction with one snapshot of the data.
+
+    Args:
+        engine: The database.
+        statement_seconds: The statement timeout; None for none but the engine's.
 
     Raises:
-        DatabaseError: The database cannot be asked, or a statement takes too long.
+        DatabaseError: The database cannot be read, or a statement takes too long.
     """
     with translate_errors():
         async with engine.connect() as connection:
@@ -115,22 +124,22 @@ async def read_snapshot(engine: AsyncEngine, *, statement_seconds: int | None = 
 
 
 def driver_arguments(address: str) -> tuple[str, dict[str, Any]]:
-    """What asyncpg takes in place of a libpq address: the address it understands, and arguments beside it."""
+    """Translates a libpq address into an address that asyncpg understands, and further arguments for it."""
     parts = urlsplit(address)
     arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT, "server_settings": {"application_name": "syncer"}}
-    kept = []
+    passed_on = []
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name == "connect_timeout":
             arguments["timeout"] = float(value) or None
         elif name == "application_name":
             arguments["server_settings"] = {"application_name": value}
-        elif name not in _WITHOUT_EFFECT and name not in KEEPALIVE_PARAMETERS:
-            kept.append((name, value))
-    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept, quote_via=quote), "")), arguments
+        elif name not in _IGNORED_PARAMETERS and name not in KEEPALIVE_PARAMETERS:
+            passed_on.append((name, value))
+    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(passed_on, quote_via=quote), "")), arguments
 
 
 async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[Any]:
-    """The driver's own connection, for what goes past SQLAlchemy: binary COPY, and rows by the hundred thousand."""
+    """Returns asyncpg's connection, for binary COPY and for statements of many rows, which bypass SQLAlchemy."""
     raw = (await connection.get_raw_connection()).driver_connection
     assert isinstance(raw, asyncpg.Connection)  # noqa: S101 - an open connection has one
     return raw
@@ -138,19 +147,19 @@ async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[A
 
 @asynccontextmanager
 async def autocommit_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """The driver's own connection, where each statement is a transaction of its own and costs no further trip.
+    """Opens asyncpg's connection in autocommit mode: each statement is one transaction and one round trip.
 
     Raises:
-        DatabaseError: PostgreSQL refused, or there is no way to it.
+        DatabaseError: PostgreSQL refused, or cannot be reached.
     """
     with translate_errors():
-        async with engine.connect() as session, invalidate_on_timeout(session):
-            yield await driver_connection(session)
+        async with engine.connect() as connection, invalidate_on_timeout(connection):
+            yield await driver_connection(connection)
 
 
 @asynccontextmanager
 async def invalidate_on_timeout(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Leaves a connection on which a statement of the driver's was given up: who is silent answers no rollback."""
+    """Invalidates the connection when a statement of asyncpg's times out or is cancelled: a rollback would hang too."""
     try:
         yield
     except (TimeoutError, asyncio.CancelledError):
@@ -159,34 +168,34 @@ async def invalidate_on_timeout(connection: AsyncConnection) -> AsyncIterator[No
 
 
 def redacted(address: str) -> str:
-    """The host, port and database of an address, without user, password or parameters."""
+    """Returns the host, port and database of an address, without user, password or parameters."""
     parts = urlsplit(address)
     return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turns what the driver raises into one plain sentence.
+    """Turns errors of asyncpg, SQLAlchemy and the network into DatabaseError with a message of one plain sentence.
 
     Raises:
-        DatabaseError: In place of any error of the driver, the pool or the network under them.
+        DatabaseError: In place of any such error.
     """
     try:
         yield
     except EmbeddedServerError as error:
-        sentence = str(error)
+        message = str(error)
     except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        sentence = error_message(error)
+        message = error_message(error)
     else:
         return
-    # From nothing, so that no traceback tells the chain of the driver's error, which may hold the address.
-    raise DatabaseError(sentence) from None
+    # Without a cause: a traceback would show the chain of the driver's error, which may contain the address.
+    raise DatabaseError(message) from None
 
 
 def error_message(error: BaseException) -> str:
-    """One line that says what PostgreSQL, or the way to it, refused."""
+    """Describes a database error in one line: what happened, and what to do."""
     cause = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
-    found = _found(cause)
+    problem = _problem(cause)
     match cause:
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
             todo = "check user and password in SYNCER_DATABASE_URL"
@@ -197,22 +206,22 @@ def error_message(error: BaseException) -> str:
         case asyncpg.ReadOnlySQLTransactionError():
             todo = "the server is a standby or read-only: point SYNCER_DATABASE_URL at the primary"
         case asyncpg.QueryCanceledError():
-            todo = "the question takes too long for this server, or an administrator ended it"
+            todo = "the query takes too long for this server, or an administrator cancelled it"
         case asyncpg.DiskFullError() | asyncpg.OutOfMemoryError():
             todo = "make room on the database server"
         case asyncpg.LockNotAvailableError():
             todo = "another poll of this account or an administrator holds a lock; the next poll tries again"
         case TimeoutError():
-            found, todo = "PostgreSQL did not answer in time", "check that the server and the way to it are up"
+            problem, todo = "PostgreSQL did not answer in time", "check that the server and the network are up"
         case OSError() | asyncpg.InterfaceError() | asyncpg.PostgresConnectionError():
             todo = "check that the server is up and SYNCER_DATABASE_URL is right"
         case _:
             todo = "look in the server's log"
-    return f"database: {found}; {todo}"
+    return f"database: {problem}; {todo}"
 
 
-def _found(cause: BaseException) -> str:
-    words = " ".join(str(cause).split())
-    if isinstance(cause, asyncpg.InterfaceError) and "connection is closed" in words:
-        return "the connection broke"  # whatever could no longer be done on it
-    return words or type(cause).__name__
+def _problem(cause: BaseException) -> str:
+    message = " ".join(str(cause).split())
+    if isinstance(cause, asyncpg.InterfaceError) and "connection is closed" in message:
+        return "the connection broke"  # asyncpg's message names whatever was attempted next
+    return message or type(cause).__name__

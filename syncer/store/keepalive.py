@@ -1,8 +1,8 @@
-"""How soon a connection to PostgreSQL is noticed to lead nowhere: what the system is told to watch for.
+"""TCP keepalive: detects within 30 seconds that a connection to PostgreSQL is dead.
 
-A firewall that forgets a connection, or a server that loses its power, says nothing. Without these options an idle
-connection would stay in the pool for hours, and a statement that nobody receives would be sent again for a quarter of
-an hour.
+When a firewall drops a connection, or the server loses power, no packet says so. Without these options a dead idle
+connection would stay in the pool for hours, and a statement that nobody receives would be retransmitted for a quarter
+of an hour.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ KEEPALIVE_PARAMETERS: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-"""libpq's parameters and our defaults, in seconds, a count and milliseconds: what is dead is noticed in 30 s."""
+"""libpq's parameters and our defaults: a flag, two times in seconds, a count, and a time in milliseconds."""
 
-# What the system calls them, where it has them: macOS has another name for the first, and none for the last.
+# The socket option for each parameter. macOS has another name for the first, and none for the last.
 _OPTIONS: Final = (
     ("keepalives_idle", "TCP_KEEPIDLE"),
     ("keepalives_idle", "TCP_KEEPALIVE"),
@@ -33,17 +33,17 @@ _OPTIONS: Final = (
 )
 
 
-def enable_keepalive(connected: TransportSocket, parameters: Mapping[str, str]) -> None:
-    """Has the system look whether the other end of a connection is still there; a socket of this machine needs none.
+def enable_keepalive(tcp_socket: TransportSocket, parameters: Mapping[str, str]) -> None:
+    """Turns TCP keepalive on for a connection; does nothing to a Unix-domain socket.
 
     Args:
-        connected: To be watched.
-        parameters: Those of libpq's address, stronger than `KEEPALIVE_PARAMETERS`; what is 0 is left to the system.
+        tcp_socket: The connection's socket.
+        parameters: Those of the libpq address. They override `KEEPALIVE_PARAMETERS`; 0 means the system's default.
     """
-    if connected.family not in {socket.AF_INET, socket.AF_INET6}:
+    if tcp_socket.family not in {socket.AF_INET, socket.AF_INET6}:
         return
     values = {name: int(parameters.get(name, default)) for name, default in KEEPALIVE_PARAMETERS.items()}
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, values["keepalives"])
+    tcp_socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, values["keepalives"])
     for name, option in _OPTIONS:
         if values[name] and hasattr(socket, option):
-            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), values[name])
+            tcp_socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), values[name])

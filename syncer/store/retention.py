@@ -1,11 +1,11 @@
-"""What becomes of old runs: those that changed nothing are summed up into `sync_day` by the day, and deleted.
+"""Deletes old runs that changed nothing, after summing them by day into `sync_day`.
 
-Whole days of the account's time zone are taken, and only once they are over, so that the longest gap of a day is known
-for good when the first of its runs goes. Where a day takes several batches, the first one sees all of its runs, and
-says the gap; each says how many polls it took. Everything is done under the account's fence: no poll, and no other
-replica, is at work on the account meanwhile.
+Only whole days of the account's time zone are pruned, and only after they have ended: the longest gap of a day is final
+when the first of its runs is deleted. If a day takes several batches, the first batch still sees all of its runs and
+stores the gap; each batch adds its number of polls. Everything runs under the account's fence, so no poll and no other
+replica works on the account meanwhile.
 
-What stays, however old: a run that changed something, the newest success, runs that rejected records speak of.
+These are kept, however old: runs that changed something, the newest success, and runs that rejected records refer to.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-BATCH: Final = 1000
-"""How many rows are deleted in one transaction at most."""
+BATCH_ROWS: Final = 1000
+"""The number of rows that one transaction deletes at most."""
 
-# Whoever is at work on the account is not waited for, nor kept waiting for long.
+# Skips an account that a poll or another replica has locked.
 _LOCK: Final = text("""
 select syncer.clock() - cast(:retention as interval) as cutoff
   from syncer.account where account_id = :account_id for no key update skip locked
 """)
-# A record was seen for as long as no later applied run came without it.
-_FORGET: Final = text("""
+# A record was last seen when the first later run was applied that did not contain it.
+_DELETE_REJECTED: Final = text("""
 with old as (
     select j.account_id, j.rejected_record_id
       from syncer.rejected_record j
@@ -43,7 +43,7 @@ with old as (
 delete from syncer.rejected_record j using old
  where j.account_id = old.account_id and j.rejected_record_id = old.rejected_record_id
 """)
-# A run that is still running may yet turn out to be a success: its day waits.
+# Days with a run that is still `running` are left out: it may still succeed.
 _PRUNE: Final = text("""
 with zone as materialized (
     select account_id, time_zone, success_run_id from syncer.account where account_id = :account_id
@@ -57,9 +57,9 @@ with zone as materialized (
        and r.run_id is distinct from z.success_run_id
        and not exists (select from syncer.rejected_record j
                         where j.account_id = r.account_id and r.run_id in (j.first_run_id, j.last_run_id))
-       and not exists (select from syncer.sync_run open
-                        where open.account_id = r.account_id and open.outcome = 'running'
-                          and (open.started_at at time zone z.time_zone)::date
+       and not exists (select from syncer.sync_run running
+                        where running.account_id = r.account_id and running.outcome = 'running'
+                          and (running.started_at at time zone z.time_zone)::date
                             = (r.started_at at time zone z.time_zone)::date)
      order by r.started_at
      limit :batch
@@ -68,34 +68,35 @@ with zone as materialized (
 ), days as (
     select old.account_id, old.day, count(*) as polls,
            count(*) filter (where old.outcome in ('failed', 'abandoned')) as failed, z.time_zone,
-           old.day::timestamp at time zone z.time_zone as begins,
-           (old.day + interval '1 day') at time zone z.time_zone as ends
+           old.day::timestamp at time zone z.time_zone as starts_at,
+           (old.day + interval '1 day') at time zone z.time_zone as ends_at
       from old join zone z using (account_id) group by 1, 2, 5
 ), summed as (
-    insert into syncer.sync_day as known (account_id, day, polls, failed, longest_gap_seconds)
+    insert into syncer.sync_day as existing (account_id, day, polls, failed, longest_gap_seconds)
     select d.account_id, d.day, d.polls, d.failed, gap.seconds
       from days d
      cross join lateral (
-               select extract(epoch from case when count(*) = 0 then d.ends - d.begins
-                                              else greatest(min(started_at) - d.begins, max(started_at - before),
-                                                            d.ends - max(started_at)) end) as seconds
-                 from (select r.started_at, lag(r.started_at) over (order by r.started_at) as before
+               select extract(epoch from case when count(*) = 0 then d.ends_at - d.starts_at
+                                              else greatest(min(started_at) - d.starts_at,
+                                                            max(started_at - previous_started_at),
+                                                            d.ends_at - max(started_at)) end) as seconds
+                 from (select r.started_at, lag(r.started_at) over (order by r.started_at) as previous_started_at
                          from syncer.sync_run r
                         where r.account_id = d.account_id and r.outcome in ('applied', 'unchanged')
-                          and r.started_at between d.begins - interval '1 day' and d.ends + interval '1 day'
+                          and r.started_at between d.starts_at - interval '1 day' and d.ends_at + interval '1 day'
                           and (r.started_at at time zone d.time_zone)::date = d.day) successes) gap
     on conflict (account_id, day)
-    do update set polls = known.polls + excluded.polls, failed = known.failed + excluded.failed
+    do update set polls = existing.polls + excluded.polls, failed = existing.failed + excluded.failed
 )
 select count(*) from old
 """)
 
 
-async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, batch: int = BATCH) -> bool:
-    """Sums up and deletes a batch of what is older than `retention`.
+async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, batch: int = BATCH_ROWS) -> bool:
+    """Deletes one batch of an account's rejected records or runs that are older than `retention`.
 
     Returns:
-        Whether more may be left.
+        Whether more may be left to delete.
 
     Raises:
         DatabaseError: PostgreSQL refused.
@@ -107,22 +108,22 @@ async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, b
             if cutoff is None:
                 return True
             limits = account | {"cutoff": cutoff, "batch": batch}
-            forgotten = await transaction.execute(_FORGET, limits)
-            if forgotten.rowcount == batch:
+            deleted = await transaction.execute(_DELETE_REJECTED, limits)
+            if deleted.rowcount == batch:
                 return True
             pruned: int = await transaction.scalar(_PRUNE, limits)
     return pruned == batch
 
 
-_ACCOUNTS: Final = text("select account_id from syncer.account order by account_id")
+_ACCOUNT_IDS: Final = text("select account_id from syncer.account order by account_id")
 
 
 async def list_account_ids(engine: AsyncEngine) -> list[int]:
-    """Every account that was ever polled, whether or not it still is.
+    """Returns every account that was ever polled, retired ones included.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
     with translate_errors():
         async with engine.connect() as connection:
-            return list(await connection.scalars(_ACCOUNTS))
+            return list(await connection.scalars(_ACCOUNT_IDS))

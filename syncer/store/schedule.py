@@ -1,8 +1,8 @@
-"""When each account is due, and who is polling it: a lease, claimed by one conditional update.
+"""When each account is due, and which daemon is polling it: a lease, claimed by one conditional update.
 
-A lease saves requests to the endpoint; that the data stay right is the fence's business. It is short, and renewed
-while the poll runs, so that an account whose process died is soon taken over. Each statement serves any number of
-accounts.
+The lease only saves requests to the endpoint; the fence is what keeps the data right. It is short, and renewed while
+the poll runs, so that another daemon soon takes over an account whose process died. Each statement handles any number
+of accounts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An account that is due and now ours to poll; `due_at` is when it was due, `now` the database's time."""
+    """An account that was due and that this daemon has claimed; `now` is the database's time of the claim."""
 
     account_id: int
     due_at: datetime
@@ -29,7 +29,7 @@ class Claim:
 
 
 async def read_clock(engine: AsyncEngine) -> datetime:
-    """The time by the only clock.
+    """Returns the database's time, the only clock that counts.
 
     Raises:
         DatabaseError: PostgreSQL refused.
@@ -39,51 +39,55 @@ async def read_clock(engine: AsyncEngine) -> datetime:
     return now
 
 
-_DUE_MOMENTS: Final = "select account_id, due_at from syncer.account_schedule where account_id = any($1::integer[])"
+_SELECT_DUE_TIMES: Final = (
+    "select account_id, due_at from syncer.account_schedule where account_id = any($1::integer[])"
+)
 
 
 async def read_due_times(engine: AsyncEngine, account_ids: Sequence[int]) -> dict[int, datetime]:
-    """When these accounts are due, those that were never planned left out.
+    """Returns when these accounts are due, by `account_id`; accounts that were never scheduled are left out.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
-        rows = await connection.fetch(_DUE_MOMENTS, account_ids)
+        rows = await connection.fetch(_SELECT_DUE_TIMES, account_ids)
     return dict(map(tuple, rows))
 
 
-_PLAN: Final = """
+_INSERT_DUE_TIMES: Final = """
 insert into syncer.account_schedule (account_id, due_at)
-select account_id, due_at from unnest($1::integer[], $2::timestamptz[]) given (account_id, due_at)
+select account_id, due_at from unnest($1::integer[], $2::timestamptz[]) due (account_id, due_at)
 on conflict (account_id) do nothing
 """
-_PLAN_ANEW: Final = """
-update syncer.account_schedule planned set due_at = given.due_at
-  from unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) given (account_id, due_at, before)
- where planned.account_id = given.account_id and planned.due_at = given.before
+_UPDATE_DUE_TIMES: Final = """
+update syncer.account_schedule s set due_at = due.due_at
+  from unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) due (account_id, due_at, previous_due_at)
+ where s.account_id = due.account_id and s.due_at = due.previous_due_at
 """
 
 
-async def set_due_times(engine: AsyncEngine, due: Mapping[int, datetime], before: Mapping[int, datetime]) -> None:
-    """Says when accounts are due, but for those that another replica has planned or polled meanwhile.
+async def set_due_times(engine: AsyncEngine, due: Mapping[int, datetime], previous: Mapping[int, datetime]) -> None:
+    """Sets when accounts are due, except where another replica has scheduled or polled the account meanwhile.
 
     Args:
         engine: The database.
-        due: The moment of each.
-        before: What `read_due_times` said.
+        due: The new due time of each account.
+        previous: The due times that `read_due_times` returned.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    new = sorted(due.keys() - before.keys())
-    known = sorted(due.keys() & before.keys())
+    new = sorted(due.keys() - previous.keys())
+    existing = sorted(due.keys() & previous.keys())
     async with autocommit_connection(engine) as connection:
-        await connection.execute(_PLAN, new, [due[key] for key in new])
-        await connection.execute(_PLAN_ANEW, known, [due[key] for key in known], [before[key] for key in known])
+        await connection.execute(_INSERT_DUE_TIMES, new, [due[key] for key in new])
+        await connection.execute(
+            _UPDATE_DUE_TIMES, existing, [due[key] for key in existing], [previous[key] for key in existing]
+        )
 
 
-# Whoever polls an account has it in its configuration.
+# A daemon claims only accounts of its own configuration, so a claimed account is not retired.
 _CLAIM: Final = """
 with now as materialized (select syncer.clock() as now)
 update syncer.account_schedule s
@@ -102,15 +106,22 @@ returning s.account_id, s.due_at, now.now
 
 
 async def claim(
-    engine: AsyncEngine, account_ids: Sequence[int], holder: str, lease: timedelta, *, at_most: int
+    engine: AsyncEngine, account_ids: Sequence[int], holder: str, lease: timedelta, *, limit: int
 ) -> list[Claim]:
-    """Takes accounts that are due and that nobody polls, those that are due longest first.
+    """Claims accounts that are due and that nobody is polling, the longest overdue first.
+
+    Args:
+        engine: The database.
+        account_ids: The accounts to choose from.
+        holder: Identifies this daemon.
+        lease: How long the lease lasts if it is not renewed.
+        limit: How many accounts to claim at most.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
-        rows = await connection.fetch(_CLAIM, account_ids, holder, lease, at_most)
+        rows = await connection.fetch(_CLAIM, account_ids, holder, lease, limit)
     return [Claim(*row) for row in rows]
 
 
@@ -121,7 +132,7 @@ update syncer.account_schedule set lease_until = syncer.clock() + $3
 
 
 async def renew(engine: AsyncEngine, account_ids: Sequence[int], holder: str, lease: timedelta) -> None:
-    """Keeps accounts while their polls run.
+    """Renews the leases of accounts whose polls are running.
 
     Raises:
         DatabaseError: PostgreSQL refused.
@@ -131,14 +142,19 @@ async def renew(engine: AsyncEngine, account_ids: Sequence[int], holder: str, le
 
 
 _RELEASE: Final = """
-update syncer.account_schedule planned set due_at = given.due_at, lease_holder = null, lease_until = null
-  from unnest($1::integer[], $2::timestamptz[]) given (account_id, due_at)
- where planned.account_id = given.account_id and planned.lease_holder = $3
+update syncer.account_schedule s set due_at = released.due_at, lease_holder = null, lease_until = null
+  from unnest($1::integer[], $2::timestamptz[]) released (account_id, due_at)
+ where s.account_id = released.account_id and s.lease_holder = $3
 """
 
 
 async def release(engine: AsyncEngine, due: Mapping[int, datetime], holder: str) -> None:
-    """Gives accounts back, each to be polled next at the moment that `due` says.
+    """Ends the leases of accounts, and sets when each is due next.
+
+    Args:
+        engine: The database.
+        due: The next due time of each account.
+        holder: Identifies this daemon; leases that another one holds by now are left alone.
 
     Raises:
         DatabaseError: PostgreSQL refused.

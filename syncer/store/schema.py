@@ -1,4 +1,4 @@
-"""Which schema the database has, and bringing it to the one this version wants."""
+"""Reads which schema the database has, and migrates it to the one this version requires."""
 
 from __future__ import annotations
 
@@ -22,30 +22,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """The revision that the database has (None if it has none), the one wanted, and whether we know the former."""
+    """The schema's revision.
+
+    Attributes:
+        found: The revision that the database has; None if it has none.
+        required: The revision that this version requires.
+        is_known: Whether this version knows the revision that was found.
+    """
 
     found: str | None
-    wanted: str
+    required: str
     is_known: bool
 
-    def require_wanted(self) -> None:
-        """Raises SchemaError, which says what to run, unless the schema is the one this version wants."""
-        if self.found == self.wanted:
+    def require_current(self) -> None:
+        """Checks that the schema is the one this version requires.
+
+        Raises:
+            SchemaError: It is not; the message says what to run.
+        """
+        if self.found == self.required:
             return
         if self.found is None:
             raise SchemaError("the database has no schema of syncer yet: run `syncer migrate`")
         if self.is_known:
             raise SchemaError(
-                f"the database's schema is {self.found}, this version wants {self.wanted}: run `syncer migrate`"
+                f"the database's schema is {self.found}, this version requires {self.required}: run `syncer migrate`"
             )
         raise SchemaError(
-            f"the database's schema is {self.found}, which is newer than this version of syncer ({self.wanted}): "
+            f"the database's schema is {self.found}, which is newer than this version of syncer ({self.required}): "
             "install the newer version here too"
         )
 
 
 def migrations_folder() -> Path:
-    """Where the migrations lie: inside the installed package, or beside it in a checkout."""
+    """Returns the folder of the migrations: inside the installed package, or next to it in a checkout."""
     package = Path(str(files("syncer")))
     inside = package / "migrations"
     return inside if inside.is_dir() else package.parent / "migrations"
@@ -53,7 +63,7 @@ def migrations_folder() -> Path:
 
 @cache
 def known_revisions() -> tuple[str, ...]:
-    """The revisions that this version brings, the one it wants first: what their files' names begin with."""
+    """Returns the revisions that this version ships, newest first, as read from the names of their files."""
     scripts = (migrations_folder() / "versions").glob("[0-9]*_*.py")
     return tuple(sorted((script.name.partition("_")[0] for script in scripts), reverse=True))
 
@@ -70,15 +80,15 @@ async def schema_state(engine: AsyncEngine) -> SchemaState:
             if await connection.scalar(text("select to_regclass('syncer.alembic_version')")) is not None:
                 found = await connection.scalar(text("select version_num from syncer.alembic_version"))
     known = known_revisions()
-    return SchemaState(found=found, wanted=known[0], is_known=found in known)
+    return SchemaState(found=found, required=known[0], is_known=found in known)
 
 
 async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
-    """Brings the schema to `revision`; safe to run from several machines at once.
+    """Migrates the schema to a revision; safe to run from several machines at the same time.
 
     Args:
-        engine: As a role that may change the schema, without a command timeout.
-        revision: `head`, a later one than the database has, or `base`, which takes the whole schema down.
+        engine: The database, as a role that may change the schema, and without a command timeout.
+        revision: `head`, a revision later than the database's, or `base`, which drops the whole schema.
 
     Raises:
         DatabaseError: PostgreSQL refused.
@@ -86,17 +96,17 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     """
     state = await schema_state(engine)
     if state.found is not None and not state.is_known:
-        state.require_wanted()
-    if revision == "head" and state.found == state.wanted:
+        state.require_current()
+    if revision == "head" and state.found == state.required:
         return
-    from alembic import command  # noqa: PLC0415 - would cost a fifth of a command's start, and is seldom needed
-    from alembic.util import CommandError  # noqa: PLC0415 - likewise
+    from alembic import command  # noqa: PLC0415 - takes a fifth of a command's start time, and is rarely needed
+    from alembic.util import CommandError  # noqa: PLC0415 - as above
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    move = command.downgrade if revision == "base" else command.upgrade
+    change_revision = command.downgrade if revision == "base" else command.upgrade
 
     def run(connection: Connection) -> None:
-        move(_config(connection), revision)
+        change_revision(_config(connection), revision)
 
     try:
         with translate_errors():
@@ -107,7 +117,7 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
 
 
 def _config(connection: Connection) -> Config:
-    from alembic.config import Config  # noqa: PLC0415 - likewise
+    from alembic.config import Config  # noqa: PLC0415 - as above
 
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))

@@ -1,4 +1,4 @@
-"""What the server is, and what we may do there: for `syncer check`."""
+"""Reads the server's version and the connection's privileges, for `syncer check`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 async def server_version(engine: AsyncEngine) -> int:
-    """PostgreSQL's major version.
+    """Returns PostgreSQL's major version.
 
     Raises:
-        DatabaseError: It cannot be asked.
+        DatabaseError: The database cannot be read.
     """
     with translate_errors():
         async with engine.connect() as connection:
@@ -31,10 +31,12 @@ select rolname from pg_roles
 
 
 async def missing_roles(engine: AsyncEngine) -> list[str]:
-    """Which of the roles the server lacks, or this database has granted nothing: the migration's role may not.
+    """Returns the roles that the server lacks, or that have no privileges in this database.
+
+    They are missing if the role that ran the migration could not create roles.
 
     Raises:
-        DatabaseError: The database cannot be asked.
+        DatabaseError: The database cannot be read.
     """
     with translate_errors():
         async with engine.connect() as connection:
@@ -49,10 +51,10 @@ select pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
 
 
 async def find_write_obstacle(engine: AsyncEngine) -> str | None:
-    """Why nothing can be written, in one line with what to do; None if it can.
+    """Returns why the database cannot be written to, in one line with what to do; None if it can be.
 
     Raises:
-        DatabaseError: The database cannot be asked.
+        DatabaseError: The database cannot be read.
     """
     with translate_errors():
         async with engine.connect() as connection:
@@ -60,7 +62,7 @@ async def find_write_obstacle(engine: AsyncEngine) -> str | None:
     if standby:
         return "the server is a standby: point SYNCER_DATABASE_URL at the primary"
     if read_only:
-        return "transactions are read-only: look at default_transaction_read_only of the server, database and role"
+        return "transactions are read-only: check default_transaction_read_only of the server, database and role"
     if not may_write:
         return "the role may not write: let an administrator grant it syncer_daemon"
     return None

@@ -28,9 +28,9 @@ from syncer.store.queries.recent_activity import RecentActivity, read_recent_act
 from syncer.store.queries.state_timeline import Timeline, read_timeline
 from syncer.store.schema import schema_state
 from syncer.web import chart, sections
-from syncer.web.format import Spelling, clipped, phone
+from syncer.web.format import Formatter, shorten, format_phone
 from syncer.web.single_flight import SingleFlight
-from syncer.web.translations import LANGUAGES, preferred, words
+from syncer.web.translations import LANGUAGES, preferred_language, texts_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -45,12 +45,12 @@ T = TypeVar("T")
 
 RANGES: Final = (1, 7, 30, 180)
 """How many days back the time line can be asked for; longer than the longest is all there is."""
-_ALL: Final = 36500
-_STATEMENT_SECONDS: Final = 5
-_WAIT_SECONDS: Final = 10.0
-_KEPT_SECONDS: Final = 2.0
-_KEPT_TIMES: Final = 20.0
-_MOST_VIEWS: Final = 32
+_ALL_DAYS: Final = 36500
+_STATEMENT_TIMEOUT_SECONDS: Final = 5
+_MAX_WAIT_SECONDS: Final = 10.0
+_MIN_CACHE_SECONDS: Final = 2.0
+_CACHE_TIME_FACTOR: Final = 20.0
+_MAX_CACHED: Final = 32
 
 _STYLE: Final = (files("syncer.web") / "templates" / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -62,7 +62,7 @@ POLICY: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Selection:
     """What of the accounts is looked at: one of them or all, which page of them, how many days back."""
 
     account: str | None
@@ -70,47 +70,47 @@ class View:
     days: int
 
     @classmethod
-    def asked_for(cls, query: Mapping[str, str]) -> Self:
+    def from_query(cls, query: Mapping[str, str]) -> Self:
         """The view that a query asks for; what makes no sense in it does not count."""
         account, page, days = (query.get(name, "") for name in ("account", "page", "days"))
         return cls(
             account=account if account and account.isprintable() else None,
             page=int(page) if re.fullmatch("[1-9][0-9]{0,5}", page) else 1,
-            days=int(days) if days in map(str, (*RANGES, _ALL)) else max(RANGES),
+            days=int(days) if days in map(str, (*RANGES, _ALL_DAYS)) else max(RANGES),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a browser wants: `chosen` is the language that its address names, if any, `language` the one it gets."""
+class PageRequest:
+    """What a browser wants: `explicit_language` is the language that its address names, if any, `language` the one it gets."""
 
-    view: View
-    chosen: Language | None
+    selection: Selection
+    explicit_language: Language | None
     language: Language
-    refreshes: bool
+    auto_refresh: bool
 
     @classmethod
     def of(cls, query: Mapping[str, str], accept_language: str) -> Self:
         """The wish of a query and an Accept-Language."""
-        chosen = next((one for one in LANGUAGES if one == query.get("lang")), None)
+        explicit_language = next((one for one in LANGUAGES if one == query.get("lang")), None)
         return cls(
-            view=View.asked_for(query),
-            chosen=chosen,
-            language=chosen or preferred(accept_language),
-            refreshes=query.get("refresh") != "off",
+            selection=Selection.from_query(query),
+            explicit_language=explicit_language,
+            language=explicit_language or preferred_language(accept_language),
+            auto_refresh=query.get("refresh") != "off",
         )
 
-    def link(self, **changed: object) -> str:
+    def link(self, **overrides: object) -> str:
         """An address that keeps what is wished, but for what is changed; None stands for what need not be said."""
-        days = self.view.days if self.view.days != max(RANGES) else None
-        refresh = None if self.refreshes else "off"
-        kept = {"account": self.view.account, "days": days, "lang": self.chosen, "refresh": refresh}
-        wanted = {name: value for name, value in (kept | changed).items() if value is not None}
-        return f"?{urlencode(wanted)}" if wanted else "/"
+        days = self.selection.days if self.selection.days != max(RANGES) else None
+        refresh = None if self.auto_refresh else "off"
+        parameters = {"account": self.selection.account, "days": days, "lang": self.explicit_language, "refresh": refresh}
+        query = {name: value for name, value in (parameters | overrides).items() if value is not None}
+        return f"?{urlencode(query)}" if query else "/"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class Snapshot:
     """What was seen, at one moment; None where it could not be asked in time."""
 
     account_page: AccountPage
@@ -145,81 +145,81 @@ class Page:
         self._configured = configured
         self._time_zone = time_zone
         self._refresh = round(refresh.total_seconds())
-        self._views: OrderedDict[View, SingleFlight[Seen]] = OrderedDict()
-        self._one_at_a_time = asyncio.Semaphore()
+        self._snapshots: OrderedDict[Selection, SingleFlight[Snapshot]] = OrderedDict()
+        self._query_slot = asyncio.Semaphore()
         self._template = _environment().get_template("page.html")
         # All of a document follows from these, and many look at the same one.
-        self._rendered = lru_cache(maxsize=_MOST_VIEWS)(self._render)
+        self._render_cached = lru_cache(maxsize=_MAX_CACHED)(self._render)
 
     async def document(self, query: Mapping[str, str], accept_language: str) -> Document:
         """The page as a query and a browser's Accept-Language want it."""
-        wish = Wish.of(query, accept_language)
-        shared = self._shared(wish.view)
+        request = PageRequest.from_request(query, accept_language)
+        flight = self._cached_snapshot(request.selection)
         problem = None
         try:
-            seen: Seen | None = await shared.answer(within=_WAIT_SECONDS)
+            snapshot: Snapshot | None = await flight.get(max_wait=_MAX_WAIT_SECONDS)
         except (SyncerError, TimeoutError) as error:
-            problem = str(error) or f"database: no answer within {_WAIT_SECONDS:g} s"
-            seen = shared.last_good
-        status = 503 if problem else 404 if wish.view.account and seen and not seen.account_page.accounts else 200
-        return Document(status, wish.language, self._rendered(wish, seen, problem))
+            problem = str(error) or f"database: no answer within {_MAX_WAIT_SECONDS:g} s"
+            snapshot = flight.last_result
+        status = 503 if problem else 404 if request.selection.account and snapshot and not snapshot.account_page.accounts else 200
+        return Document(status, request.language, self._render_cached(request, snapshot, problem))
 
     async def close(self) -> None:
         """Ends what is being asked."""
-        for shared in self._views.values():
-            await shared.close()
+        for flight in self._snapshots.values():
+            await flight.close()
 
-    def _shared(self, view: View) -> SingleFlight[Seen]:
-        shared = self._views.get(view)
-        if shared is None:
-            shared = SingleFlight(lambda: self._look(view), at_least=_KEPT_SECONDS, times=_KEPT_TIMES)
-            self._views[view] = shared
-        self._views.move_to_end(view)
-        while len(self._views) > _MOST_VIEWS:
-            self._views.popitem(last=False)
-        return shared
+    def _cached_snapshot(self, selection: Selection) -> SingleFlight[Snapshot]:
+        flight = self._snapshots.get(selection)
+        if flight is None:
+            flight = SingleFlight(lambda: self._load_snapshot(selection), min_ttl=_MIN_CACHE_SECONDS, ttl_factor=_CACHE_TIME_FACTOR)
+            self._snapshots[selection] = flight
+        self._snapshots.move_to_end(selection)
+        while len(self._snapshots) > _MAX_CACHED:
+            self._snapshots.popitem(last=False)
+        return flight
 
-    async def _look(self, view: View) -> Seen:
-        async with self._one_at_a_time:
-            (await schema_state(self._engine)).require_wanted()
+    async def _load_snapshot(self, selection: Selection) -> Snapshot:
+        async with self._query_slot:
+            (await schema_state(self._engine)).require_current()
             account_page = await read_account_page(
-                self._engine, self._configured(), view.account, view.page, statement_seconds=_STATEMENT_SECONDS
+                self._engine, self._configured(), selection.account, selection.page, statement_seconds=_STATEMENT_TIMEOUT_SECONDS
             )
-            span = timedelta(days=view.days)
-            return Seen(
+            span = timedelta(days=selection.days)
+            return Snapshot(
                 account_page,
-                await read_titles(self._engine, statement_seconds=_STATEMENT_SECONDS),
-                await _in_time(read_timeline(self._engine, view.account, span, statement_seconds=_STATEMENT_SECONDS)),
-                await _in_time(read_recent_activity(self._engine, view.account, statement_seconds=_STATEMENT_SECONDS)),
+                await read_titles(self._engine, statement_seconds=_STATEMENT_TIMEOUT_SECONDS),
+                await _none_on_error(read_timeline(self._engine, selection.account, span, statement_seconds=_STATEMENT_TIMEOUT_SECONDS)),
+                await _none_on_error(read_recent_activity(self._engine, selection.account, statement_seconds=_STATEMENT_TIMEOUT_SECONDS)),
             )
 
-    def _render(self, wish: Wish, seen: Seen | None, problem: str | None) -> str:
-        say = words(wish.language)
-        told: dict[str, Any] = {
+    def _render(self, request: PageRequest, snapshot: Snapshot | None, problem: str | None) -> str:
+        texts = texts_for(request.language)
+        context: dict[str, Any] = {
             "style": Markup(_STYLE),  # noqa: S704 - ours
-            "say": say,
-            "language": wish.language,
-            "other_language": LANGUAGES[1 - LANGUAGES.index(wish.language)],
-            "link": wish.link,
-            "refresh": self._refresh if wish.refreshes else None,
+            "say": texts,
+            "language": request.language,
+            "other_language": LANGUAGES[1 - LANGUAGES.index(request.language)],
+            "link": request.link,
+            "refresh": self._refresh if request.auto_refresh else None,
             "problem": problem,
-            "view": wish.view,
-            "seen": seen,
+            "view": request.selection,
+            "seen": snapshot,
         }
-        if seen is not None:
-            told["spell"] = Spelling(say, seen.account_page.now)
-            zones = {one.time_zone for one in seen.account_page.accounts}
-            told["time_zone"] = zones.pop() if len(zones) == 1 else self._time_zone
-            told["values"] = sections.Values(say, seen.titles, wish.language)
-            told["counted"] = seen.timeline and sections.counted(seen.timeline, wish.view.days, (*RANGES, _ALL))
-            told["changed"] = seen.recent and sections.changed(seen.recent.changed_runs)
-            told["runs"] = seen.recent and sections.runs(seen.recent.runs)
-        return self._template.render(told)
+        if snapshot is not None:
+            context["spell"] = Formatter(texts, snapshot.account_page.now)
+            zones = {one.time_zone for one in snapshot.account_page.accounts}
+            context["time_zone"] = zones.pop() if len(zones) == 1 else self._time_zone
+            context["values"] = sections.ValueFormatter(texts, snapshot.titles, request.language)
+            context["counted"] = snapshot.timeline and sections.states_section(snapshot.timeline, request.selection.days, (*RANGES, _ALL_DAYS))
+            context["changed"] = snapshot.recent and sections.changes_by_run(snapshot.recent.changed_runs)
+            context["runs"] = snapshot.recent and sections.group_runs(snapshot.recent.runs)
+        return self._template.render(context)
 
 
-async def _in_time(asked: Awaitable[T]) -> T | None:
+async def _none_on_error(query: Awaitable[T]) -> T | None:
     try:
-        return await asked
+        return await query
     except DatabaseError:
         return None
 
@@ -233,14 +233,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {
-        "colour": sections.colour,
+        "colour": sections.colour_class,
         "width": chart.WIDTH,
         "height": chart.HEIGHT,
         "a_page": ACCOUNTS_PER_PAGE,
     }
     environment.filters |= {
-        "phone": phone,
-        "clipped": clipped,
+        "phone": format_phone,
+        "clipped": shorten,
         "accepting": accept_removals_command,
         # What is filled in is escaped unless it is markup of ours.
         "fill": lambda text, **values: Markup(text).format(**values),  # noqa: S704 - the texts are ours

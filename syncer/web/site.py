@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from syncer.config.fields import ListenAddress
     from syncer.config.settings import Settings
 
-READY_SECONDS: Final = 3.0
+READY_TIMEOUT_SECONDS: Final = 3.0
 """How long the database may take to answer before the daemon is not ready."""
-STATEMENT_SECONDS: Final = 10.0
+STATEMENT_TIMEOUT_SECONDS: Final = 10.0
 """Until a statement that does not answer is given up; PostgreSQL itself gives up sooner."""
-_OFTEN: Final = timedelta(seconds=5)
-_SELDOM: Final = timedelta(seconds=60)
+_MIN_REFRESH: Final = timedelta(seconds=5)
+_MAX_REFRESH: Final = timedelta(seconds=60)
 
 _HEADERS: Final = {
     hdrs.CACHE_CONTROL: "no-store",
@@ -43,12 +43,12 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_NO_PAGE: Final = (
+_PAGE_LOOPBACK_ONLY: Final = (
     "The page is served on a loopback address only, since it shows phone numbers to whoever can reach it: "
     "set SYNCER_HTTP_PAGE=on to serve it here too.\n"
 )
 _PAGE_OFF: Final = "The page is switched off: SYNCER_HTTP_PAGE is off.\n"
-_FOREIGN_HOST: Final = (
+_PAGE_LOCALHOST_ONLY: Final = (
     "The page answers to localhost only, so that no web site can read it through your browser: open it as "
     "http://127.0.0.1, or set SYNCER_HTTP_PAGE=on to let it answer to any name.\n"
 )
@@ -78,17 +78,17 @@ class Site:
     ) -> None:
         self._address = address
         # Connections of its own: whoever looks takes none from the polls.
-        self._engine = create_engine(database_address, pool_size=2, command_timeout=STATEMENT_SECONDS)
+        self._engine = create_engine(database_address, pool_size=2, command_timeout=STATEMENT_TIMEOUT_SECONDS)
         self._registry = registry
         self._is_live = is_live
         self._ready = SingleFlight(self._require_ready)
-        self._wants_page = settings.http_page
-        refresh = min(max(settings.poll_interval, _OFTEN), _SELDOM)
+        self._page_mode = settings.http_page
+        refresh = min(max(settings.poll_interval, _MIN_REFRESH), _MAX_REFRESH)
         self._page = Page(self._engine, configured, settings.timezone.key, refresh)
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
-        application = web.Application(middlewares=[_told_plainly])
+        application = web.Application(middlewares=[_plain_text_errors])
         application.on_response_prepare.append(_add_headers)
         for path, handler in {
             "/livez": self._livez,
@@ -109,7 +109,7 @@ class Site:
             log.info("http_listening", url=self.url, page=self._serves_page)
             return self
         raise ConfigurationError(
-            f"SYNCER_HTTP_LISTEN is {_shown(self._address)}, which cannot be listened at ({problem}): "
+            f"SYNCER_HTTP_LISTEN is {_host_and_port(self._address)}, which cannot be listened at ({problem}): "
             "set another address or port, or off"
         )
 
@@ -129,7 +129,7 @@ class Site:
 
     @property
     def _serves_page(self) -> bool:
-        return self._wants_page == "on" or (self._wants_page == "auto" and is_loopback(self._address.host))
+        return self._page_mode == "on" or (self._page_mode == "auto" and is_loopback(self._address.host))
 
     async def _livez(self, _: web.Request) -> web.Response:
         if self._is_live():
@@ -138,9 +138,9 @@ class Site:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         try:
-            await self._ready.answer(within=READY_SECONDS)
+            await self._ready.get(max_wait=READY_TIMEOUT_SECONDS)
         except TimeoutError:
-            reason = f"database: no answer within {READY_SECONDS:g} s; check that the server and the way to it are up"
+            reason = f"database: no answer within {READY_TIMEOUT_SECONDS:g} s; check that the server and the network are up"
         except SyncerError as error:
             reason = str(error)
         else:
@@ -148,7 +148,7 @@ class Site:
         return web.Response(status=503, text=f"not ready: {reason}\n")
 
     async def _require_ready(self) -> None:
-        (await schema_state(self._engine)).require_wanted()
+        (await schema_state(self._engine)).require_current()
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))
@@ -160,9 +160,9 @@ class Site:
 
     async def _root(self, request: web.Request) -> web.Response:
         if not self._serves_page:
-            return web.Response(status=404, text=_PAGE_OFF if self._wants_page == "off" else _NO_PAGE)
-        if self._wants_page == "auto" and not _is_loopback_host(request.host):
-            return web.Response(status=421, text=_FOREIGN_HOST)
+            return web.Response(status=404, text=_PAGE_OFF if self._page_mode == "off" else _PAGE_LOOPBACK_ONLY)
+        if self._page_mode == "auto" and not _is_loopback_host(request.host):
+            return web.Response(status=421, text=_PAGE_LOCALHOST_ONLY)
         document = await self._page.document(request.query, ",".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, [])))
         response = web.Response(
             status=document.status,
@@ -179,7 +179,7 @@ class Site:
 
 
 @web.middleware
-async def _told_plainly(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _plain_text_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Says in one line what there is, in place of what is not there or cannot be done."""
     try:
         return await handler(request)
@@ -204,5 +204,5 @@ def _is_loopback_host(host: str) -> bool:
         return False
 
 
-def _shown(address: ListenAddress) -> str:
+def _host_and_port(address: ListenAddress) -> str:
     return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"

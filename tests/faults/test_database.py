@@ -48,7 +48,7 @@ async def test_a_network_that_swallows_everything_is_told_once_and_polls_go_on_o
         complaint = await daemon.says("not_ready")
 
         assert complaint["error"] == (
-            "database: PostgreSQL did not answer in time; check that the server and the way to it are up"
+            "database: PostgreSQL did not answer in time; check that the server and the network are up"
         )
         seen = emulator.requests[TOKEN]
         emulator.fault = faults.UnknownState()
@@ -143,7 +143,7 @@ async def test_with_an_older_schema_it_claims_nothing_and_says_which_command_to_
     complaint = await daemon.says("not_ready")
 
     assert complaint["error"] == (
-        f"the database's schema is {older}, this version wants {wanted}: run `syncer migrate`"
+        f"the database's schema is {older}, this version requires {wanted}: run `syncer migrate`"
     )
     assert emulator.requests[TOKEN] == 0
     assert (await syncer.run("migrate")).code == 0

@@ -126,13 +126,13 @@ async def test_it_is_not_ready_without_a_database_and_tells_no_password() -> Non
 async def test_a_database_that_never_answers_keeps_nobody_waiting_and_is_asked_once_for_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(site_module, "READY_SECONDS", 0.2)
+    monkeypatch.setattr(site_module, "READY_TIMEOUT_SECONDS", 0.2)
     async with SilentServer() as silent, listening(silent.url) as client:
         async with asyncio.timeout(5):  # by itself a connection is given up after 10 s
             answers = await asyncio.gather(*(client.ask("/readyz") for _ in range(10)))
         live = await client.ask("/livez")
 
-    reason = "database: no answer within 0.2 s; check that the server and the way to it are up"
+    reason = "database: no answer within 0.2 s; check that the server and the network are up"
     assert {one.told for one in answers} == {(503, f"not ready: {reason}\n")}
     assert silent.connection_count == 1
     assert live.status == 200
@@ -342,7 +342,7 @@ async def test_a_query_that_makes_no_sense_does_not_count(client: Client) -> Non
 async def test_when_the_database_is_gone_the_page_says_so_and_keeps_what_it_knew(
     account: PolledAccount, sql: asyncpg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncer.web.page._KEPT_SECONDS", 0.0)
+    monkeypatch.setattr("syncer.web.page._MIN_CACHE_SECONDS", 0.0)
     monkeypatch.setattr("syncer.web.page._KEPT_TIMES", 0.0)
     await account.poll(record(1))
     async with listening(database) as client:
@@ -364,7 +364,7 @@ async def test_when_the_database_is_gone_the_page_says_so_and_keeps_what_it_knew
 async def test_no_statement_of_the_page_may_take_long(
     account: PolledAccount, sql: asyncpg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncer.web.page._STATEMENT_SECONDS", 1)
+    monkeypatch.setattr("syncer.web.page._STATEMENT_TIMEOUT_SECONDS", 1)
     await account.poll(record(1))
     async with listening(database) as client, sql.transaction():
         await sql.execute("lock table syncer.state_history in access exclusive mode")

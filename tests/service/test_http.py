@@ -79,7 +79,7 @@ async def test_it_lives_and_is_not_ready_while_the_database_takes_connections_an
         ended = await daemon.end(within=8)
         writer.close()
 
-    reason = "database: no answer within 3 s; check that the server and the way to it are up"
+    reason = "database: no answer within 3 s; check that the server and the network are up"
     assert ready == (503, f"not ready: {reason}\n")
     assert live == (200, "live\n")
     assert ended.code == 0
