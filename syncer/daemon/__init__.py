@@ -1,1 +1,1 @@
-"""The daemon: when accounts are due, who polls them, and what runs beside the polls."""
+"""The daemon: schedules and runs polls, refreshes gauges, deletes old runs, and reports to systemd."""

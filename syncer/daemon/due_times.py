@@ -1,6 +1,6 @@
-"""When accounts are due: by interval or crontab line, later than now, and never to make up for the past.
+"""Computes when accounts are due, by interval or crontab line. Missed due times are skipped, never caught up on.
 
-APScheduler's triggers compute the moments; here is only what they are asked.
+APScheduler's triggers do the arithmetic.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
     from syncer.config.accounts import Account
 
 NEW_ACCOUNT_SPACING: Final = timedelta(seconds=0.1)
-"""From one account's first poll to the next one's, where many are new at once; less if their interval is too short."""
+"""Time between the first polls of accounts that are new together; shorter if their interval is too short for it."""
 
 
 def first_due(account: Account, now: datetime) -> datetime:
-    """When an account is due that was never polled: by its crontab line, or at once."""
+    """Returns when an account that was never polled is due: now, or at the first time of its crontab line."""
     if account.poll_cron is None:
         return now
     return next_due(account, now, now)
 
 
 def next_due(account: Account, due_at: datetime, now: datetime, *, at_least: timedelta = timedelta()) -> datetime:
-    """The account's next moment after `now`; moments that passed meanwhile are not made up for.
+    """Returns the account's first due time after `now`, skipping those that have passed.
 
     Args:
-        account: Whose interval or crontab line counts.
-        due_at: When it was due last: an interval is counted from there, so that polls do not drift.
+        account: The account, with its interval or crontab line.
+        due_at: Its last due time. Intervals are counted from it, so that polls do not drift.
         now: The database's time.
-        at_least: How long it is left alone in any case.
+        at_least: The minimum time from `now`.
     """
     after = max(now + at_least, now + timedelta(microseconds=1))
-    moment: datetime | None = _trigger(account, due_at).get_next_fire_time(None, after)
-    assert moment is not None  # noqa: S101 - neither kind of trigger ends
-    return moment
+    fires_at: datetime | None = _trigger(account, due_at).get_next_fire_time(None, after)
+    assert fires_at is not None  # noqa: S101 - neither kind of trigger ends
+    return fires_at
 
 
 def _trigger(account: Account, start: datetime) -> BaseTrigger:
@@ -52,27 +52,29 @@ def _trigger(account: Account, start: datetime) -> BaseTrigger:
     return IntervalTrigger(seconds=account.poll_interval.total_seconds(), start_date=start, timezone="UTC")
 
 
-def reschedule(accounts: Mapping[int, Account], due: Mapping[int, datetime], now: datetime) -> dict[int, datetime]:
-    """When those accounts are due that have no moment yet, or one that is not of their schedule.
+def compute_due_times(
+    accounts: Mapping[int, Account], current: Mapping[int, datetime], now: datetime
+) -> dict[int, datetime]:
+    """Returns new due times for the accounts that have none, or one that does not fit their schedule.
 
-    The latter had another schedule before, or were refused by the endpoint: they are due within their interval. Those
-    that are new are due at once, or as many of them as come at once, one soon after the other: whatever is polled by
-    interval stays apart from then on.
+    A due time does not fit if the account's schedule was changed, or if the endpoint refused its token and the account
+    was paused: such accounts are spread over their interval. New accounts are due now; several are due one shortly
+    after another, and because intervals are counted from the last due time, they stay spread out.
 
     Args:
-        accounts: By account_id.
-        due: When they are due as it stands; those that are new are not among them.
+        accounts: All configured accounts, by `account_id`.
+        current: Their current due times, by `account_id`; new accounts have none.
         now: The database's time.
     """
-    anew = [key for key in sorted(accounts) if not _is_on_schedule(accounts[key], due.get(key), now)]
-    moments = {}
-    for position, key in enumerate(anew):
+    to_schedule = [key for key in sorted(accounts) if not _is_on_schedule(accounts[key], current.get(key), now)]
+    due_times = {}
+    for position, key in enumerate(to_schedule):
         account = accounts[key]
-        moments[key] = first_due(account, now)
+        due_times[key] = first_due(account, now)
         if account.poll_cron is None:
-            share = account.poll_interval / len(anew)
-            moments[key] += share * (position + 1) if key in due else min(share, NEW_ACCOUNT_SPACING) * position
-    return moments
+            share = account.poll_interval / len(to_schedule)
+            due_times[key] += share * (position + 1) if key in current else min(share, NEW_ACCOUNT_SPACING) * position
+    return due_times
 
 
 def _is_on_schedule(account: Account, due_at: datetime | None, now: datetime) -> bool:

@@ -1,6 +1,6 @@
-"""Keeps the gauges at what the database says, whichever process polled.
+"""Refreshes the gauges from the database, so that each process exports the same values whichever of them polled.
 
-They are asked for from time to time and not at each scrape, so that no number of scrapers is a load on the database.
+The database is read at intervals and not at each scrape, so that its load does not depend on the number of scrapers.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ if TYPE_CHECKING:
     from syncer.telemetry.metrics import Metrics
 
 ACCOUNTS_CHECK_SECONDS: Final = 0.5
-"""How often it is looked whether there are accounts yet."""
+"""Pause between checks while the accounts are not known yet."""
 REFRESH_SECONDS: Final = 15.0
+"""Minimum pause between refreshes."""
 PAUSE_FACTOR: Final = 20
-"""A pause is at least so many times as long as what was before it: the load is small, however large the database."""
+"""Each pause is at least this many times as long as the refresh before it, which limits the load on the database."""
 MISSED_POLLS: Final = 3
-"""So many scheduled moments without a success, and an account is stale."""
+"""An account is stale after this many due times without a successful poll."""
 
 
 class Gauges:
-    """What the database says, shown again and again.
+    """Reads the gauges' values from the database and passes them to the metrics.
 
     Args:
         engine: The database.
-        metrics: Where it is shown.
+        metrics: The metrics to update.
     """
 
     def __init__(self, engine: AsyncEngine, metrics: Metrics) -> None:
@@ -49,51 +50,56 @@ class Gauges:
         self._stale_from: dict[str, tuple[Account, datetime, datetime]] = {}
 
     async def run(self, accounts: Callable[[], Mapping[int, Account]]) -> None:
-        """Refreshes until it is cancelled.
+        """Refreshes the gauges periodically until it is cancelled.
 
         Args:
-            accounts: The accounts at the time, by `account_id`; none while they are not known.
+            accounts: Returns the current accounts, by `account_id`; empty while they are not known.
         """
         clock = asyncio.get_running_loop().time
         while True:
             pause = ACCOUNTS_CHECK_SECONDS
-            if wanted := accounts():
-                begun = clock()
+            if current_accounts := accounts():
+                started = clock()
                 try:
-                    await self.refresh(wanted)
+                    await self.refresh(current_accounts)
                 except DatabaseError:
-                    pass  # whoever looks for due accounts says so
-                except Exception:  # noqa: BLE001 - a fault of the program must not leave the gauges as they are for good
+                    pass  # the scheduler logs it
+                except Exception:  # noqa: BLE001 - a bug must not stop the refreshes
                     log.exception("gauge_refresh_crashed")
-                pause = max(REFRESH_SECONDS, PAUSE_FACTOR * (clock() - begun))
+                pause = max(REFRESH_SECONDS, PAUSE_FACTOR * (clock() - started))
             await asyncio.sleep(pause)
 
     async def refresh(self, accounts: Mapping[int, Account]) -> None:
-        """Shows what the database says now of these accounts, by `account_id`.
+        """Reads the current values of these accounts, given by `account_id`, and updates the metrics.
 
         Raises:
-            DatabaseError: It cannot be asked.
+            DatabaseError: The database cannot be read.
         """
         readings = await self._reader.read(self._engine, list(accounts))
-        before, self._stale_from = self._stale_from, {}
-        for one in readings.accounts:
-            account, since = accounts[one.account_id], one.success_started_at or one.created_at
-            known = before.get(one.name)
-            if known is None or known[:2] != (account, since):
-                known = (account, since, stale_from(account, since))
-            self._stale_from[one.name] = known
-        self._metrics.set_readings(readings, {name: moment for name, (_, _, moment) in self._stale_from.items()})
+        previous, self._stale_from = self._stale_from, {}
+        for reading in readings.accounts:
+            account, since = accounts[reading.account_id], reading.success_started_at or reading.created_at
+            cached = previous.get(reading.name)
+            if cached is None or cached[:2] != (account, since):
+                cached = (account, since, stale_from(account, since))
+            self._stale_from[reading.name] = cached
+        self._metrics.set_readings(readings, {name: fires_at for name, (_, _, fires_at) in self._stale_from.items()})
 
 
 def stale_from(account: Account, since: datetime) -> datetime:
-    """When an account counts as stale that was last polled successfully, or first known, at a moment."""
+    """Returns when an account becomes stale.
+
+    Args:
+        account: The account, with its interval or crontab line.
+        since: When its last successful poll started, or when the account was created if there was none.
+    """
     if account.poll_cron is None:
         return since + MISSED_POLLS * account.poll_interval
     trigger = _trigger(account.poll_cron, account.time_zone)
-    moment = since
+    fires_at = since
     for _ in range(MISSED_POLLS):
-        moment = trigger.get_next_fire_time(moment, moment)
-    return moment
+        fires_at = trigger.get_next_fire_time(fires_at, fires_at)
+    return fires_at
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,4 @@
-"""Old runs: looks after SYNCER_RUN_RETENTION beside the polls, slowly enough to be in nobody's way."""
+"""Deletes runs older than SYNCER_RUN_RETENTION in the background, slowly enough not to disturb the polls."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 BATCH_PAUSE_SECONDS: Final = 0.5
-"""From one batch to the next: ten thousand accounts take an hour and a half, and a day's worth of each is one batch."""
+"""Pause between batches. A batch holds a day's runs of one account, so ten thousand accounts take 1.5 hours."""
 ROUND_PAUSE_SECONDS: Final = 600.0
-"""From one round to the next: runs come of age by whole days."""
+"""Pause between rounds over all accounts; runs expire by whole days."""
 
 
 async def run_retention(engine: AsyncEngine, retention: timedelta, is_ready: Callable[[], bool]) -> None:
-    """Prunes account after account, round after round.
+    """Deletes expired runs, account by account, until it is cancelled.
 
     Args:
         engine: The database.
-        retention: How old runs become.
-        is_ready: Whether the database is there, with our schema.
+        retention: How long runs are kept.
+        is_ready: Whether the database is reachable and has the expected schema.
     """
     while True:
         if not is_ready():
@@ -36,15 +36,15 @@ async def run_retention(engine: AsyncEngine, retention: timedelta, is_ready: Cal
         try:
             await _prune_all(engine, retention, is_ready)
         except DatabaseError:
-            pass  # whoever looks for due accounts finds the same, and says so
-        except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
+            pass  # the scheduler logs it
+        except Exception:  # noqa: BLE001 - a bug must be logged and must not end the daemon
             log.exception("retention_crashed")
         await asyncio.sleep(ROUND_PAUSE_SECONDS if is_ready() else BATCH_PAUSE_SECONDS)
 
 
 async def _prune_all(engine: AsyncEngine, retention: timedelta, is_ready: Callable[[], bool]) -> None:
-    left = await list_account_ids(engine)
-    while left and is_ready():
-        if not await prune(engine, left[-1], retention):
-            left.pop()
+    remaining = await list_account_ids(engine)
+    while remaining and is_ready():
+        if not await prune(engine, remaining[-1], retention):
+            remaining.pop()
         await asyncio.sleep(BATCH_PAUSE_SECONDS)

@@ -57,8 +57,8 @@ MAX_STARTS_PER_ITERATION: Final = 64
 """Polls started per iteration, at most: after an outage all accounts are due. This makes 128 a second, which is more
 than one process can finish and little load for the endpoint."""
 MAX_FAILING_POLLS: Final = CONCURRENT_POLLS // 2
-"""Concurrent polls of accounts whose last poll failed, at most. Such polls often run into timeouts, and the limit leaves
-slots free for the other accounts. As many healthy accounts can start to hang at the same time without blocking them."""
+"""Concurrent polls of accounts whose last poll failed, at most. Such polls often run into timeouts; the limit keeps
+slots free for other accounts, even if up to that many accounts whose last poll succeeded begin to hang as well."""
 UNAUTHORIZED_PAUSE: Final = timedelta(minutes=15)
 """Minimum pause between polls while the endpoint answers 401 or 403, which only an operator can fix."""
 
@@ -162,9 +162,8 @@ class Daemon:
         try:
             self._database.ensure_running()
             with translate_errors():
-                async with asyncio.timeout(
-                    ITERATION_TIMEOUT_SECONDS if self._accounts_by_id else None
-                ):  # a migration may take long
+                # The first iteration has no timeout, since it may migrate the schema.
+                async with asyncio.timeout(ITERATION_TIMEOUT_SECONDS if self._accounts_by_id else None):
                     await self._check_schema()
                     if self._scheduled_accounts is not self._accounts:
                         await self._schedule_accounts(self._accounts)
@@ -222,9 +221,8 @@ class Daemon:
         by_id = {ids[name]: account for name, account in accounts.items()}
         before = await schedule.read_due_times(self._engine, list(by_id))
         now = await schedule.read_clock(self._engine)
-        await schedule.set_due_times(
-            self._engine, await asyncio.to_thread(compute_due_times, by_id, before, now), before
-        )
+        due_times = await asyncio.to_thread(compute_due_times, by_id, before, now)
+        await schedule.set_due_times(self._engine, due_times, before)
         await retire_other_accounts(self._engine, list(by_id))
         self._accounts_by_id, self._scheduled_accounts = by_id, accounts
         self._failing_ids.intersection_update(by_id)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: what runs until it is told to stop ends with 0. SIGHUP: it reads its accounts again."""
+"""Signal handlers: SIGTERM and SIGINT stop the process with exit code 0, SIGHUP reloads its accounts."""
 
 from __future__ import annotations
 
@@ -15,59 +15,59 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def install_stop_handlers() -> asyncio.Event:
-    """An event that is set when the process is asked to stop; to be called inside the event loop."""
+    """Returns an event that SIGTERM and SIGINT set. Must be called inside the event loop."""
     stop = asyncio.Event()
     for number in _STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
 
 
-async def run_unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
-    """Does some work to its end, or cancels it when the process is asked to stop.
+async def run_unless_stopped(stop: asyncio.Event, coroutine: Coroutine[Any, Any, object]) -> bool:
+    """Runs a coroutine, and cancels it if `stop` is set first.
 
     Returns:
-        Whether it came to its end.
+        Whether the coroutine finished.
     """
-    working = asyncio.create_task(work)
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if working.done():
-        working.result()
+    work_task = asyncio.create_task(coroutine)
+    stop_task = asyncio.create_task(stop.wait())
+    await asyncio.wait({work_task, stop_task}, return_when=asyncio.FIRST_COMPLETED)
+    stop_task.cancel()
+    if work_task.done():
+        work_task.result()
         return True
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
+    work_task.cancel()
+    await asyncio.gather(work_task, return_exceptions=True)
     return False
 
 
 def install_hangup_handler(stop: asyncio.Event) -> asyncio.Event:
-    """An event that is set whenever SIGHUP comes, or came since `block_sighup`; to be called inside the event loop.
+    """Returns an event that SIGHUP sets, also one received since `block_sighup`. Must be called inside the event loop.
 
     Args:
-        stop: Set instead if SIGHUP means that the terminal was closed.
+        stop: Set instead if SIGHUP was sent because the terminal was closed.
     """
-    told = asyncio.Event()
+    hangup = asyncio.Event()
     had_terminal = sys.stderr.isatty()
 
-    def hear() -> None:
+    def on_sighup() -> None:
         if had_terminal and not sys.stderr.isatty():
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # nobody hears what is said on the way out
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # writing to a closed terminal fails
             stop.set()
         else:
-            told.set()
+            hangup.set()
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hear)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_sighup)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    return told
+    return hangup
 
 
 def block_sighup() -> None:
-    """Has a SIGHUP that comes before the event loop listens wait until it does: it would end the program."""
+    """Keeps a SIGHUP pending until its handler is installed; by default it would end the process."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 def exit_cleanly_during_startup() -> None:
-    """Has a signal that comes before the event loop listens end the program as cleanly as one that comes later."""
+    """Makes SIGTERM and SIGINT end the process with exit code 0 before the event loop has installed its handlers."""
     for number in _STOP_SIGNALS:
         signal.signal(number, _exit_cleanly)
 

@@ -1,7 +1,7 @@
-"""What systemd is told of the daemon, in the words of sd_notify(3); nothing where it does not ask.
+"""Notifies systemd with the sd_notify(3) protocol: readiness, watchdog pings, status, reloading, stopping.
 
-It names the socket to tell it at in NOTIFY_SOCKET, and in WATCHDOG_USEC how long it waits for a sign of life before it
-takes the process for stuck and starts another.
+systemd passes the socket's path in NOTIFY_SOCKET. If WATCHDOG_USEC is set, it restarts the process when no ping arrives
+within that time.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _PINGS_PER_TIMEOUT: Final = 3
-"""How many signs of life fit into the time that is waited for one: two may come late."""
+"""Pings sent per watchdog timeout, so that two in a row may be late or lost."""
 
 
-def sd_notify(*facts: str) -> None:
-    """Tells systemd, if it asks; that it cannot be told must stop nothing."""
-    name = os.environ.get("NOTIFY_SOCKET")
-    if not name:
+def sd_notify(*lines: str) -> None:
+    """Sends assignments such as `READY=1` to systemd. Does nothing if there is no socket, and ignores errors."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
         return
-    address = f"\0{name[1:]}" if name.startswith("@") else name
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.setblocking(False)
-        channel.sendto("\n".join(facts).encode(), address)
+    address = f"\0{path[1:]}" if path.startswith("@") else path
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify_socket:
+        notify_socket.setblocking(False)
+        notify_socket.sendto("\n".join(lines).encode(), address)
 
 
 async def notify_until(stop: asyncio.Event, is_live: Callable[[], bool]) -> None:
-    """Tells that we are ready, from time to time that we live, and in the end that we stop.
+    """Notifies systemd that the process is ready, pings its watchdog until `stop` is set, then reports stopping.
 
     Args:
-        stop: Set when the process is asked to stop.
-        is_live: Whether the work is being done; while it is not, systemd hears nothing.
+        stop: Set when the process should stop.
+        is_live: Whether the daemon is working; while it is not, no pings are sent.
     """
     sd_notify("READY=1")
-    pause = _watchdog_interval_seconds()
+    interval = _watchdog_interval_seconds()
     while not stop.is_set():
-        if pause is not None and is_live():
+        if interval is not None and is_live():
             sd_notify("WATCHDOG=1")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
+            async with asyncio.timeout(interval):
                 await stop.wait()
     sd_notify("STOPPING=1")
 
 
 @contextlib.contextmanager
 def reloading() -> Iterator[None]:
-    """Tells that the configuration is being read again, and that we are ready once that is done."""
+    """Notifies systemd that the configuration is being reloaded, and that the process is ready again at the end."""
     sd_notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
     try:
         yield

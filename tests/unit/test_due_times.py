@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from syncer.config.accounts import Account
-from syncer.daemon.due_times import first_due, next_due, reschedule
+from syncer.daemon.due_times import first_due, next_due, compute_due_times
 
 MICROSECOND = timedelta(microseconds=1)
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -125,37 +125,37 @@ def seconds_from_now(moments: dict[int, datetime]) -> list[float]:
 
 def test_a_few_new_accounts_are_due_at_once_one_soon_after_the_other() -> None:
     accounts = dict.fromkeys(range(1, 5), every(timedelta(minutes=5)))
-    assert seconds_from_now(reschedule(accounts, {}, NOW)) == [0, 0.1, 0.2, 0.3]
+    assert seconds_from_now(compute_due_times(accounts, {}, NOW)) == [0, 0.1, 0.2, 0.3]
 
 
 def test_many_new_accounts_are_spread_evenly_over_their_interval() -> None:
     accounts = dict.fromkeys(range(10_000), every(timedelta(minutes=5)))
-    moments = seconds_from_now(reschedule(accounts, {}, NOW))
+    moments = seconds_from_now(compute_due_times(accounts, {}, NOW))
     assert moments == [pytest.approx(position * 0.03) for position in range(10_000)]
 
 
 def test_one_new_account_among_many_is_due_at_once() -> None:
     accounts = dict.fromkeys(range(1000), every(timedelta(minutes=5)))
     due = {key: NOW + timedelta(seconds=key / 4) for key in range(999)}
-    assert reschedule(accounts, due, NOW) == {999: NOW}
+    assert compute_due_times(accounts, due, NOW) == {999: NOW}
 
 
 def test_accounts_on_their_schedule_keep_their_moments_overdue_ones_too() -> None:
     accounts = {1: every(timedelta(minutes=5)), 2: every(timedelta(minutes=5)), 3: account(cron="0 15 * * *")}
     due = {1: NOW + timedelta(minutes=5), 2: NOW - timedelta(days=1), 3: utc(2, 12)}
-    assert reschedule(accounts, due, NOW) == {}
+    assert compute_due_times(accounts, due, NOW) == {}
 
 
 def test_accounts_due_later_than_their_interval_are_brought_forward_and_spread_over_it() -> None:
     accounts = dict.fromkeys(range(1, 5), every(timedelta(minutes=1)))
     due = dict.fromkeys(accounts, NOW + timedelta(minutes=5))
-    assert seconds_from_now(reschedule(accounts, due, NOW)) == [15, 30, 45, 60]
+    assert seconds_from_now(compute_due_times(accounts, due, NOW)) == [15, 30, 45, 60]
 
 
 def test_another_crontab_line_counts_whether_it_is_sooner_or_later() -> None:
     polled = account(cron="0 15 * * *")
     for moment in (utc(1, 12, 5), utc(2, 13)):
-        assert reschedule({1: polled}, {1: moment}, NOW) == {1: utc(2, 12)}
+        assert compute_due_times({1: polled}, {1: moment}, NOW) == {1: utc(2, 12)}
 
 
 _moments = st.datetimes(datetime(2024, 1, 1), datetime(2034, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy adds the zone
