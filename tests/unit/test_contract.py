@@ -1,0 +1,246 @@
+"""The public contract, docs/contract.md, names what the program has: no more and no less."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+from prometheus_client import CollectorRegistry
+from typer.main import get_command
+
+from syncer import cli
+from syncer.commands.sync import worst_exit_code
+from syncer.config.accounts import load_accounts
+from syncer.config.fields import ListenAddress
+from syncer.config.settings import Settings, load_settings
+from syncer.errors import ConfigurationError, PollError, SyncerError
+from syncer.outcome import COUNTERS, Outcome, PollResult, Trigger
+from syncer.store.queries.account_status import AccountStatus, RejectedElement
+from syncer.store.queries.gauge_values import AccountGauges, GaugeValues
+from syncer.store.tables import RECORD_COLUMNS, sync_run
+from syncer.telemetry.metrics import Metrics
+from syncer.web.site import Site
+from tests.contract_page import PAGE, first_names, name, names, section, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from prometheus_client import Metric
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def no_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of ours is set, and there is no `.env` file."""
+    monkeypatch.chdir(tmp_path)
+    for variable in [one for one in os.environ if one.upper().startswith("SYNCER_")]:
+        monkeypatch.delenv(variable)
+
+
+# Commands
+
+
+def test_every_command_has_its_options_and_arguments_on_the_page() -> None:
+    commands = get_command(cli.app).commands  # type: ignore[attr-defined] # a group has commands
+    shown = dict(usage.removeprefix("syncer ").partition(" ")[::2] for usage in first_names("command"))
+
+    assert set(shown) == set(commands)
+    for command, usage in shown.items():
+        options = {option for one in commands[command].params for option in one.opts if option.startswith("--")}
+        arguments = {one.metavar for one in commands[command].params if one.param_type_name == "argument"}
+        assert set(re.findall(r"--[a-z-]+", usage)) == options, command
+        words = set(re.findall(r"(?<![-\w])[A-Z]+", re.sub(r"\[.*?\]", "", usage)))
+        assert words == arguments, command
+
+
+def test_the_page_names_the_options_of_the_program_itself() -> None:
+    options = {option for one in get_command(cli.app).params for option in one.opts}
+
+    assert options == {"--version"}
+    assert "`syncer --version`" in section("Commands")
+
+
+def test_the_exit_codes_of_a_sync_are_those_on_the_page() -> None:
+    def result(outcome: Outcome, *, held: int = 0, rejected: int = 0) -> PollResult:
+        return PollResult(account="default", outcome=outcome, held=held, rejected=rejected, duration_seconds=0)
+
+    quiet = [result(outcome) for outcome in get_args(Outcome) if outcome != "failed"]
+    loud = [result("applied", held=1), result("unchanged", rejected=1)]
+    failed = result("failed")
+    codes = {
+        "every poll was `applied`, `unchanged` or `superseded`": worst_exit_code(quiet),
+        "removals are held or records are rejected": worst_exit_code([*quiet, loud[0]]),
+        "a poll failed": worst_exit_code([*quiet, *loud, failed]),
+        "the configuration or the usage is wrong": 2,
+    }
+
+    assert {worst_exit_code([one]) for one in loud} == {worst_exit_code([*quiet, loud[0]])}
+    assert first_names("code") == [str(code) for code in codes.values()]
+    for (_, when), meaning in zip(table("code"), codes, strict=True):
+        assert meaning in when
+
+
+@pytest.mark.parametrize(("error", "code"), [(ConfigurationError("wrong"), 2), (SyncerError("wrong"), 1)])
+def test_what_keeps_a_command_from_working_ends_it_with_the_code_on_the_page(
+    error: SyncerError, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*, standalone_mode: bool) -> None:
+        assert standalone_mode
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr("syncer.cli.gc.disable", lambda: None)
+    monkeypatch.setattr("syncer.cli.sys.setswitchinterval", lambda _: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert ended.value.code == code
+    said = " ".join(section("Commands").split())
+    assert "exits with 2 if its usage or the configuration is wrong, and with 1 if something else" in said
+
+
+# JSON
+
+
+def test_the_fields_of_a_sync_are_those_on_the_page_in_their_order() -> None:
+    assert first_names("field") == list(PollResult.__struct_fields__)
+    assert set(COUNTERS) < set(first_names("field"))
+
+
+def test_the_fields_of_the_status_are_those_on_the_page_in_their_order() -> None:
+    assert first_names("field of `status`") == list(AccountStatus.__struct_fields__)
+    said = " ".join(section("JSON").partition("`syncer status --json`")[2].partition("|")[0].split())
+    assert names(said)[1:] == list(RejectedElement.__struct_fields__)
+
+
+def test_the_outcomes_of_polls_and_runs_are_those_on_the_page() -> None:
+    stored = set(re.findall(r"\w+", str(sync_run.c.outcome.comment))) - {"or"}
+    of = {name(cells[0]): cells[1] for cells in table("outcome")}
+
+    assert set(of) == stored
+    assert {outcome for outcome, whose in of.items() if whose == "poll, run"} == set(get_args(Outcome))
+    assert {outcome for outcome, whose in of.items() if whose == "run"} == stored - set(get_args(Outcome))
+
+
+def test_what_triggers_a_poll_is_on_the_page() -> None:
+    (sentence,) = re.findall(r"^`trigger` in `sync_run` is .*$", PAGE, re.MULTILINE)
+
+    assert names(sentence)[2:] == list(get_args(Trigger))
+
+
+def kinds_of(error: type[PollError]) -> Iterator[str]:
+    """The kinds of an error and of all that derive from it."""
+    if "kind" in vars(error):
+        yield error.kind
+    for derived in error.__subclasses__():
+        yield from kinds_of(derived)
+
+
+def test_the_error_kinds_are_those_on_the_page() -> None:
+    assert sorted(first_names("`error_kind`")) == sorted(kinds_of(PollError))
+
+
+# Variables
+
+
+def test_every_setting_is_a_variable_on_the_page() -> None:
+    assert sorted(first_names("variable")) == sorted(f"SYNCER_{field.upper()}" for field in Settings.model_fields)
+
+
+@pytest.mark.usefixtures("no_variables")
+def test_every_default_on_the_page_is_the_settings_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = load_settings()
+    for variable, default, _ in table("variable"):
+        field = name(variable).removeprefix("SYNCER_").lower()
+        if getattr(defaults, field) is None:
+            assert re.match(r"none\b", default), variable
+            continue
+        with monkeypatch.context() as environment:
+            environment.setenv(name(variable), name(default))
+            assert getattr(load_settings(), field) == getattr(defaults, field), variable
+
+
+@pytest.mark.usefixtures("no_variables")
+def test_the_keys_of_an_account_are_those_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "accounts.toml"
+    file.write_text('[[account]]\nname = "a"\nnonsense = 1\n')
+    monkeypatch.setenv("SYNCER_ACCOUNTS_FILE", str(file))
+    with pytest.raises(ConfigurationError) as refused:
+        load_accounts(load_settings())
+
+    known = str(refused.value).rpartition("those are ")[2]
+    assert first_names("key") == known.split(", ")
+
+
+# Database
+
+
+def test_the_columns_of_the_record_are_those_on_the_page() -> None:
+    (paragraph,) = re.findall(r"^\*The record\* stands for these columns: (.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
+
+    assert names(paragraph) == list(RECORD_COLUMNS)
+
+
+# HTTP
+
+
+@pytest.mark.usefixtures("no_variables")
+async def test_the_paths_that_are_served_are_those_on_the_page() -> None:
+    def no_database() -> str:
+        raise AssertionError("nothing is asked")
+
+    site = Site(
+        load_settings(),
+        ListenAddress("127.0.0.1", 0),
+        no_database,
+        CollectorRegistry(),
+        is_live=lambda: True,
+        configured=lambda: (),
+    )
+    async with site:
+        assert site._runner is not None  # noqa: SLF001 - nothing else knows all routes
+        application = site._runner.app  # noqa: SLF001
+        assert application is not None
+        served = {resource.canonical for resource in application.router.resources()}
+
+    assert sorted(first_names("path")) == sorted(served)
+
+
+# Metrics
+
+
+def families() -> dict[str, Metric]:
+    """Every family of ours, each with a sample, by the name under which Prometheus stores it."""
+    metrics = Metrics()
+    metrics.set_accounts(["default"])
+    failed = PollResult(account="default", outcome="failed", duration_seconds=1, error_kind="timeout")
+    metrics.count_poll(failed, fields_changed=0, new_lookup_values={}, lateness=timedelta(0))
+    reading = AccountGauges(1, "default", NOON, NOON, NOON, held=0, rejected=0, numbers={"active": 1})
+    metrics.set_readings(GaugeValues([reading], timedelta(0)), {"default": NOON})
+    suffixes = {"counter": "_total", "info": "_info"}
+    return {
+        family.name + suffixes.get(family.type, ""): family
+        for family in metrics.registry.collect()
+        if family.name.startswith("syncer_")
+    }
+
+
+def test_the_metrics_their_kinds_and_their_labels_are_those_on_the_page() -> None:
+    collected = {
+        metric: (family.type, sorted({label for one in family.samples for label in one.labels} - {"le"}))
+        for metric, family in families().items()
+    }
+
+    assert {name(metric): (kind, sorted(names(labels))) for metric, kind, labels, _ in table("metric")} == collected
+
+
+def test_the_kinds_of_changes_are_those_on_the_page() -> None:
+    (sentence,) = re.findall(r"^`kind` in `changes` is .*?\.\s", PAGE, re.MULTILINE | re.DOTALL)
+    counted = {one.labels["kind"] for one in families()["syncer_changes_total"].samples}
+
+    assert set(names(sentence)[2:]) == counted
