@@ -140,7 +140,8 @@ class Site:
         try:
             await self._ready.get(max_wait=READY_TIMEOUT_SECONDS)
         except TimeoutError:
-            reason = f"database: no answer within {READY_TIMEOUT_SECONDS:g} s; check that the server and the network are up"
+            seconds = f"{READY_TIMEOUT_SECONDS:g}"
+            reason = f"database: no answer within {seconds} s; check that the server and the network are up"
         except SyncerError as error:
             reason = str(error)
         else:
