@@ -1,4 +1,4 @@
-"""What a poll came to: the fields of `syncer sync --json`, and of the run's row."""
+"""The result of a poll: the fields of `syncer sync --json` and of the run's row."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from syncer.errors import PollError
 
 Trigger = Literal["schedule", "command", "accept_removals"]
-"""What began a poll: the daemon's schedule, `syncer sync`, or `syncer sync --accept-removals`."""
+"""What started a poll: the daemon's schedule, `syncer sync`, or `syncer sync --accept-removals`."""
 
 Outcome = Literal["applied", "unchanged", "failed", "superseded"]
-"""What a poll comes to."""
+"""How a poll ended."""
 
 COUNTERS: Final = (
     "created",
@@ -29,30 +29,30 @@ COUNTERS: Final = (
     "redirects_opened",
     "redirects_closed",
 )
-"""The run's counters, but for `received`, which is unknown until a response was read."""
+"""The run's counters, except `received`, which is unknown until a response has been parsed."""
 
 
 class Conclusion(Struct, frozen=True):
-    """How a poll ended, and what it counted: `received` and those of `COUNTERS` that are not 0."""
+    """The outcome of a poll with its counters: `received`, and those of `COUNTERS` that are not 0."""
 
     outcome: Outcome
     counters: Mapping[str, int]
 
 
 def accept_removals_command(account: str) -> str:
-    """The command, as a shell takes it, by which an operator says that what is missing from an account is gone."""
+    """Returns the shell command that removes an account's missing numbers without waiting for the hold to end."""
     return f"syncer sync --account {shlex.quote(account)} --accept-removals"
 
 
 class PollResult(Struct, frozen=True, kw_only=True):
-    """What a poll came to.
+    """The result of a poll.
 
     Attributes:
         outcome: `applied`, `unchanged`, `failed` or `superseded`.
-        received: Elements of the response; None if it was not read.
-        duration_seconds: From the beginning to the outcome.
-        error_kind: One of the contract's kinds, if it failed.
-        error: What went wrong and what to do, in one line.
+        received: Number of elements in the response; None if it was not parsed.
+        duration_seconds: Time from the start of the poll to its outcome.
+        error_kind: If it failed, the kind of the error, one of those listed in the contract.
+        error: If it failed, what went wrong and what to do, in one line.
     """
 
     account: str
@@ -77,7 +77,15 @@ class PollResult(Struct, frozen=True, kw_only=True):
     def of(
         cls, account: str, run_id: int | None, conclusion: Conclusion, error: PollError | None, *, seconds: float
     ) -> Self:
-        """The result of a poll that took some seconds, with the error if it failed by one."""
+        """Makes the result of a poll.
+
+        Args:
+            account: The account's name.
+            run_id: The run's key; None if no run was recorded.
+            conclusion: The outcome and the counters.
+            error: The error, if there was one; it is reported only if the outcome is `failed`.
+            seconds: How long the poll took.
+        """
         failed = conclusion.outcome == "failed"
         return cls(
             account=account,
@@ -91,14 +99,14 @@ class PollResult(Struct, frozen=True, kw_only=True):
 
     @property
     def summary(self) -> str:
-        """The result for people, in one line."""
-        counted = {name: getattr(self, name) for name in ("received", *COUNTERS)}
-        told = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counted.items() if value)
-        return f"{self.account}: {self.outcome}{': ' * bool(self.error or told)}{self.error or told}"
+        """The result in one line of text."""
+        counters = {name: getattr(self, name) for name in ("received", *COUNTERS)}
+        counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counters.items() if value)
+        return f"{self.account}: {self.outcome}{': ' * bool(self.error or counts)}{self.error or counts}"
 
     @property
     def exit_code(self) -> int:
-        """What `syncer sync` exits with for this account: 1 if it failed, 3 if a person should look, else 0."""
+        """The exit code of `syncer sync` for this account: 1 if it failed, 3 if it needs attention, else 0."""
         if self.outcome == "failed":
             return 1
         return 3 if self.held or self.rejected else 0

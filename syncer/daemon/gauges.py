@@ -75,15 +75,20 @@ class Gauges:
         Raises:
             DatabaseError: The database cannot be read.
         """
-        readings = await self._reader.read(self._engine, list(accounts))
+        gauge_values = await self._reader.read(self._engine, list(accounts))
         previous, self._stale_from = self._stale_from, {}
-        for reading in readings.accounts:
-            account, since = accounts[reading.account_id], reading.success_started_at or reading.created_at
-            cached = previous.get(reading.name)
+        for account_values in gauge_values.accounts:
+            account, since = (
+                accounts[account_values.account_id],
+                account_values.success_started_at or account_values.created_at,
+            )
+            cached = previous.get(account_values.name)
             if cached is None or cached[:2] != (account, since):
                 cached = (account, since, stale_from(account, since))
-            self._stale_from[reading.name] = cached
-        self._metrics.set_readings(readings, {name: fires_at for name, (_, _, fires_at) in self._stale_from.items()})
+            self._stale_from[account_values.name] = cached
+        self._metrics.set_gauge_values(
+            gauge_values, {name: fires_at for name, (_, _, fires_at) in self._stale_from.items()}
+        )
 
 
 def stale_from(account: Account, since: datetime) -> datetime:

@@ -1,6 +1,6 @@
-"""Logs and counters: the one place where what polls came to is told and counted.
+"""Logging, and the one place where the results of polls are logged and counted.
 
-Event names are static, values are fields. There is never a token or a password among them.
+Event names are constants, and everything that varies is in fields. No field ever holds a token or a password.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("syncer")
 
 _SUSPICIOUS_SHARE: Final = 0.2
-"""Of the numbers: a column that changes in more of them at once was likely changed by the vendor, not by anybody."""
+"""A column that changes in more than this share of the numbers at once was probably changed by the vendor itself."""
 _MIN_NUMBERS_FOR_SHARE: Final = 10
 _MAX_LOGGED_VALUES: Final = 20
 _COUNTED_SEPARATELY: Final = {"state", "reason", "from_redirect_numbers"}
@@ -35,19 +35,19 @@ _COUNTED_SEPARATELY: Final = {"state", "reason", "from_redirect_numbers"}
 
 @dataclass(slots=True)
 class PollStats:
-    """What is worth telling of a poll beside its result.
+    """What is logged or counted about a poll in addition to its result.
 
     Attributes:
-        trigger: What began it.
-        lateness: How long after it was due it began; None if it was not scheduled.
-        http_status: What the endpoint answered with, where it answered.
-        response_bytes: Size of the decoded body, where one came.
-        attempts: How many requests the response took; None if none came.
-        absent_keys: How many of the records looked at lacked each key.
-        suspicious_columns: Columns that changed in more than a fifth of the numbers, and in how many.
-        fields_changed: How many fields changed in all numbers, but for state, reason and redirects.
-        learned: Words of the vendor that nobody had seen before, by field.
-        clock_ahead: How far the last observation lies ahead of the database's clock, if by more than five minutes.
+        trigger: What started the poll.
+        lateness: How long after its due time the poll started; None if it was not scheduled.
+        http_status: The status of the last response; None if there was none.
+        response_bytes: Size of the decoded body; None if there was none.
+        attempts: Number of requests until the successful one; None if none succeeded.
+        absent_keys: For each key, how many of the decoded records lacked it.
+        suspicious_columns: Columns that changed in more than a fifth of the numbers, each with the count.
+        fields_changed: Changed fields of all numbers, not counting state, reason and redirects.
+        new_lookup_values: Values of the vendor that were never seen before, by field.
+        clock_ahead: How far the last observation is ahead of the database's clock, if by more than five minutes.
     """
 
     trigger: Trigger
@@ -62,42 +62,47 @@ class PollStats:
     clock_ahead: timedelta | None = None
 
     def add_response(self, response: Response) -> None:
-        """Keeps what an answer is worth telling of, whatever it says."""
+        """Adds what is logged about a response, before its body is parsed."""
         self.http_status, self.response_bytes = response.http_status, len(response.body)
         self.attempts = response.attempts
 
-    def add_changes(self, total: PollTotals, *, listed: int) -> None:
-        """Keeps what is worth telling of all that was decided and written."""
-        self.absent_keys = total.absent_keys
+    def add_changes(self, totals: PollTotals, *, listed: int) -> None:
+        """Adds what is logged about the changes that were written.
+
+        Args:
+            totals: The totals of the poll.
+            listed: How many numbers were listed before it.
+        """
+        self.absent_keys = totals.absent_keys
         self.fields_changed = sum(
-            count for column, count in total.column_changes.items() if column not in _COUNTED_SEPARATELY
+            count for column, count in totals.column_changes.items() if column not in _COUNTED_SEPARATELY
         )
         if listed >= _MIN_NUMBERS_FOR_SHARE:
             self.suspicious_columns = {
-                column: count for column, count in total.column_changes.items() if count > _SUSPICIOUS_SHARE * listed
+                column: count for column, count in totals.column_changes.items() if count > _SUSPICIOUS_SHARE * listed
             }
 
 
 def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
-    """Counts what a poll came to, and tells it in one line, and in further ones what a person should look at."""
+    """Counts a poll and logs its result as `poll_finished`, with a warning of its own for each thing to look at."""
     metrics.count_poll(
         result, fields_changed=stats.fields_changed, new_lookup_values=stats.new_lookup_values, lateness=stats.lateness
     )
     bound = log.bind(account=result.account, run_id=result.run_id)
-    quiet = result.outcome == "unchanged"
-    level = logging.WARNING if result.outcome == "failed" else logging.DEBUG if quiet else logging.INFO
+    is_unchanged = result.outcome == "unchanged"
+    level = logging.WARNING if result.outcome == "failed" else logging.DEBUG if is_unchanged else logging.INFO
     bound.log(level, "poll_finished", **_event_fields(result, stats))
-    if result.held and not quiet:
+    if result.held and not is_unchanged:
         bound.warning(
             "removals_held",
             held=result.held,
             todo=f"if they are really gone: {accept_removals_command(result.account)}",
         )
-    if result.rejected and not quiet:
+    if result.rejected and not is_unchanged:
         bound.warning("records_rejected", rejected=result.rejected, todo="see: syncer status")
     if stats.new_lookup_values:
         bound.warning(
-            "unknown_values", **{name: words[:_MAX_LOGGED_VALUES] for name, words in stats.new_lookup_values.items()}
+            "unknown_values", **{name: values[:_MAX_LOGGED_VALUES] for name, values in stats.new_lookup_values.items()}
         )
     if stats.suspicious_columns:
         bound.warning("mass_column_change", **stats.suspicious_columns)
@@ -106,19 +111,19 @@ def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
 
 
 def report_poll_crash(account: str, error: Exception, metrics: Metrics) -> None:
-    """Counts and tells that a fault of the program ended a poll."""
+    """Logs and counts a poll that ended with an unexpected exception."""
     metrics.count_crash(account)
     log.error("poll_crashed", account=account, exc_info=error)
 
 
 def _event_fields(result: PollResult, stats: PollStats) -> dict[str, Any]:
-    """The fields of a poll's one line: counters only where they are not 0, but how much was received even then."""
-    counted = {name: value for name in COUNTERS if (value := getattr(result, name))}
-    told = {
+    """Returns the fields of `poll_finished`: counters that are 0 are left out, but `received` is kept even then."""
+    counters = {name: value for name in COUNTERS if (value := getattr(result, name))}
+    event_fields = {
         "trigger": stats.trigger,
         "outcome": result.outcome,
         "received": result.received,
-        **counted,
+        **counters,
         "absent_keys": dict(stats.absent_keys) or None,
         "http_status": stats.http_status,
         "response_bytes": stats.response_bytes,
@@ -128,36 +133,36 @@ def _event_fields(result: PollResult, stats: PollStats) -> dict[str, Any]:
         "error_kind": result.error_kind,
         "error": result.error,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in event_fields.items() if value is not None}
 
 
-def configure_logging(level: str, form: str) -> None:
-    """Sends logs, those of libraries too, to standard error.
+def configure_logging(level: str, log_format: str) -> None:
+    """Sends logs, including those of libraries, to standard error.
 
     Args:
-        level: The least that is told: `debug`, `info`, `warning` or `error`.
-        form: `console` lines, `json` objects, or `auto`: by whether standard error is a terminal.
+        level: The minimum level: `debug`, `info`, `warning` or `error`.
+        log_format: `console`, `json`, or `auto`: `console` if standard error is a terminal, else `json`.
     """
-    is_console = sys.stderr.isatty() if form == "auto" else form == "console"
-    rendering = _console_processors() if is_console else _json_processors()
-    shared: list[Any] = [
+    is_console = sys.stderr.isatty() if log_format == "auto" else log_format == "console"
+    renderers = _console_processors() if is_console else _json_processors()
+    enrichers: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[*shared, *rendering],
+        processors=[*enrichers, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    libraries = logging.StreamHandler(sys.stderr)
-    libraries.setFormatter(
+    library_handler = logging.StreamHandler(sys.stderr)
+    library_handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+            foreign_pre_chain=enrichers,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
-    logging.basicConfig(handlers=[libraries], level=logging.WARNING, force=True)
-    # What a poll asked twice for is told by its outcome; by default each retry would be printed to standard output.
+    logging.basicConfig(handlers=[library_handler], level=logging.WARNING, force=True)
+    # By default each retry would be printed to standard output; `attempts` in `poll_finished` counts them.
     stamina.instrumentation.set_on_retry_hooks(())
 
 
@@ -170,6 +175,6 @@ def _console_processors() -> list[Any]:
 
 
 def _json_processors() -> list[Any]:
-    # Never with local variables: a token may be among them.
+    # Local variables are never logged: one of them may hold a token.
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     return [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer(ensure_ascii=False)]

@@ -1,8 +1,8 @@
-"""The instruments that Prometheus reads: what this process counted, and what the database says of every account.
+"""The Prometheus metrics: counters of this process, and gauges of each account that are read from the database.
 
-Counters are of this process, so of several replicas they are summed. Gauges are of the database, so every replica tells
-the same, whoever polled, and the greatest counts. Labels are the names of accounts and words of ours; of the vendor's
-open vocabulary only so many words become label values.
+Counters count what this process did, so queries sum them over replicas. Gauges come from the database, so all replicas
+export the same values whichever of them polled, and queries take the maximum. Label values are account names and
+constants of this program; of the vendor's values, which are open-ended, only a limited number become label values.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 
 DURATION_BUCKETS: Final = (1.0, 10.0, 60.0)
 LATENESS_BUCKETS: Final = (1.0, 5.0, 60.0)
-"""Few of both, since each is a series of every account."""
-UNKNOWN_FIELDS: Final = ("type", "purpose", "state")
-MAX_READINGS_AGE_SECONDS: Final = 300.0
-"""How long what the database said of the present is taken for true, if it cannot be asked again."""
+"""Both lists are short, since each bucket is one more series per account."""
+LOOKUP_FIELDS: Final = ("type", "purpose", "state")
+MAX_GAUGE_AGE_SECONDS: Final = 300.0
+"""Gauges of the current state are exported for this long if the database cannot be read again."""
 
-# The kinds of `analytics.changes`, and the run's counter that counts each.
+# The kinds of `analytics.changes`, each with the counter of a run that counts it.
 _CHANGE_KINDS: Final = {
     "created": "created",
     "state": "state_changes",
@@ -54,86 +54,89 @@ _CHANGE_KINDS: Final = {
 }
 _FIELD_CHANGE_KIND: Final = "changed"
 
-# A series that says when each series was made would double them all.
+# The `_created` timestamps would double the number of series.
 disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client's
 
 
 @dataclass(slots=True)
 class _Histogram:
-    """How many times there were, how many seconds they make, and how many of them stay within each edge."""
+    """A histogram of durations: their number and sum, and for each upper bound how many are within it."""
 
-    edges: tuple[float, ...]
-    times: int = 0
+    upper_bounds: tuple[float, ...]
+    count: int = 0
     seconds: float = 0.0
-    within: list[int] = field(init=False)
+    bucket_counts: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.within = [0] * len(self.edges)
+        self.bucket_counts = [0] * len(self.upper_bounds)
 
-    def add(self, seconds: float) -> None:
-        """Counts one more."""
-        self.times += 1
+    def observe(self, seconds: float) -> None:
+        """Counts one duration."""
+        self.count += 1
         self.seconds += seconds
-        for position, edge in enumerate(self.edges):
-            self.within[position] += seconds <= edge
+        for position, upper_bound in enumerate(self.upper_bounds):
+            self.bucket_counts[position] += seconds <= upper_bound
 
     def add_to(self, family: HistogramMetricFamily, account: str) -> None:
-        """Tells it as an account's histogram."""
-        within = [(str(edge), count) for edge, count in zip(self.edges, self.within, strict=True)]
-        family.add_metric([account], [*within, ("+Inf", self.times)], self.seconds)
+        """Adds the histogram to a metric family, labelled with the account."""
+        bucket_counts = [
+            (str(upper_bound), count) for upper_bound, count in zip(self.upper_bounds, self.bucket_counts, strict=True)
+        ]
+        family.add_metric([account], [*bucket_counts, ("+Inf", self.count)], self.seconds)
 
 
 @dataclass(slots=True)
 class _AccountCounters:
-    """What this process counted of one account: everything from 0 on, so that the first one shows.
+    """This process's counters of one account. All start at 0, so that Prometheus sees their first increase.
 
-    As instruments of the library, ten thousand accounts take a hundred megabytes more, and a second at the start.
-    A scrape reads from another thread: no key comes or goes, and of two that belong together the greater grows first.
+    With the library's `Counter` and `Histogram`, ten thousand accounts would take a hundred megabytes more, and startup
+    a second more. A scrape may read them from another thread, so keys are never added or removed, and of two values that
+    belong together the greater is increased first.
     """
 
     runs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(get_args(Outcome), 0))
     changes: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*_CHANGE_KINDS, _FIELD_CHANGE_KIND), 0))
-    unknown_values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UNKNOWN_FIELDS, 0))
+    unknown_values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LOOKUP_FIELDS, 0))
     durations: _Histogram = field(default_factory=lambda: _Histogram(DURATION_BUCKETS))
     lateness: _Histogram = field(default_factory=lambda: _Histogram(LATENESS_BUCKETS))
 
 
 class Metrics(Collector):
-    """Every metric of the program, in a registry of its own; of no account until `set_accounts` names some.
+    """All metrics of the program, in their own registry. They cover the accounts given to `set_accounts`.
 
     Attributes:
-        registry: What is served.
-        ready: 1 while the database answers, the schema is ours and due accounts are looked for, else 0.
+        registry: The registry to serve.
+        ready: 1 while the database is reachable, its schema is current and due accounts are polled, else 0.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        Info("syncer_build", "The version that runs", registry=self.registry).info({"version": __version__})
+        Info("syncer_build", "The running version", registry=self.registry).info({"version": __version__})
         self.ready = Gauge(
             "syncer_ready",
-            "1 while the database answers, the schema is the wanted one and due accounts are polled, else 0",
+            "1 while the database is reachable, its schema is current and due accounts are polled, else 0",
             registry=self.registry,
         )
         self._tasks = Gauge(
             "syncer_tasks",
-            "Tasks of the event loop: some for the daemon itself, and those of the polls and requests under way",
+            "Tasks of the event loop: some of the daemon itself, and those of polls and HTTP requests in progress",
             registry=self.registry,
         )
         self._failures = Counter(
             "syncer_failures_total", "Failed polls of all accounts", ["error_kind"], registry=self.registry
         )
         self._counters: dict[str, _AccountCounters] = {}
-        self._readings: tuple[GaugeValues, Mapping[str, datetime], float] | None = None
+        self._gauge_values: tuple[GaugeValues, Mapping[str, datetime], float] | None = None
         self.registry.register(self)
 
     def set_accounts(self, accounts: Collection[str]) -> None:
-        """Tells of these accounts and of no others; what was counted of those that stay goes on."""
+        """Sets the accounts whose metrics are exported; accounts that were there before keep their counters."""
         self._counters = {account: self._counters.get(account) or _AccountCounters() for account in accounts}
 
     def track_tasks(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tells from now on how many tasks this loop has."""
+        """Exports the number of tasks of this event loop from now on."""
         self._tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
 
     def count_poll(
@@ -144,73 +147,73 @@ class Metrics(Collector):
         new_lookup_values: Mapping[str, Collection[str]],
         lateness: timedelta | None,
     ) -> None:
-        """Counts a poll; one of an account that is no longer kept is not counted.
+        """Counts a poll, unless its account has been removed from the accounts.
 
         Args:
-            result: What it came to.
-            fields_changed: Fields that changed, but for state, reason and redirects.
-            learned: Words that nobody had seen before, by field.
-            lateness: How long after it was due it began; None if it was not scheduled.
+            result: The poll's result.
+            fields_changed: Changed fields, not counting state, reason and redirects.
+            new_lookup_values: Values of the vendor that were never seen before, by field.
+            lateness: How long after its due time the poll started; None if it was not scheduled.
         """
         counted = self._counters.get(result.account)
         if counted is None:
             return
         counted.runs[result.outcome] += 1
-        counted.durations.add(result.duration_seconds)
+        counted.durations.observe(result.duration_seconds)
         if result.error_kind is not None:
             self._failures.labels(result.error_kind).inc()
         if lateness is not None:
-            counted.lateness.add(lateness.total_seconds())
+            counted.lateness.observe(lateness.total_seconds())
         for kind, counter in _CHANGE_KINDS.items():
             counted.changes[kind] += getattr(result, counter)
         counted.changes[_FIELD_CHANGE_KIND] += fields_changed
-        for name, words in new_lookup_values.items():
-            counted.unknown_values[name] += len(words)
+        for name, values in new_lookup_values.items():
+            counted.unknown_values[name] += len(values)
 
     def count_crash(self, account: str) -> None:
-        """Counts a poll that a fault of the program ended: a failed one, of no kind that an operator could cure."""
+        """Counts a poll that ended with an unexpected exception as failed, with the error kind `crash`."""
         if account in self._counters:
             self._counters[account].runs["failed"] += 1
             self._failures.labels("crash").inc()
 
-    def set_readings(self, readings: GaugeValues, stale_from: Mapping[str, datetime]) -> None:
-        """Shows what the database says now, in place of what it said before.
+    def set_gauge_values(self, gauge_values: GaugeValues, stale_from: Mapping[str, datetime]) -> None:
+        """Replaces the values of the gauges that are read from the database.
 
         Args:
-            readings: Of the accounts.
-            stale_from: When each account counts as stale unless it is read successfully before, by name.
+            gauge_values: The values that were read.
+            stale_from: For each account's name, when it becomes stale unless it is polled successfully before.
         """
-        self._readings = (readings, stale_from, time.monotonic())
+        self._gauge_values = (gauge_values, stale_from, time.monotonic())
 
     def describe(self) -> list[Metric]:
-        """Claim no names: there is no other collector of ours to collide with."""
+        """Declares no metric names in advance; no other collector of this registry could use the same ones."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Make the samples of a scrape, in whatever thread that is."""
+        """Yields the metrics of a scrape. May be called from any thread."""
         counters = self._counters
         yield from _counter_families(counters)
-        if self._readings is not None:
-            yield from _gauge_families(counters.keys(), *self._readings)
+        if self._gauge_values is not None:
+            yield from _gauge_families(counters.keys(), *self._gauge_values)
 
 
 def _counter_families(counters: Mapping[str, _AccountCounters]) -> Iterator[Metric]:
-    runs = CounterMetricFamily("syncer_runs", "Polls by what they came to", labels=["account", "outcome"])
+    runs = CounterMetricFamily("syncer_runs", "Polls, by outcome", labels=["account", "outcome"])
     changes = CounterMetricFamily(
         "syncer_changes",
-        "What polls recorded: numbers created, removed and restored, changes of state or reason, other fields that "
-        "changed, redirects opened and closed",
+        "Recorded changes: numbers created, removed and restored, changes of state or reason, changes of other fields, "
+        "redirects opened and closed",
         labels=["account", "kind"],
     )
     unknown_values = CounterMetricFamily(
-        "syncer_unknown_values", "Words of the vendor that nobody had seen before", labels=["account", "field"]
+        "syncer_unknown_values", "Values of the vendor that were never seen before", labels=["account", "field"]
     )
     durations = HistogramMetricFamily(
-        "syncer_run_duration_seconds", "How long polls took, from their beginning to their outcome", labels=["account"]
+        "syncer_run_duration_seconds", "Duration of polls, from start to outcome", labels=["account"]
     )
-    # A gauge of the last poll would stand for good in a replica that polls the account no more.
+    # Not a gauge of the last poll: it would keep its value forever in a replica that no longer polls the account.
     lateness = HistogramMetricFamily(
-        "syncer_poll_lateness_seconds", "How long after they were due scheduled polls began", labels=["account"]
+        "syncer_poll_lateness_seconds", "How long after their due times scheduled polls started", labels=["account"]
     )
     for account, counted in counters.items():
         by_label = ((runs, counted.runs), (changes, counted.changes), (unknown_values, counted.unknown_values))
@@ -223,35 +226,35 @@ def _counter_families(counters: Mapping[str, _AccountCounters]) -> Iterator[Metr
 
 
 def _gauge_families(
-    accounts: Collection[str], readings: GaugeValues, stale_from: Mapping[str, datetime], shown_at: float
+    accounts: Collection[str], gauge_values: GaugeValues, stale_from: Mapping[str, datetime], read_at: float
 ) -> Iterator[Metric]:
-    last_success = _gauge("last_success_timestamp_seconds", "When the newest successful poll was written")
+    last_success = _gauge("last_success_timestamp_seconds", "When the last successful poll was committed")
     stale = _gauge(
         "stale_from_timestamp_seconds",
-        "When the account counts as stale unless it is polled successfully before: three of its scheduled moments "
-        "after its last success",
+        "When the account becomes stale unless it is polled successfully before: three of its due times after its last "
+        "success",
     )
-    held = _gauge("held_removals", "Numbers that are missing, and whose removal is held")
-    rejected = _gauge("rejected_records", "Records of the newest response that could not be taken")
-    numbers = _gauge("numbers", "Numbers listed now, by state", "state")
-    for one in readings.accounts:
-        if one.name not in accounts:
+    held = _gauge("held_removals", "Missing numbers whose removal is held")
+    rejected = _gauge("rejected_records", "Rejected records of the last successful poll")
+    numbers = _gauge("numbers", "Currently listed numbers, by state", "state")
+    for account_values in gauge_values.accounts:
+        if account_values.name not in accounts:
             continue
-        if one.last_success_at is not None:
-            last_success.add_metric([one.name], one.last_success_at.timestamp())
-        stale.add_metric([one.name], stale_from[one.name].timestamp())
-        held.add_metric([one.name], one.held)
-        rejected.add_metric([one.name], one.rejected)
-        for state, count in one.numbers.items():
-            numbers.add_metric([one.name, state], count)
+        if account_values.last_success_at is not None:
+            last_success.add_metric([account_values.name], account_values.last_success_at.timestamp())
+        stale.add_metric([account_values.name], stale_from[account_values.name].timestamp())
+        held.add_metric([account_values.name], account_values.held)
+        rejected.add_metric([account_values.name], account_values.rejected)
+        for state, count in account_values.numbers.items():
+            numbers.add_metric([account_values.name, state], count)
     clock = GaugeMetricFamily(
         "syncer_clock_behind_seconds",
-        "How far the database's clock is behind the last moment that something was recorded under",
-        readings.clock_behind.total_seconds(),
+        "How far the database's clock is behind the latest recorded timestamp",
+        gauge_values.clock_behind.total_seconds(),
     )
     yield from (last_success, stale, clock)
-    # What was true once stays so; what is true now would be a lie for as long as the database cannot be asked.
-    if time.monotonic() - shown_at < MAX_READINGS_AGE_SECONDS:
+    # Timestamps stay true; values of the current state may be outdated if the database cannot be read.
+    if time.monotonic() - read_at < MAX_GAUGE_AGE_SECONDS:
         yield from (held, rejected, numbers)
 
 

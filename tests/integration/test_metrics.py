@@ -267,7 +267,7 @@ async def test_what_was_true_of_the_present_is_no_longer_told_when_the_database_
     present = {"syncer_numbers", "syncer_held_removals", "syncer_rejected_records"}
     before = watched.all()
 
-    monkeypatch.setattr("syncer.telemetry.metrics.MAX_READINGS_AGE_SECONDS", 0.0)
+    monkeypatch.setattr("syncer.telemetry.metrics.MAX_GAUGE_AGE_SECONDS", 0.0)
 
     assert before.keys() - watched.all().keys() == present
 
