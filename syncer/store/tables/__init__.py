@@ -1,18 +1,18 @@
 """The tables of schema `syncer`, as the newest migration leaves them.
 
-Every key of account-owned data starts with `account_id`. Rows are facts, so there are no entities here: the statements
-that read and write them stand in the modules that mean something by it. The comments are what analysts read.
+Every key of account-owned data starts with `account_id`. The tables are SQLAlchemy Core tables, without ORM entities;
+the statements that read and write them are in the modules that use them. Analysts see the comments in their tools.
 
     schema.py     what all tables share
-    accounts.py   accounts, when they are polled, and what their polls came to
-    numbers.py    the numbers as they are now, their words, and what could not be taken
-    history.py    what the numbers were, and when
+    accounts.py   accounts, their schedule, and their polls
+    numbers.py    the current numbers, the lookup tables, and the rejected records
+    history.py    the history of numbers
 """
 
 from syncer.store.tables import history
 from syncer.store.tables.accounts import sync_run
-from syncer.store.tables.numbers import RECORD_COLUMNS, RECORD_KINDS
+from syncer.store.tables.numbers import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 from syncer.store.tables.schema import SCHEMA, metadata
 
-# `history` is named so that whoever asks for the metadata has it whole.
-__all__ = ["RECORD_COLUMNS", "RECORD_KINDS", "SCHEMA", "history", "metadata", "sync_run"]
+# `history` is imported so that `metadata` has every table.
+__all__ = ["RECORD_COLUMNS", "RECORD_COLUMN_TYPES", "SCHEMA", "history", "metadata", "sync_run"]

@@ -1,4 +1,4 @@
-"""Accounts, when they are polled, and what their polls came to."""
+"""Accounts, their schedule, and their polls."""
 
 from __future__ import annotations
 
@@ -23,68 +23,99 @@ from syncer.store.tables.schema import Time, metadata
 account = Table(
     "account",
     metadata,
-    Column("account_id", Integer, Identity(always=True), primary_key=True, comment="Identifier made here"),
-    Column("name", Text, nullable=False, unique=True, comment="The name the configuration gives the account"),
-    Column("app_id", BigInteger, comment="The Личный кабинет: what most records of the first success carried"),
-    Column("time_zone", Text, nullable=False, comment="Time zone of the account's days, as in the IANA database"),
+    Column("account_id", Integer, Identity(always=True), primary_key=True, comment="Identifier assigned by syncer"),
+    Column("name", Text, nullable=False, unique=True, comment="Name of the account in the configuration"),
+    Column(
+        "app_id",
+        BigInteger,
+        comment="Identifier of the Личный кабинет: the most frequent app_id of the first successful response",
+    ),
+    Column("time_zone", Text, nullable=False, comment="IANA time zone of the account's days"),
     Column("created_at", Time, nullable=False, comment="When it was first polled"),
-    Column("success_run_id", BigInteger, comment="The newest run that succeeded; an older one may change nothing"),
-    Column("success_started_at", Time, comment="When that run began: what it did not see happened after this"),
-    Column("observed_at", Time, comment="The moment that the newest success was written under; it never goes back"),
-    Column("applied_run_id", BigInteger, comment="The newest run that was applied; its rejected records stand"),
+    Column(
+        "success_run_id",
+        BigInteger,
+        comment="The newest successful run; a run that began before it must not change anything",
+    ),
+    Column(
+        "success_started_at",
+        Time,
+        comment="Start of the newest successful run; anything that it did not see happened later",
+    ),
+    Column("observed_at", Time, comment="Time recorded for the newest successful run; it never decreases"),
+    Column(
+        "applied_run_id",
+        BigInteger,
+        comment="The newest applied run; its rejected records are the ones that count as rejected now",
+    ),
     Column("fingerprints_run_id", BigInteger, comment="The run that last changed the stored fingerprints"),
-    Column("body_digest", LargeBinary, comment="Of the response that stands as a whole; null while removals are held"),
-    Column("decoder_version", SmallInteger, comment="The decoder that read that response"),
-    comment="One row per configured account, and what its newest successful poll left for the next one",
+    Column(
+        "body_digest",
+        LargeBinary,
+        comment="Digest of the response body that the stored data corresponds to; null while removals are held",
+    ),
+    Column("decoder_version", SmallInteger, comment="Version of the decoder that read that response body"),
+    comment="One row per configured account, with what its newest successful poll recorded for the next one",
 )
 
 account_schedule = Table(
     "account_schedule",
     metadata,
     Column("account_id", ForeignKey("syncer.account.account_id"), primary_key=True, comment="The account"),
-    Column("due_at", Time, nullable=False, comment="When the account is to be polled next"),
-    Column("lease_holder", Text, comment="The process that polls it now"),
-    Column("lease_until", Time, comment="When another process may take it over"),
+    Column("due_at", Time, nullable=False, comment="When the account is due to be polled next"),
+    Column("lease_holder", Text, comment="The process that is polling the account"),
+    Column("lease_until", Time, comment="When the lease expires, so that another process may poll the account"),
     Column(
         "retired_at",
         Time,
-        comment="Since when no configuration has the account: it is polled no more; null while one does",
+        comment="Since when the account has been in no configuration and is not polled; null while it is configured",
     ),
-    comment="When each account is polled next, and by whom it is being polled",
+    comment="When each account is due to be polled, and which process is polling it",
 )
 
 sync_run = Table(
     "sync_run",
     metadata,
     Column("account_id", ForeignKey("syncer.account.account_id"), primary_key=True, comment="The account"),
-    Column("run_id", BigInteger, Identity(always=True), primary_key=True, comment="Grows in the order runs began"),
-    Column("trigger", Text, nullable=False, comment="schedule, command, or accept_removals: an operator's word"),
-    Column("started_at", Time, nullable=False, comment="Before the request was sent"),
-    Column("finished_at", Time, comment="When the outcome was known; null while running"),
+    Column(
+        "run_id",
+        BigInteger,
+        Identity(always=True),
+        primary_key=True,
+        comment="Identifier of the run; runs that began later have larger ones",
+    ),
+    Column(
+        "trigger",
+        Text,
+        nullable=False,
+        comment="What started it: schedule, command (syncer sync) or accept_removals (syncer sync --accept-removals)",
+    ),
+    Column("started_at", Time, nullable=False, comment="When the run began, before the request was sent"),
+    Column("finished_at", Time, comment="When the outcome was known; null while it is running"),
     Column("outcome", Text, nullable=False, comment="running, applied, unchanged, failed, superseded or abandoned"),
-    Column("error_kind", Text, comment="What kind of failure; null unless failed"),
-    Column("error", Text, comment="What went wrong and what to do, in one line; null unless failed"),
-    Column("http_status", Integer, comment="The endpoint's last answer; null if it did not answer"),
-    Column("response_bytes", BigInteger, comment="Size of the decoded body, in bytes"),
-    Column("received", Integer, comment="Elements of the response"),
+    Column("error_kind", Text, comment="Kind of failure; null unless the run failed"),
+    Column("error", Text, comment="What went wrong and what to do, in one line; null unless the run failed"),
+    Column("http_status", Integer, comment="Status of the endpoint's last response; null if it did not respond"),
+    Column("response_bytes", BigInteger, comment="Size of the decoded response body, in bytes"),
+    Column("received", Integer, comment="Elements in the response"),
     *(
         Column(name, Integer, nullable=False, server_default=text("0"), comment=meaning)
         for name, meaning in {
             "created": "Numbers never seen before",
-            "changed": "Numbers in which anything differed, redirects included",
-            "unchanged": "Numbers that were as before",
+            "changed": "Numbers in which anything changed, including redirects",
+            "unchanged": "Numbers in which nothing changed",
             "removed": "Numbers whose removal was applied",
             "restored": "Removed numbers that were listed again",
-            "held": "Numbers whose removal was held after this run",
-            "rejected": "Elements that could not be taken",
-            "state_changes": "Changes of state or reason, but for created and restored numbers",
-            "redirects_opened": "Redirects first listed, those of created and restored numbers included",
-            "redirects_closed": "Redirects no longer listed, those of removed numbers included",
+            "held": "Missing numbers whose removal was on hold after the run",
+            "rejected": "Elements of the response that were rejected",
+            "state_changes": "Changes of state or reason, without those of created and restored numbers",
+            "redirects_opened": "Redirects that were added, including those of created and restored numbers",
+            "redirects_closed": "Redirects that were removed, including those of removed numbers",
         }.items()
     ),
     Index("sync_run_running_idx", "account_id", "run_id", postgresql_where=text("outcome = 'running'")),
     Index("sync_run_started_at_idx", "account_id", "started_at"),
-    comment="One row per poll, failed ones included",
+    comment="One row per poll, including failed ones",
 )
 
 
@@ -93,10 +124,13 @@ sync_day = Table(
     metadata,
     Column("account_id", ForeignKey("syncer.account.account_id"), primary_key=True, comment="The account"),
     Column("day", Date, primary_key=True, comment="Day in the account's time zone"),
-    Column("polls", Integer, nullable=False, comment="Polls of that day whose runs were pruned"),
-    Column("failed", Integer, nullable=False, comment="Those of them that failed"),
+    Column("polls", Integer, nullable=False, comment="Polls on that day whose runs were deleted"),
+    Column("failed", Integer, nullable=False, comment="How many of those polls failed"),
     Column(
-        "longest_gap_seconds", Numeric, nullable=False, comment="Longest time without a successful poll, in seconds"
+        "longest_gap_seconds",
+        Numeric,
+        nullable=False,
+        comment="Longest time on that day without a successful poll, in seconds",
     ),
-    comment="What pruned runs add up to, so that it stays known whether anyone was looking",
+    comment="Daily totals of deleted runs, so that gaps between polls stay known",
 )

@@ -1,4 +1,4 @@
-"""The periods of numbers: what each was, and when. A row that is closed stays as it is."""
+"""The history of numbers, one row per period (SCD type 2). A closed row is never changed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from syncer.store.tables.schema import Time, metadata
 def _period_columns() -> list[Column[object] | CheckConstraint]:
     return [
         Column("valid_to", Time, comment="End of the period, exclusive; null while it is open"),
-        Column("changed_after", Time, comment="It began after this; null if the first successful poll found it so"),
-        Column("closed_after", Time, comment="It ended after this; null while it is open"),
+        Column(
+            "changed_after",
+            Time,
+            comment="The period began after this time; null if the account's first successful poll found it",
+        ),
+        Column("closed_after", Time, comment="The period ended after this time; null while it is open"),
         Column("run_id", BigInteger, nullable=False, comment="The run that opened the row"),
         Column("closed_run_id", BigInteger, comment="The run that closed the row; null while it is open"),
         CheckConstraint("valid_from < valid_to", name="period"),
@@ -28,7 +32,13 @@ def _period_columns() -> list[Column[object] | CheckConstraint]:
 def _number_key() -> list[Column[object] | ForeignKeyConstraint]:
     return [
         Column("account_id", Integer, primary_key=True, comment="The account"),
-        Column("virtual_number_id", BigInteger, primary_key=True, autoincrement=False, comment="The endpoint's id"),
+        Column(
+            "virtual_number_id",
+            BigInteger,
+            primary_key=True,
+            autoincrement=False,
+            comment="The vendor's id of the number",
+        ),
         ForeignKeyConstraint(
             ["account_id", "virtual_number_id"],
             ["syncer.virtual_number.account_id", "syncer.virtual_number.virtual_number_id"],
@@ -38,7 +48,7 @@ def _number_key() -> list[Column[object] | ForeignKeyConstraint]:
 
 def _valid_from() -> Column[object]:
     return Column(
-        "valid_from", Time, primary_key=True, comment="When it was first seen; start of the period, inclusive"
+        "valid_from", Time, primary_key=True, comment="Start of the period, inclusive: when it was first seen"
     )
 
 
@@ -52,15 +62,15 @@ virtual_number_history = Table(
     _valid_from(),
     *_period_columns(),
     Index("virtual_number_history_closed_run_id_idx", "account_id", "closed_run_id"),
-    comment="Superseded versions of the record: a row each time a column changed, or a removed number returned",
+    comment="Earlier versions of records: a row is added when a column changes or a removed number returns",
 )
 
 state_history = Table(
     "state_history",
     metadata,
     *_number_key(),
-    Column("state", Text, nullable=False, comment="State of the number, the vendor's word"),
-    Column("reason", Text, comment="Reason, the vendor's free text"),
+    Column("state", Text, nullable=False, comment="State of the number, as the vendor names it"),
+    Column("reason", Text, comment="Reason for the state, free text from the vendor"),
     _valid_from(),
     *_period_columns(),
     Index("state_history_run_id_idx", "account_id", "run_id"),
@@ -74,9 +84,18 @@ virtual_number_redirect = Table(
     metadata,
     *_number_key(),
     Column(
-        "redirect_number_id", BigInteger, primary_key=True, autoincrement=False, comment="id in from_redirect_numbers"
+        "redirect_number_id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="The vendor's id of the number whose calls are redirected to this one: id in from_redirect_numbers",
     ),
-    Column("number", Text, primary_key=True, comment="The number whose calls come here, as the vendor writes it"),
+    Column(
+        "number",
+        Text,
+        primary_key=True,
+        comment="The number whose calls are redirected to this one, as the vendor writes it",
+    ),
     _valid_from(),
     *_period_columns(),
     Index("virtual_number_redirect_run_id_idx", "account_id", "run_id"),
@@ -90,5 +109,5 @@ virtual_number_redirect = Table(
         unique=True,
         postgresql_where=_OPEN,
     ),
-    comment="A row for each period in which a number listed this id with this number in from_redirect_numbers",
+    comment="A row for each period in which from_redirect_numbers of a number had an entry with this id and number",
 )

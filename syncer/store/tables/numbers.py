@@ -1,4 +1,4 @@
-"""The numbers as they are now, the vocabularies of their words, and what could not be taken for a number."""
+"""The current numbers, the lookup tables that they refer to, and the rejected records."""
 
 from __future__ import annotations
 
@@ -24,38 +24,43 @@ from sqlalchemy.dialects.postgresql import JSONB
 from syncer.store.tables.schema import Time, metadata
 
 
-def _vocabulary(name: str, word: str, what: str) -> Table:
+def _lookup_table(name: str, column: str) -> Table:
     return Table(
         name,
         metadata,
-        Column(word, Text, primary_key=True, comment=f"The vendor's word for the {what}"),
-        Column("title_en", Text, comment="English title; null for a word the vendor does not document"),
-        Column("title_ru", Text, comment="Russian title; null for a word the vendor does not document"),
-        Column("documented", Boolean, nullable=False, comment="False for a word that was seen but is not documented"),
-        comment=f"The vendor's words for the {what} of a number, and those seen beyond them",
+        Column(column, Text, primary_key=True, comment=f"The {column}, as the vendor names it"),
+        Column("title_en", Text, comment="English title; null for a value that the vendor does not document"),
+        Column("title_ru", Text, comment="Russian title; null for a value that the vendor does not document"),
+        Column(
+            "documented",
+            Boolean,
+            nullable=False,
+            comment="False for a value that was received but that the vendor does not document",
+        ),
+        comment=f"The {column}s of numbers: those that the vendor documents, and others that were received",
     )
 
 
-number_type = _vocabulary("number_type", "type", "type")
-number_purpose = _vocabulary("number_purpose", "purpose", "purpose")
-number_state = _vocabulary("number_state", "state", "state")
+number_type = _lookup_table("number_type", "type")
+number_purpose = _lookup_table("number_purpose", "purpose")
+number_state = _lookup_table("number_state", "state")
 
 region = Table(
     "region",
     metadata,
-    Column("region_id", Integer, Identity(always=True), primary_key=True, comment="Identifier made here"),
+    Column("region_id", Integer, Identity(always=True), primary_key=True, comment="Identifier assigned by syncer"),
     Column("name", Text, nullable=False, unique=True, comment="The vendor's region_name"),
-    comment="The regions that numbers belong to, spelled as the vendor does",
+    comment="The regions of numbers, named as the vendor names them",
 )
 
 _RECORD: Final[dict[str, tuple[type[Boolean | BigInteger | Integer | Text], str]]] = {
     "number": (Text, "The phone number as the vendor writes it, digits without a plus"),
-    "comment": (Text, "The account's own note on the number"),
-    "type": (Text, "Kind of number: def is mobile, abc is landline"),
+    "comment": (Text, "The account's own comment on the number"),
+    "type": (Text, "Type of number: def is mobile, abc is landline"),
     "purpose": (Text, "Whom the number serves: the company or an employee"),
-    "state": (Text, "State of the number, the vendor's word"),
-    "reason": (Text, "Reason of the last change of state, the vendor's free text"),
-    "scenario_id": (BigInteger, "Incoming-call scenario tied to the number"),
+    "state": (Text, "State of the number, as the vendor names it"),
+    "reason": (Text, "Reason for the last change of state, free text from the vendor"),
+    "scenario_id": (BigInteger, "Incoming-call scenario assigned to the number"),
     "group_scenario_id": (BigInteger, "Incoming-call scenario of the number's group"),
     "group_id": (BigInteger, "Group of numbers for incoming-call scenarios"),
     "is_scenario_active": (Boolean, "Whether the incoming-call scenario is active"),
@@ -63,28 +68,32 @@ _RECORD: Final[dict[str, tuple[type[Boolean | BigInteger | Integer | Text], str]
     "employee_id": (BigInteger, "Employee the number is assigned to"),
     "dgn_number": (Text, "ДГН: the landline number paired with a mobile one"),
     "redirect_number": (Text, "The number that calls are redirected to"),
-    "region_id": (Integer, "Region the number belongs to"),
-    "app_id": (BigInteger, "Личный кабинет the record says it belongs to"),
-    "nc_type": (Text, "Vendor's nc_type, undocumented; seen: custom, custom+fmc"),
+    "region_id": (Integer, "Region that the number belongs to"),
+    "app_id": (BigInteger, "Identifier of the Личный кабинет that the number belongs to, according to its record"),
+    "nc_type": (Text, "The vendor's nc_type, undocumented; seen: custom, custom+fmc"),
     "sip_uri": (Text, "SIP URI of a number of type sip_redirection"),
 }
 RECORD_COLUMNS: Final = tuple(_RECORD)
-"""The record's columns, in the order of `syncer.diff.record.COLUMNS`, `region_id` where that has `region_name`."""
-RECORD_KINDS: Final = {name: str(kind()).lower() for name, (kind, _) in _RECORD.items()}
-"""The type of each of them, as PostgreSQL spells it."""
+"""The record's columns, in the order of `syncer.diff.record.COLUMNS`; `region_id` takes the place of `region_name`."""
+RECORD_COLUMN_TYPES: Final = {name: str(column_type()).lower() for name, (column_type, _) in _RECORD.items()}
+"""The PostgreSQL type of each of the record's columns."""
 
 
 def record_columns(references: dict[str, str]) -> list[Column[object]]:
-    """The columns of the vendor's record; `references` says which of them point to a lookup table."""
+    """The columns of the vendor's record.
+
+    Args:
+        references: The columns that refer to a lookup table, each with the column that it refers to.
+    """
     return [
         Column(
             name,
-            kind,
+            column_type,
             *([ForeignKey(references[name])] if name in references else []),
             nullable=name not in {"number", "state"},
             comment=comment,
         )
-        for name, (kind, comment) in _RECORD.items()
+        for name, (column_type, comment) in _RECORD.items()
     ]
 
 
@@ -92,7 +101,9 @@ virtual_number = Table(
     "virtual_number",
     metadata,
     Column("account_id", ForeignKey("syncer.account.account_id"), primary_key=True, comment="The account"),
-    Column("virtual_number_id", BigInteger, primary_key=True, autoincrement=False, comment="The endpoint's id"),
+    Column(
+        "virtual_number_id", BigInteger, primary_key=True, autoincrement=False, comment="The vendor's id of the number"
+    ),
     *record_columns(
         {
             "type": "syncer.number_type.type",
@@ -106,21 +117,30 @@ virtual_number = Table(
         JSONB,
         nullable=False,
         server_default=text("'{}'"),
-        comment="The latest fields that have no column; replaced as a whole, not versioned",
+        comment="Fields of the latest record that have no column of their own; replaced as a whole, not versioned",
     ),
     Column("first_seen_at", Time, nullable=False, comment="When the number was first seen"),
-    Column("changed_at", Time, nullable=False, comment="When this version of the record was first seen"),
-    Column("changed_after", Time, comment="The change came after this; null if the first successful poll found it so"),
+    Column("changed_at", Time, nullable=False, comment="When the current version of the record was first seen"),
+    Column(
+        "changed_after",
+        Time,
+        comment="The current version began after this time; null if the account's first successful poll found it",
+    ),
     Column(
         "last_read_at",
         Time,
-        comment="Null while each successful poll reads the record; else the start of the last one that did",
+        comment="Null if the newest successful poll read the record; otherwise the start of the last one that did",
     ),
-    Column("missing_since", Time, comment="The first of the unbroken row of successful polls that did not list it"),
-    Column("removed_at", Time, comment="Null until the removal is applied, then equal to missing_since"),
-    Column("run_id", BigInteger, nullable=False, comment="The run that saw this version first"),
+    Column(
+        "missing_since",
+        Time,
+        comment="Time of the first successful poll that no longer listed the number; null while it is listed",
+    ),
+    Column("removed_at", Time, comment="Equal to missing_since once the removal is applied; null until then"),
+    Column("run_id", BigInteger, nullable=False, comment="The run that first saw the current version"),
     Index("virtual_number_number_idx", "number"),
-    # Not by the account first: foreign keys are checked by whatever index a small table suggests, and plans are kept.
+    # The account is not the first column: while the table is small, the planner may check foreign keys with any index
+    # that begins with the account, and a pooled session keeps that plan when the table has grown.
     Index("virtual_number_run_id_idx", "run_id", "account_id"),
     Index(
         "virtual_number_unread_idx",
@@ -135,28 +155,32 @@ record_fingerprint = Table(
     "record_fingerprint",
     metadata,
     Column("account_id", Integer, primary_key=True, autoincrement=False, comment="The account"),
-    Column("virtual_number_id", BigInteger, primary_key=True, autoincrement=False, comment="The endpoint's id"),
+    Column(
+        "virtual_number_id", BigInteger, primary_key=True, autoincrement=False, comment="The vendor's id of the number"
+    ),
     Column(
         "fingerprint",
         LargeBinary,
         nullable=False,
         comment="Content hash (XXH3, 128 bits) of the bytes that the current record was read from",
     ),
-    Column("decoder_version", SmallInteger, nullable=False, comment="The decoder that read them"),
-    comment="A cache: records whose bytes need not be decoded again. Its rows may be deleted at any time",
+    Column("decoder_version", SmallInteger, nullable=False, comment="Version of the decoder that read the record"),
+    comment="Cache of the records whose bytes need not be decoded again; its rows may be deleted at any time",
 )
 
 rejected_record = Table(
     "rejected_record",
     metadata,
     Column("account_id", ForeignKey("syncer.account.account_id"), primary_key=True, comment="The account"),
-    Column("rejected_record_id", Uuid, primary_key=True, comment="XXH3 of the bytes as received"),
-    Column("virtual_number_id", BigInteger, comment="The element's id, where it can be read"),
-    Column("error", Text, nullable=False, comment="Why it could not be taken"),
-    Column("payload", LargeBinary, nullable=False, comment="The bytes as received, the first 64 KiB"),
-    Column("first_run_id", BigInteger, nullable=False, comment="The run that received it first"),
-    Column("last_run_id", BigInteger, nullable=False, comment="The last applied run that received it"),
-    Column("occurrences", Integer, nullable=False, comment="Applied runs that received it"),
+    Column(
+        "rejected_record_id", Uuid, primary_key=True, comment="Content hash (XXH3, 128 bits) of the bytes as received"
+    ),
+    Column("virtual_number_id", BigInteger, comment="The record's id, if it could be read"),
+    Column("error", Text, nullable=False, comment="Why the record was rejected"),
+    Column("payload", LargeBinary, nullable=False, comment="First 64 KiB of the bytes as received"),
+    Column("first_run_id", BigInteger, nullable=False, comment="The first run that received the record"),
+    Column("last_run_id", BigInteger, nullable=False, comment="The last applied run that received the record"),
+    Column("occurrences", Integer, nullable=False, comment="How many applied runs received the record"),
     Index("rejected_record_last_run_id_idx", "account_id", "last_run_id"),
-    comment="Elements of responses that could not be taken, once per distinct content",
+    comment="Elements of responses that were rejected, one row for each distinct content",
 )

@@ -1,4 +1,4 @@
-"""Schema `syncer` itself: what all its tables share."""
+"""What all tables of schema `syncer` share."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ metadata = MetaData(
 )
 
 Time = DateTime(timezone=True)
-"""`timestamptz`, of the database's clock."""
+"""`timestamptz`, always from the database's clock."""
