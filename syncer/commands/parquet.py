@@ -11,7 +11,7 @@ try:
     import pyarrow as pa
     import pyarrow.parquet as pq
 except ImportError:
-    raise SyncerError("Parquet needs pyarrow: pip install 'syncer[parquet]'") from None
+    raise SyncerError("Parquet needs pyarrow: pip install pyarrow") from None
 
 if TYPE_CHECKING:
     from collections.abc import Callable

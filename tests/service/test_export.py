@@ -172,7 +172,7 @@ async def test_what_cannot_be_exported_is_told_in_one_line(syncer: Program, empt
     assert whose.complaint() == "syncer: --account: the view states is the same for all accounts"
     assert moment.complaint() == "syncer: --at is of the view numbers alone, and this is runs"
     assert schema.complaint() == "syncer: the database has no schema of syncer yet: run `syncer migrate`"
-    assert extra.complaint() == "syncer: Parquet needs pyarrow: pip install 'syncer[parquet]'"
+    assert extra.complaint() == "syncer: Parquet needs pyarrow: pip install pyarrow"
     assert place.complaint() == "syncer: /absent/numbers.csv cannot be written: No such file or directory"
     assert device.complaint().endswith("is not a file: leave --output out for standard output")
 

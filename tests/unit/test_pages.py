@@ -1,9 +1,11 @@
-"""The pages for people stay true: what they name is there, and both languages say the same."""
+"""The documentation is true: what it names exists, and both languages have the same content."""
 
 from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -23,13 +25,13 @@ CODE: Final = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
 
 def anchors(page: str) -> set[str]:
-    """The names by which a page's headings are linked to."""
+    """Returns the anchors of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", CODE.sub("", page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_link_leads_somewhere(name: str) -> None:
+def test_every_link_has_a_target(name: str) -> None:
     for target, anchor in LINK.findall(CODE.sub("", PAGES[name])):
         file = (ROOT / name).parent / target if target else ROOT / name
 
@@ -38,7 +40,7 @@ def test_every_link_leads_somewhere(name: str) -> None:
 
 
 def test_every_test_that_a_page_names_exists() -> None:
-    named = {found for page in PAGES.values() for found in re.findall(r"`(tests/\S+?\.py)::(\w+)`", page)}
+    named = {match for page in PAGES.values() for match in re.findall(r"`(tests/\S+?\.py)::(\w+)`", page)}
     missing = []
     for file, test in sorted(named):
         tree = ast.parse((ROOT / file).read_text()) if (ROOT / file).exists() else ast.Module([], [])
@@ -49,21 +51,21 @@ def test_every_test_that_a_page_names_exists() -> None:
     assert {file for file, _ in named} > {"tests/service/test_secrets.py", "tests/bi/test_roles.py"}
 
 
-def test_every_threat_has_a_test() -> None:
+def test_every_section_of_the_security_page_names_a_test() -> None:
     sections = re.split(r"^## ", PAGES["SECURITY.md"], flags=re.MULTILINE)[2:]
 
     assert len(sections) >= 6
     assert [section.splitlines()[0] for section in sections if "- `tests/" not in section] == []
 
 
-def test_every_command_that_a_page_shows_is_one() -> None:
-    """`syncer X` of code, with the options of each; `make X` of code."""
+def test_every_command_that_a_page_shows_exists() -> None:
+    """Checks `syncer X` with its options, and `make X`, in the code of every page."""
     commands = get_command(app).commands  # type: ignore[attr-defined] # a group has commands
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     code = "\n".join(
-        found
+        match
         for page in PAGES.values()
-        for found in re.findall(r"^```sh\n.*?^```$|`[^`\n]+`", page, re.DOTALL | re.MULTILINE)
+        for match in re.findall(r"^```sh\n.*?^```$|`[^`\n]+`", page, re.DOTALL | re.MULTILINE)
     )
     shown = re.findall(r"(?:^|[`/ ]|exec syncer )syncer ([a-z]+)\b([^`\n#]*)", code, re.MULTILINE)
 
@@ -74,7 +76,7 @@ def test_every_command_that_a_page_shows_is_one() -> None:
     assert set(re.findall(r"(?:^|[`&] ?)make ([a-z]+)", code, re.MULTILINE)) <= targets
 
 
-def test_both_readmes_say_the_same() -> None:
+def test_both_readmes_have_the_same_structure_code_and_links() -> None:
     english, russian = PAGES["README.md"], PAGES["README.ru.md"]
 
     def levels(page: str) -> list[str]:
@@ -84,19 +86,22 @@ def test_both_readmes_say_the_same() -> None:
         return {target.replace(".ru.md", ".md").replace("-ru.png", ".png") for target, _ in LINK.findall(page)}
 
     def spans(page: str) -> list[str]:
-        in_text = set(re.findall(r"`[^`\n]+`", CODE.sub("", page)))
-        return sorted(in_text)
+        return sorted(set(re.findall(r"`[^`\n]+`", CODE.sub("", page))))
+
+    def code(page: str) -> list[str]:
+        # The comments are in the language of the page.
+        return [re.sub(r"# .*", "#", block) for block in CODE.findall(page)]
 
     assert levels(english) == levels(russian)
-    assert CODE.findall(english) == CODE.findall(russian)
+    assert code(english) == code(russian)
     assert links(english) == links(russian)
     assert spans(english) == spans(russian)
     assert len(re.findall(r"^\|", english, re.MULTILINE)) == len(re.findall(r"^\|", russian, re.MULTILINE))
 
 
-def test_every_room_is_on_the_map() -> None:
+def test_contributing_names_every_module_and_no_other() -> None:
     package = ROOT / "syncer"
-    rooms = {
+    modules = {
         f"{path.relative_to(package)}{'/' if path.is_dir() else ''}"
         for folder in (package, package / "store")
         for path in folder.iterdir()
@@ -104,7 +109,7 @@ def test_every_room_is_on_the_map() -> None:
     } - {"store/"}
     named = {one.removeprefix("syncer/") for one in re.findall(r"`([\w/]+(?:\.py|/))`", PAGES["CONTRIBUTING.md"])}
 
-    assert sorted(rooms - named) == []
+    assert sorted(modules - named) == []
     assert sorted(one for one in named if not any((base / one).exists() for base in (ROOT, package))) == []
 
 
@@ -113,23 +118,42 @@ def test_the_changelog_has_the_version() -> None:
     kinds = set(re.findall(r"^### (.+)$", PAGES["CHANGELOG.md"], re.MULTILINE))
 
     assert versions[0] == ("Unreleased", "")
-    assert __version__ in {version for version, day in versions if day}
+    assert __version__ in {version for version, date in versions if date}
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
 def test_every_dependency_has_its_reason_and_every_lock_its_hashes() -> None:
     source = (ROOT / "pyproject.toml").read_text()
     project = tomllib.loads(source)["project"]
-    needed = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    extras = project["optional-dependencies"].values()
+    dependencies = [*project["dependencies"], *(dependency for extra in extras for dependency in extra)]
     lines = source.splitlines()
-    for dependency in needed:
-        (at, *_) = [number for number, line in enumerate(lines) if line.strip().startswith(f'"{dependency}"')]
-        said = lines[at].partition('",')[2].strip() or lines[at - 1].strip()
+    for dependency in dependencies:
+        (at, *_) = [index for index, line in enumerate(lines) if line.strip().startswith(f'"{dependency}"')]
+        reason = lines[at].partition('",')[2].strip() or lines[at - 1].strip()
 
-        assert re.fullmatch(r"# \S.{5,}", said), f"{dependency}: say in a comment what it is for"
+        assert re.fullmatch(r"# \S.{5,}", reason), f"{dependency}: say in a comment what it is for"
         assert re.search(r"<\d|==", dependency), f"{dependency}: pin a range"
     for lock in [*(ROOT / "requirements").glob("*.txt"), *ROOT.glob("*/*/requirements.txt")]:
         pins = re.split(r"^(?=[\w.-]+(?:\[[^]]+\])?==)", lock.read_text(), flags=re.MULTILINE)[1:]
 
         assert pins
         assert [pin.split()[0] for pin in pins if "--hash=sha256:" not in pin] == []
+
+
+def test_no_file_says_to_install_another_projects_package() -> None:
+    """On PyPI, `syncer` is another project: its name must not be in an install command."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("git lists the files of the project, and this is not a checkout")
+    listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    wrong = re.compile(rf"(?:pip|pipx) install (?:-\S+ )*[\"']?syncer\b|\bsyncer\[(?:{'|'.join(extras)})\b")
+    found = []
+    for name in listed.split("\0"):
+        path = ROOT / name
+        if name and path.is_file():
+            text = path.read_bytes().decode(errors="replace")
+            found += [f"{name}: {match}" for match in wrong.findall(text)]
+
+    assert found == []
