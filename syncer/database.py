@@ -1,4 +1,4 @@
-"""The database in use: the one whose address was set, or else the embedded server."""
+"""The database: the one at the configured address, or else the embedded server."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class Database:
-    """Where the numbers are kept; a context manager that runs the embedded server if no address was set.
+    """The database; a context manager that runs the embedded server if no address is configured.
 
     Args:
-        settings: Where it is.
-        to_migrate: The owner's address alone will do.
+        settings: The settings, with the database's address.
+        for_migration: Whether the owner's address alone is enough.
 
     Raises:
-        ConfigurationError: No address was set, and the embedded server is not wanted.
-        EmbeddedServerError: It does not start.
+        ConfigurationError: No address is configured, and the embedded server is switched off.
+        EmbeddedServerError: The embedded server does not start.
     """
 
     def __init__(self, settings: Settings, *, for_migration: bool = False) -> None:
@@ -46,47 +46,47 @@ class Database:
 
     @property
     def is_embedded(self) -> bool:
-        """Whether it is the embedded server."""
+        """Whether the database is the embedded server."""
         return self._server is not None
 
     @property
     def bin_dir(self) -> Path:
-        """The folder of the embedded server's programs, whether or not it runs.
+        """The folder of the PostgreSQL programs for the embedded server, whether or not it is running.
 
         Raises:
-            EmbeddedServerError: This machine has none.
+            EmbeddedServerError: No such programs are installed.
         """
-        from syncer.embedded import find_binaries  # noqa: PLC0415 - only who has no address needs it
+        from syncer.embedded import find_binaries  # noqa: PLC0415 - only needed without a configured address
 
         return find_binaries(self._configured_bin_dir)
 
     def ensure_running(self) -> None:
-        """Starts the embedded server again if it died, or if the process that owned it is gone; cheap otherwise."""
+        """Restarts the embedded server if it died, or if the process that owned it is gone; cheap otherwise."""
         if self._server is not None:
             self._server.ensure()
 
     def url(self) -> str:
-        """Where to connect, password included; the embedded server's may change when it starts again."""
+        """The address to connect to, including the password. The embedded server's may change when it restarts."""
         if self._server is not None:
             return self._server.url
         assert self._url is not None  # noqa: S101 - see the constructor
         return self._url.get_secret_value()
 
     def owner_url(self) -> str:
-        """Where to connect as the role that may change the schema."""
+        """The address to connect to as the role that may change the schema."""
         return self.url() if self._owner_url is None else self._owner_url.get_secret_value()
 
     @cached_property
     def engine(self) -> AsyncEngine:
-        """Connections, made when they are needed: for the responses that are worked on, and for short statements."""
+        """The connection pool for processing responses and for short statements; it connects on demand."""
         from syncer.store.engine import create_engine  # noqa: PLC0415 - SQLAlchemy costs half of a command's start
 
         return create_engine(self.url, pool_size=10)
 
     @cached_property
     def owner_engine(self) -> AsyncEngine:
-        """Connections for migrations: as the owner, and with all the time they need."""
-        from syncer.store.engine import create_engine  # noqa: PLC0415 - likewise
+        """The connection pool for migrations, as the owner and without a statement timeout."""
+        from syncer.store.engine import create_engine  # noqa: PLC0415 - SQLAlchemy costs half of a command's start
 
         return create_engine(self.owner_url, pool_size=1, command_timeout=None)
 
@@ -98,6 +98,6 @@ class Database:
 
 
 def _embedded_server(settings: Settings) -> EmbeddedServer:
-    from syncer.embedded import EmbeddedServer, default_data_dir  # noqa: PLC0415 - only who has no address needs it
+    from syncer.embedded import EmbeddedServer, default_data_dir  # noqa: PLC0415 - only needed without an address
 
     return EmbeddedServer(settings.data_dir or default_data_dir(), programs=settings.pg_bindir)

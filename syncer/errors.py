@@ -1,24 +1,24 @@
-"""Every way the program fails, as a tree.
+"""The errors of the program, as a tree.
 
     SyncerError
-    ├── ConfigurationError            what the operator set cannot be used; exit code 2
+    ├── ConfigurationError            a setting is missing or invalid; exit code 2
     ├── EmbeddedServerError           the embedded PostgreSQL cannot run
     ├── SchemaError                   the database's schema is not the one this version requires
     └── PollError                     a poll failed and changed nothing; `kind` is the contract's `error_kind`
         ├── UnauthorizedError         401
         ├── ForbiddenError            403
-        ├── RateLimitedError          429                                   a retry can cure it
-        ├── HttpStatusError           any other status but 200              a retry can cure 5xx
-        ├── ResponseTimeoutError      too slow                              a retry can cure it
-        ├── NetworkError              no connection, or it broke            a retry can cure it
-        ├── TlsError                  the certificate or the handshake
+        ├── RateLimitedError          429                                   retried
+        ├── HttpStatusError           any other status except 200           retried if 5xx
+        ├── ResponseTimeoutError      the response took too long            retried
+        ├── NetworkError              no connection, or it broke            retried
+        ├── TlsError                  the certificate or the handshake failed
         ├── TooLargeError             more decoded bytes than allowed
-        ├── NotJsonError              not JSON, or cut short
+        ├── NotJsonError              not JSON, or truncated
         ├── NotAnArrayError           JSON, but not an array
         ├── WrongAccountError         another Личный кабинет answered
         └── DatabaseError             PostgreSQL refused or could not be reached
 
-The text of each is one line for a person: what is wrong, what was found, what to do. It never holds a secret.
+Each message is one line: what is wrong, what was found, what to do. It never contains a secret.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from typing import ClassVar
 
 
 class SyncerError(Exception):
-    """Anything an operator can cause or cure; its text is shown as it is, without a traceback."""
+    """An error that an operator can cause or fix; its message is shown as it is, without a traceback."""
 
 
 class ConfigurationError(SyncerError):
-    """A setting is missing or wrong: the text names the variable, what it holds (never a secret), what is allowed."""
+    """A setting is missing or invalid. The message names the variable, its value unless secret, and what is allowed."""
 
 
 class EmbeddedServerError(SyncerError):
-    """The embedded PostgreSQL cannot be found, made, started or reached."""
+    """The embedded PostgreSQL cannot be found, created, started or reached."""
 
 
 class SchemaError(SyncerError):
-    """The database's schema is older or newer than the one this version requires; the text says which command to run."""
+    """The database's schema is older or newer than this version requires; the message names the command to run."""
 
 
 class PollError(SyncerError):
-    """A poll failed and changed nothing but its run's row.
+    """A poll failed; it changed only the run's row.
 
     Attributes:
         kind: The contract's `error_kind`.
-        retryable: Whether asking again within the same poll can cure it.
-        http_status: The status the endpoint answered with, where it answered.
-        response_bytes: How many decoded bytes arrived before it failed, where any did.
+        retryable: Whether the request may be repeated within the same poll.
+        http_status: The status of the response; None if there was none.
+        response_bytes: How many decoded bytes were received before the failure; None if there were none.
     """
 
     kind: ClassVar[str]
@@ -64,19 +64,19 @@ class PollError(SyncerError):
 
 
 class UnauthorizedError(PollError):
-    """401: the token is not, or no longer, valid."""
+    """401: the token is not valid, or no longer valid."""
 
     kind = "unauthorized"
 
 
 class ForbiddenError(PollError):
-    """403: most often this machine's address is not on the account's allow-list."""
+    """403: usually, this machine's IP address is not on the account's allow-list."""
 
     kind = "forbidden"
 
 
 class HttpStatusError(PollError):
-    """Any other status but 200. `retry_after` is the wait, in seconds, that the endpoint asked for."""
+    """Any other status except 200. `retry_after` is the delay, in seconds, that the endpoint asked for."""
 
     kind = "http_status"
 
@@ -90,11 +90,11 @@ class HttpStatusError(PollError):
     ) -> None:
         super().__init__(message, http_status=http_status, response_bytes=response_bytes)
         self.retry_after = retry_after
-        self.retryable = http_status >= HTTPStatus.INTERNAL_SERVER_ERROR  # the server's fault, so it may pass
+        self.retryable = http_status >= HTTPStatus.INTERNAL_SERVER_ERROR  # a server error, which may be temporary
 
 
 class RateLimitedError(HttpStatusError):
-    """429: asked too often."""
+    """429: too many requests."""
 
     kind = "rate_limited"
 
@@ -104,33 +104,33 @@ class RateLimitedError(HttpStatusError):
 
 
 class ResponseTimeoutError(PollError):
-    """The request, whole, took longer than allowed."""
+    """The whole request took longer than allowed."""
 
     kind = "timeout"
     retryable = True
 
 
 class NetworkError(PollError):
-    """No connection, or one that broke before the response was whole."""
+    """No connection was made, or it broke before the response was complete."""
 
     kind = "network"
     retryable = True
 
 
 class TlsError(PollError):
-    """The endpoint's certificate or the TLS handshake."""
+    """The endpoint's certificate is not trusted, or the TLS handshake failed."""
 
     kind = "tls"
 
 
 class TooLargeError(PollError):
-    """The response, decoded, is larger than allowed."""
+    """The decoded response is larger than allowed."""
 
     kind = "too_large"
 
 
 class NotJsonError(PollError):
-    """The body is not JSON, or was cut short."""
+    """The body is not JSON, or is truncated."""
 
     kind = "not_json"
 
@@ -142,18 +142,18 @@ class NotAnArrayError(PollError):
 
 
 class WrongAccountError(PollError):
-    """The records belong to another Личный кабинет: the token was swapped."""
+    """The records belong to another Личный кабинет, so the token is that of another account."""
 
     kind = "wrong_account"
 
 
 class DatabaseError(PollError):
-    """PostgreSQL refused, went away, or could not be reached."""
+    """PostgreSQL returned an error, closed the connection, or could not be reached."""
 
     kind = "database"
 
 
 def os_error_text(error: Exception) -> str:
-    """The system's own words for an error, where it has some, without what asyncio puts around them."""
+    """Returns the operating system's message for an error, without what asyncio adds to it, or else its text."""
     number = error.errno if isinstance(error, OSError) else None
     return os.strerror(number) if number is not None and number > 0 else str(error)

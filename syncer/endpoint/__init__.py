@@ -1,1 +1,1 @@
-"""The vendor's endpoint: one HTTP request, with its limits and retries, and what its failures mean."""
+"""The client of the vendor's endpoint: the HTTP request with its limits and retries, and messages for its failures."""

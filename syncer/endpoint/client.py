@@ -1,7 +1,7 @@
-"""The endpoint: one request, its limits, its retries → bytes.
+"""Fetches an account's numbers from the endpoint as bytes, with size limits, timeouts and retries.
 
-What the bytes mean is for others. A gzip whose end is missing decodes to a JSON array whose end is missing, and is
-refused for that; a corrupt one is a broken transfer, `network`, and asked for again.
+The body is not parsed here. A truncated gzip body decodes to a truncated JSON array, which the parser rejects. A
+corrupt gzip body is a `network` error and is retried.
 """
 
 from __future__ import annotations
@@ -39,19 +39,20 @@ _HEADERS = {
 }
 _CONNECT_SECONDS = 10.0
 LARGE_BODY_BYTES = 2**18
-"""A body that grows larger needs one of `MAX_LARGE_BODIES` places, or waits for it unread."""
+"""A body larger than this needs one of `MAX_LARGE_BODIES` slots; reading it pauses until one is free."""
 MAX_LARGE_BODIES = 8
-"""What bounds the memory: so many bodies of SYNCER_API_MAX_BYTES, and `LARGE_BODY_BYTES` for each of the other polls."""
+"""Large bodies in memory at a time. This bounds the memory of all polls: this many times SYNCER_API_MAX_BYTES, and
+`LARGE_BODY_BYTES` for each other poll."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What the endpoint answered.
+    """A successful response of the endpoint.
 
     Attributes:
-        body: The decoded body, whatever it is.
-        http_status: 200.
-        attempts: How many requests it took.
+        body: The decoded body, which may not be JSON.
+        http_status: Always 200.
+        attempts: Number of requests until this response.
     """
 
     body: bytes
@@ -60,10 +61,10 @@ class Response:
 
 
 class Source:
-    """Asks the endpoint for the numbers of an account; an async context manager that owns the connections.
+    """The HTTP client of the endpoint; an async context manager that owns the connections.
 
-    One serves any number of accounts at once. Neither its errors nor what hangs on them hold a token or the proxy's
-    password.
+    One instance can poll any number of accounts concurrently. Its errors, and the exceptions chained to them, never
+    contain a token or the proxy's password.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -76,15 +77,15 @@ class Source:
         self._large_body_slots = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def __aenter__(self) -> Self:
-        # The endpoint may think for as long as the whole request may take, so that silence has no shorter limit.
-        # Connecting has: half at most, so that it is always told apart from a slow answer.
+        # The endpoint may use the whole timeout before it sends the first byte. Connecting may use only half of it, so
+        # that a connect timeout can be distinguished from a slow response.
         timeout = aiohttp.ClientTimeout(
             total=self._timeout_seconds,
             sock_connect=min(_CONNECT_SECONDS, self._timeout_seconds / 2),
             sock_read=self._timeout_seconds,
         )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl_context),  # the daemon limits the polls at once
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl_context),  # the daemon limits concurrent polls
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_HEADERS,
             middlewares=[_disable_aiohttp_retry],
@@ -102,20 +103,20 @@ class Source:
     async def fetch(
         self, account: Account, *, deadline_seconds: float | None = None, body_slot: AsyncExitStack | None = None
     ) -> Response:
-        """Get the account's numbers, asking again for what a retry can cure.
+        """Fetches the account's numbers, and retries after errors that may be temporary.
 
         Args:
-            account: Whose numbers.
-            deadline_seconds: From now; after it nothing is waited for, and a `Retry-After` that would end later is
-                not waited for at all. A request under way may take its own time beyond it. None: the poll interval.
-            room: Keeps the place that a large body takes, until whoever is done with the body closes it. None: the
-                caller asks for one body at a time.
+            account: The account.
+            deadline_seconds: No retry starts later than this from now, and a `Retry-After` that would end later fails
+                immediately. A request in progress may exceed it. None: the poll interval.
+            body_slot: Receives the slot that a large body occupies; the caller closes it when it no longer needs the
+                body. None: the slot is released on return, for callers that fetch one body at a time.
 
         Returns:
-            The response to the first request that was answered with 200 and arrived whole.
+            The first response that has the status 200 and is complete.
 
         Raises:
-            PollError: What the last request failed with.
+            PollError: The error of the last request.
         """
         seconds = account.poll_interval.total_seconds() if deadline_seconds is None else deadline_seconds
         attempts = stamina.retry_context(
@@ -150,17 +151,18 @@ class Source:
                 if status != HTTPStatus.OK:
                     raise error_for_status(response, account)
                 await self._read(response, body, slot)
-                # Costs no copy: BytesIO gives away the very bytes it wrote into.
+                # This makes no copy: BytesIO returns its own buffer.
                 return Response(body=body.getvalue(), http_status=status, attempts=attempt)
         except (aiohttp.ClientError, OSError) as error:
             failure = error_for_exception(error, url, seconds=self._timeout_seconds, received=body.tell())
             failure.http_status = status
-        # Raised out here: an error of aiohttp may hold the request's headers, so none may hang on it as its context.
+        # Raised outside the except block: an aiohttp error may contain the request's headers, and with them the token,
+        # so it must not be chained to this one.
         raise failure
 
     async def _read(self, response: aiohttp.ClientResponse, body: BytesIO, slot: AsyncExitStack) -> None:
-        """Append the decoded body; aiohttp stops reading the socket while some hundred kilobytes wait to be taken."""
-        if (response.content_length or 0) > self._max_bytes:  # it says so itself: not a byte of it is read
+        """Appends the decoded body. While it waits for a slot, aiohttp buffers a few hundred kilobytes at most."""
+        if (response.content_length or 0) > self._max_bytes:  # rejected before any of it is read
             raise self._too_large(response, body)
         async for chunk in response.content.iter_any():
             if body.tell() + len(chunk) > self._max_bytes:
@@ -171,7 +173,7 @@ class Source:
 
     def _too_large(self, response: aiohttp.ClientResponse, body: BytesIO) -> TooLargeError:
         return TooLargeError(
-            f"{response.url.host_port_subcomponent} sends more than the {self._max_bytes} bytes that "
+            f"{response.url.host_port_subcomponent} sent more than the {self._max_bytes} bytes that "
             "SYNCER_API_MAX_BYTES allows: raise it if the list is really that long",
             http_status=response.status,
             response_bytes=body.tell() or None,
@@ -181,7 +183,7 @@ class Source:
 async def _disable_aiohttp_retry(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Keep aiohttp from asking again by itself when a connection breaks: attempts are counted, and waited for, here."""
+    """Disables aiohttp's own retry on broken connections, since `Source` counts and delays the attempts."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -191,10 +193,10 @@ async def _disable_aiohttp_retry(
 
 
 def _retry_hook(deadline: float) -> Callable[[Exception], bool | float]:
-    """Make the hook that tells stamina whether to ask again: no, after its own wait, or after this many seconds.
+    """Makes the hook that tells stamina whether to retry: not at all, after its default delay, or after some seconds.
 
     Args:
-        deadline: On the clock of the event loop.
+        deadline: The time, on the event loop's clock, after which no retry starts.
     """
 
     def decide(error: Exception) -> bool | float:
@@ -202,7 +204,7 @@ def _retry_hook(deadline: float) -> Callable[[Exception], bool | float]:
             return False
         left = deadline - asyncio.get_running_loop().time()
         wait = getattr(error, "retry_after", None)
-        if not wait:  # "Retry-After: 0" asks for no wait, but the usual one does no harm
+        if not wait:  # also for "Retry-After: 0", where the default delay does no harm
             return left > 0
         return float(wait) if wait <= left else False
 
@@ -210,14 +212,14 @@ def _retry_hook(deadline: float) -> Callable[[Exception], bool | float]:
 
 
 def _create_ssl_context(ca_file: Path | None) -> ssl.SSLContext | bool:
-    """Trust the system's certificate authorities, as aiohttp does when told True, and those of the file besides."""
+    """Returns what aiohttp takes as `ssl`: True for the system's certificate authorities, or a context with more."""
     if ca_file is None:
         return True
     context = ssl.create_default_context()
     try:
         context.load_verify_locations(ca_file)
-    except OSError as error:  # an SSLError too, when there is no certificate in it
-        problem = "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else "cannot be read"
+    except OSError as error:  # SSLError, a subclass, if there is no certificate in it
+        problem = "contains no PEM certificate" if isinstance(error, ssl.SSLError) else "cannot be read"
         raise ConfigurationError(
             f"SYNCER_API_CA_FILE is '{ca_file}', which {problem}: it must be a PEM file of certificate authorities"
         ) from None

@@ -90,8 +90,8 @@ class _AccountCounters:
     """This process's counters of one account. All start at 0, so that Prometheus sees their first increase.
 
     With the library's `Counter` and `Histogram`, ten thousand accounts would take a hundred megabytes more, and startup
-    a second more. A scrape may read them from another thread, so keys are never added or removed, and of two values that
-    belong together the greater is increased first.
+    a second more. A scrape may read them from another thread, so keys are never added or removed, and of two related
+    values the greater is increased first.
     """
 
     runs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(get_args(Outcome), 0))

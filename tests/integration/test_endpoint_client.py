@@ -263,8 +263,8 @@ async def test_a_gzip_without_its_end_is_passed_on_as_the_array_without_its_end_
             "401 Unauthorized",
             UnauthorizedError,
             (
-                "{} answered 401, so the token of SYNCER_API_TOKEN is not valid or no longer, since a newly generated "
-                "one ends the one before it: generate a token in the Личный кабинет and set it there"
+                "{} answered 401, so the token of SYNCER_API_TOKEN is not valid (generating a new token revokes the "
+                "old one): generate a token in the Личный кабинет and put it in SYNCER_API_TOKEN"
             ),
         ),
         (
@@ -272,29 +272,27 @@ async def test_a_gzip_without_its_end_is_passed_on_as_the_array_without_its_end_
             ForbiddenError,
             (
                 "{} answered 403, most likely because this machine's IP address is not on the allow-list: add it to "
-                "the list in the Личный кабинет, or go through an address that is on it (SYNCER_API_PROXY)"
+                "the list in the Личный кабинет, or use a proxy whose address is on it (SYNCER_API_PROXY)"
             ),
         ),
         (
             "404 Not Found",
             HttpStatusError,
             (
-                "{} answered 404, and the numbers come with 200 only: check the address (SYNCER_API_URL, or api_url in "
-                "the accounts file)"
+                "{} answered 404 instead of 200: check the address (SYNCER_API_URL, or api_url in the accounts file)"
             ),
         ),
         (
             "204 No Content",
             HttpStatusError,
             (
-                "{} answered 204, and the numbers come with 200 only: check the address (SYNCER_API_URL, or api_url in "
-                "the accounts file)"
+                "{} answered 204 instead of 200: check the address (SYNCER_API_URL, or api_url in the accounts file)"
             ),
         ),
         (
             "407 Proxy Authentication Required",
             HttpStatusError,
-            "the proxy answered 407, it wants another user name or password: check SYNCER_API_PROXY",
+            "the proxy answered 407, so it rejected the user name or password: check SYNCER_API_PROXY",
         ),
     ],
 )
@@ -323,7 +321,7 @@ async def test_a_redirect_is_not_followed_and_only_its_host_is_told(location: st
         error = await failure(served.url)
     assert type(error) is HttpStatusError
     assert str(error) == (
-        f"{served.where} answered 302, a redirect{told} that is not followed, since the token would go with it: "
+        f"{served.where} answered 302, a redirect{told}, which is not followed because it would send the token along: "
         "check the address (SYNCER_API_URL, or api_url in the accounts file)"
     )
     assert len(served.requests) == 1
@@ -352,7 +350,7 @@ async def test_after_the_last_attempt_its_own_error_is_raised() -> None:
         error = await failure(served.url, api_attempts=3)
     assert type(error) is HttpStatusError
     assert error.http_status == 503
-    assert str(error) == f"{served.where} answered 503, a failure on its side: ask the vendor if this goes on"
+    assert str(error) == f"{served.where} answered 503, a server error: ask the vendor if this persists"
     assert len(served.requests) == 3
 
 
@@ -391,14 +389,14 @@ async def test_a_retry_after_that_says_nothing_is_as_none(text: str, waits: list
             "429 Too Many Requests",
             RateLimitedError,
             (
-                "{} answered 429, it was asked too often and asks to wait 61 s: "
-                "raise SYNCER_POLL_INTERVAL if this goes on"
+                "{} answered 429, too many requests, and asks to wait 61 s: "
+                "raise SYNCER_POLL_INTERVAL if this persists"
             ),
         ),
         (
             "503 Service Unavailable",
             HttpStatusError,
-            "{} answered 503, a failure on its side and asks to wait 61 s: ask the vendor if this goes on",
+            "{} answered 503, a server error, and asks to wait 61 s: ask the vendor if this persists",
         ),
     ],
 )
@@ -442,7 +440,7 @@ async def test_a_body_cut_short_is_a_network_failure_and_its_bytes_are_counted(
         error = await failure(served.url, api_attempts=1)
     assert type(error) is NetworkError
     counted = f", after {received} bytes" if received else ""
-    assert str(error) == f"{served.where} broke the connection off before its answer was whole{counted}"
+    assert str(error) == f"{served.where} closed the connection before the response was complete{counted}"
     assert (error.http_status, error.response_bytes) == (200, received)
 
 
@@ -450,7 +448,7 @@ async def test_a_connection_reset_before_the_answer_is_a_network_failure() -> No
     async with endpoint(reset) as served:
         error = await failure(served.url, api_attempts=1)
     assert type(error) is NetworkError
-    assert str(error) == f"{served.where} broke the connection off before its answer was whole"
+    assert str(error) == f"{served.where} closed the connection before the response was complete"
     assert (error.http_status, error.response_bytes) == (None, None)
 
 
@@ -460,7 +458,7 @@ async def test_a_corrupt_gzip_is_a_network_failure() -> None:
     async with endpoint(answer(body=bytes(body), Content_Encoding="gzip")) as served:
         error = await failure(served.url, api_attempts=2)
     assert type(error) is NetworkError
-    assert str(error) == f"{served.where} sent a body that is not in the encoding that its header names"
+    assert str(error) == f"{served.where} sent a body that does not match its Content-Encoding header"
     assert error.http_status == 200
     assert len(served.requests) == 2
 
@@ -470,8 +468,8 @@ async def test_an_answer_that_is_not_http_is_a_network_failure() -> None:
         error = await failure(served.url, api_attempts=1)
     assert type(error) is NetworkError
     assert str(error) == (
-        f"{served.where} answered something that is not HTTP: check the address (SYNCER_API_URL, or api_url in the "
-        "accounts file)"
+        f"the response of {served.where} is not HTTP: check the address (SYNCER_API_URL, or api_url in the accounts "
+        "file)"
     )
 
 
@@ -481,7 +479,7 @@ async def test_a_refused_connection_is_a_network_failure() -> None:
     error = await failure(served.url, api_attempts=2)
     assert type(error) is NetworkError
     assert str(error) == (
-        f"no connection to {served.where} (Connection refused): check the network, the firewall and SYNCER_API_PROXY"
+        f"cannot connect to {served.where} (Connection refused): check the network, the firewall and SYNCER_API_PROXY"
     )
 
 
@@ -493,8 +491,8 @@ async def test_a_name_that_is_not_found_is_a_network_failure(monkeypatch: pytest
     error = await failure("https://pbx.invalid", api_attempts=1)
     assert type(error) is NetworkError
     assert str(error) == (
-        "the name pbx.invalid is not found (Name or service not known): check the address (SYNCER_API_URL, or api_url "
-        "in the accounts file) and this machine's DNS"
+        "the name pbx.invalid cannot be resolved (Name or service not known): check the address (SYNCER_API_URL, or "
+        "api_url in the accounts file) and this machine's DNS"
     )
 
 
@@ -506,8 +504,8 @@ async def test_a_request_that_takes_too_long_is_ended(slow: Answer) -> None:
     received = error.response_bytes or 0
     assert (received > 0) is (slow is drip)
     assert str(error) == (
-        f"{served.where} had not answered in full after 0.3 s, with {received} bytes received: if it is merely slow, "
-        "raise SYNCER_API_TIMEOUT"
+        f"the response of {served.where} was not complete after 0.3 s, with {received} bytes received: raise "
+        "SYNCER_API_TIMEOUT if it is just slow"
     )
     assert error.http_status == (200 if slow is drip else None)
 
@@ -524,7 +522,7 @@ async def test_a_connection_that_is_never_made_is_a_network_failure() -> None:
         for client in waiting:
             client.close()
     assert type(error) is NetworkError
-    assert str(error) == f"no connection to {where} in time: check the network, the firewall and SYNCER_API_PROXY"
+    assert str(error) == f"connecting to {where} timed out: check the network, the firewall and SYNCER_API_PROXY"
 
 
 @pytest.mark.parametrize(
@@ -542,7 +540,7 @@ async def test_a_body_above_the_limit_is_refused_and_not_asked_for_again(reply: 
         error = await failure(served.url, api_max_bytes=1000)
     assert type(error) is TooLargeError
     assert str(error) == (
-        f"{served.where} sends more than the 1000 bytes that SYNCER_API_MAX_BYTES allows: raise it if the list is "
+        f"{served.where} sent more than the 1000 bytes that SYNCER_API_MAX_BYTES allows: raise it if the list is "
         "really that long"
     )
     assert error.http_status == 200
@@ -637,7 +635,7 @@ async def test_a_server_without_tls_where_tls_is_due_is_told_as_that() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [(b"no certificate", "holds no certificate in PEM"), (None, "cannot be read")]
+    ("content", "problem"), [(b"no certificate", "contains no PEM certificate"), (None, "cannot be read")]
 )
 def test_a_ca_file_without_a_certificate_is_a_wrong_setting(
     content: bytes | None, problem: str, tmp_path: Path
@@ -676,7 +674,7 @@ async def test_a_proxy_that_is_away_is_told_without_its_password() -> None:
         secret = SecretStr(proxy.url.replace("//", f"//user:{PASSWORD}@"))
     error = await failure("http://pbx.invalid", api_proxy=secret, api_attempts=1)
     assert type(error) is NetworkError
-    assert str(error) == "no connection to the proxy (Connection refused): check SYNCER_API_PROXY"
+    assert str(error) == "cannot connect to the proxy (Connection refused): check SYNCER_API_PROXY"
 
 
 async def test_a_cancelled_request_stays_cancelled_and_is_not_asked_for_again() -> None:

@@ -55,17 +55,18 @@ async def test_each_accounts_token_and_endpoint_are_told_apart(syncer: Program, 
         faults.BrokenRecords(count=3, token="broken-token"),
     )
 
-    finished = await syncer.run("check", api_token=None, accounts_file=syncer.write("accounts.toml", accounts))
+    file = syncer.write("accounts.toml", accounts)
+    finished = await syncer.run("check", api_token=None, accounts_file=file)
 
     found = wrong(finished)
     assert finished.code == 1
     assert list(found) == [f"endpoint of {name}" for name in ("expired", "stranger", "broken", "gone")]
     assert "answered 401" in found["endpoint of expired"]
-    assert "generate a token in the Личный кабинет and set it there" in found["endpoint of expired"]
+    assert f"generate a token in the Личный кабинет and put it in {file}" in found["endpoint of expired"]
     assert "answered 403" in found["endpoint of stranger"]
     assert "allow-list" in found["endpoint of stranger"]
     assert "3 records cannot be taken, the first because: " in found["endpoint of broken"]
-    assert "no connection to 127.0.0.1:1" in found["endpoint of gone"]
+    assert "cannot connect to 127.0.0.1:1" in found["endpoint of gone"]
     assert f"endpoint of good: {emulator.url} takes the token and lists 200 numbers" in finished.out
     assert "-token" not in finished.out + finished.err
 
