@@ -1,1 +1,1 @@
-"""What a poll reads and writes in PostgreSQL."""
+"""Reads and writes what one poll needs in PostgreSQL."""

@@ -1,7 +1,7 @@
-"""Writes decisions, inside the fence's transaction: history and present together, or neither.
+"""Writes change sets: current rows and history, both in the fence's transaction.
 
-New rows go by binary COPY straight into their tables. What changed goes as arrays, one statement a table, and finds its
-rows by account and number. Nothing is written to a row that did not change.
+New rows are written by binary COPY. Changed rows are passed as arrays, one statement per table, and joined on account
+and number. A row that did not change is not written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from syncer.diff.record import DECODER_VERSION
 from syncer.store.poll.copy_rows import copy_rows, encode_new_rows
 from syncer.store.poll.staged import execute_batched, from_unnest, join_on_key
-from syncer.store.tables import RECORD_COLUMNS, RECORD_KINDS
+from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from syncer.store.poll.copy_rows import CopyBatches
     from syncer.store.poll.runs import Fence
 
-_encode = msgspec.json.Encoder().encode
+_encode_json = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedChanges:
-    """A decision, and what can be made of it before its turn comes; `regions`: the `region_id` of each."""
+    """A change set with its new rows already encoded; `regions` maps each region's name to its `region_id`."""
 
     changes: ChangeSet
     copy_batches: CopyBatches
@@ -39,60 +39,60 @@ class PreparedChanges:
 
 
 def prepare_changes(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]) -> PreparedChanges:
-    """Makes of a decision what can be made without the database.
+    """Encodes the new rows of a change set, ready for `apply`; no I/O.
 
     Args:
-        fence: Under which it will be written.
-        decision: Of some records, or of the rest of a response.
-        regions: The `region_id` of each region that the decision names.
+        fence: The fence that the changes will be written under.
+        changes: The changes of one batch of records, or of the missing and rejected numbers.
+        regions: The `region_id` of each region that the changes name.
     """
     return PreparedChanges(changes, encode_new_rows(fence, changes, regions), regions)
 
 
 async def apply(fence: Fence, prepared: PreparedChanges) -> None:
-    """Writes all that a decision says, but for the run, the account, and what was rejected.
+    """Writes a change set; the rows of the run, the account and rejected records are written elsewhere.
 
-    It adds to the decision's counters the redirects that removals close, since nobody has read those.
+    Adds the redirects that removals close to the change set's counters: how many there are is unknown before.
     """
     changes, copy_batches = prepared.changes, prepared.copy_batches
     await copy_rows(fence, copy_batches.numbers)
-    await _supersede(fence, changes.replaced, prepared.regions)
+    await _replace_versions(fence, changes.replaced, prepared.regions)
     await execute_batched(fence, _CLOSE_STATES, changes.closed_states)
-    await execute_batched(fence, _CLOSE_REDIRECTS, map(_redirect_key, changes.closed_redirects))
-    await execute_batched(fence, _SET_PRESENCE, map(_presence, changes.presence_updates))
-    changes.counters["redirects_closed"] += await _remove(fence, changes)
+    await execute_batched(fence, _CLOSE_REDIRECTS, map(_redirect_row, changes.closed_redirects))
+    await execute_batched(fence, _UPDATE_PRESENCE, map(_presence_row, changes.presence_updates))
+    changes.counters["redirects_closed"] += await _close_removed(fence, changes)
     await copy_rows(fence, copy_batches.states)
     await copy_rows(fence, copy_batches.redirects)
     await execute_batched(
-        fence, _REPLACE_EXTRA, ((number, _encode(extra).decode()) for number, extra in changes.extra_updates)
+        fence, _UPDATE_EXTRA, ((number, _encode_json(extra).decode()) for number, extra in changes.extra_updates)
     )
-    # All that an unchanged but reformatted response has to tell: which bytes need not be decoded again.
+    # A response whose records were only reformatted changes nothing but fingerprints.
     await copy_rows(fence, copy_batches.fingerprints)
     created = {version.virtual_number_id for version in changes.created}
     await execute_batched(
-        fence, _REPLACE_DIGESTS, (told for told in changes.fingerprints.items() if told[0] not in created)
+        fence, _UPSERT_FINGERPRINTS, (row for row in changes.fingerprints.items() if row[0] not in created)
     )
 
 
-_ROW: Final = ("virtual_number_id", *RECORD_COLUMNS)
-_REGION: Final = _ROW.index("region_id")
+_VERSION_COLUMNS: Final = ("virtual_number_id", *RECORD_COLUMNS)
+_REGION_INDEX: Final = _VERSION_COLUMNS.index("region_id")
 
 
-def _row(version: NewVersion, regions: Mapping[str, int]) -> list[Any]:
-    """A version as the columns of `_ROW`."""
+def _version_row(version: NewVersion, regions: Mapping[str, int]) -> list[Any]:
+    """Returns a version's values in the order of `_VERSION_COLUMNS`."""
     row = [version.virtual_number_id, *version.values]
-    name = row[_REGION]
-    if name is not None:
-        row[_REGION] = regions[name]
+    region_name = row[_REGION_INDEX]
+    if region_name is not None:
+        row[_REGION_INDEX] = regions[region_name]
     return row
 
 
-def _extra(version: NewVersion) -> str:
-    return _encode(version.extra).decode()
+def _extra_json(version: NewVersion) -> str:
+    return _encode_json(version.extra).decode()
 
 
-# A removed number that returns: its last version ended when it was removed, and by the run that removed it.
-_KEEP_VERSION: Final = from_unnest(
+# If the number was removed and has returned, its last version ended with the removal, and by the run that removed it.
+_ARCHIVE_VERSIONS: Final = from_unnest(
     "insert into syncer.virtual_number_history (account_id, virtual_number_id,",
     ", ".join(RECORD_COLUMNS),
     """,
@@ -114,7 +114,7 @@ _KEEP_VERSION: Final = from_unnest(
     virtual_number_id="bigint",
     closed_after="timestamptz",
 )
-_REPLACE_VERSION: Final = from_unnest(
+_UPDATE_VERSIONS: Final = from_unnest(
     "update syncer.virtual_number n set",
     ", ".join(f"{name} = staged.{name}" for name in RECORD_COLUMNS),
     """,
@@ -126,46 +126,56 @@ _REPLACE_VERSION: Final = from_unnest(
     """,
     join_on_key("n"),
     virtual_number_id="bigint",
-    **RECORD_KINDS,
+    **RECORD_COLUMN_TYPES,
     extra="text",
     changed_after="timestamptz",
 )
 
 
-async def _supersede(fence: Fence, replaced: Sequence[NewVersion], regions: Mapping[str, int]) -> None:
-    await execute_batched(fence, _KEEP_VERSION, map(attrgetter("virtual_number_id", "changed_after"), replaced))
+async def _replace_versions(fence: Fence, replaced: Sequence[NewVersion], regions: Mapping[str, int]) -> None:
+    """Copies current versions to the history, and writes the new ones in their place."""
+    await execute_batched(fence, _ARCHIVE_VERSIONS, map(attrgetter("virtual_number_id", "changed_after"), replaced))
     await execute_batched(
-        fence, _REPLACE_VERSION, ((*_row(one, regions), _extra(one), one.changed_after) for one in replaced)
+        fence,
+        _UPDATE_VERSIONS,
+        ((*_version_row(version, regions), _extra_json(version), version.changed_after) for version in replaced),
     )
 
 
-def _close(table: str, *which: str, ends: str, **columns: str) -> str:
-    """Ends the open periods of staged rows, or those of them `which` says, at the moment that is staged as `ends`."""
+def _close_periods(table: str, *conditions: str, ends_at: str, **columns: str) -> str:
+    """Builds a statement that closes the open periods of staged numbers.
+
+    Args:
+        table: The table of the periods.
+        conditions: Further SQL conditions on the periods.
+        ends_at: The staged column that holds when the periods end.
+        columns: The staged columns beyond `virtual_number_id`, and their types.
+    """
     return from_unnest(
         f"update syncer.{table} h",
-        f"set valid_to = staged.{ends}, closed_after = staged.closed_after, closed_run_id = staged.this_run_id",
+        f"set valid_to = staged.{ends_at}, closed_after = staged.closed_after, closed_run_id = staged.this_run_id",
         "from staged where",
         join_on_key("h"),
-        *which,
+        *conditions,
         "and h.valid_to is null",
         virtual_number_id="bigint",
         **columns,
     )
 
 
-_CLOSE_STATES: Final = _close("state_history", ends="observed_at", closed_after="timestamptz")
-_redirect_key = attrgetter("virtual_number_id", "redirect_number_id", "number", "changed_after")
-_CLOSE_REDIRECTS: Final = _close(
+_CLOSE_STATES: Final = _close_periods("state_history", ends_at="observed_at", closed_after="timestamptz")
+_redirect_row = attrgetter("virtual_number_id", "redirect_number_id", "number", "changed_after")
+_CLOSE_REDIRECTS: Final = _close_periods(
     "virtual_number_redirect",
     "and h.redirect_number_id = staged.redirect_number_id and h.number = staged.number",
-    ends="observed_at",
+    ends_at="observed_at",
     redirect_number_id="bigint",
     number="text",
     closed_after="timestamptz",
 )
 
-_presence = attrgetter("virtual_number_id", "last_read_at", "missing_since", "removed_at")
-_SET_PRESENCE: Final = from_unnest(
+_presence_row = attrgetter("virtual_number_id", "last_read_at", "missing_since", "removed_at")
+_UPDATE_PRESENCE: Final = from_unnest(
     """
     update syncer.virtual_number n
        set last_read_at = staged.last_read_at, missing_since = staged.missing_since, removed_at = staged.removed_at
@@ -179,12 +189,12 @@ _SET_PRESENCE: Final = from_unnest(
     removed_at="timestamptz",
 )
 
-_removal = attrgetter("virtual_number_id", "last_read_at", "removed_at")
-# What a removal closes ended when the number was first missed, however late the removal was believed.
-_REMOVED: Final = {"ends": "removed_at", "closed_after": "timestamptz", "removed_at": "timestamptz"}
-_CLOSE_REMOVED_STATES: Final = _close("state_history", **_REMOVED)
-_CLOSE_REMOVED_REDIRECTS: Final = _close("virtual_number_redirect", **_REMOVED)
-_FORGET_DIGESTS: Final = from_unnest(
+_removal_row = attrgetter("virtual_number_id", "last_read_at", "removed_at")
+# The periods that a removal closes end when the number was first missed, however long the removal was held.
+_REMOVAL_COLUMNS: Final = {"closed_after": "timestamptz", "removed_at": "timestamptz"}
+_CLOSE_REMOVED_STATES: Final = _close_periods("state_history", ends_at="removed_at", **_REMOVAL_COLUMNS)
+_CLOSE_REMOVED_REDIRECTS: Final = _close_periods("virtual_number_redirect", ends_at="removed_at", **_REMOVAL_COLUMNS)
+_DELETE_FINGERPRINTS: Final = from_unnest(
     """
     delete from syncer.record_fingerprint d
      using staged
@@ -195,19 +205,19 @@ _FORGET_DIGESTS: Final = from_unnest(
 )
 
 
-async def _remove(fence: Fence, changes: ChangeSet) -> int:
-    """Closes what removed numbers had open.
+async def _close_removed(fence: Fence, changes: ChangeSet) -> int:
+    """Closes the open periods of removed numbers, and deletes their fingerprints.
 
     Returns:
-        How many redirects that were.
+        The number of redirects that were closed.
     """
-    removals = [_removal(presence_update) for presence_update in changes.removed]
+    removals = [_removal_row(presence_update) for presence_update in changes.removed]
     await execute_batched(fence, _CLOSE_REMOVED_STATES, removals)
-    await execute_batched(fence, _FORGET_DIGESTS, [removal[:1] for removal in removals])
+    await execute_batched(fence, _DELETE_FINGERPRINTS, [removal[:1] for removal in removals])
     return await execute_batched(fence, _CLOSE_REMOVED_REDIRECTS, removals)
 
 
-_REPLACE_EXTRA: Final = from_unnest(
+_UPDATE_EXTRA: Final = from_unnest(
     """
     update syncer.virtual_number n
        set extra = staged.extra::jsonb
@@ -219,7 +229,7 @@ _REPLACE_EXTRA: Final = from_unnest(
     extra="text",
 )
 
-_REPLACE_DIGESTS: Final = from_unnest(
+_UPSERT_FINGERPRINTS: Final = from_unnest(
     "insert into syncer.record_fingerprint (account_id, virtual_number_id, fingerprint, decoder_version)",
     f"select account_id, virtual_number_id, fingerprint, {DECODER_VERSION}",
     """
@@ -231,13 +241,13 @@ _REPLACE_DIGESTS: Final = from_unnest(
     fingerprint="bytea",
 )
 
-_KEEP_REJECTIONS: Final = from_unnest(
+_UPSERT_REJECTIONS: Final = from_unnest(
     """
-    insert into syncer.rejected_record as kept
+    insert into syncer.rejected_record as existing
            (account_id, rejected_record_id, virtual_number_id, error, payload, first_run_id, last_run_id, occurrences)
     select account_id, rejected_record_id, virtual_number_id, error, payload, this_run_id, this_run_id, 1 from staged
     on conflict (account_id, rejected_record_id)
-    do update set last_run_id = excluded.last_run_id, error = excluded.error, occurrences = kept.occurrences + 1
+    do update set last_run_id = excluded.last_run_id, error = excluded.error, occurrences = existing.occurrences + 1
     """,
     rejected_record_id="uuid",
     virtual_number_id="bigint",
@@ -247,9 +257,12 @@ _KEEP_REJECTIONS: Final = from_unnest(
 
 
 async def upsert_rejections(fence: Fence, rejections: Iterable[Rejection]) -> None:
-    """Writes the elements of a response that could not be taken, once per distinct content."""
+    """Writes the rejected elements of a response; the same bytes in a later run count as another occurrence."""
     await execute_batched(
         fence,
-        _KEEP_REJECTIONS,
-        ((UUID(bytes=one.fingerprint), one.virtual_number_id, one.error, one.payload) for one in rejections),
+        _UPSERT_REJECTIONS,
+        (
+            (UUID(bytes=rejection.fingerprint), rejection.virtual_number_id, rejection.error, rejection.payload)
+            for rejection in rejections
+        ),
     )

@@ -1,4 +1,4 @@
-"""The new rows of a decision, ready to be copied into their tables: made ahead, while PostgreSQL writes others."""
+"""Encodes a change set's new rows for COPY, ahead and without I/O, and copies them into their tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from syncer.diff.record import DECODER_VERSION
-from syncer.store.poll.copy_format import column, rows, same
-from syncer.store.tables import RECORD_COLUMNS, RECORD_KINDS
+from syncer.store.poll.copy_format import encode_column, encode_constant, join_columns
+from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from syncer.diff.changeset import ChangeSet, NewState, NewVersion, RedirectChange
     from syncer.store.poll.runs import Fence
 
-_encode = msgspec.json.Encoder().encode
+_encode_json = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class CopyBatch:
-    """Rows of one table: their columns, and what binary COPY takes."""
+    """New rows of one table, encoded for binary COPY."""
 
     table: str
     columns: tuple[str, ...]
@@ -31,7 +31,7 @@ class CopyBatch:
 
 @dataclass(frozen=True, slots=True)
 class CopyBatches:
-    """The new rows of a decision; None for a table that gets none."""
+    """The new rows of a change set by table; None if a table gets no rows."""
 
     numbers: CopyBatch | None
     states: CopyBatch | None
@@ -40,83 +40,89 @@ class CopyBatches:
 
 
 def encode_new_rows(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]) -> CopyBatches:
-    """Encodes new rows; no I/O. `regions` has the `region_id` of each region that created numbers name."""
+    """Encodes the new rows of a change set; no I/O.
+
+    Args:
+        fence: The fence that the rows will be written under.
+        changes: The change set.
+        regions: The `region_id` of each region that created numbers name.
+    """
     created, states, redirects = changes.created, changes.opened_states, changes.opened_redirects
     return CopyBatches(
-        numbers=_numbers(fence, created, regions) if created else None,
-        states=_states(fence, states) if states else None,
-        redirects=_redirects(fence, redirects) if redirects else None,
-        fingerprints=_digests(fence, created, changes.fingerprints) if created else None,
+        numbers=_encode_numbers(fence, created, regions) if created else None,
+        states=_encode_states(fence, states) if states else None,
+        redirects=_encode_redirects(fence, redirects) if redirects else None,
+        fingerprints=_encode_fingerprints(fence, created, changes.fingerprints) if created else None,
     )
 
 
-async def copy_rows(fence: Fence, new: CopyBatch | None) -> None:
+async def copy_rows(fence: Fence, batch: CopyBatch | None) -> None:
     """Copies rows into their table, if there are any."""
-    if new is not None:
+    if batch is not None:
         await fence.connection.copy_to_table(
-            new.table, schema_name="syncer", columns=new.columns, source=_as_chunk(new.data), format="binary"
+            batch.table, schema_name="syncer", columns=batch.columns, source=_single_chunk(batch.data), format="binary"
         )
 
 
-async def _as_chunk(data: bytes) -> AsyncIterator[bytes]:
+async def _single_chunk(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
 def _copy_batch(
     table: str,
     fence: Fence,
-    told: Iterable[NewVersion | NewState | RedirectChange],
+    new_rows: Iterable[NewVersion | NewState | RedirectChange],
     columns: dict[str, Iterable[bytes]],
 ) -> CopyBatch:
     columns = {
-        "account_id": same("integer", fence.run.account_id),
-        "virtual_number_id": column("bigint", [one.virtual_number_id for one in told]),
+        "account_id": encode_constant("integer", fence.run.account_id),
+        "virtual_number_id": encode_column("bigint", [row.virtual_number_id for row in new_rows]),
     } | columns
-    return CopyBatch(table, tuple(columns), rows(*columns.values()))
+    return CopyBatch(table, tuple(columns), join_columns(*columns.values()))
 
 
-def _numbers(fence: Fence, created: Sequence[NewVersion], regions: Mapping[str, int]) -> CopyBatch:
-    told = dict(zip(RECORD_COLUMNS, zip(*(one.values for one in created), strict=True), strict=True))
-    told["region_id"] = tuple(None if name is None else regions[name] for name in told["region_id"])
-    columns = {name: column(RECORD_KINDS[name], values) for name, values in told.items()} | {
-        "first_seen_at": same("timestamptz", fence.observed_at),
-        "changed_at": same("timestamptz", fence.observed_at),
-        "changed_after": column("timestamptz", [one.changed_after for one in created]),
-        "run_id": same("bigint", fence.run.run_id),
+def _encode_numbers(fence: Fence, created: Sequence[NewVersion], regions: Mapping[str, int]) -> CopyBatch:
+    by_column = dict(zip(RECORD_COLUMNS, zip(*(version.values for version in created), strict=True), strict=True))
+    by_column["region_id"] = tuple(None if name is None else regions[name] for name in by_column["region_id"])
+    columns = {name: encode_column(RECORD_COLUMN_TYPES[name], values) for name, values in by_column.items()} | {
+        "first_seen_at": encode_constant("timestamptz", fence.observed_at),
+        "changed_at": encode_constant("timestamptz", fence.observed_at),
+        "changed_after": encode_column("timestamptz", [version.changed_after for version in created]),
+        "run_id": encode_constant("bigint", fence.run.run_id),
     }
-    if any(one.extra for one in created):  # few have any: the column's default is told in no time
-        columns["extra"] = column("jsonb", [_encode(one.extra) for one in created])
+    if any(version.extra for version in created):  # few have any, and the column's default costs nothing
+        columns["extra"] = encode_column("jsonb", [_encode_json(version.extra) for version in created])
     return _copy_batch("virtual_number", fence, created, columns)
 
 
-def _states(fence: Fence, opened: Sequence[NewState]) -> CopyBatch:
+def _encode_states(fence: Fence, opened: Sequence[NewState]) -> CopyBatch:
     columns = {
-        "state": column("text", [one.state for one in opened]),
-        "reason": column("text", [one.reason for one in opened]),
+        "state": encode_column("text", [state.state for state in opened]),
+        "reason": encode_column("text", [state.reason for state in opened]),
     }
-    return _copy_batch("state_history", fence, opened, columns | _period(fence, opened))
+    return _copy_batch("state_history", fence, opened, columns | _period_columns(fence, opened))
 
 
-def _redirects(fence: Fence, opened: Sequence[RedirectChange]) -> CopyBatch:
+def _encode_redirects(fence: Fence, opened: Sequence[RedirectChange]) -> CopyBatch:
     columns = {
-        "redirect_number_id": column("bigint", [one.redirect_number_id for one in opened]),
-        "number": column("text", [one.number for one in opened]),
+        "redirect_number_id": encode_column("bigint", [redirect.redirect_number_id for redirect in opened]),
+        "number": encode_column("text", [redirect.number for redirect in opened]),
     }
-    return _copy_batch("virtual_number_redirect", fence, opened, columns | _period(fence, opened))
+    return _copy_batch("virtual_number_redirect", fence, opened, columns | _period_columns(fence, opened))
 
 
-def _period(fence: Fence, opened: Sequence[NewState | RedirectChange]) -> dict[str, Iterable[bytes]]:
-    """The columns of periods that begin now."""
+def _period_columns(fence: Fence, opened: Sequence[NewState | RedirectChange]) -> dict[str, Iterable[bytes]]:
+    """Encodes the columns that both kinds of periods have."""
     return {
-        "valid_from": same("timestamptz", fence.observed_at),
-        "changed_after": column("timestamptz", [one.changed_after for one in opened]),
-        "run_id": same("bigint", fence.run.run_id),
+        "valid_from": encode_constant("timestamptz", fence.observed_at),
+        "changed_after": encode_column("timestamptz", [period.changed_after for period in opened]),
+        "run_id": encode_constant("bigint", fence.run.run_id),
     }
 
 
-def _digests(fence: Fence, created: Sequence[NewVersion], fingerprints: Mapping[int, bytes]) -> CopyBatch:
+def _encode_fingerprints(fence: Fence, created: Sequence[NewVersion], fingerprints: Mapping[int, bytes]) -> CopyBatch:
     columns = {
-        "fingerprint": column("bytea", [fingerprints[one.virtual_number_id] for one in created]),
-        "decoder_version": same("smallint", DECODER_VERSION),
+        "fingerprint": encode_column("bytea", [fingerprints[version.virtual_number_id] for version in created]),
+        "decoder_version": encode_constant("smallint", DECODER_VERSION),
     }
     return _copy_batch("record_fingerprint", fence, created, columns)

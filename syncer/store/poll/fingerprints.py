@@ -1,4 +1,7 @@
-"""What stands for an account before its response is read: which bytes are known, and of which numbers."""
+"""Loads the fingerprints of an account's stored records, from memory or from PostgreSQL.
+
+A record whose fingerprint is stored has not changed, and is not even decoded.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,19 @@ if TYPE_CHECKING:
     from syncer.diff.changeset import PollTotals
     from syncer.diff.response import ParsedResponse
 
-_MOST_REMEMBERED: Final = 250_000
-"""Numbers whose digests are kept in memory: some 50 MiB."""
+_MAX_CACHED_NUMBERS: Final = 250_000
+"""The number of fingerprints that are kept in memory: some 50 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountFingerprints:
-    """What stands for an account, and the run that last changed it; it counts only while that run is still the last."""
+    """The fingerprints of an account's numbers.
+
+    Attributes:
+        app_id: The account's `app_id`; None before the first success.
+        fingerprints_run_id: The run that last changed the stored fingerprints: these are valid only while that is so.
+        fingerprints: The fingerprints.
+    """
 
     app_id: int | None
     fingerprints_run_id: int | None
@@ -31,10 +40,10 @@ class AccountFingerprints:
 
 
 class FingerprintCache:
-    """The standings of the last polls, so that the next need not read them again.
+    """Keeps the fingerprints of recent polls in memory, so that the next polls need not read them.
 
-    An unchanged response asks for none; so the accounts that changed last are enough, up to `_MOST_REMEMBERED` numbers
-    in all, or the one account that has more.
+    A byte-identical response needs none, so it is enough to keep the accounts that changed last: up to
+    `_MAX_CACHED_NUMBERS` numbers in total, or a single account that has more.
     """
 
     def __init__(self) -> None:
@@ -42,43 +51,50 @@ class FingerprintCache:
         self._numbers = 0
 
     def get(self, account_id: int, fingerprints_run_id: int | None) -> AccountFingerprints | None:
-        """What is remembered, if it belongs to what the database says."""
-        found = self._by_account.get(account_id)
-        return found if found is not None and found.fingerprints_run_id == fingerprints_run_id else None
+        """Returns an account's fingerprints, if they are cached and `fingerprints_run_id` is still theirs."""
+        cached = self._by_account.get(account_id)
+        return cached if cached is not None and cached.fingerprints_run_id == fingerprints_run_id else None
 
     def put(self, account_id: int, fingerprints: AccountFingerprints) -> None:
-        """Remembers what stands after a poll has committed."""
-        self._drop(account_id)
+        """Caches an account's fingerprints, once the poll that changed them has committed."""
+        self._evict(account_id)
         self._by_account[account_id] = fingerprints
         self._numbers += len(fingerprints.fingerprints)
-        while self._numbers > _MOST_REMEMBERED and len(self._by_account) > 1:
-            self._drop(next(iter(self._by_account)))
+        while self._numbers > _MAX_CACHED_NUMBERS and len(self._by_account) > 1:
+            self._evict(next(iter(self._by_account)))
 
-    def _drop(self, account_id: int) -> None:
-        forgotten = self._by_account.pop(account_id, None)
-        self._numbers -= 0 if forgotten is None else len(forgotten.fingerprints)
+    def _evict(self, account_id: int) -> None:
+        evicted = self._by_account.pop(account_id, None)
+        self._numbers -= 0 if evicted is None else len(evicted.fingerprints)
 
 
 def next_fingerprints(
     before: AccountFingerprints, parsed: ParsedResponse, totals: PollTotals, run_id: int
 ) -> AccountFingerprints:
-    """What stands once a poll's decisions are written by a run."""
+    """Returns an account's fingerprints as they are after a poll's changes were written.
+
+    Args:
+        before: The fingerprints that the poll compared the response with.
+        parsed: The response.
+        totals: The changes that were written.
+        run_id: The run that wrote them.
+    """
     app_id = before.app_id if before.app_id is not None else parsed.app_id
-    if not totals.changes_fingerprints:
-        return replace(before, app_id=app_id, fingerprints=replace(before.fingerprints, last=parsed.elements))
-    renewed = totals.removed.union(totals.fingerprints.values())
+    if not totals.has_fingerprint_changes:
+        return replace(before, app_id=app_id, fingerprints=replace(before.fingerprints, last_response=parsed.elements))
+    replaced = totals.removed.union(totals.fingerprints.values())
     fingerprints = dict(before.fingerprints.by_fingerprint)
     for fingerprint, number in parsed.vanished_fingerprints.items():
-        if number in renewed:
+        if number in replaced:
             del fingerprints[fingerprint]
     fingerprints |= totals.fingerprints
-    without_fingerprint = before.fingerprints.without_fingerprint - renewed
+    without_fingerprint = before.fingerprints.without_fingerprint - replaced
     return AccountFingerprints(app_id, run_id, Fingerprints(fingerprints, without_fingerprint, parsed.elements))
 
 
 _ACCOUNT: Final = "select app_id, fingerprints_run_id from syncer.account where account_id = $1"
-# Each in one value: to make a row of each number, here and there, would take longer than to read them.
-_DIGESTS: Final = """
+# Both queries return one concatenated value: a row per number would take longer to build, on both sides, than to read.
+_FINGERPRINTS: Final = """
 select coalesce(string_agg(int8send(virtual_number_id) || fingerprint, ''), '')
   from syncer.record_fingerprint where account_id = $1 and decoder_version = $2 and length(fingerprint) = 16
 """
@@ -86,42 +102,46 @@ _NUMBERS: Final = """
 select coalesce(string_agg(int8send(virtual_number_id), ''), '')
   from syncer.virtual_number where account_id = $1 and removed_at is null
 """
-_NUMBER_AND_DIGEST: Final = Struct(">q16s")
+_NUMBER_AND_FINGERPRINT: Final = Struct(">q16s")
 _NUMBER_BYTES: Final = 8
 
 
 async def load_fingerprints(
     engine: AsyncEngine, account_id: int, fingerprint_cache: FingerprintCache
 ) -> AccountFingerprints:
-    """What stands for an account, from memory where that is still true, else from the database.
+    """Loads an account's fingerprints from the cache if they are still valid, else from the database.
 
     Raises:
-        DatabaseError: It cannot be read.
+        DatabaseError: The database cannot be read.
     """
     async with autocommit_connection(engine) as connection:
         account = await connection.fetchrow(_ACCOUNT, account_id)
         assert account is not None  # noqa: S101 - accounts are never deleted
-        remembered = fingerprint_cache.get(account_id, account["fingerprints_run_id"])
-        if remembered is not None:
-            return replace(remembered, app_id=account["app_id"])
-        # If a poll has committed since the first statement, the fence sees that the others belong to an earlier run.
-        digested = await connection.fetchval(_DIGESTS, account_id, DECODER_VERSION)
-        by_fingerprint, numbers = await asyncio.gather(
-            asyncio.to_thread(_decode_fingerprints, digested), connection.fetchval(_NUMBERS, account_id)
+        cached = fingerprint_cache.get(account_id, account["fingerprints_run_id"])
+        if cached is not None:
+            return replace(cached, app_id=account["app_id"])
+        # If another poll commits between these statements, `fingerprints_run_id` is out of date, and the poll compares
+        # it again under the fence.
+        packed_fingerprints = await connection.fetchval(_FINGERPRINTS, account_id, DECODER_VERSION)
+        by_fingerprint, packed_numbers = await asyncio.gather(
+            asyncio.to_thread(_unpack_fingerprints, packed_fingerprints), connection.fetchval(_NUMBERS, account_id)
         )
-    fingerprints = await asyncio.to_thread(_fingerprints, by_fingerprint, numbers)
-    recalled = AccountFingerprints(account["app_id"], account["fingerprints_run_id"], fingerprints)
-    fingerprint_cache.put(account_id, recalled)
-    return recalled
+    fingerprints = await asyncio.to_thread(_match_numbers, by_fingerprint, packed_numbers)
+    loaded = AccountFingerprints(account["app_id"], account["fingerprints_run_id"], fingerprints)
+    fingerprint_cache.put(account_id, loaded)
+    return loaded
 
 
-def _decode_fingerprints(digested: bytes) -> dict[bytes, int]:
-    return {fingerprint: number for number, fingerprint in _NUMBER_AND_DIGEST.iter_unpack(digested)}
+def _unpack_fingerprints(packed: bytes) -> dict[bytes, int]:
+    return {fingerprint: number for number, fingerprint in _NUMBER_AND_FINGERPRINT.iter_unpack(packed)}
 
 
-def _fingerprints(fingerprints: dict[bytes, int], listed: bytes) -> Fingerprints:
-    """What stands, by the numbers: digests are a cache. One that is missing removes none, one too many lists none."""
-    numbers = set(Struct(f">{len(listed) // _NUMBER_BYTES}q").unpack(listed))
+def _match_numbers(fingerprints: dict[bytes, int], packed_numbers: bytes) -> Fingerprints:
+    """Matches fingerprints to the numbers that are not removed.
+
+    Fingerprints are only a cache: a number without one still exists, and one of a removed number is ignored.
+    """
+    numbers = set(Struct(f">{len(packed_numbers) // _NUMBER_BYTES}q").unpack(packed_numbers))
     without_fingerprint = numbers.difference(fingerprints.values())
     if len(without_fingerprint) + len(fingerprints) > len(numbers):
         fingerprints = {fingerprint: number for fingerprint, number in fingerprints.items() if number in numbers}

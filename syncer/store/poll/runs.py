@@ -1,12 +1,11 @@
-"""Runs: a poll's row from its beginning to its outcome, and the fence that keeps polls of one account apart.
+"""Writes a poll's row in `sync_run`, from its start to its outcome, and serialises polls of one account by the fence.
 
-Who is authoritative for what:
-
-- `sync_run` says that a poll began, and later what it came to. `run_id` grows in the order in which runs began.
-- The account's row is the fence. Whoever holds its lock, inside a transaction, is alone in changing the account's data.
+- `sync_run` has one row per poll: `running` first, later its outcome. `run_id` grows in the order in which runs began.
+- The account's row is the fence: only the transaction that holds its row lock changes the account's data. `run_id` is
+  the fencing token.
 - A run is superseded if a run with a larger `run_id` has succeeded; it then changes nothing.
-- A success marks older runs that are still `running` as `abandoned`. One of them that comes back finds itself
-  superseded, or failed, and says so.
+- A successful run marks older runs that are still `running` as `abandoned`. If the process of such a run continues, the
+  run becomes superseded or failed.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
     from syncer.outcome import Trigger
 
 _CLOCK: Final = func.syncer.clock()
-_JUMP: Final = timedelta(minutes=5)
-_CAN_STILL_FINISH: Final = sync_run.c.outcome.in_(("running", "abandoned"))
+_CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+_HAS_NO_OUTCOME_YET: Final = sync_run.c.outcome.in_(("running", "abandoned"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,8 @@ class Run:
 
     Attributes:
         started_at: The database's time before the request was sent.
-        body_digest: Of the response that stood then as a whole, whichever decoder read it; None if none did.
+        body_digest: The digest of the last successful response at that time, whichever decoder version read it; None if
+            there was none or it left removals held.
     """
 
     account_id: int
@@ -57,14 +57,19 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """The account, locked for the rest of the transaction of `connection`.
+    """The account's row, locked until the transaction of `connection` ends.
 
     Attributes:
-        connection: The driver's, inside the transaction.
-        observed_at: The moment that everything of this poll is recorded under; later than that of any poll before.
-        clock_ahead: How far the last observation lies ahead of the clock, if by more than five minutes.
-        success_started_at: The start of the newest successful run; None before the first.
-        fingerprints_run_id: The run that last changed which digests stand.
+        connection: asyncpg's connection, inside the transaction.
+        observed_at: The time under which everything of this poll is recorded; later than that of any earlier poll.
+        clock_ahead: How far the last `observed_at` is ahead of the clock, if by more than five minutes.
+        is_superseded: Whether a run that began later has succeeded.
+        success_run_id: The newest successful run; None before the first, as are the next two.
+        success_started_at: When that run started.
+        applied_run_id: The newest applied run.
+        fingerprints_run_id: The run that last changed the stored fingerprints.
+        body_digest: The digest of the last successful response; None if that left removals held.
+        decoder_version: The decoder version that read that response.
     """
 
     connection: asyncpg.Connection[Any]
@@ -83,30 +88,30 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class ResponseMeta:
-    """What the endpoint answered with: its status, the size of the decoded body in bytes, and its digest."""
+    """A response's HTTP status, and the size in bytes and the digest of its decoded body."""
 
     http_status: int
     response_bytes: int
     body_digest: bytes
 
 
-# An account that is new, or has moved to another time zone, is not found, and registered first.
-_BEGIN: Final = """
+# Returns no row if the account is new or its time zone has changed: then it is registered first.
+_INSERT_RUN: Final = """
 with polled as (
     select account_id, body_digest from syncer.account where name = $1 and time_zone = $2
-), begun as (
+), inserted as (
     insert into syncer.sync_run (account_id, trigger, started_at, outcome)
     select account_id, $3, syncer.clock(), 'running' from polled
     returning account_id, run_id, started_at
 )
-select account_id, run_id, started_at, body_digest from begun join polled using (account_id)
+select account_id, run_id, started_at, body_digest from inserted join polled using (account_id)
 """
 
 
 async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger) -> Run:
-    """Writes the run's row, before anything is asked of the endpoint; the account's row too, if need be."""
+    """Inserts the run's row before the endpoint is called, and the account's row if there is none."""
     async with autocommit_connection(engine) as connection:
-        row = await connection.fetchrow(_BEGIN, account, time_zone, trigger)
+        row = await connection.fetchrow(_INSERT_RUN, account, time_zone, trigger)
     if row is None:
         await register_accounts(engine, {account: time_zone})
         return await begin(engine, account, time_zone, trigger)
@@ -114,11 +119,11 @@ async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trig
 
 
 async def mark_failed(engine: AsyncEngine, run: Run, error: PollError) -> bool:
-    """Writes that a run failed; False if it has an outcome already."""
+    """Marks a run as failed; returns False, and changes nothing, if it already has an outcome."""
     async with engine.begin() as connection:
-        written = await connection.execute(
+        updated = await connection.execute(
             update(sync_run)
-            .where(_matches(run), _CAN_STILL_FINISH)
+            .where(_is_row_of(run), _HAS_NO_OUTCOME_YET)
             .values(
                 outcome="failed",
                 finished_at=func.greatest(_CLOCK, sync_run.c.started_at),
@@ -128,70 +133,70 @@ async def mark_failed(engine: AsyncEngine, run: Run, error: PollError) -> bool:
                 response_bytes=error.response_bytes,
             )
         )
-    return bool(written.rowcount)
+    return bool(updated.rowcount)
 
 
 async def read_conclusion(engine: AsyncEngine, run: Run) -> Conclusion:
-    """How the run ended, by its row."""
+    """Reads from a run's row how the run ended."""
     async with engine.connect() as connection:
-        row = (await connection.execute(select(sync_run).where(_matches(run)))).mappings().one()
+        row = (await connection.execute(select(sync_run).where(_is_row_of(run)))).mappings().one()
     return Conclusion(row["outcome"], {name: row[name] for name in ("received", *COUNTERS) if row[name]})
 
 
 @asynccontextmanager
 async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
-    """Locks the account for one transaction, which commits where the block ends and rolls back where it raises."""
+    """Locks the account's row for one transaction, which commits when the block ends and rolls back if it raises."""
     async with engine.begin() as transaction, invalidate_on_timeout(transaction):
-        # The driver begins its transaction with SQLAlchemy's first statement, not before: without this one, what
-        # follows on the driver's own connection would survive a rollback.
-        await transaction.execute(_LIMITS)
+        # SQLAlchemy begins the driver's transaction only with its own first statement. Without this one, statements on
+        # the driver's connection would be committed one by one and survive a rollback.
+        await transaction.execute(_SET_TIMEOUTS)
         connection = await driver_connection(transaction)
-        assert connection.is_in_transaction()  # noqa: S101 - see above
+        assert connection.is_in_transaction()  # noqa: S101 - begun by the statement above
         locked = await connection.fetchrow(_LOCK, run.account_id, run.started_at)
         assert locked is not None  # noqa: S101 - accounts are never deleted
         ahead = locked["observed_at"] - locked["now"]
         yield Fence(
             connection=connection,
             run=run,
-            clock_ahead=ahead if ahead > _JUMP else None,
+            clock_ahead=ahead if ahead > _CLOCK_TOLERANCE else None,
             is_superseded=locked["success_run_id"] is not None and locked["success_run_id"] > run.run_id,
             **{name: value for name, value in locked.items() if name != "now"},
         )
 
 
-# A process that is frozen, or cut off with its network, must not keep everybody else from the account. Between the
-# parts of a statement PostgreSQL does not take it for idle: there only the last setting helps, which is new in 17.
-_LIMITS: Final = text("""
+# A process that hangs or has lost its network must not block the account for the others. While it is in the middle of
+# sending a statement, PostgreSQL does not consider it idle: then only transaction_timeout helps, new in PostgreSQL 17.
+_SET_TIMEOUTS: Final = text("""
 select set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_session_timeout', '60s', true),
        case when current_setting('transaction_timeout', true) is not null
             then set_config('transaction_timeout', '5min', true) end
 """)
-# The clock is read once the lock is there: what the locking query itself selects may be computed before it has waited.
-# A clock that jumps back can make no empty period and no negative window.
+# The clock is read in a second CTE, after the lock was acquired: expressions in the locking query itself may be
+# evaluated before it waits. `greatest` prevents empty periods and negative windows when the clock jumps back.
 _LOCK: Final = """
 with locked as materialized (
-    select app_id, success_run_id, success_started_at, observed_at as last_observed_at, applied_run_id, fingerprints_run_id,
-           body_digest, decoder_version
+    select app_id, success_run_id, success_started_at, observed_at as last_observed_at, applied_run_id,
+           fingerprints_run_id, body_digest, decoder_version
       from syncer.account where account_id = $1 for no key update
 ), clock as materialized (
     select locked.*, syncer.clock() as now from locked
 )
-select app_id, success_run_id, success_started_at, applied_run_id, fingerprints_run_id, body_digest, decoder_version, now,
-       greatest(now, last_observed_at + interval '1 microsecond', $2::timestamptz + interval '1 microsecond')
-       as observed_at
+select app_id, success_run_id, success_started_at, applied_run_id, fingerprints_run_id, body_digest, decoder_version,
+       now, greatest(now, last_observed_at + interval '1 microsecond',
+                     $2::timestamptz + interval '1 microsecond') as observed_at
   from clock
 """
 
 
 def is_same_body(fence: Fence, meta: ResponseMeta) -> bool:
-    """Whether the response is, to the byte, the one that stands."""
+    """Returns whether the response's body is byte-identical to the last one, and the same decoder version read that."""
     return (fence.body_digest, fence.decoder_version) == (meta.body_digest, DECODER_VERSION)
 
 
 async def mark_superseded(fence: Fence, meta: ResponseMeta) -> Conclusion:
-    """Writes that a run which began later has succeeded first."""
+    """Marks the run as superseded: a run that began later has already succeeded."""
     await fence.connection.execute(
-        _SUPERSEDE,
+        _MARK_SUPERSEDED,
         fence.run.account_id,
         fence.run.run_id,
         fence.observed_at,
@@ -202,27 +207,27 @@ async def mark_superseded(fence: Fence, meta: ResponseMeta) -> Conclusion:
 
 
 async def mark_unchanged(fence: Fence, meta: ResponseMeta) -> Conclusion:
-    """Writes that a response is, to the byte, the one that stands: its run succeeded, and nothing is new."""
-    row = await fence.connection.fetchrow(_STANDING_COUNTERS, fence.run.account_id, fence.success_run_id)
+    """Marks the run as unchanged, with the counters of the last success: the bodies are byte-identical."""
+    row = await fence.connection.fetchrow(_LAST_COUNTERS, fence.run.account_id, fence.success_run_id)
     assert row is not None  # noqa: S101 - the newest success is never pruned
-    return await _succeed(fence, meta, Conclusion("unchanged", dict(row)), body_digest=meta.body_digest)
+    return await _write_success(fence, meta, Conclusion("unchanged", dict(row)), body_digest=meta.body_digest)
 
 
 async def mark_succeeded(fence: Fence, meta: ResponseMeta, totals: PollTotals, app_id: int | None) -> Conclusion:
-    """Writes that decisions were applied, or that there was nothing to apply, and what the next poll needs of them."""
+    """Marks the run as applied, or as unchanged if nothing changed, and stores what the next poll compares with."""
     conclusion = Conclusion("unchanged" if totals.is_unchanged else "applied", totals.counters)
-    return await _succeed(
+    return await _write_success(
         fence,
         meta,
         conclusion,
-        # While removals are held, time alone can change what the same response means.
+        # While removals are held, the same response can have another effect later: the hold time passes.
         body_digest=None if totals.counters["held"] else meta.body_digest,
-        fingerprints_changed=totals.changes_fingerprints,
+        fingerprints_changed=totals.has_fingerprint_changes,
         app_id=app_id,
     )
 
 
-async def _succeed(
+async def _write_success(
     fence: Fence,
     meta: ResponseMeta,
     conclusion: Conclusion,
@@ -232,7 +237,7 @@ async def _succeed(
     app_id: int | None = None,
 ) -> Conclusion:
     await fence.connection.execute(
-        _SUCCEED,
+        _MARK_SUCCEEDED,
         fence.run.account_id,
         fence.run.run_id,
         fence.run.started_at,
@@ -249,15 +254,15 @@ async def _succeed(
     return conclusion
 
 
-_SUPERSEDE: Final = """
+_MARK_SUPERSEDED: Final = """
 update syncer.sync_run set outcome = 'superseded', finished_at = $3, http_status = $4, response_bytes = $5
  where account_id = $1 and run_id = $2
 """
-_STANDING_COUNTERS: Final = """
+_LAST_COUNTERS: Final = """
 select received, held, rejected, created + changed + unchanged + restored as unchanged
   from syncer.sync_run where account_id = $1 and run_id = $2
 """
-_SUCCEED: Final = f"""
+_MARK_SUCCEEDED: Final = f"""
 with succeeded as (
     update syncer.sync_run
        set outcome = $5, finished_at = greatest(syncer.clock(), $4), http_status = $10, response_bytes = $11,
@@ -277,5 +282,5 @@ update syncer.account
 """  # noqa: S608 - names from a constant
 
 
-def _matches(run: Run) -> ColumnElement[bool]:
+def _is_row_of(run: Run) -> ColumnElement[bool]:
     return and_(sync_run.c.account_id == run.account_id, sync_run.c.run_id == run.run_id)
