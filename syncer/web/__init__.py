@@ -1,1 +1,1 @@
-"""What the daemon says of itself over HTTP: live, ready, metrics, and a page for people."""
+"""The daemon's HTTP interface: liveness, readiness, metrics and the status page."""

@@ -1,7 +1,7 @@
-"""The page for people: looks at the accounts, and tells what it sees in the language of the browser.
+"""The status page: reads the state of the accounts and renders it in the browser's language.
 
-It is one document without a script and without anything from elsewhere, so that it may forbid the browser to run or
-load anything at all: what it shows comes from the vendor and is not to be trusted.
+The page is one HTML document without scripts or external resources, so that its Content-Security-Policy can forbid the
+browser to run or load anything: the values it shows come from the vendor and are not trusted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from syncer.store.queries.recent_activity import RecentActivity, read_recent_act
 from syncer.store.queries.state_timeline import Timeline, read_timeline
 from syncer.store.schema import schema_state
 from syncer.web import chart, sections
-from syncer.web.format import Formatter, shorten, format_phone
+from syncer.web.format import Formatter, format_phone, shorten
 from syncer.web.single_flight import SingleFlight
 from syncer.web.translations import LANGUAGES, preferred_language, texts_for
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RANGES: Final = (1, 7, 30, 180)
-"""How many days back the time line can be asked for; longer than the longest is all there is."""
+"""The ranges of the chart, in days; there is also one for all the history."""
 _ALL_DAYS: Final = 36500
 _STATEMENT_TIMEOUT_SECONDS: Final = 5
 _MAX_WAIT_SECONDS: Final = 10.0
@@ -58,12 +58,12 @@ POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The page's Content-Security-Policy: its own style and the data of its icon, and nothing else."""
+"""The page's Content-Security-Policy: allows its own style and its `data:` icon, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What of the accounts is looked at: one of them or all, which page of them, how many days back."""
+    """Which data the page shows: one account or all of them, which page of the list, how many days of history."""
 
     account: str | None
     page: int
@@ -71,7 +71,7 @@ class Selection:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Self:
-        """The view that a query asks for; what makes no sense in it does not count."""
+        """Parses a query string; invalid parameters are ignored."""
         account, page, days = (query.get(name, "") for name in ("account", "page", "days"))
         return cls(
             account=account if account and account.isprintable() else None,
@@ -82,7 +82,14 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What a browser wants: `explicit_language` is the language that its address names, if any, `language` the one it gets."""
+    """A request for the page.
+
+    Attributes:
+        selection: Which data to show.
+        explicit_language: The language that the address names, if any.
+        language: The language to render in.
+        auto_refresh: Whether the page reloads itself.
+    """
 
     selection: Selection
     explicit_language: Language | None
@@ -90,9 +97,9 @@ class PageRequest:
     auto_refresh: bool
 
     @classmethod
-    def of(cls, query: Mapping[str, str], accept_language: str) -> Self:
-        """The wish of a query and an Accept-Language."""
-        explicit_language = next((one for one in LANGUAGES if one == query.get("lang")), None)
+    def from_request(cls, query: Mapping[str, str], accept_language: str) -> Self:
+        """Parses a query string and an Accept-Language header."""
+        explicit_language = next((language for language in LANGUAGES if language == query.get("lang")), None)
         return cls(
             selection=Selection.from_query(query),
             explicit_language=explicit_language,
@@ -101,17 +108,22 @@ class PageRequest:
         )
 
     def link(self, **overrides: object) -> str:
-        """An address that keeps what is wished, but for what is changed; None stands for what need not be said."""
+        """Returns the address of this request with some parameters overridden; None leaves a parameter out."""
         days = self.selection.days if self.selection.days != max(RANGES) else None
         refresh = None if self.auto_refresh else "off"
-        parameters = {"account": self.selection.account, "days": days, "lang": self.explicit_language, "refresh": refresh}
+        parameters = {
+            "account": self.selection.account,
+            "days": days,
+            "lang": self.explicit_language,
+            "refresh": refresh,
+        }
         query = {name: value for name, value in (parameters | overrides).items() if value is not None}
         return f"?{urlencode(query)}" if query else "/"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """What was seen, at one moment; None where it could not be asked in time."""
+    """The data of the page at one moment; None for a part whose query failed or timed out."""
 
     account_page: AccountPage
     titles: Titles
@@ -121,7 +133,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What is sent to the browser."""
+    """A response to the browser."""
 
     status: int
     language: Language
@@ -129,13 +141,13 @@ class Document:
 
 
 class Page:
-    """The page; to be closed.
+    """Renders the status page; call `close` at the end.
 
     Args:
         engine: The database.
-        configured: The names of the accounts that are polled, at any moment.
-        time_zone: Of moments that are no account's.
-        refresh: How often it is loaded anew.
+        configured: Returns the names of the accounts that are polled now.
+        time_zone: The time zone of times that do not belong to one account.
+        refresh: How often the browser reloads the page.
     """
 
     def __init__(
@@ -148,11 +160,11 @@ class Page:
         self._snapshots: OrderedDict[Selection, SingleFlight[Snapshot]] = OrderedDict()
         self._query_slot = asyncio.Semaphore()
         self._template = _environment().get_template("page.html")
-        # All of a document follows from these, and many look at the same one.
+        # A document depends on the arguments only, and many browsers ask for the same one.
         self._render_cached = lru_cache(maxsize=_MAX_CACHED)(self._render)
 
     async def document(self, query: Mapping[str, str], accept_language: str) -> Document:
-        """The page as a query and a browser's Accept-Language want it."""
+        """Renders the page for a query string and an Accept-Language header."""
         request = PageRequest.from_request(query, accept_language)
         flight = self._cached_snapshot(request.selection)
         problem = None
@@ -161,18 +173,21 @@ class Page:
         except (SyncerError, TimeoutError) as error:
             problem = str(error) or f"database: no answer within {_MAX_WAIT_SECONDS:g} s"
             snapshot = flight.last_result
-        status = 503 if problem else 404 if request.selection.account and snapshot and not snapshot.account_page.accounts else 200
+        is_unknown_account = request.selection.account and snapshot and not snapshot.account_page.accounts
+        status = 503 if problem else 404 if is_unknown_account else 200
         return Document(status, request.language, self._render_cached(request, snapshot, problem))
 
     async def close(self) -> None:
-        """Ends what is being asked."""
+        """Cancels the running queries."""
         for flight in self._snapshots.values():
             await flight.close()
 
     def _cached_snapshot(self, selection: Selection) -> SingleFlight[Snapshot]:
         flight = self._snapshots.get(selection)
         if flight is None:
-            flight = SingleFlight(lambda: self._load_snapshot(selection), min_ttl=_MIN_CACHE_SECONDS, ttl_factor=_CACHE_TIME_FACTOR)
+            flight = SingleFlight(
+                lambda: self._load_snapshot(selection), min_ttl=_MIN_CACHE_SECONDS, ttl_factor=_CACHE_TIME_FACTOR
+            )
             self._snapshots[selection] = flight
         self._snapshots.move_to_end(selection)
         while len(self._snapshots) > _MAX_CACHED:
@@ -180,40 +195,43 @@ class Page:
         return flight
 
     async def _load_snapshot(self, selection: Selection) -> Snapshot:
+        engine, limit = self._engine, _STATEMENT_TIMEOUT_SECONDS
         async with self._query_slot:
-            (await schema_state(self._engine)).require_current()
+            (await schema_state(engine)).require_current()
             account_page = await read_account_page(
-                self._engine, self._configured(), selection.account, selection.page, statement_seconds=_STATEMENT_TIMEOUT_SECONDS
+                engine, self._configured(), selection.account, selection.page, statement_seconds=limit
             )
             span = timedelta(days=selection.days)
             return Snapshot(
                 account_page,
-                await read_titles(self._engine, statement_seconds=_STATEMENT_TIMEOUT_SECONDS),
-                await _none_on_error(read_timeline(self._engine, selection.account, span, statement_seconds=_STATEMENT_TIMEOUT_SECONDS)),
-                await _none_on_error(read_recent_activity(self._engine, selection.account, statement_seconds=_STATEMENT_TIMEOUT_SECONDS)),
+                await read_titles(engine, statement_seconds=limit),
+                await _none_on_error(read_timeline(engine, selection.account, span, statement_seconds=limit)),
+                await _none_on_error(read_recent_activity(engine, selection.account, statement_seconds=limit)),
             )
 
     def _render(self, request: PageRequest, snapshot: Snapshot | None, problem: str | None) -> str:
         texts = texts_for(request.language)
         context: dict[str, Any] = {
             "style": Markup(_STYLE),  # noqa: S704 - ours
-            "say": texts,
+            "texts": texts,
             "language": request.language,
             "other_language": LANGUAGES[1 - LANGUAGES.index(request.language)],
             "link": request.link,
             "refresh": self._refresh if request.auto_refresh else None,
             "problem": problem,
-            "view": request.selection,
-            "seen": snapshot,
+            "selection": request.selection,
+            "snapshot": snapshot,
         }
         if snapshot is not None:
-            context["spell"] = Formatter(texts, snapshot.account_page.now)
-            zones = {one.time_zone for one in snapshot.account_page.accounts}
+            context["format"] = Formatter(texts, snapshot.account_page.now)
+            zones = {account.time_zone for account in snapshot.account_page.accounts}
             context["time_zone"] = zones.pop() if len(zones) == 1 else self._time_zone
             context["values"] = sections.ValueFormatter(texts, snapshot.titles, request.language)
-            context["counted"] = snapshot.timeline and sections.states_section(snapshot.timeline, request.selection.days, (*RANGES, _ALL_DAYS))
-            context["changed"] = snapshot.recent and sections.changes_by_run(snapshot.recent.changed_runs)
-            context["runs"] = snapshot.recent and sections.group_runs(snapshot.recent.runs)
+            context["states_section"] = snapshot.timeline and sections.states_section(
+                snapshot.timeline, request.selection.days, (*RANGES, _ALL_DAYS)
+            )
+            context["run_changes"] = snapshot.recent and sections.changes_by_run(snapshot.recent.changed_runs)
+            context["run_groups"] = snapshot.recent and sections.group_runs(snapshot.recent.runs)
         return self._template.render(context)
 
 
@@ -233,16 +251,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {
-        "colour": sections.colour_class,
+        "colour_class": sections.colour_class,
         "width": chart.WIDTH,
         "height": chart.HEIGHT,
-        "a_page": ACCOUNTS_PER_PAGE,
+        "accounts_per_page": ACCOUNTS_PER_PAGE,
     }
     environment.filters |= {
         "phone": format_phone,
-        "clipped": shorten,
-        "accepting": accept_removals_command,
-        # What is filled in is escaped unless it is markup of ours.
+        "shorten": shorten,
+        "accept_command": accept_removals_command,
+        # Values are escaped unless they are our own Markup.
         "fill": lambda text, **values: Markup(text).format(**values),  # noqa: S704 - the texts are ours
     }
     return environment

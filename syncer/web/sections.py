@@ -1,4 +1,4 @@
-"""What the page's sections show, made of what was asked: plain data for the template."""
+"""Turns query results into what the sections of the page show: plain data for the template."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from syncer.store.queries.state_timeline import STEPS
-from syncer.web.chart import stacked
-from syncer.web.format import clipped, phone
+from syncer.web.chart import stack_areas
+from syncer.web.format import format_phone, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,57 +23,57 @@ if TYPE_CHECKING:
     from syncer.web.chart import Chart
     from syncer.web.translations import Language
 
-OTHERS: Final = ""
-"""Stands for the states beyond those that are told apart."""
-_MOST_STATES: Final = 8
-_MOST_RUNS: Final = 12
-_TICKS: Final = 4
-_KNOWN: Final = ("active", "debt_lock", "freeze", "activation", "unconfirmed", "inactive")
-_UNKNOWN_COLOURS: Final = 4
-_PHONES: Final = {"number", "redirect_number", "dgn_number", "from_redirect_numbers"}
-_SWITCHES: Final = {"true": "yes", "false": "no"}
+OTHER_STATES: Final = ""
+"""The name under which the states beyond `_MAX_STATES` are added up."""
+_MAX_STATES: Final = 8
+_MAX_RUN_GROUPS: Final = 12
+_AXIS_LABELS: Final = 4
+_DOCUMENTED_STATES: Final = ("active", "debt_lock", "freeze", "activation", "unconfirmed", "inactive")
+_UNKNOWN_STATE_COLOURS: Final = 4
+_PHONE_FIELDS: Final = {"number", "redirect_number", "dgn_number", "from_redirect_numbers"}
+_BOOLEAN_TEXTS: Final = {"true": "yes", "false": "no"}
 
 
-def colour(state: str) -> str:
-    """The class that gives a state its colour: its own if the vendor documents it, else one of a few."""
-    if state in _KNOWN:
+def colour_class(state: str) -> str:
+    """Returns the CSS class of a state's colour: its own for a state the vendor documents, else one of a few."""
+    if state in _DOCUMENTED_STATES:
         return f"s-{state}"
-    return "s-others" if state == OTHERS else f"s-unknown{crc32(state.encode()) % _UNKNOWN_COLOURS}"
+    return "s-others" if state == OTHER_STATES else f"s-unknown{crc32(state.encode()) % _UNKNOWN_STATE_COLOURS}"
 
 
-class Values:
-    """Spells the values of a number's fields for people.
+class ValueFormatter:
+    """Formats the values of a number's fields.
 
     Args:
-        say: The texts of the language.
-        titles: The vendor's words and their titles.
+        texts: The texts of the language.
+        titles: The titles of the vendor's values.
         language: The language.
     """
 
-    def __init__(self, say: Mapping[str, str], titles: Titles, language: Language) -> None:
-        self._say = say
+    def __init__(self, texts: Mapping[str, str], titles: Titles, language: Language) -> None:
+        self._texts = texts
         self._titles = titles
         self._language = language
 
-    def state(self, word: str) -> str:
-        """A state's title; the vendor's word where it documents none."""
-        return self._say["other_states"] if word == OTHERS else self.of("state", word)
+    def state(self, state: str) -> str:
+        """Returns the title of a state, or the vendor's value if it has no title."""
+        return self._texts["other_states"] if state == OTHER_STATES else self.format("state", state)
 
-    def of(self, field: str | None, value: str | None) -> str:
-        """A field's value."""
+    def format(self, field: str | None, value: str | None) -> str:
+        """Formats the value of a field."""
         if value is None:
-            return self._say["empty"]
-        if field in _PHONES:
-            return clipped(phone(value))
+            return self._texts["empty"]
+        if field in _PHONE_FIELDS:
+            return shorten(format_phone(value))
         if field and field.startswith("is_"):
-            return self._say[_SWITCHES[value]]
+            return self._texts[_BOOLEAN_TEXTS[value]]
         title = self._titles.get((field or "", value))
-        return clipped((title and getattr(title, self._language)) or value)
+        return shorten((title and getattr(title, self._language)) or value)
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """How many numbers are in a state now, and how many more than at the beginning."""
+class StateCount:
+    """How many numbers are in a state now, and the difference to the start of the chart."""
 
     state: str
     now: int
@@ -81,58 +81,62 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """The numbers by state over time.
+class StatesSection:
+    """The section "Numbers by state".
 
     Attributes:
-        largest: The state that has most numbers now; `but_largest` leaves it out, None if nothing remains.
-        ticks: The moments below the axis, the same distance apart.
-        points: The end of each step, and how many numbers were in each state then, for whoever points at it.
-        ranges: How many days can be asked for, and whether they were; the last one is all there is.
+        counts: The figures of the table, in the order of the chart.
+        all_states: The chart of all states.
+        largest: The state with the most numbers now.
+        without_largest: The chart of all other states; None if there are none.
+        span: The time that the charts cover.
+        axis_moments: The moments that label the time axis, at equal distances.
+        points: The end of each time step with the number count of each state, for the tooltips.
+        ranges: The ranges on offer, in days, each with whether it is the one shown; the last one is all the history.
     """
 
-    counts: list[Count]
+    counts: list[StateCount]
     all_states: Chart
     largest: str
-    but_largest: Chart | None
+    without_largest: Chart | None
     span: timedelta
-    ticks: list[datetime]
+    axis_moments: list[datetime]
     points: list[tuple[datetime, list[tuple[str, int]]]]
     ranges: list[tuple[int, bool]]
 
 
-def counted(timeline: Timeline, days: int, ranges: Sequence[int]) -> Counted | None:
-    """The time line for people; None if there never was a number."""
+def states_section(timeline: Timeline, days: int, ranges: Sequence[int]) -> StatesSection | None:
+    """Prepares the charts and the table; returns None if there never was a number."""
     numbers = {state: values for state, values in timeline.numbers.items() if any(values)}
     if not numbers:
         return None
-    if len(numbers) > _MOST_STATES:
-        kept = list(numbers)[: _MOST_STATES - 1]
+    if len(numbers) > _MAX_STATES:
+        kept = list(numbers)[: _MAX_STATES - 1]
         rest = [numbers.pop(state) for state in list(numbers) if state not in kept]
-        numbers[OTHERS] = [sum(values) for values in zip(*rest, strict=True)]
+        numbers[OTHER_STATES] = [sum(values) for values in zip(*rest, strict=True)]
     largest, *others = numbers
     moments = timeline.moments
-    possible = [one for one in ranges[:-1] if timedelta(days=one) < timeline.full_span]
-    chosen = days if days in possible else ranges[-1]
-    return Counted(
-        counts=[Count(state, values[-1], values[-1] - values[0]) for state, values in numbers.items()],
-        # A step shows how it ended, so that the last one shows what is now.
-        all_states=stacked({state: values[1:] for state, values in numbers.items()}, parts=2),
+    available = [length for length in ranges[:-1] if timedelta(days=length) < timeline.full_span]
+    chosen = days if days in available else ranges[-1]
+    return StatesSection(
+        counts=[StateCount(state, values[-1], values[-1] - values[0]) for state, values in numbers.items()],
+        # A step shows the counts at its end, so that the last step shows the counts of now.
+        all_states=stack_areas({state: values[1:] for state, values in numbers.items()}, step_count=2),
         largest=largest,
-        but_largest=stacked({state: numbers[state][1:] for state in others}) if others else None,
+        without_largest=stack_areas({state: numbers[state][1:] for state in others}) if others else None,
         span=timeline.step * STEPS,
-        ticks=moments[:: STEPS // _TICKS],
+        axis_moments=moments[:: STEPS // _AXIS_LABELS],
         points=[
-            (moments[place], [(state, values[place]) for state, values in numbers.items() if values[place]])
-            for place in range(1, len(moments))
+            (moments[index], [(state, values[index]) for state, values in numbers.items() if values[index]])
+            for index in range(1, len(moments))
         ],
-        ranges=[(one, one == chosen) for one in (*possible, ranges[-1])],
+        ranges=[(length, length == chosen) for length in (*available, ranges[-1])],
     )
 
 
 @dataclass(frozen=True, slots=True)
-class ChangedNumber:
-    """What happened to a number; `reason` is the one that its new state came with, and then none of the changes."""
+class NumberChanges:
+    """The changes of one number; the reason of a change of state is in `reason` instead of `changes`."""
 
     number: str
     reason: str | None
@@ -140,53 +144,56 @@ class ChangedNumber:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """A run's changes by number; `window` is when most of them happened: after the one moment and by the other."""
+class RunChanges:
+    """The changes of one run by number; most of them happened between the two moments of `window`."""
 
     run: ChangedRun
     window: tuple[datetime | None, datetime]
-    numbers: list[ChangedNumber]
+    numbers: list[NumberChanges]
 
 
-def changed(runs: Sequence[ChangedRun]) -> list[Changed]:
-    """The changes of runs, those of one number together."""
+def changes_by_run(runs: Sequence[ChangedRun]) -> list[RunChanges]:
+    """Groups the changes of each run by number."""
     return [
-        Changed(
+        RunChanges(
             run,
             Counter((change.changed_after, change.changed_at) for change in run.changes).most_common(1)[0][0],
-            [_changed_number(list(of_one)) for _, of_one in groupby(run.changes, lambda one: one.virtual_number_id)],
+            [
+                _number_changes(list(changes))
+                for _, changes in groupby(run.changes, lambda change: change.virtual_number_id)
+            ],
         )
         for run in runs
     ]
 
 
-def _changed_number(changes: list[Change]) -> ChangedNumber:
+def _number_changes(changes: list[Change]) -> NumberChanges:
     reason = None
     if any(change.field == "state" for change in changes):
         reason = next((change.new_value for change in changes if change.field == "reason"), None)
         changes = [change for change in changes if change.field != "reason"]
-    return ChangedNumber(changes[0].number, reason, changes)
+    return NumberChanges(changes[0].number, reason, changes)
 
 
 @dataclass(frozen=True, slots=True)
-class RunsInARow:
-    """Runs of one account that came to the same one after another; `first` began before `last`."""
+class RunGroup:
+    """Consecutive runs of one account with the same result, from `first` to `last`."""
 
     first: Run
     last: Run
     count: int
 
 
-def runs(latest: Sequence[Run]) -> list[RunsInARow]:
-    """The latest runs; those that found nothing new, or failed the same way, in a row count as one.
+def group_runs(latest: Sequence[Run]) -> list[RunGroup]:
+    """Groups consecutive runs that were unchanged, or that failed with the same error.
 
     Args:
-        latest: The newest first.
+        latest: The latest runs, the newest first.
     """
 
-    def came_to(run: Run) -> tuple[object, ...]:
-        alike = run.outcome in {"unchanged", "failed"}
-        return (run.account, run.outcome, run.error, run.held, run.rejected, None if alike else run.run_id)
+    def group_key(run: Run) -> tuple[object, ...]:
+        is_repeatable = run.outcome in {"unchanged", "failed"}
+        return (run.account, run.outcome, run.error, run.held, run.rejected, None if is_repeatable else run.run_id)
 
-    rows = [list(row) for _, row in groupby(latest, came_to)]
-    return [RunsInARow(first=row[-1], last=row[0], count=len(row)) for row in rows[:_MOST_RUNS]]
+    groups = [list(group) for _, group in groupby(latest, group_key)]
+    return [RunGroup(first=group[-1], last=group[0], count=len(group)) for group in groups[:_MAX_RUN_GROUPS]]

@@ -1,4 +1,4 @@
-"""An answer that many want at once, and that costs the database no more than if one wanted it."""
+"""Shares one running query, and its cached result, among all callers that ask for it."""
 
 from __future__ import annotations
 
@@ -12,61 +12,61 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Asks once for all who ask while it is being asked, and keeps what came of it for a while.
+    """Runs at most one fetch at a time for any number of callers, and caches its outcome for a while.
 
     Args:
-        ask: What is asked.
-        at_least: Seconds for which an answer is kept, or the failure to get one.
-        times: An answer is kept so many times as long as it took, if that is longer: asking never takes more than
-            one part in `times` of the time.
+        fetch: Gets the value.
+        min_ttl: How many seconds a result, or the failure to get one, is cached at least.
+        ttl_factor: A result is cached for this many times as long as its fetch took, if that is longer than `min_ttl`:
+            fetching then never takes more than 1 / `ttl_factor` of the time.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[T]], *, at_least: float = 0.0, times: float = 0.0) -> None:
-        self._ask = ask
-        self._at_least = at_least
-        self._times = times
-        self._asking: asyncio.Task[T] | None = None
-        self._keep_until = 0.0
-        self.last_good: T | None = None
+    def __init__(self, fetch: Callable[[], Awaitable[T]], *, min_ttl: float = 0.0, ttl_factor: float = 0.0) -> None:
+        self._fetch = fetch
+        self._min_ttl = min_ttl
+        self._ttl_factor = ttl_factor
+        self._task: asyncio.Task[T] | None = None
+        self._fresh_until = 0.0
+        self.last_result: T | None = None
 
-    async def answer(self, *, within: float) -> T:
-        """The answer, which may be some seconds old.
+    async def get(self, *, max_wait: float) -> T:
+        """Returns the value, from the cache while that is fresh.
 
         Args:
-            within: How many seconds to wait; the question goes on beyond them, for those who come later.
+            max_wait: How many seconds to wait. The fetch goes on after that, for later callers.
 
         Raises:
-            TimeoutError: It takes longer.
+            TimeoutError: The fetch takes longer than `max_wait`.
         """
-        asking = self._asking
-        if asking is None or (asking.done() and asyncio.get_running_loop().time() >= self._keep_until):
-            asking = self._asking = asyncio.create_task(self._keep())
-            asking.add_done_callback(_take_notice)
-        await asyncio.wait({asking}, timeout=within)
-        if not asking.done():
+        task = self._task
+        if task is None or (task.done() and asyncio.get_running_loop().time() >= self._fresh_until):
+            task = self._task = asyncio.create_task(self._fetch_and_cache())
+            task.add_done_callback(_retrieve_exception)
+        await asyncio.wait({task}, timeout=max_wait)
+        if not task.done():
             raise TimeoutError
-        return asking.result()
+        return task.result()
 
     async def close(self) -> None:
-        """Ends what is being asked."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait({self._asking})
+        """Cancels the running fetch, if any."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
 
-    async def _keep(self) -> T:
+    async def _fetch_and_cache(self) -> T:
         clock = asyncio.get_running_loop().time
-        began = clock()
-        kept = self._at_least
+        started_at = clock()
+        ttl = self._min_ttl
         try:
-            answer = await self._ask()
-            kept = max(kept, self._times * (clock() - began))
+            result = await self._fetch()
+            ttl = max(ttl, self._ttl_factor * (clock() - started_at))
         finally:
-            self._keep_until = clock() + kept
-        self.last_good = answer
-        return answer
+            self._fresh_until = clock() + ttl
+        self.last_result = result
+        return result
 
 
-def _take_notice(asked: asyncio.Task[object]) -> None:
-    """So that a failure for which nobody waited any more is not reported as forgotten."""
-    if not asked.cancelled():
-        asked.exception()
+def _retrieve_exception(task: asyncio.Task[object]) -> None:
+    """Keeps asyncio from logging "exception was never retrieved" when every caller has stopped waiting."""
+    if not task.cancelled():
+        task.exception()

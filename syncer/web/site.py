@@ -1,4 +1,4 @@
-"""The daemon over HTTP: /livez, /readyz, /metrics and the page for people."""
+"""The daemon's HTTP server: /livez, /readyz, /metrics and the status page."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from syncer.config.settings import Settings
 
 READY_TIMEOUT_SECONDS: Final = 3.0
-"""How long the database may take to answer before the daemon is not ready."""
+"""The daemon is not ready if the database takes longer than this to answer."""
 STATEMENT_TIMEOUT_SECONDS: Final = 10.0
-"""Until a statement that does not answer is given up; PostgreSQL itself gives up sooner."""
+"""When the driver gives up on a statement; the statement timeout in PostgreSQL is shorter."""
 _MIN_REFRESH: Final = timedelta(seconds=5)
 _MAX_REFRESH: Final = timedelta(seconds=60)
 
@@ -44,9 +44,10 @@ _HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 _PAGE_LOOPBACK_ONLY: Final = (
-    "The page is served on a loopback address only, since it shows phone numbers to whoever can reach it: "
+    "The page is served on a loopback address only, since it shows phone numbers to anyone who can reach it: "
     "set SYNCER_HTTP_PAGE=on to serve it here too.\n"
 )
+_NOT_FOUND: Final = "Not found. Available paths: /livez, /readyz, /metrics and the page at /.\n"
 _PAGE_OFF: Final = "The page is switched off: SYNCER_HTTP_PAGE is off.\n"
 _PAGE_LOCALHOST_ONLY: Final = (
     "The page answers to localhost only, so that no web site can read it through your browser: open it as "
@@ -55,15 +56,15 @@ _PAGE_LOCALHOST_ONLY: Final = (
 
 
 class Site:
-    """What the daemon says over HTTP; it listens within `async with`.
+    """The daemon's HTTP server; it listens within `async with`.
 
     Args:
-        settings: SYNCER_HTTP_PAGE, and how often the page is worth loading anew.
-        address: Where to listen; port 0 takes a free one.
-        database_address: Where the database is, each time a connection is made.
+        settings: SYNCER_HTTP_PAGE, and the poll interval, from which the refresh interval of the page follows.
+        address: The address to listen on; port 0 takes a free one.
+        database_address: Returns the database URL; called for each new connection.
         registry: The metrics.
-        is_live: Whether due accounts are being looked for.
-        configured: The names of the accounts that are polled.
+        is_live: Returns whether the scheduler is running.
+        configured: Returns the names of the accounts that are polled now.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Site:
         configured: Callable[[], Collection[str]],
     ) -> None:
         self._address = address
-        # Connections of its own: whoever looks takes none from the polls.
+        # A pool of its own, so that requests take no connections from the polls.
         self._engine = create_engine(database_address, pool_size=2, command_timeout=STATEMENT_TIMEOUT_SECONDS)
         self._registry = registry
         self._is_live = is_live
@@ -97,7 +98,7 @@ class Site:
             "/": self._root,
         }.items():
             application.router.add_get(path, handler)
-        # Nobody waits for whoever reads slowly when the daemon stops.
+        # A client that reads slowly must not delay the stop of the daemon.
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         try:
@@ -109,7 +110,7 @@ class Site:
             log.info("http_listening", url=self.url, page=self._serves_page)
             return self
         raise ConfigurationError(
-            f"SYNCER_HTTP_LISTEN is {_host_and_port(self._address)}, which cannot be listened at ({problem}): "
+            f"cannot listen on SYNCER_HTTP_LISTEN={_host_and_port(self._address)} ({problem}): "
             "set another address or port, or off"
         )
 
@@ -122,7 +123,7 @@ class Site:
 
     @property
     def url(self) -> str:
-        """The address it listens at, without a path."""
+        """The URL of the server, without a path."""
         assert self._runner is not None  # noqa: S101 - it listens
         port: int = self._runner.addresses[0][1]
         return str(URL.build(scheme="http", host=self._address.host, port=port))
@@ -134,7 +135,7 @@ class Site:
     async def _livez(self, _: web.Request) -> web.Response:
         if self._is_live():
             return web.Response(text="live\n")
-        return web.Response(status=503, text="not live: nobody looks for due accounts any more\n")
+        return web.Response(status=503, text="not live: the scheduler has stopped looking for due accounts\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
         try:
@@ -153,7 +154,7 @@ class Site:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))
-        # Beside the event loop: ten thousand accounts have three hundred thousand lines.
+        # In a thread: with ten thousand accounts there are three hundred thousand lines.
         body = await asyncio.to_thread(encode, self._registry)
         response = web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
         response.enable_compression()
@@ -181,14 +182,18 @@ class Site:
 
 @web.middleware
 async def _plain_text_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Says in one line what there is, in place of what is not there or cannot be done."""
+    """Answers 404 and 405 with one line of plain text that names what exists."""
     try:
         return await handler(request)
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
-        return web.Response(status=405, text=f"Only {allowed} are answered here.\n", headers={hdrs.ALLOW: allowed})
+        return web.Response(
+            status=405, text=f"The allowed methods here are {allowed}.\n", headers={hdrs.ALLOW: allowed}
+        )
     except web.HTTPNotFound:
-        return web.Response(status=404, text="There are /livez, /readyz, /metrics and the page /.\n")
+        return web.Response(
+            status=404, text="Not found. Available paths: /livez, /readyz, /metrics and the page at /.\n"
+        )
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
@@ -198,7 +203,7 @@ async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
 
 
 def _is_loopback_host(host: str) -> bool:
-    """Whether a Host header names this machine as only someone on it does."""
+    """Returns whether a Host header names a loopback address or localhost."""
     try:
         return is_loopback(URL.build(scheme="http", authority=host).host or "")
     except ValueError:

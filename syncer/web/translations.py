@@ -1,6 +1,7 @@
-"""The page's words in its two languages, and which of them a browser prefers.
+"""The texts of the page in English and Russian, and the choice of the language that a browser prefers.
 
-Each text stands here in both languages at once, so that none can lack one. What is in braces is filled in.
+Each text is defined in both languages in one place, so that neither translation can be forgotten. Placeholders are in
+braces.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 Language = Literal["en", "ru"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "ru")
-"""The first one is for browsers that want none of them."""
+"""The first one is the default, for browsers that accept neither."""
 
 
 class Text(NamedTuple):
@@ -28,81 +29,81 @@ TEXTS: Final[Mapping[str, Text]] = {
     "other_language": Text("По-русски", "In English"),
     "as_of": Text("as of {moment}", "на {moment}"),
     "refreshes": Text("refreshes every {seconds} s", "обновляется каждые {seconds} с"),
-    "stop": Text("stop", "остановить"),
-    "stopped": Text("does not refresh by itself", "само не обновляется"),
-    "resume": Text("resume", "возобновить"),
-    "all_accounts": Text("All accounts", "Все кабинеты"),
-    "skip": Text("To the content", "К содержанию"),
-    # The sentence on top
-    "nothing_yet": Text("Nothing was recorded yet", "Пока ничего не записано"),
-    "nothing_yet_why": Text(
-        "The first poll has not come to its end. This page shows what it finds.",
-        "Первый опрос ещё не закончен. Что он найдёт, появится здесь.",
+    "stop_refresh": Text("stop", "остановить"),
+    "refresh_off": Text("auto-refresh is off", "автообновление выключено"),
+    "resume_refresh": Text("resume", "возобновить"),
+    "all_accounts": Text("All accounts", "Все личные кабинеты"),
+    "skip_link": Text("Skip to content", "К содержимому"),
+    # The verdict at the top
+    "nothing_yet": Text("No data yet", "Данных пока нет"),
+    "nothing_yet_explanation": Text(
+        "The first poll has not finished yet. Its results will appear here.",
+        "Первый опрос ещё не завершён. Его результаты появятся здесь.",
     ),
-    "all_well": Text("Everything is up to date", "Все данные свежие"),
-    "waiting": Text("The first polls are under way", "Идут первые опросы"),
-    "needs_attention": Text("Something needs attention", "Кое-что требует внимания"),
-    "no_such_account": Text("There is no account of this name", "Кабинета с таким именем нет"),
-    "no_database": Text("The database cannot be read", "Базу данных не удаётся прочитать"),
-    "no_database_stale": Text("What follows is as of {moment}.", "Ниже данные на {moment}."),
+    "up_to_date": Text("Everything is up to date", "Данные актуальны"),
+    "first_polls_running": Text("The first polls are running", "Идут первые опросы"),
+    "needs_attention": Text("Something needs attention", "Требуется внимание"),
+    "no_such_account": Text("There is no account with this name", "Личного кабинета с таким именем нет"),
+    "no_database": Text("The database cannot be read", "Не удаётся прочитать базу данных"),
+    "no_database_stale": Text("The data below are as of {moment}.", "Ниже показаны данные на {moment}."),
     "no_database_nothing": Text(
-        "Until it can, there is nothing to show. The daemon keeps trying by itself.",
-        "Пока её не прочесть, показать нечего. Программа продолжает пытаться сама.",
+        "There is nothing to show until it can be read. The daemon keeps retrying.",
+        "Данные появятся, когда база станет доступна. Программа повторяет попытки автоматически.",
     ),
     # Figures
     "numbers": Text("Numbers", "Номера"),
     "accounts": Text("Accounts", "Личные кабинеты"),
     "held": Text("Removals held", "Удержано удалений"),
-    "rejected": Text("Records rejected", "Не принято записей"),
+    "rejected": Text("Records rejected", "Отклонено записей"),
     # Accounts
     "failing": Text("failing", "сбой"),
-    "late": Text("late", "опаздывает"),
+    "late": Text("late", "опрос задержан"),
     "new": Text("first poll", "первый опрос"),
-    "ok": Text("up to date", "свежие данные"),
+    "ok": Text("up to date", "данные актуальны"),
     "retired": Text("not polled", "не опрашивается"),
-    "late_why": Text(
-        "It has been due since {moment}, and nobody polls it.",
-        "Опрос ждёт с {moment}, но его никто не начал.",
+    "late_reason": Text(
+        "Its poll was due at {moment} and has not started.",
+        "Опрос должен был начаться {moment}, но не начался.",
     ),
-    "retired_why": Text("It is not configured any more.", "Его больше нет в настройках."),
-    "last_success": Text("Last success", "Последний успех"),
+    "retired_reason": Text("It is no longer configured.", "Этого личного кабинета больше нет в настройках."),
+    "last_success": Text("Last successful poll", "Последний успешный опрос"),
     "never": Text("never", "не было"),
     "next_poll": Text("Next poll", "Следующий опрос"),
     "now": Text("now", "сейчас"),
     "no_numbers": Text("no numbers", "номеров нет"),
-    "held_why": Text(
-        "Numbers missing since {moment}, removal held: {count}. If they are really gone:",
-        "Номера пропали {moment}, удаление удержано: {count}. Если их действительно больше нет:",
+    "held_reason": Text(
+        "Numbers missing since {moment}, removal held: {count}. If they are really gone, run:",
+        "Номера отсутствуют с {moment}, удаление удержано: {count}. Если их действительно больше нет, выполните:",
     ),
-    "rejected_count": Text("Records rejected: {count}", "Не принято записей: {count}"),
+    "rejected_count": Text("Records rejected: {count}", "Отклонено записей: {count}"),
     "page_of": Text("Page {page} of {pages}", "Страница {page} из {pages}"),
     "previous": Text("Previous", "Назад"),
     "next": Text("Next", "Дальше"),
-    "attention_first": Text("Those that need attention come first.", "Сначала те, что требуют внимания."),
-    # Time line
+    "attention_first": Text("Those that need attention come first.", "Сначала показаны требующие внимания."),
+    # Numbers by state
     "by_state": Text("Numbers by state", "Номера по состояниям"),
     "all_states": Text("All numbers", "Все номера"),
-    "but_largest": Text("All but “{state}”", "Все, кроме «{state}»"),
-    "chart_says": Text(
-        "Numbers by state from {begins} to {ends}; the table beside it has the figures.",
-        "Номера по состояниям с {begins} по {ends}; цифры в таблице рядом.",
+    "without_largest": Text("All but “{state}”", "Все, кроме «{state}»"),
+    "chart_label": Text(
+        "Numbers by state from {start} to {end}; the figures are in the table next to it.",
+        "Номера по состояниям с {start} по {end}; значения приведены в таблице рядом.",
     ),
     "state": Text("State", "Состояние"),
     "number_now": Text("Now", "Сейчас"),
     "difference": Text("Change", "Изменение"),
-    "whole": Text("all", "всё"),
+    "all_time": Text("all", "всё время"),
     "other_states": Text("others", "прочие"),
     "took_too_long": Text(
-        "This took too long to ask. Schema analytics of the database has it all.",
-        "Запрос занял слишком много времени. В схеме analytics базы данных есть всё.",
+        "This query took too long. All the data are in schema analytics of the database.",
+        "Запрос выполнялся слишком долго. Все данные доступны в схеме analytics базы данных.",
     ),
     # Changes
     "changes": Text("Latest changes", "Последние изменения"),
-    "no_changes": Text("Nothing has changed yet.", "Пока ничего не менялось."),
-    "run": Text("run {run_id}", "опрос {run_id}"),
-    "between": Text("happened between {after} and {until}", "произошло между {after} и {until}"),
-    "before": Text("happened before {until}", "произошло до {until}"),
-    "all_changes": Text("This run in all", "Всего в этом опросе"),
+    "no_changes": Text("Nothing has changed yet.", "Изменений пока нет."),
+    "run": Text("poll {run_id}", "опрос {run_id}"),
+    "happened_between": Text("happened between {after} and {until}", "произошло между {after} и {until}"),
+    "happened_before": Text("happened before {until}", "произошло до {until}"),
+    "all_changes": Text("All changes of this poll", "Все изменения этого опроса"),
     "created": Text("new", "новый"),
     "removed": Text("removed", "удалён"),
     "restored": Text("returned", "вернулся"),
@@ -132,36 +133,36 @@ TEXTS: Final[Mapping[str, Text]] = {
     "field_sip_uri": Text("SIP URI", "SIP URI"),
     # Runs
     "runs": Text("Latest polls", "Последние опросы"),
-    "no_runs": Text("No poll has begun yet.", "Ни один опрос ещё не начат."),
+    "no_runs": Text("No poll has started yet.", "Опросов ещё не было."),
     "when": Text("When", "Когда"),
     "outcome": Text("Outcome", "Итог"),
-    "took": Text("Took", "Длился"),
-    "times": Text("{count} in a row", "подряд: {count}"),
-    "applied": Text("applied", "записан"),
+    "duration": Text("Duration", "Длительность"),
+    "in_a_row": Text("{count} in a row", "подряд: {count}"),
+    "applied": Text("applied", "изменения записаны"),
     "unchanged": Text("unchanged", "без изменений"),
     "failed": Text("failed", "сбой"),
-    "superseded": Text("superseded", "опережён"),
-    "abandoned": Text("abandoned", "брошен"),
-    "running": Text("running", "идёт"),
+    "superseded": Text("superseded", "вытеснен более новым"),
+    "abandoned": Text("abandoned", "прерван"),
+    "running": Text("running", "выполняется"),
     "count_received": Text("received {count}", "получено {count}"),
     "count_created": Text("new {count}", "новых {count}"),
     "count_changed": Text("changed {count}", "изменено {count}"),
     "count_removed": Text("removed {count}", "удалено {count}"),
     "count_restored": Text("returned {count}", "вернулось {count}"),
     "count_held": Text("held {count}", "удержано {count}"),
-    "count_rejected": Text("rejected {count}", "не принято {count}"),
+    "count_rejected": Text("rejected {count}", "отклонено {count}"),
     # Rejected records
-    "rejected_records": Text("Rejected records", "Непринятые записи"),
-    "rejected_why": Text(
-        "The last good values of their numbers stay until the vendor sends what can be read.",
-        "Последние верные значения их номеров остаются, пока не придёт то, что можно прочесть.",
+    "rejected_records": Text("Rejected records", "Отклонённые записи"),
+    "rejected_explanation": Text(
+        "Their numbers keep their last valid values until the vendor sends valid records.",
+        "Номера сохраняют последние корректные значения, пока не придут корректные записи.",
     ),
-    "rejected_latest": Text("The newest {shown} of {count}:", "Новейшие {shown} из {count}:"),
+    "rejected_latest": Text("The newest {shown} of {count}:", "Последние {shown} из {count}:"),
     "record_of": Text("record {id}", "запись {id}"),
     "record_unknown": Text("a record whose id cannot be read", "запись с нечитаемым id"),
     "since": Text("since {moment}", "с {moment}"),
-    "seen_times": Text("times received: {count}", "получена раз: {count}"),
-    "as_received": Text("as received", "как получено"),
+    "times_received": Text("times received: {count}", "получена раз: {count}"),
+    "as_received": Text("as received", "в полученном виде"),
     # Units of time
     "seconds_ago": Text("{count} s ago", "{count} с назад"),
     "minutes_ago": Text("{count} min ago", "{count} мин назад"),
@@ -183,24 +184,24 @@ TEXTS: Final[Mapping[str, Text]] = {
 }
 
 
-def words(language: Language) -> dict[str, str]:
-    """All texts of a language by their names."""
+def texts_for(language: Language) -> dict[str, str]:
+    """Returns all texts of a language by their names."""
     return {name: getattr(text, language) for name, text in TEXTS.items()}
 
 
-def preferred(accept_language: str) -> Language:
-    """The language that a browser would rather have, by its Accept-Language (RFC 9110, 12.5.4)."""
-    weights = dict(_range(one) for one in accept_language.lower().split(",") if one.strip())
+def preferred_language(accept_language: str) -> Language:
+    """Returns the language that a browser prefers by its Accept-Language header (RFC 9110, 12.5.4)."""
+    weights = dict(_parse_language_range(item) for item in accept_language.lower().split(",") if item.strip())
 
     def weight(language: Language) -> float:
-        found = [q for tag, q in weights.items() if tag.split("-")[0] == language]
-        # Of several variants the one it likes best counts; "*" stands for those not named.
-        return max(found, default=weights.get("*", 0.0))
+        matching = [q for tag, q in weights.items() if tag.split("-")[0] == language]
+        # Of several variants of a language the highest weight counts; "*" stands for languages that are not named.
+        return max(matching, default=weights.get("*", 0.0))
 
     return max(LANGUAGES, key=weight)  # the first of equals
 
 
-def _range(text: str) -> tuple[str, float]:
+def _parse_language_range(text: str) -> tuple[str, float]:
     tag, *parameters = (part.strip() for part in text.split(";"))
     for parameter in parameters:
         name, _, value = parameter.partition("=")

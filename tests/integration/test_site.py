@@ -1,4 +1,4 @@
-"""What the daemon says over HTTP, asked as probes, Prometheus and browsers ask it."""
+"""The HTTP server of the daemon, requested as probes, Prometheus and browsers do."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ if TYPE_CHECKING:
     from tests.builders import PolledAccount
 
 LOOPBACK = ListenAddress("127.0.0.1", 0)
-EVERYWHERE = ListenAddress("0.0.0.0", 0)  # noqa: S104 - that is the case in question
+ALL_INTERFACES = ListenAddress("0.0.0.0", 0)  # noqa: S104 - the tests are about this case
 
 
-class Asked:
-    """What came of a request."""
+class Reply:
+    """The reply to a request."""
 
-    def __init__(self, answer: aiohttp.ClientResponse, text: str) -> None:
-        self.status, self.headers, self.text = answer.status, answer.headers, text
+    def __init__(self, reply: aiohttp.ClientResponse, text: str) -> None:
+        self.status, self.headers, self.text = reply.status, reply.headers, text
 
     @property
-    def told(self) -> tuple[int, str]:
+    def status_and_text(self) -> tuple[int, str]:
         return self.status, self.text
 
 
 class Client:
-    """A site that listens, and whoever asks it."""
+    """An HTTP client of a running site."""
 
     def __init__(self, site: Site, session: aiohttp.ClientSession) -> None:
         self._session = session
         self.port = site.url.rpartition(":")[2]
 
-    async def ask(self, path: str, method: str = "GET", **headers: str) -> Asked:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async def get(self, path: str, method: str = "GET", **headers: str) -> Reply:
+        sent_headers = {name.replace("_", "-"): value for name, value in headers.items()}
         url = f"http://127.0.0.1:{self.port}{path}"
-        async with self._session.request(method, url, headers=named) as answer:
-            return Asked(answer, await answer.text())
+        async with self._session.request(method, url, headers=sent_headers) as reply:
+            return Reply(reply, await reply.text())
 
 
 @asynccontextmanager
@@ -82,58 +82,59 @@ async def listening(
 
 @pytest.fixture
 async def client(database: str) -> AsyncIterator[Client]:
-    async with listening(database) as made:
-        yield made
+    async with listening(database) as running:
+        yield running
 
 
 # Probes
 
 
-async def test_it_is_live_as_long_as_due_accounts_are_being_looked_for(database: str) -> None:
-    looked_for = True
-    async with listening(database, is_live=lambda: looked_for) as client:
-        assert (await client.ask("/livez")).told == (200, "live\n")
-        looked_for = False
-        assert (await client.ask("/livez")).told == (503, "not live: nobody looks for due accounts any more\n")
+async def test_livez_answers_200_while_the_scheduler_runs_and_503_after_it_stopped(database: str) -> None:
+    is_live = True
+    async with listening(database, is_live=lambda: is_live) as client:
+        assert (await client.get("/livez")).status_and_text == (200, "live\n")
+        is_live = False
+        stopped = await client.get("/livez")
+    assert stopped.status_and_text == (503, "not live: the scheduler has stopped looking for due accounts\n")
 
 
-async def test_it_is_ready_with_the_schema_it_wants_and_says_what_to_do_with_any_other(
+async def test_readyz_answers_200_with_the_current_schema_and_says_what_to_do_otherwise(
     client: Client, sql: asyncpg.Connection
 ) -> None:
-    assert (await client.ask("/readyz")).told == (200, "ready\n")
+    assert (await client.get("/readyz")).status_and_text == (200, "ready\n")
 
     await sql.execute("update syncer.alembic_version set version_num = '9999'")
-    newer = await client.ask("/readyz")
+    newer = await client.get("/readyz")
     await sql.execute("drop schema syncer, analytics cascade")
-    none = await client.ask("/readyz")
+    none = await client.get("/readyz")
 
     assert newer.status == 503
     assert newer.text.startswith("not ready: the database's schema is 9999, which is newer")
-    assert none.told == (503, "not ready: the database has no schema of syncer yet: run `syncer migrate`\n")
+    assert none.status_and_text == (503, "not ready: the database has no schema of syncer yet: run `syncer migrate`\n")
 
 
-async def test_it_is_not_ready_without_a_database_and_tells_no_password() -> None:
+async def test_readyz_answers_503_without_a_database_and_reveals_no_credentials() -> None:
     async with listening("postgresql://user:passw0rd@127.0.0.1:1/none") as client:
-        answer = await client.ask("/readyz")
+        reply = await client.get("/readyz")
 
-    assert answer.status == 503
-    assert answer.text.startswith("not ready: database: ")
-    assert answer.text.endswith("; check that the server is up and SYNCER_DATABASE_URL is right\n")
-    assert "passw0rd" not in answer.text
-    assert "user" not in answer.text
+    assert reply.status == 503
+    assert reply.text.startswith("not ready: database: ")
+    assert reply.text.endswith("; check that the server is up and SYNCER_DATABASE_URL is right\n")
+    assert "passw0rd" not in reply.text
+    assert "user" not in reply.text
 
 
-async def test_a_database_that_never_answers_keeps_nobody_waiting_and_is_asked_once_for_all(
+async def test_readyz_times_out_on_a_silent_database_and_connects_once_for_all_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(site_module, "READY_TIMEOUT_SECONDS", 0.2)
     async with SilentServer() as silent, listening(silent.url) as client:
-        async with asyncio.timeout(5):  # by itself a connection is given up after 10 s
-            answers = await asyncio.gather(*(client.ask("/readyz") for _ in range(10)))
-        live = await client.ask("/livez")
+        async with asyncio.timeout(5):  # a connection attempt times out after 10 s
+            replies = await asyncio.gather(*(client.get("/readyz") for _ in range(10)))
+        live = await client.get("/livez")
 
     reason = "database: no answer within 0.2 s; check that the server and the network are up"
-    assert {one.told for one in answers} == {(503, f"not ready: {reason}\n")}
+    assert {reply.status_and_text for reply in replies} == {(503, f"not ready: {reason}\n")}
     assert silent.connection_count == 1
     assert live.status == 200
 
@@ -141,12 +142,12 @@ async def test_a_database_that_never_answers_keeps_nobody_waiting_and_is_asked_o
 # Metrics
 
 
-async def test_metrics_are_in_the_format_that_is_asked_for(database: str) -> None:
+async def test_metrics_come_in_the_requested_format(database: str) -> None:
     registry = CollectorRegistry()
     Counter("syncer_polls", "Polls.", registry=registry).inc()
     async with listening(database, registry=registry) as client:
-        plain = await client.ask("/metrics")
-        open_metrics = await client.ask("/metrics", Accept="application/openmetrics-text;version=1.0.0")
+        plain = await client.get("/metrics")
+        open_metrics = await client.get("/metrics", Accept="application/openmetrics-text;version=1.0.0")
 
     assert plain.status == 200
     assert plain.headers["Content-Type"].startswith("text/plain; version=")
@@ -155,12 +156,12 @@ async def test_metrics_are_in_the_format_that_is_asked_for(database: str) -> Non
     assert open_metrics.text.endswith("# EOF\n")
 
 
-# Every answer
+# Every reply
 
 
-async def test_no_answer_is_kept_framed_sniffed_or_told_to_others(client: Client) -> None:
+async def test_no_reply_may_be_cached_framed_sniffed_or_sent_as_referrer(client: Client) -> None:
     for path in ("/livez", "/readyz", "/metrics", "/", "/nothing"):
-        headers = (await client.ask(path)).headers
+        headers = (await client.get(path)).headers
         policy = headers["Content-Security-Policy"]
 
         assert headers["Cache-Control"] == "no-store"
@@ -170,150 +171,152 @@ async def test_no_answer_is_kept_framed_sniffed_or_told_to_others(client: Client
         assert policy.startswith("default-src 'none';")
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
-        assert "script" not in policy  # none is allowed, then
+        assert "script" not in policy  # so default-src forbids scripts
 
 
-async def test_what_is_not_there_or_cannot_be_done_is_told_in_one_line(client: Client) -> None:
-    assert (await client.ask("/favicon.ico")).told == (404, "There are /livez, /readyz, /metrics and the page /.\n")
+async def test_404_and_405_are_one_line_of_plain_text(client: Client) -> None:
+    missing = await client.get("/favicon.ico")
+    paths = "/livez, /readyz, /metrics and the page at /"
+    assert missing.status_and_text == (404, f"Not found. Available paths: {paths}.\n")
     for path in ("/livez", "/readyz", "/metrics", "/"):
-        refused = await client.ask(path, "POST")
-        assert refused.told == (405, "Only GET, HEAD are answered here.\n")
+        refused = await client.get(path, "POST")
+        assert refused.status_and_text == (405, "The allowed methods here are GET, HEAD.\n")
         assert refused.headers["Allow"] == "GET, HEAD"
-        assert (await client.ask(path, "HEAD")).told == (200, "")
+        assert (await client.get(path, "HEAD")).status_and_text == (200, "")
 
 
-# Who may see the page
+# Access to the page
 
 
-async def test_the_page_is_for_this_machine_unless_it_is_switched_on(database: str) -> None:
-    async with listening(database, address=EVERYWHERE) as client:
-        refused = await client.ask("/")
-        assert (await client.ask("/livez")).status == 200
-    async with listening(database, address=EVERYWHERE, page="on") as client:
-        served = await client.ask("/", Host="pbx.example")
+async def test_the_page_is_served_on_loopback_only_unless_it_is_switched_on(database: str) -> None:
+    async with listening(database, address=ALL_INTERFACES) as client:
+        refused = await client.get("/")
+        assert (await client.get("/livez")).status == 200
+    async with listening(database, address=ALL_INTERFACES, page="on") as client:
+        served = await client.get("/", Host="pbx.example")
     async with listening(database, page="off") as client:
-        off = await client.ask("/")
+        switched_off = await client.get("/")
 
     assert refused.status == 404
     assert refused.text.endswith("set SYNCER_HTTP_PAGE=on to serve it here too.\n")
     assert (served.status, served.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    assert off.told == (404, "The page is switched off: SYNCER_HTTP_PAGE is off.\n")
+    assert switched_off.status_and_text == (404, "The page is switched off: SYNCER_HTTP_PAGE is off.\n")
 
 
-async def test_the_page_answers_to_the_names_of_this_machine_and_to_no_other_that_a_browser_may_have_been_told(
+async def test_the_page_answers_to_loopback_host_names_only(
     client: Client,
 ) -> None:
     for host in ("localhost", "LOCALHOST:81", "127.0.0.1", "127.1.2.3:80", "[::1]:8080"):
-        assert (await client.ask("/", Host=host)).status == 200
+        assert (await client.get("/", Host=host)).status == 200
     for host in ("evil.example", "localhost.evil.example:8080", "10.0.0.1", "127.0.0.1.evil.example", "", "["):
-        refused = await client.ask("/", Host=host)
-        assert refused.status in {400, 421}  # aiohttp itself refuses what is no name at all
+        refused = await client.get("/", Host=host)
+        assert refused.status in {400, 421}  # aiohttp itself rejects malformed names
         assert "<html" not in refused.text
-    assert (await client.ask("/livez", Host="10.0.0.1")).status == 200
+    assert (await client.get("/livez", Host="10.0.0.1")).status == 200
 
 
-async def test_an_address_that_is_taken_is_told_in_one_sentence(client: Client, database: str) -> None:
-    taken = ListenAddress("127.0.0.1", int(client.port))
+async def test_an_address_in_use_is_reported_in_one_sentence(client: Client, database: str) -> None:
+    occupied = ListenAddress("127.0.0.1", int(client.port))
 
     with pytest.raises(ConfigurationError) as refused:
-        async with listening(database, address=taken):
+        async with listening(database, address=occupied):
             pass
 
     assert str(refused.value) == (
-        f"SYNCER_HTTP_LISTEN is 127.0.0.1:{client.port}, which cannot be listened at (Address already in use): "
+        f"cannot listen on SYNCER_HTTP_LISTEN=127.0.0.1:{client.port} (Address already in use): "
         "set another address or port, or off"
     )
 
 
-# What the page says
+# The content of the page
 
 
-def text_of(page: Asked) -> str:
-    """The words of a page, in a row."""
+def text_of(page: Reply) -> str:
+    """Returns the visible text of a page, with single spaces."""
     body = page.text.partition("<body>")[2]
     return " ".join(re.sub(r"<[^>]*>", " ", body).split())
 
 
-async def test_before_the_first_poll_the_page_says_so(client: Client) -> None:
-    page = await client.ask("/")
+async def test_the_page_says_that_there_is_no_data_before_the_first_poll(client: Client) -> None:
+    page = await client.get("/")
 
     assert page.status == 200
-    assert "Nothing was recorded yet" in text_of(page)
+    assert "No data yet" in text_of(page)
 
 
-async def test_the_language_is_the_browsers_unless_one_is_chosen(client: Client) -> None:
-    russian = await client.ask("/", Accept_Language="de, ru-RU;q=0.8, en;q=0.7")
-    chosen = await client.ask("/?lang=en", Accept_Language="ru")
+async def test_the_page_uses_the_language_of_the_browser_unless_the_address_names_one(client: Client) -> None:
+    russian = await client.get("/", Accept_Language="de, ru-RU;q=0.8, en;q=0.7")
+    chosen = await client.get("/?lang=en", Accept_Language="ru")
 
     assert (russian.headers["Content-Language"], chosen.headers["Content-Language"]) == ("ru", "en")
     assert '<html lang="ru">' in russian.text
     assert russian.headers["Vary"] == "Accept-Language"
-    assert "Пока ничего не записано" in russian.text
-    assert "Nothing was recorded yet" in chosen.text
+    assert "Данных пока нет" in russian.text
+    assert "No data yet" in chosen.text
 
 
-async def test_what_changed_is_told_with_both_values_and_the_window(account: PolledAccount, client: Client) -> None:
+async def test_a_change_is_shown_with_both_values_and_its_time_window(account: PolledAccount, client: Client) -> None:
     await account.poll(record(79208547433 - 79_000_000_000, number="79208547433"), record(2))
     await account.poll(
         record(79208547433 - 79_000_000_000, number="79208547433", state="debt_lock", reason="нет денег"),
         record(2, comment="склад"),
     )
 
-    told = text_of(await client.ask("/?lang=en"))
+    text = text_of(await client.get("/?lang=en"))
 
-    assert "+7\xa0920\xa0854-74-33".replace("\xa0", " ") in told
-    assert "Active → Locked for debt нет денег" in told
-    assert "comment empty → склад" in told
-    assert re.search(r"happened between \d\d:\d\d:\d\d \+03:00 and \d\d:\d\d:\d\d \+03:00", told)
-    assert "Everything is up to date" in told
+    assert "+7\xa0920\xa0854-74-33".replace("\xa0", " ") in text
+    assert "Active → Locked for debt нет денег" in text
+    assert "comment empty → склад" in text
+    assert re.search(r"happened between \d\d:\d\d:\d\d \+03:00 and \d\d:\d\d:\d\d \+03:00", text)
+    assert "Everything is up to date" in text
 
 
-async def test_what_needs_a_person_comes_with_what_to_do(account: PolledAccount, client: Client) -> None:
+async def test_a_problem_is_shown_with_what_to_do_about_it(account: PolledAccount, client: Client) -> None:
     await account.poll(*(record(number) for number in range(1, 11)))
     await account.poll(record(1), record(2, number=None))
     account.emulator.fault = faults.Status(status=401)
     await account.poll_again()
 
-    page = await client.ask("/?lang=en")
-    told = text_of(page)
+    page = await client.get("/?lang=en")
+    text = text_of(page)
 
-    assert "Something needs attention" in told
-    assert "default failing" in told
-    assert "answered 401" in told
-    assert "removal held: 8. If they are really gone: syncer sync --account default --accept-removals" in told
-    assert "record 2" in told
-    assert "token" in told  # the reason speaks of it
-    assert "Authorization" not in told
+    assert "Something needs attention" in text
+    assert "default failing" in text
+    assert "answered 401" in text
+    assert "removal held: 8. If they are really gone, run: syncer sync --account default --accept-removals" in text
+    assert "record 2" in text
+    assert "token" in text  # the error message mentions it
+    assert "Authorization" not in text
 
 
-async def test_an_account_that_is_due_and_not_polled_is_late_and_one_not_configured_is_not_polled(
+async def test_an_overdue_account_is_late_and_a_retired_one_is_not_polled(
     account: PolledAccount, client: Client, sql: asyncpg.Connection, database: str
 ) -> None:
     await account.poll(record(1))
     await sql.execute("insert into syncer.account_schedule values (1, now() - interval '10 minutes')")
 
-    late = text_of(await client.ask("/?lang=en"))
+    late = text_of(await client.get("/?lang=en"))
     async with listening(database, configured=["another"]) as other:
-        left = text_of(await other.ask("/?lang=en"))
+        retired = text_of(await other.get("/?lang=en"))
 
     assert "default late" in late
-    assert "nobody polls it" in late
-    assert "default not polled" in left
-    assert "Something needs attention" not in left
+    assert "and has not started" in late
+    assert "default not polled" in retired
+    assert "Something needs attention" not in retired
 
 
-async def test_thousands_of_accounts_come_in_pages_those_that_need_attention_first(
+async def test_thousands_of_accounts_are_paginated_with_those_that_need_attention_first(
     account: PolledAccount, client: Client, sql: asyncpg.Connection
 ) -> None:
     await account.poll(record(1), record(2))
-    await account.poll(record(1))  # holds a removal
+    await account.poll(record(1))  # number 2 is missing: its removal is held
     await sql.execute(
         "insert into syncer.account (name, time_zone, created_at)"
         " select 'account ' || lpad(i::text, 4, '0'), 'Europe/Moscow', now() from generate_series(1, 3000) i"
     )
 
-    first = text_of(await client.ask("/?lang=en"))
-    last = text_of(await client.ask("/?lang=en&page=999999"))
+    first = text_of(await client.get("/?lang=en"))
+    last = text_of(await client.get("/?lang=en&page=999999"))
 
     assert "Page 1 of 151" in first
     assert first.index("default") < first.index("account 0001") < first.index("account 0019")
@@ -322,54 +325,54 @@ async def test_thousands_of_accounts_come_in_pages_those_that_need_attention_fir
     assert "account 3000" in last
 
 
-async def test_one_account_can_be_looked_at_alone(account: PolledAccount, client: Client) -> None:
+async def test_the_page_can_show_one_account(account: PolledAccount, client: Client) -> None:
     await account.poll(record(1))
 
-    alone, unknown = await client.ask("/?account=default"), await client.ask(f"/?account={quote('нет <b>')}&lang=en")
+    alone, unknown = await client.get("/?account=default"), await client.get(f"/?account={quote('нет <b>')}&lang=en")
 
     assert alone.status == 200
     assert unknown.status == 404
-    assert "There is no account of this name" in unknown.text
+    assert "There is no account with this name" in unknown.text
 
 
-async def test_a_query_that_makes_no_sense_does_not_count(client: Client) -> None:
+async def test_invalid_query_parameters_are_ignored(client: Client) -> None:
     for page in ("page=0", "page=-1", "page=x", "page=99999999999999999999", "page=٣"):
-        assert (await client.ask(f"/?{page}")).status == 200
+        assert (await client.get(f"/?{page}")).status == 200
     for other in ("days=5", "days=", "lang=xx", "account=", "account=%00"):
-        assert (await client.ask(f"/?{other}")).status == 200
+        assert (await client.get(f"/?{other}")).status == 200
 
 
-async def test_when_the_database_is_gone_the_page_says_so_and_keeps_what_it_knew(
+async def test_without_the_database_the_page_says_so_and_shows_the_last_known_data(
     account: PolledAccount, sql: asyncpg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("syncer.web.page._MIN_CACHE_SECONDS", 0.0)
-    monkeypatch.setattr("syncer.web.page._KEPT_TIMES", 0.0)
+    monkeypatch.setattr("syncer.web.page._CACHE_TIME_FACTOR", 0.0)
     await account.poll(record(1))
     async with listening(database) as client:
-        before = await client.ask("/?lang=en")
+        before = await client.get("/?lang=en")
         await sql.execute("alter schema syncer rename to elsewhere")
-        gone = await client.ask("/?lang=en")
-        other_view = await client.ask("/?lang=en&days=7")
+        gone = await client.get("/?lang=en")
+        other_view = await client.get("/?lang=en&days=7")
         await sql.execute("alter schema elsewhere rename to syncer")
-        after = await client.ask("/?lang=en")
+        after = await client.get("/?lang=en")
 
     assert (before.status, gone.status, other_view.status, after.status) == (200, 503, 503, 200)
     assert "The database cannot be read" in gone.text
-    assert "What follows is as of" in gone.text
+    assert "The data below are as of" in gone.text
     assert "+7" in gone.text
-    assert "there is nothing to show" in other_view.text
+    assert "There is nothing to show" in other_view.text
     assert "The database cannot be read" not in after.text
 
 
-async def test_no_statement_of_the_page_may_take_long(
+async def test_a_blocked_statement_of_the_page_times_out(
     account: PolledAccount, sql: asyncpg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("syncer.web.page._STATEMENT_TIMEOUT_SECONDS", 1)
     await account.poll(record(1))
     async with listening(database) as client, sql.transaction():
         await sql.execute("lock table syncer.state_history in access exclusive mode")
-        page = await client.ask("/?lang=en")
+        page = await client.get("/?lang=en")
 
-    assert page.status == 200  # the accounts are told all the same
-    assert "This took too long to ask." in page.text
+    assert page.status == 200  # the accounts are shown nevertheless
+    assert "This query took too long." in page.text
     assert "default" in text_of(page)

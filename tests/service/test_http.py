@@ -112,8 +112,8 @@ async def test_a_container_asks_whether_it_lives_by_a_command(syncer: Program, e
     assert dead.code == 1
     assert again.code == 2
     assert re.fullmatch(
-        rf"syncer: SYNCER_HTTP_LISTEN is 127\.0\.0\.1:{port}, which cannot be listened at \(Address already in use\): "
+        rf"syncer: cannot listen on SYNCER_HTTP_LISTEN=127\.0\.0\.1:{port} \(Address already in use\): "
         "set another address or port, or off",
         again.complaint(),
     )
-    assert page[0] == 404  # it shows phone numbers to whoever can reach it
+    assert page[0] == 404  # it shows phone numbers to anyone who can reach it

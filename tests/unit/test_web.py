@@ -1,4 +1,4 @@
-"""What the page is made of: words in two languages, numbers and moments, a chart, answers shared by many."""
+"""The parts of the status page: translations, formatting, the chart, shared queries."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from syncer.web.chart import HEIGHT, WIDTH, stacked
-from syncer.web.format import Spelling, clipped, phone
+from syncer.web.chart import HEIGHT, WIDTH, stack_areas
+from syncer.web.format import Formatter, format_phone, shorten
 from syncer.web.single_flight import SingleFlight
-from syncer.web.translations import LANGUAGES, TEXTS, preferred, words
+from syncer.web.translations import LANGUAGES, TEXTS, preferred_language, texts_for
 
 WEB = Path(__file__).parent.parent.parent / "syncer" / "web"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
-# Words
+# Translations
 
 
 def placeholders(text: str) -> set[str | None]:
@@ -28,7 +28,7 @@ def placeholders(text: str) -> set[str | None]:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_every_text_stands_in_both_languages_and_names_the_same_things(name: str) -> None:
+def test_every_text_exists_in_both_languages_with_the_same_placeholders(name: str) -> None:
     english, russian = TEXTS[name]
 
     assert english.strip()
@@ -37,22 +37,22 @@ def test_every_text_stands_in_both_languages_and_names_the_same_things(name: str
 
 
 def test_every_text_is_used() -> None:
-    # Those that are put together from a field, a counter or a unit of time have no name to find.
-    built = re.compile(r"field_|count_|(in_)?(seconds|minutes|hours|days)(_ago)?$")
-    chosen = {"failing", "late", "new", "ok", "retired"} | {
+    # Names that the template composes from a field, a counter or a unit of time cannot be found as a whole.
+    composed = re.compile(r"field_|count_|(in_)?(seconds|minutes|hours|days)(_ago)?$")
+    by_value = {"failing", "late", "new", "ok", "retired"} | {
         *("applied", "unchanged", "failed", "superseded", "abandoned", "running"),
         *("created", "removed", "restored", "redirect_opened", "redirect_closed"),
     }
-    files = [path for path in (*WEB.glob("*.py"), *WEB.glob("templates/*.html")) if path.name != "words.py"]
+    files = [path for path in (*WEB.glob("*.py"), *WEB.glob("templates/*.html")) if path.name != "translations.py"]
     used = "".join(path.read_text() for path in files)
 
-    unused = [name for name in TEXTS if not re.search(rf"say\.{name}\b|\"{name}\"", used)]
+    unused = [name for name in TEXTS if not re.search(rf"texts\.{name}\b|\"{name}\"", used)]
 
-    assert [name for name in unused if not (built.match(name) or name in chosen)] == []
+    assert [name for name in unused if not (composed.match(name) or name in by_value)] == []
 
 
-def test_a_month_has_a_name_in_each_language() -> None:
-    assert [len(words(language)["months"].split()) for language in LANGUAGES] == [12, 12]
+def test_every_month_has_a_name_in_each_language() -> None:
+    assert [len(texts_for(language)["months"].split()) for language in LANGUAGES] == [12, 12]
 
 
 @pytest.mark.parametrize(
@@ -72,15 +72,15 @@ def test_a_month_has_a_name_in_each_language() -> None:
         (",,;q=1,;", "en"),
     ],
 )
-def test_the_language_is_the_one_the_browser_likes_best(accept_language: str, language: str) -> None:
-    assert preferred(accept_language) == language
+def test_the_language_with_the_highest_weight_is_chosen(accept_language: str, language: str) -> None:
+    assert preferred_language(accept_language) == language
 
 
-# Numbers and moments
+# Formatting
 
 
 @pytest.mark.parametrize(
-    ("number", "spelled"),
+    ("number", "formatted"),
     [
         ("79208547433", "+7 920 854-74-33"),
         ("89208547433", "+7 920 854-74-33"),
@@ -90,20 +90,20 @@ def test_the_language_is_the_one_the_browser_likes_best(accept_language: str, la
         ("٧٩٢٠٨٥٤٧٤٣٣", "٧٩٢٠٨٥٤٧٤٣٣"),
     ],
 )
-def test_a_russian_number_is_grouped_and_any_other_left_alone(number: str, spelled: str) -> None:
-    assert phone(number).replace("\N{NO-BREAK SPACE}", " ") == spelled
+def test_a_russian_number_is_grouped_and_any_other_is_unchanged(number: str, formatted: str) -> None:
+    assert format_phone(number).replace("\N{NO-BREAK SPACE}", " ") == formatted
 
 
-def test_what_is_too_long_is_clipped() -> None:
-    assert clipped("x" * 10, 10) == "x" * 10
-    assert clipped("x" * 11, 10) == "x" * 9 + "…"
+def test_a_long_text_is_cut_to_the_maximum_length() -> None:
+    assert shorten("x" * 10, 10) == "x" * 10
+    assert shorten("x" * 11, 10) == "x" * 9 + "…"
 
 
-def test_a_moment_has_the_offset_of_its_zone_and_its_date_unless_it_is_todays() -> None:
-    english, russian = (Spelling(words(language), NOW) for language in LANGUAGES)
+def test_a_moment_shows_its_utc_offset_and_its_date_unless_that_is_today() -> None:
+    english, russian = (Formatter(texts_for(language), NOW) for language in LANGUAGES)
 
-    def plain(spelling: Spelling, moment: datetime, zone: str) -> str:
-        return re.sub("<[^>]*>", "", spelling.moment(moment, zone))
+    def plain(formatter: Formatter, moment: datetime, zone: str) -> str:
+        return re.sub("<[^>]*>", "", formatter.moment(moment, zone))
 
     assert plain(english, NOW, "Europe/Moscow") == "15:00:00 +03:00"
     assert plain(english, NOW, "Asia/Vladivostok") == "22:00:00 +10:00"
@@ -112,21 +112,21 @@ def test_a_moment_has_the_offset_of_its_zone_and_its_date_unless_it_is_todays() 
     assert plain(english, NOW, "No/Where") == "12:00:00 +00:00"
 
 
-def test_spans_of_time_are_told_in_the_largest_unit_of_which_there_are_two() -> None:
-    english, russian = (Spelling(words(language), NOW) for language in LANGUAGES)
+def test_durations_use_the_largest_unit_of_which_there_are_at_least_two() -> None:
+    english, russian = (Formatter(texts_for(language), NOW) for language in LANGUAGES)
 
     assert [english.relative(NOW - SECOND * ago) for ago in (0, 5, 119, 120, 7200, 172800)] == [
         *("now", "5 s ago", "119 s ago", "2 min ago", "2 h ago", "2 d ago")
     ]
     assert english.relative(NOW + 240 * SECOND) == "in 4 min"
-    assert [russian.span(seconds) for seconds in (0.052, 9.5, 12, 300)] == ["0,05 с", "9,50 с", "12 с", "5 мин"]
+    assert [russian.duration(seconds) for seconds in (0.052, 9.5, 12, 300)] == ["0,05 с", "9,50 с", "12 с", "5 мин"]
 
 
 # The chart
 
 
-def test_areas_lie_on_top_of_each_other_in_steps_of_one_width() -> None:
-    chart = stacked({"a": [0, 4, 4], "b": [4, 4, 0]}, parts=2)
+def test_areas_are_stacked_in_steps_of_equal_width() -> None:
+    chart = stack_areas({"a": [0, 4, 4], "b": [4, 4, 0]}, step_count=2)
 
     assert chart.axis == [8, 4, 0]
     assert (WIDTH, HEIGHT) == (1200, 240)
@@ -147,67 +147,67 @@ def test_areas_lie_on_top_of_each_other_in_steps_of_one_width() -> None:
         (1_000_001, [1_200_000, 900_000, 600_000, 300_000, 0]),
     ],
 )
-def test_the_axis_has_round_numbers(highest: int, axis: list[int]) -> None:
-    assert stacked({"a": [highest]}).axis == axis
+def test_the_axis_labels_are_round_numbers(highest: int, axis: list[int]) -> None:
+    assert stack_areas({"a": [highest]}).axis == axis
 
 
-# What is asked once for all
+# Shared queries
 
 
-class Question:
-    """Something to ask that is answered when the test says so."""
+class Query:
+    """A query that finishes when the test sets its result."""
 
     def __init__(self) -> None:
-        self.asked = 0
-        self.answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.call_count = 0
+        self.result: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def __call__(self) -> str:
-        self.asked += 1
-        return await asyncio.shield(self.answer)
+        self.call_count += 1
+        return await asyncio.shield(self.result)
 
 
-async def test_many_who_ask_at_once_are_answered_by_one_question() -> None:
-    question = Question()
-    shared = SingleFlight(question)
-    asking = [asyncio.create_task(shared.answer(within=10)) for _ in range(20)]
+async def test_concurrent_callers_share_one_query() -> None:
+    query = Query()
+    flight = SingleFlight(query)
+    tasks = [asyncio.create_task(flight.get(max_wait=10)) for _ in range(20)]
     await asyncio.sleep(0)
-    question.answer.set_result("so")
+    query.result.set_result("so")
 
-    assert await asyncio.gather(*asking) == ["so"] * 20
-    assert question.asked == 1
-    assert await shared.answer(within=10) == "so"
-    assert question.asked == 2  # nothing is kept unless told to
+    assert await asyncio.gather(*tasks) == ["so"] * 20
+    assert query.call_count == 1
+    assert await flight.get(max_wait=10) == "so"
+    assert query.call_count == 2  # without a ttl nothing is cached
 
 
-async def test_an_answer_is_kept_for_a_while_and_so_is_a_failure() -> None:
-    question = Question()
-    kept = SingleFlight(question, at_least=3600)
-    question.answer.set_exception(OSError("no"))
+async def test_a_failure_is_cached_for_the_ttl() -> None:
+    query = Query()
+    flight = SingleFlight(query, min_ttl=3600)
+    query.result.set_exception(OSError("no"))
     for _ in range(2):
         with pytest.raises(OSError, match="no"):
-            await kept.answer(within=10)
+            await flight.get(max_wait=10)
 
-    assert question.asked == 1
-    assert kept.last_good is None
+    assert query.call_count == 1
+    assert flight.last_result is None
 
 
-async def test_what_takes_longer_than_one_waits_goes_on_for_those_who_come_later() -> None:
-    question = Question()
-    shared = SingleFlight(question, at_least=3600)
+async def test_a_query_that_outlasts_its_caller_goes_on_for_later_callers() -> None:
+    query = Query()
+    flight = SingleFlight(query, min_ttl=3600)
     with pytest.raises(TimeoutError):
-        await shared.answer(within=0)
-    question.answer.set_result("late")
+        await flight.get(max_wait=0)
+    query.result.set_result("late")
 
-    assert await shared.answer(within=10) == "late"
-    assert question.asked == 1
+    assert await flight.get(max_wait=10) == "late"
+    assert query.call_count == 1
 
 
-async def test_nothing_is_asked_any_more_once_it_is_closed() -> None:
-    question = Question()
-    shared = SingleFlight(question)
-    waiting = asyncio.create_task(shared.answer(within=10))
+async def test_closing_cancels_the_running_query() -> None:
+    query = Query()
+    flight = SingleFlight(query)
+    waiting = asyncio.create_task(flight.get(max_wait=10))
     await asyncio.sleep(0)
-    await shared.close()
+    await flight.close()
 
     with pytest.raises(asyncio.CancelledError):
         await waiting
