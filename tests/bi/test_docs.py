@@ -76,7 +76,7 @@ async def test_an_analyst_can_ask_all_that_the_readme_asks(sql: asyncpg.Connecti
     for query in queries:
         await sql.fetch(query)
     views = await sql.fetch("select viewname from pg_views where schemaname = 'analytics'")
-    table = "".join(re.findall(r"^\| `.*$", readme.partition("## Run it")[0], re.MULTILINE))
+    table = "".join(re.findall(r"^\| `.*$", readme.partition("## Commands")[0], re.MULTILINE))
     assert set(re.findall(r"`(\w+)`", table)) - {"run_id"} == {view for (view,) in views}
 
 
