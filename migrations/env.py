@@ -1,4 +1,4 @@
-"""How migrations run: in one transaction, one program at a time, without waiting for locks for ever."""
+"""Runs migrations in one transaction, one process at a time, with a limit on how long they wait for locks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from sqlalchemy import Connection, text
 
 from syncer.store.tables import SCHEMA, metadata
 
-# Any number will do as long as nobody else takes it: the ASCII codes of "sync".
-LOCK = 0x73796E63
+# Any number that no other program uses as an advisory lock: the ASCII codes of "sync".
+ADVISORY_LOCK = 0x73796E63
 
 
 def run(connection: Connection) -> None:
-    """Brings the schema to where Alembic was asked to bring it; of two programs at once, one waits for the other."""
+    """Brings the schema to the requested revision; if two processes run at the same time, one waits for the other."""
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -22,10 +22,10 @@ def run(connection: Connection) -> None:
         compare_server_default=True,
     )
     with context.begin_transaction():
-        # Bound to the transaction, not to the session: PgBouncer hands the session to somebody else.
-        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        # A transaction-level lock, not a session-level one: PgBouncer gives the session to other clients.
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
         connection.execute(text("set local lock_timeout = '30s'"))
-        # Asked first, because "if not exists" wants the right to create one even where it exists.
+        # "create schema if not exists" needs the privilege to create schemas even if the schema exists.
         if connection.scalar(text("select to_regnamespace(:schema)"), {"schema": SCHEMA}) is None:
             connection.execute(text(f"create schema {SCHEMA}"))
         context.run_migrations()
@@ -33,10 +33,10 @@ def run(connection: Connection) -> None:
 
 def run_from_command_line() -> None:
     """For developers: `alembic revision --autogenerate` against SYNCER_MIGRATE_DATABASE_URL."""
-    import asyncio  # noqa: PLC0415 - the program never comes here
-    import os  # noqa: PLC0415 - likewise
+    import asyncio  # noqa: PLC0415 - only developers run this
+    import os  # noqa: PLC0415 - as above
 
-    from syncer.store.engine import create_engine  # noqa: PLC0415 - likewise
+    from syncer.store.engine import create_engine  # noqa: PLC0415 - as above
 
     async def connect() -> None:
         engine = create_engine(lambda: os.environ["SYNCER_MIGRATE_DATABASE_URL"], command_timeout=None)

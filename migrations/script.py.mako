@@ -23,6 +23,6 @@ def downgrade() -> None:
 
 
 def _run(script: Path) -> None:
-    """Executes several statements; only the driver takes more than one at once."""
+    """Executes several statements; only the driver accepts more than one at a time."""
     statements = script.read_text(encoding="utf-8")
     op.get_bind().connection.run_async(lambda driver: driver.execute(statements))
