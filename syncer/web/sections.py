@@ -115,7 +115,7 @@ def states_section(timeline: Timeline, days: int, ranges: Sequence[int]) -> Stat
         rest = [numbers.pop(state) for state in list(numbers) if state not in kept]
         numbers[OTHER_STATES] = [sum(values) for values in zip(*rest, strict=True)]
     largest, *others = numbers
-    moments = timeline.moments
+    moments = timeline.timestamps
     available = [length for length in ranges[:-1] if timedelta(days=length) < timeline.full_span]
     chosen = days if days in available else ranges[-1]
     return StatesSection(

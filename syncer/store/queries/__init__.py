@@ -1,1 +1,1 @@
-"""What the page, the commands and the metrics read from PostgreSQL."""
+"""Queries for the status page, the commands and the metrics."""

@@ -1,4 +1,4 @@
-"""How the accounts are doing at a glance: those that need a person first, a page of them, and what all come to."""
+"""Reads one page of the account list, with totals over all accounts, for the status page."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ if TYPE_CHECKING:
 
 ACCOUNTS_PER_PAGE: Final = 20
 _LATE_AFTER: Final = timedelta(minutes=1)
+"""How long after its due time an account that nobody polls is `late`."""
 
 Health = Literal["failing", "late", "new", "ok", "retired"]
-"""Of an account: its last poll failed; it is due and nobody polls it; it never succeeded yet; all is well; it is not
-configured any more."""
+"""An account's health: its last poll failed; it is due, but nobody polls it; no poll has succeeded yet; all is well; it
+was removed from the configuration."""
 
 
 class AccountSummary(Struct, frozen=True):
-    """An account.
+    """One account in the list.
 
     Attributes:
-        numbers: How many are in each state, removed ones left out; the largest first.
-        last_success_at: When the newest successful run was written.
-        due_at: When it is polled next; None if no daemon ever planned it.
-        last_error: Of the newest run, if it failed.
-        held: How many numbers are missing and held, the first of them since `held_since`.
-        rejected: How many rejected elements stand.
+        numbers: The number of phone numbers in each state, largest first, without removed ones.
+        last_success_at: When the newest successful run was recorded.
+        due_at: When the account is polled next; None if no daemon has scheduled it.
+        last_error: The error of the newest run, if that failed.
+        held: How many removals are held.
+        held_since: When the first of these numbers went missing.
+        rejected: How many elements the newest applied run rejected.
     """
 
     numbers: dict[str, int]
@@ -49,7 +51,7 @@ class AccountSummary(Struct, frozen=True):
 
 
 class AccountTotals(Struct, frozen=True):
-    """Over all accounts that were asked about, those that are not on the page included."""
+    """Totals over all pages."""
 
     accounts: int = 0
     failing: int = 0
@@ -61,7 +63,7 @@ class AccountTotals(Struct, frozen=True):
 
 
 class AccountPage(Struct, frozen=True):
-    """A page of accounts, those that need a person first; `now` is the database's time."""
+    """A page of accounts, those that need attention first; `now` is the database's time."""
 
     now: datetime
     page: int
@@ -69,17 +71,17 @@ class AccountPage(Struct, frozen=True):
     accounts: list[AccountSummary]
 
 
-_HEALTH: Final = """
-with asked as materialized (select syncer.clock() as now), watched as materialized (
+_ACCOUNTS: Final = """
+with clock as materialized (select syncer.clock() as now), summaries as materialized (
     select a.account_id, a.name as account, a.time_zone, a.observed_at as last_success_at, s.due_at,
            last.error as last_error, coalesce(h.held, 0)::integer as held, h.held_since, j.rejected,
            case when configured.name is null then 'retired'
                 when last.outcome = 'failed' then 'failing'
-                when s.due_at + :late_after < asked.now and coalesce(s.lease_until <= asked.now, true) then 'late'
+                when s.due_at + :late_after < clock.now and coalesce(s.lease_until <= clock.now, true) then 'late'
                 when a.observed_at is null then 'new'
                 else 'ok' end as health
       from syncer.account a
-     cross join asked
+     cross join clock
       left join unnest(cast(:configured as text[])) as configured (name) on configured.name = a.name
       left join syncer.account_schedule s on s.account_id = a.account_id
       left join lateral (select outcome, error from syncer.sync_run r
@@ -93,20 +95,20 @@ with asked as materialized (select syncer.clock() as now), watched as materializ
                           where r.account_id = a.account_id and r.last_run_id = a.applied_run_id) j
      where cast(:account as text) is null or a.name = :account
 ), page as (
-    select least(:page, (greatest(count(*), 1) - 1) / :at_most + 1) as page from watched
+    select least(:page, (greatest(count(*), 1) - 1) / :page_size + 1) as page from summaries
 )
-select w.account, w.time_zone, w.health, w.last_success_at, w.due_at,
-       case when w.health = 'failing' then w.last_error end as last_error, w.held, w.held_since, w.rejected,
-       w.account_id, asked.now, page.page, count(*) over ()::integer,
+select s.account, s.time_zone, s.health, s.last_success_at, s.due_at,
+       case when s.health = 'failing' then s.last_error end as last_error, s.held, s.held_since, s.rejected,
+       s.account_id, clock.now, page.page, count(*) over ()::integer,
        (count(*) filter (where health = 'failing') over ())::integer,
        (count(*) filter (where health = 'late') over ())::integer,
        (count(*) filter (where health = 'new') over ())::integer,
        (count(*) filter (where health = 'retired') over ())::integer,
        (sum(held) over ())::integer, (sum(rejected) over ())::integer
-  from watched w cross join asked cross join page
+  from summaries s cross join clock cross join page
  order by array_position(array['failing', 'late'], health), held = 0 and rejected = 0,
           array_position(array['new', 'ok', 'retired'], health), account
- limit :at_most offset ((select page from page) - 1) * :at_most
+ limit :page_size offset ((select page from page) - 1) * :page_size
 """
 _STATES_NOW: Final = """
 select account_id, state, count(*) as numbers from syncer.virtual_number
@@ -117,49 +119,49 @@ select account_id, state, count(*) as numbers from syncer.virtual_number
 async def read_account_page(
     engine: AsyncEngine, configured: Collection[str], account: str | None, page: int, *, statement_seconds: int
 ) -> AccountPage:
-    """A page of the accounts that were ever polled, those that need a person first.
+    """Reads a page of the accounts that were ever polled, those that need attention first.
 
     Args:
         engine: The database.
-        configured: The names of those that are polled.
-        account: This one alone.
-        page: Which page, from 1 on; the last one if there are not so many.
-        statement_seconds: Until it is given up.
+        configured: The names of the accounts in the configuration.
+        account: The only account to list; None lists all.
+        page: The page, from 1 on; the last page if there are fewer.
+        statement_seconds: The statement timeout.
 
     Raises:
-        DatabaseError: The database cannot be asked, or takes too long.
+        DatabaseError: The database cannot be read, or a statement takes too long.
     """
-    wanted = {
+    parameters = {
         "configured": list(configured),
         "account": account,
         "page": page,
-        "at_most": ACCOUNTS_PER_PAGE,
+        "page_size": ACCOUNTS_PER_PAGE,
         "late_after": _LATE_AFTER,
     }
     async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
-        rows = (await connection.execute(text(_HEALTH), wanted)).all()
+        rows = (await connection.execute(text(_ACCOUNTS), parameters)).all()
         if not rows:
             return AccountPage(
                 now=await connection.scalar(text("select syncer.clock()")), page=1, totals=AccountTotals(), accounts=[]
             )
         states = await connection.execute(text(_STATES_NOW), {"account_ids": [row.account_id for row in rows]})
         numbers = {
-            key: {row.state: row.numbers for row in of_one}
-            for key, of_one in groupby(states, lambda row: row.account_id)
+            account_id: {row.state: row.numbers for row in account_rows}
+            for account_id, account_rows in groupby(states, lambda row: row.account_id)
         }
     accounts = [AccountSummary(numbers.get(row.account_id, {}), *row[:9]) for row in rows]
     return AccountPage(now=rows[0].now, page=rows[0].page, totals=AccountTotals(*rows[0][12:]), accounts=accounts)
 
 
 class Title(Struct, frozen=True):
-    """How a word of the vendor is called; None for one that it does not document."""
+    """The titles of one of the vendor's values, such as a state; None if there is none in a language."""
 
     en: str | None
     ru: str | None
 
 
 Titles = dict[tuple[str, str], Title]
-"""By the field (state, type or purpose) and the vendor's word."""
+"""Titles by field (`state`, `type` or `purpose`) and value."""
 
 _TITLES: Final = """
 select 'state', state, title_en, title_ru from analytics.states where documented
@@ -169,11 +171,11 @@ select 'state', state, title_en, title_ru from analytics.states where documented
 
 
 async def read_titles(engine: AsyncEngine, *, statement_seconds: int) -> Titles:
-    """The titles of the words that the vendor documents.
+    """Reads the titles of the states, types and purposes that the vendor documents.
 
     Raises:
-        DatabaseError: The database cannot be asked.
+        DatabaseError: The database cannot be read.
     """
     async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
         rows = await connection.execute(text(_TITLES))
-        return {(field, word): Title(en, ru) for field, word, en, ru in rows}
+        return {(field, value): Title(en, ru) for field, value, en, ru in rows}

@@ -1,4 +1,4 @@
-"""How the accounts are doing, in a few queries: for `syncer status`, and for whoever watches."""
+"""Reads the status of every account, for `syncer status`, `syncer check` and `syncer demo`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RejectedElement(Struct, frozen=True):
-    """A rejected element that stands: it was in the newest applied response."""
+    """An element that the newest applied run rejected."""
 
     virtual_number_id: int | None
     error: str
@@ -28,18 +28,20 @@ class RejectedElement(Struct, frozen=True):
 
 
 class AccountStatus(Struct, frozen=True):
-    """How one account is doing.
+    """The status of one account.
 
     Attributes:
-        last_success_at: When the newest successful run was written.
+        last_run_id: The newest run that has an outcome.
+        last_success_at: When the newest successful run was recorded.
         lag_seconds: How long ago that was.
-        last_outcome: Of the newest run that has one.
-        last_error: Of that run, if it failed.
-        numbers: How many are in each state; removed ones do not count.
-        held: How many numbers are missing and held.
-        held_since: When the first of them was first missed.
-        rejected: The rejected elements that stand.
-        retired_at: Since when no configuration has it; it is polled no more.
+        last_outcome: The outcome of run `last_run_id`.
+        last_error_kind: The kind of its error, if it failed.
+        last_error: Its error, if it failed.
+        numbers: The number of phone numbers in each state, without removed ones.
+        held: How many removals are held.
+        held_since: When the first of these numbers went missing.
+        rejected: The elements that the newest applied run rejected.
+        retired_at: When the account was removed from the configuration; it is no longer polled.
     """
 
     account_id: int
@@ -89,32 +91,32 @@ select j.account_id, j.virtual_number_id, j.error, r.started_at as first_seen_at
 
 
 async def read_account_statuses(engine: AsyncEngine) -> list[AccountStatus]:
-    """How every account is doing that was ever polled, by name.
+    """Reads the status of every account that was ever polled, sorted by name.
 
     Raises:
-        DatabaseError: The database cannot be asked.
+        DatabaseError: The database cannot be read.
     """
     async with read_snapshot(engine) as connection:
         accounts = (await connection.execute(text(_ACCOUNTS))).mappings().all()
         numbers = _by_account(await connection.execute(text(_STATES)))
-        held = {key: (count, since) for key, count, since in await connection.execute(text(_HELD))}
+        held = {account_id: (count, since) for account_id, count, since in await connection.execute(text(_HELD))}
         rejected = _by_account(await connection.execute(text(_REJECTED)))
-    overviews = []
+    statuses = []
     for account in accounts:
-        key = account["account_id"]
-        count, since = held.get(key, (0, None))
-        overviews.append(
+        account_id = account["account_id"]
+        count, since = held.get(account_id, (0, None))
+        statuses.append(
             AccountStatus(
                 **account,
-                numbers={row.state: row.numbers for row in numbers.get(key, ())},
+                numbers={row.state: row.numbers for row in numbers.get(account_id, ())},
                 held=count,
                 held_since=since,
-                rejected=[RejectedElement(*row[1:]) for row in rejected.get(key, ())],
+                rejected=[RejectedElement(*row[1:]) for row in rejected.get(account_id, ())],
             )
         )
-    return overviews
+    return statuses
 
 
 def _by_account(rows: Iterable[Row[*tuple[Any, ...]]]) -> dict[int, list[Row[*tuple[Any, ...]]]]:
-    """Rows that come in the order of their accounts."""
-    return {account_id: list(of_one) for account_id, of_one in groupby(rows, lambda row: row.account_id)}
+    """Groups rows by `account_id`; they must be sorted by it."""
+    return {account_id: list(account_rows) for account_id, account_rows in groupby(rows, lambda row: row.account_id)}

@@ -1,4 +1,4 @@
-"""What runs recorded, one thing after another: for whoever watches."""
+"""Reads the feed of changes that runs recorded, for `syncer demo`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FeedEntry(Struct, frozen=True):
-    """Something that a run recorded of a number; `event` names it, the values are text."""
+    """A change of a number that a run recorded; `event` names the kind or the field that changed."""
 
     run_id: int
     recorded_at: datetime
@@ -26,7 +26,7 @@ class FeedEntry(Struct, frozen=True):
     new_value: str | None
 
 
-# A number that comes has a row for each of its fields: its state stands for them all.
+# A created or restored number has a row for each of its fields; only the row of its state is returned.
 _CHANGES: Final = """
 select run_id, recorded_at, account, number,
        case when kind in ('changed', 'state') then field else replace(kind, '_', ' ') end as event, old_value, new_value
@@ -37,10 +37,10 @@ select run_id, recorded_at, account, number,
 
 
 async def read_changes_after(engine: AsyncEngine, run_id: int) -> list[FeedEntry]:
-    """What was recorded by runs after one, in the order of runs.
+    """Reads the changes that runs after `run_id` recorded, in the order of the runs.
 
     Raises:
-        DatabaseError: The database cannot be asked.
+        DatabaseError: The database cannot be read.
     """
     async with read_snapshot(engine) as connection:
         return [FeedEntry(*row) for row in await connection.execute(text(_CHANGES), {"after": run_id})]

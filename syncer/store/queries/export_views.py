@@ -1,4 +1,4 @@
-"""The views of schema `analytics`, read whole: in one snapshot, in bounded memory, with an analyst's rights alone."""
+"""Reads whole views of schema `analytics`: one snapshot, bounded memory, and only an analyst's privileges needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS: Final = 10_000
 
 _VIEWS: Final = "select viewname from pg_catalog.pg_views where schemaname = 'analytics' order by viewname"
-_SESSION: Final = "select set_config('TimeZone', $1, true), set_config('DateStyle', 'ISO', true)"
+_SESSION_SETTINGS: Final = "select set_config('TimeZone', $1, true), set_config('DateStyle', 'ISO', true)"
 
 
 class Column(NamedTuple):
@@ -31,13 +31,13 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view to read, or the part of it that was asked for.
+    """A view to read, as a whole or for some accounts.
 
     Attributes:
-        name: Its name.
+        name: The view's name.
         columns: Its columns, in order.
-        source: What stands behind FROM.
-        arguments: The values of the parameters in it.
+        source: The SQL after FROM.
+        arguments: The arguments for the parameters in `source`.
     """
 
     name: str
@@ -45,17 +45,19 @@ class View:
     source: str
     arguments: Sequence[Any]
 
-    def select(self, spelled: Mapping[str, str]) -> str:
-        """The query; columns of the types in `spelled` are spelled by the expression there, for `{}` as the column."""
-        columns = (
-            f"{spelled.get(column.type, '{}').format(f'v.{_quoted(column.name)}')} as {_quoted(column.name)}"
-            for column in self.columns
-        )
+    def select(self, conversions: Mapping[str, str]) -> str:
+        """Builds the query.
+
+        Args:
+            conversions: By type name, the SQL expression that converts a column of that type, with `{}` for the column.
+        """
+        names = [(_quote_identifier(column.name), column.type) for column in self.columns]
+        columns = (f"{conversions.get(type_name, '{}').format(f'v.{name}')} as {name}" for name, type_name in names)
         return f"select {', '.join(columns)} from {self.source}"  # noqa: S608 - names from the catalog
 
 
-class _NotTakenError(Exception):
-    """Whoever takes the bytes cannot. No OSError itself, for the driver raises those too."""
+class _WriteError(Exception):
+    """The output cannot be written. Wraps the OSError, to tell it apart from an OSError that asyncpg raises."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(cause)
@@ -64,10 +66,14 @@ class _NotTakenError(Exception):
 
 @asynccontextmanager
 async def open_snapshot(address: str, zone: ZoneInfo) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """A connection that sees one snapshot until it is closed, changes nothing, and tells times in a zone.
+    """Opens a read-only connection that sees one snapshot until it is closed.
+
+    Args:
+        address: The database's libpq address.
+        zone: The session's time zone.
 
     Raises:
-        DatabaseError: It cannot be made.
+        DatabaseError: The connection cannot be made.
     """
     dsn, arguments = driver_arguments(address)
     with translate_errors():
@@ -75,7 +81,7 @@ async def open_snapshot(address: str, zone: ZoneInfo) -> AsyncIterator[asyncpg.C
     try:
         with translate_errors():
             await connection.transaction(isolation="repeatable_read", readonly=True).start()
-            await connection.fetch(_SESSION, zone.key)
+            await connection.fetch(_SESSION_SETTINGS, zone.key)
         yield connection
     except BaseException:
         connection.terminate()
@@ -86,28 +92,28 @@ async def open_snapshot(address: str, zone: ZoneInfo) -> AsyncIterator[asyncpg.C
 async def find_view(
     connection: asyncpg.Connection[Any], name: str, accounts: Sequence[str], at: datetime | None
 ) -> View:
-    """Looks a view up.
+    """Looks up a view.
 
     Args:
-        connection: See `open_snapshot`.
-        name: Its name.
-        accounts: The only accounts that are wanted; none are all.
-        at: The moment as of which `numbers` are wanted; None is now.
+        connection: The connection of `open_snapshot`.
+        name: The view's name.
+        accounts: The accounts to read; empty for all.
+        at: The time as of which to read the view `numbers`; None for now.
 
     Raises:
-        ConfigurationError: There is no such view or account, or the view is not one of accounts or of moments.
+        ConfigurationError: There is no such view or account, or the view does not support `accounts` or `at`.
         SchemaError: There are no views at all.
-        DatabaseError: The database cannot be asked.
+        DatabaseError: The database cannot be read.
     """
     with translate_errors():
         names = [row["viewname"] for row in await connection.fetch(_VIEWS)]
         if not names:
             raise SchemaError("the database has no schema of syncer yet: run `syncer migrate`")
         if name not in names:
-            raise ConfigurationError(f"there is no view {name!r}: those are {', '.join(names)}")
+            raise ConfigurationError(f"there is no view {name!r}: the views are {', '.join(names)}")
         if at is not None and name != "numbers":
-            raise ConfigurationError(f"--at is of the view numbers alone, and this is {name}")
-        source = f"analytics.{_quoted(name)} v" if at is None else "analytics.numbers_as_of($1) v"
+            raise ConfigurationError(f"--at works only with the view numbers, not with {name}")
+        source = f"analytics.{_quote_identifier(name)} v" if at is None else "analytics.numbers_as_of($1) v"
         arguments: list[Any] = [] if at is None else [at]
         prepared = await connection.prepare(f"select * from {source}")  # noqa: S608 - a name from the catalog
         columns = [Column(attribute.name, attribute.type.name) for attribute in prepared.get_attributes()]
@@ -126,54 +132,68 @@ async def _require_accounts(
     known = {row["account"] for row in await connection.fetch("select account from analytics.accounts")}
     for account in accounts:
         if account not in known:
-            raise ConfigurationError(f"--account {account!r} was never polled: those are {', '.join(sorted(known))}")
+            raise ConfigurationError(
+                f"--account {account!r} was never polled: the accounts are {', '.join(sorted(known))}"
+            )
 
 
 async def write_csv(
     connection: asyncpg.Connection[Any],
     view: View,
-    spelled: Mapping[str, str],
+    conversions: Mapping[str, str],
     delimiter: str,
     write: Callable[[bytes], object],
 ) -> None:
-    """Writes a view as CSV with a header, in UTF-8, as PostgreSQL itself does: null is nothing, "" is an empty text.
+    """Writes a view as PostgreSQL's CSV in UTF-8, with a header. Null is an empty field, an empty string is "".
+
+    Args:
+        connection: The connection of `open_snapshot`.
+        view: The view.
+        conversions: See `View.select`.
+        delimiter: The delimiter of fields.
+        write: Writes bytes to the output.
 
     Raises:
-        DatabaseError: PostgreSQL refused or went away.
+        DatabaseError: PostgreSQL refused, or the connection broke.
         OSError: `write` raised it.
     """
 
-    async def take(data: bytes) -> None:
+    async def write_chunk(data: bytes) -> None:
         try:
             write(data)
         except OSError as error:
-            raise _NotTakenError(error) from None
+            raise _WriteError(error) from None
 
     try:
         with translate_errors():
             await connection.copy_from_query(
-                view.select(spelled),
+                view.select(conversions),
                 *view.arguments,
-                output=take,
+                output=write_chunk,
                 format="csv",
                 header=True,
                 delimiter=delimiter,
                 encoding="UTF8",
             )
-    except _NotTakenError as error:
+    except _WriteError as error:
         raise error.cause from None
 
 
 async def read_batches(
-    connection: asyncpg.Connection[Any], view: View, spelled: Mapping[str, str]
+    connection: asyncpg.Connection[Any], view: View, conversions: Mapping[str, str]
 ) -> AsyncIterator[list[asyncpg.Record]]:
-    """The rows of a view, at most 10,000 at a time.
+    """Yields the rows of a view, at most 10,000 at a time.
+
+    Args:
+        connection: The connection of `open_snapshot`.
+        view: The view.
+        conversions: See `View.select`.
 
     Raises:
-        DatabaseError: PostgreSQL refused or went away.
+        DatabaseError: PostgreSQL refused, or the connection broke.
     """
     with translate_errors():
-        cursor = await connection.cursor(view.select(spelled), *view.arguments)
+        cursor = await connection.cursor(view.select(conversions), *view.arguments)
     while True:
         with translate_errors():
             rows = await cursor.fetch(_BATCH_ROWS)
@@ -182,5 +202,5 @@ async def read_batches(
         yield rows
 
 
-def _quoted(name: str) -> str:
+def _quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""What the database says of the accounts at this moment, for gauges: cheap enough to be asked again and again."""
+"""Reads the values of the Prometheus gauges; cheap enough to run every few seconds."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 MAX_UNDOCUMENTED_STATES: Final = 20
 OTHER: Final = "other"
-"""Stands for every state beyond the documented ones and so many others."""
+"""The label of all states other than the documented ones and the first `MAX_UNDOCUMENTED_STATES` others."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountGauges:
-    """One account as the database has it.
+    """The gauge values of one account.
 
     Attributes:
-        created_at: When it was first known.
-        last_success_at: When the newest successful run was written; None before the first.
-        success_started_at: When that run began.
-        held: How many numbers are missing and held.
-        rejected: How many rejected elements stand.
-        numbers: How many listed numbers are in each state.
+        created_at: When the account's row was inserted.
+        last_success_at: When the newest successful run was recorded; None before the first.
+        success_started_at: When that run started.
+        held: How many removals are held.
+        rejected: How many elements the newest applied run rejected.
+        numbers: The number of phone numbers in each state, without removed ones.
     """
 
     account_id: int
@@ -44,13 +44,18 @@ class AccountGauges:
 
 @dataclass(frozen=True, slots=True)
 class GaugeValues:
-    """All accounts at one moment; `clock_behind` is how far the last observation of any lies ahead of the clock."""
+    """The gauge values of all accounts.
+
+    Attributes:
+        accounts: The accounts.
+        clock_behind: How far the latest observation of any account is ahead of the database's clock.
+    """
 
     accounts: Sequence[AccountGauges]
     clock_behind: timedelta
 
 
-# The newest success, unchanged or not, repeats what is held and rejected: nothing has to be counted for that.
+# The run of the newest success, unchanged or not, has the current counts of held and rejected: nothing is counted here.
 _ACCOUNTS: Final = """
 select a.account_id, a.name, a.created_at, a.observed_at, a.success_started_at, a.applied_run_id,
        coalesce(r.held, 0) as held, coalesce(r.rejected, 0) as rejected, clock.now
@@ -59,7 +64,7 @@ select a.account_id, a.name, a.created_at, a.observed_at, a.success_started_at, 
   left join syncer.sync_run r on r.account_id = a.account_id and r.run_id = a.success_run_id
  where a.account_id = any($1::integer[])
 """
-# In one order for all, so that replicas tell the same.
+# Sorted, so that all replicas choose the same undocumented states.
 _STATES: Final = """
 select array(select state from syncer.number_state where documented order by state)
        || array(select state from syncer.number_state where not documented order by state limit $1)
@@ -73,33 +78,36 @@ select account_id, case when state = any($2::text[]) then state else $3 end as s
 
 
 class GaugeReader:
-    """Asks the database how the accounts are; counts an account's numbers only after a run has changed something."""
+    """Reads gauge values; counts an account's numbers again only after a run has changed something."""
 
     def __init__(self) -> None:
         self._states: list[str] = []
-        self._counted: dict[int, tuple[int | None, dict[str, int]]] = {}
+        self._counts: dict[int, tuple[int | None, dict[str, int]]] = {}
 
     async def read(self, engine: AsyncEngine, account_ids: Collection[int]) -> GaugeValues:
-        """How the accounts are now.
+        """Reads the current values.
 
         Raises:
-            DatabaseError: The database cannot be asked.
+            DatabaseError: The database cannot be read.
         """
         with translate_errors():
-            async with engine.connect() as session:
-                connection = await driver_connection(session)
+            async with engine.connect() as sqlalchemy_connection:
+                connection = await driver_connection(sqlalchemy_connection)
                 rows = await connection.fetch(_ACCOUNTS, account_ids)
                 states = await connection.fetchval(_STATES, MAX_UNDOCUMENTED_STATES)
                 if states != self._states:
-                    self._states, self._counted = states, {}
+                    self._states, self._counts = states, {}
                 runs = {row["account_id"]: row["applied_run_id"] for row in rows}
-                changed = [key for key, run_id in runs.items() if self._counted.get(key, (0,))[0] != run_id]
-                counted = await connection.fetch(_NUMBERS, changed, states, OTHER) if changed else []
+                changed = [
+                    account_id for account_id, run_id in runs.items() if self._counts.get(account_id, (0,))[0] != run_id
+                ]
+                counts = await connection.fetch(_NUMBERS, changed, states, OTHER) if changed else []
         numbers: dict[int, dict[str, int]] = {account_id: {} for account_id in changed}
-        for account_id, state, count in counted:
+        for account_id, state, count in counts:
             numbers[account_id][state] = count
-        self._counted = {
-            key: (run_id, numbers[key]) if key in numbers else self._counted[key] for key, run_id in runs.items()
+        self._counts = {
+            account_id: (run_id, numbers[account_id]) if account_id in numbers else self._counts[account_id]
+            for account_id, run_id in runs.items()
         }
         return GaugeValues(
             [
@@ -111,7 +119,7 @@ class GaugeReader:
                     success_started_at=row["success_started_at"],
                     held=row["held"],
                     rejected=row["rejected"],
-                    numbers=self._counted[row["account_id"]][1],
+                    numbers=self._counts[row["account_id"]][1],
                 )
                 for row in rows
             ],

@@ -1,7 +1,7 @@
-"""What happened last: changes by the run that saw them, runs, and the records that could not be taken.
+"""Reads recent activity for the status page: the latest changes by run, the latest runs, the rejected records.
 
-Of thousands of accounts those come into question whose newest run is among the newest: each question is a walk along
-an index for each of a few accounts, however long the history is.
+Only accounts whose newest run is among the newest of all are considered, so each query is an index scan per account of
+a few accounts, however many accounts there are and however long the history is.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 MAX_CHANGED_RUNS: Final = 6
 CHANGES_PER_RUN: Final = 12
 _MAX_RANKED_CHANGES: Final = 500
-"""Changes of one run among which those that are shown are chosen."""
-_RUNS: Final = 100
-_REJECTED: Final = 10
+"""The number of changes of one run that are ranked to choose those that are shown."""
+_MAX_RUNS: Final = 100
+_MAX_REJECTED: Final = 10
 _MAX_PAYLOAD_CHARS: Final = 400
 
 
 class Change(Struct, frozen=True):
-    """Something that happened to a number: after `changed_after` (None: nobody knows) and by `changed_at`.
+    """A change of a number, after `changed_after` (None: unknown) and no later than `changed_at`.
 
     `kind` and `field` are those of `analytics.changes`.
     """
@@ -47,7 +47,7 @@ class Change(Struct, frozen=True):
 
 
 class ChangedRun(Struct, frozen=True):
-    """A run that changed something: the first of its changes, and its counters."""
+    """A run that changed something: its most important changes, and its counters."""
 
     changes: list[Change]
     has_more: bool
@@ -62,7 +62,7 @@ class ChangedRun(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """A run, with the contract's words and counters."""
+    """A run; the fields are columns of `sync_run`."""
 
     account: str
     time_zone: str
@@ -82,7 +82,7 @@ class Run(Struct, frozen=True):
 
 
 class RejectedRecord(Struct, frozen=True):
-    """An element that could not be taken and stands; `payload` is how it begins, as text."""
+    """An element that the newest applied run rejected; `payload` is its beginning, as text."""
 
     account: str
     time_zone: str
@@ -94,15 +94,15 @@ class RejectedRecord(Struct, frozen=True):
 
 
 class RecentActivity(Struct, frozen=True):
-    """What happened last, the newest first."""
+    """Recent activity, newest first."""
 
     changed_runs: list[ChangedRun]
     runs: list[Run]
     rejected: list[RejectedRecord]
 
 
-# A run that was applied and changed nothing only rejected records. A number that comes has a row for each of its
-# fields: its state stands for them all.
+# An applied run that changed nothing only rejected records, and is left out. A created or restored number has a row for
+# each of its fields; only the row of its state is returned.
 _CHANGES: Final = """
 with newest as (
     select account_id, name, time_zone, applied_run_id from syncer.account
@@ -121,12 +121,12 @@ select r.name, r.time_zone, r.run_id, r.finished_at, r.created, r.changed, r.rem
        c.virtual_number_id, c.number, c.kind, c.field, c.old_value, c.new_value, c.changed_at, c.changed_after
   from changed r
  cross join lateral (
-       select found.*, min(rank) over (partition by virtual_number_id) as first_rank
+       select ranked.*, min(rank) over (partition by virtual_number_id) as first_rank
          from (select c.*, array_position(array['state', 'removed', 'created', 'restored', 'changed'], kind) as rank
                  from analytics.changes c
                 where c.account_id = r.account_id and c.run_id = r.run_id
                   and (c.kind not in ('created', 'restored') or c.field = 'state')
-                limit :looked_through) found
+                limit :ranked_changes) ranked
         order by first_rank, number, virtual_number_id, rank, field desc
         limit :changes) c
  order by r.run_id desc, c.first_rank, c.number, c.virtual_number_id, c.rank, c.field desc, c.new_value
@@ -149,7 +149,7 @@ select n.name, n.time_zone, r.run_id, r.trigger, r.started_at, r.finished_at, r.
 """
 _LATEST_REJECTED: Final = """
 select a.name, a.time_zone, j.virtual_number_id, j.error,
-       left(analytics.readable(j.payload), :longest) as payload, f.started_at, j.occurrences
+       left(analytics.readable(j.payload), :payload_chars) as payload, f.started_at, j.occurrences
   from (select j.*
           from syncer.account a
           join syncer.rejected_record j on j.account_id = a.account_id and j.last_run_id = a.applied_run_id
@@ -162,20 +162,24 @@ select a.name, a.time_zone, j.virtual_number_id, j.error,
 
 
 async def read_recent_activity(engine: AsyncEngine, account: str | None, *, statement_seconds: int) -> RecentActivity:
-    """What happened last, of one account or of all.
+    """Reads the recent activity of one account, or of all if `account` is None.
 
     Raises:
-        DatabaseError: The database cannot be asked, or takes too long.
+        DatabaseError: The database cannot be read, or a statement takes too long.
     """
-    asked = {"account": account}
-    changes = asked | {"runs": MAX_CHANGED_RUNS, "changes": CHANGES_PER_RUN + 1, "looked_through": _MAX_RANKED_CHANGES}
-    rejected = asked | {"records": _REJECTED, "longest": _MAX_PAYLOAD_CHARS}
+    of_account = {"account": account}
+    changes = of_account | {
+        "runs": MAX_CHANGED_RUNS,
+        "changes": CHANGES_PER_RUN + 1,
+        "ranked_changes": _MAX_RANKED_CHANGES,
+    }
+    rejected = of_account | {"records": _MAX_REJECTED, "payload_chars": _MAX_PAYLOAD_CHARS}
     async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
         changed = (await connection.execute(text(_CHANGES), changes)).all()
-        runs = (await connection.execute(text(_LATEST_RUNS), asked | {"runs": _RUNS})).all()
+        runs = (await connection.execute(text(_LATEST_RUNS), of_account | {"runs": _MAX_RUNS})).all()
         records = (await connection.execute(text(_LATEST_REJECTED), rejected)).all()
     return RecentActivity(
-        changed_runs=[_changed_run(list(of_one)) for _, of_one in groupby(changed, lambda row: row.run_id)],
+        changed_runs=[_changed_run(list(run_rows)) for _, run_rows in groupby(changed, lambda row: row.run_id)],
         runs=[Run(*row) for row in runs],
         rejected=[RejectedRecord(*row) for row in records],
     )
