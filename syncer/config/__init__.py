@@ -1,1 +1,1 @@
-"""Configuration: environment variables, the accounts file, and the format of each value."""
+"""Configuration: environment variables, the accounts file, and the formats of their values."""

@@ -1,4 +1,4 @@
-"""The accounts to poll: the one of `SYNCER_API_TOKEN`, or those of the accounts file."""
+"""Loads the accounts to poll: one from `SYNCER_API_TOKEN`, or several from the accounts file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from syncer.config import fields
-from syncer.config.settings import read_env_file, describe_first_error, read_secret
+from syncer.config.settings import describe_first_error, read_env_file, read_secret
 from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ class Account:
     """One Личный кабинет to poll.
 
     Attributes:
-        name: What it is called in the database, in logs and on the command line.
-        token: The `Authorization` header, without the scheme; printable ASCII.
-        api_url: The base address, without a slash at its end.
-        auth_scheme: The word before the token, if any.
-        poll_interval: From one poll to the next, unless there is a `poll_cron`.
-        poll_cron: When to poll instead; `syncer.config.crontab.crontab_trigger` reads it.
-        time_zone: Of `poll_cron` and of the account's days.
-        token_source: The variable or file that the token came from, for people.
+        name: Its name in the database, in logs and on the command line.
+        token: The value of the `Authorization` header, without the scheme; printable ASCII.
+        api_url: The base address, without a trailing slash.
+        auth_scheme: The authentication scheme before the token, if any.
+        poll_interval: Time between polls, unless there is a `poll_cron`.
+        poll_cron: A crontab line that says when to poll, parsed by `syncer.config.crontab.crontab_trigger`.
+        time_zone: The time zone of `poll_cron`, and the one in which the account's days begin.
+        token_source: The variable or file that the token was read from, for messages.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Account:
 
 
 class _AccountEntry(BaseModel):
-    """An `[[account]]` of the accounts file; the context's `allow_http` is `SYNCER_API_ALLOW_HTTP`."""
+    """An `[[account]]` table of the accounts file. The validation context holds `allow_http`."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -69,16 +69,17 @@ class _AccountEntry(BaseModel):
 
 
 def load_accounts(settings: Settings) -> tuple[Account, ...]:
-    """Find the accounts to poll: the one of `SYNCER_API_TOKEN`, or those of the accounts file.
+    """Loads the accounts to poll: one from `SYNCER_API_TOKEN`, or several from the accounts file.
 
     Raises:
-        ConfigurationError: There is none, or something about one of them is wrong; one line.
+        ConfigurationError: There are no accounts, or one of them is invalid. The message is one line.
     """
     if settings.accounts_file is None:
         return (_account_from_settings(settings),)
     if settings.api_token is not None:
         raise ConfigurationError(
-            "SYNCER_ACCOUNTS_FILE and SYNCER_API_TOKEN are both set: keep the one for several accounts or for one"
+            "SYNCER_ACCOUNTS_FILE and SYNCER_API_TOKEN are both set: keep the former for several accounts, the latter "
+            "for one"
         )
     path = settings.accounts_file
     accounts = tuple(
@@ -87,7 +88,7 @@ def load_accounts(settings: Settings) -> tuple[Account, ...]:
     names: set[str] = set()
     for account in accounts:
         if account.name in names:
-            raise ConfigurationError(f"{path} has two accounts called {account.name!r}: each needs a name of its own")
+            raise ConfigurationError(f"{path} has two accounts named {account.name!r}: each must have its own name")
         names.add(account.name)
     return accounts
 
@@ -122,27 +123,27 @@ def _read_entries(path: Path) -> list[dict[str, Any]]:
         if content:
             key = next(iter(content))
             raise ConfigurationError(
-                f"{path} has {key!r} outside of any account: all it may hold is [[account]] tables"
+                f"{path} has {key!r} outside of any account: it may only contain [[account]] tables"
             )
         if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-            raise ConfigurationError(f"{path} has no account: it must hold an [[account]] table for each of them")
+            raise ConfigurationError(f"{path} has no accounts: it must contain an [[account]] table for each account")
         return entries
     raise ConfigurationError(problem)
 
 
 def _read_account(values: dict[str, Any], number: int, accounts_file: Path, settings: Settings) -> Account:
-    prefix = f"{accounts_file}, account {fields.redacted(values.get('name', number))}: "
+    location = f"{accounts_file}, account {fields.redacted(values.get('name', number))}: "
     unknown = next((key for key in values if key not in _AccountEntry.model_fields), None)
     if unknown is not None:
         keys = ", ".join(_AccountEntry.model_fields)
-        raise ConfigurationError(f"{prefix}{unknown!r} is not a key of an account: those are {keys}")
-    values, token_source = _resolve_token(values, prefix, accounts_file)
+        raise ConfigurationError(f"{location}{unknown!r} is not a valid key: the valid keys are {keys}")
+    values, token_source = _resolve_token(values, location, accounts_file)
     try:
         entry = _AccountEntry.model_validate(values, context={"allow_http": settings.api_allow_http})
     except ValidationError as error:
-        problem = prefix + describe_first_error(error)
+        problem = location + describe_first_error(error)
     else:
-        # An account's own interval counts for more than the crontab line of all.
+        # An account's own interval takes precedence over the crontab line in the settings.
         cron = entry.poll_cron or (settings.poll_cron if entry.poll_interval is None else None)
         return Account(
             name=entry.name,
@@ -157,19 +158,19 @@ def _read_account(values: dict[str, Any], number: int, accounts_file: Path, sett
     raise ConfigurationError(problem)
 
 
-def _resolve_token(values: dict[str, Any], prefix: str, accounts_file: Path) -> tuple[dict[str, Any], str]:
-    """Return an account's keys with its token among them, and the variable or file that it came from."""
-    given = [key for key in ("token", "token_file", "token_env") if key in values]
-    if len(given) != 1:
-        found = " and ".join(given) or "no token"
-        raise ConfigurationError(f"{prefix}has {found}: it must have exactly one of token, token_file and token_env")
-    if given == ["token"]:
+def _resolve_token(values: dict[str, Any], location: str, accounts_file: Path) -> tuple[dict[str, Any], str]:
+    """Returns the account's values with `token` filled in, and the variable or file that it was read from."""
+    token_keys = [key for key in ("token", "token_file", "token_env") if key in values]
+    if len(token_keys) != 1:
+        listed = " and ".join(token_keys) or "no token"
+        raise ConfigurationError(f"{location}has {listed}: it must have exactly one of token, token_file and token_env")
+    if token_keys == ["token"]:
         return values, str(accounts_file)
-    source = str(values[given[0]])
-    if given == ["token_file"]:
+    source = str(values[token_keys[0]])
+    if token_keys == ["token_file"]:
         source = str(accounts_file.parent / source)
-        return values | {"token": read_secret(Path(source), named_by=f"{prefix}token_file")}, source
+        return values | {"token": read_secret(Path(source), setting=f"{location}token_file")}, source
     secret = os.environ.get(source) or read_env_file().get(source)
     if not secret:
-        raise ConfigurationError(f"{prefix}token_env names the variable {source}, which is not set")
+        raise ConfigurationError(f"{location}token_env names the variable {source}, which is not set")
     return values | {"token": secret}, source

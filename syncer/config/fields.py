@@ -1,7 +1,7 @@
-"""How settings are spelled: durations, sizes, addresses, tokens and the like, as pydantic types.
+"""Pydantic types for the formats of settings: durations, sizes, addresses, tokens and so on.
 
-A value that cannot be taken is a `ValueError` whose text says what is allowed and never repeats the value, since it
-may be a secret.
+An invalid value raises a `ValueError`. Its message says what is allowed and never repeats the value, which may be a
+secret.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from syncer.config.crontab import crontab_trigger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MAX_DURATION = timedelta(days=3650)  # any sum with a date stays inside what datetime and PostgreSQL can hold
+_MAX_DURATION = timedelta(
+    days=3650
+)  # short enough that adding it to a date never overflows datetime or PostgreSQL's types
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SIZES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _BOOLEANS = {"on": True, "true": True, "off": False, "false": False}
@@ -31,7 +33,7 @@ _MAX_NAME_CHARS = 100
 _MAX_SHOWN_CHARS = 100
 _MAX_PORT = 65535
 _PORTS = range(1, _MAX_PORT + 1)
-# Those of libpq's parameters that take one of a few words; of what asyncpg cannot do, only what does without it.
+# Parameters of libpq with a fixed set of values. For features that asyncpg lacks, only the values that switch them off.
 _DATABASE_PARAMETERS = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
@@ -40,7 +42,7 @@ _DATABASE_PARAMETERS = {
     "require_auth": ("",),
     "requirepeer": ("",),
 }
-# Those that take a number, and the largest one that the system takes.
+# Numeric parameters of libpq, each with the largest value that the operating system accepts.
 _DATABASE_NUMBERS = {
     "connect_timeout": 2**31 - 1,
     "keepalives": 1,
@@ -51,8 +53,8 @@ _DATABASE_NUMBERS = {
 }
 
 _CRONTAB_ALLOWED = (
-    "it must be a crontab line (minute, hour, day of month, month, day of week) whose time comes, with a day of the "
-    "month or of the week but not both, such as '*/10 8-20 * * 1-5'"
+    "it must be a crontab line (minute, hour, day of month, month, day of week) for a time that exists, with a day of "
+    "the month or of the week but not both, such as '*/10 8-20 * * 1-5'"
 )
 _ENDPOINT_ALLOWED = (
     "it must be an address such as https://simple-api.cp.megafon.ru, with no user name, password, query or fragment"
@@ -60,14 +62,14 @@ _ENDPOINT_ALLOWED = (
 
 
 class ListenAddress(NamedTuple):
-    """Where a server listens; an IPv6 `host` stands without its brackets."""
+    """The address on which a server listens. An IPv6 `host` has no brackets."""
 
     host: str
     port: int
 
     @classmethod
     def parse(cls, text: str) -> ListenAddress:
-        """Reads `HOST:PORT`; raises ValueError, which says what is allowed."""
+        """Parses `HOST:PORT`; raises ValueError with what is allowed."""
         match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]/@]+)):([0-9]{1,5})", text)
         if match is None or int(match[3]) > _MAX_PORT:
             raise ValueError("it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
@@ -75,7 +77,7 @@ class ListenAddress(NamedTuple):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address without brackets, can only mean this machine."""
+    """Whether `host`, a name or an address without brackets, is certain to be this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -83,14 +85,14 @@ def is_loopback(host: str) -> bool:
 
 
 def require_https_or_loopback(address: str) -> None:
-    """Raise ValueError if a token sent to `address` could be read on its way."""
+    """Raises ValueError if a token sent to `address` would cross the network unencrypted."""
     parts = urlsplit(address)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ValueError("it must begin with https://; plain http beyond this machine needs SYNCER_API_ALLOW_HTTP=true")
+        raise ValueError("it must begin with https://; plain http to another host needs SYNCER_API_ALLOW_HTTP=true")
 
 
 def redacted(value: object) -> str:
-    """Spell a value out for a person, without what an address can hide: user name, password, query."""
+    """Returns a value as text for a message, without the user name, password and query of an address."""
     if isinstance(value, str) and "//" in value:
         value = re.sub(r"[?#].*", "?***", re.sub(r"//.*@", "//***@", value, flags=re.DOTALL), flags=re.DOTALL)
     text = repr(value)
@@ -98,7 +100,7 @@ def redacted(value: object) -> str:
 
 
 def file_error_reason(error: OSError | UnicodeDecodeError) -> str:
-    """Say why a file cannot be read."""
+    """Returns why a file cannot be read."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return "it is not UTF-8"
@@ -153,7 +155,7 @@ def _parse_time_zone(value: object) -> ZoneInfo:
     try:
         return value if isinstance(value, ZoneInfo) else ZoneInfo(str(value))
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: "Europe" is a folder
-        raise ValueError("it must be a name of the time zone database, such as Europe/Moscow or UTC") from None
+        raise ValueError("it must be an IANA time zone name, such as Europe/Moscow or UTC") from None
 
 
 def _check_crontab(line: str) -> str:
@@ -176,7 +178,7 @@ def _parse_listen_address(value: object) -> object:
 
 
 def _check_token(secret: SecretStr) -> SecretStr:
-    token = secret.get_secret_value().strip()  # space around a header's value is no part of it
+    token = secret.get_secret_value().strip()  # spaces around a header's value are not part of it
     if re.fullmatch(r"[ -~]+", token) is None:
         raise ValueError("it must be one line of printable ASCII characters, as the Личный кабинет shows it")
     return SecretStr(token)
@@ -184,7 +186,7 @@ def _check_token(secret: SecretStr) -> SecretStr:
 
 def _check_auth_scheme(value: str) -> str:
     if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value) is None:
-        raise ValueError("it must be one word, such as Bearer; the token goes to SYNCER_API_TOKEN")
+        raise ValueError("it must be one word, such as Bearer; the token belongs in SYNCER_API_TOKEN")
     return value
 
 
@@ -200,7 +202,7 @@ def _check_database_address(secret: SecretStr) -> SecretStr:
     ports = [re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^:\[\]]*)(?::([0-9]{1,5}))?", host) for host in hosts]
     if parts is None or "@" in parts.path or not all(port and int(port[1] or 1) in _PORTS for port in ports):
         raise ValueError(
-            "its host and port must be readable, as in postgresql://user:password@host:5432/name; "
+            "its host and port must be valid, as in postgresql://user:password@host:5432/name; "
             "in a password, / is written %2F, @ %40, : %3A, ? %3F, # %23 and % %25"
         )
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
@@ -218,7 +220,7 @@ def _check_database_address(secret: SecretStr) -> SecretStr:
 def _check_proxy(secret: SecretStr) -> SecretStr:
     address = secret.get_secret_value()
     if not _is_http_url(address) or urlsplit(address).path not in ("", "/"):
-        raise ValueError("it must be http://HOST:PORT or https://HOST:PORT, with user:password@ before it if need be")
+        raise ValueError("it must be http://HOST:PORT or https://HOST:PORT, optionally with user:password@ before HOST")
     return secret
 
 
@@ -233,7 +235,7 @@ def _is_http_url(address: str) -> bool:
     try:
         parts = urlsplit(address)
         port = parts.port  # reading it raises ValueError on anything but 0 to 65535
-        (parts.hostname or "").encode("idna")  # likewise on what no resolver takes
+        (parts.hostname or "").encode("idna")  # raises UnicodeError, a ValueError, on a host that cannot be resolved
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and _is_visible_ascii(address)
@@ -253,7 +255,7 @@ def _expand_path(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        raise ValueError("it must be a path; the home folder that it names is not known") from None
+        raise ValueError("it must be a path; the home folder that it refers to is unknown") from None
 
 
 def _check_readable_file(path: Path) -> Path:

@@ -1,7 +1,7 @@
-"""Configuration: environment variables, and a `.env` file in the working directory.
+"""The settings, from environment variables and a `.env` file in the working directory.
 
-Names, defaults and the form of a refusal are public: one line that names the variable, what it holds (never a secret)
-and what is allowed.
+Names, defaults and the format of error messages are public. A message is one line with the variable, its value unless
+it is a secret, and what is allowed.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
 _PREFIX = "SYNCER_"
 _ENV_FILE = ".env"
 _SECRETS = ("api_token", "database_url", "migrate_database_url", "api_proxy")
-# What stands in the scheme by mistake is often the whole header, token included.
+# SYNCER_API_AUTH_SCHEME is among them because a common mistake is to put the whole header, with the token, into it.
 _NEVER_SHOWN = {*_SECRETS, "api_auth_scheme", "token"}
-# Kubernetes sets these in every pod beside a service called "syncer".
+# Kubernetes sets these variables in every pod of a namespace that has a service named "syncer".
 _KUBERNETES_VARIABLE = re.compile(r"SYNCER_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 
 
 class Settings(BaseSettings):
-    """What the operator set; each field is the variable of its name with `SYNCER_` before it.
+    """The settings. Each field is set by the variable of the same name with the prefix `SYNCER_`.
 
-    Calling it reads the environment and `.env`, for what is not passed; `Settings.model_construct(...)` takes what is
-    passed and the defaults, reads nothing and checks nothing.
+    `Settings(...)` reads fields that are not passed from the environment and `.env`, and validates them.
+    `Settings.model_construct(...)` uses only the passed values and the defaults, without validation.
     """
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
         env_file=_ENV_FILE,
-        env_file_encoding="utf-8-sig",  # takes UTF-8 with and without a byte order mark
+        env_file_encoding="utf-8-sig",  # UTF-8 with or without a byte order mark
         env_ignore_empty=True,
         dotenv_filtering="only_existing",
         enable_decoding=False,
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    api_allow_http: fields.OnOff = False  # before the address, whose check needs it
+    api_allow_http: fields.OnOff = False  # declared before api_url, whose validator reads it
     api_url: fields.Endpoint = "https://simple-api.cp.megafon.ru"
     api_token: fields.Token | None = None
     api_token_file: Path | None = None
@@ -107,7 +107,7 @@ class Settings(BaseSettings):
                 raise ConfigurationError(
                     f"{_variable_name(name)} and {_variable_name(name)}_FILE are both set: keep one of them"
                 )
-            values[name] = read_secret(Path(path), named_by=f"{_variable_name(name)}_FILE")
+            values[name] = read_secret(Path(path), setting=f"{_variable_name(name)}_FILE")
         return values
 
     @field_validator("api_url")
@@ -118,7 +118,7 @@ class Settings(BaseSettings):
         return address
 
     def require_database(self) -> None:
-        """Raise ConfigurationError if there is neither a database address nor leave to run the embedded server."""
+        """Raises ConfigurationError if there is no database address and the embedded server is switched off."""
         if self.database_url is None and not self.embedded:
             raise ConfigurationError(
                 "SYNCER_DATABASE_URL is not set and SYNCER_EMBEDDED is off: set the address, as in "
@@ -127,67 +127,69 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the settings.
+    """Loads the settings.
 
     Raises:
-        ConfigurationError: The first thing that is wrong, in one line.
+        ConfigurationError: A setting is invalid. The message names the first problem, in one line.
     """
     try:
         return Settings()
     except ValidationError as error:
         problem = describe_first_error(error, prefix=_PREFIX)
     except ZoneInfoNotFoundError:
-        problem = "SYNCER_TIMEZONE is not set and this machine does not know Europe/Moscow: install the package tzdata"
+        problem = (
+            "SYNCER_TIMEZONE is not set and this machine has no time zone Europe/Moscow: install the package tzdata"
+        )
     except (OSError, UnicodeDecodeError) as error:
         problem = f"{_ENV_FILE} in the working directory cannot be read: {fields.file_error_reason(error)}"
-    # Raised out here so that nothing that holds a secret hangs on it.
+    # Raised outside the except blocks, so that no exception that contains a secret is chained to it.
     raise ConfigurationError(problem)
 
 
 def describe_unknown_variables(token_sources: Collection[str] = ()) -> tuple[str, ...]:
-    """Say which variables look like settings and are none: a misspelt one would otherwise go unnoticed.
+    """Finds variables that look like settings but are not, since a misspelt setting would otherwise go unnoticed.
 
     Args:
-        token_sources: The variables among them that accounts' tokens come from, which are known.
+        token_sources: Variables that the tokens of accounts are read from; these are not reported.
 
     Returns:
-        A sentence each, without the value, in the order of the names.
+        One message per variable, without its value, ordered by name.
     """
     known = {_variable_name(name) for name in Settings.model_fields}
-    expected = known | {*token_sources}
-    present = {name for name in (*os.environ, *map(str.upper, read_env_file())) if name.startswith(_PREFIX)}
-    sentences = []
-    for name in sorted(present - expected):
-        if _KUBERNETES_VARIABLE.fullmatch(name) or name.upper() in expected:
+    known_variables = known | {*token_sources}
+    found = {name for name in (*os.environ, *map(str.upper, read_env_file())) if name.startswith(_PREFIX)}
+    messages = []
+    for name in sorted(found - known_variables):
+        if _KUBERNETES_VARIABLE.fullmatch(name) or name.upper() in known_variables:
             continue
-        close = difflib.get_close_matches(name, known, n=1)
-        sentences.append(f"{name} is not a setting" + (f": did you mean {close[0]}?" if close else ""))
-    return tuple(sentences)
+        similar = difflib.get_close_matches(name, known, n=1)
+        messages.append(f"{name} is not a setting" + (f": did you mean {similar[0]}?" if similar else ""))
+    return tuple(messages)
 
 
-def read_secret(path: Path, *, named_by: str) -> str:
-    """Read a file that holds a secret and nothing else but line ends.
+def read_secret(path: Path, *, setting: str) -> str:
+    """Reads a file that contains a secret, and strips trailing newlines.
 
     Args:
         path: The file.
-        named_by: The variable or key that names it, for people.
+        setting: The variable or key that names the file, for messages.
 
     Raises:
-        ConfigurationError: It cannot be read, or is empty.
+        ConfigurationError: The file cannot be read, or is empty.
     """
     try:
         secret = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        problem = f"{named_by} names {path}, which cannot be read: {fields.file_error_reason(error)}"
+        problem = f"{setting} names {path}, which cannot be read: {fields.file_error_reason(error)}"
     else:
         if secret:
             return secret
-        problem = f"{named_by} names {path}, which is empty: it must hold the secret and nothing else"
+        problem = f"{setting} names {path}, which is empty: it must contain the secret and nothing else"
     raise ConfigurationError(problem)
 
 
 def read_env_file() -> Mapping[str, str | None]:
-    """The variables that `.env` sets, spelled as there."""
+    """Returns the variables in `.env`, with the case of their names preserved."""
     return DotEnvSettingsSource(Settings, case_sensitive=True).env_vars
 
 
@@ -196,7 +198,7 @@ def _variable_name(field: str) -> str:
 
 
 def describe_first_error(error: ValidationError, *, prefix: str = "") -> str:
-    """Tell the first thing that is wrong: the name, what it holds, what is allowed."""
+    """Returns a message for the first error: the name, its value unless secret, and what is allowed."""
     problem = error.errors()[0]
     field = str(problem["loc"][0])
     name = prefix + field.upper() if prefix else field
@@ -204,5 +206,5 @@ def describe_first_error(error: ValidationError, *, prefix: str = "") -> str:
         return f"{name} is missing"
     allowed = problem["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
     if field in _NEVER_SHOWN:
-        return f"{name} holds something that cannot be used and is not shown: {allowed}"
+        return f"{name} has an invalid value, which is not shown: {allowed}"
     return f"{name} is {fields.redacted(problem['input'])}: {allowed}"

@@ -1,4 +1,4 @@
-"""The parameters of the C library can be fixed where it is glibc's."""
+"""The malloc parameters can be set if the C library is glibc."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import platform
 from syncer.daemon.malloc import tune_malloc
 
 
-def test_glibc_lets_its_parameters_be_fixed() -> None:
+def test_malloc_parameters_are_set_only_on_glibc() -> None:
     assert tune_malloc() is (platform.libc_ver()[0] == "glibc")

@@ -1,4 +1,4 @@
-"""Settings: what is read from where, and the sentence that refuses what cannot be used."""
+"""Settings: where they are read from, and the messages for invalid values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from syncer.config.accounts import Account, load_accounts
 from syncer.config.crontab import crontab_trigger
 from syncer.config.fields import ListenAddress, is_loopback
-from syncer.config.settings import Settings, load_settings, describe_unknown_variables
+from syncer.config.settings import Settings, describe_unknown_variables, load_settings
 from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,15 +26,15 @@ MOSCOW = ZoneInfo("Europe/Moscow")
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def clear_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in list(os.environ):
         if name.upper().startswith("SYNCER_"):
             monkeypatch.delenv(name)
 
 
-def error_for_status(load: Callable[[], object] = load_settings) -> str:
-    """What `load` is refused with: one line, without the secret, and nothing that holds it hangs on the error."""
+def configuration_error(load: Callable[[], object] = load_settings) -> str:
+    """Returns the message that `load` fails with. It is one line, and neither it nor a chained error has the secret."""
     with pytest.raises(ConfigurationError) as caught:
         load()
     text = str(caught.value)
@@ -57,7 +57,7 @@ def accounts_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_with_nothing_set_the_defaults_are_those_of_the_contract() -> None:
+def test_the_defaults_are_those_of_the_contract() -> None:
     assert load_settings().model_dump() == {
         "api_allow_http": False,
         "api_url": "https://simple-api.cp.megafon.ru",
@@ -131,13 +131,15 @@ def test_with_nothing_set_the_defaults_are_those_of_the_contract() -> None:
         ("DATA_DIR", "data", Path("data")),
     ],
 )
-def test_a_value_is_read_as_its_type(variable: str, text: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_is_parsed_as_the_type_of_its_setting(
+    variable: str, text: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(f"SYNCER_{variable}", text)
     assert value == getattr(load_settings(), variable.lower())
 
 
 @pytest.mark.parametrize(
-    ("variable", "text", "sentence"),
+    ("variable", "text", "message"),
     [
         ("POLL_INTERVAL", "5x", "is '5x': it must be a duration from 1s to 3650d, such as 30s, 5m, 24h or 90d"),
         ("POLL_INTERVAL", "0s", "is '0s': it must be a duration from 1s to 3650d, such as 30s, 5m, 24h or 90d"),
@@ -158,10 +160,10 @@ def test_a_value_is_read_as_its_type(variable: str, text: str, value: object, mo
         (
             "TIMEZONE",
             "Europe",
-            "is 'Europe': it must be a name of the time zone database, such as Europe/Moscow or UTC",
+            "is 'Europe': it must be an IANA time zone name, such as Europe/Moscow or UTC",
         ),
-        ("TIMEZONE", "../x", "is '../x': it must be a name of the time zone database, such as Europe/Moscow or UTC"),
-        ("TIMEZONE", "MSK+3", "is 'MSK+3': it must be a name of the time zone database, such as Europe/Moscow or UTC"),
+        ("TIMEZONE", "../x", "is '../x': it must be an IANA time zone name, such as Europe/Moscow or UTC"),
+        ("TIMEZONE", "MSK+3", "is 'MSK+3': it must be an IANA time zone name, such as Europe/Moscow or UTC"),
         ("HTTP_LISTEN", "8080", "is '8080': it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or off"),
         ("HTTP_LISTEN", "::1:80", "is '::1:80': it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or off"),
         ("HTTP_LISTEN", "a:65536", "is 'a:65536': it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or off"),
@@ -183,7 +185,7 @@ def test_a_value_is_read_as_its_type(variable: str, text: str, value: object, mo
             "API_URL",
             "http://pbx.example",
             (
-                "is 'http://pbx.example': it must begin with https://; plain http beyond this machine needs "
+                "is 'http://pbx.example': it must begin with https://; plain http to another host needs "
                 "SYNCER_API_ALLOW_HTTP=true"
             ),
         ),
@@ -191,17 +193,17 @@ def test_a_value_is_read_as_its_type(variable: str, text: str, value: object, mo
             "API_URL",
             "http://localhost.example",
             (
-                "is 'http://localhost.example': it must begin with https://; plain http beyond this machine needs "
+                "is 'http://localhost.example': it must begin with https://; plain http to another host needs "
                 "SYNCER_API_ALLOW_HTTP=true"
             ),
         ),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_name_what_it_is_and_what_is_allowed(
-    variable: str, text: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+def test_an_invalid_value_is_rejected_with_its_name_its_value_and_what_is_allowed(
+    variable: str, text: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"SYNCER_{variable}", text)
-    assert f"SYNCER_{variable} {sentence}" == error_for_status()
+    assert f"SYNCER_{variable} {message}" == configuration_error()
 
 
 @pytest.mark.parametrize(
@@ -221,11 +223,11 @@ def test_a_wrong_value_is_refused_by_its_name_what_it_is_and_what_is_allowed(
         f"https://pbx.example#{SECRET}",
     ],
 )
-def test_an_address_that_is_no_base_address_is_refused_without_what_it_may_hide(
+def test_an_invalid_base_address_is_rejected_without_showing_secrets_in_it(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SYNCER_API_URL", address)
-    text = error_for_status()
+    text = configuration_error()
     assert text.startswith("SYNCER_API_URL is '")
     assert text.endswith(
         ": it must be an address such as https://simple-api.cp.megafon.ru, "
@@ -248,15 +250,13 @@ def test_an_address_that_is_no_base_address_is_refused_without_what_it_may_hide(
         "0 9 * * 1,",
     ],
 )
-def test_a_crontab_line_that_means_nothing_or_never_comes_is_refused(
-    line: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crontab_line_that_is_invalid_or_never_fires_is_rejected(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCER_POLL_CRON", line)
     expected = (
         f"SYNCER_POLL_CRON is '{line}': it must be a crontab line (minute, hour, day of month, month, day of week) "
-        "whose time comes, with a day of the month or of the week but not both, such as '*/10 8-20 * * 1-5'"
+        "for a time that exists, with a day of the month or of the week but not both, such as '*/10 8-20 * * 1-5'"
     )
-    assert expected == error_for_status()
+    assert expected == configuration_error()
 
 
 @pytest.mark.parametrize(
@@ -274,21 +274,21 @@ def test_a_crontab_line_that_means_nothing_or_never_comes_is_refused(
         ("*", "Sun Mon Tue Wed Thu Fri Sat"),
     ],
 )
-def test_weekdays_of_a_crontab_line_count_from_sunday(weekdays: str, expected: str) -> None:
+def test_weekdays_of_a_crontab_line_are_numbered_from_sunday(weekdays: str, expected: str) -> None:
     trigger = crontab_trigger(f"0 9 * * {weekdays}", MOSCOW)
     sunday = datetime(2026, 1, 4, tzinfo=MOSCOW)
-    fired = [trigger.get_next_fire_time(None, sunday + timedelta(days=day)) for day in range(7)]
+    fire_times = [trigger.get_next_fire_time(None, sunday + timedelta(days=day)) for day in range(7)]
     assert expected == " ".join(
-        dict.fromkeys(time.strftime("%a") for time in sorted(fired) if time < sunday + timedelta(7))
+        dict.fromkeys(time.strftime("%a") for time in sorted(fire_times) if time < sunday + timedelta(7))
     )
 
 
-def test_a_crontab_line_is_meant_in_its_time_zone() -> None:
+def test_a_crontab_line_fires_in_its_time_zone() -> None:
     trigger = crontab_trigger("30 9 * * *", MOSCOW)
     assert datetime(2026, 1, 1, 6, 30, tzinfo=UTC) == trigger.get_next_fire_time(None, datetime(2026, 1, 1, tzinfo=UTC))
 
 
-def test_plain_http_beyond_this_machine_is_taken_when_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_http_to_another_host_is_accepted_if_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCER_API_URL", "http://pbx.example")
     monkeypatch.setenv("SYNCER_API_ALLOW_HTTP", "true")
     assert load_settings().api_url == "http://pbx.example"
@@ -315,7 +315,7 @@ def test_plain_http_beyond_this_machine_is_taken_when_it_is_allowed(monkeypatch:
         (
             "API_AUTH_SCHEME",
             f"Bearer {SECRET}",
-            "it must be one word, such as Bearer; the token goes to SYNCER_API_TOKEN",
+            "it must be one word, such as Bearer; the token belongs in SYNCER_API_TOKEN",
         ),
         (
             "DATABASE_URL",
@@ -350,36 +350,36 @@ def test_plain_http_beyond_this_machine_is_taken_when_it_is_allowed(monkeypatch:
         (
             "API_PROXY",
             f"socks5://u:{SECRET}@proxy:1080",
-            "it must be http://HOST:PORT or https://HOST:PORT, with user:password@ before it if need be",
+            "it must be http://HOST:PORT or https://HOST:PORT, optionally with user:password@ before HOST",
         ),
     ],
 )
-def test_a_wrong_secret_is_refused_without_being_shown(
+def test_an_invalid_secret_is_rejected_without_being_shown(
     variable: str, text: str, allowed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"SYNCER_{variable}", text)
-    assert f"SYNCER_{variable} holds something that cannot be used and is not shown: {allowed}" == error_for_status()
+    assert f"SYNCER_{variable} has an invalid value, which is not shown: {allowed}" == configuration_error()
 
 
-def test_a_long_value_is_cut_in_the_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_value_is_truncated_in_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCER_POLL_INTERVAL", "9" * 1000)
-    assert error_for_status().startswith(f"SYNCER_POLL_INTERVAL is '{'9' * 99}…: it must be")
+    assert configuration_error().startswith(f"SYNCER_POLL_INTERVAL is '{'9' * 99}…: it must be")
 
 
-def test_only_the_first_of_several_problems_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_of_several_errors_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCER_API_ATTEMPTS", "none")
     monkeypatch.setenv("SYNCER_LOG_LEVEL", "loud")
-    assert error_for_status() == "SYNCER_API_ATTEMPTS is 'none': it must be a whole number from 1 to 100"
+    assert configuration_error() == "SYNCER_API_ATTEMPTS is 'none': it must be a whole number from 1 to 100"
 
 
-def test_an_empty_value_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_value_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     for field in Settings.model_fields:
         monkeypatch.setenv(f"SYNCER_{field.upper()}", "")
     assert load_settings() == Settings.model_construct()
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
-def test_the_env_file_is_read_and_the_environment_counts_for_more(
+def test_the_env_file_is_read_and_the_environment_takes_precedence(
     mark: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".env").write_bytes(mark + b"SYNCER_POLL_INTERVAL=1h\nSYNCER_API_ATTEMPTS=7\nOTHER=1\n")
@@ -388,9 +388,9 @@ def test_the_env_file_is_read_and_the_environment_counts_for_more(
     assert (settings.poll_interval, settings.api_attempts) == (timedelta(hours=1), 2)
 
 
-def test_an_env_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+def test_an_env_file_that_is_not_utf8_is_rejected(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"SYNCER_API_TOKEN=\xff\xfe")
-    assert error_for_status() == ".env in the working directory cannot be read: it is not UTF-8"
+    assert configuration_error() == ".env in the working directory cannot be read: it is not UTF-8"
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_an_env_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
         ("api_proxy", f"http://u:{SECRET}@proxy:1"),
     ],
 )
-def test_every_secret_can_come_from_a_file_and_none_is_in_any_repr(
+def test_every_secret_can_be_read_from_a_file_and_none_is_in_any_repr(
     field: str, secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "secret").write_text(f"{secret}\n")
@@ -413,34 +413,34 @@ def test_every_secret_can_come_from_a_file_and_none_is_in_any_repr(
     assert SECRET not in str(settings)
 
 
-def test_a_secret_and_its_file_together_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setting_both_a_secret_and_its_file_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "secret").write_text(SECRET)
     monkeypatch.setenv("SYNCER_API_TOKEN", SECRET)
     monkeypatch.setenv("SYNCER_API_TOKEN_FILE", "secret")
-    assert error_for_status() == "SYNCER_API_TOKEN and SYNCER_API_TOKEN_FILE are both set: keep one of them"
+    assert configuration_error() == "SYNCER_API_TOKEN and SYNCER_API_TOKEN_FILE are both set: keep one of them"
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "message"),
     [
         (None, "SYNCER_API_TOKEN_FILE names secret, which cannot be read: No such file or directory"),
         (b"\xff", "SYNCER_API_TOKEN_FILE names secret, which cannot be read: it is not UTF-8"),
-        (b"\n", "SYNCER_API_TOKEN_FILE names secret, which is empty: it must hold the secret and nothing else"),
+        (b"\n", "SYNCER_API_TOKEN_FILE names secret, which is empty: it must contain the secret and nothing else"),
     ],
 )
-def test_a_secret_file_that_gives_no_secret_is_refused(
-    content: bytes | None, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_secret_file_that_is_missing_undecodable_or_empty_is_rejected(
+    content: bytes | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if content is not None:
         (tmp_path / "secret").write_bytes(content)
     monkeypatch.setenv("SYNCER_API_TOKEN_FILE", "secret")
-    assert sentence == error_for_status()
+    assert message == configuration_error()
 
 
-def test_without_a_database_address_the_embedded_server_must_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_address_is_required_if_the_embedded_server_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     load_settings().require_database()
     monkeypatch.setenv("SYNCER_EMBEDDED", "off")
-    assert error_for_status(load_settings().require_database) == (
+    assert configuration_error(load_settings().require_database) == (
         "SYNCER_DATABASE_URL is not set and SYNCER_EMBEDDED is off: set the address, as in "
         "postgresql://user@host:5432/name, or set SYNCER_EMBEDDED=on for the embedded PostgreSQL"
     )
@@ -448,7 +448,9 @@ def test_without_a_database_address_the_embedded_server_must_be_allowed(monkeypa
     load_settings().require_database()
 
 
-def test_a_misspelt_variable_is_told_with_the_one_it_resembles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_variable_is_reported_with_the_one_it_resembles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / ".env").write_text("SYNCER_API_TOKNE=1\nOTHER=1\n")
     monkeypatch.setenv("SYNCER_POLL_INTERVALL", SECRET)
     monkeypatch.setenv("SYNCER_QQQ", "1")
@@ -462,13 +464,15 @@ def test_a_misspelt_variable_is_told_with_the_one_it_resembles(tmp_path: Path, m
     )
 
 
-def test_the_variable_of_an_accounts_token_is_known(accounts_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_of_an_accounts_token_is_not_reported_as_unknown(
+    accounts_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     accounts_file.write_text('[[account]]\nname = "a"\ntoken_env = "SYNCER_TOKEN_OF_A"')
     monkeypatch.setenv("SYNCER_TOKEN_OF_A", SECRET)
     assert describe_unknown_variables({account.token_source for account in accounts()}) == ()
 
 
-def test_one_token_is_one_account(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_token_makes_one_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCER_API_TOKEN", SECRET)
     monkeypatch.setenv("SYNCER_API_AUTH_SCHEME", "Bearer")
     assert accounts() == (
@@ -486,14 +490,14 @@ def test_one_token_is_one_account(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SECRET not in repr(accounts())
 
 
-def test_without_a_token_settings_load_and_accounts_do_not() -> None:
-    assert error_for_status(accounts) == (
+def test_settings_load_without_a_token_but_accounts_do_not() -> None:
+    assert configuration_error(accounts) == (
         "SYNCER_API_TOKEN is not set: generate a token in the Личный кабинет and set it, or name its file in "
         "SYNCER_API_TOKEN_FILE, or name a file of several accounts in SYNCER_ACCOUNTS_FILE"
     )
 
 
-def test_the_accounts_file_gives_accounts_their_own_settings_and_the_common_ones(
+def test_accounts_in_the_file_override_the_common_settings(
     accounts_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SYNCER_POLL_CRON", "0 * * * *")
@@ -539,28 +543,29 @@ def test_the_accounts_file_gives_accounts_their_own_settings_and_the_common_ones
     assert [f"{SECRET}-a", f"{SECRET}-b", f"{SECRET}-c"] == [account.token.get_secret_value() for account in accounts()]
 
 
-def test_the_variable_of_an_accounts_token_may_stand_in_the_env_file(accounts_file: Path, tmp_path: Path) -> None:
+def test_the_variable_of_an_accounts_token_may_be_in_the_env_file(accounts_file: Path, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"TOKEN_OF_A={SECRET}\n")
     accounts_file.write_text('[[account]]\nname = "a"\ntoken_env = "TOKEN_OF_A"')
     assert [SecretStr(SECRET)] == [account.token for account in accounts()]
 
 
-def test_the_accounts_file_and_one_token_together_are_refused(
+def test_setting_both_the_accounts_file_and_a_single_token_is_rejected(
     accounts_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accounts_file.write_text(f'[[account]]\nname = "a"\ntoken = "{SECRET}"')
     monkeypatch.setenv("SYNCER_API_TOKEN", SECRET)
-    assert error_for_status(accounts) == (
-        "SYNCER_ACCOUNTS_FILE and SYNCER_API_TOKEN are both set: keep the one for several accounts or for one"
+    assert configuration_error(accounts) == (
+        "SYNCER_ACCOUNTS_FILE and SYNCER_API_TOKEN are both set: keep the former for several accounts, the latter "
+        "for one"
     )
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "message"),
     [
-        ("", "FILE has no account: it must hold an [[account]] table for each of them"),
-        ("account = 1", "FILE has no account: it must hold an [[account]] table for each of them"),
-        ("accounts = 1", "FILE has 'accounts' outside of any account: all it may hold is [[account]] tables"),
+        ("", "FILE has no accounts: it must contain an [[account]] table for each account"),
+        ("account = 1", "FILE has no accounts: it must contain an [[account]] table for each account"),
+        ("accounts = 1", "FILE has 'accounts' outside of any account: it may only contain [[account]] tables"),
         (
             "[[account",
             (
@@ -581,7 +586,7 @@ def test_the_accounts_file_and_one_token_together_are_refused(
         (
             "[[account]]\nname = 'a'\ntokn = 'SECRET'",
             (
-                "FILE, account 'a': 'tokn' is not a key of an account: those are name, token, token_file, token_env, "
+                "FILE, account 'a': 'tokn' is not a valid key: the valid keys are name, token, token_file, token_env, "
                 "api_url, poll_interval, poll_cron, time_zone"
             ),
         ),
@@ -596,13 +601,13 @@ def test_the_accounts_file_and_one_token_together_are_refused(
             "[[account]]\nname = 'a'\ntoken = 'SECRET'\napi_url = 'http://pbx.example'",
             (
                 "FILE, account 'a': api_url is 'http://pbx.example': it must begin with https://; "
-                "plain http beyond this machine needs SYNCER_API_ALLOW_HTTP=true"
+                "plain http to another host needs SYNCER_API_ALLOW_HTTP=true"
             ),
         ),
         (
             "[[account]]\nname = 'a'\ntoken = '''SECRET\n2'''",
             (
-                "FILE, account 'a': token holds something that cannot be used and is not shown: it must be one line of "
+                "FILE, account 'a': token has an invalid value, which is not shown: it must be one line of "
                 "printable ASCII characters, as the Личный кабинет shows it"
             ),
         ),
@@ -616,21 +621,21 @@ def test_the_accounts_file_and_one_token_together_are_refused(
         ),
         (
             "[[account]]\nname = 'a'\ntoken = 'SECRET'\n[[account]]\nname = 'a'\ntoken = 'SECRET'",
-            "FILE has two accounts called 'a': each needs a name of its own",
+            "FILE has two accounts named 'a': each must have its own name",
         ),
     ],
 )
-def test_a_wrong_accounts_file_is_refused_by_file_account_and_key(
-    content: str, sentence: str, accounts_file: Path
+def test_an_invalid_accounts_file_is_rejected_with_the_file_the_account_and_the_key(
+    content: str, message: str, accounts_file: Path
 ) -> None:
     accounts_file.write_text(content.replace("SECRET", SECRET))
-    expected = sentence.replace("FILE,", f"{accounts_file},").replace("FILE has", f"{accounts_file} has")
+    expected = message.replace("FILE,", f"{accounts_file},").replace("FILE has", f"{accounts_file} has")
     expected = expected.replace("names FILE", f"names {accounts_file}").replace("FOLDER", str(accounts_file.parent))
-    assert expected == error_for_status(accounts)
+    assert expected == configuration_error(accounts)
 
 
-def test_an_accounts_file_that_cannot_be_read_is_refused(accounts_file: Path) -> None:
-    assert error_for_status(accounts) == (
+def test_an_accounts_file_that_cannot_be_read_is_rejected(accounts_file: Path) -> None:
+    assert configuration_error(accounts) == (
         f"SYNCER_ACCOUNTS_FILE names {accounts_file}, which cannot be read: No such file or directory"
     )
 
@@ -646,9 +651,9 @@ def test_an_accounts_file_that_cannot_be_read_is_refused(accounts_file: Path) ->
         ("pbx.example", False),
     ],
 )
-def test_loopback_is_what_can_only_mean_this_machine(host: str, expected: bool) -> None:
+def test_only_hosts_that_are_certain_to_be_this_machine_are_loopback(host: str, expected: bool) -> None:
     assert expected == is_loopback(host)
 
 
-def test_a_listen_address_is_host_and_port() -> None:
+def test_the_default_listen_address_has_a_host_and_a_port() -> None:
     assert load_settings().http_listen == ListenAddress(host="127.0.0.1", port=8080)
