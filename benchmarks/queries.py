@@ -69,7 +69,7 @@ async def measure(numbers: int, accounts: int, runs: int, *, keep_plans: bool, c
         async with database_with_history(server_url, numbers, accounts=accounts) as url:
             size = f"{numbers:,} numbers, {await rows_of_history(url):,} rows of history, accounts: {accounts}"
             table = Table("query", "rows", "median ms", title=size, title_justify="left")
-            analyst = await answers.connect(url)
+            analyst = await answers.connect_as_analyst(url)
             for path in QUERIES:
                 progress.update(bar, advance=1, description=path.stem)
                 query = path.read_text()

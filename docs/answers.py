@@ -1,8 +1,8 @@
-"""Runs every query of the pages for analysts on the demo data, and writes what it returns below it.
+"""Runs every query of the analysts' pages on the demo data and writes its result below it.
 
     make docs
 
-A query is a block ```sql; its answer is the block ```text that follows.
+A query is a ```sql block; its result is the ```text block that follows.
 """
 
 from __future__ import annotations
@@ -24,52 +24,52 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 PAGES: Final = tuple(Path(__file__).with_name(name) for name in ("analytics.md", "analytics.ru.md"))
-_ASKED: Final = re.compile(r"```sql\n(?P<query>.*?)```\n\n```text\n(?P<answer>.*?)```\n", re.DOTALL)
+_EXAMPLE: Final = re.compile(r"```sql\n(?P<query>.*?)```\n\n```text\n(?P<result>.*?)```\n", re.DOTALL)
 
 
-class Asked(NamedTuple):
-    """A query of a page and the answer printed below it."""
+class Example(NamedTuple):
+    """A query of a page and the result printed below it."""
 
     query: str
-    answer: str
+    result: str
 
 
-def asked_in(page: str) -> list[Asked]:
-    """The queries of a page, in their order."""
-    return [Asked(found["query"], found["answer"]) for found in _ASKED.finditer(page)]
+def find_examples(page: str) -> list[Example]:
+    """Returns the queries of a page in order, with their printed results."""
+    return [Example(found["query"], found["result"]) for found in _EXAMPLE.finditer(page)]
 
 
-async def connect(url: str) -> asyncpg.Connection[Any]:
-    """A connection with an analyst's rights and no more, whose days are those of Moscow, as in the pages."""
+async def connect_as_analyst(url: str) -> asyncpg.Connection[Any]:
+    """Opens a connection with the privileges of an analyst and, as on the pages, the time zone of Moscow."""
     connection = await asyncpg.connect(url, server_settings={"timezone": "Europe/Moscow"})
     await connection.execute("set role syncer_analyst")
     return connection
 
 
-async def answer(connection: asyncpg.Connection[Any], query: str) -> str:
-    """What a query returns, as a table of text."""
+async def run_query(connection: asyncpg.Connection[Any], query: str) -> str:
+    """Runs a query and returns its result as a text table."""
     prepared = await connection.prepare(query)
-    heads = [attribute.name for attribute in prepared.get_attributes()]
-    return table(heads, [list(row.values()) for row in await prepared.fetch()])
+    names = [attribute.name for attribute in prepared.get_attributes()]
+    return format_table(names, [list(row.values()) for row in await prepared.fetch()])
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns under their heads, numbers to the right, and how many rows there are."""
-    columns = [_column(head, [row[at] for row in rows]) for at, head in enumerate(heads)]
+def format_table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Formats rows as a text table: aligned columns, numbers to the right, and the number of rows."""
+    columns = [_format_column(name, [row[index] for row in rows]) for index, name in enumerate(names)]
     lines = [" | ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
     lines.insert(1, "-+-".join("-" * len(column[0]) for column in columns))
     return "\n".join([*lines, f"({len(rows)} row{'' if len(rows) == 1 else 's'})", ""])
 
 
-def _column(head: str, values: Sequence[object]) -> list[str]:
-    cells = [head, *map(_text, values)]
+def _format_column(name: str, values: Sequence[object]) -> list[str]:
+    cells = [name, *map(_format_value, values)]
     width = max(map(len, cells))
     if any(isinstance(value, int | Decimal) for value in values):
         return [cell.rjust(width) for cell in cells]
     return [cell.ljust(width) for cell in cells]
 
 
-def _text(value: object) -> str:
+def _format_value(value: object) -> str:
     match value:
         case None:
             return ""
@@ -80,21 +80,22 @@ def _text(value: object) -> str:
 
 
 async def _write(url: str) -> None:
-    await demo_data.fill(url)
-    connection = await connect(url)
+    await demo_data.generate(url)
+    connection = await connect_as_analyst(url)
     for path in PAGES:
         page = path.read_text()
-        path.write_text(answered(page, [await answer(connection, asked.query) for asked in asked_in(page)]))
+        results = [await run_query(connection, example.query) for example in find_examples(page)]
+        path.write_text(replace_results(page, results))
     await connection.close()
 
 
-def answered(page: str, answers: Iterable[str]) -> str:
-    """The page with other answers."""
-    coming = iter(answers)
-    return _ASKED.sub(lambda found: f"```sql\n{found['query']}```\n\n```text\n{next(coming)}```\n", page)
+def replace_results(page: str, results: Iterable[str]) -> str:
+    """Returns the page with the given results below its queries."""
+    remaining = iter(results)
+    return _EXAMPLE.sub(lambda found: f"```sql\n{found['query']}```\n\n```text\n{next(remaining)}```\n", page)
 
 
 if __name__ == "__main__":
     configure_logging("error", "console")
-    with Console(stderr=True).status("telling half a year"), demo_data.server() as address:
+    with Console(stderr=True).status("generating half a year of history"), demo_data.server() as address:
         asyncio.run(_write(address))

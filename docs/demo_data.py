@@ -1,6 +1,6 @@
-"""The demo data that the pages are about: half a year that ends at a fixed moment, the same every time.
+"""The demo data of the documentation: half a year of history that ends at a fixed time and is always the same.
 
-It is told into a database of its own on an embedded server in a temporary folder, and leaves nothing behind.
+It is generated on an embedded server in a temporary folder, which is deleted afterwards.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ if TYPE_CHECKING:
 DAYS: Final = 180
 SEED: Final = 1
 UNTIL: Final = datetime(2025, 6, 25, 9, tzinfo=ZoneInfo("Europe/Moscow"))
-"""The last poll. In the past of any machine, since views reach until now."""
+"""Time of the last poll; in the past, because views count until now."""
 
-_FAST: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_FAST_SETTINGS: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @contextmanager
 def server() -> Iterator[str]:
-    """An embedded server that is there while the block lasts; its address."""
+    """Runs an embedded server inside the `with` block and yields its address."""
     folder = Path(tempfile.mkdtemp(prefix="syncer-docs-"))
-    folder.chmod(0o755)  # as root the server runs as another user, who must get in
+    folder.chmod(0o755)  # if this runs as root, the server runs as another user, who needs access
     try:
-        with EmbeddedServer(folder, server_settings=_FAST) as running:
+        with EmbeddedServer(folder, server_settings=_FAST_SETTINGS) as running:
             yield running.url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def fill(url: str, *, days: int = DAYS, until: datetime | None = UNTIL) -> None:
-    """Brings a database to the newest schema, and tells the demo's history into it if there are days to tell.
+async def generate(url: str, *, days: int = DAYS, until: datetime | None = UNTIL) -> None:
+    """Migrates a database to the newest schema and generates the demo's history in it.
 
     Args:
-        url: Where.
-        days: How many.
-        until: The last moment; None is now.
+        url: Address of the database.
+        days: Length of the history; 0 generates none.
+        until: Time of the last poll; None means now.
     """
     database = Database(Settings.model_construct(database_url=SecretStr(url)))
     try:

@@ -157,7 +157,7 @@ def _escaped(text: str) -> str:
 
 
 async def _write(url: str) -> None:
-    await demo_data.fill(url, days=0)
+    await demo_data.generate(url, days=0)
     PAGE.write_text(await page(url))
 
 

@@ -33,7 +33,7 @@ _ANALYST: Final = "superset_analyst"
 
 async def _prepare(url: str) -> tuple[str, str]:
     """Tells half a year up to now, and makes what Superset needs; its own database's address, and the analyst's."""
-    await demo_data.fill(url, until=None)
+    await demo_data.generate(url, until=None)
     connection = await asyncpg.connect(url)
     password = secrets.token_urlsafe(18)
     await connection.execute(f"create user {_ANALYST} password '{password}' in role syncer_analyst")

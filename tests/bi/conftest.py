@@ -1,4 +1,4 @@
-"""The demo data, which is told once for all who ask it; a file that has another `told` asks that."""
+"""The demo history, generated once for all tests; a test file can override `demo_history` with other data."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def told(server: EmbeddedServer) -> Iterator[str]:
-    """The address of a database with the demo data."""
-    with kept_database(server.url, "told") as url:
-        asyncio.run(demo_data.fill(url))
-        asyncio.run(execute(url, "analyze"))  # as autovacuum does elsewhere
+def demo_history(server: EmbeddedServer) -> Iterator[str]:
+    """The address of a database with the demo history."""
+    with kept_database(server.url, "demo_history") as url:
+        asyncio.run(demo_data.generate(url))
+        asyncio.run(execute(url, "analyze"))  # autovacuum does this in a real database
         yield url
 
 
 @pytest.fixture
-async def analyst(told: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """A connection to what was told, with an analyst's rights and no more."""
-    connection = await answers.connect(told)
+async def analyst(demo_history: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """A connection to the demo history with the privileges of an analyst."""
+    connection = await answers.connect_as_analyst(demo_history)
     yield connection
     await connection.close()

@@ -1,4 +1,4 @@
-"""The queries that are measured: each returns what a plain reading of the tables comes to, and reads no more for it."""
+"""The benchmarked queries return what plain Python computes from the tables, and read no more rows than they need."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 MOSCOW = ZoneInfo("Europe/Moscow")
 DAY = timedelta(days=1)
 Row = dict[str, Any]
-# When, of which number, and what: kind, field, old and new value.
-Happened = tuple[datetime, Row, str, str | None, str | None, str | None]
+# When it happened, a row of the number, kind, field, old value, new value.
+Change = tuple[datetime, Row, str, str | None, str | None, str | None]
 FIELDS = {
     **dict.fromkeys(("number", "comment", "type", "purpose", "state", "reason", "employee_id", "app_id", "nc_type")),
     "region": "region_id",
@@ -36,15 +36,15 @@ FIELDS = {
 
 
 @pytest.fixture(scope="module")
-def told(server: EmbeddedServer) -> Iterator[str]:
-    """The address of a database with the history that is measured, of 1,000 numbers in two accounts."""
-    with kept_database(server.url, "made") as url:
+def demo_history(server: EmbeddedServer) -> Iterator[str]:
+    """The address of a database with the history of the benchmarks: 1,000 numbers in two accounts."""
+    with kept_database(server.url, "benchmark_history") as url:
         asyncio.run(make_history(url, 1000, accounts=2))
         yield url
 
 
 class Tables:
-    """All rows, and what follows from them without SQL."""
+    """All rows of the tables, and what can be computed from them without SQL."""
 
     def __init__(self, rows: dict[str, list[Row]]) -> None:
         self.numbers = {key_of(row): row for row in rows["virtual_number"]}
@@ -62,35 +62,35 @@ class Tables:
         for periods in self.periods.values():
             yield from periods
 
-    def called(self, row: Row) -> str:
-        """The number's name now."""
-        name: str = self.numbers[key_of(row)]["number"]
-        return name
+    def current_number(self, row: Row) -> str:
+        """The current phone number of the number that a row belongs to."""
+        number: str = self.numbers[key_of(row)]["number"]
+        return number
 
-    def told(self, version: Row | None, field: str) -> str | None:
-        """A field as the feed tells it."""
+    def as_text(self, version: Row | None, field: str) -> str | None:
+        """A field as text, as the feed contains it."""
         value = None if version is None else version[FIELDS[field] or field]
         return None if value is None else self.regions[value] if field == "region" else str(value)
 
-    def feed(self) -> Iterator[Happened]:
-        """All that happened, in no order."""
+    def feed(self) -> Iterator[Change]:
+        """All changes, in no particular order."""
         for versions in self.versions.values():
             for before, version in pairwise([None, *versions]):
                 assert version is not None
-                yield from self._fields(before, version)
+                yield from self._changed_fields(before, version)
         for periods in self.periods.values():
-            begun = {period["valid_from"] for period in periods}
+            starts = {period["valid_from"] for period in periods}
             for period in periods:
-                if period["valid_to"] is not None and period["valid_to"] not in begun:
+                if period["valid_to"] is not None and period["valid_to"] not in starts:
                     yield period["valid_to"], period, "removed", None, None, None
         for row in self.redirects:
             yield row["valid_from"], row, "redirect_opened", "from_redirect_numbers", None, row["number"]
             if row["valid_to"] is not None:
                 yield row["valid_to"], row, "redirect_closed", "from_redirect_numbers", row["number"], None
 
-    def _fields(self, before: Row | None, version: Row) -> Iterator[Happened]:
+    def _changed_fields(self, before: Row | None, version: Row) -> Iterator[Change]:
         for field in FIELDS:
-            old, new = self.told(before, field), self.told(version, field)
+            old, new = self.as_text(before, field), self.as_text(version, field)
             kind = "state" if field in {"state", "reason"} else "changed"
             if before is None or before["valid_to"] < version["valid_from"]:
                 kind = "created" if before is None else "restored"
@@ -109,7 +109,7 @@ def by_number(rows: Iterable[Row]) -> dict[tuple[int, int], list[Row]]:
     return found
 
 
-def lasts(row: Row, moment: datetime) -> bool:
+def is_valid_at(row: Row, moment: datetime) -> bool:
     return bool(row["valid_from"] <= moment and (row["valid_to"] is None or moment < row["valid_to"]))
 
 
@@ -117,29 +117,29 @@ def moscow(year: int, month: int, day: int) -> datetime:
     return datetime(year, month, day, tzinfo=MOSCOW)
 
 
-def rounded(seconds: Decimal) -> Decimal:
+def days(seconds: Decimal) -> Decimal:
     return (seconds / 86400).quantize(Decimal("0.1"), ROUND_HALF_UP)
 
 
-def seconds(lasting_time: timedelta) -> Decimal:
-    return Decimal(lasting_time // timedelta(microseconds=1)) / 1_000_000
+def seconds(duration: timedelta) -> Decimal:
+    return Decimal(duration // timedelta(microseconds=1)) / 1_000_000
 
 
-def joined(*words: object) -> str:
-    return ", ".join(str(word) for word in words if word is not None)
+def join_present(*values: object) -> str:
+    return ", ".join(str(value) for value in values if value is not None)
 
 
 def numbers_in_a_state(tables: Tables) -> list[Any]:
     rows = []
     for key, n in tables.numbers.items():
         if n["removed_at"] is None and n["state"] == "debt_lock":
-            (period,) = [one for one in tables.periods[key] if one["valid_to"] is None]
+            (period,) = [period for period in tables.periods[key] if period["valid_to"] is None]
             open_redirects = [row for row in tables.redirects if key_of(row) == key and row["valid_to"] is None]
-            titled = (tables.titles[n["state"]], tables.types[n["type"]], tables.purposes[n["purpose"]])
-            state, kind, purpose = [(row["title_en"], row["title_ru"]) for row in titled]
+            lookup_rows = (tables.titles[n["state"]], tables.types[n["type"]], tables.purposes[n["purpose"]])
+            state, number_type, purpose = [(row["title_en"], row["title_ru"]) for row in lookup_rows]
             since = (n["reason"], period["valid_from"], period["changed_after"])
             place = (tables.regions[n["region_id"]], len(open_redirects))
-            rows.append((n["number"], f"+{n['number']}", *state, *since, *kind, *purpose, *place))
+            rows.append((n["number"], f"+{n['number']}", *state, *since, *number_type, *purpose, *place))
     return sorted(rows, key=lambda row: (row[5], row[0]))
 
 
@@ -154,8 +154,8 @@ def states_by_day(tables: Tables) -> list[Any]:
     for (account_id, _), versions in tables.versions.items():
         for day in range(90 if account_id == 1 else 0):
             midnight = moscow(2026, 4, 1) + day * DAY
-            last_moment = midnight + DAY - timedelta(microseconds=1)
-            count.update((midnight.date(), one["state"]) for one in versions if lasts(one, last_moment))
+            day_end = midnight + DAY - timedelta(microseconds=1)
+            count.update((midnight.date(), version["state"]) for version in versions if is_valid_at(version, day_end))
     return sorted((*group, numbers) for group, numbers in count.items())
 
 
@@ -171,28 +171,32 @@ def debt_locks_by_week(tables: Tables) -> list[Any]:
     return sorted((week, len(keys), len(set(keys))) for week, keys in locked.items())
 
 
-def life_of_a_number(tables: Tables) -> list[Any]:
+def history_of_a_number(tables: Tables) -> list[Any]:
     (key,) = [key for key, row in tables.numbers.items() if row["number"] == "79000000043"]
     rows: list[Any] = [
-        ("state", one["valid_from"], one["valid_to"], joined(tables.titles[one["state"]]["title_en"], one["reason"]))
-        for one in tables.periods[key]
+        (
+            *("state", period["valid_from"], period["valid_to"]),
+            join_present(tables.titles[period["state"]]["title_en"], period["reason"]),
+        )
+        for period in tables.periods[key]
     ]
-    for one in tables.versions[key]:
-        told = joined(one["comment"], one["type"], one["purpose"], tables.regions[one["region_id"]])
-        rows.append(("record", one["valid_from"], one["valid_to"], told))
-    redirects = [one for one in tables.redirects if key_of(one) == key]
+    for version in tables.versions[key]:
+        region = tables.regions[version["region_id"]]
+        text = join_present(version["comment"], version["type"], version["purpose"], region)
+        rows.append(("record", version["valid_from"], version["valid_to"], text))
+    redirects = [redirect for redirect in tables.redirects if key_of(redirect) == key]
     rows += [("redirect", one["valid_from"], one["valid_to"], one["number"]) for one in redirects]
     for at, row, kind, field, old, new in tables.feed():
         if key_of(row) == key:
-            how = " ".join(word for word in (field, "from", old, "to", new) if word is not None)
-            rows.append((kind, at, None, how))
+            text = " ".join(word for word in (field, "from", old, "to", new) if word is not None)
+            rows.append((kind, at, None, text))
     return sorted(rows, key=lambda row: (row[1], row[0], row[3]))
 
 
 def changes_of_a_day(tables: Tables) -> list[Any]:
     rows = [
-        (at, tables.called(row), *what)
-        for at, row, *what in tables.feed()
+        (at, tables.current_number(row), *change)
+        for at, row, *change in tables.feed()
         if moscow(2026, 4, 15) <= at < moscow(2026, 4, 16)
     ]
     return sorted(rows, key=lambda row: (row[0], row[1], row[2], row[3] or ""))
@@ -200,20 +204,20 @@ def changes_of_a_day(tables: Tables) -> list[Any]:
 
 def numbers_as_of(tables: Tables) -> list[Any]:
     moment = moscow(2025, 10, 1)
-    versions = [one for all_of_it in tables.versions.values() for one in all_of_it if lasts(one, moment)]
-    count = Counter(one["state"] for one in versions)
+    versions = [version for by_key in tables.versions.values() for version in by_key if is_valid_at(version, moment)]
+    count = Counter(version["state"] for version in versions)
     return sorted((state, tables.titles[state]["title_en"], numbers) for state, numbers in count.items())
 
 
 def longest_debt_locks(tables: Tables) -> list[Any]:
-    ended = [one for one in tables.all_periods() if one["state"] == "debt_lock" and one["valid_to"] is not None]
-    ended.sort(key=lambda one: (one["valid_from"] - one["valid_to"], tables.called(one)))
+    locks = [one for one in tables.all_periods() if one["state"] == "debt_lock" and one["valid_to"] is not None]
+    locks.sort(key=lambda lock: (lock["valid_from"] - lock["valid_to"], tables.current_number(lock)))
     return [
         (
-            *(tables.called(one), one["reason"], one["valid_from"], one["valid_to"]),
-            rounded(seconds(one["valid_to"] - one["valid_from"])),
+            *(tables.current_number(lock), lock["reason"], lock["valid_from"], lock["valid_to"]),
+            days(seconds(lock["valid_to"] - lock["valid_from"])),
         )
-        for one in ended[:20]
+        for lock in locks[:20]
     ]
 
 
@@ -221,13 +225,13 @@ def time_in_states_by_region(tables: Tables) -> list[Any]:
     begins, ends = moscow(2026, 5, 1), moscow(2026, 6, 1)
     keys: defaultdict[tuple[str, str], set[tuple[int, int]]] = defaultdict(set)
     spent: Counter[tuple[str, str]] = Counter()
-    for one in tables.all_periods():
-        clipped = min(one["valid_to"] or ends, ends) - max(one["valid_from"], begins)
+    for period in tables.all_periods():
+        clipped = min(period["valid_to"] or ends, ends) - max(period["valid_from"], begins)
         if clipped > timedelta(0):
-            group = tables.regions[tables.numbers[key_of(one)]["region_id"]], one["state"]
-            keys[group].add(key_of(one))
+            group = tables.regions[tables.numbers[key_of(period)]["region_id"]], period["state"]
+            keys[group].add(key_of(period))
             spent[group] += clipped // timedelta(microseconds=1)
-    return sorted((*group, len(keys[group]), rounded(Decimal(spent[group]) / 1_000_000)) for group in keys)
+    return sorted((*group, len(keys[group]), days(Decimal(spent[group]) / 1_000_000)) for group in keys)
 
 
 EXPECTED = {
@@ -235,7 +239,7 @@ EXPECTED = {
     "02_numbers_by_state_and_region": numbers_by_state_and_region,
     "03_states_by_day": states_by_day,
     "04_debt_locks_by_week": debt_locks_by_week,
-    "05_life_of_a_number": life_of_a_number,
+    "05_life_of_a_number": history_of_a_number,
     "06_changes_of_a_day": changes_of_a_day,
     "07_numbers_as_of": numbers_as_of,
     "08_longest_debt_locks": longest_debt_locks,
@@ -243,26 +247,24 @@ EXPECTED = {
 }
 
 
-async def test_each_query_returns_what_a_plain_reading_of_the_tables_comes_to(
-    told: str, analyst: asyncpg.Connection[Any]
+async def test_each_query_returns_what_python_computes_from_the_tables(
+    demo_history: str, analyst: asyncpg.Connection[Any]
 ) -> None:
-    sql = await connect(told)
-    tables = [
-        row["tablename"] for row in await sql.fetch("select tablename from pg_tables where schemaname = 'syncer'")
-    ]
-    rows = {table: [dict(row) for row in await sql.fetch(f"select * from syncer.{table}")] for table in tables}  # noqa: S608 - names from the catalog
+    sql = await connect(demo_history)
+    names = [row["tablename"] for row in await sql.fetch("select tablename from pg_tables where schemaname = 'syncer'")]
+    rows = {table: [dict(row) for row in await sql.fetch(f"select * from syncer.{table}")] for table in names}  # noqa: S608 - names from the catalog
     await sql.close()
-    read = Tables(rows)
+    tables = Tables(rows)
 
     assert [path.stem for path in QUERIES] == list(EXPECTED)
     for path in QUERIES:
         found = [tuple(row) for row in await analyst.fetch(path.read_text())]
         assert found, path.stem
-        assert found == EXPECTED[path.stem](read), path.stem
+        assert found == EXPECTED[path.stem](tables), path.stem
 
 
 async def nodes(analyst: asyncpg.Connection[Any], query: str) -> list[Row]:
-    """The nodes of a query's plan, where an index is taken if it can be: the tables of a test are small."""
+    """The nodes of a query's plan, with index scans wherever they are possible: the tables of a test are small."""
     async with analyst.transaction():
         await analyst.execute("set local enable_seqscan = off; set local enable_bitmapscan = off")
         found = await analyst.fetchval(f"explain (format json) {query}")
@@ -275,19 +277,17 @@ async def nodes(analyst: asyncpg.Connection[Any], query: str) -> list[Row]:
 
 
 @pytest.mark.parametrize("view", ["daily_states", "state_share"])
-async def test_only_the_days_that_are_asked_for_are_compared_with_history(
-    analyst: asyncpg.Connection[Any], view: str
-) -> None:
+async def test_history_is_joined_only_with_the_requested_days(analyst: asyncpg.Connection[Any], view: str) -> None:
     plan = await nodes(analyst, f"select count(*) from analytics.{view} where day = '2026-05-01'")  # noqa: S608 - the test's own
 
     (days,) = [node for node in plan if node.get("Alias") == "d" and node["Node Type"] == "Subquery Scan"]
     assert days["Filter"] == "(d.day = '2026-05-01'::date)"
     assert [node for node in plan if "day" in node.get("Filter", "") and node is not days] == []
-    # What a row costs elsewhere: a series of days of its own.
+    # A slower plan would generate a series of days for each row.
     assert [node["Alias"] for node in plan if node.get("Function Name") == "generate_series"] == ["each"]
 
 
-async def test_the_feed_of_one_number_is_found_by_its_number(analyst: asyncpg.Connection[Any]) -> None:
+async def test_the_feed_of_one_number_uses_the_index_on_numbers(analyst: asyncpg.Connection[Any]) -> None:
     plan = await nodes(analyst, "select * from analytics.changes where number = '79000000043'")
 
     found = [node for node in plan if node.get("Index Name") == "virtual_number_number_idx"]
@@ -297,7 +297,7 @@ async def test_the_feed_of_one_number_is_found_by_its_number(analyst: asyncpg.Co
     assert [node for node in read if "virtual_number_id" not in node.get("Index Cond", "")] == []
 
 
-async def test_kinds_and_fields_that_are_not_asked_for_are_not_read(analyst: asyncpg.Connection[Any]) -> None:
+async def test_kinds_and_fields_that_a_query_filters_out_are_not_read(analyst: asyncpg.Connection[Any]) -> None:
     removed = await nodes(analyst, "select * from analytics.changes where kind = 'removed'")
     redirects = await nodes(analyst, "select * from analytics.changes where field = 'from_redirect_numbers'")
 
@@ -306,14 +306,14 @@ async def test_kinds_and_fields_that_are_not_asked_for_are_not_read(analyst: asy
     assert {node.get("Relation Name") for node in redirects} & tables == {"virtual_number_redirect"}
 
 
-async def test_the_planner_sees_through_numbers_as_of(analyst: asyncpg.Connection[Any]) -> None:
+async def test_the_planner_inlines_numbers_as_of(analyst: asyncpg.Connection[Any]) -> None:
     plan = await nodes(analyst, "select state, count(*) from analytics.numbers_as_of('2025-10-01Z') group by state")
 
     assert [node for node in plan if node["Node Type"] == "Function Scan"] == []
     assert [node for node in plan if node.get("Relation Name") in {"virtual_number_redirect", "number_type"}] == []
 
 
-def test_a_recorded_plan_says_nothing_that_another_run_may_say_otherwise() -> None:
+def test_a_recorded_plan_leaves_out_what_differs_from_run_to_run() -> None:
     plan = [
         "Sort (actual rows=9.00 loops=1)",
         "  Sort Method: external merge  Disk: 8kB",

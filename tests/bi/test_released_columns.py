@@ -1,7 +1,6 @@
-"""What is built on the views keeps working: within a major version, columns are only added to them, at their ends.
+"""Within a major version, columns are only added to the views, and only at the end, so that reports keep working.
 
-released_columns.txt has a line for each column, in order. A column that is added is written there too; a line that
-stands there is never changed.
+released_columns.txt has a line for each column, in order. Add a line for each new column; never change a line.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ RELEASED = Path(__file__).with_name("released_columns.txt").read_text(encoding="
 
 
 async def columns(sql: asyncpg.Connection) -> list[str]:
-    """Of each view, and of the function that is one of a moment, the name and the type of each column."""
+    """The name and type of each column of each view, and of the function `numbers_as_of`."""
     views = await sql.fetch("select viewname from pg_views where schemaname = 'analytics' order by viewname")
     found = []
     for name, source in [*((view, view) for (view,) in views), ("numbers_as_of", "numbers_as_of(now())")]:
@@ -25,15 +24,15 @@ async def columns(sql: asyncpg.Connection) -> list[str]:
     return found
 
 
-async def test_every_released_column_has_kept_its_name_and_type(sql: asyncpg.Connection) -> None:
+async def test_released_columns_keep_their_names_and_types(sql: asyncpg.Connection) -> None:
     found = await columns(sql)
 
     assert [one for one in RELEASED if one not in found] == []
 
 
-async def test_every_column_that_was_added_is_recorded(sql: asyncpg.Connection) -> None:
+async def test_every_new_column_is_recorded(sql: asyncpg.Connection) -> None:
     assert [one for one in await columns(sql) if one not in RELEASED] == []
 
 
-async def test_released_columns_have_kept_their_order(sql: asyncpg.Connection) -> None:
+async def test_released_columns_keep_their_order(sql: asyncpg.Connection) -> None:
     assert [one for one in await columns(sql) if one in RELEASED] == RELEASED

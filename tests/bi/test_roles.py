@@ -1,4 +1,4 @@
-"""What the roles may do: an analyst reads the views, the daemon writes what polls write, and no more."""
+"""The privileges of the roles: an analyst can only read the views, the daemon can only write what polls write."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ NUMBERS = [record(key, from_redirect_numbers=[redirect(key + 50, f"7495{key:07}"
 
 @pytest.fixture
 async def login(database: str, sql: asyncpg.Connection) -> AsyncIterator[Login]:
-    """Makes a user that has one role and nothing else; gives the database's address for it."""
-    made: list[str] = []
+    """Creates a user that is a member of one role, and returns the database's address with its credentials."""
+    users: list[str] = []
 
-    async def make(role: str) -> str:
+    async def create_user(role: str) -> str:
         name, password = f"{role}_{secrets.token_hex(4)}", secrets.token_hex(8)
         await sql.execute(f"create user {name} password '{password}' in role {role}")
-        made.append(name)
+        users.append(name)
         parts = urlsplit(database)
         return urlunsplit(parts._replace(netloc=f"{name}:{password}@{parts.netloc.rpartition('@')[2]}"))
 
-    yield make
-    for name in made:
+    yield create_user
+    for name in users:
         await sql.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = $1", name)
         await sql.execute(f"drop user {name}")
 
@@ -57,11 +57,11 @@ async def test_an_analyst_reads_every_view_and_no_table(account: PolledAccount, 
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await analyst.fetch(f"select * from syncer.{table}")  # noqa: S608 - names from the catalog
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await analyst.execute("create table analytics.mine ()")
+        await analyst.execute("create table analytics.new_table ()")
     await analyst.close()
 
 
-async def test_the_daemons_role_can_read_all_that_the_page_shows(account: PolledAccount, login: Login) -> None:
+async def test_the_daemons_role_can_read_everything_that_the_page_shows(account: PolledAccount, login: Login) -> None:
     await account.poll(*NUMBERS)
     await account.poll(record(1, state="porting"), *NUMBERS[1:], record(11, number=None))
     url = await login("syncer_daemon")
@@ -69,21 +69,21 @@ async def test_the_daemons_role_can_read_all_that_the_page_shows(account: Polled
 
     page = await read_account_page(engine, ["default"], None, 1, statement_seconds=5)
     numbers = await read_timeline(engine, None, timedelta(days=1), statement_seconds=5)
-    happened = await read_recent_activity(engine, None, statement_seconds=5)
+    activity = await read_recent_activity(engine, None, statement_seconds=5)
 
     assert page.totals == AccountTotals(accounts=1, rejected=1)
     assert numbers is not None
     assert {state: counts[-1] for state, counts in numbers.numbers.items()} == {"active": 9, "porting": 1}
-    assert (len(happened.changed_runs), len(happened.runs), len(happened.rejected)) == (2, 2, 1)
+    assert (len(activity.changed_runs), len(activity.runs), len(activity.rejected)) == (2, 2, 1)
     assert (await read_titles(engine, statement_seconds=5))["state", "freeze"] == Title("Frozen", "заморожен")
     await engine.dispose()
 
 
-async def test_the_daemons_role_can_do_all_that_polls_do(account: PolledAccount, login: Login) -> None:
+async def test_the_daemons_role_can_do_everything_that_polls_do(account: PolledAccount, login: Login) -> None:
     url = await login("syncer_daemon")
     engine = create_engine(lambda: url)
     async with PolledAccount(engine, account.emulator, account.sql, account.settings) as daemon:
-        outcomes = [
+        results = [
             await daemon.poll(*NUMBERS),
             await daemon.poll(*NUMBERS),
             await daemon.poll(record(1, state="porting", region_name="Луна"), *NUMBERS[1:], record(11, number=None)),
@@ -96,15 +96,15 @@ async def test_the_daemons_role_can_do_all_that_polls_do(account: PolledAccount,
     assert await prune(engine, 1, timedelta(days=1)) is False
     await engine.dispose()
 
-    assert [one.outcome for one in outcomes] == ["applied", "unchanged", "applied", "applied", "applied", "failed"]
+    assert [result.outcome for result in results] == ["applied", "unchanged", "applied", "applied", "applied", "failed"]
     assert await account.rows("select sum(polls), sum(failed) from syncer.sync_day") == [(2, 1)]
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        "create table syncer.mine ()",
-        "alter table syncer.virtual_number add mine integer",
+        "create table syncer.new_table ()",
+        "alter table syncer.virtual_number add new_column integer",
         "drop view analytics.numbers",
         "delete from syncer.state_history",
         "delete from syncer.virtual_number_history",
@@ -117,7 +117,7 @@ async def test_the_daemons_role_can_do_all_that_polls_do(account: PolledAccount,
         "update syncer.virtual_number_redirect set number = '7'",
     ],
 )
-async def test_the_daemons_role_can_neither_change_the_schema_nor_delete_or_reword_history(
+async def test_the_daemons_role_can_neither_change_the_schema_nor_delete_or_rewrite_history(
     login: Login, statement: str
 ) -> None:
     daemon = await connect(await login("syncer_daemon"))

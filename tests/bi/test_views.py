@@ -1,4 +1,4 @@
-"""The views of schema `analytics`, against lives whose answers were worked out by hand."""
+"""The views of schema `analytics`, compared with results worked out by hand."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ HOUR = timedelta(hours=1)
 
 
 def moscow(day: int, hour: int = 12, minute: int = 0) -> datetime:
-    """A moment of March 2026 by the clocks of Moscow."""
+    """A time in March 2026, Moscow time."""
     return datetime(2026, 3, day, hour, minute, tzinfo=MOSCOW)
 
 
 @pytest.fixture(autouse=True)
-async def every_invariant_holds_at_the_end(account: PolledAccount) -> AsyncIterator[None]:
+async def invariants_hold_after_each_test(account: PolledAccount) -> AsyncIterator[None]:
     yield
     assert await account.broken_invariants() == []
 
 
-async def test_numbers_have_every_name_resolved(account: PolledAccount) -> None:
+async def test_numbers_have_titles_and_region_names(account: PolledAccount) -> None:
     await account.poll_at(moscow(1), record(1), record(2, state="freeze"))
     await account.poll_at(
         moscow(2),
@@ -74,7 +74,7 @@ async def test_numbers_have_every_name_resolved(account: PolledAccount) -> None:
         ("sip:100", None),
     ],
 )
-async def test_a_number_is_spelled_as_e164_if_it_has_ten_to_fifteen_digits(
+async def test_e164_is_set_for_numbers_of_ten_to_fifteen_digits(
     account: PolledAccount, number: str, e164: str | None
 ) -> None:
     await account.poll(record(1, number=number))
@@ -96,7 +96,7 @@ async def test_a_removed_number_leaves_numbers_and_stays_in_numbers_all(account:
     ]
 
 
-async def test_a_held_removal_is_listed_with_the_moment_it_was_first_missed(account: PolledAccount) -> None:
+async def test_a_number_whose_removal_is_held_is_listed_with_missing_since(account: PolledAccount) -> None:
     await account.poll_at(moscow(1), record(1), record(2))
     await account.poll_at(moscow(2), record(1))
 
@@ -107,7 +107,7 @@ async def test_a_held_removal_is_listed_with_the_moment_it_was_first_missed(acco
     assert await account.row("select held, rejected, last_outcome from analytics.freshness") == (1, 0, "applied")
 
 
-async def test_periods_of_state_have_their_length_and_transitions_their_two_sides(account: PolledAccount) -> None:
+async def test_state_periods_have_a_duration_and_state_changes_both_states(account: PolledAccount) -> None:
     await account.poll_at(moscow(1), record(1))
     await account.poll_at(moscow(3), record(1, state="debt_lock", reason="долг"))
     last = await account.poll_at(moscow(4), record(1))
@@ -135,7 +135,7 @@ async def test_periods_of_state_have_their_length_and_transitions_their_two_side
     ]
 
 
-async def test_a_redirect_finds_its_own_number_by_id_and_number(account: PolledAccount) -> None:
+async def test_redirect_from_key_is_found_by_id_and_number(account: PolledAccount) -> None:
     await account.poll(
         record(
             1,
@@ -150,7 +150,7 @@ async def test_a_redirect_finds_its_own_number_by_id_and_number(account: PolledA
     ) == [(2, "79000000002", "1:2"), (3, "79999999999", None), (77, "74950000077", None)]
 
 
-async def test_the_feed_tells_each_thing_once(account: PolledAccount) -> None:
+async def test_the_feed_has_each_change_once(account: PolledAccount) -> None:
     first = await account.poll_at(moscow(1), record(1, from_redirect_numbers=[redirect(9, "74950000009")]), record(2))
     second = await account.poll_at(
         moscow(2), record(1, state="debt_lock", reason="долг", comment="звонить утром"), record(2)
@@ -188,13 +188,13 @@ async def test_the_feed_tells_each_thing_once(account: PolledAccount) -> None:
     assert restored["number"] == ("restored", "number", "79000000001", "79000000001")
 
 
-async def test_a_copy_kept_by_the_feed_equals_the_source(engine: AsyncEngine, sql: asyncpg.Connection) -> None:
-    """Forty polls of a world in which numbers change, come, go and return; extracted poll by poll."""
+async def test_a_copy_maintained_from_the_feed_equals_the_source(engine: AsyncEngine, sql: asyncpg.Connection) -> None:
+    """Forty polls in which numbers change, appear, disappear and return; the feed is read after each poll."""
     fields = [column.replace("region_name", "region") for column in COLUMNS]
     copy: dict[int, dict[str, Any]] = {}
-    gone: set[int] = set()
+    removed: set[int] = set()
     redirects: set[tuple[int, int, str]] = set()
-    seen = 0
+    last_run_id = 0
     async with (
         Emulator(numbers=120, seed=5, rates=REALISTIC) as emulator,
         PolledAccount(engine, emulator, sql, settings_for(emulator)) as account,
@@ -203,19 +203,19 @@ async def test_a_copy_kept_by_the_feed_equals_the_source(engine: AsyncEngine, sq
             await account.poll_again(trigger="accept_removals" if position % 7 == 0 else "schedule")
             emulator.step(3)
             feed = await sql.fetch(
-                "select * from analytics.changes where account_id = 1 and run_id > $1 order by run_id", seen
+                "select * from analytics.changes where account_id = 1 and run_id > $1 order by run_id", last_run_id
             )
             for change in feed:
-                seen = change["run_id"]
-                apply(change, copy, gone, redirects)
+                last_run_id = change["run_id"]
+                apply_change(change, copy, removed, redirects)
     source = await sql.fetch(f"select virtual_number_id, removed_at, {', '.join(fields)} from analytics.numbers_all")  # noqa: S608 - the test's own names
 
     assert len({change["kind"] for change in await sql.fetch("select kind from analytics.changes")}) == 7
     assert {row["virtual_number_id"]: {name: row[name] for name in fields} for row in source} == {
-        number: {name: typed(known.get(name), row_of(source, number)[name]) for name in fields}
+        number: {name: convert(known.get(name), row_of(source, number)[name]) for name in fields}
         for number, known in copy.items()
     }
-    assert gone == {row["virtual_number_id"] for row in source if row["removed_at"] is not None}
+    assert removed == {row["virtual_number_id"] for row in source if row["removed_at"] is not None}
     assert redirects == {
         tuple(row)
         for row in await sql.fetch(
@@ -228,31 +228,33 @@ def row_of(source: list[Any], number: int) -> Any:
     return next(row for row in source if row["virtual_number_id"] == number)
 
 
-def typed(text: str | None, like: Any) -> Any:
-    """The feed tells every value as text."""
+def convert(text: str | None, like: Any) -> Any:
+    """Converts a value of the feed, which is text, to the type of `like`."""
     if text is None or isinstance(like, str):
         return text
     return text == "true" if isinstance(like, bool) else int(text)
 
 
-def apply(change: Any, copy: dict[int, dict[str, Any]], gone: set[int], redirects: set[tuple[int, int, str]]) -> None:
+def apply_change(
+    change: Any, copy: dict[int, dict[str, Any]], removed: set[int], redirects: set[tuple[int, int, str]]
+) -> None:
     number = change["virtual_number_id"]
     match change["kind"]:
         case "removed":
-            gone.add(number)
+            removed.add(number)
         case "redirect_opened":
             redirects.add((number, change["redirect_number_id"], change["new_value"]))
         case "redirect_closed":
             redirects.discard((number, change["redirect_number_id"], change["old_value"]))
         case kind:
             if kind == "restored":
-                gone.discard(number)
+                removed.discard(number)
             copy.setdefault(number, {})[change["field"]] = change["new_value"]
 
 
-async def test_a_day_counts_what_was_so_when_it_ended_in_the_accounts_time_zone(account: PolledAccount) -> None:
+async def test_a_day_counts_the_states_at_its_end_in_the_accounts_time_zone(account: PolledAccount) -> None:
     await account.poll_at(moscow(1, 23, 59), record(1), record(2))
-    # One minute after midnight in Moscow, still the day before in UTC: it is the second that ends with this state.
+    # One minute after midnight in Moscow, still the day before in UTC: 2 March ends with this state.
     await account.poll_at(moscow(2, 0, 1), record(1, state="debt_lock"), record(2))
     await account.poll_at(moscow(4, 12), record(1), record(2), trigger="command")
     await account.poll_at(moscow(5, 12), record(1), trigger="accept_removals")
@@ -274,7 +276,7 @@ async def test_a_day_counts_what_was_so_when_it_ended_in_the_accounts_time_zone(
     ]
 
 
-async def test_today_counts_what_is_so_now(account: PolledAccount) -> None:
+async def test_today_counts_the_current_states(account: PolledAccount) -> None:
     await account.set_clock(None)
     await account.poll(record(1), record(2, state="freeze"))
     await account.poll(record(1, state="debt_lock"), record(2, state="freeze"))
@@ -285,7 +287,9 @@ async def test_today_counts_what_is_so_now(account: PolledAccount) -> None:
     ]
 
 
-async def test_shares_of_a_day_are_of_the_part_in_which_the_number_was_listed(account: PolledAccount) -> None:
+async def test_shares_are_relative_to_the_time_that_the_number_was_listed(
+    account: PolledAccount,
+) -> None:
     await account.poll_at(moscow(1, 12) - TICK, record(1), record(2))
     await account.poll_at(moscow(1, 15) - TICK, record(1, state="debt_lock"), record(2))
     await account.poll_at(moscow(2, 6) - TICK, record(1), record(2))
@@ -304,7 +308,7 @@ async def test_shares_of_a_day_are_of_the_part_in_which_the_number_was_listed(ac
     ]
 
 
-async def test_days_of_23_and_25_hours_add_up_to_one(
+async def test_shares_of_days_with_23_and_25_hours_add_up_to_one(
     engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     berlin = ZoneInfo("Europe/Berlin")
@@ -330,7 +334,7 @@ async def test_days_of_23_and_25_hours_add_up_to_one(
         ]
 
 
-async def test_the_past_is_as_history_has_it(account: PolledAccount) -> None:
+async def test_numbers_as_of_returns_the_state_at_that_time(account: PolledAccount) -> None:
     await account.poll_at(moscow(1), record(1, comment="a"), record(2))
     await account.poll_at(moscow(2), record(1, comment="b", state="freeze"), record(2))
     await account.poll_at(moscow(3), record(1, comment="c"), trigger="accept_removals")
@@ -348,7 +352,7 @@ async def test_the_past_is_as_history_has_it(account: PolledAccount) -> None:
     assert await account.rows(as_of, moscow(3, 13)) == [(1, "active", "c", moscow(3) + TICK)]
 
 
-async def test_as_of_now_is_what_numbers_says(account: PolledAccount) -> None:
+async def test_numbers_as_of_now_equals_numbers(account: PolledAccount) -> None:
     await account.poll_at(
         moscow(1), record(1, tariff="x", from_redirect_numbers=[redirect(9, "74950000009")]), record(2)
     )
@@ -359,7 +363,7 @@ async def test_as_of_now_is_what_numbers_says(account: PolledAccount) -> None:
     assert await account.rows("select * from analytics.numbers_as_of(now()) order by virtual_number_id") == now
 
 
-async def test_polls_and_gaps_are_counted_by_the_accounts_day(account: PolledAccount) -> None:
+async def test_polls_and_gaps_are_counted_by_day_in_the_accounts_time_zone(account: PolledAccount) -> None:
     for moment in (moscow(1, 6), moscow(1, 10), moscow(1, 23)):
         await account.poll_at(moment, record(1))
     await account.set_clock(moscow(2, 3))
@@ -385,7 +389,7 @@ async def test_polls_and_gaps_are_counted_by_the_accounts_day(account: PolledAcc
     ]
 
 
-async def test_a_rejected_record_is_shown_as_text_until_it_is_right(account: PolledAccount) -> None:
+async def test_a_rejected_record_is_shown_as_text_until_a_valid_one_arrives(account: PolledAccount) -> None:
     await account.poll_at(moscow(1), record(1))
     await account.poll_body(b'[{"id": 1, "number": null, "state": "active"}, {"id": 2, "number": "\xff\xfe"}]')
 
@@ -402,7 +406,7 @@ async def test_a_rejected_record_is_shown_as_text_until_it_is_right(account: Pol
     assert await account.rows("select * from analytics.rejected_records") == []
 
 
-async def test_two_accounts_that_share_ids_are_told_apart(
+async def test_two_accounts_with_the_same_ids_are_kept_apart(
     account: PolledAccount, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     settings = settings_for(emulator, account_name="ural", timezone=ZoneInfo("Asia/Yekaterinburg"))
@@ -414,7 +418,7 @@ async def test_two_accounts_that_share_ids_are_told_apart(
         ("default", "1:1", "active"),
         ("ural", "2:1", "freeze"),
     ]
-    # It is one in the morning in Yekaterinburg.
+    # 23:00 in Moscow is 01:00 of the next day in Yekaterinburg.
     assert await account.rows("select account, min(day) from analytics.daily_states group by 1 order by 1") == [
         ("default", date(2026, 3, 1)),
         ("ural", date(2026, 3, 2)),
