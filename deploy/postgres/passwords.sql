@@ -1,4 +1,4 @@
--- Gives each login the password that stands in its address.
+-- Sets the password of each login to the one in its database address.
 \set owner_url `cat /run/secrets/owner_url`
 \set daemon_url `cat /run/secrets/daemon_url`
 \set analyst_url `cat /run/secrets/analyst_url`
