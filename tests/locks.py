@@ -1,4 +1,4 @@
-"""Locks that another session holds, so that a poll stands still in the middle of its transaction."""
+"""Locks held by another session, which block a poll in the middle of its transaction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def lock_table_in_another_session(database: str, table: str) -> AsyncIterator[Any]:
-    """Keeps the program from writing a table; gives a function that waits for whom that blocks."""
+    """Locks a table against writes; yields a function that waits until backends are blocked and returns their pids."""
     holder = await connect(database)
     transaction = holder.transaction()
     await transaction.start()
@@ -23,7 +23,9 @@ async def lock_table_in_another_session(database: str, table: str) -> AsyncItera
     async def wait_for_blocked_backends() -> list[int]:
         async with asyncio.timeout(20):
             while True:
-                await holder.execute("select pg_stat_clear_snapshot()")  # or those that come later are never seen
+                await holder.execute(
+                    "select pg_stat_clear_snapshot()"
+                )  # otherwise a cached snapshot hides later sessions
                 rows = await holder.fetch(
                     "select pid from pg_stat_activity where $1 = any(pg_blocking_pids(pid))", holder.get_server_pid()
                 )

@@ -1,4 +1,4 @@
-"""A TCP proxy that can lose what a network loses, lead elsewhere, and stop a program where a test wants it."""
+"""A TCP proxy that simulates network faults and failovers, and pauses a program at a chosen request."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ if TYPE_CHECKING:
 
 
 class Proxy:
-    """Passes everything on, until a request comes that it was told to look for.
+    """Forwards traffic to a server until a request matches the patterns given to `intercept`.
 
     Attributes:
-        url: The address, the database's or the endpoint's, through the proxy.
-        reached: Set when that request has come: before it is passed on, or once the server has acted on it.
+        url: The server's address through the proxy.
+        intercepted: Set when a request matched: before it is forwarded, or once the server has responded to it.
     """
 
     def __init__(self, url: str) -> None:
         self._target = urlsplit(url)
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
-        self._looked_for: list[bytes] = []
-        self._then: Literal["hold the request", "hold the response", "drop the response"] = "hold the request"
-        self._open = asyncio.Event()
-        self._open.set()
+        self._pending_patterns: list[bytes] = []
+        self._action: Literal["hold the request", "hold the response", "drop the response"] = "hold the request"
+        self._forwarding = asyncio.Event()
+        self._forwarding.set()
         self.url = ""
         self.intercepted = asyncio.Event()
 
     def intercept(
-        self, *words: bytes, then: Literal["hold the request", "hold the response", "drop the response"]
+        self, *patterns: bytes, then: Literal["hold the request", "hold the response", "drop the response"]
     ) -> None:
-        """Looks for words in requests, one after another; when the last has come, does as it is told.
+        """Waits for requests that contain the patterns, one after another, and acts on the request with the last one.
 
         Args:
-            words: What to look for.
-            then: `hold the request` passes nothing on any more; `hold the response` passes the request on, and of the answer
-                nothing; `drop the response` breaks the connection in the answer's place.
+            patterns: The byte strings to find, in this order.
+            then: `hold the request` forwards neither that request nor any later one; `hold the response` forwards the
+                request but nothing of the response; `drop the response` closes the connection instead of responding.
         """
-        self._looked_for, self._then = list(words), then
+        self._pending_patterns, self._action = list(patterns), then
         self.intercepted.clear()
 
     def blackhole(self) -> None:
-        """Takes connections and what comes from either side, as before, and passes nothing on."""
-        self._open.clear()
+        """Still accepts connections and data from both sides, but forwards nothing."""
+        self._forwarding.clear()
 
     def resume(self) -> None:
-        """Passes on what was swallowed, as a network that is mended does, and all that comes from now on."""
-        self._open.set()
+        """Forwards the data held back by `blackhole`, as a repaired network would, and everything that follows."""
+        self._forwarding.set()
 
     async def switch_to(self, url: str) -> None:
-        """Leads to another server from now on, and breaks the connections that there are."""
+        """Forwards new connections to another server, and closes the existing ones."""
         self._target = urlsplit(url)
         await self.drop_connections()
 
     async def drop_connections(self) -> None:
-        """Breaks the connections that there are."""
-        for task in (broken := list(self._connections)):
+        """Closes all connections."""
+        for task in (cancelled := list(self._connections)):
             task.cancel()
-        await asyncio.gather(*broken, return_exceptions=True)
+        await asyncio.gather(*cancelled, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -77,68 +77,68 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
-        ends = [writer]
-        chosen = asyncio.Event()
+        writers = [writer]
+        matched = asyncio.Event()
         try:
             upstream_reader, upstream = await asyncio.open_connection(self._target.hostname, self._target.port)
-            ends.append(upstream)
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._requests(reader, upstream, chosen))
-                both.create_task(self._answers(upstream_reader, writer, chosen))
+            writers.append(upstream)
+            async with asyncio.TaskGroup() as directions:
+                directions.create_task(self._forward_requests(reader, upstream, matched))
+                directions.create_task(self._forward_responses(upstream_reader, writer, matched))
         except* (ConnectionError, asyncio.CancelledError):
             pass
         finally:
             self._connections.discard(task)
-            for end in ends:
-                end.close()
+            for open_writer in writers:
+                open_writer.close()
 
-    async def _requests(
-        self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, chosen: asyncio.Event
+    async def _forward_requests(
+        self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, matched: asyncio.Event
     ) -> None:
         while data := await reader.read(65536):
-            if self._has_come(data):
-                chosen.set()
-                if self._then == "hold the request":
+            if self._matches(data):
+                matched.set()
+                if self._action == "hold the request":
                     self.intercepted.set()
-                    await self._until_gone(reader)
-            await self._open.wait()
+                    await self._wait_for_disconnect(reader)
+            await self._forwarding.wait()
             upstream.write(data)
             await upstream.drain()
         raise ConnectionAbortedError
 
-    async def _answers(
-        self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter, chosen: asyncio.Event
+    async def _forward_responses(
+        self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter, matched: asyncio.Event
     ) -> None:
         while data := await upstream.read(65536):
-            if chosen.is_set():
+            if matched.is_set():
                 self.intercepted.set()
-                if self._then == "drop the response":
+                if self._action == "drop the response":
                     raise ConnectionAbortedError
                 continue
-            await self._open.wait()
+            await self._forwarding.wait()
             writer.write(data)
             await writer.drain()
         raise ConnectionAbortedError
 
     @staticmethod
-    async def _until_gone(reader: asyncio.StreamReader) -> None:
+    async def _wait_for_disconnect(reader: asyncio.StreamReader) -> None:
         while await reader.read(65536):
             pass
         raise ConnectionAbortedError
 
-    def _has_come(self, data: bytes) -> bool:
-        if not self._looked_for or self._looked_for[0] not in data:
+    def _matches(self, data: bytes) -> bool:
+        if not self._pending_patterns or self._pending_patterns[0] not in data:
             return False
-        self._looked_for = self._rest_after(data, self._looked_for)
-        return not self._looked_for
+        self._pending_patterns = self._remaining_patterns(data, self._pending_patterns)
+        return not self._pending_patterns
 
     @staticmethod
-    def _rest_after(data: bytes, words: Sequence[bytes]) -> list[bytes]:
-        """What is still looked for once `data` has come; one packet may hold several of the words, in their order."""
+    def _remaining_patterns(data: bytes, patterns: Sequence[bytes]) -> list[bytes]:
+        """Returns the patterns that are not in `data` yet; one packet may contain several of them, in order."""
         position = 0
-        for index, word in enumerate(words):
-            found = data.find(word, position)
+        for index, pattern in enumerate(patterns):
+            found = data.find(pattern, position)
             if found < 0:
-                return list(words[index:])
-            position = found + len(word)
+                return list(patterns[index:])
+            position = found + len(pattern)
         return []

@@ -1,4 +1,4 @@
-"""A server that takes connections and never answers, as one does behind a network that swallows everything."""
+"""A server that accepts connections and never responds, as if the network dropped all packets."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Self
 
 
 class SilentServer:
-    """It listens within `async with`.
+    """Listens within `async with`, and never responds.
 
     Attributes:
-        url: The address of a database that would be there.
-        asked: Set once somebody has connected.
-        connections: How often somebody has.
+        url: A database address that points to it.
+        connected: Set after the first connection.
+        connection_count: Number of connections so far.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class SilentServer:
         self.connection_count = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._swallow, "127.0.0.1")
+        self._server = await asyncio.start_server(self._ignore_client, "127.0.0.1")
         self.url = f"postgresql://u:passw0rd@127.0.0.1:{self._server.sockets[0].getsockname()[1]}/none"
         return self
 
@@ -31,7 +31,7 @@ class SilentServer:
         self._server.close()
         await self._server.wait_closed()
 
-    async def _swallow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _ignore_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connection_count += 1
         self.connected.set()
         await reader.read()
