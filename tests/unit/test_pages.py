@@ -18,7 +18,8 @@ from syncer.cli import app
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = {
-    str(path.relative_to(ROOT)): path.read_text() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "decisions").glob("*.md")]
 }
 LINK: Final = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 CODE: Final = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
