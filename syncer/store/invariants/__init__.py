@@ -1,8 +1,8 @@
-"""What must be true of the stored data, proved by the database itself: each query returns who breaks its rule, and how.
+"""Checks the invariants of the stored data with queries that return every violation, for `syncer check --data`.
 
-The numbers of the rules are the contract's; what it says of windows, of presence and of versions counts with the rule
-that is nearest. Every query is set-based: it reads each table a fixed number of times and joins on equal keys alone, so
-its time is linear in the rows, but for the sorting.
+Rules 1 to 6 are those of the documented invariants; checks of windows, presence and versions are counted under the
+closest rule. Every query is set-based: it reads each table a fixed number of times and joins only on equal keys, so its
+time is linear in the number of rows, except for sorting.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Who breaks a rule, and how: a number, or else a run, of an account."""
+    """A violation of a rule by a number of an account, or else by a run."""
 
     rule: int
     account_id: int
     virtual_number_id: int | None
     run_id: int | None
-    what: str
+    problem: str
 
     def __str__(self) -> str:
-        who = f"number {self.virtual_number_id}" if self.virtual_number_id is not None else f"run {self.run_id}"
-        return f"invariant {self.rule}: account {self.account_id}, {who}: {self.what}"
+        subject = f"number {self.virtual_number_id}" if self.virtual_number_id is not None else f"run {self.run_id}"
+        return f"invariant {self.rule}: account {self.account_id}, {subject}: {self.problem}"
 
 
 _QUERIES: Final = (PERIODS, PRESENCE, CHAINS, STATES, REDIRECTS, COUNTERS, NEWEST)
 
-# Without nested loops the time stays linear even where statistics are stale or absent, as after a restore.
+# Without nested loops the time stays linear even if table statistics are stale or missing, as after a restore.
 _SETTINGS: Final = """
 select set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true), set_config('work_mem', '64MB', true)
 """
 
 
 async def find_violations(engine: AsyncEngine) -> AsyncIterator[Violation]:
-    """Every breach of an invariant in the stored data, all seen at one moment.
+    """Yields every violation in the stored data, as of one snapshot.
 
     Raises:
-        DatabaseError: The database cannot be asked.
+        DatabaseError: The database cannot be read.
     """
     async with read_snapshot(engine) as connection:
         await connection.execute(text(_SETTINGS))

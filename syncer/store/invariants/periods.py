@@ -1,10 +1,11 @@
-"""Rules 1 to 4: what each number tells of its past and its present agrees with itself."""
+"""Rules 1 to 4: the history of each number is consistent, and consistent with its current row."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# All versions. A removal closes the current one too: after its last reading, and by a run that its states alone name.
+# All versions, the current ones included. A removal closes the current version too: its closed_after is last_read_at,
+# and only its state period says which run closed it.
 VERSIONS: Final = """
 select account_id, virtual_number_id, state, reason, valid_from, valid_to, changed_after, closed_after, run_id,
        closed_run_id, false as is_current, null::timestamptz as first_seen_at
@@ -14,12 +15,14 @@ select account_id, virtual_number_id, state, reason, changed_at, removed_at, cha
        case when removed_at is not null then last_read_at end, run_id, null, true, first_seen_at
   from syncer.virtual_number
 """
-# The periods of state, in the same shape.
+# The state periods, with the same columns.
 _STATE_PERIODS: Final = "select *, false as is_current, null::timestamptz as first_seen_at from syncer.state_history"
 
-# Every period by itself: it ends after it begins, its windows lie before its ends, it says how it was closed if it was.
+# Each period by itself: it ends after it begins, its windows begin earlier than its ends, and it has the columns of a
+# closing exactly if it is closed.
 PERIODS: Final = f"""
-select rule, account_id, virtual_number_id, null::bigint as run_id, format('its %s from %s ', kind, valid_from) || wrong
+select rule, account_id, virtual_number_id, null::bigint as run_id,
+       format('its %s from %s ', kind, valid_from) || problem
   from (select 3 as rule, 'state period' as kind, false as is_current, account_id, virtual_number_id,
                valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
           from syncer.state_history
@@ -32,22 +35,24 @@ select rule, account_id, virtual_number_id, null::bigint as run_id, format('its 
                valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
           from ({VERSIONS}) versions) periods
  cross join lateral (select case
-    when valid_to <= valid_from then format('ends at %s, not after it begins', valid_to)
-    when changed_after >= valid_from then format('began after %s, which is later', changed_after)
-    when closed_after >= valid_to then format('ends at %s, but after %s, which is later', valid_to, closed_after)
+    when valid_to <= valid_from then format('ends at %s, which is not after it begins', valid_to)
+    when changed_after >= valid_from then format('has changed_after %s, which is not before it begins', changed_after)
+    when closed_after >= valid_to
+    then format('ends at %s, but has closed_after %s, which is not earlier', valid_to, closed_after)
     when closed_run_id <= run_id then format('was opened by run %s and closed by run %s', run_id, closed_run_id)
     when valid_to is null and coalesce(closed_after::text, closed_run_id::text) is not null
-    then 'is open, but says after what or by which run it was closed'
-    when valid_to is not null and closed_after is null then format('ends at %s, but not after what', valid_to)
+    then 'is open, but has closed_after or closed_run_id'
+    when valid_to is not null and closed_after is null then format('ends at %s, but has no closed_after', valid_to)
     when valid_to is not null and closed_run_id is null and not is_current
-    then format('ends at %s, but by no run', valid_to)
-    end as wrong) told
- where wrong is not null
+    then format('ends at %s, but has no closed_run_id', valid_to)
+    end as problem) checked
+ where problem is not null
 """  # noqa: S608 - a constant
 
-# Presence: a number is read by each poll, or rejected by the newest, or missing, or removed since it went missing.
+# Presence: each number was read by the newest poll, or rejected by it, or is missing, or is removed as of when it went
+# missing.
 PRESENCE: Final = """
-select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, wrong
+select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, problem
   from syncer.virtual_number
   join (select account_id, observed_at from syncer.account) newest using (account_id)
   left join (select distinct j.account_id, j.virtual_number_id, true as is_rejected
@@ -58,70 +63,82 @@ select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, wrong
     when removed_at is not null and removed_at is distinct from missing_since
     then format('removed_at is %s, but missing_since is %s', removed_at, coalesce(missing_since::text, 'null'))
     when missing_since is not null and last_read_at is null
-    then format('it is missing since %s, but last_read_at is null', missing_since)
+    then format('missing_since is %s, but last_read_at is null', missing_since)
     when missing_since <= greatest(last_read_at, changed_at)
-    then format('it is missing since %s, but was read after %s', missing_since, greatest(last_read_at, changed_at))
+    then format('missing_since is %s, but it was read after %s', missing_since, greatest(last_read_at, changed_at))
     when missing_since > observed_at
-    then format('it is missing since %s, later than the newest success of %s', missing_since, observed_at)
+    then format('missing_since is %s, which is later than the newest success at %s', missing_since, observed_at)
     when missing_since is null and last_read_at is not null and is_rejected is null
-    then format('it was last read at %s, but is neither missing nor rejected', last_read_at)
+    then format('last_read_at is %s, but it is neither missing nor rejected', last_read_at)
     when is_rejected and removed_at is null and missing_since is not null
-    then format('it is missing since %s, but the newest applied run rejected its record', missing_since)
+    then format('missing_since is %s, but the newest applied run rejected its record', missing_since)
     when is_rejected and last_read_at is null
     then 'last_read_at is null, but the newest applied run rejected its record'
-    end as wrong) told
- where wrong is not null
+    end as problem) checked
+ where problem is not null
 """
 
 
-def _linked(kind: str, rows: str, rule_if_open: int) -> str:
-    """Of the periods of each number: those that do not take over from the one before, and the ends (`is_end`)."""
+def _chain_checks(kind: str, rows: str, rule_if_open: int) -> str:
+    """Builds a query that checks each period against the previous one of its number.
+
+    It returns the periods with a problem, and those that no other one follows without a gap (`is_end`).
+
+    Args:
+        kind: What the messages call a period.
+        rows: A query for the periods.
+        rule_if_open: The rule that is broken if a period is open and another one follows.
+    """
     return f"""
-    select case when ended is null then {rule_if_open} else 2 end as rule, account_id, virtual_number_id, wrong,
-           next is null or next > valid_to as is_end, coalesce(next, 'infinity') as resumed, valid_to, closed_after,
-           closed_run_id
-      from (select *, lag(valid_from) over number as began, lag(valid_to) over number as ended,
-                   lag(closed_after) over number as ended_after, lag(closed_run_id) over number as ended_by,
-                   lead(valid_from) over number as next, first_value(valid_from) over number as first
+    select case when previous_to is null then {rule_if_open} else 2 end as rule, account_id, virtual_number_id, problem,
+           next_from is null or next_from > valid_to as is_end, coalesce(next_from, 'infinity') as resumed_at, valid_to,
+           closed_after, closed_run_id
+      from (select *, lag(valid_from) over number as previous_from, lag(valid_to) over number as previous_to,
+                   lag(closed_after) over number as previous_closed_after,
+                   lag(closed_run_id) over number as previous_closed_run_id,
+                   lead(valid_from) over number as next_from, first_value(valid_from) over number as first_from
               from ({rows}) rows
-            window number as (partition by account_id, virtual_number_id order by valid_from, is_current)) linked
+            window number as (partition by account_id, virtual_number_id order by valid_from, is_current)) chained
      cross join lateral (select case
-        when is_current and next is not null
-        then format('its current {kind} is of %s, but a superseded one of %s', valid_from, next)
-        when is_current and first_seen_at <> first
-        then format('it was first seen at %s, but has a {kind} of %s', first_seen_at, first)
-        when began is null then null
-        when ended is null then format('its {kind} from %s is open, but another begins at %s', began, valid_from)
-        when ended > valid_from
-        then format('its {kind} from %s begins before the one before it ends, at %s', valid_from, ended)
-        when ended_after is distinct from changed_after
-        then format('its {kind} from %s began after %s, the one before it ended after %s', valid_from,
-                    coalesce(changed_after::text, 'nothing'), coalesce(ended_after::text, 'nothing'))
-        when (ended = valid_from and run_id <> ended_by) or run_id <= ended_by and ended < valid_from
-        then format('its {kind} from %s was opened by run %s, the one before it closed by run %s', valid_from, run_id,
-                    ended_by)
-        end as wrong) told
-     where wrong is not null or next is null or next > valid_to"""  # noqa: S608 - constants
+        when is_current and next_from is not null
+        then format('its current {kind} begins at %s, but an older one at %s', valid_from, next_from)
+        when is_current and first_seen_at <> first_from
+        then format('first_seen_at is %s, but its first {kind} begins at %s', first_seen_at, first_from)
+        when previous_from is null then null
+        when previous_to is null
+        then format('its {kind} from %s is open, but another begins at %s', previous_from, valid_from)
+        when previous_to > valid_from
+        then format('its {kind} from %s begins before the previous one ends, at %s', valid_from, previous_to)
+        when previous_closed_after is distinct from changed_after
+        then format('its {kind} from %s has changed_after %s, but the previous one has closed_after %s', valid_from,
+                    coalesce(changed_after::text, 'null'), coalesce(previous_closed_after::text, 'null'))
+        when (previous_to = valid_from and run_id <> previous_closed_run_id)
+             or run_id <= previous_closed_run_id and previous_to < valid_from
+        then format('its {kind} from %s was opened by run %s, but the previous one was closed by run %s', valid_from,
+                    run_id, previous_closed_run_id)
+        end as problem) checked
+     where problem is not null or next_from is null or next_from > valid_to"""  # noqa: S608 - constants
 
 
-# Periods follow each other. The only gap is a removal, of which versions and states must tell alike: each has ends at
-# which none of its kind goes on, until another begins (`resumed`) or for good (infinity; open if not removed).
+# The periods of a number follow each other without overlap, and the only gaps are removals. Versions and state periods
+# must have the same gaps: each kind has ends that no period of the kind follows directly, until another one begins
+# (`resumed_at`) or forever (infinity; the last period is open unless the number is removed).
 CHAINS: Final = f"""
-with versions as materialized ({_linked("version", VERSIONS, 2)}),
-     states as materialized ({_linked("state period", _STATE_PERIODS, 1)})
-select rule, account_id, virtual_number_id, null::bigint as run_id, wrong from versions where wrong is not null
+with versions as materialized ({_chain_checks("version", VERSIONS, 2)}),
+     states as materialized ({_chain_checks("state period", _STATE_PERIODS, 1)})
+select rule, account_id, virtual_number_id, null::bigint as run_id, problem from versions where problem is not null
  union all
-select rule, account_id, virtual_number_id, null, wrong from states where wrong is not null
+select rule, account_id, virtual_number_id, null, problem from states where problem is not null
  union all
-select case when resumed = 'infinity' and (v.valid_to is null or s.valid_to is null) then 1 else 2 end,
-       account_id, virtual_number_id, null, told.wrong
+select case when resumed_at = 'infinity' and (v.valid_to is null or s.valid_to is null) then 1 else 2 end,
+       account_id, virtual_number_id, null, checked.problem
   from (select * from versions where is_end) v
-  full join (select * from states where is_end) s using (account_id, virtual_number_id, resumed)
+  full join (select * from states where is_end) s using (account_id, virtual_number_id, resumed_at)
  cross join lateral (select case
-    when resumed < 'infinity' and s.is_end is null
-    then format('its versions say that it was removed from %s to %s, its states do not', v.valid_to, resumed)
-    when resumed < 'infinity' and v.is_end is null
-    then format('it has no state between %s and %s, and no removal', s.valid_to, resumed)
+    when resumed_at < 'infinity' and s.is_end is null
+    then format('its versions have a gap from %s to %s, but its state periods do not', v.valid_to, resumed_at)
+    when resumed_at < 'infinity' and v.is_end is null
+    then format('its state periods have a gap from %s to %s, but its versions do not', s.valid_to, resumed_at)
     when s.is_end is null then 'it has no state period'
     when v.is_end is null then 'it has a state period, but no record'
     when v.valid_to is null and s.valid_to is not null then 'it has no open state period, though it is not removed'
@@ -130,79 +147,90 @@ select case when resumed = 'infinity' and (v.valid_to is null or s.valid_to is n
     when v.valid_to <> s.valid_to
     then format('it was removed at %s, but its state period ends at %s', v.valid_to, s.valid_to)
     when v.closed_after <> s.closed_after
-    then format('its removal of %s came after %s, by its states after %s', v.valid_to, v.closed_after, s.closed_after)
+    then format('its removal at %s has closed_after %s in its versions, but %s in its state periods', v.valid_to,
+                v.closed_after, s.closed_after)
     when v.closed_run_id <> s.closed_run_id
-    then format('its removal of %s is by run %s, by its states by run %s', v.valid_to, v.closed_run_id, s.closed_run_id)
-    end as wrong) told
- where told.wrong is not null
+    then format('its removal at %s is by run %s in its versions, but by run %s in its state periods', v.valid_to,
+                v.closed_run_id, s.closed_run_id)
+    end as problem) checked
+ where checked.problem is not null
 """  # noqa: S608 - a constant
 
-# Each version says what the state period says that it lies in, and each such period begins as a version that says so.
+# Each version has the state and the reason of the state period that contains it, and each state period begins together
+# with a version.
 STATES: Final = f"""
 with versions as (
-    select v.*, v.state || coalesce(' (' || reason || ')', '') as said, max(s.valid_from) over number as since,
-           lag(v.state || coalesce(' (' || reason || ')', '')) over number as said_before,
-           lag(valid_to) over number as ended
+    select v.*, v.state || coalesce(' (' || reason || ')', '') as full_state,
+           max(s.valid_from) over number as period_from,
+           lag(v.state || coalesce(' (' || reason || ')', '')) over number as previous_full_state,
+           lag(valid_to) over number as previous_to
       from ({VERSIONS}) v
       left join (select account_id, virtual_number_id, valid_from from syncer.state_history) s
              on (s.account_id, s.virtual_number_id, s.valid_from) = (v.account_id, v.virtual_number_id, v.valid_from)
     window number as (partition by v.account_id, v.virtual_number_id order by v.valid_from, is_current)
 )
-select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, wrong
+select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, problem
   from versions v
-  full join (select *, valid_from as since from syncer.state_history) s using (account_id, virtual_number_id, since)
+  full join (select *, valid_from as period_from from syncer.state_history) s
+            using (account_id, virtual_number_id, period_from)
  cross join lateral (select case
-    when v.state is null then format('its state period from %s begins without a version', since)
-    when since is null then format('its version from %s lies in no state period', v.valid_from)
+    when v.state is null then format('no version begins with its state period from %s', period_from)
+    when period_from is null then format('its version from %s is in no state period', v.valid_from)
     when (v.state, v.reason) is distinct from (s.state, s.reason)
-    then format('its %s says %s, its state period from %s says %s',
-                case when is_current then 'record' else 'version from ' || v.valid_from end, said, since,
+    then format('its %s has state %s, but its state period from %s has %s',
+                case when is_current then 'record' else 'version from ' || v.valid_from end, full_state, period_from,
                 s.state || coalesce(' (' || s.reason || ')', ''))
-    when v.valid_from > since then null
-    when ended = since and said = said_before
-    then format('its state period from %s says the same as the one before it', since)
+    when v.valid_from > period_from then null
+    when previous_to = period_from and full_state = previous_full_state
+    then format('its state period from %s has the same state as the previous one', period_from)
     when v.run_id <> s.run_id
-    then format('its state period from %s is of run %s, its version of run %s', since, s.run_id, v.run_id)
+    then format('its state period from %s was opened by run %s, but its version by run %s', period_from, s.run_id,
+                v.run_id)
     when v.changed_after is distinct from s.changed_after
-    then format('its state period from %s began after %s, its version after %s', since,
-                coalesce(s.changed_after::text, 'nothing'), coalesce(v.changed_after::text, 'nothing'))
-    end as wrong) told
- where wrong is not null
+    then format('its state period from %s has changed_after %s, but its version has %s', period_from,
+                coalesce(s.changed_after::text, 'null'), coalesce(v.changed_after::text, 'null'))
+    end as problem) checked
+ where problem is not null
 """  # noqa: S608 - a constant
 
-# A redirect's periods neither overlap nor touch, and each lies within one stay of its number, from when it came until
-# it was gone.
+# The periods of one redirect neither overlap nor touch, and each is within one uninterrupted listing of its number
+# (`listed_from` to `listed_to`).
 REDIRECTS: Final = """
-with arrivals as (
+with listing_starts as (
     select *, case when lag(valid_to) over (partition by account_id, virtual_number_id order by valid_from)
-                        is distinct from valid_from then valid_from end as arrived
+                        is distinct from valid_from then valid_from end as listing_start
       from syncer.state_history
-), stays as (
-    select account_id, virtual_number_id, came, max(coalesce(valid_to, 'infinity')) as gone
-      from (select *, max(arrived) over (partition by account_id, virtual_number_id order by valid_from) as came
-              from arrivals) states
+), listings as (
+    select account_id, virtual_number_id, listed_from, max(coalesce(valid_to, 'infinity')) as listed_to
+      from (select *, max(listing_start) over (partition by account_id, virtual_number_id
+                                               order by valid_from) as listed_from
+              from listing_starts) states
      group by 1, 2, 3
-), placed as (
-    select *, max(arrived) over (partition by account_id, virtual_number_id order by valid_from) as came
+), located as (
+    select *, max(listing_start) over (partition by account_id, virtual_number_id order by valid_from) as listed_from
       from (select account_id, virtual_number_id, redirect_number_id, valid_from, valid_to,
-                   lag(valid_from) over redirect as began, lag(valid_to) over redirect as ended, null as arrived
+                   lag(valid_from) over redirect as previous_from, lag(valid_to) over redirect as previous_to,
+                   null as listing_start
               from syncer.virtual_number_redirect
             window redirect as (
                 partition by account_id, virtual_number_id, redirect_number_id, number order by valid_from)
              union all
-            select account_id, virtual_number_id, null, came, null, null, null, came from stays) events
+            select account_id, virtual_number_id, null, listed_from, null, null, null, listed_from from listings) events
 )
 select 4 as rule, account_id, virtual_number_id, null::bigint as run_id,
-       format('its redirect %s ', redirect_number_id) || wrong
-  from placed
-  left join stays using (account_id, virtual_number_id, came)
+       format('its redirect %s ', redirect_number_id) || problem
+  from located
+  left join listings using (account_id, virtual_number_id, listed_from)
  cross join lateral (select case
-    when began is not null and ended is null then format('from %s is open, but begins again at %s', began, valid_from)
-    when ended >= valid_from then format('begins at %s, but its period before lasts until %s', valid_from, ended)
-    when gone is null or gone <= valid_from then format('begins at %s, when the number is not listed', valid_from)
-    when valid_to is null and gone < 'infinity'
-    then format('from %s is open, though the number was removed at %s', valid_from, gone)
-    when valid_to > gone then format('ends at %s, though the number was removed at %s', valid_to, gone)
-    end as wrong) told
- where redirect_number_id is not null and wrong is not null
+    when previous_from is not null and previous_to is null
+    then format('from %s is open, but begins again at %s', previous_from, valid_from)
+    when previous_to >= valid_from
+    then format('begins at %s, but its previous period ends at %s', valid_from, previous_to)
+    when listed_to is null or listed_to <= valid_from
+    then format('begins at %s, when the number is not listed', valid_from)
+    when valid_to is null and listed_to < 'infinity'
+    then format('from %s is open, though the number was removed at %s', valid_from, listed_to)
+    when valid_to > listed_to then format('ends at %s, though the number was removed at %s', valid_to, listed_to)
+    end as problem) checked
+ where redirect_number_id is not null and problem is not null
 """
