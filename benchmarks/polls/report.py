@@ -1,8 +1,8 @@
-"""Tells the figures of a run: on the console, and as docs/benchmarks.md.
+"""Formats the results of a benchmark run for the console and as docs/benchmarks.md.
 
     python -m benchmarks.polls.report [FILE]
 
-writes the page anew from the figures that are kept.
+generates the page again from the stored results.
 """
 
 from __future__ import annotations
@@ -28,32 +28,36 @@ if TYPE_CHECKING:
 PAGE: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 _VERDICTS: Final = {True: "yes", False: "**no**", None: "–"}
 _OPENING: Final = """\
-# How fast it is
+# Performance
 
-`make bench` measured this, and wrote this page and the picture from [its figures](../benchmarks/polls/results.json): on
-{begun:%d %B %Y}, in {minutes:.0f} minutes, on one machine that ran everything: {machine}.
+How long a poll takes, compared with other programs and with the minimum for the same work. `make bench` measured this
+on {begun:%d %B %Y}, in {minutes:.0f} minutes, and generated this page and the picture from
+[the results](../benchmarks/polls/results.json). Everything ran on one machine: {machine}.
 
-![Seconds by the number of numbers: syncer, its peers and the least that the work can cost](images/bench.svg)
+![Seconds by the number of records: syncer, other programs and the minimum for the same work](images/bench.svg)
 
-Every system polls the same emulated sequence: a first load, the same bytes again, the same records in another order,
-1 % of the numbers changed in their places, and all of them. A round gives each system a new database and a process of
-its own, and they take turns. Figures are medians of the rounds, in processes that have long been running where nothing
-else is said: they have loaded and changed a few numbers of another account before.
-After each step it is checked that what is current in the system's tables is what the endpoint said.
+Every system polls the same emulated responses: a first load, the same bytes again, the same records in another order,
+1 % of the numbers changed without being moved, and all numbers changed. In each round, every system gets a new database
+and a new process, and they run one after another. Figures are medians of the rounds. Unless stated otherwise, the
+process is warm: it has already loaded and changed a few numbers of another account. After each step, the current rows
+in the system's tables are compared with the response.
 
-- **dlt scd2** keeps history as well, by its strategy of that name, through CSV and COPY, its fastest form here.
+- **dlt scd2** also keeps history, with dlt's strategy of that name, through CSV and COPY, which is its fastest
+  configuration here.
 - **Core, executemany** and **Core, VALUES** are the upsert that is usually written by hand with SQLAlchemy,
-  `ON CONFLICT … DO UPDATE … WHERE … IS DISTINCT FROM`, a row or a thousand rows a statement. They keep no history.
-- **request**, **request, digest** and **request, decode, COPY** are the least that the work can cost: the bytes; their
-  digest; a typed decode and binary COPY into the program's own tables, with their keys and foreign keys.
-- **rows alone** reads and writes just the rows that a step changes, which it knows beforehand.
-- **restarted** begins with nothing in memory, as a daemon that was started anew.
+  `ON CONFLICT … DO UPDATE … WHERE … IS DISTINCT FROM`, with one row or a thousand rows per statement. They keep no
+  history.
+- **request**, **request, digest** and **request, decode, COPY** are the minimum for the same work: to receive the bytes;
+  to hash them as well; to decode typed records and write them by binary COPY to the program's own tables, with their
+  keys and foreign keys.
+- **rows alone** reads and writes only the rows that a step changes, which it knows in advance.
+- **restarted** starts with nothing in memory, like a daemon after a restart.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table, and what has to be said about it."""
+    """A table with a title and an explanation."""
 
     title: str
     text: str
@@ -61,21 +65,21 @@ class Section:
     rows: Sequence[tuple[str, ...]]
 
     def table(self) -> Table:
-        """For the console."""
+        """Returns the table for the console."""
         shown = Table(*self.header, title=self.title, caption=self.text, title_justify="left", caption_justify="left")
         for row in self.rows:
             shown.add_row(*row)
         return shown
 
     def markdown(self) -> str:
-        """For the page."""
+        """Returns the section as Markdown."""
         ruler = ["---", *["---:"] * (len(self.header) - 1)]
         lines = [f"| {' | '.join(cells)} |" for cells in (self.header, ruler, *self.rows)]
         return "\n".join([f"## {self.title}", "", *([self.text, ""] if self.text else []), *lines, ""])
 
 
 def sections(results: Results) -> list[Section]:
-    """All that a run found."""
+    """Returns every section of the report."""
     return [
         _targets(results),
         *(_seconds(results, size) for size in reversed(results.sizes)),
@@ -89,8 +93,8 @@ def sections(results: Results) -> list[Section]:
 
 def _targets(results: Results) -> Section:
     rows = [(one.what, one.bound, one.measured, _VERDICTS[one.met]) for one in targets(results)]
-    text = "With 100,000 numbers, where nothing else is said."
-    return Section("What is demanded, and what was measured", text, ("", "demanded", "measured", "met"), rows)
+    text = "With 100,000 numbers, unless stated otherwise."
+    return Section("Targets and measurements", text, ("", "target", "measured", "met"), rows)
 
 
 def _seconds(results: Results, size: int) -> Section:
@@ -107,8 +111,8 @@ def _seconds(results: Results, size: int) -> Section:
     first = results.polls.find(size, PROGRAM, FIRST)
     text = " ".join(
         [
-            f"Rounds: {len(first.seconds) if first else 0}. In brackets: how many times the request and a digest.",
-            *(f"{system} took part in one." for system in once),
+            f"Rounds: {len(first.seconds) if first else 0}. In brackets: the multiple of the request and a digest.",
+            *(f"{system} ran in one round only." for system in once),
         ]
     )
     title = f"{size:,} numbers, {results.body_bytes[size] / 1e6:.1f} MB"
@@ -122,8 +126,8 @@ def _wal(results: Results, size: int) -> Section:
         if any(found) and system.current is not None:
             cells = ("" if one is None else f"{median(one.wal_bytes) / 1024:,.0f}" for one in found)
             rows.append((system.name, *cells))
-    text = "What PostgreSQL wrote to its log in a step, in KiB; whole pages after a checkpoint included."
-    return Section(f"Written ahead, {size:,} numbers", text, ("KiB", *STEPS), rows)
+    text = "Write-ahead log that a step generated, in KiB; full-page images after a checkpoint are included."
+    return Section(f"Write-ahead log, {size:,} numbers", text, ("KiB", *STEPS), rows)
 
 
 def _growth(results: Results) -> Iterator[Section]:
@@ -131,8 +135,8 @@ def _growth(results: Results) -> Iterator[Section]:
     if found:
         between = tuple(f"{size:,} to" for size in results.sizes[:-1])
         rows = [(one.step, f"{one.exponent:.2f}", *(f"{slope:.2f}" for slope in one.between)) for one in found]
-        text = "By what power of the numbers the time grows; 1 is as they do, less is slower than they do."
-        yield Section("Growth", text, ("exponent", "over all", *between), rows)
+        text = "The exponent with which the time grows with the number of numbers; 1 is linear, less is sublinear."
+        yield Section("Growth", text, ("exponent", "all sizes", *between), rows)
     spent = memory(results)
     if spent:
         rows = [
@@ -144,8 +148,8 @@ def _growth(results: Results) -> Iterator[Section]:
             )
             for one in spent
         ]
-        text = f"The most that the process had in any step; times the body, beyond {CONSTANT_BYTES // 2**20} MiB."
-        yield Section("Memory", text, ("numbers", "body, MiB", "memory, MiB", "times the body"), rows)
+        text = f"Peak memory of the process in any step; its part beyond {CONSTANT_BYTES // 2**20} MiB, divided by the body."
+        yield Section("Memory", text, ("numbers", "body, MiB", "peak memory, MiB", "times the body"), rows)
 
 
 def _processes(results: Results) -> Iterator[Section]:
@@ -156,7 +160,7 @@ def _processes(results: Results) -> Iterator[Section]:
             for name in (PROGRAM, DLT):
                 medians = [results.processes.seconds(size, name, step) for step in steps]
                 rows.append((name, *("" if one is None else f"{one:.2f}" for one in medians)))
-            text = "`syncer sync` and dlt, start of the interpreter and, at first, making of the schema included."
+            text = "`syncer sync` and dlt. The start of the interpreter is included, and in the first load also the schema."
             yield Section(f"Whole processes, {size:,} numbers", text, ("seconds", *steps), rows)
 
 
@@ -167,7 +171,7 @@ def _startup(results: Results) -> Iterator[Section]:
             for name, seconds in results.startup.items()
         ]
         text = "`syncer sync` polls the vendor's documented sample of two numbers."
-        yield Section("Start", text, ("seconds", "whole process", f"beyond `{startup.NOTHING}`"), rows)
+        yield Section("Start of a command", text, ("seconds", "whole process", f"beyond `{startup.NOTHING}`"), rows)
 
 
 def _stalls(results: Results) -> Iterator[Section]:
@@ -177,12 +181,16 @@ def _stalls(results: Results) -> Iterator[Section]:
             for step in dict.fromkeys(s for r in rounds for s in r)
         }
         rows = [(step, f"{median(longest):.0f}", f"{max(longest):.0f}") for step, longest in waits.items()]
-        text = "The longest that /livez waited in each step, asked without a pause while `syncer run` polled."
-        yield Section(f"/livez, {size:,} numbers", text, ("milliseconds", "median of the rounds", "of all"), rows)
+        text = (
+            "The longest wait for a response of /livez in each step, requested continuously while `syncer run` polled."
+        )
+        yield Section(
+            f"/livez, {size:,} numbers", text, ("milliseconds", "median of the rounds", "maximum of the rounds"), rows
+        )
 
 
 def page(results: Results) -> str:
-    """All that a run found, as Markdown."""
+    """Returns the report as Markdown."""
     machine = ", ".join(
         value if name in {"processor", "system"} else f"{name} {value}" for name, value in results.machine.items()
     )
@@ -191,9 +199,9 @@ def page(results: Results) -> str:
 
 
 def main() -> None:
-    """Writes the page."""
+    """Writes docs/benchmarks.md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.polls.report", description=__doc__.splitlines()[0])
-    parser.add_argument("file", nargs="?", type=Path, default=FILE, help="with the figures")
+    parser.add_argument("file", nargs="?", type=Path, default=FILE, help="the stored results")
     PAGE.write_text(page(Results.load(parser.parse_args().file)))
 
 

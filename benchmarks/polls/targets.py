@@ -1,4 +1,4 @@
-"""What is demanded of the program, and whether a run of the benchmark met it."""
+"""The performance targets, and whether a run of the benchmark met them."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from benchmarks.polls.results import Results
 
 SIZE: Final = 100_000
-"""Numbers that are spoken of, where nothing else is said."""
+"""The number of numbers that a target applies to, unless it states another."""
 LARGEST: Final = 1_000_000
 _ITS_OWN: Final = {"syncer.sync_run", "syncer.account"}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One demand.
+    """One performance target.
 
     Attributes:
-        what: Is compared with what.
-        bound: What it may be.
-        measured: What it was.
-        met: Whether that will do; None if it was not measured.
+        what: What is measured, and what it is divided by.
+        bound: The allowed value.
+        measured: The measured value.
+        met: Whether it is within the bound; None if it was not measured.
     """
 
     what: str
@@ -53,7 +53,7 @@ class Target:
 
 
 def targets(results: Results) -> list[Target]:
-    """Every demand, in order."""
+    """Returns every target, in the order of the report."""
     return [*_polls(results), *_beside_dlt(results), *_growth(results), *_start(results), *_stalls(results)]
 
 
@@ -83,32 +83,32 @@ def _polls(results: Results) -> Iterator[Target]:
     for step in (UNCHANGED, SHUFFLED):
         yield _written(results, step)
     for step, name, bound in (
-        (CHANGED, "with the digests in memory", 2.5),
-        (RESTARTED, "without the digests in memory", 3.0),
+        (CHANGED, "with the fingerprints in memory", 2.5),
+        (RESTARTED, "without the fingerprints in memory", 3.0),
     ):
         whole, rows = seconds(PROGRAM, step), seconds(ROWS, step)
         rest = None if whole is None or rows is None else whole - rows
-        yield _at_most(f"1 % changed, {name}, less its rows alone / request and digest", bound, _ratio(rest, digest))
+        yield _at_most(f"1 % changed, {name}, minus rows alone / request and digest", bound, _ratio(rest, digest))
     yield _at_most("first load / request, decode and COPY", 1.2, _ratio(first, seconds(LOAD, FIRST)))
     yield _at_most("all changed / first load", 2, _ratio(seconds(PROGRAM, ALL), first))
-    # "No slower", and a tenth for what two medians differ by anyway.
+    # The target is "no slower"; a tenth allows for the variation between two medians.
     yield _at_most("first load after 300 tiny accounts / first load", 1.1, _ratio(seconds(AFTER_TINY, FIRST), first))
 
 
 def _written(results: Results, step: str) -> Target:
-    what, bound = f"{step}: rows written", "of its run and account alone"
+    what, bound = f"{step}: rows written", "only of its run and account"
     figure = results.polls.find(SIZE, PROGRAM, step)
     if figure is None or not figure.written:
         return Target(what, bound)
     written = max(figure.written, key=lambda counts: sum(counts.values()))
-    told = ", ".join(f"{table.removeprefix('syncer.')} {count}" for table, count in sorted(written.items()))
-    return Target(what, bound, told, all(one == dict.fromkeys(_ITS_OWN, 1) for one in figure.written))
+    counts_text = ", ".join(f"{table.removeprefix('syncer.')} {count}" for table, count in sorted(written.items()))
+    return Target(what, bound, counts_text, all(one == dict.fromkeys(_ITS_OWN, 1) for one in figure.written))
 
 
 def _beside_dlt(results: Results) -> Iterator[Target]:
     for step, bound in ((UNCHANGED, 50), (CHANGED, 25)):
         dlt, ours = (results.polls.seconds(SIZE, name, step) for name in (DLT, PROGRAM))
-        yield _at_least(f"{step}: dlt's working time / ours", bound, _ratio(dlt, ours))
+        yield _at_least(f"{step}, running processes: dlt / syncer", bound, _ratio(dlt, ours))
     for step, bound in ((UNCHANGED, 12), (CHANGED, 9), (FIRST, 2)):
         dlt, ours = (results.processes.seconds(SIZE, name, step) for name in (DLT, PROGRAM))
         yield _at_least(f"{step}, whole processes: dlt / `syncer sync`", bound, _ratio(dlt, ours))
@@ -116,9 +116,9 @@ def _beside_dlt(results: Results) -> Iterator[Target]:
 
 def _growth(results: Results) -> Iterator[Target]:
     for one in growth.growths(results):
-        yield _at_most(f"{one.step}: exponent of its growth", 1.05, one.exponent, unit="")
+        yield _at_most(f"{one.step}: exponent of growth", 1.05, one.exponent, unit="")
     bodies = [one.bodies for one in growth.memory(results)]
-    what = f"most memory beyond {growth.CONSTANT_BYTES // 2**20} MiB / the body, at any size"
+    what = f"peak memory beyond {growth.CONSTANT_BYTES // 2**20} MiB / the body, at any size"
     yield _at_most(what, 3, max(bodies, default=None))
 
 
