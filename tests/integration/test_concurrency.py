@@ -15,7 +15,7 @@ from syncer.diff.changeset import PollTotals
 from syncer.errors import ResponseTimeoutError
 from syncer.store.poll import runs
 from syncer.store.poll.runs import ResponseMeta
-from tests.builders import PatientEndpoint, PolledAccount, WaitingRequest, record, settings_for
+from tests.builders import BlockingEndpoint, PolledAccount, WaitingRequest, record, settings_for
 from tests.locks import lock_table_in_another_session
 from tests.proxy import Proxy
 
@@ -39,7 +39,7 @@ async def every_invariant_holds_at_the_end(account: PolledAccount) -> AsyncItera
 class Polls:
     """Polls of one account by processes of their own, each of which waits for its answer until the test gives it."""
 
-    def __init__(self, account: PolledAccount, endpoint: PatientEndpoint, stack: AsyncExitStack) -> None:
+    def __init__(self, account: PolledAccount, endpoint: BlockingEndpoint, stack: AsyncExitStack) -> None:
         self._account, self._endpoint, self._stack = account, endpoint, stack
 
     async def begin(self) -> tuple[asyncio.Task[PollResult], WaitingRequest]:
@@ -53,7 +53,7 @@ class Polls:
 
 @pytest.fixture
 async def polls(account: PolledAccount) -> AsyncIterator[Polls]:
-    async with PatientEndpoint() as endpoint, AsyncExitStack() as stack:
+    async with BlockingEndpoint() as endpoint, AsyncExitStack() as stack:
         yield Polls(account, endpoint, stack)
 
 
@@ -85,7 +85,7 @@ async def test_a_poll_that_began_earlier_and_ends_later_is_superseded_and_change
     assert await state(account) == "freeze"
 
 
-async def test_a_poll_that_a_later_one_has_overtaken_is_superseded_whatever_it_is_answered(
+async def test_a_poll_that_a_later_one_has_overtaken_is_superseded_whatever_its_response(
     account: PolledAccount, polls: Polls
 ) -> None:
     await account.poll(record(1))
@@ -98,7 +98,7 @@ async def test_a_poll_that_a_later_one_has_overtaken_is_superseded_whatever_it_i
     assert await outcomes(account) == ["applied", "superseded", "applied"]
 
 
-async def test_a_slow_unchanged_answer_cannot_confirm_what_a_later_poll_has_changed(
+async def test_a_late_unchanged_response_does_not_undo_what_a_later_poll_changed(
     account: PolledAccount, polls: Polls
 ) -> None:
     await account.poll(record(1))
@@ -114,7 +114,7 @@ async def test_a_slow_unchanged_answer_cannot_confirm_what_a_later_poll_has_chan
 
 
 @pytest.mark.parametrize(("began", "ended"), [(-HOUR, TICK), (HOUR, HOUR)], ids=["before", "by a clock that was ahead"])
-async def test_a_run_that_is_abandoned_ended_with_the_success_that_found_it_but_never_before_it_began(
+async def test_an_abandoned_run_ends_when_the_next_success_is_recorded_but_never_before_it_began(
     account: PolledAccount, began: timedelta, ended: timedelta
 ) -> None:
     await account.set_clock(T0 + began)
@@ -145,7 +145,7 @@ async def test_a_later_poll_that_failed_does_not_supersede(account: PolledAccoun
     assert await state(account) == "freeze"
 
 
-async def test_polls_that_end_in_the_order_they_began_in_are_both_applied(account: PolledAccount, polls: Polls) -> None:
+async def test_polls_that_end_in_the_order_in_which_they_began_are_both_applied(account: PolledAccount, polls: Polls) -> None:
     older, older_request = await polls.begin()
     newer, newer_request = await polls.begin()
 
@@ -158,7 +158,7 @@ async def test_polls_that_end_in_the_order_they_began_in_are_both_applied(accoun
     assert (result.outcome, result.created, result.changed, result.unchanged) == ("applied", 1, 1, 1)
 
 
-async def test_what_an_answer_tells_is_recorded_under_the_moment_it_came_and_known_since_it_was_asked_for(
+async def test_a_change_is_dated_when_the_response_arrives_and_its_window_begins_at_an_earlier_request(
     account: PolledAccount, polls: Polls
 ) -> None:
     await account.poll_at(T0, record(1))
@@ -178,7 +178,7 @@ async def test_what_an_answer_tells_is_recorded_under_the_moment_it_came_and_kno
     ]
 
 
-async def test_many_polls_at_once_leave_one_open_state_a_number_and_the_newest_truth(
+async def test_many_concurrent_polls_leave_one_open_state_per_number_and_the_newest_response(
     account: PolledAccount, polls: Polls
 ) -> None:
     begun = [await polls.begin() for _ in range(6)]
@@ -192,7 +192,7 @@ async def test_many_polls_at_once_leave_one_open_state_a_number_and_the_newest_t
     assert await account.row("select comment from syncer.virtual_number where virtual_number_id = 1") == ("5",)
 
 
-async def test_a_backend_that_is_terminated_in_mid_transaction_fails_the_poll_and_leaves_all_as_before(
+async def test_a_backend_terminated_during_the_transaction_fails_the_poll_and_leaves_the_data_untouched(
     account: PolledAccount, database: str
 ) -> None:
     await account.poll(record(1), record(2))
@@ -208,7 +208,7 @@ async def test_a_backend_that_is_terminated_in_mid_transaction_fails_the_poll_an
     assert (await account.poll(record(1, state="freeze"), record(2))).state_changes == 1
 
 
-async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_what_it_was(
+async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_committed(
     account: PolledAccount, database: str
 ) -> None:
     await account.poll(record(1))
@@ -223,7 +223,7 @@ async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_what_it_was
     assert await state(account) == "freeze"
 
 
-async def test_a_run_that_was_given_up_and_succeeds_after_all_tells_of_no_error(account: PolledAccount) -> None:
+async def test_a_run_that_was_marked_failed_and_then_succeeds_has_no_error(account: PolledAccount) -> None:
     """The database may go on with what its client has left, and commit it after the run was said to have failed."""
     run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
     assert await runs.mark_failed(
@@ -238,7 +238,7 @@ async def test_a_run_that_was_given_up_and_succeeds_after_all_tells_of_no_error(
     assert await account.row(told) == ("applied", None, None, 200, 2)
 
 
-async def test_a_poll_leaves_no_setting_to_whoever_has_its_connection_next(account: PolledAccount) -> None:
+async def test_a_poll_leaves_no_session_settings_on_its_connection(account: PolledAccount) -> None:
     # But for `jit`, which asyncpg sets for a moment when it meets a type, and then to what it was for the transaction.
     left = text("select name, setting from pg_settings where source = 'session' and name <> 'jit'")
     await account.poll(record(1))
@@ -263,7 +263,7 @@ async def test_a_cancelled_poll_rolls_back(account: PolledAccount, database: str
     assert await outcomes(account) == ["applied", "abandoned", "unchanged"]
 
 
-async def test_who_holds_the_fence_and_stands_still_is_made_to_let_it_go(account: PolledAccount) -> None:
+async def test_timeouts_release_the_fence_of_a_process_that_hangs(account: PolledAccount) -> None:
     await account.poll(record(1))
     run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
     async with runs.fence(account.engine, run) as fence:

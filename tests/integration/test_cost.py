@@ -79,14 +79,14 @@ async def cost(account: PolledAccount, query: str, records: Sequence[Record], *a
     return {name: difference for name, difference in differences.items() if any(difference)}
 
 
-async def test_an_unchanged_poll_writes_its_run_and_the_account_alone(account: PolledAccount) -> None:
+async def test_an_unchanged_poll_writes_only_its_run_and_the_account(account: PolledAccount) -> None:
     await account.poll(*fleet(300))
     alone = {"sync_run": (1, 1, 0), "account": (0, 1, 0)}
     assert await cost(account, WRITTEN, fleet(300)) == alone
     assert await cost(account, WRITTEN, changed(fleet(300), 0)) == alone
 
 
-async def test_a_poll_writes_what_changed_and_nothing_beside_it(account: PolledAccount) -> None:
+async def test_a_poll_writes_what_changed_and_nothing_else(account: PolledAccount) -> None:
     await account.poll(*fleet(300))
     assert await cost(account, WRITTEN, changed(fleet(300), 20)) == {
         "sync_run": (1, 1, 0),
@@ -99,25 +99,25 @@ async def test_a_poll_writes_what_changed_and_nothing_beside_it(account: PolledA
     }
 
 
-async def test_a_reformatted_list_costs_digests_alone(account: PolledAccount) -> None:
+async def test_a_reformatted_list_writes_only_fingerprints(account: PolledAccount) -> None:
     await account.poll(*fleet(30))
     written = await cost(account, WRITTEN, [dict(reversed(told.items())) for told in fleet(30)])
     assert written == {"sync_run": (1, 1, 0), "account": (0, 1, 0), "record_fingerprint": (0, 30, 0)}
 
 
-async def test_an_unchanged_poll_reads_no_digest_that_it_remembers(account: PolledAccount) -> None:
+async def test_an_unchanged_poll_reads_no_fingerprint_that_is_cached(account: PolledAccount) -> None:
     await account.poll(*fleet(300))
     for seed in (1, 2):
         unchanged = Random(seed).sample(fleet(300), 300)  # noqa: S311 - the same order each time
         assert await cost(account, READ, unchanged, ["record_fingerprint"]) == {}
 
 
-async def test_of_a_response_that_stands_to_the_byte_a_process_that_was_just_started_reads_no_number(
+async def test_a_new_process_reads_no_number_for_a_byte_identical_response(
     account: PolledAccount,
 ) -> None:
     await account.poll(*fleet(300))
     for _ in range(2):
-        account.forget()
+        account.restart()
         assert await cost(account, READ, fleet(300), NUMBERS) == {}
 
 
@@ -126,7 +126,7 @@ async def read_by_polls(
 ) -> dict[str, Any]:
     """What a poll reads that changes some numbers of an account of a size."""
     await account.sql.execute("truncate syncer.account, syncer.record_fingerprint cascade")
-    account.forget()
+    account.restart()
     await account.poll(*fleet(size))
     if analyze:
         await account.sql.execute("analyze")
@@ -141,7 +141,7 @@ async def test_a_poll_reads_as_much_of_a_large_account_as_of_a_small_one(account
 
 
 @pytest.mark.parametrize("changes", [20, 1600])
-async def test_a_poll_that_statistics_mislead_reads_the_account_a_few_times_at_most(
+async def test_a_poll_with_misleading_statistics_reads_the_account_only_a_few_times(
     account: PolledAccount, changes: int
 ) -> None:
     """It was just loaded, and nobody has analyzed it: neither is each row compared with each, nor all read for each."""
@@ -149,13 +149,13 @@ async def test_a_poll_that_statistics_mislead_reads_the_account_a_few_times_at_m
     assert {name: counts for name, counts in read.items() if max(counts) > 8 * 1600} == {}
 
 
-async def test_a_batch_reads_nothing_of_the_others_though_statistics_mislead(account: PolledAccount) -> None:
+async def test_a_batch_reads_no_rows_of_other_batches_even_with_misleading_statistics(account: PolledAccount) -> None:
     size = 2 * BATCH_SIZE
     misled, analyzed = [await read_by_polls(account, size, changes=size, analyze=analyze) for analyze in (False, True)]
     assert misled == analyzed
 
 
-async def test_a_session_that_has_seen_tiny_tables_loads_a_large_account_by_its_keys(account: PolledAccount) -> None:
+async def test_a_session_that_first_saw_tiny_tables_loads_a_large_account_by_key(account: PolledAccount) -> None:
     """It keeps the plans by which it checked its first foreign keys."""
     await account.poll(*fleet(10))
     await account.poll(*changed(fleet(10), 10))
@@ -173,7 +173,7 @@ async def logged(account: PolledAccount, records: Sequence[Record]) -> int:
     return int(after[0] - before[0])
 
 
-async def test_the_log_of_a_poll_grows_as_what_changed(account: PolledAccount) -> None:
+async def test_the_write_ahead_log_of_a_poll_grows_with_what_changed(account: PolledAccount) -> None:
     whole = fleet(1600)
     await account.poll(*whole)
     await account.poll(*changed(whole, 400))
@@ -187,7 +187,7 @@ async def test_the_log_of_a_poll_grows_as_what_changed(account: PolledAccount) -
 
 
 @pytest.mark.timeout(120)
-async def test_an_account_of_more_numbers_than_are_written_at_once_is_as_right_as_any(account: PolledAccount) -> None:
+async def test_an_account_of_several_batches_is_written_correctly(account: PolledAccount) -> None:
     size = 2 * BATCH_SIZE + 1
     first = await account.poll(*fleet(size))
     second = await account.poll(*changed(fleet(size), size // 4), {"id": 0}, record(size + 7))

@@ -42,7 +42,7 @@ async def options(url: str) -> tuple[int, ...]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the names of the options are Linux's")
-async def test_a_connection_is_watched_as_its_address_says_and_else_so_that_its_death_is_noticed_in_half_a_minute(
+async def test_keepalive_options_come_from_the_address_and_default_to_detecting_a_dead_connection_in_30_seconds(
     database: str,
 ) -> None:
     given = "keepalives_idle=40&keepalives_interval=7&keepalives_count=2&tcp_user_timeout=9000"
@@ -54,7 +54,7 @@ async def test_a_connection_is_watched_as_its_address_says_and_else_so_that_its_
 @pytest.mark.parametrize(
     ("port", "told"), [("its own", "password authentication failed"), ("nobody's", "check that the server is up")]
 )
-async def test_an_error_of_the_database_tells_no_password_nor_the_chain_that_may_hold_one(
+async def test_a_database_error_shows_neither_the_password_nor_a_chained_exception(
     database: str, port: str, told: str
 ) -> None:
     parts = urlsplit(database)
@@ -85,7 +85,7 @@ async def used_at_once(engine: AsyncEngine, connections: int) -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_a_pool_behind_a_network_that_swallows_everything_is_left_without_waiting_for_it(database: str) -> None:
+async def test_a_pool_whose_network_drops_all_packets_is_disposed_of_without_waiting(database: str) -> None:
     async with Proxy(database) as proxy:
         engine = create_engine(lambda: proxy.url)
         await used_at_once(engine, 3)
@@ -97,7 +97,7 @@ async def test_a_pool_behind_a_network_that_swallows_everything_is_left_without_
         await engine.dispose()
 
 
-async def test_a_poll_that_is_given_up_behind_such_a_network_is_left_without_waiting_for_its_rollback(
+async def test_a_poll_cancelled_on_such_a_network_does_not_wait_for_its_rollback(
     account: PolledAccount, database: str
 ) -> None:
     await account.poll(record(1))
@@ -114,7 +114,7 @@ async def test_a_poll_that_is_given_up_behind_such_a_network_is_left_without_wai
     assert (await account.poll(record(1, state="freeze"))).state_changes == 1
 
 
-async def test_a_connection_that_broke_in_a_poll_is_told_in_plain_words(account: PolledAccount, database: str) -> None:
+async def test_a_connection_that_breaks_during_a_poll_is_reported_in_plain_words(account: PolledAccount, database: str) -> None:
     async with Proxy(database) as proxy:
         engine = create_engine(lambda: proxy.url)
         async with PolledAccount(engine, account.emulator, account.sql, account.settings) as behind:

@@ -78,7 +78,7 @@ async def live(account: PolledAccount) -> list[tuple[str, dict[str, int]]]:
     """Lives that life, each poll in a process of its own, and tells what each poll came to."""
     told: list[tuple[str, dict[str, int]]] = []
     for hours, records in life():
-        account.forget()
+        account.restart()
         result = await account.poll_at(T0 + hours * HOUR, *records)
         counted = {name: getattr(result, name) for name in COUNTED if getattr(result, name)}
         run = await account.sql.fetchrow("select * from syncer.sync_run where run_id = $1", result.run_id)
@@ -127,7 +127,7 @@ async def neighbours(
         assert await accounts[0].broken_invariants() == []
 
 
-async def test_an_account_lives_as_if_it_were_alone_and_leaves_the_rows_of_others_where_they_lie(
+async def test_an_account_is_polled_as_if_it_were_alone_and_no_row_of_others_moves(
     neighbours: list[PolledAccount],
 ) -> None:
     alone, neighbour = neighbours
@@ -142,7 +142,7 @@ async def test_an_account_lives_as_if_it_were_alone_and_leaves_the_rows_of_other
     assert {name for _, counted in expected for name in counted} == set(COUNTED)
 
 
-async def test_a_redirect_that_ended_when_a_neighbours_number_was_removed_opens_again(
+async def test_a_redirect_that_ended_when_another_accounts_number_was_removed_opens_again(
     neighbours: list[PolledAccount],
 ) -> None:
     account, neighbour = neighbours
@@ -158,7 +158,7 @@ async def test_a_redirect_that_ended_when_a_neighbours_number_was_removed_opens_
     assert (again.redirects_opened, again.redirects_closed) == (1, 0)
 
 
-async def test_numbers_that_were_removed_when_a_neighbours_changed_state_are_counted_as_lost(
+async def test_numbers_removed_when_another_accounts_numbers_changed_state_count_as_missing(
     neighbours: list[PolledAccount],
 ) -> None:
     account, neighbour = neighbours
@@ -173,7 +173,7 @@ async def test_numbers_that_were_removed_when_a_neighbours_changed_state_are_cou
     assert (first.removed, second.removed, second.held) == (2, 0, 1)
 
 
-async def test_numbers_that_have_returned_are_listed_once_though_a_neighbours_are_still_removed(
+async def test_returned_numbers_count_once_though_those_of_another_account_are_still_removed(
     neighbours: list[PolledAccount],
 ) -> None:
     account = neighbours[0]
@@ -187,7 +187,7 @@ async def test_numbers_that_have_returned_are_listed_once_though_a_neighbours_ar
     assert (lost.removed, lost.held) == (0, 1)  # 1 of 14, and 2 before
 
 
-async def test_numbers_that_came_to_a_neighbour_since_a_loss_do_not_count(neighbours: list[PolledAccount]) -> None:
+async def test_numbers_added_to_another_account_since_a_loss_do_not_count(neighbours: list[PolledAccount]) -> None:
     account, neighbour = neighbours
     await account.poll_at(T0, *whole(*range(1, 11)))
     await account.poll_at(T0 + HOUR, *whole(*range(4, 11)))
@@ -198,7 +198,7 @@ async def test_numbers_that_came_to_a_neighbour_since_a_loss_do_not_count(neighb
     assert (fewer.removed, fewer.held) == (2, 0)  # 2 of 10
 
 
-async def test_a_number_that_came_with_a_loss_counts_though_a_neighbours_changed_state_at_that_moment(
+async def test_a_number_added_with_a_loss_counts_though_another_accounts_changed_state_at_the_same_time(
     neighbours: list[PolledAccount],
 ) -> None:
     account, neighbour = neighbours

@@ -56,14 +56,14 @@ async def test_the_first_poll_creates_every_number_with_an_open_state(account: P
     ]
 
 
-async def test_a_run_is_finished_after_the_moment_that_it_writes_down(account: PolledAccount) -> None:
+async def test_a_run_finishes_after_the_time_that_it_records(account: PolledAccount) -> None:
     await account.poll(record(250))
     assert await account.row(
         "select finished_at > observed_at from syncer.sync_run join syncer.account using (account_id)"
     ) == (True,)
 
 
-async def test_an_account_that_moves_to_another_time_zone_is_the_same_account(account: PolledAccount) -> None:
+async def test_an_account_whose_time_zone_changes_is_the_same_account(account: PolledAccount) -> None:
     await account.poll(record(250))
     settings = settings_for(account.emulator, timezone=ZoneInfo("Asia/Omsk"))
     async with PolledAccount(account.engine, account.emulator, account.sql, settings) as moved:
@@ -77,7 +77,7 @@ async def test_an_account_keeps_the_app_id_of_its_first_records(account: PolledA
     assert await account.row("select app_id from syncer.account") == (APP_ID,)
 
 
-async def test_the_same_bytes_again_are_unchanged_and_write_no_row_but_the_run_and_the_account(
+async def test_the_same_bytes_again_are_unchanged_and_write_only_the_run_and_the_account(
     account: PolledAccount,
 ) -> None:
     await account.poll(record(250, from_redirect_numbers=[redirect(249, "74994088157")]), record(256))
@@ -96,7 +96,7 @@ async def test_the_same_bytes_again_are_unchanged_and_write_no_row_but_the_run_a
     assert await account.rows(written) == before
 
 
-async def test_the_same_bytes_again_count_all_that_they_list_as_unchanged(account: PolledAccount) -> None:
+async def test_the_same_bytes_again_count_all_listed_numbers_as_unchanged(account: PolledAccount) -> None:
     await account.poll(record(1), record(2), record(3), record(4), record(5))
     await account.poll(record(2), record(3), record(4), record(5), trigger="accept_removals")
     response = [record(1), record(2, comment="new"), *map(record, (3, 4, 5, 6, 7)), record(8, number="")]
@@ -109,7 +109,7 @@ async def test_the_same_bytes_again_count_all_that_they_list_as_unchanged(accoun
     assert (again.restored, again.changed, again.created) == (0, 0, 0)
 
 
-async def test_another_order_and_another_spelling_are_no_change(account: PolledAccount) -> None:
+async def test_reordered_and_reformatted_records_are_no_change(account: PolledAccount) -> None:
     await account.poll(record(250, purpose="company"), record(256))
 
     reordered = await account.poll(record(256), record(250, purpose="company"))
@@ -121,7 +121,7 @@ async def test_another_order_and_another_spelling_are_no_change(account: PolledA
     assert (respelled.outcome, respelled.unchanged) == ("unchanged", 2)
 
 
-async def test_a_change_of_state_closes_one_period_and_opens_the_next_with_the_window_it_fell_in(
+async def test_a_change_of_state_closes_one_period_and_opens_the_next_with_its_window(
     account: PolledAccount,
 ) -> None:
     first = await account.poll_at(T0, record(250))
@@ -153,7 +153,7 @@ async def test_a_change_of_reason_alone_is_a_change_of_state(account: PolledAcco
     ]
 
 
-async def test_a_change_of_another_column_keeps_the_superseded_version_and_leaves_the_state_alone(
+async def test_a_change_of_another_column_archives_the_old_version_and_keeps_the_state_period(
     account: PolledAccount,
 ) -> None:
     first = await account.poll_at(T0, record(250, comment="old"))
@@ -195,7 +195,7 @@ async def test_redirects_open_and_close_by_id_and_number_without_a_new_version(a
     assert await account.rows(VERSIONS) == []
 
 
-async def test_a_redirect_that_goes_leaves_alone_those_that_share_its_id_its_number_or_both_elsewhere(
+async def test_closing_a_redirect_keeps_others_with_the_same_id_or_number_and_those_of_other_numbers(
     account: PolledAccount,
 ) -> None:
     kept = [redirect(8, "74950000009"), redirect(9, "74950000008")]
@@ -212,7 +212,7 @@ async def test_a_redirect_that_goes_leaves_alone_those_that_share_its_id_its_num
     ]
 
 
-async def test_a_redirect_that_goes_twice_ends_two_periods(account: PolledAccount) -> None:
+async def test_a_redirect_that_disappears_twice_has_two_closed_periods(account: PolledAccount) -> None:
     for hours, redirects in enumerate(([redirect(249, "74994088157")], []) * 2):
         await account.poll_at(T0 + hours * HOUR, record(250, from_redirect_numbers=redirects))
 
@@ -222,7 +222,7 @@ async def test_a_redirect_that_goes_twice_ends_two_periods(account: PolledAccoun
     ]
 
 
-async def test_a_number_that_appears_later_began_after_the_last_successful_poll(account: PolledAccount) -> None:
+async def test_the_window_of_a_new_number_begins_at_the_last_successful_poll(account: PolledAccount) -> None:
     await account.poll_at(T0, record(250))
 
     result = await account.poll_at(T0 + HOUR, record(250), record(256))
@@ -236,7 +236,7 @@ async def test_a_number_that_appears_later_began_after_the_last_successful_poll(
     )
 
 
-async def test_a_believable_removal_is_applied_at_once(account: PolledAccount) -> None:
+async def test_a_removal_within_the_guards_ratio_is_applied_immediately(account: PolledAccount) -> None:
     numbers = [record(key) for key in range(1, 11)]
     numbers[0]["from_redirect_numbers"] = [redirect(99, "74950000099")]
     await account.poll_at(T0, *numbers)
@@ -254,7 +254,7 @@ async def test_a_believable_removal_is_applied_at_once(account: PolledAccount) -
     )
 
 
-async def test_numbers_that_are_removed_together_each_end_when_they_were_missed(account: PolledAccount) -> None:
+async def test_numbers_that_are_removed_together_each_end_when_they_were_first_missed(account: PolledAccount) -> None:
     ended, kept, other = redirect(90, "74950000090"), redirect(91, "74950000091"), redirect(92, "74950000092")
     second, third = record(2, from_redirect_numbers=[other]), record(3)
     await account.poll_at(T0, record(1, from_redirect_numbers=[ended, kept]), second, third)
@@ -278,7 +278,7 @@ async def test_numbers_that_are_removed_together_each_end_when_they_were_missed(
     assert await account.rows("select virtual_number_id from syncer.record_fingerprint") == [(3,)]
 
 
-async def test_too_many_missing_at_once_are_held_while_everything_else_is_applied(account: PolledAccount) -> None:
+async def test_too_many_removals_are_held_while_everything_else_is_applied(account: PolledAccount) -> None:
     await account.poll_at(T0, *(record(key) for key in range(1, 11)))
 
     result = await account.poll_at(T0 + HOUR, record(1, state="freeze"), *(record(key) for key in range(2, 8)))
@@ -302,7 +302,7 @@ async def test_held_removals_are_applied_after_the_hold_time_and_dated_when_they
     assert (await account.rows(PRESENCE))[1:] == [(key, T0, seen(T0 + HOUR), seen(T0 + HOUR)) for key in (2, 3, 4)]
 
 
-async def test_missing_numbers_that_return_are_as_if_they_had_never_been_missing(account: PolledAccount) -> None:
+async def test_missing_numbers_that_return_are_unchanged(account: PolledAccount) -> None:
     await account.poll_at(T0, record(1), record(2))
     await account.poll_at(T0 + HOUR, record(1))
 
@@ -312,7 +312,7 @@ async def test_missing_numbers_that_return_are_as_if_they_had_never_been_missing
     assert await account.rows(PRESENCE) == [(1, None, None, None), (2, None, None, None)]
 
 
-async def test_a_change_seen_after_an_absence_has_the_window_of_the_last_poll_that_read_the_number(
+async def test_the_window_of_a_change_after_an_absence_begins_at_the_last_poll_that_read_the_number(
     account: PolledAccount,
 ) -> None:
     await account.poll_at(T0, record(1), record(2))
@@ -323,7 +323,7 @@ async def test_a_change_seen_after_an_absence_has_the_window_of_the_last_poll_th
     assert (await account.rows(STATES))[-1][:6] == (2, "freeze", None, seen(T0 + 2 * HOUR), None, T0)
 
 
-async def test_numbers_that_change_in_one_poll_each_have_the_window_of_their_own(account: PolledAccount) -> None:
+async def test_numbers_that_change_in_one_poll_each_have_their_own_window(account: PolledAccount) -> None:
     await account.poll_at(T0, record(1), record(2), record(3))
     await account.poll_at(T0 + HOUR, record(1), record(3))
 
@@ -339,7 +339,7 @@ async def test_numbers_that_change_in_one_poll_each_have_the_window_of_their_own
     ]
 
 
-async def test_an_operator_who_accepts_removals_is_believed(account: PolledAccount) -> None:
+async def test_removals_that_an_operator_accepts_are_applied(account: PolledAccount) -> None:
     await account.poll(record(1), record(2))
     held = await account.poll(record(1))
 
@@ -350,7 +350,7 @@ async def test_an_operator_who_accepts_removals_is_believed(account: PolledAccou
     assert accepted.exit_code == 0
 
 
-async def test_an_empty_list_removes_nobody_ever_without_the_operator(account: PolledAccount) -> None:
+async def test_an_empty_list_removes_no_numbers_without_the_operator(account: PolledAccount) -> None:
     await account.poll_at(T0, record(1), record(2))
 
     first = await account.poll_at(T0 + HOUR)
@@ -360,7 +360,7 @@ async def test_an_empty_list_removes_nobody_ever_without_the_operator(account: P
     assert (first.held, much_later.held, much_later.removed, accepted.removed) == (2, 2, 0, 2)
 
 
-async def test_a_removed_number_that_returns_is_restored_with_the_gap_in_its_history(account: PolledAccount) -> None:
+async def test_a_removed_number_that_returns_is_restored_with_a_gap_in_its_history(account: PolledAccount) -> None:
     redirects = [redirect(249, "74994088157")]
     first = await account.poll_at(T0, record(1), record(2, from_redirect_numbers=redirects))
     removal = await account.poll_at(T0 + HOUR, record(1), trigger="accept_removals")
@@ -386,7 +386,7 @@ async def test_a_removed_number_that_returns_is_restored_with_the_gap_in_its_his
     ]
 
 
-async def test_a_number_that_is_removed_twice_has_each_version_ended_by_its_own_removal(account: PolledAccount) -> None:
+async def test_each_version_of_a_number_removed_twice_ends_with_its_own_removal(account: PolledAccount) -> None:
     runs = []
     for hours, listed in enumerate(([1, 2], [1], [1, 2], [1], [1, 2])):
         result = await account.poll_at(T0 + hours * HOUR, *map(record, listed), trigger="accept_removals")
@@ -398,7 +398,7 @@ async def test_a_number_that_is_removed_twice_has_each_version_ended_by_its_own_
     ]
 
 
-async def test_a_key_that_is_absent_keeps_the_last_known_value(account: PolledAccount) -> None:
+async def test_an_absent_key_keeps_the_last_known_value(account: PolledAccount) -> None:
     await account.poll(record(1, comment="note", from_redirect_numbers=[redirect(2, "74950000002")]))
 
     result = await account.poll(without(record(1), "comment", "from_redirect_numbers", "app_id", "region_name"))
@@ -407,7 +407,7 @@ async def test_a_key_that_is_absent_keeps_the_last_known_value(account: PolledAc
     assert await account.row("select comment, app_id from syncer.virtual_number") == ("note", APP_ID)
 
 
-async def test_a_change_that_does_not_name_the_region_keeps_it(account: PolledAccount) -> None:
+async def test_a_change_without_the_region_key_keeps_the_region(account: PolledAccount) -> None:
     await account.poll(record(1, region_name="Луна"))
 
     changed = await account.poll(without(record(1, comment="new"), "region_name"))
@@ -421,13 +421,13 @@ async def test_a_change_that_does_not_name_the_region_keeps_it(account: PolledAc
     )
 
 
-async def test_a_number_of_no_region_changes_as_any_other(account: PolledAccount) -> None:
+async def test_a_number_without_a_region_changes_as_any_other(account: PolledAccount) -> None:
     await account.poll(record(1, region_name=None))
     changed = await account.poll(record(1, region_name=None, comment="new"))
     assert (changed.outcome, changed.changed, changed.created) == ("applied", 1, 0)
 
 
-async def test_fields_without_a_column_are_kept_as_the_latest_and_are_no_version(account: PolledAccount) -> None:
+async def test_fields_without_a_column_are_replaced_and_make_no_version(account: PolledAccount) -> None:
     await account.poll(record(1, tariff={"name": "новый", "price": 1.5}))
 
     result = await account.poll(record(1, tariff=None, vip=True))
@@ -460,7 +460,7 @@ async def test_fields_without_a_column_are_replaced_with_the_version_too(account
     assert await account.row("select comment, extra->>'x' from syncer.virtual_number") == ("new", "2")
 
 
-async def test_words_never_seen_before_are_stored_and_marked(account: PolledAccount) -> None:
+async def test_new_lookup_values_are_stored_as_undocumented(account: PolledAccount) -> None:
     await account.poll(record(1, state="porting", type="satellite", purpose="robot", region_name="Луна"))
 
     assert await account.rows("select state, documented from syncer.number_state where not documented") == [
@@ -504,7 +504,7 @@ async def test_the_same_rejected_bytes_in_a_later_applied_poll_count_as_another_
     assert await account.row("select occurrences, last_run_id - first_run_id from syncer.rejected_record") == (2, 1)
 
 
-async def test_what_an_older_version_said_of_a_rejected_record_is_said_anew(account: PolledAccount) -> None:
+async def test_the_error_that_an_older_version_wrote_for_a_rejected_record_is_replaced(account: PolledAccount) -> None:
     await account.poll(record(1), record(2, number=None))
     await account.sql.execute("update syncer.rejected_record set error = 'not to its taste'")
 
@@ -547,7 +547,7 @@ async def test_two_different_records_with_one_id_are_both_rejected_and_two_ident
         (json.dumps([record(1, app_id=7)]).encode(), "wrong_account"),
     ],
 )
-async def test_a_bad_response_costs_nothing_but_its_run(account: PolledAccount, body: bytes, kind: str) -> None:
+async def test_a_bad_response_changes_nothing_but_its_run(account: PolledAccount, body: bytes, kind: str) -> None:
     await account.poll(record(1), record(2))
     before = await account.rows(PRESENCE), await account.rows(STATES)
 
@@ -562,7 +562,7 @@ async def test_a_bad_response_costs_nothing_but_its_run(account: PolledAccount, 
     assert (await account.rows(PRESENCE), await account.rows(STATES)) == before
 
 
-async def test_the_vendors_example_that_lacks_its_end_is_refused_as_a_whole(account: PolledAccount) -> None:
+async def test_the_vendors_truncated_example_is_rejected_as_a_whole(account: PolledAccount) -> None:
     samples = Path(__file__).parent.parent / "samples"
     whole = (samples / "documented.json").read_bytes()
     await account.poll_body(whole)
@@ -581,7 +581,7 @@ async def test_the_vendors_example_that_lacks_its_end_is_refused_as_a_whole(acco
     ]
 
 
-async def test_text_that_postgresql_cannot_hold_is_replaced_and_fails_nobody(account: PolledAccount) -> None:
+async def test_text_that_postgresql_cannot_store_is_replaced_and_fails_no_record(account: PolledAccount) -> None:
     body = json.dumps([record(1, comment="a\x00b", note="\ud800"), record(2, comment="\ud83d alone")]).encode()
 
     result = await account.poll_body(body)
@@ -595,31 +595,31 @@ async def test_text_that_postgresql_cannot_hold_is_replaced_and_fails_nobody(acc
     ]
 
 
-async def test_an_account_that_is_forgotten_in_memory_decides_the_same(account: PolledAccount) -> None:
+async def test_a_poll_without_cached_fingerprints_finds_the_same_changes(account: PolledAccount) -> None:
     await account.poll(record(1), record(2))
-    account.forget()
+    account.restart()
 
     result = await account.poll(record(1), record(2, state="freeze"))
 
     assert (result.changed, result.unchanged, result.state_changes) == (1, 1, 1)
 
 
-async def test_a_number_that_is_again_as_it_was_has_changed_back_though_the_process_is_new(
+async def test_a_new_process_records_that_a_number_changed_back(
     account: PolledAccount,
 ) -> None:
     await account.poll(record(1), record(2))
     await account.poll(record(1, state="freeze"), record(2))
-    account.forget()
+    account.restart()
 
     back = await account.poll(record(1), record(2))
 
     assert (back.outcome, back.state_changes) == ("applied", 1)
 
 
-async def test_digests_that_somebody_deleted_cost_time_and_nothing_else(account: PolledAccount) -> None:
+async def test_deleted_fingerprints_cost_time_and_nothing_else(account: PolledAccount) -> None:
     await account.poll(record(1), record(2), record(3))
     await account.sql.execute("delete from syncer.record_fingerprint")
-    account.forget()
+    account.restart()
 
     result = await account.poll(record(3), record(1), record(2))
     missing = await account.poll(record(3), record(1))
@@ -628,17 +628,17 @@ async def test_digests_that_somebody_deleted_cost_time_and_nothing_else(account:
     assert (missing.held, missing.unchanged) == (1, 2)
 
 
-async def test_a_number_whose_digest_is_gone_is_missed_all_the_same(account: PolledAccount) -> None:
+async def test_a_number_without_a_fingerprint_is_still_removed_when_missing(account: PolledAccount) -> None:
     await account.poll(*map(record, range(1, 11)))
     await account.sql.execute("delete from syncer.record_fingerprint where virtual_number_id = 1")
-    account.forget()
+    account.restart()
     assert (await account.poll(*map(record, range(2, 11)))).removed == 1
     assert await account.rows("select virtual_number_id from syncer.virtual_number where removed_at is not null") == [
         (1,)
     ]
 
 
-async def test_a_digest_that_a_removed_number_has_kept_does_not_list_it(account: PolledAccount) -> None:
+async def test_a_fingerprint_of_a_removed_number_does_not_hide_its_return(account: PolledAccount) -> None:
     await account.poll(*map(record, range(1, 11)))
     (digest,) = await account.rows(
         "select account_id, virtual_number_id, fingerprint, decoder_version from syncer.record_fingerprint "
@@ -646,19 +646,19 @@ async def test_a_digest_that_a_removed_number_has_kept_does_not_list_it(account:
     )
     assert (await account.poll(*map(record, range(2, 11)))).removed == 1
     await account.sql.execute("insert into syncer.record_fingerprint values ($1, $2, $3, $4)", *digest)
-    account.forget()
+    account.restart()
     assert (await account.poll(*map(record, range(1, 11)))).restored == 1
     assert await account.rows("select count(*) from syncer.virtual_number where removed_at is null") == [(10,)]
 
 
-async def test_what_an_older_decoder_has_read_is_read_again_though_not_a_byte_has_changed(
+async def test_records_that_an_older_decoder_read_are_decoded_again_even_if_no_byte_changed(
     account: PolledAccount,
 ) -> None:
     await account.poll(record(1, comment="note"), record(2))
     await account.sql.execute("update syncer.virtual_number set comment = null")
     await account.sql.execute("update syncer.record_fingerprint set decoder_version = 0")
     await account.sql.execute("update syncer.account set decoder_version = 0")
-    account.forget()
+    account.restart()
 
     again = await account.poll(record(1, comment="note"), record(2))
 
@@ -669,12 +669,12 @@ async def test_what_an_older_decoder_has_read_is_read_again_though_not_a_byte_ha
 
 
 @pytest.mark.parametrize("digest", [b"", b"d" * 15, b"d" * 17])
-async def test_digests_of_another_length_do_not_stand(account: PolledAccount, digest: bytes) -> None:
+async def test_fingerprints_of_another_length_are_ignored(account: PolledAccount, digest: bytes) -> None:
     await account.poll(record(1), record(2), record(3))
     await account.sql.execute(
         "update syncer.record_fingerprint set fingerprint = $1 where virtual_number_id = 2", digest
     )
-    account.forget()
+    account.restart()
 
     result = await account.poll(record(3), record(1), record(2))
 

@@ -144,7 +144,7 @@ async def stop_clock(sql: asyncpg.Connection, moment: datetime) -> None:
     retention=st.sampled_from([timedelta(seconds=1), timedelta(hours=30), 3 * DAY]),
     batch=st.integers(1, 5),
 )
-async def test_coverage_reads_the_same_before_and_after_whatever_happened(
+async def test_pruning_never_changes_coverage(
     *,
     sql: asyncpg.Connection,
     engine: AsyncEngine,
@@ -178,7 +178,7 @@ async def test_coverage_reads_the_same_before_and_after_whatever_happened(
     assert await account.left() == account.that_stay(known, now - retention)
 
 
-async def test_replicas_that_prune_at_once_count_each_run_once(sql: asyncpg.Connection, database: str) -> None:
+async def test_replicas_that_prune_concurrently_count_each_run_once(sql: asyncpg.Connection, database: str) -> None:
     engines = [create_engine(lambda: database) for _ in range(3)]
     account = OldAccount(sql, engines[0], MOSCOW)
     await account.make()
@@ -209,7 +209,7 @@ async def prune_at(account: PolledAccount, moment: datetime, retention: timedelt
         pass
 
 
-async def test_what_polls_changed_stays_and_so_do_the_newest_success_and_every_invariant(
+async def test_pruning_keeps_runs_with_changes_the_newest_success_and_every_invariant(
     account: PolledAccount,
 ) -> None:
     await account.poll_at(moscow(1, 1), record(1))
@@ -237,7 +237,7 @@ async def test_what_polls_changed_stays_and_so_do_the_newest_success_and_every_i
     assert await account.broken_invariants() == []
 
 
-async def test_a_rejected_record_stays_while_it_stands_and_until_it_was_not_seen_for_so_long(
+async def test_a_rejected_record_is_deleted_once_it_was_not_seen_for_the_retention_time(
     account: PolledAccount,
 ) -> None:
     bad, worse = record(2, number=None), record(3, number=None)
@@ -257,7 +257,7 @@ async def test_a_rejected_record_stays_while_it_stands_and_until_it_was_not_seen
     assert await account.broken_invariants() == []
 
 
-async def test_an_account_at_which_a_poll_is_at_work_is_left_alone_for_now(
+async def test_an_account_that_a_poll_has_locked_is_skipped(
     account: PolledAccount, sql: asyncpg.Connection
 ) -> None:
     await account.poll_at(moscow(1), record(1))
@@ -274,7 +274,7 @@ async def test_an_account_at_which_a_poll_is_at_work_is_left_alone_for_now(
     assert await account.row("select count(*) from syncer.sync_run") == (2,)
 
 
-async def test_two_accounts_are_pruned_each_by_its_own_days(
+async def test_each_account_is_pruned_by_the_days_of_its_time_zone(
     account: PolledAccount, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     settings = settings_for(emulator, account_name="east", timezone=ZoneInfo("Asia/Vladivostok"))

@@ -87,7 +87,7 @@ async def zone_of_sessions(account: PolledAccount) -> str:
     return found
 
 
-def test_the_moments_are_those_at_which_clocks_are_changed() -> None:
+def test_the_switches_are_when_the_clocks_change() -> None:
     for zone, switch, by in SWITCHES.values():
         before, after = ((switch + step).astimezone(ZoneInfo(zone)).utcoffset() for step in (-TICK, timedelta()))
         assert before is not None
@@ -97,7 +97,7 @@ def test_the_moments_are_those_at_which_clocks_are_changed() -> None:
 
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("database_zone", ZONES)
-async def test_periods_around_a_change_of_clocks_keep_exact_instants(
+async def test_periods_around_a_clock_change_keep_exact_instants(
     place: Span, database_zone: str, switch: str
 ) -> None:
     zone, moment, _ = SWITCHES[switch]
@@ -130,7 +130,7 @@ async def test_periods_around_a_change_of_clocks_keep_exact_instants(
 
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("database_zone", ["America/New_York", "Europe/Berlin"])
-async def test_the_hold_time_is_24_hours_though_the_day_has_23_or_25(
+async def test_the_hold_time_is_24_hours_even_if_the_day_has_23_or_25(
     place: Span, database_zone: str, switch: str
 ) -> None:
     zone, moment, _ = SWITCHES[switch]
@@ -148,7 +148,7 @@ async def test_the_hold_time_is_24_hours_though_the_day_has_23_or_25(
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-async def test_a_removal_counts_for_24_hours_though_the_day_has_23_or_25(place: Span, switch: str) -> None:
+async def test_a_removal_counts_for_24_hours_even_if_the_day_has_23_or_25(place: Span, switch: str) -> None:
     zone, moment, _ = SWITCHES[switch]
     account = await place.account(database_zone=zone, zone=zone)
     first = moment - 12 * HOUR
@@ -171,7 +171,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("how", ELSEWHERE)
-async def test_the_zone_of_the_session_or_of_the_process_changes_nothing(
+async def test_the_time_zone_of_the_session_or_the_process_changes_nothing(
     place: Span, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     session, zone = ELSEWHERE[how]
@@ -198,7 +198,7 @@ async def test_the_zone_of_the_session_or_of_the_process_changes_nothing(
     assert told.held_since.utcoffset() == timedelta()
 
 
-async def test_a_database_that_moves_to_another_zone_changes_no_instant(place: Span) -> None:
+async def test_changing_the_time_zone_of_the_database_changes_no_instant(place: Span) -> None:
     everything = [record(key) for key in range(1, 5)]
     hours: dict[str, float] = {"UTC": 0, "America/New_York": 1, "Asia/Kathmandu": 24.9, "Europe/Berlin": 25}
     outcomes = []
@@ -340,7 +340,7 @@ async def account(place: Span) -> PolledAccount:
 
 
 @pytest.mark.parametrize("back", [-365 * DAY, -TICK, timedelta(), TICK, 4 * MINUTE, 5 * MINUTE - SECOND])
-async def test_a_clock_that_is_at_most_five_minutes_back_is_not_worth_a_word(
+async def test_a_clock_at_most_five_minutes_behind_causes_no_warning(
     account: PolledAccount, back: timedelta
 ) -> None:
     assert await warned(account, T0, record(1)) == []
@@ -348,7 +348,7 @@ async def test_a_clock_that_is_at_most_five_minutes_back_is_not_worth_a_word(
 
 
 @pytest.mark.parametrize("back", [5 * MINUTE + SECOND, HOUR, 365 * DAY])
-async def test_a_clock_more_than_five_minutes_back_is_warned_of_until_it_has_caught_up(
+async def test_a_clock_more_than_five_minutes_behind_causes_warnings_until_it_has_caught_up(
     account: PolledAccount, back: timedelta
 ) -> None:
     await account.poll_at(T0, record(1))
@@ -363,7 +363,7 @@ async def test_a_clock_more_than_five_minutes_back_is_warned_of_until_it_has_cau
     assert caught_up == []
 
 
-async def test_a_clock_that_went_back_is_warned_of_though_the_response_is_the_same_to_the_byte(
+async def test_a_clock_that_went_back_causes_a_warning_even_for_a_byte_identical_response(
     account: PolledAccount,
 ) -> None:
     await account.poll_at(T0, record(1))
@@ -371,7 +371,7 @@ async def test_a_clock_that_went_back_is_warned_of_though_the_response_is_the_sa
     assert len(await warned(account, T0 - HOUR, record(1))) == 1
 
 
-async def test_a_poll_that_was_not_answered_says_nothing_of_the_clock_and_the_next_one_does(
+async def test_a_failed_request_causes_no_clock_warning_and_the_next_poll_does(
     account: PolledAccount,
 ) -> None:
     await account.poll_at(T0, record(1))
