@@ -47,9 +47,9 @@ in the system's tables are compared with the response.
 - **Core, executemany** and **Core, VALUES** are the upsert that is usually written by hand with SQLAlchemy,
   `ON CONFLICT … DO UPDATE … WHERE … IS DISTINCT FROM`, with one row or a thousand rows per statement. They keep no
   history.
-- **request**, **request, digest** and **request, decode, COPY** are the minimum for the same work: to receive the bytes;
-  to hash them as well; to decode typed records and write them by binary COPY to the program's own tables, with their
-  keys and foreign keys.
+- **request**, **request, digest** and **request, decode, COPY** are the minimum for the same work: to receive the
+  bytes; to hash them as well; to decode typed records and write them by binary COPY to the program's own tables, with
+  their keys and foreign keys.
 - **rows alone** reads and writes only the rows that a step changes, which it knows in advance.
 - **restarted** starts with nothing in memory, like a daemon after a restart.
 """
@@ -148,7 +148,8 @@ def _growth(results: Results) -> Iterator[Section]:
             )
             for one in spent
         ]
-        text = f"Peak memory of the process in any step; its part beyond {CONSTANT_BYTES // 2**20} MiB, divided by the body."
+        constant = CONSTANT_BYTES // 2**20
+        text = f"Peak memory of the process in any step, and the part beyond {constant} MiB divided by the body."
         yield Section("Memory", text, ("numbers", "body, MiB", "peak memory, MiB", "times the body"), rows)
 
 
@@ -160,7 +161,7 @@ def _processes(results: Results) -> Iterator[Section]:
             for name in (PROGRAM, DLT):
                 medians = [results.processes.seconds(size, name, step) for step in steps]
                 rows.append((name, *("" if one is None else f"{one:.2f}" for one in medians)))
-            text = "`syncer sync` and dlt. The start of the interpreter is included, and in the first load also the schema."
+            text = "`syncer sync` and dlt, with the start of the interpreter and, in the first load, the schema."
             yield Section(f"Whole processes, {size:,} numbers", text, ("seconds", *steps), rows)
 
 
