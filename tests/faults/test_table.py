@@ -72,7 +72,7 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
     },
     "429, 503 with Retry-After": {
-        "integration/test_endpoint_client.py": ("test_a_retry_after_is_waited_for",),
+        "integration/test_endpoint_client.py": ("test_the_retry_waits_for_retry_after",),
         "faults/test_endpoint.py": (
             "test_a_retry_after_is_waited_for_within_the_poll_interval_and_one_beyond_it_is_not",
         ),

@@ -1,4 +1,4 @@
-"""The endpoint, asked over real sockets: what is sent, what is taken, and how each failure is told."""
+"""The endpoint's client over real sockets: what it sends, which responses it accepts, and how it reports failures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
-    Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+    Responder = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 TOKEN = "t0ken-that-nobody-may-see"
 PASSWORD = "passw0rd-of-the-proxy"
@@ -49,16 +49,16 @@ BODY = b'[{"id": 250, "number": "79208547433", "state": "active"}]'
 
 
 class Endpoint:
-    """A server that answers each request with the next of its answers, and with the last one from then on."""
+    """A server that handles each request with its next responder, and all later ones with the last."""
 
-    def __init__(self, *answers: Answer) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responders: Responder) -> None:
+        self.responders = list(responders)
         self.requests: list[str] = []
-        self.asked = asyncio.Event()
+        self.requested = asyncio.Event()
         self.url = ""
 
     @property
-    def where(self) -> str:
+    def host(self) -> str:
         return self.url.split("//")[1]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,8 +66,8 @@ class Endpoint:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.requests.append(head.decode())
-                self.asked.set()
-                await self.answers[min(len(self.requests), len(self.answers)) - 1](writer)
+                self.requested.set()
+                await self.responders[min(len(self.requests), len(self.responders)) - 1](writer)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             pass
@@ -76,8 +76,8 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def endpoint(*answers: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Endpoint]:
-    served = Endpoint(*answers)
+async def run_endpoint(*responders: Responder, tls: ssl.SSLContext | None = None) -> AsyncIterator[Endpoint]:
+    served = Endpoint(*responders)
     tasks: set[asyncio.Task[None]] = set()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -95,14 +95,14 @@ async def endpoint(*answers: Answer, tls: ssl.SSLContext | None = None) -> Async
         await server.wait_closed()
 
 
-def answer(status: str = "200 OK", body: bytes = BODY, **headers: str) -> Answer:
-    """A whole answer; a header's name has `_` for `-`, and None leaves Content-Length out."""
+def respond(status: str = "200 OK", body: bytes = BODY, **headers: str) -> Responder:
+    """Makes a responder that sends a complete response; header names have `_` for `-`."""
     fields = {"Content_Length": str(len(body)), **headers}
     lines = [f"HTTP/1.1 {status}", *(f"{name.replace('_', '-')}: {value}" for name, value in fields.items()), "", ""]
-    return raw("\r\n".join(lines).encode() + body)
+    return send_bytes("\r\n".join(lines).encode() + body)
 
 
-def raw(data: bytes, *, then_close: bool = False) -> Answer:
+def send_bytes(data: bytes, *, then_close: bool = False) -> Responder:
     async def send(writer: asyncio.StreamWriter) -> None:
         writer.write(data)
         if then_close:
@@ -151,23 +151,23 @@ async def fetch(url: str, *, deadline_seconds: float | None = None, **values: An
         return await source.fetch(account(url), deadline_seconds=deadline_seconds)
 
 
-async def failure(url: str, *, deadline_seconds: float | None = None, **values: Any) -> PollError:
-    """What a fetch fails with, once it is certain that no secret hangs anywhere on it."""
+async def fetch_error(url: str, *, deadline_seconds: float | None = None, **values: Any) -> PollError:
+    """Returns the error of a fetch, after checking that neither it nor any chained error contains a secret."""
     with pytest.raises(PollError) as caught:
         await fetch(url, deadline_seconds=deadline_seconds, **values)
     chain: list[BaseException] = [caught.value]
     for error in chain:
         chain.extend(linked for linked in (error.__cause__, error.__context__) if linked and linked not in chain)
-    told = "".join(map(repr, chain)) + "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value))
-    assert TOKEN not in told
-    assert PASSWORD not in told
+    text = "".join(map(repr, chain)) + "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value))
+    assert TOKEN not in text
+    assert PASSWORD not in text
     assert "\n" not in str(caught.value)
     return caught.value
 
 
 @pytest.fixture(autouse=True)
-def waits() -> Iterator[list[float]]:
-    """Retries wait for nothing; those who need the waits ask for `real_waits` too."""
+def retry_waits() -> Iterator[list[float]]:
+    """Removes the delays between retries; tests that need them also use `real_retry_waits`."""
     seconds: list[float] = []
     stamina.instrumentation.set_on_retry_hooks([lambda details: seconds.append(details.wait_for)])
     stamina.set_testing(True, attempts=100, cap=True)
@@ -177,9 +177,9 @@ def waits() -> Iterator[list[float]]:
 
 
 @pytest.fixture
-def real_waits(waits: list[float]) -> list[float]:
+def real_retry_waits(retry_waits: list[float]) -> list[float]:
     stamina.set_testing(False)
-    return waits
+    return retry_waits
 
 
 @pytest.fixture(scope="module")
@@ -193,13 +193,13 @@ def server_tls(authority: trustme.CA, name: str) -> ssl.SSLContext:
     return context
 
 
-async def test_the_request_is_what_the_vendor_asks_for() -> None:
-    async with endpoint(answer()) as served:
+async def test_the_request_has_the_headers_that_the_vendor_requires() -> None:
+    async with run_endpoint(respond()) as served:
         assert await fetch(f"{served.url}/base") == Response(body=BODY, http_status=200, attempts=1)
     request, *headers = served.requests[0].strip().split("\r\n")
     assert request == "GET /base/numbers/virtual-number HTTP/1.1"
     assert dict(line.split(": ", 1) for line in headers) == {
-        "Host": served.where,
+        "Host": served.host,
         "Accept": "application/json",
         "Accept-Encoding": "gzip, deflate",
         "Authorization": TOKEN,
@@ -208,14 +208,14 @@ async def test_the_request_is_what_the_vendor_asks_for() -> None:
     }
 
 
-async def test_a_scheme_stands_before_the_token() -> None:
-    async with endpoint(answer()) as served, Source(settings()) as source:
+async def test_the_scheme_precedes_the_token() -> None:
+    async with run_endpoint(respond()) as served, Source(settings()) as source:
         await source.fetch(account(served.url, auth_scheme="Bearer"))
     assert f"\r\nAuthorization: Bearer {TOKEN}\r\n" in served.requests[0]
 
 
-async def test_a_cookie_is_not_sent_back_and_the_connection_is_used_again() -> None:
-    async with endpoint(answer(Set_Cookie="session=1; Path=/")) as served, Source(settings()) as source:
+async def test_cookies_are_not_sent_back_and_the_connection_is_reused() -> None:
+    async with run_endpoint(respond(Set_Cookie="session=1; Path=/")) as served, Source(settings()) as source:
         await source.fetch(account(served.url))
         await source.fetch(account(served.url))
     assert len(served.requests) == 2
@@ -232,32 +232,32 @@ async def test_a_cookie_is_not_sent_back_and_the_connection_is_used_again() -> N
     ],
     ids=["plain", "gzip", "gzip in two members", "deflate"],
 )
-async def test_the_body_arrives_decoded(encoding: str, encoded: bytes) -> None:
-    async with endpoint(answer(body=encoded, Content_Encoding=encoding)) as served:
+async def test_the_body_is_decoded(encoding: str, encoded: bytes) -> None:
+    async with run_endpoint(respond(body=encoded, Content_Encoding=encoding)) as served:
         assert (await fetch(served.url)).body == BODY
 
 
-async def test_a_chunked_body_arrives_whole() -> None:
+async def test_a_chunked_body_is_complete() -> None:
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in BODY) + b"0\r\n\r\n"
-    async with endpoint(raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)) as served:
+    async with run_endpoint(send_bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)) as served:
         assert (await fetch(served.url)).body == BODY
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>maintenance</html>"])
-async def test_what_a_body_means_is_for_others_to_say(body: bytes) -> None:
-    async with endpoint(answer(body=body, Content_Type="text/html")) as served:
+async def test_the_body_is_returned_without_being_parsed(body: bytes) -> None:
+    async with run_endpoint(respond(body=body, Content_Type="text/html")) as served:
         assert await fetch(served.url) == Response(body=body, http_status=200, attempts=1)
 
 
-async def test_a_gzip_without_its_end_is_passed_on_as_the_array_without_its_end_that_it_holds() -> None:
-    async with endpoint(answer(body=gzip.compress(BODY, 0)[:-12], Content_Encoding="gzip")) as served:
+async def test_a_truncated_gzip_body_is_returned_as_the_truncated_array() -> None:
+    async with run_endpoint(respond(body=gzip.compress(BODY, 0)[:-12], Content_Encoding="gzip")) as served:
         body = (await fetch(served.url)).body
     assert len(body) < len(BODY)
     assert BODY.startswith(body)
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "sentence"),
+    ("status", "kind", "message"),
     [
         (
             "401 Unauthorized",
@@ -278,16 +278,12 @@ async def test_a_gzip_without_its_end_is_passed_on_as_the_array_without_its_end_
         (
             "404 Not Found",
             HttpStatusError,
-            (
-                "{} answered 404 instead of 200: check the address (SYNCER_API_URL, or api_url in the accounts file)"
-            ),
+            ("{} answered 404 instead of 200: check the address (SYNCER_API_URL, or api_url in the accounts file)"),
         ),
         (
             "204 No Content",
             HttpStatusError,
-            (
-                "{} answered 204 instead of 200: check the address (SYNCER_API_URL, or api_url in the accounts file)"
-            ),
+            ("{} answered 204 instead of 200: check the address (SYNCER_API_URL, or api_url in the accounts file)"),
         ),
         (
             "407 Proxy Authentication Required",
@@ -296,19 +292,17 @@ async def test_a_gzip_without_its_end_is_passed_on_as_the_array_without_its_end_
         ),
     ],
 )
-async def test_a_refusal_is_told_in_plain_words_and_not_asked_for_again(
-    status: str, kind: type[PollError], sentence: str
-) -> None:
-    async with endpoint(answer(status, b"")) as served:
-        error = await failure(served.url)
+async def test_a_client_error_is_explained_and_not_retried(status: str, kind: type[PollError], message: str) -> None:
+    async with run_endpoint(respond(status, b"")) as served:
+        error = await fetch_error(served.url)
     assert type(error) is kind
-    assert sentence.format(served.where) == str(error)
+    assert message.format(served.host) == str(error)
     assert (error.http_status, error.response_bytes) == (int(status[:3]), None)
     assert len(served.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("location", "told"),
+    ("location", "shown_target"),
     [
         (f"https://user:{PASSWORD}@login.example/?token={TOKEN}", " to login.example"),
         ("/login", " to 127.0.0.1"),
@@ -316,13 +310,13 @@ async def test_a_refusal_is_told_in_plain_words_and_not_asked_for_again(
         ("http://[", ""),
     ],
 )
-async def test_a_redirect_is_not_followed_and_only_its_host_is_told(location: str, told: str) -> None:
-    async with endpoint(answer("302 Found", Location=location), answer()) as served:
-        error = await failure(served.url)
+async def test_a_redirect_is_not_followed_and_only_its_host_is_shown(location: str, shown_target: str) -> None:
+    async with run_endpoint(respond("302 Found", Location=location), respond()) as served:
+        error = await fetch_error(served.url)
     assert type(error) is HttpStatusError
     assert str(error) == (
-        f"{served.where} answered 302, a redirect{told}, which is not followed because it would send the token along: "
-        "check the address (SYNCER_API_URL, or api_url in the accounts file)"
+        f"{served.host} answered 302, a redirect{shown_target}, which is not followed because it would send the token "
+        "along: check the address (SYNCER_API_URL, or api_url in the accounts file)"
     )
     assert len(served.requests) == 1
 
@@ -330,35 +324,39 @@ async def test_a_redirect_is_not_followed_and_only_its_host_is_told(location: st
 @pytest.mark.parametrize(
     "first",
     [
-        answer("503 Service Unavailable"),
-        answer("500 Internal Server Error"),
-        answer("429 Too Many Requests"),
-        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n[", then_close=True),
+        respond("503 Service Unavailable"),
+        respond("500 Internal Server Error"),
+        respond("429 Too Many Requests"),
+        send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n[", then_close=True),
         reset,
         hang,
     ],
     ids=["503", "500", "429", "cut off", "reset", "hang"],
 )
-async def test_what_may_pass_is_asked_for_again(first: Answer) -> None:
-    async with endpoint(first, answer()) as served:
+async def test_temporary_errors_are_retried(first: Responder) -> None:
+    async with run_endpoint(first, respond()) as served:
         response = await fetch(served.url, api_timeout=timedelta(seconds=0.3))
     assert response == Response(body=BODY, http_status=200, attempts=2)
 
 
-async def test_after_the_last_attempt_its_own_error_is_raised() -> None:
-    async with endpoint(answer("500 Oops"), answer("502 Bad Gateway"), answer("503 Service Unavailable")) as served:
-        error = await failure(served.url, api_attempts=3)
+async def test_the_error_of_the_last_attempt_is_raised() -> None:
+    async with run_endpoint(
+        respond("500 Oops"), respond("502 Bad Gateway"), respond("503 Service Unavailable")
+    ) as served:
+        error = await fetch_error(served.url, api_attempts=3)
     assert type(error) is HttpStatusError
     assert error.http_status == 503
-    assert str(error) == f"{served.where} answered 503, a server error: ask the vendor if this persists"
+    assert str(error) == f"{served.host} answered 503, a server error: ask the vendor if this persists"
     assert len(served.requests) == 3
 
 
-async def test_half_a_second_to_one_and_a_half_is_waited_before_the_second_attempt(real_waits: list[float]) -> None:
-    async with endpoint(answer("503 Service Unavailable")) as served:
-        await failure(served.url, api_attempts=2)
-    assert len(real_waits) == 1
-    assert 0.5 <= real_waits[0] <= 1.5
+async def test_the_first_retry_is_delayed_by_half_a_second_to_one_and_a_half(
+    real_retry_waits: list[float],
+) -> None:
+    async with run_endpoint(respond("503 Service Unavailable")) as served:
+        await fetch_error(served.url, api_attempts=2)
+    assert len(real_retry_waits) == 1
+    assert 0.5 <= real_retry_waits[0] <= 1.5
 
 
 @pytest.mark.parametrize(
@@ -369,29 +367,26 @@ async def test_half_a_second_to_one_and_a_half_is_waited_before_the_second_attem
     ],
     ids=["seconds", "date"],
 )
-async def test_a_retry_after_is_waited_for(headers: dict[str, str], real_waits: list[float]) -> None:
-    async with endpoint(answer("429 Too Many Requests", b"", **headers), answer()) as served:
+async def test_the_retry_waits_for_retry_after(headers: dict[str, str], real_retry_waits: list[float]) -> None:
+    async with run_endpoint(respond("429 Too Many Requests", b"", **headers), respond()) as served:
         assert (await fetch(served.url)).attempts == 2
-    assert real_waits == [1.0]
+    assert real_retry_waits == [1.0]
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "0", "Fri, 99 Jan 2026 10:00:01 GMT", "9" * 5000])
-async def test_a_retry_after_that_says_nothing_is_as_none(text: str, waits: list[float]) -> None:
-    async with endpoint(answer("503 Service Unavailable", b"", Retry_After=text), answer()) as served:
+async def test_an_invalid_retry_after_is_ignored(text: str, retry_waits: list[float]) -> None:
+    async with run_endpoint(respond("503 Service Unavailable", b"", Retry_After=text), respond()) as served:
         assert (await fetch(served.url)).attempts == 2
-    assert waits == [0.0]
+    assert retry_waits == [0.0]
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "sentence"),
+    ("status", "kind", "message"),
     [
         (
             "429 Too Many Requests",
             RateLimitedError,
-            (
-                "{} answered 429, too many requests, and asks to wait 61 s: "
-                "raise SYNCER_POLL_INTERVAL if this persists"
-            ),
+            ("{} answered 429, too many requests, and asks to wait 61 s: raise SYNCER_POLL_INTERVAL if this persists"),
         ),
         (
             "503 Service Unavailable",
@@ -400,27 +395,27 @@ async def test_a_retry_after_that_says_nothing_is_as_none(text: str, waits: list
         ),
     ],
 )
-async def test_a_retry_after_beyond_the_deadline_fails_at_once_and_names_the_wait(
-    status: str, kind: type[HttpStatusError], sentence: str
+async def test_a_retry_after_beyond_the_deadline_fails_immediately_and_is_in_the_message(
+    status: str, kind: type[HttpStatusError], message: str
 ) -> None:
-    async with endpoint(answer(status, b"", Retry_After="61")) as served:
-        error = await failure(served.url, deadline_seconds=60)
+    async with run_endpoint(respond(status, b"", Retry_After="61")) as served:
+        error = await fetch_error(served.url, deadline_seconds=60)
     assert type(error) is kind
     assert isinstance(error, HttpStatusError)
-    assert sentence.format(served.where) == str(error)
+    assert message.format(served.host) == str(error)
     assert error.retry_after == 61.0
     assert len(served.requests) == 1
 
 
-async def test_without_a_deadline_the_poll_interval_is_the_deadline() -> None:
-    async with endpoint(answer("429 Too Many Requests", b"", Retry_After="301")) as served:
-        await failure(served.url)
+async def test_the_deadline_defaults_to_the_poll_interval() -> None:
+    async with run_endpoint(respond("429 Too Many Requests", b"", Retry_After="301")) as served:
+        await fetch_error(served.url)
     assert len(served.requests) == 1
 
 
-async def test_nothing_is_asked_again_after_the_deadline() -> None:
-    async with endpoint(reset) as served:
-        await failure(served.url, deadline_seconds=0)
+async def test_nothing_is_retried_after_the_deadline() -> None:
+    async with run_endpoint(reset) as served:
+        await fetch_error(served.url, deadline_seconds=0)
     assert len(served.requests) == 1
 
 
@@ -433,62 +428,60 @@ async def test_nothing_is_asked_again_after_the_deadline() -> None:
     ],
     ids=["shorter than its length", "without its last chunk", "before its first byte"],
 )
-async def test_a_body_cut_short_is_a_network_failure_and_its_bytes_are_counted(
-    data: bytes, received: int | None
-) -> None:
-    async with endpoint(raw(b"HTTP/1.1 200 OK\r\n" + data, then_close=True)) as served:
-        error = await failure(served.url, api_attempts=1)
+async def test_a_truncated_body_is_a_network_error_with_the_bytes_received(data: bytes, received: int | None) -> None:
+    async with run_endpoint(send_bytes(b"HTTP/1.1 200 OK\r\n" + data, then_close=True)) as served:
+        error = await fetch_error(served.url, api_attempts=1)
     assert type(error) is NetworkError
     counted = f", after {received} bytes" if received else ""
-    assert str(error) == f"{served.where} closed the connection before the response was complete{counted}"
+    assert str(error) == f"{served.host} closed the connection before the response was complete{counted}"
     assert (error.http_status, error.response_bytes) == (200, received)
 
 
-async def test_a_connection_reset_before_the_answer_is_a_network_failure() -> None:
-    async with endpoint(reset) as served:
-        error = await failure(served.url, api_attempts=1)
+async def test_a_connection_reset_before_the_response_is_a_network_error() -> None:
+    async with run_endpoint(reset) as served:
+        error = await fetch_error(served.url, api_attempts=1)
     assert type(error) is NetworkError
-    assert str(error) == f"{served.where} closed the connection before the response was complete"
+    assert str(error) == f"{served.host} closed the connection before the response was complete"
     assert (error.http_status, error.response_bytes) == (None, None)
 
 
-async def test_a_corrupt_gzip_is_a_network_failure() -> None:
+async def test_a_corrupt_gzip_body_is_a_network_error() -> None:
     body = bytearray(gzip.compress(BODY))
     body[-6] ^= 1  # the checksum
-    async with endpoint(answer(body=bytes(body), Content_Encoding="gzip")) as served:
-        error = await failure(served.url, api_attempts=2)
+    async with run_endpoint(respond(body=bytes(body), Content_Encoding="gzip")) as served:
+        error = await fetch_error(served.url, api_attempts=2)
     assert type(error) is NetworkError
-    assert str(error) == f"{served.where} sent a body that does not match its Content-Encoding header"
+    assert str(error) == f"{served.host} sent a body that does not match its Content-Encoding header"
     assert error.http_status == 200
     assert len(served.requests) == 2
 
 
-async def test_an_answer_that_is_not_http_is_a_network_failure() -> None:
-    async with endpoint(raw(f"220 mail {TOKEN}\r\n\r\n".encode())) as served:
-        error = await failure(served.url, api_attempts=1)
+async def test_a_response_that_is_not_http_is_a_network_error() -> None:
+    async with run_endpoint(send_bytes(f"220 mail {TOKEN}\r\n\r\n".encode())) as served:
+        error = await fetch_error(served.url, api_attempts=1)
     assert type(error) is NetworkError
     assert str(error) == (
-        f"the response of {served.where} is not HTTP: check the address (SYNCER_API_URL, or api_url in the accounts "
+        f"the response of {served.host} is not HTTP: check the address (SYNCER_API_URL, or api_url in the accounts "
         "file)"
     )
 
 
-async def test_a_refused_connection_is_a_network_failure() -> None:
-    async with endpoint(answer()) as served:
+async def test_a_refused_connection_is_a_network_error() -> None:
+    async with run_endpoint(respond()) as served:
         pass
-    error = await failure(served.url, api_attempts=2)
+    error = await fetch_error(served.url, api_attempts=2)
     assert type(error) is NetworkError
     assert str(error) == (
-        f"cannot connect to {served.where} (Connection refused): check the network, the firewall and SYNCER_API_PROXY"
+        f"cannot connect to {served.host} (Connection refused): check the network, the firewall and SYNCER_API_PROXY"
     )
 
 
-async def test_a_name_that_is_not_found_is_a_network_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_cannot_be_resolved_is_a_network_error(monkeypatch: pytest.MonkeyPatch) -> None:
     async def not_found(*_: object, **__: object) -> list[object]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", not_found)
-    error = await failure("https://pbx.invalid", api_attempts=1)
+    error = await fetch_error("https://pbx.invalid", api_attempts=1)
     assert type(error) is NetworkError
     assert str(error) == (
         "the name pbx.invalid cannot be resolved (Name or service not known): check the address (SYNCER_API_URL, or "
@@ -497,68 +490,68 @@ async def test_a_name_that_is_not_found_is_a_network_failure(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("slow", [hang, drip], ids=["silence", "slow drip"])
-async def test_a_request_that_takes_too_long_is_ended(slow: Answer) -> None:
-    async with endpoint(slow) as served:
-        error = await failure(served.url, api_timeout=timedelta(seconds=0.3), api_attempts=1)
+async def test_a_request_that_takes_too_long_is_aborted(slow: Responder) -> None:
+    async with run_endpoint(slow) as served:
+        error = await fetch_error(served.url, api_timeout=timedelta(seconds=0.3), api_attempts=1)
     assert type(error) is ResponseTimeoutError
     received = error.response_bytes or 0
     assert (received > 0) is (slow is drip)
     assert str(error) == (
-        f"the response of {served.where} was not complete after 0.3 s, with {received} bytes received: raise "
+        f"the response of {served.host} was not complete after 0.3 s, with {received} bytes received: raise "
         "SYNCER_API_TIMEOUT if it is just slow"
     )
     assert error.http_status == (200 if slow is drip else None)
 
 
-async def test_a_connection_that_is_never_made_is_a_network_failure() -> None:
-    # A listener with a full queue of waiting connections answers no further one.
+async def test_a_connect_timeout_is_a_network_error() -> None:
+    # A listener whose backlog is full accepts no more connections.
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         waiting = [socket.socket() for _ in range(4)]
         for client in waiting:
             client.setblocking(False)
             client.connect_ex(listener.getsockname())
-        where = f"127.0.0.1:{listener.getsockname()[1]}"
-        error = await failure(f"http://{where}", api_timeout=timedelta(seconds=0.4), api_attempts=1)
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        error = await fetch_error(f"http://{host}", api_timeout=timedelta(seconds=0.4), api_attempts=1)
         for client in waiting:
             client.close()
     assert type(error) is NetworkError
-    assert str(error) == f"connecting to {where} timed out: check the network, the firewall and SYNCER_API_PROXY"
+    assert str(error) == f"connecting to {host} timed out: check the network, the firewall and SYNCER_API_PROXY"
 
 
 @pytest.mark.parametrize(
     "reply",
     [
-        answer(body=bytes(1001)),
-        raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + bytes(1001) + b"\r\n0\r\n\r\n"),
-        answer(body=gzip.compress(bytes(1001)), Content_Encoding="gzip"),
+        respond(body=bytes(1001)),
+        send_bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + bytes(1001) + b"\r\n0\r\n\r\n"),
+        respond(body=gzip.compress(bytes(1001)), Content_Encoding="gzip"),
     ],
     ids=["by its length", "chunked", "gzip"],
 )
-async def test_a_body_above_the_limit_is_refused_and_not_asked_for_again(reply: Answer) -> None:
-    async with endpoint(reply) as served:
+async def test_a_body_above_the_limit_is_rejected_and_not_retried(reply: Responder) -> None:
+    async with run_endpoint(reply) as served:
         assert len((await fetch(served.url, api_max_bytes=1001)).body) == 1001
-        error = await failure(served.url, api_max_bytes=1000)
+        error = await fetch_error(served.url, api_max_bytes=1000)
     assert type(error) is TooLargeError
     assert str(error) == (
-        f"{served.where} sent more than the 1000 bytes that SYNCER_API_MAX_BYTES allows: raise it if the list is "
+        f"{served.host} sent more than the 1000 bytes that SYNCER_API_MAX_BYTES allows: raise it if the list is "
         "really that long"
     )
     assert error.http_status == 200
     assert len(served.requests) == 2
 
 
-async def test_a_body_that_says_it_is_above_the_limit_is_refused_before_its_first_byte() -> None:
-    async with endpoint(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n")) as served:
-        error = await failure(served.url, api_max_bytes=1000)
+async def test_a_content_length_above_the_limit_is_rejected_before_the_body_is_read() -> None:
+    async with run_endpoint(send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n")) as served:
+        error = await fetch_error(served.url, api_max_bytes=1000)
     assert type(error) is TooLargeError
     assert (error.http_status, error.response_bytes) == (200, None)
 
 
-async def test_a_gzip_bomb_costs_no_more_memory_than_the_limit() -> None:
+async def test_a_gzip_bomb_uses_no_more_memory_than_the_limit() -> None:
     bomb = gzip.compress(bytes(256 * 2**20), 9)
-    async with endpoint(answer(body=bomb, Content_Encoding="gzip")) as served:
+    async with run_endpoint(respond(body=bomb, Content_Encoding="gzip")) as served:
         tracemalloc.start()
-        error = await failure(served.url, api_max_bytes=4 * 2**20)
+        error = await fetch_error(served.url, api_max_bytes=4 * 2**20)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert type(error) is TooLargeError
@@ -568,41 +561,47 @@ async def test_a_gzip_bomb_costs_no_more_memory_than_the_limit() -> None:
 LARGE = b"[" + b" " * LARGE_BODY_BYTES + b"]"
 
 
-async def test_large_bodies_wait_for_a_place_until_another_is_done_with_and_small_ones_do_not() -> None:
-    async with endpoint(answer(body=LARGE)) as large, endpoint(answer()) as small, Source(settings()) as source:
-        rooms = [AsyncExitStack() for _ in range(MAX_LARGE_BODIES)]
-        for room in rooms:
-            await source.fetch(account(large.url), body_slot=room)
-        large.asked.clear()
-        waiting = asyncio.create_task(source.fetch(account(large.url), body_slot=rooms[0]))
-        await large.asked.wait()
+async def test_large_bodies_wait_for_a_free_slot_and_small_ones_do_not() -> None:
+    async with (
+        run_endpoint(respond(body=LARGE)) as large,
+        run_endpoint(respond()) as small,
+        Source(settings()) as source,
+    ):
+        body_slots = [AsyncExitStack() for _ in range(MAX_LARGE_BODIES)]
+        for body_slot in body_slots:
+            await source.fetch(account(large.url), body_slot=body_slot)
+        large.requested.clear()
+        waiting = asyncio.create_task(source.fetch(account(large.url), body_slot=body_slots[0]))
+        await large.requested.wait()
         for _ in range(50):
-            assert (await source.fetch(account(small.url), body_slot=rooms[0])).body == BODY
+            assert (await source.fetch(account(small.url), body_slot=body_slots[0])).body == BODY
         assert not waiting.done()
 
-        await rooms[-1].aclose()
+        await body_slots[-1].aclose()
         assert (await waiting).body == LARGE
 
 
-async def test_a_large_body_that_breaks_gives_its_place_back_before_it_is_asked_for_again() -> None:
-    cut = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + LARGE, then_close=True)
+async def test_a_large_body_that_breaks_off_releases_its_slot_before_the_retry() -> None:
+    cut = send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + LARGE, then_close=True)
     async with (
-        endpoint(answer(body=LARGE)) as others,
-        endpoint(cut, answer(body=LARGE)) as one,
+        run_endpoint(respond(body=LARGE)) as others,
+        run_endpoint(cut, respond(body=LARGE)) as one,
         Source(settings()) as source,
-        AsyncExitStack() as room,
+        AsyncExitStack() as body_slot,
     ):
         for _ in range(MAX_LARGE_BODIES - 1):
-            await source.fetch(account(others.url), body_slot=room)
-        assert await source.fetch(account(one.url), body_slot=room) == Response(body=LARGE, http_status=200, attempts=2)
+            await source.fetch(account(others.url), body_slot=body_slot)
+        assert await source.fetch(account(one.url), body_slot=body_slot) == Response(
+            body=LARGE, http_status=200, attempts=2
+        )
 
 
-async def test_a_certificate_of_an_unknown_authority_is_refused(authority: trustme.CA) -> None:
-    async with endpoint(answer(), tls=server_tls(authority, "127.0.0.1")) as served:
-        error = await failure(served.url)
+async def test_a_certificate_of_an_unknown_authority_is_rejected(authority: trustme.CA) -> None:
+    async with run_endpoint(respond(), tls=server_tls(authority, "127.0.0.1")) as served:
+        error = await fetch_error(served.url)
     assert type(error) is TlsError
     assert str(error) == (
-        f"the TLS handshake with {served.where} failed (unable to get local issuer certificate): check the address, or "
+        f"the TLS handshake with {served.host} failed (unable to get local issuer certificate): check the address, or "
         "name the certificate authority's file in SYNCER_API_CA_FILE"
     )
     assert served.requests == []
@@ -610,34 +609,34 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(authority: trust
 
 async def test_a_certificate_of_the_ca_file_is_trusted(authority: trustme.CA, tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    async with endpoint(answer(), tls=server_tls(authority, "127.0.0.1")) as served:
+    async with run_endpoint(respond(), tls=server_tls(authority, "127.0.0.1")) as served:
         assert (await fetch(served.url, api_ca_file=tmp_path / "ca.pem")).body == BODY
 
 
-async def test_a_certificate_for_another_name_is_refused(authority: trustme.CA, tmp_path: Path) -> None:
+async def test_a_certificate_for_another_name_is_rejected(authority: trustme.CA, tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    async with endpoint(answer(), tls=server_tls(authority, "other.example")) as served:
-        error = await failure(served.url, api_ca_file=tmp_path / "ca.pem")
+    async with run_endpoint(respond(), tls=server_tls(authority, "other.example")) as served:
+        error = await fetch_error(served.url, api_ca_file=tmp_path / "ca.pem")
     assert type(error) is TlsError
     assert "IP address mismatch, certificate is not valid for '127.0.0.1'" in str(error)
 
 
-async def test_a_server_without_tls_where_tls_is_due_is_told_as_that() -> None:
+async def test_a_server_without_tls_is_a_tls_error() -> None:
     async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
 
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
-        where = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        error = await failure(f"https://{where}")
+        host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        error = await fetch_error(f"https://{host}")
     assert type(error) is TlsError
-    assert str(error).startswith(f"the TLS handshake with {where} failed (")
+    assert str(error).startswith(f"the TLS handshake with {host} failed (")
 
 
 @pytest.mark.parametrize(
     ("content", "problem"), [(b"no certificate", "contains no PEM certificate"), (None, "cannot be read")]
 )
-def test_a_ca_file_without_a_certificate_is_a_wrong_setting(
+def test_a_ca_file_without_a_certificate_is_a_configuration_error(
     content: bytes | None, problem: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "ca.pem"
@@ -650,8 +649,8 @@ def test_a_ca_file_without_a_certificate_is_a_wrong_setting(
     )
 
 
-async def test_the_proxy_is_asked_instead_of_the_endpoint() -> None:
-    async with endpoint(answer()) as proxy:
+async def test_requests_go_to_the_proxy_instead_of_the_endpoint() -> None:
+    async with run_endpoint(respond()) as proxy:
         secret = SecretStr(proxy.url.replace("//", f"//user:{PASSWORD}@"))
         assert (await fetch("http://pbx.invalid", api_proxy=secret)).body == BODY
     assert proxy.requests[0].startswith("GET http://pbx.invalid/numbers/virtual-number HTTP/1.1\r\n")
@@ -659,39 +658,39 @@ async def test_the_proxy_is_asked_instead_of_the_endpoint() -> None:
     assert f"\r\nProxy-Authorization: Basic {credentials}\r\n" in proxy.requests[0]
 
 
-async def test_a_proxy_that_refuses_is_told_without_its_password() -> None:
-    async with endpoint(answer("407 Proxy Authentication Required", b"", Connection="close")) as proxy:
+async def test_a_proxy_that_rejects_the_request_is_reported_without_its_password() -> None:
+    async with run_endpoint(respond("407 Proxy Authentication Required", b"", Connection="close")) as proxy:
         secret = SecretStr(proxy.url.replace("//", f"//user:{PASSWORD}@"))
-        error = await failure("https://pbx.invalid", api_proxy=secret, api_attempts=1)
+        error = await fetch_error("https://pbx.invalid", api_proxy=secret, api_attempts=1)
     assert type(error) is NetworkError
     assert str(error) == "the proxy answered 407 instead of connecting to pbx.invalid: check SYNCER_API_PROXY"
     assert proxy.requests[0].startswith("CONNECT pbx.invalid:443 HTTP/1.1\r\n")
     assert TOKEN not in proxy.requests[0]
 
 
-async def test_a_proxy_that_is_away_is_told_without_its_password() -> None:
-    async with endpoint(answer()) as proxy:
+async def test_an_unreachable_proxy_is_reported_without_its_password() -> None:
+    async with run_endpoint(respond()) as proxy:
         secret = SecretStr(proxy.url.replace("//", f"//user:{PASSWORD}@"))
-    error = await failure("http://pbx.invalid", api_proxy=secret, api_attempts=1)
+    error = await fetch_error("http://pbx.invalid", api_proxy=secret, api_attempts=1)
     assert type(error) is NetworkError
     assert str(error) == "cannot connect to the proxy (Connection refused): check SYNCER_API_PROXY"
 
 
-async def test_a_cancelled_request_stays_cancelled_and_is_not_asked_for_again() -> None:
-    async with endpoint(hang, answer()) as served, Source(settings()) as source:
+async def test_a_cancelled_request_is_not_retried() -> None:
+    async with run_endpoint(hang, respond()) as served, Source(settings()) as source:
         task = asyncio.create_task(source.fetch(account(served.url)))
-        await served.asked.wait()
+        await served.requested.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert len(served.requests) == 1
 
 
-async def test_a_wait_between_attempts_can_be_cancelled(real_waits: list[float]) -> None:
+async def test_the_delay_before_a_retry_can_be_cancelled(real_retry_waits: list[float]) -> None:
     waiting = asyncio.Event()
     stamina.instrumentation.set_on_retry_hooks([lambda _: waiting.set()])
     async with (
-        endpoint(answer("503 Service Unavailable", b"", Retry_After="60")) as served,
+        run_endpoint(respond("503 Service Unavailable", b"", Retry_After="60")) as served,
         Source(settings()) as source,
     ):
         task = asyncio.create_task(source.fetch(account(served.url)))
@@ -700,11 +699,15 @@ async def test_a_wait_between_attempts_can_be_cancelled(real_waits: list[float])
         with pytest.raises(asyncio.CancelledError):
             await task
         assert len(served.requests) == 1
-    assert real_waits == []
+    assert real_retry_waits == []
 
 
-async def test_one_accounts_failure_does_not_touch_another() -> None:
-    async with endpoint(answer("401 Nobody")) as one, endpoint(answer()) as other, Source(settings()) as source:
+async def test_the_failure_of_one_account_does_not_affect_another() -> None:
+    async with (
+        run_endpoint(respond("401 Nobody")) as one,
+        run_endpoint(respond()) as other,
+        Source(settings()) as source,
+    ):
         first, second = await asyncio.gather(
             source.fetch(account(one.url)), source.fetch(account(other.url)), return_exceptions=True
         )

@@ -1,4 +1,4 @@
-"""Whether the daemon says that it lives: by its looks for due accounts, not by what they find."""
+"""Whether the daemon reports itself live: it depends on its iterations, not on their results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STUCK_AFTER = "syncer.daemon.scheduler.STUCK_AFTER_SECONDS"
 
 
-async def test_a_look_that_is_stuck_makes_it_fail_until_it_ends(
+async def test_the_daemon_is_not_live_while_an_iteration_is_stuck(
     emulator: Emulator, database: str, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(STUCK_AFTER, 1.0)
@@ -37,7 +37,7 @@ async def test_a_look_that_is_stuck_makes_it_fail_until_it_ends(
         await until(daemon.is_live)
 
 
-async def test_a_migration_may_take_as_long_as_it_takes(
+async def test_the_daemon_stays_live_during_a_long_migration(
     emulator: Emulator, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(STUCK_AFTER, 0.2)
@@ -46,12 +46,12 @@ async def test_a_migration_may_take_as_long_as_it_takes(
         running_daemon(emulator, database, migrate_database_url=SecretStr(silent.url)) as daemon,
     ):
         await asyncio.wait_for(silent.connected.wait(), 20)
-        await asyncio.sleep(0.6)  # three times as long as any other look may take
+        await asyncio.sleep(0.6)  # three times the limit of other iterations
 
         assert daemon.is_live()
 
 
-async def test_it_does_not_live_before_it_runs(emulator: Emulator, database: str) -> None:
+async def test_the_daemon_is_not_live_before_it_runs(emulator: Emulator, database: str) -> None:
     settings = settings_for(emulator, database_url=SecretStr(database))
     with Database(settings) as connected:
         daemon = Daemon(connected, Poller(connected.engine, Source(settings), settings), load_accounts(settings))

@@ -1,4 +1,4 @@
-"""What is logged of a poll: one line that tells all, and further ones only for what a person should look at."""
+"""What is logged about a poll: one line with its result, and more lines only for things that need attention."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 
     from tests.builders import PolledAccount
 
-    AccountScenario = Callable[[], list[dict[str, Any]]]
+    ReadLogLines = Callable[[], list[dict[str, Any]]]
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-# What the line of every poll of these tests has, and those of polls that were answered.
+# Fields that every poll logs in these tests, and those of polls that got a response.
 POLL = {"event": "poll_finished", "account": "default", "trigger": "schedule"}
-ANSWERED = POLL | {"http_status": 200, "attempts": 1}
+RESPONDED = POLL | {"http_status": 200, "attempts": 1}
 
 
-def size(*records: dict[str, Any]) -> int:
+def body_size(*records: dict[str, Any]) -> int:
     return len(json.dumps(records, ensure_ascii=False).encode())
 
 
 @pytest.fixture
-def told() -> Iterator[AccountScenario]:
-    """The JSON lines logged since the last look, without what differs each time."""
+def log_lines() -> Iterator[ReadLogLines]:
+    """Returns a function that reads the JSON lines logged since its last call, without timestamps and durations."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     with redirect_stderr(StringIO()) as stream:
         configure_logging("debug", "json")
 
-    def look() -> list[dict[str, Any]]:
+    def read_new_lines() -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in stream.getvalue().splitlines()]
         stream.seek(0)
         stream.truncate()
@@ -52,22 +52,22 @@ def told() -> Iterator[AccountScenario]:
                 assert line.pop("duration_seconds") > 0
         return lines
 
-    yield look
+    yield read_new_lines
     structlog.reset_defaults()
     logging.basicConfig(handlers=handlers, level=level, force=True)
 
 
-async def test_a_poll_that_changed_something_is_one_line_that_tells_all(
-    account: PolledAccount, told: AccountScenario
+async def test_a_poll_with_changes_logs_one_line_with_its_counters(
+    account: PolledAccount, log_lines: ReadLogLines
 ) -> None:
     await account.poll(record(1), record(2, from_redirect_numbers=[redirect(1, "79000000001")]))
-    told()
+    log_lines()
 
     records = [record(1, state="debt_lock", reason="долг"), without(record(2), "comment"), record(3)]
     await account.poll(*records)
 
-    (line,) = told()
-    assert line == ANSWERED | {
+    (line,) = log_lines()
+    assert line == RESPONDED | {
         "level": "info",
         "run_id": 2,
         "outcome": "applied",
@@ -77,16 +77,16 @@ async def test_a_poll_that_changed_something_is_one_line_that_tells_all(
         "state_changes": 1,
         "redirects_closed": 1,
         "absent_keys": {"comment": 1},
-        "response_bytes": size(*records),
+        "response_bytes": body_size(*records),
     }
 
 
-async def test_an_unchanged_poll_is_told_at_debug_and_repeats_no_warning(
-    account: PolledAccount, told: AccountScenario
+async def test_an_unchanged_poll_is_logged_at_debug_level_and_repeats_no_warning(
+    account: PolledAccount, log_lines: ReadLogLines
 ) -> None:
     records = [record(1), record(2, state=None)]
     await account.poll(*records, trigger="command")
-    assert [(line["event"], line["level"]) for line in told()] == [
+    assert [(line["event"], line["level"]) for line in log_lines()] == [
         ("poll_finished", "info"),
         ("records_rejected", "warning"),
     ]
@@ -94,21 +94,21 @@ async def test_an_unchanged_poll_is_told_at_debug_and_repeats_no_warning(
     result = await account.poller.poll(account.account, "schedule", lateness=timedelta(seconds=1.23456))
 
     assert result.outcome == "unchanged"
-    (line,) = told()
-    assert line == ANSWERED | {
+    (line,) = log_lines()
+    assert line == RESPONDED | {
         "level": "debug",
         "run_id": 2,
         "outcome": "unchanged",
         "received": 2,
         "unchanged": 1,
         "rejected": 1,
-        "response_bytes": size(*records),
+        "response_bytes": body_size(*records),
         "lateness_seconds": 1.235,
     }
 
 
 @pytest.mark.parametrize(
-    ("fault", "found"),
+    ("fault", "expected_fields"),
     [
         (faults.Status(status=401), {"http_status": 401, "error_kind": "unauthorized"}),
         (
@@ -118,33 +118,33 @@ async def test_an_unchanged_poll_is_told_at_debug_and_repeats_no_warning(
         (faults.Reset(), {"error_kind": "network"}),
     ],
 )
-async def test_a_failed_poll_is_one_warning_with_its_kind_and_what_to_do(
-    account: PolledAccount, told: AccountScenario, fault: Any, found: dict[str, Any]
+async def test_a_failed_poll_logs_one_warning_with_its_kind_and_what_to_do(
+    account: PolledAccount, log_lines: ReadLogLines, fault: Any, expected_fields: dict[str, Any]
 ) -> None:
     account.emulator.fault = fault
 
     result = await account.poll_again()
 
-    (line,) = told()
+    (line,) = log_lines()
     assert line.pop("error") == result.error
     assert line == POLL | {
         "level": "warning",
         "run_id": 1,
         "outcome": "failed",
-        **found,
+        **expected_fields,
     }
 
 
-async def test_an_empty_list_is_told_as_nothing_received_and_what_is_held_as_a_warning(
-    account: PolledAccount, told: AccountScenario
+async def test_an_empty_list_logs_zero_received_and_a_warning_for_held_removals(
+    account: PolledAccount, log_lines: ReadLogLines
 ) -> None:
     await account.poll(record(1), record(2))
-    told()
+    log_lines()
 
     await account.poll()
 
-    assert told() == [
-        ANSWERED
+    assert log_lines() == [
+        RESPONDED
         | {
             "level": "info",
             "run_id": 2,
@@ -164,27 +164,27 @@ async def test_an_empty_list_is_told_as_nothing_received_and_what_is_held_as_a_w
     ]
 
 
-async def test_a_poll_that_a_later_one_overtook_says_so(account: PolledAccount, told: AccountScenario) -> None:
+async def test_a_superseded_poll_is_logged_as_superseded(account: PolledAccount, log_lines: ReadLogLines) -> None:
     await account.poll(record(1))
     await account.sql.execute("update syncer.account set success_run_id = 100")
-    told()
+    log_lines()
 
     await account.poll(record(1, state="freeze"))
 
-    (line,) = told()
-    assert line == ANSWERED | {
+    (line,) = log_lines()
+    assert line == RESPONDED | {
         "level": "info",
         "run_id": 2,
         "outcome": "superseded",
-        "response_bytes": size(record(1, state="freeze")),
+        "response_bytes": body_size(record(1, state="freeze")),
     }
 
 
-async def test_what_a_person_should_look_at_has_a_line_of_its_own(
-    account: PolledAccount, told: AccountScenario
+async def test_each_thing_that_needs_attention_logs_its_own_line(
+    account: PolledAccount, log_lines: ReadLogLines
 ) -> None:
     await account.poll_at(T0, *(record(number) for number in range(1, 11)))
-    told()
+    log_lines()
 
     await account.poll_at(
         T0 - timedelta(hours=1),
@@ -192,33 +192,33 @@ async def test_what_a_person_should_look_at_has_a_line_of_its_own(
         record(10, state="parked", type="esim"),
     )
 
-    same = {"account": "default", "run_id": 2, "level": "warning"}
-    ahead = timedelta(hours=1) + timedelta(microseconds=2)
-    assert told()[1:] == [
-        {"event": "unknown_values", "type": ["esim"], "state": ["parked"], **same},
-        {"event": "mass_column_change", "comment": 3, **same},
-        {"event": "database_clock_behind", "seconds": ahead.total_seconds(), **same},
+    common = {"account": "default", "run_id": 2, "level": "warning"}
+    clock_ahead = timedelta(hours=1) + timedelta(microseconds=2)
+    assert log_lines()[1:] == [
+        {"event": "unknown_values", "type": ["esim"], "state": ["parked"], **common},
+        {"event": "mass_column_change", "comment": 3, **common},
+        {"event": "database_clock_behind", "seconds": clock_ahead.total_seconds(), **common},
     ]
 
 
-async def test_of_words_without_end_the_first_twenty_are_told(account: PolledAccount, told: AccountScenario) -> None:
-    await account.poll(*(record(number, state=f"word {number}") for number in range(100, 200)))
+async def test_at_most_twenty_unknown_values_are_logged(account: PolledAccount, log_lines: ReadLogLines) -> None:
+    await account.poll(*(record(number, state=f"state {number}") for number in range(100, 200)))
 
-    (line,) = [line for line in told() if line["event"] == "unknown_values"]
-    assert line["state"] == [f"word {number}" for number in range(100, 120)]
+    (line,) = [line for line in log_lines() if line["event"] == "unknown_values"]
+    assert line["state"] == [f"state {number}" for number in range(100, 120)]
 
 
-def test_a_crash_of_the_program_is_told_with_its_traceback_and_no_local_variable(told: AccountScenario) -> None:
+def test_an_unexpected_exception_is_logged_with_its_traceback_and_no_local_variables(log_lines: ReadLogLines) -> None:
     metrics = Metrics()
     metrics.set_accounts(["default"])
-    token = "s3cr3t"  # noqa: F841 - what must not be told
+    token = "s3cr3t"  # noqa: F841 - must not be logged
 
     try:
         json.loads("{")
     except json.JSONDecodeError as error:
         report_poll_crash("default", error, metrics)
 
-    (line,) = told()
+    (line,) = log_lines()
     (exception,) = line.pop("exception")
     assert line == {"event": "poll_crashed", "level": "error", "account": "default"}
     assert exception["exc_type"] == "JSONDecodeError"

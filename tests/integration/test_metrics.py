@@ -1,4 +1,4 @@
-"""What Prometheus is told: what this process counted, and what the database says of every account."""
+"""The exported metrics: this process's counters, and the gauges that are read from the database."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ TICK = timedelta(microseconds=1)
 Series = dict[tuple[str, ...], float]
 
 
-class Watched:
-    """What one process, from its start on, would tell Prometheus of one account."""
+class ScrapedProcess:
+    """The metrics that one process exports for one account, from its start."""
 
-    def __init__(self, polled: PolledAccount) -> None:
-        polled.forget()
-        self._polled = polled
-        self.metrics: Metrics = polled.poller.metrics
+    def __init__(self, account: PolledAccount) -> None:
+        account.restart()
+        self._account = account
+        self.metrics: Metrics = account.poller.metrics
         self.metrics.set_accounts(["default"])
-        self._gauges = Gauges(polled.engine, self.metrics)
+        self._gauges = Gauges(account.engine, self.metrics)
 
     async def refresh(self) -> None:
-        """Asks the database, as the daemon does from time to time."""
-        account_id = await self._polled.sql.fetchval("select account_id from syncer.account where name = 'default'")
-        await self._gauges.refresh({account_id: self._polled.account})
+        """Reads the gauges from the database, as the daemon does periodically."""
+        account_id = await self._account.sql.fetchval("select account_id from syncer.account where name = 'default'")
+        await self._gauges.refresh({account_id: self._account.account})
 
     def all(self) -> dict[str, Series]:
-        """Every series as it is scraped, by metric and by the values of its labels but the account's, which is ours."""
+        """Scrapes all series: by metric, then by the values of their labels without `account`."""
         found: dict[str, Series] = {}
         for family in text_string_to_metric_families(generate_latest(self.metrics.registry).decode()):
             for sample in family.samples:
@@ -59,23 +59,21 @@ class Watched:
 
 
 @pytest.fixture
-def watched(account: PolledAccount) -> Watched:
-    return Watched(account)
+def scraped(account: PolledAccount) -> ScrapedProcess:
+    return ScrapedProcess(account)
 
 
 OUTCOMES = ["applied", "unchanged", "failed", "superseded"]
 KINDS = ["created", "changed", "state", "removed", "restored", "redirect_opened", "redirect_closed"]
 
 
-async def test_every_series_is_there_before_the_first_poll_and_their_number_is_known(
-    account: PolledAccount, watched: Watched
-) -> None:
+async def test_all_series_are_exported_before_the_first_poll(account: PolledAccount, scraped: ScrapedProcess) -> None:
     await account.sql.execute(
         "insert into syncer.account (name, time_zone, created_at) values ('default', 'Europe/Moscow', $1)", T0
     )
-    await watched.refresh()
+    await scraped.refresh()
 
-    found = watched.all()
+    found = scraped.all()
 
     none = {(): 0.0}
     assert found == {
@@ -98,8 +96,8 @@ async def test_every_series_is_there_before_the_first_poll_and_their_number_is_k
     }
 
 
-async def test_each_poll_is_counted_by_its_outcome_and_each_failure_by_its_kind(
-    account: PolledAccount, watched: Watched
+async def test_polls_are_counted_by_outcome_and_failures_by_kind(
+    account: PolledAccount, scraped: ScrapedProcess
 ) -> None:
     await account.poll(record(1))
     await account.poll(record(1))
@@ -110,40 +108,40 @@ async def test_each_poll_is_counted_by_its_outcome_and_each_failure_by_its_kind(
     await account.sql.execute("update syncer.account set success_run_id = 100")
     await account.poll(record(1))
 
-    assert watched["syncer_runs_total"] == {("applied",): 2, ("unchanged",): 1, ("failed",): 2, ("superseded",): 1}
-    assert watched["syncer_failures_total"] == {("not_json",): 1, ("unauthorized",): 1}
-    assert watched["syncer_run_duration_seconds_count"] == {(): 6}
-    assert not any(name.endswith("_created") for name in watched.all())
+    assert scraped["syncer_runs_total"] == {("applied",): 2, ("unchanged",): 1, ("failed",): 2, ("superseded",): 1}
+    assert scraped["syncer_failures_total"] == {("not_json",): 1, ("unauthorized",): 1}
+    assert scraped["syncer_run_duration_seconds_count"] == {(): 6}
+    assert not any(name.endswith("_created") for name in scraped.all())
 
 
-def test_durations_fall_into_three_widths_and_what_is_beyond() -> None:
+def test_durations_are_counted_in_three_buckets_and_infinity() -> None:
     metrics = Metrics()
     metrics.set_accounts(["default"])
     for seconds in (0.25, 1, 5, 60, 100):
         result = PollResult(account="default", outcome="applied", duration_seconds=seconds)
         metrics.count_poll(result, fields_changed=0, new_lookup_values={}, lateness=None)
 
-    def told(suffix: str, **labels: str) -> float | None:
+    def exported(suffix: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(
             f"syncer_run_duration_seconds_{suffix}", {"account": "default", **labels}
         )
 
-    assert [told("bucket", le=edge) for edge in ("1.0", "10.0", "60.0", "+Inf")] == [2, 3, 4, 5]
-    assert (told("sum"), told("count")) == (166.25, 5)
+    assert [exported("bucket", le=edge) for edge in ("1.0", "10.0", "60.0", "+Inf")] == [2, 3, 4, 5]
+    assert (exported("sum"), exported("count")) == (166.25, 5)
 
 
-async def test_only_scheduled_polls_can_be_late(account: PolledAccount, watched: Watched) -> None:
+async def test_only_scheduled_polls_have_a_lateness(account: PolledAccount, scraped: ScrapedProcess) -> None:
     account.emulator.fault = faults.Body(body="[]")
     for seconds in (0.4, 12, 7200):
         await account.poller.poll(account.account, "schedule", lateness=timedelta(seconds=seconds))
     await account.poller.poll(account.account, "command")
 
-    assert watched["syncer_poll_lateness_seconds_bucket"] == {("1.0",): 1, ("5.0",): 1, ("60.0",): 2, ("+Inf",): 3}
-    assert watched["syncer_poll_lateness_seconds_sum"] == {(): 7212.4}
-    assert watched["syncer_poll_lateness_seconds_count"] == {(): 3}
+    assert scraped["syncer_poll_lateness_seconds_bucket"] == {("1.0",): 1, ("5.0",): 1, ("60.0",): 2, ("+Inf",): 3}
+    assert scraped["syncer_poll_lateness_seconds_sum"] == {(): 7212.4}
+    assert scraped["syncer_poll_lateness_seconds_count"] == {(): 3}
 
 
-async def test_changes_are_counted_as_the_feed_of_changes_tells_them(account: PolledAccount, watched: Watched) -> None:
+async def test_changes_are_counted_as_in_the_change_feed(account: PolledAccount, scraped: ScrapedProcess) -> None:
     await account.poll(*(record(number) for number in range(1, 7)))
     await account.poll(
         record(1, state="debt_lock", reason="долг", comment="новый", employee_id=7),
@@ -155,15 +153,15 @@ async def test_changes_are_counted_as_the_feed_of_changes_tells_them(account: Po
     )
     await account.poll(*(record(number) for number in range(1, 7)))
 
-    told = set()
+    exported = set()
     for kind, run_id, number, field, redirected in await account.rows(
         "select kind, run_id, virtual_number_id, field, redirect_number_id from analytics.changes"
     ):
-        # The feed has a row for each field; of what happens to a number as a whole, one is counted.
+        # The feed has a row per field; a change of the whole number is counted once.
         is_of_a_field = kind in {"changed", "redirect_opened", "redirect_closed"}
-        told.add((kind, run_id, number, *([field, redirected] if is_of_a_field else [])))
-    assert watched["syncer_changes_total"] == Counter((kind,) for kind, *_ in told)
-    assert watched["syncer_changes_total"] == {
+        exported.add((kind, run_id, number, *([field, redirected] if is_of_a_field else [])))
+    assert scraped["syncer_changes_total"] == Counter((kind,) for kind, *_ in exported)
+    assert scraped["syncer_changes_total"] == {
         ("created",): 7,
         ("state",): 6,
         ("changed",): 6,
@@ -174,19 +172,19 @@ async def test_changes_are_counted_as_the_feed_of_changes_tells_them(account: Po
     }
 
 
-async def test_words_that_nobody_had_seen_before_are_counted_once(account: PolledAccount, watched: Watched) -> None:
+async def test_unknown_values_are_counted_once(account: PolledAccount, scraped: ScrapedProcess) -> None:
     await account.poll(record(1, state="parked", type="esim"), record(2, state="stolen"))
     await account.poll(record(1, state="stolen", type="esim"), record(2, state="parked"))
 
-    assert watched["syncer_unknown_values_total"] == {("state",): 2, ("type",): 1}
+    assert scraped["syncer_unknown_values_total"] == {("state",): 2, ("type",): 1}
 
 
-async def test_the_gauges_say_what_the_views_say_and_so_does_a_process_that_was_just_started(
-    account: PolledAccount, watched: Watched
+async def test_the_gauges_equal_the_views_also_in_a_process_that_has_just_started(
+    account: PolledAccount, scraped: ScrapedProcess
 ) -> None:
     listed = [record(number) for number in range(1, 11)]
     await account.poll_at(T0, *listed, record(20))
-    await watched.refresh()
+    await scraped.refresh()
     assert (await account.poll_at(T0 + timedelta(minutes=1), *listed)).removed == 1
     await account.poll_at(
         T0 + timedelta(minutes=5),
@@ -199,13 +197,13 @@ async def test_the_gauges_say_what_the_views_say_and_so_does_a_process_that_was_
     await account.set_clock(T0 + timedelta(minutes=10))
     assert (await account.poll_body(b"no list")).outcome == "failed"
 
-    await watched.refresh()
-    restarted = Watched(account)
+    await scraped.refresh()
+    restarted = ScrapedProcess(account)
     await restarted.refresh()
 
     success, held, rejected = await account.row("select last_success_at, held, rejected from analytics.freshness")
     assert (success, held, rejected) == (T0 + timedelta(minutes=5) + TICK, 3, 2)
-    for process in (watched, restarted):
+    for process in (scraped, restarted):
         assert process["syncer_last_success_timestamp_seconds"] == {(): success.timestamp()}
         assert process["syncer_held_removals"] == {(): held}
         assert process["syncer_rejected_records"] == {(): rejected}
@@ -219,102 +217,104 @@ async def test_the_gauges_say_what_the_views_say_and_so_does_a_process_that_was_
         }
 
 
-async def test_numbers_are_counted_anew_only_after_a_run_that_changed_something(
-    account: PolledAccount, watched: Watched
+async def test_numbers_are_recounted_only_after_a_run_that_changed_something(
+    account: PolledAccount, scraped: ScrapedProcess
 ) -> None:
     await account.poll(record(1), record(2))
-    await watched.refresh()
+    await scraped.refresh()
     await account.sql.execute("update syncer.virtual_number set state = 'inactive' where virtual_number_id = 2")
 
     await account.poll(record(1), record(2))
-    await watched.refresh()
-    assert watched["syncer_numbers"] == {("active",): 2}
+    await scraped.refresh()
+    assert scraped["syncer_numbers"] == {("active",): 2}
 
     await account.poll(record(1, comment="новый"), record(2))
-    await watched.refresh()
-    assert watched["syncer_numbers"] == {("active",): 1, ("inactive",): 1}
+    await scraped.refresh()
+    assert scraped["syncer_numbers"] == {("active",): 1, ("inactive",): 1}
 
 
-async def test_a_state_that_no_number_is_in_any_more_has_no_series(account: PolledAccount, watched: Watched) -> None:
+async def test_a_state_without_numbers_has_no_series(account: PolledAccount, scraped: ScrapedProcess) -> None:
     await account.poll(record(1), record(2))
-    await watched.refresh()
+    await scraped.refresh()
     await account.poll(record(1, state="freeze"), record(2, state="freeze"))
-    await watched.refresh()
+    await scraped.refresh()
 
-    assert watched.all()["syncer_numbers"] == {("freeze",): 2}
+    assert scraped.all()["syncer_numbers"] == {("freeze",): 2}
 
 
-async def test_the_vendor_can_invent_words_without_end_and_only_twenty_become_labels(
-    account: PolledAccount, watched: Watched
+async def test_at_most_twenty_undocumented_states_become_labels(
+    account: PolledAccount, scraped: ScrapedProcess
 ) -> None:
     await account.poll(*(record(number, state=f"word {number:03}") for number in range(100, 200)), record(1))
-    await watched.refresh()
+    await scraped.refresh()
     words = {(f"word {number}",): 1.0 for number in range(100, 120)}
-    assert watched["syncer_numbers"] == {("active",): 1, **words, ("other",): 80}
+    assert scraped["syncer_numbers"] == {("active",): 1, **words, ("other",): 80}
 
-    # Of another account comes a word that the alphabet puts before them: it takes the place of the last one.
+    # Another account adds a state that sorts before them, which displaces the last one.
     await account.sql.execute("insert into syncer.number_state (state, documented) values ('aaa', false)")
-    await watched.refresh()
+    await scraped.refresh()
     del words["word 119",]
-    assert watched["syncer_numbers"] == {("active",): 1, **words, ("other",): 81}
+    assert scraped["syncer_numbers"] == {("active",): 1, **words, ("other",): 81}
 
 
-async def test_what_was_true_of_the_present_is_no_longer_told_when_the_database_has_been_silent_for_long(
-    account: PolledAccount, watched: Watched, monkeypatch: pytest.MonkeyPatch
+async def test_gauges_of_the_current_state_disappear_if_the_database_cannot_be_read_for_long(
+    account: PolledAccount, scraped: ScrapedProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await account.poll(record(1))
-    await watched.refresh()
+    await scraped.refresh()
     present = {"syncer_numbers", "syncer_held_removals", "syncer_rejected_records"}
-    before = watched.all()
+    before = scraped.all()
 
     monkeypatch.setattr("syncer.telemetry.metrics.MAX_GAUGE_AGE_SECONDS", 0.0)
 
-    assert before.keys() - watched.all().keys() == present
+    assert before.keys() - scraped.all().keys() == present
 
 
-async def test_a_clock_that_was_put_back_shows_until_it_has_caught_up(account: PolledAccount, watched: Watched) -> None:
+async def test_a_clock_that_was_set_back_is_exported_until_it_has_caught_up(
+    account: PolledAccount, scraped: ScrapedProcess
+) -> None:
     await account.poll_at(T0, record(1))
     await account.set_clock(T0 - timedelta(hours=1))
-    await watched.refresh()
-    assert watched["syncer_clock_behind_seconds"] == {(): 3600.000001}
+    await scraped.refresh()
+    assert scraped["syncer_clock_behind_seconds"] == {(): 3600.000001}
 
     await account.set_clock(T0 + timedelta(seconds=1))
-    await watched.refresh()
-    assert watched["syncer_clock_behind_seconds"] == {}
+    await scraped.refresh()
+    assert scraped["syncer_clock_behind_seconds"] == {}
 
 
-async def test_an_account_that_leaves_takes_its_series_along_even_if_its_last_poll_ends_later(
-    account: PolledAccount, watched: Watched
+async def test_the_series_of_a_removed_account_disappear_even_if_its_last_poll_ends_later(
+    account: PolledAccount, scraped: ScrapedProcess
 ) -> None:
     await account.poll(record(1))
-    await watched.refresh()
-    watched.metrics.set_accounts(["default", "second"])
-    assert watched["syncer_runs_total"] == {("applied",): 1}
-    both = generate_latest(watched.metrics.registry).decode()
-    assert both.count('"second"') == both.count('"default"') - 5  # of which the database said nothing yet
+    await scraped.refresh()
+    scraped.metrics.set_accounts(["default", "second"])
+    assert scraped["syncer_runs_total"] == {("applied",): 1}
+    both = generate_latest(scraped.metrics.registry).decode()
+    assert both.count('"second"') == both.count('"default"') - 5  # those read from the database are not there yet
 
-    watched.metrics.set_accounts(["second"])
+    scraped.metrics.set_accounts(["second"])
     await account.poll(record(1, state="freeze"))
 
-    assert 'account="default"' not in generate_latest(watched.metrics.registry).decode()
-    watched.metrics.set_accounts(["default", "second"])
-    assert watched["syncer_runs_total"] == {}
+    assert 'account="default"' not in generate_latest(scraped.metrics.registry).decode()
+    scraped.metrics.set_accounts(["default", "second"])
+    assert scraped["syncer_runs_total"] == {}
 
 
-async def test_no_phone_number_and_no_token_is_told(account: PolledAccount, watched: Watched) -> None:
+async def test_no_phone_number_and_no_token_is_exported(account: PolledAccount, scraped: ScrapedProcess) -> None:
     await account.poll(record(1, number="79208547433", comment="секрет", state="parked"), record(2, state=None))
     account.emulator.fault = faults.Status(status=401)
     await account.poll_again()
-    await watched.refresh()
+    await scraped.refresh()
 
-    told = generate_latest(watched.metrics.registry).decode()
+    exported = generate_latest(scraped.metrics.registry).decode()
 
-    assert 'state="parked"' in told
+    assert 'state="parked"' in exported
     for secret in ("79208547433", "секрет", account.account.token.get_secret_value() + '"'):
-        assert secret not in told
+        assert secret not in exported
 
 
-def polled(**schedule: Any) -> Account:
+def account_with(**schedule: Any) -> Account:
     given: dict[str, Any] = {
         "poll_interval": timedelta(minutes=5),
         "poll_cron": None,
@@ -329,13 +329,13 @@ def polled(**schedule: Any) -> Account:
     return Account(**(who | given | schedule))
 
 
-def test_an_account_is_stale_when_three_of_its_moments_have_passed_without_a_success() -> None:
-    assert stale_from(polled(), T0) == T0 + timedelta(minutes=15)
-    assert stale_from(polled(poll_interval=timedelta(hours=6)), T0) == T0 + timedelta(hours=18)
+def test_an_account_is_stale_after_three_due_times_without_a_success() -> None:
+    assert stale_from(account_with(), T0) == T0 + timedelta(minutes=15)
+    assert stale_from(account_with(poll_interval=timedelta(hours=6)), T0) == T0 + timedelta(hours=18)
 
 
-def test_an_account_that_rests_at_the_weekend_does_not_grow_stale_by_it() -> None:
-    resting = polled(poll_cron="*/10 8-20 * * 1-5")
+def test_an_account_not_scheduled_at_weekends_does_not_become_stale_then() -> None:
+    resting = account_with(poll_cron="*/10 8-20 * * 1-5")
     friday = datetime(2026, 3, 6, 20, 50, 7, tzinfo=ZoneInfo("Europe/Moscow"))
     assert stale_from(resting, friday) == datetime(2026, 3, 9, 8, 20, tzinfo=ZoneInfo("Europe/Moscow"))
     monday = datetime(2026, 3, 9, 8, 0, tzinfo=ZoneInfo("Europe/Moscow"))

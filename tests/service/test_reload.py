@@ -1,4 +1,4 @@
-"""SIGHUP: `syncer run` takes the accounts as the configuration has them by then, or says why not."""
+"""SIGHUP: `syncer run` reloads its accounts, or logs why it cannot."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class AccountsFile:
-    """The accounts file; each account's keys by its name."""
+    """The accounts file of a test."""
 
     def __init__(self, syncer: Program) -> None:
         self._syncer = syncer
         self.path = ""
 
     def write(self, **accounts: dict[str, str]) -> None:
-        """Replaces it; an account without a token has the one that bears its name."""
+        """Replaces the file; the token of an account named `x` defaults to `x-token`."""
         lines = []
         for name, keys in accounts.items():
             lines += ["[[account]]", f'name = "{name}"']
@@ -39,23 +39,23 @@ class AccountsFile:
 
     @property
     def settings(self) -> dict[str, str | None]:
-        """What tells the program of it."""
+        """The settings that make the program use the file."""
         return {"api_token": None, "accounts_file": self.path, "poll_interval": "1s"}
 
 
-async def retired(sql: asyncpg.Connection) -> dict[str, bool]:
-    """Which accounts are said to have left, as analysts read it."""
+async def retired_accounts(sql: asyncpg.Connection) -> dict[str, bool]:
+    """Returns for each account whether it is retired, from the view `analytics.freshness`."""
     rows = await sql.fetch("select account, retired_at is not null from analytics.freshness order by 1")
     return dict(map(tuple, rows))
 
 
-async def reloaded(daemon: Process, times: int = 1) -> None:
+async def reload_accounts(daemon: Process, times: int = 1) -> None:
     daemon.send(signal.SIGHUP)
     await daemon.says("accounts_reloaded", times=times)
 
 
 @told_at_once
-async def test_accounts_come_change_and_leave_at_sighup_and_may_come_back(
+async def test_sighup_adds_changes_and_removes_accounts_and_can_add_them_again(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     requests = emulator.requests
@@ -65,31 +65,31 @@ async def test_accounts_come_change_and_leave_at_sighup_and_may_come_back(
     await until(lambda: all(requests[f"{name}-token"] for name in ("stays", "leaves", "changes")))
 
     file.write(stays={}, changes={"token": "changed-token", "poll_interval": "1s"}, comes={})
-    await reloaded(daemon)
+    await reload_accounts(daemon)
     await until(lambda: requests["comes-token"] >= 2 and requests["changed-token"] >= 2)
     seen = requests["leaves-token"]
     await until(lambda: requests["stays-token"] >= 8 and requests["comes-token"] >= 5)
 
     assert requests["leaves-token"] == seen
     assert requests["changes-token"] == 1
-    assert await retired(sql) == {"changes": False, "comes": False, "leaves": True, "stays": False}
+    assert await retired_accounts(sql) == {"changes": False, "comes": False, "leaves": True, "stays": False}
     lines = (await syncer.run("status")).out.splitlines()
-    (line,) = (line for line in lines if "no configuration has it" in line)
-    assert line.startswith("! leaves: no configuration has it since 20")
+    (line,) = (line for line in lines if "not configured since" in line)
+    assert line.startswith("! leaves: not configured since 20")
     assert line.endswith(": it is polled no more, and its data stay")
-    (told,) = (line for line in (await syncer.run("status", "--json")).out.splitlines() if '"leaves"' in line)
-    assert '"retired_at":"20' in told
+    (json_line,) = (line for line in (await syncer.run("status", "--json")).out.splitlines() if '"leaves"' in line)
+    assert '"retired_at":"20' in json_line
     assert await sql.fetchval("select count(*) from analytics.numbers where account = 'leaves'") == 200
 
     file.write(leaves={})
-    await reloaded(daemon, times=2)
+    await reload_accounts(daemon, times=2)
     await until(lambda: requests["leaves-token"] > seen)
-    assert await retired(sql) == {"changes": True, "comes": True, "leaves": False, "stays": True}
+    assert await retired_accounts(sql) == {"changes": True, "comes": True, "leaves": False, "stays": True}
     assert (await daemon.end(within=10)).code == 0
 
 
 @told_at_once
-async def test_a_file_that_is_wrong_changes_nothing_and_is_said_in_one_line(
+async def test_an_invalid_file_changes_nothing_and_logs_one_line(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     file = AccountsFile(syncer)
@@ -99,21 +99,21 @@ async def test_a_file_that_is_wrong_changes_nothing_and_is_said_in_one_line(
 
     file.write(one={"poll_interval": "soon"}, new={})
     daemon.send(signal.SIGHUP)
-    complaint = await daemon.says("accounts_not_reloaded", level="error")
+    event = await daemon.says("accounts_not_reloaded", level="error")
     seen = dict(emulator.requests)
     await until(
         lambda: all(emulator.requests[f"{name}-token"] >= seen[f"{name}-token"] + 3 for name in ("one", "other"))
     )
 
-    assert complaint["error"].startswith(f"{file.path}, account 'one': poll_interval is 'soon': it must be ")
+    assert event["error"].startswith(f"{file.path}, account 'one': poll_interval is 'soon': it must be ")
     assert len(daemon.events("accounts_not_reloaded")) == 1
     assert emulator.requests["new-token"] == 0
-    assert await retired(sql) == {"one": False, "other": False}
+    assert await retired_accounts(sql) == {"one": False, "other": False}
     assert (await daemon.end(within=10)).code == 0
 
 
 @told_at_once
-async def test_another_crontab_line_and_time_zone_count_from_the_moment_they_are_told(
+async def test_a_changed_crontab_line_and_time_zone_apply_after_the_reload(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     zone = ZoneInfo("Asia/Vladivostok")
@@ -131,7 +131,7 @@ async def test_another_crontab_line_and_time_zone_count_from_the_moment_they_are
 
     await until(due)
     file.write(one={"poll_cron": f"{later.minute} {later.hour} * * *", "time_zone": zone.key}, other={})
-    await reloaded(daemon)
+    await reload_accounts(daemon)
     seen = emulator.requests["other-token"]
     await until(lambda: emulator.requests["other-token"] >= seen + 2)
 
@@ -142,40 +142,40 @@ async def test_another_crontab_line_and_time_zone_count_from_the_moment_they_are
 
 
 @told_at_once
-async def test_a_token_in_a_file_is_read_again(syncer: Program, emulator: Emulator) -> None:
+async def test_a_token_file_is_read_again(syncer: Program, emulator: Emulator) -> None:
     token = syncer.write("token", "first-token")
     daemon = await syncer.start("run", api_token=None, api_token_file=token, poll_interval="1s")
     await until(lambda: emulator.requests["first-token"])
 
     syncer.write("token", "second-token")
-    await reloaded(daemon)
+    await reload_accounts(daemon)
     await until(lambda: emulator.requests["second-token"])
     assert (await daemon.end(within=10)).code == 0
 
 
 @told_at_once
-async def test_a_sighup_that_comes_while_it_starts_waits_until_it_can_be_heard(
+async def test_a_sighup_during_startup_stays_pending_until_the_handler_is_installed(
     syncer: Program, emulator: Emulator
 ) -> None:
     daemon = await syncer.start("run")
     maps = Path(f"/proc/{daemon.pid}/maps")
-    await until(lambda: "asyncpg" in maps.read_text())  # its modules are being loaded
-    await reloaded(daemon)
+    await until(lambda: "asyncpg" in maps.read_text())  # the program is still importing modules
+    await reload_accounts(daemon)
     await until(lambda: emulator.requests[TOKEN])
     assert (await daemon.end(within=10)).code == 0
 
 
-async def test_a_terminal_that_is_closed_ends_it_well(syncer: Program, emulator: Emulator) -> None:
-    ours, theirs = os.openpty()
+async def test_closing_the_terminal_ends_the_daemon_with_exit_code_0(syncer: Program, emulator: Emulator) -> None:
+    our_end, child_end = os.openpty()
     process = await asyncio.to_thread(
         subprocess.Popen,
         [sys.executable, "-m", "syncer", "run"],
         cwd=syncer.folder,
         env=environment(syncer.folder, {**syncer.settings, "poll_interval": "1s"}),
-        preexec_fn=lambda: os.login_tty(theirs),
-        pass_fds=[theirs],
+        preexec_fn=lambda: os.login_tty(child_end),
+        pass_fds=[child_end],
     )
-    os.close(theirs)
+    os.close(child_end)
     await until(lambda: sum(emulator.requests.values()) >= 2)
-    os.close(ours)
+    os.close(our_end)
     assert await asyncio.to_thread(process.wait, 20) == 0

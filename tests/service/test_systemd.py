@@ -1,4 +1,4 @@
-"""What systemd is told, over a socket like its own."""
+"""The notifications that systemd gets, received over a socket like its own."""
 
 from __future__ import annotations
 
@@ -27,99 +27,97 @@ DEADLINE_SECONDS = 40.0
 
 
 @contextmanager
-def service_manager(name: str) -> Iterator[socket.socket]:
-    """A socket that hears what services say; `@` before its name makes it one without a file."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
-        heard.bind(name.replace("@", "\0", 1))
-        heard.setblocking(False)
-        yield heard
+def notify_socket(name: str) -> Iterator[socket.socket]:
+    """Opens a notification socket; a name that begins with `@` is in the abstract namespace, without a file."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(name.replace("@", "\0", 1))
+        receiver.setblocking(False)
+        yield receiver
 
 
-async def next_of(heard: socket.socket) -> list[str]:
-    """The next message, a fact each."""
+async def next_message(receiver: socket.socket) -> list[str]:
+    """Returns the next message as a list of assignments."""
     async with asyncio.timeout(DEADLINE_SECONDS):
-        return (await asyncio.get_running_loop().sock_recv(heard, 4096)).decode().split("\n")
+        return (await asyncio.get_running_loop().sock_recv(receiver, 4096)).decode().split("\n")
 
 
-async def next_other_than(heard: socket.socket, *expected: str) -> list[str]:
-    """The next message that does not say this."""
-    while (said := await next_of(heard)) == [*expected]:
+async def next_message_except(receiver: socket.socket, *expected: str) -> list[str]:
+    """Returns the next message that differs from `expected`."""
+    while (message := await next_message(receiver)) == [*expected]:
         pass
-    return said
+    return message
 
 
 @told_at_once
-async def test_the_daemon_says_that_it_is_ready_lives_cannot_work_works_again_and_stops(
+async def test_the_daemon_reports_ready_status_watchdog_and_stopping(
     syncer: Program, folder: Path, emulator: Emulator
 ) -> None:
     name = str(folder / "notify")
     program = replace(syncer, variables={"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "300000"})
-    with service_manager(name) as heard:
+    with notify_socket(name) as receiver:
         daemon = await program.start("run", poll_interval="1s", database_url="postgresql://u:passw0rd@127.0.0.1:1/none")
-        assert await next_of(heard) == ["READY=1"]
-        said = await next_other_than(heard, "WATCHDOG=1")
-        assert said[0].startswith("STATUS=database: ")
-        assert "passw0rd" not in said[0]
-        assert await next_of(heard) == ["WATCHDOG=1"]
+        assert await next_message(receiver) == ["READY=1"]
+        message = await next_message_except(receiver, "WATCHDOG=1")
+        assert message[0].startswith("STATUS=database: ")
+        assert "passw0rd" not in message[0]
+        assert await next_message(receiver) == ["WATCHDOG=1"]
         assert (await daemon.end()).code == 0
-        assert await next_other_than(heard, "WATCHDOG=1") == ["STOPPING=1"]
+        assert await next_message_except(receiver, "WATCHDOG=1") == ["STOPPING=1"]
 
         daemon = await program.start("run", poll_interval="1s")
-        assert await next_of(heard) == ["READY=1"]
-        assert [await next_of(heard) for _ in range(3)] == [["WATCHDOG=1"]] * 3
+        assert await next_message(receiver) == ["READY=1"]
+        assert [await next_message(receiver) for _ in range(3)] == [["WATCHDOG=1"]] * 3
         await daemon.says("poll_finished", outcome="applied")
         daemon.send(signal.SIGTERM)
-        assert await next_other_than(heard, "WATCHDOG=1") == ["STOPPING=1"]
+        assert await next_message_except(receiver, "WATCHDOG=1") == ["STOPPING=1"]
         assert (await daemon.finished()).code == 0
     assert emulator.requests[TOKEN] >= 1
 
 
 @told_at_once
-async def test_the_daemon_says_why_it_did_not_read_its_accounts_again_until_it_does(
-    syncer: Program, folder: Path
-) -> None:
-    name, right = str(folder / "notify"), f'[[account]]\nname = "a"\ntoken = "{TOKEN}"\n'
+async def test_the_daemon_reports_why_a_reload_failed_until_one_succeeds(syncer: Program, folder: Path) -> None:
+    name, valid_file = str(folder / "notify"), f'[[account]]\nname = "a"\ntoken = "{TOKEN}"\n'
     program = replace(syncer, variables={"NOTIFY_SOCKET": name})
-    file = program.write("accounts.toml", right)
-    with service_manager(name) as heard:
+    file = program.write("accounts.toml", valid_file)
+    with notify_socket(name) as receiver:
         daemon = await program.start("run", api_token=None, accounts_file=file)
         await daemon.says("poll_finished")
-        program.write("accounts.toml", right + "[[account")
+        program.write("accounts.toml", valid_file + "[[account")
         daemon.send(signal.SIGHUP)
-        while not (said := (await next_of(heard))[0]).startswith("STATUS="):
+        while not (message := (await next_message(receiver))[0]).startswith("STATUS="):
             pass
-        assert said.startswith(f"STATUS=the accounts were not read again: SYNCER_ACCOUNTS_FILE names {file}, which is")
-        program.write("accounts.toml", right)
+        assert message.startswith(f"STATUS=the accounts were not reloaded: SYNCER_ACCOUNTS_FILE names {file}, which is")
+        program.write("accounts.toml", valid_file)
         daemon.send(signal.SIGHUP)
-        while not (said := (await next_of(heard))[0]).startswith("STATUS="):
+        while not (message := (await next_message(receiver))[0]).startswith("STATUS="):
             pass
-        assert said == "STATUS=polling"
+        assert message == "STATUS=polling"
         assert (await daemon.end()).code == 0
 
 
-async def test_a_daemon_that_does_not_do_its_work_gives_no_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_daemon_that_is_not_live_sends_no_watchdog_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"@syncer-test-{os.getpid()}"
     monkeypatch.setenv("NOTIFY_SOCKET", name)
     monkeypatch.setenv("WATCHDOG_USEC", "30000")
-    asked: list[int] = []
+    is_live_calls: list[int] = []
 
     def is_live() -> bool:
-        asked.append(len(asked))
-        return len(asked) > 5
+        is_live_calls.append(len(is_live_calls))
+        return len(is_live_calls) > 5
 
     stop = asyncio.Event()
-    with service_manager(name) as heard:
-        telling = asyncio.create_task(systemd.notify_until(stop, is_live))
-        assert await next_of(heard) == ["READY=1"]
-        assert await next_of(heard) == ["WATCHDOG=1"]
-        assert len(asked) > 5
+    with notify_socket(name) as receiver:
+        notify_task = asyncio.create_task(systemd.notify_until(stop, is_live))
+        assert await next_message(receiver) == ["READY=1"]
+        assert await next_message(receiver) == ["WATCHDOG=1"]
+        assert len(is_live_calls) > 5
         stop.set()
-        await telling
-        assert await next_other_than(heard, "WATCHDOG=1") == ["STOPPING=1"]
+        await notify_task
+        assert await next_message_except(receiver, "WATCHDOG=1") == ["STOPPING=1"]
 
 
 @pytest.mark.parametrize("variables", [{}, {"WATCHDOG_USEC": "30000", "WATCHDOG_PID": "1"}])
-async def test_signs_of_life_are_given_only_where_they_are_waited_for(
+async def test_watchdog_pings_are_sent_only_if_systemd_expects_them_of_this_process(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     name = f"@syncer-test-{os.getpid()}"
@@ -127,24 +125,24 @@ async def test_signs_of_life_are_given_only_where_they_are_waited_for(
         monkeypatch.setenv(variable, value)
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(0.1, stop.set)
-    with service_manager(name) as heard:
+    with notify_socket(name) as receiver:
         await systemd.notify_until(stop, lambda: True)
 
-        assert [await next_of(heard) for _ in range(2)] == [["READY=1"], ["STOPPING=1"]]
+        assert [await next_message(receiver) for _ in range(2)] == [["READY=1"], ["STOPPING=1"]]
 
 
-async def test_while_the_configuration_is_read_again_it_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reload_is_reported_and_followed_by_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"@syncer-test-{os.getpid()}"
     monkeypatch.setenv("NOTIFY_SOCKET", name)
-    with service_manager(name) as heard:
+    with notify_socket(name) as receiver:
         with systemd.reloading():
-            reloading, since = await next_of(heard)
+            reloading, since = await next_message(receiver)
             assert reloading == "RELOADING=1"
             assert since.removeprefix("MONOTONIC_USEC=").isdigit()
-        assert await next_of(heard) == ["READY=1"]
+        assert await next_message(receiver) == ["READY=1"]
 
 
-def test_nobody_to_tell_stops_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_notification_socket_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("", str(tmp_path / "gone")):
         monkeypatch.setenv("NOTIFY_SOCKET", name)
         systemd.sd_notify("READY=1")
