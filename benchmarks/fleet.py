@@ -66,7 +66,7 @@ def vendor(numbers: int, hanging: int) -> web.Application:
     for kind in range(_KINDS):
         fleet = Fleet(numbers=numbers, seed=kind, app_id=1 + kind)
         before = fleet.body()
-        fleet.change(CHANGED_NUMBERS)
+        fleet.change_fraction(CHANGED_NUMBERS)
         bodies.append((before, fleet.body()))
     versions: dict[int, int] = {}
     answers = count(1)

@@ -56,7 +56,7 @@ BLOCK_SECONDS: Final = 120.0
 FEWEST_BLOCKS: Final = 8
 FAULT_EVERY: Final = 10
 """Of so many answers one is spoiled."""
-LEVEL: Final = replace(REALISTIC, arrivals=0, farewells=0)
+LEVEL: Final = replace(REALISTIC, arrivals=0, permanent_removals=0)
 """Numbers go and return and nobody is new: of a list that grows, more memory would mean nothing."""
 BREAK_SECONDS: Final = 120.0
 """How often the database breaks all the daemon's connections."""

@@ -1,6 +1,6 @@
-"""The commands. No logic: each one finds what it needs, calls the room that does it, and says what came of it.
+"""The command line. Each command loads what it needs, calls the module that does the work, and prints the result.
 
-What a command does not need is not imported: the imports stand in the commands.
+Imports are inside the commands, so that a command does not import what only others need.
 """
 
 from __future__ import annotations
@@ -26,23 +26,29 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+Accounts = Annotated[
+    list[str] | None, typer.Option("--account", metavar="NAME", help="Only this account; can be repeated.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per account, one per line.")]
+
 app = typer.Typer(
     name="syncer",
     help="Keeps the history of MegaFon cloud PBX virtual numbers in PostgreSQL.",
-    epilog="Nothing to configure for a first look: syncer demo",
+    epilog="For a first look, with nothing to configure: syncer demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 THREAD_SWITCH_SECONDS: Final = 0.0005
-"""How long the event loop waits for a thread that computes: 5 ms by default, at each of its turns."""
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, one per account.")]
+"""The interpreter's thread switch interval: how long the event loop waits each time a worker thread holds the GIL.
+
+Python's default is 5 ms."""
 
 
 def main() -> NoReturn:
-    """Runs the command line. What an operator can cause is told in one line, without a traceback."""
-    gc.disable()  # until what the command needs is loaded: none of that is garbage
+    """Runs the command line. An error that an operator can cause is printed as one line, without a traceback."""
+    gc.disable()  # during the imports: none of what they load is garbage
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     try:
         app(standalone_mode=True)
@@ -51,7 +57,7 @@ def main() -> NoReturn:
     except SyncerError as error:
         _exit_with_error(error, 1)
     except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does: nothing more can be said, not even on the way out.
+        # The reader of our output has closed the pipe, as `head` does; without this, the flush at exit would fail too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     raise SystemExit(0)
@@ -64,7 +70,7 @@ def _exit_with_error(error: SyncerError, code: int) -> NoReturn:
 
 @app.command()
 def run() -> None:
-    """The daemon: polls every account when it is due, until SIGTERM or Ctrl-C; SIGHUP reads the accounts again."""
+    """Run the daemon: poll every account on its schedule until SIGTERM or Ctrl-C; SIGHUP reloads the accounts."""
     exit_cleanly_during_startup()
     block_sighup()
     from syncer.commands.run import run_daemon
@@ -79,14 +85,16 @@ def run() -> None:
 
 @app.command()
 def sync(
-    account: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this account; repeatable.")] = None,
+    account: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this account; can be repeated.")
+    ] = None,
     *,
     accept_removals: Annotated[
-        bool, typer.Option("--accept-removals", help="Believe that every number missing now is gone.")
+        bool, typer.Option("--accept-removals", help="Remove all numbers that are missing now, without the hold.")
     ] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """One poll now, of every account or of those named."""
+    """Poll every account once now, or only the named ones."""
     from syncer.commands.sync import json_line, sync_now, worst_exit_code
 
     settings = _load_settings()
@@ -100,7 +108,7 @@ def sync(
 
 @app.command()
 def migrate() -> None:
-    """Brings the database to the newest schema; safe to run from several machines at once."""
+    """Upgrade the database to the newest schema; safe to run on several machines at the same time."""
     from syncer.commands.migrate import migrate_to_latest
 
     settings = _load_settings()
@@ -111,9 +119,9 @@ def migrate() -> None:
 @app.command()
 def check(
     *,
-    data: Annotated[bool, typer.Option("--data", help="Verify the invariants on the stored data too.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Also verify the invariants of the stored data.")] = False,
 ) -> None:
-    """Says whether configuration, database, schema, endpoint and token are right, and what to do where not."""
+    """Check configuration, database, schema, endpoint and tokens, and say how to fix each problem."""
     from syncer.commands.check import print_findings
 
     settings = _load_settings()
@@ -122,8 +130,8 @@ def check(
 
 
 @app.command()
-def status(*, as_json: Json = False) -> None:
-    """The accounts: last success, last outcome, numbers by state, what needs attention."""
+def status(*, as_json: AsJson = False) -> None:
+    """Show the accounts: last successful poll, last outcome, numbers by state, and what needs attention."""
     from syncer.commands.status import print_status
 
     settings = _load_settings()
@@ -133,52 +141,63 @@ def status(*, as_json: Json = False) -> None:
 
 @app.command()
 def export(
-    view: Annotated[str, typer.Argument(metavar="VIEW", help="A view of schema analytics, such as numbers.")],
+    view: Annotated[str, typer.Argument(metavar="VIEW", help="A view of schema analytics, for example numbers.")],
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Replaced once the new one is whole; without it, standard output."),
+        typer.Option(
+            metavar="FILE",
+            help="Replaced only when the export is complete; default: standard output.",
+        ),
     ] = None,
     file_format: Annotated[
         Literal["csv", "parquet"] | None,
-        typer.Option("--format", help="csv, unless the name of the file ends in .parquet."),
+        typer.Option("--format", help="Default: parquet if the file name ends in .parquet, otherwise csv."),
     ] = None,
-    account: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this account; repeatable.")] = None,
-    at: Annotated[str | None, typer.Option(metavar="TIME", help="The view numbers as it was at this moment.")] = None,
+    account: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this account; can be repeated.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="View numbers only: the numbers as of this time.")
+    ] = None,
     *,
-    excel: Annotated[bool, typer.Option("--excel", help="CSV as Excel opens it where decimals have commas.")] = False,
+    excel: Annotated[bool, typer.Option("--excel", help="CSV for Excel in locales with decimal commas.")] = False,
 ) -> None:
-    """A view of schema `analytics` as CSV or Parquet; an analyst's rights will do."""
+    """Export a view of schema `analytics` as CSV or Parquet; the rights of an analyst are enough."""
     from syncer.commands.export import ExportOptions, parse_moment
     from syncer.commands.export import export as export_view
 
     settings = _load_settings()
-    parquet = file_format == "parquet" or (file_format is None and output is not None and output.suffix == ".parquet")
-    if parquet and (output is None or excel):
-        raise typer.BadParameter("it needs --output FILE, and --excel is of CSV", param_hint="--format parquet")
-    moment = None if at is None else _parse_option("--at", at, lambda text: parse_moment(text, settings.timezone))
-    options = ExportOptions(view, output, parquet, excel, tuple(account or ()), moment)
+    as_parquet = file_format == "parquet" or (
+        file_format is None and output is not None and output.suffix == ".parquet"
+    )
+    if as_parquet and (output is None or excel):
+        problem = "it needs --output FILE, and cannot be combined with --excel, which is for CSV"
+        raise typer.BadParameter(problem, param_hint="--format parquet")
+    as_of = None if at is None else _parse_option("--at", at, lambda text: parse_moment(text, settings.timezone))
+    options = ExportOptions(view, output, as_parquet, excel, tuple(account or ()), as_of)
     with _open_database(settings) as database:
         _run_async(export_view(options, database, settings.timezone))
 
 
 @app.command()
 def health() -> None:
-    """Asks the daemon on this machine whether it lives, over HTTP at SYNCER_HTTP_LISTEN."""
+    """Check over HTTP, at SYNCER_HTTP_LISTEN, whether the daemon on this machine is alive."""
     from syncer.commands.health import check_liveness
     from syncer.config.settings import load_settings
 
-    alive, message = check_liveness(load_settings().http_listen)
-    typer.echo(message, err=not alive)
-    raise SystemExit(0 if alive else 1)
+    is_alive, message = check_liveness(load_settings().http_listen)
+    typer.echo(message, err=not is_alive)
+    raise SystemExit(0 if is_alive else 1)
 
 
 @app.command()
 def demo(
     history: Annotated[
-        str | None, typer.Option(metavar="DAYS", help="Begin with so much made-up history, such as 180d.")
+        str | None,
+        typer.Option(metavar="DAYS", help="Start with generated history of this length, for example 180d."),
     ] = None,
 ) -> None:
-    """Everything on this machine with nothing configured: database, emulated endpoint, daemon, a live view."""
+    """Run database, emulated endpoint, daemon and a live view on this machine, with nothing to configure."""
     exit_cleanly_during_startup()
     from syncer.commands.demo import run_demo
     from syncer.commands.demo_backfill import parse_days
@@ -189,12 +208,12 @@ def demo(
 
 @app.command()
 def emulate(
-    numbers: Annotated[int, typer.Option(min=0, metavar="N", help="How many numbers there are.")] = 200,
-    seed: Annotated[int, typer.Option(metavar="S", help="The same seed tells the same story.")] = 1,
-    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen.")] = "127.0.0.1:8081",
-    file: Annotated[Path | None, typer.Option(metavar="JSON", help="Serve this response instead.")] = None,
+    numbers: Annotated[int, typer.Option(min=0, metavar="N", help="How many numbers to emulate.")] = 200,
+    seed: Annotated[int, typer.Option(metavar="S", help="The same seed gives the same numbers and changes.")] = 1,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Address to listen on.")] = "127.0.0.1:8081",
+    file: Annotated[Path | None, typer.Option(metavar="JSON", help="Serve this file as the response instead.")] = None,
 ) -> None:
-    """The emulated endpoint alone, its numbers changing every few seconds."""
+    """Run only the emulated endpoint; its numbers change every few seconds."""
     exit_cleanly_during_startup()
     from syncer.commands.emulate import run_emulator
     from syncer.config.fields import ListenAddress
@@ -208,7 +227,7 @@ def emulate(
     add_help_option=False,
 )
 def psql(context: typer.Context) -> None:
-    """`psql` on the database in use, the embedded one included; arguments are psql's."""
+    """Run psql on the database in use, including the embedded one; arguments are passed to psql."""
     from syncer.commands.psql import run_psql
 
     settings = _load_settings()
@@ -228,18 +247,18 @@ def _version(
         raise typer.Exit
 
 
-def _run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Does what a command is for, once all that it needs is loaded: that stays, and is not looked through for garbage.
+def _run_async(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs the coroutine of a command, after excluding all loaded modules from garbage collection.
 
-    To look through it took a third of a short command's time, most of it on the way out, and stopped the event loop.
+    Scanning them took a third of the run time of a short command, most of it at exit, and blocked the event loop.
     """
     gc.freeze()
     gc.enable()
-    return asyncio.run(work)
+    return asyncio.run(coroutine)
 
 
 def _parse_option(option: str, text: str, parse: Callable[[str], T]) -> T:
-    """What an option's value means."""
+    """Parses the value of an option; a ValueError becomes a usage error."""
     try:
         return parse(text)
     except ValueError as error:
@@ -270,7 +289,9 @@ def _select_accounts(accounts: Sequence[Account], names: Sequence[str]) -> Seque
     known = {account.name: account for account in accounts}
     for name in names:
         if name not in known:
-            raise ConfigurationError(f"--account {name!r} is not configured: those are {', '.join(sorted(known))}")
+            raise ConfigurationError(
+                f"--account {name!r} is not configured; the accounts are {', '.join(sorted(known))}"
+            )
     return [known[name] for name in dict.fromkeys(names)] if names else accounts
 
 

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from syncer.embedded import EmbeddedServer
-from syncer.emulator import STILL, Emulator
+from syncer.emulator import STATIC, Emulator
 from syncer.store import schema
 from syncer.store.engine import create_engine
 from tests.builders import PolledAccount, connect, settings_for
@@ -113,7 +113,7 @@ async def sql(database: str) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture
 async def emulator() -> AsyncIterator[Emulator]:
     """The emulated endpoint, whose numbers change only when the test says so."""
-    async with Emulator(numbers=200, seed=1, rates=STILL) as running:
+    async with Emulator(numbers=200, seed=1, rates=STATIC) as running:
         yield running
 
 

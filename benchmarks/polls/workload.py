@@ -13,7 +13,7 @@ from aiohttp import web
 
 from benchmarks.endpoint import SPAWNED, endpoint
 from benchmarks.polls.systems.turn import STEPS
-from syncer.emulator import STILL, Fleet
+from syncer.emulator import STATIC, Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,20 +51,20 @@ def make(numbers: int, folder: Path) -> Workload:
 
 
 def _make(numbers: int, folder: Path) -> dict[str, str]:
-    fleet = Fleet(numbers=numbers, seed=1, app_id=1200054, rates=STILL)
+    fleet = Fleet(numbers=numbers, seed=1, app_id=1200054, rates=STATIC)
     current, found = {}, ""
     for step in STEPS:
         if step == "shuffled":
             fleet.shuffle()
         elif step != "unchanged":
-            fleet.change({"first load": 0.0, "all changed": 1.0}.get(step, 0.01))
+            fleet.change_fraction({"first load": 0.0, "all changed": 1.0}.get(step, 0.01))
             found = fingerprint(fleet.body())
         _file(folder, step).write_bytes(fleet.body())
         current[step] = found
-    tiny = Fleet(numbers=_TINY_NUMBERS, seed=2, app_id=1200055, rates=STILL)
+    tiny = Fleet(numbers=_TINY_NUMBERS, seed=2, app_id=1200055, rates=STATIC)
     for step in TINY:
         _file(folder, step).write_bytes(tiny.body())
-        tiny.change(1.0)
+        tiny.change_fraction(1.0)
     return current
 
 

@@ -1,1 +1,1 @@
-"""What the commands do beyond finding their room: one module each."""
+"""The implementations of the commands, one module each."""

@@ -1,4 +1,4 @@
-"""`syncer check`: whether everything the program needs is right, a line each, and what to do where it is not."""
+"""`syncer check`: checks everything that the program needs, and prints one line per check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from syncer.config.accounts import load_accounts
 from syncer.config.settings import describe_unknown_variables
-from syncer.diff.response import read
+from syncer.diff.response import parse_response
 from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError, SyncerError
@@ -31,7 +31,7 @@ _MAX_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `text` says what was found, and what to do if it is not right."""
+    """The result of one check; `text` says what was found and, if it is wrong, how to fix it."""
 
     subject: str
     text: str
@@ -39,10 +39,10 @@ class Finding:
 
 
 async def print_findings(settings: Settings, database: Database, *, data: bool) -> int:
-    """Prints what is found, a line each.
+    """Prints the findings, one per line.
 
     Returns:
-        0 if all is right, else 1.
+        The exit code: 0 if everything is ok, else 1.
     """
     is_ok = True
     async for finding in check_all(settings, database, data=data):
@@ -53,7 +53,7 @@ async def print_findings(settings: Settings, database: Database, *, data: bool) 
 
 
 async def check_all(settings: Settings, database: Database, *, data: bool) -> AsyncIterator[Finding]:
-    """Looks at configuration, database, schema, endpoint and token, in this order; and at the stored data if wanted."""
+    """Checks configuration, database, schema, endpoint and tokens, in this order; with `data`, the stored data too."""
     accounts: tuple[Account, ...] = ()
     try:
         accounts = load_accounts(settings)
@@ -75,10 +75,12 @@ async def check_all(settings: Settings, database: Database, *, data: bool) -> As
             yield finding
 
 
-async def _check_database(
-    settings: Settings, database: Database
-) -> tuple[list[Finding], dict[str, int | None] | None]:
-    """What is found of the server and the schema; and the accounts' `app_id` by name, if the schema is right."""
+async def _check_database(settings: Settings, database: Database) -> tuple[list[Finding], dict[str, int | None] | None]:
+    """Checks the server and the schema.
+
+    Returns:
+        The findings, and each account's `app_id` by account name, or None if the schema is not usable.
+    """
     results: list[Finding] = []
     subject = "database"
     try:
@@ -89,14 +91,15 @@ async def _check_database(
         subject = "schema"
         state = await schema_state(database.engine)
         if state.found is None and settings.migrate_on_start:
-            return [*results, Finding("schema", "none yet: `syncer run` and `syncer sync` make it")], None
+            return [*results, Finding("schema", "none yet: `syncer run` and `syncer sync` create it")], None
         state.require_current()
         results.append(Finding("schema", state.required))
         if missing := await missing_roles(database.engine):
             script = migrations_folder() / "sql" / "0002_roles.sql"
-            what = f"{' and '.join(missing)} could not be made: let an administrator run psql --file={script} there"
-            results.append(Finding("roles", what, is_ok=False))
-        app_ids = {one.account: one.app_id for one in await read_account_statuses(database.engine)}
+            roles = " and ".join(missing)
+            text = f"{roles} could not be created: ask an administrator to run psql --file={script} on this database"
+            results.append(Finding("roles", text, is_ok=False))
+        app_ids = {status.account: status.app_id for status in await read_account_statuses(database.engine)}
     except SyncerError as error:
         return [*results, Finding(subject, str(error), is_ok=False)], None
     return results, app_ids
@@ -113,12 +116,12 @@ async def _check_endpoint(source: Source, account: Account, app_id: int | None) 
     subject = f"endpoint of {account.name}"
     try:
         response = await source.fetch(account, deadline_seconds=0)
-        parsed = read(response.body, Fingerprints(), app_id)
+        parsed = parse_response(response.body, Fingerprints(), app_id)
     except SyncerError as error:
         return Finding(subject, str(error), is_ok=False)
-    text = f"{account.api_url} takes the token and lists {len(parsed.records)} numbers"
+    text = f"{account.api_url} accepts the token and lists {len(parsed.records)} numbers"
     if parsed.rejections:
-        text += f"; {len(parsed.rejections)} records cannot be taken, the first because: {parsed.rejections[0].error}"
+        text += f"; {len(parsed.rejections)} records are rejected, the first one because: {parsed.rejections[0].error}"
     return Finding(subject, text, is_ok=not parsed.rejections)
 
 

@@ -1,4 +1,4 @@
-"""`syncer demo`: database, emulated endpoint and daemon on this machine, and what they record as one watches."""
+"""`syncer demo`: runs database, emulated endpoint and daemon on this machine, and shows the changes live."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ _MAX_CHANGES_PER_RUN: Final = 20
 
 
 async def run_demo(history_days: int = 0) -> None:
-    """Shows the main job until Ctrl-C or SIGTERM; leaves no process and no file behind.
+    """Runs the demo until Ctrl-C or SIGTERM, and then leaves no process and no file behind.
 
     Args:
-        history_days: With how many days of history, polled at moments in the past, it begins.
+        history_days: How many days of history to generate first.
     """
     stop = install_stop_handlers()
     configure_logging("error", "console")
     with tempfile.TemporaryDirectory(prefix="syncer-demo-", ignore_cleanup_errors=True) as folder:
-        os.chmod(folder, 0o755)  # noqa: PTH101, S103 - as root the server runs as another user, who must get in
+        os.chmod(folder, 0o755)  # noqa: PTH101, S103 - as root the server runs as another user, which needs access
         async with Emulator(numbers=NUMBERS, seed=_SEED, token=TOKEN) as emulator:
             settings = settings_for(emulator).model_copy(
                 update={"poll_interval": POLL_INTERVAL, "data_dir": Path(folder)}
@@ -73,13 +73,15 @@ async def run_demo(history_days: int = 0) -> None:
                     daemon = Daemon(database, Poller(database.engine, source, settings), load_accounts(settings))
                     site = await _start_site(stack, daemon, settings, database)
                     _print_introduction(folder, site.url, emulator.url)
-                    if not history_days or await _backfill_with_progress(stop, settings, database, emulator, history_days):
+                    if not history_days or await _backfill(
+                        stop, settings, database, emulator, history_days
+                    ):
                         await _run_until(stop, daemon, database.engine, emulator)
                 await database.dispose()
 
 
 async def _start_site(stack: AsyncExitStack, daemon: Daemon, settings: Settings, database: Database) -> Site:
-    """The daemon over HTTP, at the usual address if nobody has it."""
+    """Starts the HTTP server on the default port, or on a free one if that is in use."""
     assert settings.http_listen is not None  # noqa: S101 - it is the default
     try:
         return await stack.enter_async_context(create_site(daemon, settings.http_listen, settings, database))
@@ -88,13 +90,11 @@ async def _start_site(stack: AsyncExitStack, daemon: Daemon, settings: Settings,
         return await stack.enter_async_context(create_site(daemon, free_port_address, settings, database))
 
 
-async def _backfill_with_progress(
-    stop: asyncio.Event, settings: Settings, database: Database, emulator: Emulator, days: int
-) -> bool:
-    """Fills the database with the past, and shows how far it is on a terminal.
+async def _backfill(stop: asyncio.Event, settings: Settings, database: Database, emulator: Emulator, days: int) -> bool:
+    """Generates the history, with a progress bar on a terminal.
 
     Returns:
-        Whether it came to the end before it was to stop.
+        Whether it finished before `stop` was set.
     """
     console = Console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -103,13 +103,18 @@ async def _backfill_with_progress(
         def show_progress(done: int, total: int) -> None:
             progress.update(bar, completed=done, total=total)
 
-        return await run_unless_stopped(stop, backfill_account(emulator, database, settings, days, _SEED, on_progress=show_progress))
+        return await run_unless_stopped(
+            stop, backfill_account(emulator, database, settings, days, _SEED, on_progress=show_progress)
+        )
 
 
 async def _run_until(stop: asyncio.Event, daemon: Daemon, engine: AsyncEngine, emulator: Emulator) -> None:
     last_run_id = max((account.last_run_id or 0 for account in await read_account_statuses(engine)), default=0)
     async with asyncio.TaskGroup() as tasks:
-        background = [tasks.create_task(_step_emulator(emulator)), tasks.create_task(_show_changes(engine, last_run_id))]
+        background = [
+            tasks.create_task(_step_emulator(emulator)),
+            tasks.create_task(_show_changes(engine, last_run_id)),
+        ]
         await daemon.run(stop)
         for task in background:
             task.cancel()
@@ -125,26 +130,26 @@ def _print_introduction(folder: str, page: str, endpoint: str) -> None:
     program = _program_command()
     data = f"SYNCER_DATA_DIR={shlex.quote(folder)}"
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Open [bold]{page}[/bold] to watch; what follows says the same in words.")
+    console.print(f"Open [bold]{page}[/bold] to watch; the changes are also listed below.")
     console.print(
-        f"An emulated endpoint with {NUMBERS} numbers at {endpoint}; their states change every {STEP_SECONDS:g} s."
+        f"The emulated endpoint at {endpoint} has {NUMBERS} numbers, whose states change every {STEP_SECONDS:g} s."
     )
     console.print(
-        f"The daemon polls it every {POLL_INTERVAL.seconds} s into an embedded PostgreSQL. Ctrl-C ends it all."
+        f"The daemon polls it every {POLL_INTERVAL.seconds} s into an embedded PostgreSQL. Press Ctrl-C to stop."
     )
-    console.print("Look at the tables from another terminal while it runs:")
-    for what in (
+    console.print("While it runs, query the database from another terminal:")
+    for arguments in (
         "",
         ' -c "select number, state, state_since, region from analytics.numbers limit 10"',
         ' -c "select number, from_state, to_state from analytics.state_changes order by run_id desc limit 10"',
     ):
-        console.print(f"  {data} {program} psql{what}", style="cyan")
+        console.print(f"  {data} {program} psql{arguments}", style="cyan")
     console.print(f"  {data} {program} status", style="cyan")
     console.print()
 
 
 def _program_command() -> str:
-    """What starts this program in another terminal: short where it lies beneath this folder, as after `make`."""
+    """Returns the command that runs this program in another terminal, relative to this folder if it is below it."""
     program, here = Path(sys.argv[0]).absolute(), Path.cwd()
     if not os.access(program, os.X_OK):
         return shlex.join([sys.executable, "-m", "syncer"])
@@ -152,7 +157,7 @@ def _program_command() -> str:
 
 
 async def _show_changes(engine: AsyncEngine, last_run_id: int) -> None:
-    """What was recorded after a run: a live view on a terminal, plain lines elsewhere."""
+    """Shows the changes recorded after a run: a live view on a terminal, otherwise plain lines."""
     console = Console(highlight=False)
     latest: deque[FeedEntry] = deque(maxlen=_MAX_LATEST_CHANGES)
     with Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else nullcontext() as live:
@@ -170,7 +175,7 @@ async def _show_changes(engine: AsyncEngine, last_run_id: int) -> None:
 
 
 def _live_view(accounts: list[AccountStatus], latest: deque[FeedEntry]) -> RenderableType:
-    table = Table(box=None, pad_edge=False, header_style="bold", title="just recorded", title_justify="left")
+    table = Table(box=None, pad_edge=False, header_style="bold", title="latest changes", title_justify="left")
     for column in ("run", "at", "number", "what", "from", "to"):
         table.add_column(column, no_wrap=True)
     for change in latest:

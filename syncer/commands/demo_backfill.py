@@ -1,7 +1,7 @@
-"""History that was never lived: polled from the emulated endpoint, through the real data path, at moments in the past.
+"""Generates demo history: polls the emulated endpoint through the real data path, as if at times in the past.
 
-The database's clock is set to each moment, so that every run, period and window is what it would have been; it is let
-go when the last moment is told.
+The database's clock (`syncer.clock()`) is set to the time of each poll, so that runs, periods and windows get the
+timestamps they would have had. At the end the original clock is restored.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 NUMBERS: Final = 200
 TOKEN: Final = "demo"  # noqa: S105 - the emulated endpoint's
 BACKFILL_INTERVAL: Final = timedelta(hours=6)
-"""How much time passes between two polls."""
+"""The time between two polls."""
 _MAX_DAYS: Final = 730
 
 
 def parse_days(text: str) -> int:
-    """How many days a text such as 180d means.
+    """Parses a number of days such as 180d.
 
     Raises:
-        ValueError: It means none.
+        ValueError: The text is not a number of days in the allowed range.
     """
     match = re.fullmatch("([0-9]{1,3})d", text)
     if match is None or not 1 <= int(match[1]) <= _MAX_DAYS:
@@ -47,13 +47,13 @@ def parse_days(text: str) -> int:
 
 
 async def backfill_demo(database: Database, days: int, seed: int, *, until: datetime | None = None) -> None:
-    """Fills a database that has the newest schema, and nothing in it, with so many days; the same seed tells the same.
+    """Generates demo history in an empty database that has the newest schema; it depends on the seed only.
 
     Args:
-        database: Where; its owner may replace the clock.
-        days: How many.
-        seed: Of the numbers and of what happens to them.
-        until: The last moment; None is now.
+        database: The database to fill; its owner must be able to replace the clock function.
+        days: How many days of history to generate.
+        seed: The seed of the numbers and of their changes.
+        until: The time of the last poll; None means now.
     """
     async with Emulator(numbers=NUMBERS, seed=seed, token=TOKEN, rates=STATIC) as emulator:
         await backfill_account(emulator, database, settings_for(emulator), days, seed, until=until)
@@ -67,18 +67,18 @@ async def backfill_account(
     seed: int,
     *,
     until: datetime | None = None,
-    on_progress: Callable[[int, int], object] = lambda _moment, _moments: None,
+    on_progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> None:
-    """Fills a database with the past of an emulated endpoint, which goes on from there.
+    """Generates the history of one account; afterwards the emulated endpoint can continue from its state.
 
     Args:
-        emulator: The endpoint, of which no step has passed.
+        emulator: The endpoint, in its initial state.
         database: See `backfill_demo`.
-        settings: Of the one account.
+        settings: The settings of the account.
         days: See `backfill_demo`.
-        seed: Of what happens.
+        seed: The seed of the changes.
         until: See `backfill_demo`.
-        told: Called after each poll with how many are told, and of how many.
+        on_progress: Called after each poll with the number of polls done and their total.
     """
     zone = settings.timezone
     until = datetime.now(zone) if until is None else until.astimezone(zone)
@@ -86,7 +86,7 @@ async def backfill_account(
     simulation = Simulation(emulator.fleet(TOKEN), seed=seed, start=start, days=days)
     poll_times = [until - index * BACKFILL_INTERVAL for index in range((until - start) // BACKFILL_INTERVAL, -1, -1)]
     moments = [moment for moment in poll_times if simulation.is_poller_on(moment)]
-    settings = settings.model_copy(update={"api_attempts": 1})  # no time to wait for what is wrong for hours
+    settings = settings.model_copy(update={"api_attempts": 1})  # a retry cannot cure a fault that lasts for hours
     (account,) = load_accounts(settings)
     async with Source(settings) as source, _controlled_clock(database.owner_engine) as set_clock:
         poller = Poller(database.engine, source, settings)
@@ -100,13 +100,13 @@ async def backfill_account(
 
 
 def settings_for(emulator: Emulator) -> Settings:
-    """Settings of the one account, which take nothing from the environment."""
+    """Returns settings for one account that ignore the environment."""
     return Settings.model_construct(api_url=emulator.url, api_token=SecretStr(TOKEN), account_name="demo")
 
 
 @asynccontextmanager
 async def _controlled_clock(engine: AsyncEngine) -> AsyncIterator[Callable[[datetime], Awaitable[None]]]:
-    """What stops the database's clock at a moment; however the block ends, the clock is then what it was."""
+    """Yields a function that sets the database's clock to a fixed time; the original clock is restored at the end."""
     engine = engine.execution_options(isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:
         match = await connection.exec_driver_sql("select pg_get_functiondef('syncer.clock()'::regprocedure)")
@@ -122,6 +122,6 @@ async def _controlled_clock(engine: AsyncEngine) -> AsyncIterator[Callable[[date
 
             yield set_clock
     finally:
-        # On a connection of its own: the other one may be in the middle of something.
+        # On a new connection: the other one may be in the middle of a statement.
         async with engine.connect() as connection:
             await connection.exec_driver_sql(clock_definition)

@@ -1,4 +1,4 @@
-"""`syncer export`: a view of schema `analytics` as CSV or Parquet."""
+"""`syncer export`: writes a view of schema `analytics` as CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 _BYTES_PER_MEGABYTE: Final = 1_000_000
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
-# By PostgreSQL's type, how a column of it is spelled. Everything else is as PostgreSQL spells it.
+# SQL expressions that format a column, by its PostgreSQL type. Other types keep PostgreSQL's text format.
 _CSV_EXPRESSIONS: Final = {"bool": "{}::text"}
-# Excel takes a file for that of its locale: Russia's has decimal commas. It knows no offsets of time zones. A text that
-# begins like a formula would be one, whoever wrote it: an apostrophe before it keeps it a text.
+# Excel reads a CSV file by its locale, and the Russian one has decimal commas. Excel does not understand UTC offsets.
+# It would execute a text that starts like a formula, so such a text gets a leading apostrophe.
 _EXCEL_EXPRESSIONS: Final = {
     "bool": "{}::text",
     "numeric": "replace({}::text, '.', ',')",
@@ -42,15 +42,15 @@ _EXCEL_EXPRESSIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """What is wanted.
+    """What to export, and in which format.
 
     Attributes:
-        view: The view's name.
-        output: The file; None is standard output.
-        parquet: Parquet, and not CSV.
-        excel: CSV as Excel opens it.
-        accounts: The only accounts that are wanted; none are all.
-        at: The moment as of which `numbers` are wanted; None is now.
+        view: The name of the view.
+        output: The file to write; None means standard output.
+        parquet: Whether to write Parquet instead of CSV.
+        excel: Whether to write CSV for Excel.
+        accounts: The accounts to export; empty means all.
+        at: The time as of which to export `numbers`; None means now.
     """
 
     view: str
@@ -62,27 +62,27 @@ class ExportOptions:
 
 
 def parse_moment(text: str, zone: ZoneInfo) -> datetime:
-    """The moment that ISO 8601 means by a text; one without an offset is told by the clocks of `zone`.
+    """Parses a time in ISO 8601; a time without a UTC offset is in the time zone `zone`.
 
     Raises:
-        ValueError: It means none.
+        ValueError: The text is not a time in ISO 8601.
     """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError("it must be a moment such as 2026-03-01 or 2026-03-01T12:00+03:00") from None
+        raise ValueError("it must be a time such as 2026-03-01 or 2026-03-01T12:00+03:00") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
 
 
 async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> None:
-    """Writes a view; a file is there once it is whole, and not before.
+    """Exports a view; an output file appears only when it is complete.
 
     Raises:
         ConfigurationError: There is no such view or account.
-        DatabaseError: The database cannot be asked, or went away.
-        SchemaError: It has no views.
-        SyncerError: The file cannot be written, or Parquet not at all.
-        BrokenPipeError: Whoever read standard output has gone.
+        DatabaseError: The database cannot be reached, or the connection was lost.
+        SchemaError: The database has no views.
+        SyncerError: The file cannot be written, or pyarrow is not installed.
+        BrokenPipeError: The reader of standard output has closed the pipe.
     """
     with _exit_on_sigterm():
         async with open_snapshot(database.url(), zone) as connection:
@@ -95,7 +95,7 @@ async def _write(
     options: ExportOptions, connection: asyncpg.Connection[Any], view: View, write: Callable[[bytes], int]
 ) -> None:
     if options.parquet:
-        # A dependency of this form alone, and slow to import.
+        # pyarrow is an optional dependency of this format, and slow to import.
         from syncer.commands.parquet import write_parquet  # noqa: PLC0415 - see above
 
         await write_parquet(connection, view, write)
@@ -108,9 +108,9 @@ async def _write(
 
 @contextmanager
 def _exit_on_sigterm() -> Iterator[None]:
-    """Has SIGTERM end the block as Ctrl-C does, with nothing left behind."""
+    """Makes SIGTERM end the block with the same cleanup as Ctrl-C."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None  # noqa: S101 - the loop runs it
+    assert task is not None  # noqa: S101 - we run in a task
     has_received_sigterm = False
 
     def cancel() -> None:
@@ -144,14 +144,14 @@ def _counting_writer(file: IO[bytes], report: Callable[[int], object]) -> Callab
 
 @contextmanager
 def _open_output(path: Path | None) -> Iterator[IO[bytes]]:
-    """Where the bytes go; a file that stands there already is replaced when the new one is whole."""
+    """Opens the output; an existing file is replaced when the new one is complete."""
     try:
         if path is None:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
         else:
             if path.exists() and not path.is_file():
-                raise SyncerError(f"{path} is not a file: leave --output out for standard output")
+                raise SyncerError(f"{path} is not a file: omit --output to write to standard output")
             with _replace_when_complete(path.resolve()) as file:
                 yield file
     except BrokenPipeError:
@@ -175,7 +175,7 @@ def _replace_when_complete(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _progress(options: ExportOptions) -> Iterator[Callable[[int], object]]:
-    """A sign of life for a person who waits; nothing where nobody looks, or where the data itself is looked at."""
+    """Shows progress on a terminal, unless the data themselves are printed there."""
     if not sys.stderr.isatty() or (options.output is None and sys.stdout.isatty()):
         yield lambda _: None
         return

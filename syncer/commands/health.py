@@ -1,4 +1,4 @@
-"""`syncer health`: asks the daemon on this machine whether it lives, for the health check of a container."""
+"""`syncer health`: checks whether the daemon on this machine is alive; for the health check of a container."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _TIMEOUT_SECONDS: Final = 5.0
 
 
 def check_liveness(listen: ListenAddress | None) -> tuple[bool, str]:
-    """Asks /livez where the daemon listens.
+    """Requests /livez from the daemon.
 
     Returns:
-        Whether it lives, and what is to be told of it in one line.
+        Whether the daemon is alive, and a one-line message for the operator.
 
     Raises:
-        ConfigurationError: It listens nowhere, or at a port that only it knows.
+        ConfigurationError: HTTP is switched off, or the port is 0, which means any free port.
     """
     if listen is None:
-        raise ConfigurationError("SYNCER_HTTP_LISTEN is off, so there is nobody to ask: set an address")
+        raise ConfigurationError("SYNCER_HTTP_LISTEN is off, so the daemon cannot be checked: set an address")
     if listen.port == 0:
-        raise ConfigurationError("SYNCER_HTTP_LISTEN names port 0, which is any free one: set one that can be asked")
-    # Without the proxies of the environment: it is on this machine.
+        raise ConfigurationError("SYNCER_HTTP_LISTEN has port 0, which means any free port: set a fixed port")
+    # http.client ignores the proxy variables of the environment; the daemon is on this machine.
     connection = HTTPConnection(_connect_host(listen.host), listen.port, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/livez")
@@ -42,7 +42,7 @@ def check_liveness(listen: ListenAddress | None) -> tuple[bool, str]:
 
 
 def _connect_host(host: str) -> str:
-    """Where to ask for one that listens at `host`: at any address means at the loopback one too."""
+    """Returns the host to connect to for a server that listens on `host`: loopback if it listens on all addresses."""
     try:
         address = ip_address(host)
     except ValueError:

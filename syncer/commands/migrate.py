@@ -1,4 +1,4 @@
-"""`syncer migrate`: the newest schema, as the role that owns it."""
+"""`syncer migrate`: upgrades the schema, connected as the role that owns it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 async def migrate_to_latest(database: Database) -> str:
-    """Migrates.
+    """Upgrades the schema to the newest revision.
 
     Returns:
-        The revision that the schema is at.
+        The revision of the schema.
 
     Raises:
-        DatabaseError: PostgreSQL refused.
-        SchemaError: The schema is newer than this version.
+        DatabaseError: PostgreSQL reported an error.
+        SchemaError: The schema is newer than this version of syncer.
     """
     await migrate(database.owner_engine)
     state = await schema_state(database.owner_engine)

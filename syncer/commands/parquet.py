@@ -1,4 +1,4 @@
-"""A view as a Parquet file; pyarrow is an optional dependency."""
+"""Writes a view as a Parquet file; pyarrow is an optional dependency."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _ROWS_PER_GROUP: Final = 100_000
 
-# By PostgreSQL's type; any other is written as text. Durations in seconds are doubles, exact to the microsecond for 285
-# years: tools sum and divide them, and a decimal's scale would have to be guessed.
+# Arrow types by PostgreSQL type; other types are written as text. Durations in seconds are doubles, which are exact to
+# the microsecond for 285 years: tools sum and divide them, and the scale of a decimal would have to be guessed.
 _TYPES: Final = {
     "bool": pa.bool_(),
     "int4": pa.int32(),
@@ -38,7 +38,7 @@ _CAST_EXPRESSIONS: Final = {"numeric": "{}::float8"}
 
 
 class _WriteOnlyFile:
-    """What pyarrow takes for a file that can only be written."""
+    """The part of the file interface that pyarrow needs for writing."""
 
     closed = False
 
@@ -46,17 +46,17 @@ class _WriteOnlyFile:
         self.write = write
 
     def flush(self) -> None:
-        """Nothing is kept back here."""
+        """Does nothing: nothing is buffered here."""
 
     def close(self) -> None:
-        """Whoever opened the file closes it."""
+        """Does nothing: the caller closes the file."""
 
 
 async def write_parquet(connection: asyncpg.Connection[Any], view: View, write: Callable[[bytes], int]) -> None:
     """Writes a view as Parquet.
 
     Raises:
-        DatabaseError: PostgreSQL refused or went away.
+        DatabaseError: PostgreSQL reported an error, or the connection was lost.
         OSError: `write` raised it.
     """
     schema = pa.schema([(column.name, _TYPES.get(column.type, pa.string())) for column in view.columns])

@@ -1,4 +1,4 @@
-"""`syncer psql`: psql on the database in use."""
+"""`syncer psql`: runs psql on the database in use."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 def run_psql(database: Database, arguments: Sequence[str]) -> int:
-    """Runs psql to its end.
+    """Runs psql until it exits.
 
     Returns:
-        Its exit code.
+        The exit code of psql.
 
     Raises:
-        SyncerError: There is no psql on this machine.
+        SyncerError: psql is not installed.
     """
     address, password = without_password(database.url())
     environment = os.environ | ({"PGPASSWORD": password} if password else {})
     command = [_find_psql(database), f"--dbname={address}", *arguments]
-    # Ctrl-C is psql's: it cancels a query there, and must not end us, who may be the server's owner.
+    # Ctrl-C cancels a query in psql; it must not end this process, which may own the embedded server.
     previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process = subprocess.Popen(  # noqa: S603 - the operator's own arguments
@@ -43,13 +43,13 @@ def run_psql(database: Database, arguments: Sequence[str]) -> int:
 
 
 def without_password(address: str) -> tuple[str, str | None]:
-    """Splits an address so that the password shows in no process title.
+    """Separates the password from an address, so that it does not appear in the process title.
 
     Returns:
         The address without the password, and the password.
 
     Raises:
-        SyncerError: It holds a secret that psql takes in no other way.
+        SyncerError: The address has an sslpassword, which psql accepts only on its command line.
     """
     parts = urlsplit(address)
     user, at, host = parts.netloc.rpartition("@")
@@ -57,7 +57,7 @@ def without_password(address: str) -> tuple[str, str | None]:
     query = parse_qsl(parts.query, keep_blank_values=True)
     password = unquote(password) or dict(query).get("password", "")
     if "sslpassword" in dict(query):
-        raise SyncerError("the database address has an sslpassword, which psql can only be told in its process title")
+        raise SyncerError("the database address has an sslpassword, which psql accepts only on its command line")
     query = [(key, value) for key, value in query if key != "password"]
     query_string = urlencode(query, quote_via=quote)
     return urlunsplit(("postgresql", f"{name}{at}{host}", parts.path, query_string, "")), password or None
@@ -67,5 +67,5 @@ def _find_psql(database: Database) -> str:
     program = None if database.is_embedded else shutil.which("psql")
     program = program or shutil.which("psql", path=str(database.bin_dir))
     if program is None:
-        raise SyncerError("there is no psql on this machine: install PostgreSQL's client programs")
+        raise SyncerError("psql is not installed on this machine: install PostgreSQL's client programs")
     return program

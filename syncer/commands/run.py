@@ -1,4 +1,4 @@
-"""`syncer run`: the daemon, what it says over HTTP and to systemd, and the signals that it heeds."""
+"""`syncer run`: the daemon with its HTTP server, systemd notifications and signal handling."""
 
 from __future__ import annotations
 
@@ -28,10 +28,16 @@ if TYPE_CHECKING:
 async def run_daemon(
     settings: Settings, accounts: Sequence[Account], database: Database, load: Callable[[], Sequence[Account]]
 ) -> None:
-    """Polls until SIGTERM or SIGINT; at SIGHUP, takes the accounts that `load` then gives, unless it refuses them.
+    """Runs the daemon until SIGTERM or SIGINT. SIGHUP reloads the accounts.
+
+    Args:
+        settings: The settings.
+        accounts: The accounts to poll at first.
+        database: The database.
+        load: Loads the accounts again on SIGHUP. If it raises SyncerError, the daemon keeps the accounts it has.
 
     Raises:
-        ConfigurationError: SYNCER_HTTP_LISTEN cannot be listened at.
+        ConfigurationError: The daemon cannot listen on SYNCER_HTTP_LISTEN.
     """
     tune_malloc()
     stop = install_stop_handlers()
@@ -48,7 +54,7 @@ async def run_daemon(
 
 
 def create_site(daemon: Daemon, address: ListenAddress, settings: Settings, database: Database) -> Site:
-    """What a daemon says over HTTP."""
+    """Creates the HTTP server of a daemon."""
     return Site(
         settings,
         address,
@@ -68,8 +74,8 @@ async def _reload_on(hangup: asyncio.Event, daemon: Daemon, load: Callable[[], S
                 accounts = await asyncio.to_thread(load)
         except SyncerError as error:
             log.error("accounts_not_reloaded", error=str(error))
-            systemd.sd_notify(f"STATUS=the accounts were not read again: {error}")
-        except Exception:  # noqa: BLE001 - a fault of the program must not end the daemon, nor pass unseen
+            systemd.sd_notify(f"STATUS=the accounts were not reloaded: {error}")
+        except Exception:  # noqa: BLE001 - a bug must be logged and must not end the daemon
             log.exception("reload_crashed")
         else:
             daemon.set_accounts(accounts)

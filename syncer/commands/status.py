@@ -1,4 +1,4 @@
-"""`syncer status`: the accounts in a table, and what needs a person."""
+"""`syncer status`: shows the accounts in a table, and what needs attention."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from syncer.store.schema import schema_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from syncer.database import Database
     from syncer.store.queries.account_status import AccountStatus
 
 _MAX_SHOWN: Final = 5
-_UNLIMITED_WIDTH: Final = 10_000  # a file or a pipe has no edge to break lines at
+_UNLIMITED_WIDTH: Final = 10_000  # lines in a file or a pipe are not wrapped
 
 
 async def print_status(database: Database, *, as_json: bool) -> None:
-    """Prints how the accounts are doing, as a table or as JSON lines.
+    """Prints the status of the accounts, as a table or as JSON lines.
 
     Raises:
-        DatabaseError: The database cannot be asked.
+        DatabaseError: The database cannot be read.
         SchemaError: Its schema is not the one this version requires.
     """
     state = await schema_state(database.engine)
@@ -47,13 +48,13 @@ async def print_status(database: Database, *, as_json: bool) -> None:
     if accounts:
         console.print(accounts_table(accounts))
     else:
-        console.print("nothing was recorded yet: syncer sync polls once, syncer run keeps polling")
+        console.print("no data yet: `syncer sync` polls once, `syncer run` keeps polling")
     for line in attention_lines(accounts):
         console.print(f"! {line}", markup=False, highlight=False)
 
 
 def accounts_table(accounts: Iterable[AccountStatus]) -> Table:
-    """The accounts, a row each."""
+    """Returns a table with one row per account."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("account", "last success", "last outcome", "numbers by state"):
         table.add_column(column)
@@ -63,7 +64,7 @@ def accounts_table(accounts: Iterable[AccountStatus]) -> Table:
         states = "  ".join(f"{state} {numbers}" for state, numbers in status.numbers.items())
         table.add_row(
             Text(status.account),
-            "never" if status.last_success_at is None else f"{status.last_success_at:%Y-%m-%d %H:%M:%S %Z}, {_ago(status)}",
+            "never" if status.last_success_at is None else f"{_format(status.last_success_at)}, {_ago(status)}",
             " ".join(filter(None, (status.last_outcome or "-", status.last_error_kind))),
             Text(states or "-"),
             str(status.held or "-"),
@@ -73,30 +74,33 @@ def accounts_table(accounts: Iterable[AccountStatus]) -> Table:
 
 
 def attention_lines(accounts: Iterable[AccountStatus]) -> Iterator[str]:
-    """What needs a person, a line each, with what to do."""
+    """Yields what needs attention, one line each, with what to do about it."""
     for status in accounts:
         if status.retired_at is not None:
             yield (
-                f"{status.account}: no configuration has it since {status.retired_at:%Y-%m-%d %H:%M:%S %Z}: it is polled no "
-                "more, and its data stay"
+                f"{status.account}: not configured since {_format(status.retired_at)}: it is no longer "
+                "polled, and its data are kept"
             )
         elif status.last_outcome == "failed":
             yield f"{status.account}: the last poll failed: {status.last_error}"
         if status.held:
+            since = f"{status.held_since:%Y-%m-%d %H:%M:%S %Z}"
             yield (
-                f"{status.account}: {status.held} numbers are missing since {status.held_since:%Y-%m-%d %H:%M:%S %Z} and held; "
+                f"{status.account}: {status.held} numbers missing since {since}, their removal is held; "
                 f"if they are really gone: {accept_removals_command(status.account)}"
             )
         for rejected in status.rejected[:_MAX_SHOWN]:
-            who = (
-                "a record"
-                if rejected.virtual_number_id is None
-                else f"the record of number {rejected.virtual_number_id}"
-            )
-            since = "" if rejected.first_seen_at is None else f" since {rejected.first_seen_at:%Y-%m-%d %H:%M:%S %Z}"
-            yield f"{status.account}: {who} cannot be taken{since}: {rejected.error}"
+            number_id, first_seen_at = rejected.virtual_number_id, rejected.first_seen_at
+            record = "a record" if number_id is None else f"the record of number {number_id}"
+            verb = "is rejected" if first_seen_at is None else f"has been rejected since {_format(first_seen_at)}"
+            yield f"{status.account}: {record} {verb}: {rejected.error}"
         if len(status.rejected) > _MAX_SHOWN:
-            yield f"{status.account}: and {len(status.rejected) - _MAX_SHOWN} more records: see syncer.rejected_record"
+            more = len(status.rejected) - _MAX_SHOWN
+            yield f"{status.account}: and {more} more rejected records: see syncer.rejected_record"
+
+
+def _format(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _ago(status: AccountStatus) -> str:

@@ -1,4 +1,4 @@
-"""`syncer sync`: one poll now, whatever the schedule and other processes do."""
+"""`syncer sync`: polls once now, regardless of the schedule and of other processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def sync_now(
     """Polls each account once.
 
     Returns:
-        What each poll came to, in the order of the accounts.
+        The results, in the order of the accounts.
 
     Raises:
         SchemaError: The schema is not the one this version requires.
@@ -41,17 +41,17 @@ async def sync_now(
     except DatabaseError as error:
         failed = Conclusion("failed", {})
         return [PollResult.of(account.name, None, failed, error, seconds=0) for account in accounts]
-    places = asyncio.Semaphore(CONCURRENT_POLLS)
+    slots = asyncio.Semaphore(CONCURRENT_POLLS)
     async with Source(settings) as source:
         poller = Poller(database.engine, source, settings)
 
         async def poll(account: Account) -> PollResult:
-            async with places:
+            async with slots:
                 try:
                     return await poller.poll(account, "accept_removals" if accept_removals else "command")
-                except Exception as error:  # noqa: BLE001 - a fault of the program must not cost the other accounts
+                except Exception as error:  # noqa: BLE001 - a bug must not stop the polls of other accounts
                     report_poll_crash(account.name, error, poller.metrics)
-                    fault = DatabaseError(f"the poll crashed, which is a fault of syncer: {type(error).__name__}")
+                    fault = DatabaseError(f"the poll crashed because of a bug in syncer: {type(error).__name__}")
                     return PollResult.of(account.name, None, Conclusion("failed", {}), fault, seconds=0)
 
         with _progress(f"polling {', '.join(account.name for account in accounts[:3])} …"):
@@ -61,7 +61,7 @@ async def sync_now(
 
 
 async def _ensure_schema(settings: Settings, database: Database) -> None:
-    """Migrates if that is needed and wanted; the owner is asked for nothing else."""
+    """Migrates if needed and enabled; only then is a connection made as the owner."""
     state = await schema_state(database.engine)
     if settings.migrate_on_start and state.found != state.required:
         await migrate(database.owner_engine)
@@ -70,7 +70,7 @@ async def _ensure_schema(settings: Settings, database: Database) -> None:
 
 
 def _progress(text: str) -> AbstractContextManager[object]:
-    """A sign of life for a person who waits; nothing where nobody looks."""
+    """Shows a spinner on a terminal, otherwise nothing."""
     if not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console  # noqa: PLC0415 - slow to import, and only a terminal needs it
@@ -79,11 +79,11 @@ def _progress(text: str) -> AbstractContextManager[object]:
 
 
 def json_line(result: PollResult) -> str:
-    """A result as one line of JSON, every field of the contract in it."""
+    """Formats a result as one line of JSON with all fields of the contract."""
     return msgspec.json.encode(result).decode()
 
 
 def worst_exit_code(results: Iterable[PollResult]) -> int:
-    """1 if any poll failed, else 3 if a person should look at any, else 0."""
+    """Returns 1 if any poll failed, else 3 if any result needs attention, else 0."""
     codes = {result.exit_code for result in results}
     return next((code for code in (1, 3) if code in codes), 0)

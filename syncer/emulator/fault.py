@@ -1,4 +1,4 @@
-"""What every fault is: what it is asked, what it may say, and what most of them have in common."""
+"""The base classes of all faults, and what they have in common."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 from aiohttp import web
 
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+NonNegative = Annotated[int, msgspec.Meta(ge=0)]
 Record = dict[str, Any]
 
 JSON: Final = "application/json; charset=UTF-8"
-PIECE: Final = 256 * 1024
-"""A large body handed over at once is copied by the server, and held once a request."""
+CHUNK_BYTES: Final = 256 * 1024
+"""Bodies are sent in chunks of this size: aiohttp would copy a large body, and hold the copy for each request."""
 
 
-class Asked(NamedTuple):
-    """A request, the body that would answer it well, and whether that may be compressed."""
+class FaultContext(NamedTuple):
+    """A request, the correct response body, and whether the response may be compressed."""
 
     request: web.Request
     body: bytes
@@ -26,53 +26,53 @@ class Asked(NamedTuple):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="name"):
-    """What the endpoint does; this one, and whatever does not override it, answers well.
+    """A way to respond to a request; this base class responds correctly.
 
     Attributes:
-        requests: How many requests it meets; None is until it is cleared.
-        token: The one account it meets; None is every account.
+        requests: How many requests it applies to; None means until it is cleared.
+        token: The only account it applies to; None means all accounts.
     """
 
     requests: Positive | None = None
     token: str | None = None
 
-    async def answer(self, asked: Asked) -> web.StreamResponse:
-        """Answer the request."""
-        if (other := await self.instead()) is not None:
-            return other
-        body = self.spoil(asked.body)
-        response = await begin(asked, length=len(body))
-        for start in range(0, len(body), PIECE):
-            await response.write(memoryview(body)[start : start + PIECE])
+    async def respond(self, context: FaultContext) -> web.StreamResponse:
+        """Sends the response."""
+        if (replacement := await self.replacement_response()) is not None:
+            return replacement
+        body = self.alter_body(context.body)
+        response = await start_response(context, length=len(body))
+        for start in range(0, len(body), CHUNK_BYTES):
+            await response.write(memoryview(body)[start : start + CHUNK_BYTES])
         return response
 
-    async def instead(self) -> web.Response | None:
-        """Return what every request is answered with, whatever it asks; None answers it with the list."""
+    async def replacement_response(self) -> web.Response | None:
+        """Returns a response to send instead of the list of numbers; None sends the list."""
         return None
 
-    def spoil(self, body: bytes) -> bytes:
-        """Return the body to answer with instead of this one."""
+    def alter_body(self, body: bytes) -> bytes:
+        """Returns the body to send instead of the correct one."""
         return body
 
 
 class RecordsFault(Fault, frozen=True):
-    """Valid JSON, but not the records that are due."""
+    """Valid JSON with altered records."""
 
-    def spoil(self, body: bytes) -> bytes:
-        """Alter the records."""
-        return msgspec.json.encode(self.alter(msgspec.json.decode(body, type=list[Record])))
+    def alter_body(self, body: bytes) -> bytes:
+        """Decodes the body, alters its records and encodes them again."""
+        return msgspec.json.encode(self.alter_records(msgspec.json.decode(body, type=list[Record])))
 
-    def alter(self, records: list[Record]) -> list[Record]:
-        """Return the records to answer with; these may be altered in place."""
+    def alter_records(self, records: list[Record]) -> list[Record]:
+        """Returns the records to send; the given ones may be altered in place."""
         raise NotImplementedError
 
 
-async def begin(asked: Asked, *, length: int) -> web.StreamResponse:
-    """Send the head of a healthy answer whose body has this length; the body is to follow."""
+async def start_response(context: FaultContext, *, length: int) -> web.StreamResponse:
+    """Sends the headers of a correct response with a body of this length; the caller sends the body."""
     response = web.StreamResponse(headers={"Content-Type": JSON})
-    if asked.gzip:
+    if context.gzip:
         response.enable_compression(web.ContentCoding.gzip)
     else:
         response.content_length = length
-    await response.prepare(asked.request)
+    await response.prepare(context.request)
     return response

@@ -1,4 +1,4 @@
-"""The numbers of one account and how they live: the same seed and the same calls give the same bytes."""
+"""The numbers of one account and their random changes; the same seed and the same calls give the same bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from syncer.emulator.record import Maker, Number
+from syncer.emulator.record import Number, NumberGenerator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -16,49 +16,50 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """What happens in one step, each as a fraction, 0 to 1, of the numbers it can happen to.
+    """How often each kind of change happens in one step, as a fraction from 0 to 1 of the numbers it applies to.
 
     Attributes:
-        troubles: Of the active numbers: they stop being active.
-        recoveries: Of those not active: they move on, in the end to active.
-        comments: Of all: the comment is edited.
-        redirects: Of all: the list of redirects changes.
-        employees: Of all: the number goes to another employee or to none.
-        arrivals: Of as many as there were at first: so many new numbers come.
-        removals: Of all: they are listed no longer.
-        returns: Of those removed: they are listed again, as they were.
-        farewells: Of those removed: they are gone for good.
+        deactivations: Of the active numbers: the state changes to one that is not active.
+        reactivations: Of the numbers that are not active: the state changes to the next one, in the end to active.
+        comment_edits: Of all numbers: the comment is edited.
+        redirect_changes: Of all numbers: the list of redirects changes.
+        reassignments: Of all numbers: the number goes to another employee or to none.
+        arrivals: Of the initial number of numbers: this many new numbers are added.
+        removals: Of all numbers: they are no longer listed.
+        returns: Of the removed numbers: they are listed again, unchanged.
+        permanent_removals: Of the removed numbers: they can no longer return.
     """
 
-    troubles: float = 0.004
-    recoveries: float = 0.05
-    comments: float = 0.002
-    redirects: float = 0.002
-    employees: float = 0.001
+    deactivations: float = 0.004
+    reactivations: float = 0.05
+    comment_edits: float = 0.002
+    redirect_changes: float = 0.002
+    reassignments: float = 0.001
     arrivals: float = 0.00000125
     removals: float = 0.001
     returns: float = 0.05
-    farewells: float = 0.0000625
+    permanent_removals: float = 0.0000625
 
 
 REALISTIC: Final = Rates()
-"""One number in a hundred changes in a step; nine in ten are active. One in fifty is off the list, for a while.
+"""One number in a hundred changes per step, nine in ten are active, and one in fifty is temporarily not listed.
 
-Few come and go for good, as many as each other, so that the list keeps its length; within a day of steps of two seconds
-each, fewer go than SYNCER_REMOVAL_GUARD_RATIO.
+Arrivals and permanent removals are rare and equally frequent, so that the length of the list is stable. In a day of
+two-second steps, fewer numbers are removed than SYNCER_REMOVAL_GUARD_RATIO allows.
 """
 
-STILL: Final = Rates(
-    troubles=0, recoveries=0, comments=0, redirects=0, employees=0, arrivals=0, removals=0, returns=0, farewells=0
+STATIC: Final = Rates(
+    deactivations=0, reactivations=0, comment_edits=0, redirect_changes=0, reassignments=0,
+    arrivals=0, removals=0, returns=0, permanent_removals=0,
 )  # fmt: skip
-"""Nothing changes by itself."""
+"""Nothing changes in a step."""
 
 
 class Fleet:
     """The numbers of one account.
 
-    A number is kept as the bytes it is served as, and only those that change are decoded: a hundred thousand numbers
-    cost little memory, and the response is a join.
+    Each number is stored as the bytes of its JSON, and decoded only to change it: a hundred thousand numbers need
+    little memory, and the response is built by joining the bytes.
     """
 
     def __init__(self, *, numbers: int, seed: int | str, app_id: int, rates: Rates = REALISTIC) -> None:
@@ -66,113 +67,115 @@ class Fleet:
         self.rates = rates
         self.steps = 0
         self._random = Random(seed)  # noqa: S311 - emulation has to be repeatable, not unpredictable
-        self._maker = Maker(self._random, app_id)
+        self._generator = NumberGenerator(self._random, app_id)
         self._listed: dict[int, bytes] = {}
         self._removed: dict[int, bytes] = {}
-        self._not_active: dict[int, None] = {}  # a set that keeps its order, as the draws depend on it
+        self._not_active: dict[int, None] = {}  # an ordered set, because the random draws depend on the order
         self._body: bytes | None = None
-        self._at_first = numbers
-        self.arrive(numbers)
+        self._initial_numbers = numbers
+        self.add_numbers(numbers)
 
     def __len__(self) -> int:
         return len(self._listed)
 
     @property
-    def maker(self) -> Maker:
-        """What makes up its numbers, and changes to them."""
-        return self._maker
+    def generator(self) -> NumberGenerator:
+        """The generator of its numbers and their changes."""
+        return self._generator
 
     def body(self) -> bytes:
-        """Return the JSON array as it is served."""
+        """Returns the JSON array that is served."""
         if self._body is None:
             self._body = b"[%b]" % b",".join(self._listed.values())
         return self._body
 
     def records(self) -> list[dict[str, Any]]:
-        """Return what is served, decoded."""
+        """Returns the records that are served, decoded."""
         return msgspec.json.decode(self.body(), type=list[dict[str, Any]])
 
     def step(self) -> None:
-        """Let one tick pass."""
+        """Applies the random changes of one step."""
         self.steps += 1
         rates = self.rates
-        recovering = self._some(self._not_active, rates.recoveries)
+        recovering = self._sample(self._not_active, rates.reactivations)
         active = [number_id for number_id in self._listed if number_id not in self._not_active]
-        self._change(self._some(active, rates.troubles), self._maker.move_on)
-        self._change(recovering, self._maker.move_on)
-        self._change(self._some(self._listed, rates.comments), self._maker.edit_comment)
-        self._change(self._some(self._listed, rates.redirects), self._maker.swap_redirects)
-        self._change(self._some(self._listed, rates.employees), self._maker.reassign)
-        returning = self._some(self._removed, rates.returns)
-        leaving = self._some(self._listed, rates.removals)
-        self.bring_back(returning)
-        for number_id in self._some(self._removed, rates.farewells):
+        self._change(self._sample(active, rates.deactivations), self._generator.change_state)
+        self._change(recovering, self._generator.change_state)
+        self._change(self._sample(self._listed, rates.comment_edits), self._generator.edit_comment)
+        self._change(self._sample(self._listed, rates.redirect_changes), self._generator.change_redirects)
+        self._change(self._sample(self._listed, rates.reassignments), self._generator.reassign)
+        returning = self._sample(self._removed, rates.returns)
+        leaving = self._sample(self._listed, rates.removals)
+        self.relist(returning)
+        for number_id in self._sample(self._removed, rates.permanent_removals):
             del self._removed[number_id]
         self._remove(leaving)
-        self.arrive(self._count(self._at_first, rates.arrivals))
+        self.add_numbers(self._count(self._initial_numbers, rates.arrivals))
 
-    def change(self, fraction: float) -> int:
-        """Make exactly this fraction of the numbers differ, a quarter each in state, comment, redirects and employee.
+    def change_fraction(self, fraction: float) -> int:
+        """Changes exactly this fraction of the numbers: a quarter each in state, comment, redirects and employee.
 
         Returns:
-            How many changed.
+            How many numbers changed.
         """
         chosen = self._random.sample(list(self._listed), round(fraction * len(self._listed)))
-        maker = self._maker
-        for start, change in enumerate((maker.move_on, maker.edit_comment, maker.swap_redirects, maker.reassign)):
+        generator = self._generator
+        for start, change in enumerate(
+            (generator.change_state, generator.edit_comment, generator.change_redirects, generator.reassign)
+        ):
             self._change(chosen[start::4], change)
         return len(chosen)
 
-    def remove(self, fraction: float) -> int:
-        """Take exactly this fraction of the numbers off the list.
+    def remove_fraction(self, fraction: float) -> int:
+        """Removes exactly this fraction of the numbers from the list.
 
         Returns:
-            How many went.
+            How many numbers were removed.
         """
         chosen = self._random.sample(list(self._listed), round(fraction * len(self._listed)))
         self._remove(chosen)
         return len(chosen)
 
-    def arrive(self, numbers: int) -> list[int]:
-        """List so many new numbers.
+    def add_numbers(self, numbers: int) -> list[int]:
+        """Adds new numbers to the list.
 
         Returns:
             Their ids.
         """
-        arrived = []
+        added = []
         for _ in range(numbers):
-            number = self._maker.number()
+            number = self._generator.number()
             self._list(number)
-            arrived.append(number.id)
-        return arrived
+            added.append(number.id)
+        return added
 
-    def alter(self, number_ids: Iterable[int], change: Callable[[Number], None]) -> None:
-        """Change these numbers, as far as they are listed."""
+    def update_numbers(self, number_ids: Iterable[int], change: Callable[[Number], None]) -> None:
+        """Changes those of these numbers that are listed."""
         self._change([number_id for number_id in number_ids if number_id in self._listed], change)
 
-    def take_off(self, number_ids: Iterable[int]) -> None:
-        """Take these numbers off the list, as far as they are on it."""
+    def delist(self, number_ids: Iterable[int]) -> None:
+        """Removes these numbers from the list; those that are not listed are ignored."""
         self._remove([number_id for number_id in number_ids if number_id in self._listed])
 
-    def bring_back(self, number_ids: Iterable[int]) -> None:
-        """List these numbers again, as they were, as far as they were taken off."""
+    def relist(self, number_ids: Iterable[int]) -> None:
+        """Lists these removed numbers again, unchanged; those that were not removed are ignored."""
         for number_id in number_ids:
             if number_id in self._removed:
                 self._list(_decode(self._removed.pop(number_id)))
 
     def shuffle(self) -> None:
-        """List the same numbers in another order."""
+        """Puts the list into a random order."""
         items = list(self._listed.items())
         self._random.shuffle(items)
         self._listed = dict(items)
         self._body = None
 
-    def _some(self, number_ids: Collection[int], rate: float) -> list[int]:
-        """Return this share of them, drawn at random."""
+    def _sample(self, number_ids: Collection[int], rate: float) -> list[int]:
+        """Returns a random sample of this fraction of the numbers."""
         return self._random.sample(list(number_ids), self._count(len(number_ids), rate)) if rate else []
 
     def _count(self, numbers: int, rate: float) -> int:
-        """Return how many that is; of a fraction of one, the chance decides, so that small fleets live too."""
+        """Returns `rate` of `numbers`, rounded up or down at random, so that small fleets change too."""
         whole, rest = divmod(numbers * rate, 1)
         return int(whole) + (self._random.random() < rest)
 
@@ -183,7 +186,7 @@ class Fleet:
             self._list(number)
 
     def _list(self, number: Number) -> None:
-        """List the number, at the place where it is listed already or else at the end."""
+        """Stores the number in the list: at its present position, or else at the end."""
         self._listed[number.id] = _encode(number)
         if number.state == "active":
             self._not_active.pop(number.id, None)

@@ -1,4 +1,4 @@
-"""One number as the vendor's page shows it, how a believable one is made up, and how it changes."""
+"""The vendor's record of one number, and the generator of plausible numbers and changes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from random import Random
 
-Word = TypeVar("Word")
+Item = TypeVar("Item")
 
-_OF_EMPLOYEES: Final = 0.25
-_OF_THE_COMPANY: Final = 0.6
-_WITHOUT_DGN: Final = 0.15
-"""The share of numbers that are told as in the vendor's first example, without `dgn_number`."""
-_WITH_BOTH: Final = 0.15
-"""The share of those that are told with `redirect_number` and `dgn_number`, one of them null."""
+_EMPLOYEE_SHARE: Final = 0.25
+_COMPANY_SHARE: Final = 0.6
+_WITHOUT_DGN_SHARE: Final = 0.15
+"""The share of numbers whose records look like the vendor's first example, without `dgn_number`."""
+_WITH_BOTH_SHARE: Final = 0.15
+"""The share of numbers whose records have both `redirect_number` and `dgn_number`, one of them null."""
 
 
 class Redirect(msgspec.Struct, gc=False):
-    """A number whose calls come to the one that lists it."""
+    """A number whose calls are redirected to the number that lists it."""
 
     id: int
     number: str
@@ -33,7 +33,7 @@ class Redirect(msgspec.Struct, gc=False):
 class Number(msgspec.Struct, kw_only=True):
     """A virtual number, its fields in the order of the vendor's first example.
 
-    The vendor tells `redirect_number`, `dgn_number` or both: what is UNSET is not in the JSON at all.
+    The vendor sends `redirect_number`, `dgn_number` or both: a field that is UNSET is omitted from the JSON.
     """
 
     number: str
@@ -58,26 +58,26 @@ class Number(msgspec.Struct, kw_only=True):
     dgn_number: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class Maker:
-    """Makes up the numbers of one account, and changes to them; every draw comes from the one `random`."""
+class NumberGenerator:
+    """Generates the numbers of one account and their changes; all randomness comes from `random`."""
 
-    _STRIDE: Final = 7_654_321  # odd and no multiple of 5: stepping by it meets each of 8 * 10**n only once
+    _STRIDE: Final = 7_654_321  # coprime to 8 * 10**n, so that stepping by it visits every subscriber number once
 
     def __init__(self, random: Random, app_id: int) -> None:
         self._random = random
         self._app_id = app_id
         self._last_id = random.randrange(100, 300)
         self._subscribers: dict[str, int] = {}
-        self._landlines: list[Redirect] = []  # listed ones: a redirect often comes from one of these
+        self._landlines: list[Redirect] = []  # of this account: redirects often come from one of these
 
     def number(self) -> Number:
-        """Make a number that this account never had."""
+        """Generates a number that this account never had."""
         kind = self._weighted(vendor_values.TYPES)
         region = self._random.choices(vendor_values.REGIONS, cum_weights=_REGION_WEIGHTS)[0]
         state = self._weighted(vendor_values.STATES)
         number = Number(
             number=self._phone_number(self._code(kind, region)),
-            comment=self._comment() if self._happens(0.65) else None,
+            comment=self._comment() if self._chance(0.65) else None,
             type=kind,
             id=self._next_id(),
             state=state,
@@ -89,38 +89,38 @@ class Maker:
             number.sip_uri = f"sip:{number.number}@pbx.example.com"
         if kind == "abc":
             self._landlines.append(Redirect(number.id, number.number))
-        self._assign(number)
-        self._route(number)
-        self._lead_here(number, region)
+        self._set_purpose(number)
+        self._set_scenario(number)
+        self._set_incoming_redirects(number, region)
         return number
 
-    def move_on(self, number: Number) -> None:
-        """Change the state to one that may follow it, for a reason or none."""
+    def change_state(self, number: Number) -> None:
+        """Changes the state to a possible next one, with or without a reason."""
         following = dict(vendor_values.TRANSITIONS[number.state])
         number.state = self._weighted(following)
         number.reason = self._reason(number.state)
 
     def edit_comment(self, number: Number) -> None:
-        """Change the comment; now and then it is cleared."""
-        before = number.comment
-        number.comment = None if before and self._happens(0.1) else self._comment()
-        while number.comment == before:
+        """Changes the comment, or sometimes clears it."""
+        previous = number.comment
+        number.comment = None if previous and self._chance(0.1) else self._comment()
+        while number.comment == previous:
             number.comment = self._comment()
 
-    def swap_redirects(self, number: Number) -> None:
-        """Change the redirects: one goes if there are several, else another takes its place or the last one ends."""
+    def change_redirects(self, number: Number) -> None:
+        """Changes the redirects: removes one of several; replaces or removes a single one."""
         before = number.from_redirect_numbers or []
         if len(before) > 1:
             self._set_redirects(number, before[1:])
-        elif before and self._happens(0.2):
+        elif before and self._chance(0.2):
             self._set_redirects(number, [])
         else:
             region = self._random.choice(vendor_values.REGIONS)
             self._set_redirects(number, [self._new_redirect(region)])
 
     def reassign(self, number: Number) -> None:
-        """Give the number to another employee, or back to the company."""
-        if number.employee_id is not None and self._happens(0.2):
+        """Assigns the number to another employee, or back to the company."""
+        if number.employee_id is not None and self._chance(0.2):
             number.purpose, number.employee_id = vendor_values.LATIN_COMPANY, None
             return
         before = number.employee_id
@@ -128,45 +128,45 @@ class Maker:
         if number.employee_id == before:
             number.employee_id += 1
 
-    def _assign(self, number: Number) -> None:
-        """Say whom the number is for."""
-        share = self._random.random()
-        if share < _OF_EMPLOYEES:
+    def _set_purpose(self, number: Number) -> None:
+        """Sets the purpose and the employee."""
+        draw = self._random.random()
+        if draw < _EMPLOYEE_SHARE:
             number.purpose, number.employee_id = "employee", self._random.randrange(1, 1000)
-            if number.type == "def" and self._happens(0.5):
+            if number.type == "def" and self._chance(0.5):
                 number.nc_type = "custom+fmc"
-        elif share < _OF_EMPLOYEES + _OF_THE_COMPANY:
-            number.purpose = vendor_values.CYRILLIC_COMPANY if self._happens(0.01) else vendor_values.LATIN_COMPANY
+        elif draw < _EMPLOYEE_SHARE + _COMPANY_SHARE:
+            number.purpose = vendor_values.CYRILLIC_COMPANY if self._chance(0.01) else vendor_values.LATIN_COMPANY
 
-    def _route(self, number: Number) -> None:
-        """Say which scenario answers the calls, the number's own or its group's."""
-        if self._happens(0.6):
-            number.scenario_id, number.is_scenario_active = self._random.randrange(540, 800), self._happens(0.9)
-        if self._happens(0.1):
+    def _set_scenario(self, number: Number) -> None:
+        """Sets the scenarios of the number and of its group."""
+        if self._chance(0.6):
+            number.scenario_id, number.is_scenario_active = self._random.randrange(540, 800), self._chance(0.9)
+        if self._chance(0.1):
             number.group_id = self._random.randrange(1, 30)
             number.group_scenario_id = number.group_id + 500
-            number.is_group_scenario_active = self._happens(0.9)
+            number.is_group_scenario_active = self._chance(0.9)
 
-    def _lead_here(self, number: Number, region: vendor_values.Region) -> None:
-        """Say which numbers are redirected here; it is above all mobile numbers that have a landline one."""
-        form = self._random.random()
-        if form < _WITHOUT_DGN:
+    def _set_incoming_redirects(self, number: Number, region: vendor_values.Region) -> None:
+        """Sets the redirects to this number; above all, mobile numbers get redirects from a landline."""
+        draw = self._random.random()
+        if draw < _WITHOUT_DGN_SHARE:
             number.redirect_number = None
-        elif form < _WITHOUT_DGN + _WITH_BOTH:
+        elif draw < _WITHOUT_DGN_SHARE + _WITH_BOTH_SHARE:
             number.redirect_number = number.dgn_number = None
         else:
             number.dgn_number = None
         redirects: dict[int, Redirect] = {}
-        if self._happens(0.7 if number.type == "def" else 0.05):
+        if self._chance(0.7 if number.type == "def" else 0.05):
             for _ in range(self._random.choices((1, 2, 3), (90, 8, 2))[0]):
                 redirect = self._redirect(region)
                 redirects[redirect.id] = redirect
         self._set_redirects(number, list(redirects.values()))
-        if not redirects and self._happens(0.1):
+        if not redirects and self._chance(0.1):
             number.from_redirect_numbers = None
 
     def _set_redirects(self, number: Number, redirects: list[Redirect]) -> None:
-        """Set the redirects and the field that repeats the first one's number."""
+        """Sets the redirects, and the field that repeats the number of the first one."""
         number.from_redirect_numbers = redirects
         first = redirects[0].number if redirects else None
         if number.dgn_number is msgspec.UNSET:
@@ -175,7 +175,7 @@ class Maker:
             number.dgn_number = first
 
     def _redirect(self, region: vendor_values.Region) -> Redirect:
-        if self._landlines and self._happens(0.4):
+        if self._landlines and self._chance(0.4):
             return self._random.choice(self._landlines)
         return self._new_redirect(region)
 
@@ -188,7 +188,7 @@ class Maker:
         return self._random.choice(region.mobile_codes if kind == "def" else region.area_codes)
 
     def _phone_number(self, code: str) -> str:
-        """Return another number with this code, never the same twice; a subscriber's digits start with 2 to 9."""
+        """Returns a new number with this code; the subscriber part starts with 2 to 9."""
         tens: int = 10 ** (9 - len(code))
         latest = self._subscribers[code] if code in self._subscribers else self._random.randrange(8 * tens)
         self._subscribers[code] = (latest + self._STRIDE) % (8 * tens)
@@ -199,19 +199,19 @@ class Maker:
         return self._last_id
 
     def _comment(self) -> str:
-        """Return what an office manager might write."""
+        """Returns a comment that an office manager might write."""
         office = self._random.choice(vendor_values.OFFICES)
-        if self._happens(0.3):
+        if self._chance(0.3):
             return office
         return f"{office} {self._random.choice(vendor_values.PLACES)}, доб. {self._random.randrange(100, 1000)}"
 
     def _reason(self, state: str) -> str | None:
         return self._random.choice(vendor_values.REASONS[state]) if state in vendor_values.REASONS else None
 
-    def _weighted(self, weights: Mapping[Word, float]) -> Word:
+    def _weighted(self, weights: Mapping[Item, float]) -> Item:
         return self._random.choices(tuple(weights), tuple(weights.values()))[0]
 
-    def _happens(self, share: float) -> bool:
+    def _chance(self, share: float) -> bool:
         return self._random.random() < share
 
 

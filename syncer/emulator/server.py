@@ -1,4 +1,4 @@
-"""The emulated endpoint over HTTP: the vendor's one path, and paths of its own to steer it."""
+"""The HTTP server of the emulated endpoint: the vendor's one path, and paths that control the emulation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import hdrs, web
 from yarl import URL
 
-from syncer.emulator.fault import Asked, Fault
+from syncer.emulator.fault import Fault, FaultContext
 from syncer.emulator.faults import AnyFault, Healthy
 from syncer.emulator.fleet import REALISTIC, Fleet, Rates
 from syncer.errors import ConfigurationError, os_error_text
@@ -28,14 +28,14 @@ class _Steps(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Emulator:
-    """An endpoint that answers as the vendor's does, with numbers that it makes up; it listens within `async with`.
+    """An endpoint that responds as the vendor's does, with generated numbers; it listens within `async with`.
 
-    Each value of the `Authorization` header is an account of its own, made when it is first asked for. The whole value
-    is the token, a scheme word included.
+    Each value of the `Authorization` header is an account of its own, created at its first request. The whole value is
+    the token, including a scheme such as Bearer.
 
     Attributes:
-        requests: How often each token asked for its numbers.
-        steps: How many ticks passed since the world began.
+        requests: How often each token requested its numbers.
+        steps: How many steps of the emulation have passed.
     """
 
     def __init__(  # noqa: PLR0913 - each is a setting of its own, named at the call
@@ -50,17 +50,17 @@ class Emulator:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        """Set it up; nothing listens yet.
+        """Sets up the emulator; it does not listen yet.
 
         Args:
             numbers: How many numbers each account has at first.
-            seed: The same seed makes the same accounts live the same lives.
-            token: The only one that is let in; None lets in any that is not empty.
-            file: A response to answer with to the byte instead, read again at each request.
-            rates: How much happens in a step.
+            seed: The same seed gives the same accounts and the same changes.
+            token: The only token that is accepted; None accepts any that is not empty.
+            file: A file to send as the response instead, read again for each request.
+            rates: How often the numbers change in a step.
             gzip: Whether to compress for a client that accepts it.
-            host: The address to listen at.
-            port: The port to listen at; 0 takes a free one.
+            host: The address to listen on.
+            port: The port to listen on; 0 takes a free one.
         """
         self.requests: Counter[str] = Counter()
         self.steps = 0
@@ -80,8 +80,8 @@ class Emulator:
         if self._file is not None:
             await asyncio.to_thread(_check_readable, self._file)
         if self._token is not None and self._file is None:
-            self.fleet(self._token)  # here, so that the first request need not wait for it
-        # A client that goes away ends what hangs or drips; at the end nobody waits for it.
+            self.fleet(self._token)  # now, so that the first request does not have to wait for it
+        # When a client disconnects, its hanging or slow response is cancelled; shutdown does not wait for one.
         self._runner = web.AppRunner(
             self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=0.01
         )
@@ -91,8 +91,8 @@ class Emulator:
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
             raise ConfigurationError(
-                f"The emulated endpoint cannot listen at {self._host}:{self._port} ({os_error_text(error)}): "
-                "name another address or port."
+                f"The emulated endpoint cannot listen on {self._host}:{self._port} ({os_error_text(error)}): "
+                "choose another address or port."
             ) from error
         return self
 
@@ -104,7 +104,7 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """The address it listens at, without a path."""
+        """The URL of the server, without a path."""
         if self._runner is None or not self._runner.addresses:
             raise RuntimeError("The emulator listens only within `async with`.")
         port: int = self._runner.addresses[0][1]
@@ -112,7 +112,7 @@ class Emulator:
 
     @property
     def fault(self) -> Fault | None:
-        """What is wrong with the next request, if anything; setting it replaces the whole queue."""
+        """The fault of the next request, if any; setting it replaces the whole queue."""
         return self._faults[0] if self._faults else None
 
     @fault.setter
@@ -120,11 +120,11 @@ class Emulator:
         self._faults = [] if fault is None else [fault]
 
     def queue(self, *faults: Fault) -> None:
-        """Let these go wrong one after another, each for as many requests as it says."""
+        """Queues these faults one after another, each for its number of requests."""
         self._faults = list(faults)
 
     def fleet(self, token: str) -> Fleet:
-        """Return the account of this token as it is after all steps so far."""
+        """Returns the account of this token after all steps so far."""
         fleet = self._fleets.get(token)
         if fleet is None:
             seed = f"{self._seed}:{token}"
@@ -137,7 +137,7 @@ class Emulator:
         return fleet
 
     def step(self, steps: int = 1) -> None:
-        """Let so many ticks pass for every account; each catches up when it is looked at, so ten thousand cost none."""
+        """Advances every account by some steps, lazily: each account catches up when it is next requested."""
         self.steps += steps
 
     def _application(self) -> web.Application:
@@ -160,27 +160,27 @@ class Emulator:
             return web.Response(status=500, text=f"{self._file} cannot be read ({os_error_text(error)}).")
         gzip = self._gzip and "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
         try:
-            return await self._take_fault(token).answer(Asked(request, body, gzip))
+            return await self._next_fault(token).respond(FaultContext(request, body, gzip))
         except ConnectionError:
-            return web.Response()  # the client went away, as a careful one does: nothing to report, nobody to tell
+            return web.Response()  # the client disconnected, as it may
 
-    def _take_fault(self, token: str) -> Fault:
-        """Return what goes wrong with this request, and count it off."""
-        for place, fault in enumerate(self._faults):
+    def _next_fault(self, token: str) -> Fault:
+        """Returns the fault of this request and counts the request."""
+        for index, fault in enumerate(self._faults):
             if fault.token in (None, token):
                 if fault.requests == 1:
-                    del self._faults[place]
+                    del self._faults[index]
                 elif fault.requests is not None:
-                    self._faults[place] = msgspec.structs.replace(fault, requests=fault.requests - 1)
+                    self._faults[index] = msgspec.structs.replace(fault, requests=fault.requests - 1)
                 return fault
         return Healthy()
 
     async def _put_fault(self, request: web.Request) -> web.Response:
         try:
-            asked = msgspec.json.decode(await request.read(), type=AnyFault | list[AnyFault])
+            decoded = msgspec.json.decode(await request.read(), type=AnyFault | list[AnyFault])
         except msgspec.DecodeError as error:
             return web.Response(status=400, text=str(error))
-        self.queue(*(asked if isinstance(asked, list) else [asked]))
+        self.queue(*(decoded if isinstance(decoded, list) else [decoded]))
         return web.Response(status=204)
 
     async def _delete_fault(self, _: web.Request) -> web.Response:
@@ -189,10 +189,10 @@ class Emulator:
 
     async def _post_step(self, request: web.Request) -> web.Response:
         try:
-            asked = msgspec.json.decode(await request.read() or b"{}", type=_Steps)
+            command = msgspec.json.decode(await request.read() or b"{}", type=_Steps)
         except msgspec.DecodeError as error:
             return web.Response(status=400, text=str(error))
-        self.step(asked.steps)
+        self.step(command.steps)
         return await self._get_stats(request)
 
     async def _get_stats(self, _: web.Request) -> web.Response:
@@ -206,23 +206,23 @@ class Emulator:
 
 
 async def serve(
-    emulator: Emulator, *, step_every: float | None = None, started: Callable[[str], object] | None = None
+    emulator: Emulator, *, step_interval: float | None = None, on_started: Callable[[str], object] | None = None
 ) -> None:
-    """Serve an emulated endpoint until cancelled.
+    """Serves an emulated endpoint until cancelled.
 
     Args:
-        emulator: It does not listen yet.
-        step_every: After how many seconds the world advances by itself; None leaves it still.
-        started: Called with the address once it listens.
+        emulator: The emulator, not listening yet.
+        step_interval: The number of seconds between two automatic steps; None means none.
+        on_started: Called with the URL once it listens.
 
     Raises:
-        ConfigurationError: The address cannot be listened at, or the file cannot be read.
+        ConfigurationError: The emulator cannot listen on the address, or the file cannot be read.
     """
     async with emulator:
-        if started is not None:
-            started(emulator.url)
-        while step_every is not None:
-            await asyncio.sleep(step_every)
+        if on_started is not None:
+            on_started(emulator.url)
+        while step_interval is not None:
+            await asyncio.sleep(step_interval)
             emulator.step()
         await asyncio.Event().wait()
 

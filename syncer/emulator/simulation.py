@@ -1,8 +1,8 @@
-"""A believable stretch of an account's life: who is locked for debt and when, what comes and goes, what goes wrong.
+"""A simulation of one account over months: debt locks, arrivals, removals and faults, each with a plausible cause.
 
-Nothing here happens by chance alone. Debts are collected after the 10th and the 20th of each month, people are moved on
-working days, and what happens once, such as an office that closes and returns, has its place in the whole. The same
-seed and the same days tell the same story.
+Changes follow a calendar: debts are collected after the 10th and the 20th of each month, employees change on working
+days, and one-time events, such as an office that closes and reopens, have a fixed place in the period. The same seed
+and the same number of days give the same result.
 """
 
 from __future__ import annotations
@@ -29,197 +29,204 @@ if TYPE_CHECKING:
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _WORKING_DAYS: Final = range(5)
-_DEBTS: Final = {11: 0.04, 12: 0.02, 13: 0.01, 21: 0.025, 22: 0.01, 23: 0.005}
-"""Which share of the active numbers is locked on that day of a month."""
+_DEBT_LOCK_SHARES: Final = {11: 0.04, 12: 0.02, 13: 0.01, 21: 0.025, 22: 0.01, 23: 0.005}
+"""The share of the active numbers that is locked on each of these days of the month."""
 
 _NO_MONEY, _OLD_DEBT, _ = vendor_values.REASONS["debt_lock"]
 _OLD_DEBT_DAYS: Final = 30
-_POOR_PAYERS: Final = 8
-"""One number in so many is locked much more often than the others."""
+_POOR_PAYER_MODULUS: Final = 8
+"""Numbers whose id is a multiple of this are locked much more often than the others."""
 
 _UNKNOWN_STATE: Final = "porting"
 
 
 class Simulation:
-    """What happens to a fleet from `begins` on, and what is wrong with the endpoint meanwhile.
+    """Changes a fleet over time, and says which fault the endpoint has at which time.
 
     Args:
-        begins: Midnight where the account is.
+        fleet: The numbers to change.
+        seed: The seed of the changes.
+        start: The first day, at midnight in the account's time zone.
+        days: How many days to simulate.
     """
 
-    def __init__(self, fleet: Fleet, *, seed: int, begins: datetime, days: int) -> None:
+    def __init__(self, fleet: Fleet, *, seed: int, start: datetime, days: int) -> None:
         self._fleet = fleet
         self._random = Random(f"story:{seed}")  # noqa: S311 - it has to be repeatable, not unpredictable
-        self._begins = begins
+        self._start = start
         self._days = days
-        self._order = count()
-        self._agenda: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._sequence = count()  # orders events that are scheduled for the same moment
+        self._events: list[tuple[datetime, int, Callable[[], None]]] = []
         self._faults: list[tuple[datetime, datetime, Fault]] = []
-        self._now = begins
+        self._now = start
         self._plan()
 
-    def live_until(self, moment: datetime) -> None:
-        """Lets everything happen that happens before the moment."""
-        while self._agenda and self._agenda[0][0] < moment:
-            self._now, _, happens = heapq.heappop(self._agenda)
-            happens()
+    def advance_to(self, moment: datetime) -> None:
+        """Applies all changes that are scheduled before the moment."""
+        while self._events and self._events[0][0] < moment:
+            self._now, _, event = heapq.heappop(self._events)
+            event()
 
     def fault_at(self, moment: datetime) -> Fault | None:
-        """What is wrong with the endpoint at the moment, if anything."""
-        return next((fault for begins, ends, fault in self._faults if begins <= moment < ends), None)
+        """Returns the fault of the endpoint at the moment, if any."""
+        return next((fault for start, end, fault in self._faults if start <= moment < end), None)
 
-    def is_anyone_looking(self, moment: datetime) -> bool:
-        """False while the machine that polls is switched off: once, for thirty hours."""
-        off = self._when(0.25, 16)
-        return not off <= moment < off + 30 * _HOUR
+    def is_poller_on(self, moment: datetime) -> bool:
+        """Returns whether the machine that polls is on: it is off once, for thirty hours."""
+        outage_start = self._moment(0.25, 16)
+        return not outage_start <= moment < outage_start + 30 * _HOUR
 
-    # The plan
+    # Schedule
 
     def _plan(self) -> None:
-        office = self._office()
+        office = self._choose_office()
         for share, numbers in ((0.15, 12), (0.45, 14), (0.75, 10)):
-            self._then(self._when(share, 11), partial(self._welcome, numbers))
-        self._then(self._when(0.33, 18), partial(self._fleet.take_off, office))
-        self._then(self._when(0.55, 9), partial(self._reopen, office))
-        self._then(self._when(0.5, 12), self._port_one)
-        self._goes_wrong(self._when(0.6, 0), 26, Status(status=503))
-        self._goes_wrong(self._when(0.8, 10), 14, PartialList(share=0.7))
-        self._goes_wrong(self._when(0.4, 8), 20, BrokenRecords(count=3))
-        self._goes_wrong(self._when(1, -30), 60, BrokenRecords(field="state", value=None))
+            self._schedule(self._moment(share, 11), partial(self._add_numbers, numbers))
+        self._schedule(self._moment(0.33, 18), partial(self._fleet.delist, office))
+        self._schedule(self._moment(0.55, 9), partial(self._reopen_office, office))
+        self._schedule(self._moment(0.5, 12), self._start_porting)
+        self._schedule_fault(self._moment(0.6, 0), 26, Status(status=503))
+        self._schedule_fault(self._moment(0.8, 10), 14, PartialList(share=0.7))
+        self._schedule_fault(self._moment(0.4, 8), 20, BrokenRecords(count=3))
+        self._schedule_fault(self._moment(1, -30), 60, BrokenRecords(field="state", value=None))
         for record in self._fleet.records():
             if record["state"] != "active":
-                self._recover_later(record["id"], record["state"], self._random.uniform(1, 12))
+                self._reactivate_later(record["id"], record["state"], self._random.uniform(1, 12))
         for day in range(self._days + 1):
-            self._then(self._begins + day * _DAY, self._begin_day)
+            self._schedule(self._start + day * _DAY, self._plan_day)
 
-    def _begin_day(self) -> None:
-        """Decides what happens on the day that begins now."""
+    def _plan_day(self) -> None:
+        """Schedules the changes of the day that starts now."""
         today = self._now.date()
-        self._lock_debtors(_DEBTS.get(today.day, 0.0007))
-        self._sometimes(0.25, self._freeze_one)
-        self._sometimes(0.06, self._give_one_up)
-        self._sometimes(0.08, partial(self._welcome, 1))
+        self._lock_debtors(_DEBT_LOCK_SHARES.get(today.day, 0.0007))
+        self._maybe_today(0.25, self._freeze_one)
+        self._maybe_today(0.06, self._remove_one)
+        self._maybe_today(0.08, partial(self._add_numbers, 1))
         if today.weekday() in _WORKING_DAYS:
-            self._sometimes(0.5, self._move_an_employee)
-            self._sometimes(0.4, self._edit_a_comment)
-        if self._happens(0.05):
-            fault = Truncated() if self._happens(0.4) else Status(status=502)
-            self._goes_wrong(self._in_office_hours(), 5.9, fault)
+            self._maybe_today(0.5, self._reassign_one)
+            self._maybe_today(0.4, self._edit_one_comment)
+        if self._chance(0.05):
+            fault = Truncated() if self._chance(0.4) else Status(status=502)
+            self._schedule_fault(self._in_office_hours(), 5.9, fault)
 
-    # What happens
+    # Changes
 
     def _lock_debtors(self, share: float) -> None:
-        active = [record["id"] for record in self._listed("active")]
+        active = [record["id"] for record in self._records_in_state("active")]
         number = int(share * len(active) + self._random.random())
-        weights = [8 if number_id % _POOR_PAYERS == 0 else 1 for number_id in active]
+        weights = [8 if number_id % _POOR_PAYER_MODULUS == 0 else 1 for number_id in active]
         for number_id in dict.fromkeys(self._random.choices(active, weights, k=number)):
-            self._then(self._in_office_hours(), partial(self._lock, number_id))
+            self._schedule(self._in_office_hours(), partial(self._lock, number_id))
 
     def _lock(self, number_id: int) -> None:
-        reason = None if self._happens(0.1) else _NO_MONEY
-        self._fleet.alter([number_id], _in_state("debt_lock", reason))
-        days = self._random.uniform(32, 70) if self._happens(0.05) else 0.2 + self._random.expovariate(1 / 4)
+        reason = None if self._chance(0.1) else _NO_MONEY
+        self._fleet.update_numbers([number_id], _state_setter("debt_lock", reason))
+        days = self._random.uniform(32, 70) if self._chance(0.05) else 0.2 + self._random.expovariate(1 / 4)
         if days > _OLD_DEBT_DAYS:
-            grown_old = _in_state("debt_lock", _OLD_DEBT, only_from="debt_lock")
-            self._then(self._now + _OLD_DEBT_DAYS * _DAY, partial(self._fleet.alter, [number_id], grown_old))
-            if self._happens(0.3):
-                self._then(self._now + days * _DAY, partial(self._give_up, number_id))
+            set_old_debt = _state_setter("debt_lock", _OLD_DEBT, only_from="debt_lock")
+            self._schedule(
+                self._now + _OLD_DEBT_DAYS * _DAY, partial(self._fleet.update_numbers, [number_id], set_old_debt)
+            )
+            if self._chance(0.3):
+                self._schedule(self._now + days * _DAY, partial(self._disconnect_debtor, number_id))
                 return
-        self._recover_later(number_id, "debt_lock", days)
+        self._reactivate_later(number_id, "debt_lock", days)
 
-    def _give_up(self, number_id: int) -> None:
-        """A debt is not paid: the number is switched off, and goes."""
-        self._fleet.alter([number_id], _in_state("inactive", vendor_values.REASONS["inactive"][0]))
-        self._then(self._now + self._random.uniform(8, 20) * _DAY, partial(self._fleet.take_off, [number_id]))
+    def _disconnect_debtor(self, number_id: int) -> None:
+        """Switches off a number whose debt was not paid, and removes it later."""
+        self._fleet.update_numbers([number_id], _state_setter("inactive", vendor_values.REASONS["inactive"][0]))
+        self._schedule(self._now + self._random.uniform(8, 20) * _DAY, partial(self._fleet.delist, [number_id]))
 
     def _freeze_one(self) -> None:
-        for number_id in self._some(1):
-            self._fleet.alter([number_id], _in_state("freeze", self._random.choice(vendor_values.REASONS["freeze"])))
-            self._recover_later(number_id, "freeze", self._random.uniform(5, 40))
+        for number_id in self._sample_active(1):
+            self._fleet.update_numbers(
+                [number_id], _state_setter("freeze", self._random.choice(vendor_values.REASONS["freeze"]))
+            )
+            self._reactivate_later(number_id, "freeze", self._random.uniform(5, 40))
 
-    def _give_one_up(self) -> None:
-        """A number goes; one in three comes back."""
-        gone = self._some(1)
-        self._fleet.take_off(gone)
-        if self._happens(0.35):
-            self._then(self._now + self._random.uniform(3, 35) * _DAY, partial(self._fleet.bring_back, gone))
+    def _remove_one(self) -> None:
+        """Removes a number; about one in three returns."""
+        removed = self._sample_active(1)
+        self._fleet.delist(removed)
+        if self._chance(0.35):
+            self._schedule(self._now + self._random.uniform(3, 35) * _DAY, partial(self._fleet.relist, removed))
 
-    def _welcome(self, numbers: int) -> None:
-        """New numbers are activated within two days, some only once they are confirmed."""
-        for number_id in self._fleet.arrive(numbers):
-            state = "unconfirmed" if self._happens(0.25) else "activation"
-            self._fleet.alter([number_id], _in_state(state, None))
-            self._recover_later(number_id, state, self._random.uniform(0.2, 2))
+    def _add_numbers(self, numbers: int) -> None:
+        """Adds numbers that become active within two days; some must be confirmed first."""
+        for number_id in self._fleet.add_numbers(numbers):
+            state = "unconfirmed" if self._chance(0.25) else "activation"
+            self._fleet.update_numbers([number_id], _state_setter(state, None))
+            self._reactivate_later(number_id, state, self._random.uniform(0.2, 2))
 
-    def _move_an_employee(self) -> None:
-        """Somebody else gets the number, and other calls are led to it."""
-        moved = self._some(1)
-        self._fleet.alter(moved, self._fleet.maker.reassign)
-        self._fleet.alter(moved, self._fleet.maker.swap_redirects)
+    def _reassign_one(self) -> None:
+        """Assigns a number to another employee, with other redirects."""
+        reassigned = self._sample_active(1)
+        self._fleet.update_numbers(reassigned, self._fleet.generator.reassign)
+        self._fleet.update_numbers(reassigned, self._fleet.generator.change_redirects)
 
-    def _edit_a_comment(self) -> None:
-        self._fleet.alter(self._some(1), self._fleet.maker.edit_comment)
+    def _edit_one_comment(self) -> None:
+        self._fleet.update_numbers(self._sample_active(1), self._fleet.generator.edit_comment)
 
-    def _reopen(self, office: Iterable[int]) -> None:
-        """The office returns, with another note on each number."""
+    def _reopen_office(self, office: Iterable[int]) -> None:
+        """Lists the numbers of the office again, with a new comment."""
 
-        def renew(number: Number) -> None:
+        def reset(number: Number) -> None:
             number.state, number.reason = "active", None
             number.comment = "Офис после ремонта"
 
-        self._fleet.bring_back(office)
-        self._fleet.alter(office, renew)
+        self._fleet.relist(office)
+        self._fleet.update_numbers(office, reset)
 
-    def _port_one(self) -> None:
-        """A number is in a state that the vendor's page does not have."""
-        for number_id in self._some(1):
-            self._fleet.alter([number_id], _in_state(_UNKNOWN_STATE, "Перенос от другого оператора"))
-            self._recover_later(number_id, _UNKNOWN_STATE, min(5, 0.3 * self._days))
+    def _start_porting(self) -> None:
+        """Puts a number into a state that the vendor does not document."""
+        for number_id in self._sample_active(1):
+            self._fleet.update_numbers([number_id], _state_setter(_UNKNOWN_STATE, "Перенос от другого оператора"))
+            self._reactivate_later(number_id, _UNKNOWN_STATE, min(5, 0.3 * self._days))
 
-    def _recover_later(self, number_id: int, state: str, days: float) -> None:
-        recover = _in_state("active", None, only_from=state)
-        self._then(self._now + days * _DAY, partial(self._fleet.alter, [number_id], recover))
+    def _reactivate_later(self, number_id: int, state: str, days: float) -> None:
+        activate = _state_setter("active", None, only_from=state)
+        self._schedule(self._now + days * _DAY, partial(self._fleet.update_numbers, [number_id], activate))
 
-    # Who, and when
+    # Selection of numbers and times
 
-    def _office(self) -> list[int]:
-        """The numbers of the largest region that is no capital."""
+    def _choose_office(self) -> list[int]:
+        """Returns the numbers of the largest region other than the two capitals."""
         listed = [record for record in self._fleet.records() if (record["region_name"] or "").endswith(("ь", "й"))]
         ((region, _),) = Counter(record["region_name"] for record in listed).most_common(1)
         return [record["id"] for record in listed if record["region_name"] == region]
 
-    def _listed(self, state: str) -> list[dict[str, Any]]:
+    def _records_in_state(self, state: str) -> list[dict[str, Any]]:
         return [record for record in self._fleet.records() if record["state"] == state]
 
-    def _some(self, number: int) -> list[int]:
-        """So many active numbers."""
-        active = [record["id"] for record in self._listed("active")]
+    def _sample_active(self, number: int) -> list[int]:
+        """Returns a random sample of the active numbers."""
+        active = [record["id"] for record in self._records_in_state("active")]
         return self._random.sample(active, min(number, len(active)))
 
-    def _when(self, share: float, hour: int) -> datetime:
-        """The hour of the day at which this share of all days has passed."""
-        return self._begins + int(share * self._days) * _DAY + hour * _HOUR
+    def _moment(self, share: float, hour: int) -> datetime:
+        """Returns the given hour of the day at which this share of all days has passed."""
+        return self._start + int(share * self._days) * _DAY + hour * _HOUR
 
     def _in_office_hours(self) -> datetime:
-        """Some time of the day that begins now."""
+        """Returns a random time in office hours of the day that starts now."""
         return self._now + self._random.uniform(9, 19) * _HOUR
 
-    def _happens(self, share: float) -> bool:
+    def _chance(self, share: float) -> bool:
         return self._random.random() < share
 
-    def _sometimes(self, share: float, happens: Callable[[], None]) -> None:
-        """Lets something happen today, on this share of all days."""
-        if self._happens(share):
-            self._then(self._in_office_hours(), happens)
+    def _maybe_today(self, share: float, event: Callable[[], None]) -> None:
+        """Schedules an event for today, on this share of all days."""
+        if self._chance(share):
+            self._schedule(self._in_office_hours(), event)
 
-    def _then(self, moment: datetime, happens: Callable[[], None]) -> None:
-        heapq.heappush(self._agenda, (moment, next(self._order), happens))
+    def _schedule(self, moment: datetime, event: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (moment, next(self._sequence), event))
 
-    def _goes_wrong(self, begins: datetime, hours: float, fault: Fault) -> None:
-        self._faults.append((begins, begins + hours * _HOUR, fault))
+    def _schedule_fault(self, start: datetime, hours: float, fault: Fault) -> None:
+        self._faults.append((start, start + hours * _HOUR, fault))
 
 
-def _in_state(state: str, reason: str | None, *, only_from: str | None = None) -> Callable[[Number], None]:
+def _state_setter(state: str, reason: str | None, *, only_from: str | None = None) -> Callable[[Number], None]:
     def change(number: Number) -> None:
         if only_from is None or number.state == only_from:
             number.state, number.reason = state, reason

@@ -1,7 +1,7 @@
-"""The words the emulated numbers are made of: regions with their codes, states, reasons, comments.
+"""The values of the emulated numbers: regions with their codes, states, reasons, comments.
 
-Area codes are the real ones, and so are the mobile codes the operator has in that part of the country, so that a number
-and its region agree on a map.
+The area codes are real, and so are the operator's mobile codes in each part of the country, so that a number fits its
+region.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 
 
 class Region(NamedTuple):
-    """A region as the vendor spells it, with the codes of its landline and mobile numbers.
+    """A region with the codes of its landline and mobile numbers.
 
     Attributes:
         name: `region_name`; the two capitals are spelled differently from the rest.
-        area_codes: What follows the 7 in a landline number there: 3 to 5 digits.
+        area_codes: What follows the 7 in a landline number of the region: 3 to 5 digits.
         mobile_codes: The same for a mobile number: 3 digits.
         weight: Its share of the numbers, relative to the others.
     """
@@ -67,10 +67,10 @@ REGIONS: Final = (
 )
 
 TYPES: Final = {"def": 55, "abc": 30, "toll_free": 3, "sip_registration": 8, "sip_redirection": 4}
-"""The vendor's types, with the share of numbers that have each."""
+"""The vendor's types, with the relative frequency of each."""
 
 STATES: Final = {"active": 93, "debt_lock": 3, "freeze": 1.5, "activation": 1, "unconfirmed": 0.8, "inactive": 0.7}
-"""The vendor's states, with the share of numbers that are in each at first."""
+"""The vendor's states, with the relative frequency of each among new numbers."""
 
 TRANSITIONS: Final = {
     "active": (("debt_lock", 6), ("freeze", 3), ("inactive", 1)),
@@ -80,7 +80,7 @@ TRANSITIONS: Final = {
     "unconfirmed": (("activation", 3), ("active", 1)),
     "inactive": (("activation", 1),),
 }
-"""Which state may follow which, and how often it does, relative to the others."""
+"""The possible next states of each state, with their relative frequencies."""
 
 REASONS: Final = {
     "debt_lock": ("Недостаточно средств на лицевом счёте", "Задолженность более 30 дней", None),
@@ -88,11 +88,11 @@ REASONS: Final = {
     "inactive": ("Отключён администратором", None),
     "unconfirmed": ("Ожидает подтверждения по SMS", None),
 }
-"""Reasons of a state, evenly likely; a state that is not here has none, and even these often come without."""
+"""The reasons of a state, equally likely; None is no reason. A state that is not listed has none."""
 
 LATIN_COMPANY: Final = "company"
 CYRILLIC_COMPANY: Final = "\u0441ompany"
-"""The vendor's table of fields has a Cyrillic first letter in this word, its examples a Latin one."""
+"""The vendor's table of fields spells this value with a Cyrillic first letter, its examples with a Latin one."""
 
 OFFICES: Final = (
     "Офис продаж", "Горячая линия", "Склад", "Ресепшен", "Бухгалтерия", "Отдел кадров", "Служба доставки",

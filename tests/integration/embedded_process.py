@@ -1,7 +1,7 @@
-"""A process with an embedded server in the folder that it is given, for the tests to signal.
+"""A process with an embedded server in a given folder, to which the tests send signals.
 
-It prints a JSON line, `owner` and `url`, whenever either changes. SIGINT has it stop in order; any other signal ends it
-as it would end any program.
+It prints a JSON line with `owner` and `url` whenever either changes. SIGINT stops it in an orderly way; other signals
+have their default effect.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from syncer.embedded import EmbeddedServer
 
 
 def main() -> None:
-    said = None
-    # Whoever runs the tests in the background of a shell may have it ignored, and that is inherited.
+    last_output = None
+    # When the tests run in the background of a shell, SIGINT is ignored, and a child process inherits that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt), EmbeddedServer(Path(sys.argv[1])) as server:
         while True:
             server.ensure()
-            now = json.dumps({"owner": server.is_owner, "url": server.url})
-            if now != said:
-                print(now, flush=True)  # noqa: T201 - the tests read it
-                said = now
+            current = json.dumps({"owner": server.is_owner, "url": server.url})
+            if current != last_output:
+                print(current, flush=True)  # noqa: T201 - the tests read it
+                last_output = current
             time.sleep(0.02)
 
 

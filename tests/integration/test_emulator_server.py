@@ -390,7 +390,7 @@ def test_every_fault_can_be_asked_for_over_http() -> None:
 
 
 async def test_steps_asked_for_over_http_advance_the_world(http: aiohttp.ClientSession) -> None:
-    async with Emulator(numbers=50, rates=Rates(comments=1)) as emulator:
+    async with Emulator(numbers=50, rates=Rates(comment_edits=1)) as emulator:
         _, before = await ask(http, emulator.url)
         async with http.post(emulator.url + "/emulator/step", json={"steps": 3}) as response:
             assert (await response.json())["steps"] == 3
@@ -447,8 +447,8 @@ async def test_a_port_that_is_taken_is_refused_in_one_sentence() -> None:
         with pytest.raises(ConfigurationError) as caught:
             await serve(Emulator(port=port))
     assert str(caught.value) == (
-        f"The emulated endpoint cannot listen at 127.0.0.1:{port} (Address already in use): "
-        "name another address or port."
+        f"The emulated endpoint cannot listen on 127.0.0.1:{port} (Address already in use): "
+        "choose another address or port."
     )
 
 
@@ -459,7 +459,7 @@ async def test_the_address_is_known_only_while_it_listens() -> None:
 
 async def test_serve_tells_its_address_steps_by_itself_and_ends_when_cancelled(http: aiohttp.ClientSession) -> None:
     started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve(Emulator(numbers=20), step_every=0.001, started=started.set_result))
+    serving = asyncio.create_task(serve(Emulator(numbers=20), step_interval=0.001, on_started=started.set_result))
     url = await started
     steps = 0
     while steps < 3:

@@ -13,7 +13,7 @@ import pytest
 from syncer.emulator import STATIC, Emulator
 from syncer.store.engine import create_engine
 from syncer.store.invariants import find_violations
-from tests.builders import PolledAccount, connect, kept_database, record, redirect, settings_for
+from tests.builders import PolledAccount, connect, migrated_database, record, redirect, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -85,7 +85,7 @@ async def poll_all_hours(url: str) -> None:
 def polled_database(server: EmbeddedServer) -> Iterator[str]:
     """The name of a database with the data of these polls."""
     name = f"polled_{uuid.uuid4().hex[:12]}"
-    with kept_database(server.url, name) as url:
+    with migrated_database(server.url, name) as url:
         asyncio.run(poll_all_hours(url))
         yield name
 

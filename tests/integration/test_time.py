@@ -32,10 +32,10 @@ SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-TICK = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
-SWITCHES: Final = {
+CLOCK_CHANGES: Final = {
     "New York, spring": ("America/New_York", datetime(2026, 3, 8, 7, tzinfo=UTC), HOUR),
     "New York, autumn": ("America/New_York", datetime(2026, 11, 1, 6, tzinfo=UTC), -HOUR),
     "Berlin, spring": ("Europe/Berlin", datetime(2026, 3, 29, 1, tzinfo=UTC), HOUR),
@@ -54,7 +54,7 @@ select extract(epoch from valid_to - valid_from)::float8 from syncer.state_histo
 
 
 @dataclass
-class Span:
+class Environment:
     """Where an account is polled: a database in one zone, sessions and a process in others."""
 
     database: str
@@ -75,9 +75,9 @@ class Span:
 
 
 @pytest.fixture
-async def place(database: str, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[Span]:
+async def environment(database: str, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[Environment]:
     async with AsyncExitStack() as stack:
-        yield Span(database, emulator, sql, stack)
+        yield Environment(database, emulator, sql, stack)
 
 
 async def zone_of_sessions(account: PolledAccount) -> str:
@@ -88,29 +88,31 @@ async def zone_of_sessions(account: PolledAccount) -> str:
 
 
 def test_the_switches_are_when_the_clocks_change() -> None:
-    for zone, switch, by in SWITCHES.values():
-        before, after = ((switch + step).astimezone(ZoneInfo(zone)).utcoffset() for step in (-TICK, timedelta()))
+    for zone, clock_change, by in CLOCK_CHANGES.values():
+        before, after = (
+            (clock_change + step).astimezone(ZoneInfo(zone)).utcoffset() for step in (-MICROSECOND, timedelta())
+        )
         assert before is not None
         assert after is not None
         assert after - before == by
 
 
-@pytest.mark.parametrize("switch", SWITCHES)
+@pytest.mark.parametrize("switch", CLOCK_CHANGES)
 @pytest.mark.parametrize("database_zone", ZONES)
 async def test_periods_around_a_clock_change_keep_exact_instants(
-    place: Span, database_zone: str, switch: str
+    environment: Environment, database_zone: str, clock_change: str
 ) -> None:
-    zone, moment, _ = SWITCHES[switch]
-    account = await place.account(database_zone=database_zone, zone=zone)
+    zone, moment, _ = CLOCK_CHANGES[clock_change]
+    account = await environment.account(database_zone=database_zone, zone=zone)
     # In autumn the local time of the third is that of the fifth.
-    around = [-DAY, -HOUR, -30 * MINUTE, -TICK, 30 * MINUTE, HOUR - TICK, HOUR, DAY]
+    around = [-DAY, -HOUR, -30 * MINUTE, -MICROSECOND, 30 * MINUTE, HOUR - MICROSECOND, HOUR, DAY]
     moments = [moment + step for step in around]
     for number, now in enumerate(moments):
         state = ("active", "freeze")[number % 2]
         await account.poll_at(now, record(1, state=state, from_redirect_numbers=[redirect(number, "74950000000")]))
 
     assert await zone_of_sessions(account) == database_zone
-    seen = [now + TICK for now in moments]
+    seen = [now + MICROSECOND for now in moments]
     assert await account.rows(STATES, 1) == [
         (("active", "freeze")[number % 2], begin, end, after, closed_after)
         for number, (begin, end, after, closed_after) in enumerate(
@@ -128,61 +130,63 @@ async def test_periods_around_a_clock_change_keep_exact_instants(
     assert await account.broken_invariants() == []
 
 
-@pytest.mark.parametrize("switch", SWITCHES)
+@pytest.mark.parametrize("switch", CLOCK_CHANGES)
 @pytest.mark.parametrize("database_zone", ["America/New_York", "Europe/Berlin"])
 async def test_the_hold_time_is_24_hours_even_if_the_day_has_23_or_25(
-    place: Span, database_zone: str, switch: str
+    environment: Environment, database_zone: str, clock_change: str
 ) -> None:
-    zone, moment, _ = SWITCHES[switch]
-    account = await place.account(database_zone=database_zone, zone=zone)
+    zone, moment, _ = CLOCK_CHANGES[clock_change]
+    account = await environment.account(database_zone=database_zone, zone=zone)
     first = moment - 12 * HOUR
     await account.poll_at(first - HOUR, *(record(key) for key in range(1, 5)))
     held = await account.poll_at(first, record(4))
-    early = await account.poll_at(first + 24 * HOUR - TICK, record(4))
+    early = await account.poll_at(first + 24 * HOUR - MICROSECOND, record(4))
     late = await account.poll_at(first + 24 * HOUR, record(4))
 
     assert [(one.held, one.removed) for one in (held, early, late)] == [(3, 0), (3, 0), (0, 3)]
     assert await account.rows("select distinct removed_at from syncer.virtual_number where removed_at is not null") == [
-        (first + TICK,)
+        (first + MICROSECOND,)
     ]
 
 
-@pytest.mark.parametrize("switch", SWITCHES)
-async def test_a_removal_counts_for_24_hours_even_if_the_day_has_23_or_25(place: Span, switch: str) -> None:
-    zone, moment, _ = SWITCHES[switch]
-    account = await place.account(database_zone=zone, zone=zone)
+@pytest.mark.parametrize("switch", CLOCK_CHANGES)
+async def test_a_removal_counts_for_24_hours_even_if_the_day_has_23_or_25(
+    environment: Environment, clock_change: str
+) -> None:
+    zone, moment, _ = CLOCK_CHANGES[clock_change]
+    account = await environment.account(database_zone=zone, zone=zone)
     first = moment - 12 * HOUR
     everything = [record(key) for key in range(1, 7)]
     await account.poll_at(first - HOUR, *everything)
     await account.poll_at(first, *everything[1:])  # 1 of 6
 
-    within = await account.poll_at(first + 24 * HOUR - TICK, *everything[2:])  # 2 of 6
-    await account.poll_at(first + 24 * HOUR - TICK, *everything[1:])
+    within = await account.poll_at(first + 24 * HOUR - MICROSECOND, *everything[2:])  # 2 of 6
+    await account.poll_at(first + 24 * HOUR - MICROSECOND, *everything[1:])
     after = await account.poll_at(first + 24 * HOUR, *everything[2:])  # 1 of 5
 
     assert [(one.held, one.removed) for one in (within, after)] == [(1, 0), (0, 1)]
 
 
-ELSEWHERE = {
+SESSION_ZONES = {
     "the address names a zone": ("?timezone=Asia/Kathmandu", "Asia/Kathmandu"),
     "the address has options": ("?options=-c%20timezone%3DAmerica/New_York", "America/New_York"),
     "the environment": ("", "UTC"),
 }
 
 
-@pytest.mark.parametrize("how", ELSEWHERE)
+@pytest.mark.parametrize("how", SESSION_ZONES)
 async def test_the_time_zone_of_the_session_or_the_process_changes_nothing(
-    place: Span, monkeypatch: pytest.MonkeyPatch, how: str
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    session, zone = ELSEWHERE[how]
+    session, zone = SESSION_ZONES[how]
     monkeypatch.setenv("PGTZ", "Asia/Kathmandu")
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
     time.tzset()
     try:
-        account = await place.account(database_zone="UTC", session=session)
+        account = await environment.account(database_zone="UTC", session=session)
         await account.poll_at(T0, record(1), record(2))
         await account.poll_at(T0 + HOUR, record(1, state="freeze"))
-        (told,) = await read_account_statuses(account.engine)
+        (records_for,) = await read_account_statuses(account.engine)
         zone_found = await zone_of_sessions(account)
     finally:
         monkeypatch.undo()
@@ -190,32 +194,32 @@ async def test_the_time_zone_of_the_session_or_the_process_changes_nothing(
 
     assert zone_found == zone
     assert await account.rows(STATES, 1) == [
-        ("active", T0 + TICK, T0 + HOUR + TICK, None, T0),
-        ("freeze", T0 + HOUR + TICK, None, T0, None),
+        ("active", T0 + MICROSECOND, T0 + HOUR + MICROSECOND, None, T0),
+        ("freeze", T0 + HOUR + MICROSECOND, None, T0, None),
     ]
-    assert (told.held_since, told.last_success_at) == (T0 + HOUR + TICK, T0 + HOUR + TICK)
-    assert told.held_since is not None
-    assert told.held_since.utcoffset() == timedelta()
+    assert (records_for.held_since, records_for.last_success_at) == (T0 + HOUR + MICROSECOND, T0 + HOUR + MICROSECOND)
+    assert records_for.held_since is not None
+    assert records_for.held_since.utcoffset() == timedelta()
 
 
-async def test_changing_the_time_zone_of_the_database_changes_no_instant(place: Span) -> None:
+async def test_changing_the_time_zone_of_the_database_changes_no_instant(environment: Environment) -> None:
     everything = [record(key) for key in range(1, 5)]
     hours: dict[str, float] = {"UTC": 0, "America/New_York": 1, "Asia/Kathmandu": 24.9, "Europe/Berlin": 25}
     outcomes = []
     for zone, hour in hours.items():
-        account = await place.account(database_zone=zone, zone="Asia/Kathmandu")
+        account = await environment.account(database_zone=zone, zone="Asia/Kathmandu")
         listed = everything[3:] if hour else everything
         result = await account.poll_at(T0 + hour * HOUR, *listed)
         outcomes.append((result.outcome, result.held, result.removed))
 
     assert outcomes == [("applied", 0, 0), ("applied", 3, 0), ("unchanged", 3, 0), ("applied", 0, 3)]
-    assert await account.rows(STATES, 1) == [("active", T0 + TICK, T0 + HOUR + TICK, None, T0)]
+    assert await account.rows(STATES, 1) == [("active", T0 + MICROSECOND, T0 + HOUR + MICROSECOND, None, T0)]
 
 
 # A clock that jumps
 
 
-class Jumps:
+class JumpingClock:
     """Accounts that are polled while the clock jumps, each a new one in the same database."""
 
     def __init__(self, database: str, emulator: Emulator, sql: asyncpg.Connection) -> None:
@@ -225,7 +229,7 @@ class Jumps:
         self._names = count(1)
 
     @classmethod
-    async def build(cls, stack: AsyncExitStack, server: str) -> Jumps:
+    async def create(cls, stack: AsyncExitStack, server: str) -> JumpingClock:
         owner = await connect(server)
         await owner.execute("create database jumps template migrated")
         await owner.close()
@@ -237,23 +241,25 @@ class Jumps:
         stack.push_async_callback(made._engine.dispose)
         return made
 
-    async def play(self, steps: Sequence[tuple[datetime, int]]) -> None:
+    async def poll_at_moments(self, steps: Sequence[tuple[datetime, int]]) -> None:
         """Polls at each of these moments; the bits of what is polled say what is so then."""
         given = settings_for(self._emulator, account_name=f"account {next(self._names)}")
         async with PolledAccount(self._engine, self._emulator, self._sql, given) as account:
             previous: datetime | None = None
             for moment, bits in steps:
-                result = await account.poll_at(moment, *told(bits))
+                result = await account.poll_at(moment, *records_for(bits))
                 assert result.outcome in {"applied", "unchanged"}
-                observed = moment + TICK if previous is None else max(moment + TICK, previous + TICK)
+                observed = (
+                    moment + MICROSECOND if previous is None else max(moment + MICROSECOND, previous + MICROSECOND)
+                )
                 assert await account.row(
                     "select started_at, finished_at from syncer.sync_run where run_id = $1", result.run_id
                 ) == (moment, observed)
                 previous = observed
-                await self._check_element_size(given.account_name, observed)
+                await self._check_periods(given.account_name, observed)
             assert await account.broken_invariants() == []
 
-    async def _check_element_size(self, name: str, latest: datetime) -> None:
+    async def _check_periods(self, name: str, latest: datetime) -> None:
         """No period of the account is empty or negative, no window either, and each begins where one ended."""
         for table, keys in (
             ("state_history", ("virtual_number_id",)),
@@ -283,7 +289,7 @@ class Jumps:
                         assert one["closed_after"] == next_one["changed_after"]
 
 
-def told(bits: int) -> list[dict[str, Any]]:
+def records_for(bits: int) -> list[dict[str, Any]]:
     """Number 1 with its state, comment and redirects; numbers 2 to 5 if they are listed."""
     first = record(
         1,
@@ -295,17 +301,26 @@ def told(bits: int) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def play(server: EmbeddedServer) -> Iterator[Callable[[Sequence[tuple[datetime, int]]], None]]:
+def poll_at_moments(server: EmbeddedServer) -> Iterator[Callable[[Sequence[tuple[datetime, int]]], None]]:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        jumps = runner.run(Jumps.build(stack, server.url))
-        yield lambda steps: runner.run(jumps.play(steps))
+        jumps = runner.run(JumpingClock.create(stack, server.url))
+        yield lambda steps: runner.run(jumps.poll_at_moments(steps))
         runner.run(stack.aclose())
 
 
 # Near each other, equal, a change of clocks, and years away.
 _moments = st.one_of(
-    st.sampled_from([T0, T0 + TICK, T0 - TICK, T0 + HOUR, T0 - HOUR, *(moment for _, moment, _ in SWITCHES.values())]),
+    st.sampled_from(
+        [
+            T0,
+            T0 + MICROSECOND,
+            T0 - MICROSECOND,
+            T0 + HOUR,
+            T0 - HOUR,
+            *(moment for _, moment, _ in CLOCK_CHANGES.values()),
+        ]
+    ),
     st.integers(-600, 600).map(lambda seconds: T0 + timedelta(seconds=seconds)),
     st.integers(-20, 20).map(lambda years: T0 + years * 365.25 * DAY),
     st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - the strategy adds the zone
@@ -318,33 +333,31 @@ _moments = st.one_of(
 @example(steps=[(T0, 8), (T0 + 3650 * DAY, 1), (T0, 8), (T0 - 3650 * DAY, 1), (T0, 8)])
 @example(steps=[(T0, number) for number in range(8)])
 def test_no_period_is_empty_or_negative_however_the_clock_jumps(
-    play: Callable[[Sequence[tuple[datetime, int]]], None], steps: list[tuple[datetime, int]]
+    poll_at_moments: Callable[[Sequence[tuple[datetime, int]]], None], steps: list[tuple[datetime, int]]
 ) -> None:
-    play(steps)
+    poll_at_moments(steps)
 
 
-EVENT = "database_clock_behind"
+CLOCK_WARNING = "database_clock_behind"
 
 
-async def warned(account: PolledAccount, moment: datetime, *records: Any) -> list[MutableMapping[str, Any]]:
+async def clock_warnings(account: PolledAccount, moment: datetime, *records: Any) -> list[MutableMapping[str, Any]]:
     """What a poll at a moment says of the clock."""
     with capture_logs() as logs:
         result = await account.poll_at(moment, *records)
     assert result.outcome in {"applied", "unchanged"}
-    return [one for one in logs if one["event"] == EVENT]
+    return [one for one in logs if one["event"] == CLOCK_WARNING]
 
 
 @pytest.fixture
-async def account(place: Span) -> PolledAccount:
-    return await place.account()
+async def account(environment: Environment) -> PolledAccount:
+    return await environment.account()
 
 
-@pytest.mark.parametrize("back", [-365 * DAY, -TICK, timedelta(), TICK, 4 * MINUTE, 5 * MINUTE - SECOND])
-async def test_a_clock_at_most_five_minutes_behind_causes_no_warning(
-    account: PolledAccount, back: timedelta
-) -> None:
-    assert await warned(account, T0, record(1)) == []
-    assert await warned(account, T0 - back, record(1, state="freeze")) == []
+@pytest.mark.parametrize("back", [-365 * DAY, -MICROSECOND, timedelta(), MICROSECOND, 4 * MINUTE, 5 * MINUTE - SECOND])
+async def test_a_clock_at_most_five_minutes_behind_causes_no_warning(account: PolledAccount, back: timedelta) -> None:
+    assert await clock_warnings(account, T0, record(1)) == []
+    assert await clock_warnings(account, T0 - back, record(1, state="freeze")) == []
 
 
 @pytest.mark.parametrize("back", [5 * MINUTE + SECOND, HOUR, 365 * DAY])
@@ -353,9 +366,9 @@ async def test_a_clock_more_than_five_minutes_behind_causes_warnings_until_it_ha
 ) -> None:
     await account.poll_at(T0, record(1))
 
-    (first,) = await warned(account, T0 - back, record(1, state="freeze"))
-    (second,) = await warned(account, T0 - back, record(1))
-    caught_up = await warned(account, T0 - 4 * MINUTE, record(1, state="freeze"))
+    (first,) = await clock_warnings(account, T0 - back, record(1, state="freeze"))
+    (second,) = await clock_warnings(account, T0 - back, record(1))
+    caught_up = await clock_warnings(account, T0 - 4 * MINUTE, record(1, state="freeze"))
 
     assert (first["log_level"], first["account"]) == ("warning", "default")
     assert first["seconds"] == pytest.approx(back.total_seconds(), abs=0.001)
@@ -368,7 +381,7 @@ async def test_a_clock_that_went_back_causes_a_warning_even_for_a_byte_identical
 ) -> None:
     await account.poll_at(T0, record(1))
 
-    assert len(await warned(account, T0 - HOUR, record(1))) == 1
+    assert len(await clock_warnings(account, T0 - HOUR, record(1))) == 1
 
 
 async def test_a_failed_request_causes_no_clock_warning_and_the_next_poll_does(
@@ -380,8 +393,8 @@ async def test_a_failed_request_causes_no_clock_warning_and_the_next_poll_does(
     with capture_logs() as logs:
         failed = await account.poll_again()
     assert failed.outcome == "failed"
-    assert [one for one in logs if one["event"] == EVENT] == []
-    assert len(await warned(account, T0 - HOUR, record(1, state="freeze"))) == 1
+    assert [one for one in logs if one["event"] == CLOCK_WARNING] == []
+    assert len(await clock_warnings(account, T0 - HOUR, record(1, state="freeze"))) == 1
     assert await account.row(
         "select started_at, finished_at from syncer.sync_run where run_id = $1", failed.run_id
     ) == (

@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from syncer.embedded import EmbeddedServer
-from syncer.emulator import STILL, Emulator
+from syncer.emulator import STATIC, Emulator
 from syncer.store.engine import create_engine
 from syncer.store.schema import known_revisions, migrate, migrations_folder, schema_state
 from syncer.store.tables import SCHEMA, metadata
@@ -206,12 +206,12 @@ async def test_each_step_down_leaves_the_schema_that_a_step_up_makes(
 async def test_a_downgrade_takes_numbers_and_history_with_it_and_an_upgrade_works_again(
     migrated: AsyncEngine, catalog: asyncpg.Connection
 ) -> None:
-    async with Emulator(numbers=50, rates=STILL) as emulator:
+    async with Emulator(numbers=50, rates=STATIC) as emulator:
         settings = settings_for(emulator)
         async with PolledAccount(migrated, emulator, catalog, settings) as account:
             assert (await account.poll_again()).created == 50
-            emulator.fleet("token").change(0.2)
-            emulator.fleet("token").remove(0.1)
+            emulator.fleet("token").change_fraction(0.2)
+            emulator.fleet("token").remove_fraction(0.1)
             changed = await account.poll_again()
             assert (changed.outcome, changed.removed) == ("applied", 5)
             assert await account.broken_invariants() == []
@@ -219,7 +219,7 @@ async def test_a_downgrade_takes_numbers_and_history_with_it_and_an_upgrade_work
             await migrate(migrated, "base")
             await migrate(migrated)
 
-            account.forget()
+            account.restart()
             assert (await account.poll_again()).created == 45
             assert await account.broken_invariants() == []
             await migrate(migrated, "base")

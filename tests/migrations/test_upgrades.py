@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from syncer.emulator import STILL, Emulator
+from syncer.emulator import STATIC, Emulator
 from syncer.store.engine import create_engine
 from syncer.store.schema import known_revisions, migrate
 from tests.builders import PolledAccount, connect, record, redirect, settings_for
@@ -103,7 +103,7 @@ async def test_an_upgrade_to_the_newest_schema_leaves_all_history_as_it_was_and_
     assert after == before
 
     async with (
-        Emulator(numbers=1, rates=STILL) as emulator,
+        Emulator(numbers=1, rates=STATIC) as emulator,
         PolledAccount(engine, emulator, sql, settings_for(emulator)) as account,
     ):
         assert await account.broken_invariants() == []

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from syncer.emulator import STILL, Emulator, faults
+from syncer.emulator import STATIC, Emulator, faults
 from syncer.store.engine import create_engine
-from tests.builders import PatientEndpoint, PolledAccount, connect, settings_for
+from tests.builders import BlockingEndpoint, PolledAccount, connect, settings_for
 from tests.model.analyst import Analyst
 from tests.model.disturbances import DEEDS, HOUR, MINUTE, kill
 from tests.model.events import EVENTS
@@ -73,7 +73,7 @@ class Ground:
     engine: AsyncEngine
     sql: asyncpg.Connection
     emulator: Emulator
-    patient: PatientEndpoint
+    patient: BlockingEndpoint
     stack: AsyncExitStack
     processes: dict[tuple[Any, ...], PolledAccount] = field(default_factory=dict)
 
@@ -83,8 +83,8 @@ class Ground:
         stack.push_async_callback(engine.dispose)
         sql = await connect(database)
         stack.push_async_callback(sql.close)
-        emulator = await stack.enter_async_context(Emulator(numbers=1, rates=STILL))
-        return cls(engine, sql, emulator, await stack.enter_async_context(PatientEndpoint()), stack)
+        emulator = await stack.enter_async_context(Emulator(numbers=1, rates=STATIC))
+        return cls(engine, sql, emulator, await stack.enter_async_context(BlockingEndpoint()), stack)
 
     async def process(self, role: str, name: str, url: str, plan: Plan) -> PolledAccount:
         """A process that was just started, which polls an account; made anew it would load certificates each time."""
@@ -99,7 +99,7 @@ class Ground:
             )
             made = PolledAccount(self.engine, self.emulator, self.sql, settings, batch=_BATCH)
             self.processes[key] = await self.stack.enter_async_context(made)
-        self.processes[key].forget()
+        self.processes[key].restart()
         return self.processes[key]
 
     async def play(self, plan: Plan, tally: Tally) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from syncer.emulator.fault import Asked
+    from syncer.emulator.fault import FaultContext
 
 TOKEN = "s3cr3t-t0ken-0f-the-test"
 DEADLINE_SECONDS = 40.0
@@ -33,10 +33,10 @@ class Gate(Fault, frozen=True, tag="gate"):
 
     opened: Any
 
-    async def answer(self, asked: Asked) -> web.StreamResponse:
+    async def respond(self, context: FaultContext) -> web.StreamResponse:
         """Wait, then answer well."""
         await self.opened.wait()
-        return await super().answer(asked)
+        return await super().respond(context)
 
 
 async def until(condition: Callable[[], Any], *, within: float = DEADLINE_SECONDS) -> None:

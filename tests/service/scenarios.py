@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from syncer.emulator import STILL, Emulator
+from syncer.emulator import STATIC, Emulator
 from tests.builders import connect
 from tests.service.processes import TOKEN, Program
 
@@ -92,7 +92,7 @@ async def _world(server: str) -> AsyncIterator[World]:
         stack.push_async_callback(owner.execute, f"drop database {name} with (force)")
         sql = await connect(database)
         stack.push_async_callback(sql.close)
-        emulator = await stack.enter_async_context(Emulator(numbers=200, seed=1, rates=STILL))
+        emulator = await stack.enter_async_context(Emulator(numbers=200, seed=1, rates=STATIC))
         syncer = program(folder, database, emulator.url)
         stack.push_async_callback(syncer.kill_all)
         yield World(folder, database, sql, emulator, syncer)

@@ -98,7 +98,7 @@ async def test_a_dump_taken_while_the_daemon_polls_is_restored_and_polled_on_as_
         daemon = await syncer.start("run", **polling)
         await daemon.says("poll_finished", outcome="applied", received=200)
         ids = [number["id"] for number in emulator.fleet(TOKEN).records() if number["state"] == "active"]
-        emulator.fleet(TOKEN).alter(ids[:3], lock)
+        emulator.fleet(TOKEN).update_numbers(ids[:3], lock)
         await daemon.says("poll_finished", outcome="applied", state_changes=3)
         dumped = await dump_during_a_poll(emulator, sql, owner, str(folder / "syncer.dump"))
         assert (await daemon.end()).code == 0
@@ -117,7 +117,7 @@ async def test_a_dump_taken_while_the_daemon_polls_is_restored_and_polled_on_as_
         assert await content(sql, without=OF_POLLS) == before
 
         # What happens after it is recorded, and dated between the two looks.
-        emulator.fleet(TOKEN).alter(ids[3:4], lock)
+        emulator.fleet(TOKEN).update_numbers(ids[3:4], lock)
         applied = await daemon.says("poll_finished", outcome="applied", changed=1, state_changes=1)
         assert (await daemon.end()).code == 0
         last_look = await sql.fetchval(LAST_LOOK_BEFORE, applied["run_id"])

@@ -40,7 +40,7 @@ async def test_all_that_is_right_is_told_a_line_each(syncer: Program, database: 
         "ok     configuration: 1 account",
         f"ok     database: PostgreSQL 18, {place}",
         f"ok     schema: {NEWEST}",
-        f"ok     endpoint of default: {syncer.settings['api_url']} takes the token and lists 200 numbers",
+        f"ok     endpoint of default: {syncer.settings['api_url']} accepts the token and lists 200 numbers",
         "ok     data: every invariant holds",
     ]
 
@@ -65,9 +65,9 @@ async def test_each_accounts_token_and_endpoint_are_told_apart(syncer: Program, 
     assert f"generate a token in the Личный кабинет and put it in {file}" in found["endpoint of expired"]
     assert "answered 403" in found["endpoint of stranger"]
     assert "allow-list" in found["endpoint of stranger"]
-    assert "3 records cannot be taken, the first because: " in found["endpoint of broken"]
+    assert "3 records are rejected, the first one because: " in found["endpoint of broken"]
     assert "cannot connect to 127.0.0.1:1" in found["endpoint of gone"]
-    assert f"endpoint of good: {emulator.url} takes the token and lists 200 numbers" in finished.out
+    assert f"endpoint of good: {emulator.url} accepts the token and lists 200 numbers" in finished.out
     assert "-token" not in finished.out + finished.err
 
 
@@ -100,7 +100,7 @@ async def test_what_is_wrong_with_the_database_is_told_and_the_endpoint_looked_a
     assert len(wrong(empty)) == 1
     assert "run `syncer migrate`" in next(iter(wrong(empty).values()))
     assert (to_come.code, wrong(to_come)) == (0, {})
-    assert "schema: none yet: `syncer run` and `syncer sync` make it" in to_come.out
+    assert "schema: none yet: `syncer run` and `syncer sync` create it" in to_come.out
     assert emulator.requests == {TOKEN: 3}
 
 

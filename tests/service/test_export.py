@@ -167,14 +167,16 @@ async def test_what_cannot_be_exported_is_told_in_one_line(syncer: Program, empt
 
     assert [one.code for one in (unknown, account, whose, moment)] == [2, 2, 2, 2]
     assert [one.code for one in (schema, extra, place, device)] == [1, 1, 1, 1]
-    assert unknown.complaint().startswith("syncer: there is no view 'nombers': the views are accounts, changes, coverage,")
+    assert unknown.complaint().startswith(
+        "syncer: there is no view 'nombers': the views are accounts, changes, coverage,"
+    )
     assert account.complaint() == "syncer: --account 'nobody' was never polled: the accounts are default"
     assert whose.complaint() == "syncer: --account: the view states is the same for all accounts"
     assert moment.complaint() == "syncer: --at works only with the view numbers, not with runs"
     assert schema.complaint() == "syncer: the database has no schema of syncer yet: run `syncer migrate`"
     assert extra.complaint() == "syncer: Parquet needs pyarrow: pip install pyarrow"
     assert place.complaint() == "syncer: /absent/numbers.csv cannot be written: No such file or directory"
-    assert device.complaint().endswith("is not a file: leave --output out for standard output")
+    assert device.complaint().endswith("is not a file: omit --output to write to standard output")
 
 
 async def test_a_reader_that_has_seen_enough_ends_it_without_a_word(syncer: Program, sql: asyncpg.Connection) -> None:

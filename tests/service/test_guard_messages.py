@@ -46,7 +46,7 @@ async def test_what_is_held_is_told_until_an_operator_accepts_it(
     syncer: Program, emulator: Emulator, account: PolledAccount, sql: asyncpg.Connection
 ) -> None:
     await account.poll_again()
-    emulator.fleet(TOKEN).remove(0.5)
+    emulator.fleet(TOKEN).remove_fraction(0.5)
 
     held = await syncer.run("sync")
 
@@ -56,8 +56,8 @@ async def test_what_is_held_is_told_until_an_operator_accepts_it(
     assert warnings(held) == [{"event": "removals_held", "level": "warning"} | facts]
     row, (sentence,), told = await status(syncer)
     assert row[-2:] == ["100", "-"]
-    assert sentence.startswith("! default: 100 numbers are missing since ")
-    assert sentence.endswith(f" UTC and held; {todo}")
+    assert sentence.startswith("! default: 100 numbers missing since ")
+    assert sentence.endswith(f" UTC, their removal is held; {todo}")
     since = await sql.fetchval(
         "select distinct missing_since from syncer.virtual_number where missing_since is not null"
     )
@@ -123,7 +123,7 @@ async def test_it_is_told_since_when_the_first_of_those_held_is_missing(
     _, attention, told = await status(syncer)
 
     assert attention == [
-        f"! default: 2 numbers are missing since 2026-03-01 13:00:00 UTC and held; if they are really gone: {ACCEPT}"
+        f"! default: 2 numbers missing since 2026-03-01 13:00:00 UTC, their removal is held; if they are really gone: {ACCEPT}"
     ]
     assert told["held_since"] == "2026-03-01T13:00:00.000001Z"
 
@@ -150,7 +150,7 @@ async def test_what_an_id_that_cannot_be_read_holds_is_told_with_it_though_an_op
     row, attention, told = await status(syncer)
     assert row[-2:] == ["1", "1"]
     assert attention[0].endswith(ACCEPT)
-    assert "default: a record cannot be taken since " in attention[1]
+    assert "default: a record has been rejected since " in attention[1]
     assert [one["virtual_number_id"] for one in told["rejected"]] == [None]
     assert tuple((await sql.fetch(RUNS))[-1]) == ("applied", 1, 1, 0)
 
@@ -178,11 +178,11 @@ async def test_rejected_records_are_told_with_the_reason_until_they_can_be_taken
     ]
     row, attention, told = await status(syncer)
     assert row[-2:] == ["-", "7"]
-    assert [line.partition(" cannot be taken since ")[0] for line in attention[:5]] == [
+    assert [line.partition(" has been rejected since ")[0] for line in attention[:5]] == [
         f"! default: the record of number {key}" for key in range(1, 6)
     ]
     assert all(line.endswith(": Expected `str`, got `null` - at `$.number`") for line in attention[:5])
-    assert attention[5:] == ["! default: and 2 more records: see syncer.rejected_record"]
+    assert attention[5:] == ["! default: and 2 more rejected records: see syncer.rejected_record"]
     assert [one["virtual_number_id"] for one in told["rejected"]] == list(range(1, 8))
     assert tuple((await sql.fetch(RUNS))[-1]) == ("applied", 0, 7, 0)
 
@@ -196,7 +196,7 @@ async def test_rejected_records_are_told_with_the_reason_until_they_can_be_taken
 
 async def test_the_daemon_warns_of_what_it_holds(syncer: Program, emulator: Emulator, account: PolledAccount) -> None:
     await account.poll_again()
-    emulator.fleet(TOKEN).remove(0.25)
+    emulator.fleet(TOKEN).remove_fraction(0.25)
 
     daemon = await syncer.start("run", poll_interval="1s")
     warned = await daemon.says("removals_held")

@@ -58,7 +58,7 @@ async def test_when_a_newer_version_migrates_the_older_one_stops_polling_and_the
     ids = [number["id"] for number in fleet.records() if number["state"] == "active"]
     older = await syncer.start("run", **settings)
     await older.says("poll_finished", created=200)
-    fleet.alter(ids[:1], lock)
+    fleet.update_numbers(ids[:1], lock)
     await older.says("poll_finished", state_changes=1)
 
     # The migration comes while the older version waits for an answer, which brings a change.
@@ -68,12 +68,12 @@ async def test_when_a_newer_version_migrates_the_older_one_stops_polling_and_the
     newer_version = newer_version_of(syncer)
     newer = await newer_version.start("run", **settings)
     complaint = (await older.says("not_ready"))["error"]
-    fleet.alter(ids[1:2], lock)
+    fleet.update_numbers(ids[1:2], lock)
     emulator.fault = None
     gate.opened.set()
 
     await newer.says("poll_finished")
-    fleet.alter(ids[2:3], lock)
+    fleet.update_numbers(ids[2:3], lock)
     await until(lambda: sql.fetchval(IS_LOCKED, ids[2]))
     await newer.says("poll_finished", times=len(newer.events("poll_finished")) + 2)
     checked = await newer_version.run("check", "--data")

@@ -31,7 +31,7 @@ async def test_before_anything_was_recorded_it_says_how_to_begin(syncer: Program
         syncer.run("status", "--json", api_token=None),
     )
 
-    beginning = "nothing was recorded yet: syncer sync polls once, syncer run keeps polling\n"
+    beginning = "no data yet: `syncer sync` polls once, `syncer run` keeps polling\n"
     assert [no_schema.result, no_account.result, as_json.result] == [(0, beginning), (0, beginning), (0, "")]
 
 
@@ -68,7 +68,7 @@ async def test_held_removals_come_with_the_command_that_accepts_them_and_rejecte
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, 0:00:\d\d ago", success)
         assert [line.startswith(f"! {NAME}: ") for line in attention] == [True, True]
         assert "6 numbers are missing since" in attention[0]
-        assert "the record of number 252 cannot be taken since" in attention[1]
+        assert "the record of number 252 has been rejected since" in attention[1]
         told = json.loads(as_json.out)
         assert (told["account"], told["last_outcome"], told["numbers"], told["held"], told["last_error"]) == (
             NAME,

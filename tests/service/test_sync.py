@@ -45,7 +45,7 @@ async def test_a_sync_says_in_one_line_what_came_of_it(syncer: Program, emulator
     redirects = sum(len(one.get("from_redirect_numbers") or []) for one in emulator.fleet(TOKEN).records())
 
     first = await syncer.run("sync")
-    emulator.fleet(TOKEN).change(0.05)
+    emulator.fleet(TOKEN).change_fraction(0.05)
     second = await syncer.run("sync", "--json")
 
     assert first.result == (0, f"default: applied: 200 received, 200 created, {redirects} redirects opened\n")
@@ -94,14 +94,14 @@ async def test_named_accounts_are_polled_once_each_and_an_unknown_name_polls_nob
     assert sorted(json.loads(line)["account"] for line in named.out.splitlines()) == ["Север", "Юг"]
     assert emulator.requests == {"north-token": 1, "south-token": 1}
     assert unknown.code == 2
-    assert unknown.complaint() == "syncer: --account 'Запад' is not configured: those are Восток, Север, Юг"
+    assert unknown.complaint() == "syncer: --account 'Запад' is not configured; the accounts are Восток, Север, Юг"
 
 
 async def test_held_removals_exit_with_3_until_an_operator_accepts_them(
     syncer: Program, emulator: Emulator, account: PolledAccount, sql: asyncpg.Connection
 ) -> None:
     await account.poll_again()
-    emulator.fleet(TOKEN).remove(0.5)
+    emulator.fleet(TOKEN).remove_fraction(0.5)
     held = await syncer.run("sync")
     assert held.result == (3, "default: applied: 100 received, 100 unchanged, 100 held\n")
     repeated = await syncer.run("sync")

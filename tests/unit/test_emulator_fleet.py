@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from syncer.emulator import REALISTIC, STILL, Fleet, Rates
+from syncer.emulator import REALISTIC, STATIC, Fleet, Rates
 from syncer.emulator.vendor_values import REGIONS, STATES, TYPES
 
 APP_ID = 1200054
@@ -34,7 +34,7 @@ PAGE_FIELDS = {
 }
 
 
-def make(numbers: int = 1000, *, seed: int | str = 1, rates: Rates = STILL) -> Fleet:
+def make(numbers: int = 1000, *, seed: int | str = 1, rates: Rates = STATIC) -> Fleet:
     return Fleet(numbers=numbers, seed=seed, app_id=APP_ID, rates=rates)
 
 
@@ -43,7 +43,7 @@ def by_id(fleet: Fleet) -> dict[int, dict[str, Any]]:
 
 
 def only(**rates: float) -> Rates:
-    return dataclasses.replace(STILL, **rates)
+    return dataclasses.replace(STATIC, **rates)
 
 
 def differing(before: dict[int, dict[str, Any]], after: dict[int, dict[str, Any]]) -> list[set[str]]:
@@ -59,7 +59,7 @@ def test_the_same_seed_and_steps_give_the_same_bytes() -> None:
     for fleet in (one, other):
         for _ in range(50):
             fleet.step()
-        fleet.change(0.1)
+        fleet.change_fraction(0.1)
         fleet.shuffle()
     assert one.body() == other.body()
 
@@ -153,7 +153,7 @@ def test_some_redirects_come_from_listed_numbers_and_some_do_not() -> None:
 
 
 def test_a_still_world_keeps_its_bytes() -> None:
-    fleet = make(rates=STILL)
+    fleet = make(rates=STATIC)
     before = fleet.body()
     for _ in range(20):
         fleet.step()
@@ -162,7 +162,7 @@ def test_a_still_world_keeps_its_bytes() -> None:
 
 
 def test_troubles_end_being_active_for_that_share_of_the_active() -> None:
-    fleet = make(rates=only(troubles=0.1))
+    fleet = make(rates=only(deactivations=0.1))
     before = by_id(fleet)
     active = [record for record in before.values() if record["state"] == "active"]
     fleet.step()
@@ -174,7 +174,7 @@ def test_troubles_end_being_active_for_that_share_of_the_active() -> None:
 
 
 def test_recoveries_lead_every_number_back_to_active() -> None:
-    fleet = make(rates=only(recoveries=1))
+    fleet = make(rates=only(reactivations=1))
     for _ in range(30):
         fleet.step()
     assert {(record["state"], record["reason"]) for record in fleet.records()} == {("active", None)}
@@ -183,9 +183,9 @@ def test_recoveries_lead_every_number_back_to_active() -> None:
 @pytest.mark.parametrize(
     ("rate", "fields"),
     [
-        ("comments", {"comment"}),
-        ("redirects", {"from_redirect_numbers", "dgn_number", "redirect_number"}),
-        ("employees", {"purpose", "employee_id"}),
+        ("comment_edits", {"comment"}),
+        ("redirect_changes", {"from_redirect_numbers", "dgn_number", "redirect_number"}),
+        ("reassignments", {"purpose", "employee_id"}),
     ],
 )
 def test_each_rate_changes_its_own_fields_in_its_share_of_the_numbers(rate: str, fields: set[str]) -> None:
@@ -220,7 +220,7 @@ def test_farewells_are_for_good() -> None:
     fleet = make(1000, rates=only(removals=0.03))
     fleet.step()
     left = fleet.body()
-    fleet.rates = only(farewells=1)
+    fleet.rates = only(permanent_removals=1)
     fleet.step()
     fleet.rates = only(returns=1)
     fleet.step()
@@ -259,15 +259,15 @@ def test_however_long_it_goes_on_there_are_about_as_many_numbers_as_at_first_and
 
 def test_for_ever_as_many_come_as_go_for_good() -> None:
     rates = REALISTIC
-    off_the_list = rates.removals / (rates.returns + rates.farewells)
-    assert rates.farewells * off_the_list == pytest.approx(rates.arrivals, rel=0.01)
+    off_the_list = rates.removals / (rates.returns + rates.permanent_removals)
+    assert rates.permanent_removals * off_the_list == pytest.approx(rates.arrivals, rel=0.01)
 
 
 @pytest.mark.parametrize("fraction", [0, 0.001, 0.01, 0.5, 1])
 def test_exactly_the_fraction_asked_for_changes(fraction: float) -> None:
     fleet = make(1000)
     before = by_id(fleet)
-    assert fleet.change(fraction) == 1000 * fraction
+    assert fleet.change_fraction(fraction) == 1000 * fraction
     after = by_id(fleet)
     assert list(after) == list(before)
     assert len(differing(before, after)) == 1000 * fraction
@@ -276,7 +276,7 @@ def test_exactly_the_fraction_asked_for_changes(fraction: float) -> None:
 def test_a_change_is_of_a_state_a_comment_a_redirect_or_an_employee() -> None:
     fleet = make(1000)
     before = by_id(fleet)
-    fleet.change(0.4)
+    fleet.change_fraction(0.4)
     changes = differing(before, by_id(fleet))
     assert [
         sum(bool(change & fields) for change in changes)
@@ -287,7 +287,7 @@ def test_a_change_is_of_a_state_a_comment_a_redirect_or_an_employee() -> None:
 def test_exactly_the_fraction_asked_for_is_removed() -> None:
     fleet = make(1000)
     before = by_id(fleet)
-    assert fleet.remove(0.25) == 250
+    assert fleet.remove_fraction(0.25) == 250
     assert len(fleet) == 750
     assert by_id(fleet).items() <= before.items()
 

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from benchmarks.polls.systems.turn import STEPS, take_turns
 from benchmarks.polls.workload import TINY
-from syncer.cli import TURN_SECONDS
+from syncer.cli import THREAD_SWITCH_SECONDS
 from syncer.config.accounts import load_accounts
 from syncer.config.settings import Settings
 from syncer.daemon.malloc import tune_malloc
@@ -87,7 +87,7 @@ class Program:
 def main(endpoint: str, database: str, tiny_accounts: str) -> None:
     """Takes turns."""
     program = Program(endpoint, database)
-    sys.setswitchinterval(TURN_SECONDS)
+    sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     gc.freeze()  # as a command does
     program.load_tiny_accounts(int(tiny_accounts))
 

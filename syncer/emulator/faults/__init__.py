@@ -1,8 +1,8 @@
-"""Everything the endpoint can do wrong, each a small class.
+"""Everything that the endpoint can do wrong, one small class each.
 
-A fault is requested in a process by an instance (`Truncated(share=0.9, requests=2)`) and over HTTP by the same in JSON
-(`{"name": "truncated", "share": 0.9, "requests": 2}`): a class's `tag` is the name, its fields are the parameters. To
-add one, write its class in one of the rooms here, and name it below.
+In Python, a fault is requested with an instance (`Truncated(share=0.9, requests=2)`), over HTTP with the same in JSON
+(`{"name": "truncated", "share": 0.9, "requests": 2}`): the `tag` of a class is the name, its fields are the parameters.
+To add a fault, write its class in one of the modules here, and list it below.
 
     answers.py      the status, or the body
     connection.py   the connection

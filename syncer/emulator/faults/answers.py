@@ -1,4 +1,4 @@
-"""What is wrong with an answer that comes in time: its status, or the body."""
+"""Faults of a response that arrives in time: its status or its body is wrong."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from syncer.emulator.fault import Fault, NotNegative, Share
+from syncer.emulator.fault import Fault, Fraction, NonNegative
 
 
 class Healthy(Fault, frozen=True, tag="healthy"):
-    """Nothing is wrong: a pause between the faults of a queue."""
+    """No fault: a correct response between the faults of a queue."""
 
 
 class Status(Fault, frozen=True, tag="status"):
-    """Another status than 200.
+    """A status other than 200.
 
     Attributes:
         status: 401, 403, 429, 500, 502, 503 or any other.
-        retry_after: What `Retry-After` says, in seconds; None leaves it out.
-        retry_after_as_date: Say it as a date, rounded up, as HTTP dates have whole seconds.
+        retry_after: The value of `Retry-After` in seconds; None omits the header.
+        retry_after_as_date: Whether to send it as a date, rounded up because HTTP dates have whole seconds.
     """
 
     status: Annotated[int, msgspec.Meta(ge=200, le=599)]
-    retry_after: NotNegative | None = None
+    retry_after: NonNegative | None = None
     retry_after_as_date: bool = False
 
-    async def instead(self) -> web.Response:
-        """Answer with the status, and say that it is emulated."""
+    async def replacement_response(self) -> web.Response:
+        """Returns a response with the status; its body says that it is emulated."""
         response = web.Response(status=self.status, text=f"emulated {self.status}")
         if self.retry_after is not None and self.retry_after_as_date:
             moment = math.ceil(datetime.now(UTC).timestamp()) + self.retry_after
@@ -42,37 +42,37 @@ class Status(Fault, frozen=True, tag="status"):
 
 
 class Redirect(Fault, frozen=True, tag="redirect"):
-    """Sent elsewhere, as a portal does whose session has ended."""
+    """A redirect, as from a portal whose session has expired."""
 
     location: str = "/login"
     status: Annotated[int, msgspec.Meta(ge=301, le=308)] = 302
 
-    async def instead(self) -> web.Response:
-        """Answer with the new place and nothing else."""
+    async def replacement_response(self) -> web.Response:
+        """Returns an empty response with the location."""
         return web.Response(status=self.status, headers={"Location": self.location})
 
 
 class Body(Fault, frozen=True, tag="body"):
-    """200 with any text; what is not UTF-8 is written as Python's surrogate escapes."""
+    """Status 200 with any text; bytes that are not UTF-8 are given as Python surrogate escapes."""
 
     body: str = ""
     content_type: str = "application/json"
 
-    async def instead(self) -> web.Response:
-        """Answer with the text."""
+    async def replacement_response(self) -> web.Response:
+        """Returns a response with the text."""
         body = self.body.encode(errors="surrogateescape")
         return web.Response(body=body, content_type=self.content_type, charset="UTF-8")
 
 
 class Html(Body, frozen=True, tag="html"):
-    """A page for people where JSON is due."""
+    """An HTML page instead of JSON."""
 
     body: str = "<!DOCTYPE html><html><body><h1>Ведутся технические работы</h1></body></html>"
     content_type: str = "text/html"
 
 
 class NotJson(Body, frozen=True, tag="not_json"):
-    """JSON is promised, and it is not."""
+    """A body that is not JSON, in spite of its content type."""
 
     body: str = "Сервис временно недоступен"
 
@@ -102,18 +102,18 @@ class OneObject(Body, frozen=True, tag="one_object"):
 
 
 class Truncated(Fault, frozen=True, tag="truncated"):
-    """A complete HTTP response whose JSON ends in the middle."""
+    """A complete HTTP response whose JSON is cut off."""
 
-    share: Share = 0.5
+    share: Fraction = 0.5
 
-    def spoil(self, body: bytes) -> bytes:
-        """Keep this share of the bytes."""
+    def alter_body(self, body: bytes) -> bytes:
+        """Keeps this share of the bytes."""
         return body[: int(len(body) * self.share)]
 
 
 class Unclosed(Fault, frozen=True, tag="unclosed"):
-    """All records, but the array ends as in the vendor's own example: a comma where the bracket is due."""
+    """All records, but the array ends with a comma instead of the bracket, as in the vendor's own example."""
 
-    def spoil(self, body: bytes) -> bytes:
-        """Put the comma there."""
+    def alter_body(self, body: bytes) -> bytes:
+        """Replaces the closing bracket by a comma."""
         return body.rstrip().removesuffix(b"]").rstrip() + b","

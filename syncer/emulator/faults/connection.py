@@ -1,4 +1,4 @@
-"""What is wrong with a connection: it ends, stalls, drips, or carries more than anybody can hold."""
+"""Faults of the connection: it breaks, stalls, is very slow, or delivers more than fits into memory."""
 
 from __future__ import annotations
 
@@ -11,72 +11,72 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from syncer.emulator.fault import JSON, Asked, Fault, Positive, Share, begin
+from syncer.emulator.fault import JSON, Fault, FaultContext, Fraction, Positive, start_response
 
 
 class CutOff(Fault, frozen=True, tag="cut_off"):
-    """The right Content-Length, but the connection ends before."""
+    """A correct Content-Length, but the connection closes before the body is complete."""
 
-    share: Share = 0.5
+    share: Fraction = 0.5
 
-    async def answer(self, asked: Asked) -> web.StreamResponse:
-        """Send this share of the bytes, then close."""
-        response = await begin(asked._replace(gzip=False), length=len(asked.body))
-        await response.write(asked.body[: int(len(asked.body) * self.share)])
-        if asked.request.transport is not None:
-            asked.request.transport.close()
+    async def respond(self, context: FaultContext) -> web.StreamResponse:
+        """Sends this share of the bytes, then closes the connection."""
+        response = await start_response(context._replace(gzip=False), length=len(context.body))
+        await response.write(context.body[: int(len(context.body) * self.share)])
+        if context.request.transport is not None:
+            context.request.transport.close()
         return response
 
 
 class Reset(Fault, frozen=True, tag="reset"):
-    """The connection is reset before a byte is answered."""
+    """The connection is reset before the first byte of the response."""
 
-    async def answer(self, asked: Asked) -> web.StreamResponse:
-        """Reset it: without lingering, closing sends RST instead of FIN."""
-        if (transport := asked.request.transport) is not None:
+    async def respond(self, context: FaultContext) -> web.StreamResponse:
+        """Resets the connection: with SO_LINGER 0, closing it sends RST instead of FIN."""
+        if (transport := context.request.transport) is not None:
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
         return web.Response()
 
 
 class Hang(Fault, frozen=True, tag="hang"):
-    """No answer, ever; it ends when the client goes away."""
+    """No response; the request ends when the client disconnects."""
 
-    async def instead(self) -> web.Response:
-        """Wait for what never comes."""
+    async def replacement_response(self) -> web.Response:
+        """Waits until the request is cancelled."""
         await asyncio.Event().wait()
         return web.Response()
 
 
 class SlowDrip(Fault, frozen=True, tag="slow_drip"):
-    """The right answer, so slowly that only a limit on the whole request ends it."""
+    """A correct response, so slow that only a timeout on the whole request ends it."""
 
     chunk: Positive = 1
     interval: Annotated[float, msgspec.Meta(ge=0)] = 1.0
 
-    async def answer(self, asked: Asked) -> web.StreamResponse:
-        """Send a few bytes an interval."""
-        response = await begin(asked._replace(gzip=False), length=len(asked.body))
-        for start in range(0, len(asked.body), self.chunk):
-            await response.write(asked.body[start : start + self.chunk])
+    async def respond(self, context: FaultContext) -> web.StreamResponse:
+        """Sends a few bytes per interval."""
+        response = await start_response(context._replace(gzip=False), length=len(context.body))
+        for start in range(0, len(context.body), self.chunk):
+            await response.write(context.body[start : start + self.chunk])
             await asyncio.sleep(self.interval)
         return response
 
 
 class GzipBomb(Fault, frozen=True, tag="gzip_bomb"):
-    """Few bytes that decode to very many: an empty array with a great deal of white space in it."""
+    """A small compressed body that decodes to a very large one: an empty array full of white space."""
 
     mebibytes: Positive = 512
 
-    async def answer(self, asked: Asked) -> web.StreamResponse:
-        """Compress and send as it goes, so that the emulator's own memory stays small."""
+    async def respond(self, context: FaultContext) -> web.StreamResponse:
+        """Compresses and sends piece by piece, so that the emulator itself needs little memory."""
         response = web.StreamResponse(headers={"Content-Type": JSON, "Content-Encoding": "gzip"})
-        await response.prepare(asked.request)
+        await response.prepare(context.request)
         gzip = zlib.compressobj(wbits=31)
         blank = b" " * 1024 * 1024
         await response.write(gzip.compress(b"["))
         for _ in range(self.mebibytes):
             await response.write(gzip.compress(blank))
-            await asyncio.sleep(0)  # a write that needs no wait gives way to nobody
+            await asyncio.sleep(0)  # a write that does not block never yields to the event loop
         await response.write(gzip.compress(b"]") + gzip.flush())
         return response

@@ -1,10 +1,10 @@
-"""What is wrong with records in an answer that is well otherwise."""
+"""Faults of the records in an otherwise correct response."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from syncer.emulator.fault import Positive, Record, RecordsFault, Share
+from syncer.emulator.fault import Fraction, Positive, Record, RecordsFault
 
 
 class WrongAccount(RecordsFault, frozen=True, tag="wrong_account"):
@@ -12,69 +12,69 @@ class WrongAccount(RecordsFault, frozen=True, tag="wrong_account"):
 
     app_id: int = 7
 
-    def alter(self, records: list[Record]) -> list[Record]:
-        """Say another account everywhere."""
+    def alter_records(self, records: list[Record]) -> list[Record]:
+        """Puts the other app_id into every record."""
         return [record | {"app_id": self.app_id} for record in records]
 
 
 class PartialList(RecordsFault, frozen=True, tag="partial_list"):
-    """A part of the list that looks whole."""
+    """A part of the list that looks like the complete list."""
 
-    share: Share = 0.5
+    share: Fraction = 0.5
 
-    def alter(self, records: list[Record]) -> list[Record]:
-        """Keep this share of the records."""
+    def alter_records(self, records: list[Record]) -> list[Record]:
+        """Keeps this share of the records."""
         return records[: round(len(records) * self.share)]
 
 
 class AbsentKeys(RecordsFault, frozen=True, tag="absent_keys"):
-    """A half-deployed version: these keys are in no record."""
+    """A half-deployed version of the vendor: these keys are missing from every record."""
 
     keys: frozenset[str] = frozenset({"comment", "from_redirect_numbers"})
 
-    def alter(self, records: list[Record]) -> list[Record]:
-        """Leave the keys out."""
+    def alter_records(self, records: list[Record]) -> list[Record]:
+        """Removes the keys."""
         return [{key: value for key, value in record.items() if key not in self.keys} for record in records]
 
 
 class UnknownState(RecordsFault, frozen=True, tag="unknown_state"):
-    """The first `count` records are in a state that the vendor's page does not have."""
+    """The first `count` records are in a state that the vendor does not document."""
 
     word: str = "porting"
     count: Positive = 1
 
-    def alter(self, records: list[Record]) -> list[Record]:
-        """Put the word there."""
+    def alter_records(self, records: list[Record]) -> list[Record]:
+        """Sets the state."""
         return [record | {"state": self.word} for record in records[: self.count]] + records[self.count :]
 
 
 class UnknownFields(RecordsFault, frozen=True, tag="unknown_fields"):
-    """A newer version: every record has fields that the vendor's page does not have."""
+    """A newer version of the vendor: every record has fields that the vendor does not document."""
 
-    def alter(self, records: list[Record]) -> list[Record]:
-        """Add a plain one and a nested one."""
+    def alter_records(self, records: list[Record]) -> list[Record]:
+        """Adds a scalar field and a nested one."""
         return [record | {"is_vip": False, "tariff": {"name": "Бизнес", "price": 500}} for record in records]
 
 
 class BrokenRecords(RecordsFault, frozen=True, tag="broken_records"):
-    """The first `count` records have a value that cannot be: `number` is null, or `id` is a string."""
+    """The first `count` records have an invalid value, for example `number` is null or `id` is a string."""
 
     field: str = "number"
     value: Any = None
     count: Positive = 1
 
-    def alter(self, records: list[Record]) -> list[Record]:
-        """Put the value there."""
+    def alter_records(self, records: list[Record]) -> list[Record]:
+        """Sets the field to the value."""
         return [record | {self.field: self.value} for record in records[: self.count]] + records[self.count :]
 
 
 class RepeatedRecords(RecordsFault, frozen=True, tag="repeated_records"):
-    """The first `count` records come twice: the same, or with another comment."""
+    """The first `count` records appear twice: identical, or with another comment."""
 
     count: Positive = 1
     differing: bool = False
 
-    def alter(self, records: list[Record]) -> list[Record]:
-        """Repeat them at the end."""
-        other = {"comment": "другая запись с тем же id"} if self.differing else {}
-        return records + [record | other for record in records[: self.count]]
+    def alter_records(self, records: list[Record]) -> list[Record]:
+        """Appends the repeated records."""
+        difference = {"comment": "другая запись с тем же id"} if self.differing else {}
+        return records + [record | difference for record in records[: self.count]]
