@@ -4,7 +4,7 @@
     ├── ConfigurationError            a setting is missing or invalid; exit code 2
     ├── EmbeddedServerError           the embedded PostgreSQL cannot run
     ├── SchemaError                   the database's schema is not the one this version requires
-    └── PollError                     a poll failed and changed nothing; `kind` is the contract's `error_kind`
+    └── PollError                     a poll failed, the data are unchanged; `kind` is the contract's `error_kind`
         ├── UnauthorizedError         401
         ├── ForbiddenError            403
         ├── RateLimitedError          429                                   retried
@@ -15,8 +15,8 @@
         ├── TooLargeError             more decoded bytes than allowed
         ├── NotJsonError              not JSON, or truncated
         ├── NotAnArrayError           JSON, but not an array
-        ├── WrongAccountError         another Личный кабинет answered
-        └── DatabaseError             PostgreSQL refused or could not be reached
+        ├── WrongAccountError         records of another Личный кабинет
+        └── DatabaseError             PostgreSQL returned an error or could not be reached
 
 Each message is one line: what is wrong, what was found, what to do. It never contains a secret.
 """

@@ -202,11 +202,11 @@ def _retry_hook(deadline: float) -> Callable[[Exception], bool | float]:
     def decide(error: Exception) -> bool | float:
         if not isinstance(error, PollError) or not error.retryable:
             return False
-        left = deadline - asyncio.get_running_loop().time()
+        remaining = deadline - asyncio.get_running_loop().time()
         wait = getattr(error, "retry_after", None)
         if not wait:  # also for "Retry-After: 0", where the default delay does no harm
-            return left > 0
-        return float(wait) if wait <= left else False
+            return remaining > 0
+        return float(wait) if wait <= remaining else False
 
     return decide
 

@@ -1,1 +1,1 @@
-"""Logs and metrics: the one place where outcomes are counted."""
+"""Logs and metrics: the only place where the results of polls are logged and counted."""

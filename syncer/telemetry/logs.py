@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("syncer")
 
 _SUSPICIOUS_SHARE: Final = 0.2
-"""A column that changes in more than this share of the numbers at once was probably changed by the vendor itself."""
+"""A column that changes in more than this share of the numbers in one poll was probably changed by the vendor."""
 _MIN_NUMBERS_FOR_SHARE: Final = 10
 _MAX_LOGGED_VALUES: Final = 20
 _COUNTED_SEPARATELY: Final = {"state", "reason", "from_redirect_numbers"}

@@ -155,20 +155,20 @@ class Metrics(Collector):
             new_lookup_values: Values of the vendor that were never seen before, by field.
             lateness: How long after its due time the poll started; None if it was not scheduled.
         """
-        counted = self._counters.get(result.account)
-        if counted is None:
+        account_counters = self._counters.get(result.account)
+        if account_counters is None:
             return
-        counted.runs[result.outcome] += 1
-        counted.durations.observe(result.duration_seconds)
+        account_counters.runs[result.outcome] += 1
+        account_counters.durations.observe(result.duration_seconds)
         if result.error_kind is not None:
             self._failures.labels(result.error_kind).inc()
         if lateness is not None:
-            counted.lateness.observe(lateness.total_seconds())
+            account_counters.lateness.observe(lateness.total_seconds())
         for kind, counter in _CHANGE_KINDS.items():
-            counted.changes[kind] += getattr(result, counter)
-        counted.changes[_FIELD_CHANGE_KIND] += fields_changed
+            account_counters.changes[kind] += getattr(result, counter)
+        account_counters.changes[_FIELD_CHANGE_KIND] += fields_changed
         for name, values in new_lookup_values.items():
-            counted.unknown_values[name] += len(values)
+            account_counters.unknown_values[name] += len(values)
 
     def count_crash(self, account: str) -> None:
         """Counts a poll that ended with an unexpected exception as failed, with the error kind `crash`."""
@@ -215,13 +215,17 @@ def _counter_families(counters: Mapping[str, _AccountCounters]) -> Iterator[Metr
     lateness = HistogramMetricFamily(
         "syncer_poll_lateness_seconds", "How long after their due times scheduled polls started", labels=["account"]
     )
-    for account, counted in counters.items():
-        by_label = ((runs, counted.runs), (changes, counted.changes), (unknown_values, counted.unknown_values))
+    for account, account_counters in counters.items():
+        by_label = (
+            (runs, account_counters.runs),
+            (changes, account_counters.changes),
+            (unknown_values, account_counters.unknown_values),
+        )
         for family, counts in by_label:
             for label, count in counts.items():
                 family.add_metric([account, label], count)
-        counted.durations.add_to(durations, account)
-        counted.lateness.add_to(lateness, account)
+        account_counters.durations.add_to(durations, account)
+        account_counters.lateness.add_to(lateness, account)
     yield from (runs, changes, unknown_values, durations, lateness)
 
 

@@ -245,16 +245,16 @@ async def test_a_state_without_numbers_has_no_series(account: PolledAccount, scr
 async def test_at_most_twenty_undocumented_states_become_labels(
     account: PolledAccount, scraped: ScrapedProcess
 ) -> None:
-    await account.poll(*(record(number, state=f"word {number:03}") for number in range(100, 200)), record(1))
+    await account.poll(*(record(number, state=f"state {number:03}") for number in range(100, 200)), record(1))
     await scraped.refresh()
-    words = {(f"word {number}",): 1.0 for number in range(100, 120)}
-    assert scraped["syncer_numbers"] == {("active",): 1, **words, ("other",): 80}
+    undocumented = {(f"state {number}",): 1.0 for number in range(100, 120)}
+    assert scraped["syncer_numbers"] == {("active",): 1, **undocumented, ("other",): 80}
 
     # Another account adds a state that sorts before them, which displaces the last one.
     await account.sql.execute("insert into syncer.number_state (state, documented) values ('aaa', false)")
     await scraped.refresh()
-    del words["word 119",]
-    assert scraped["syncer_numbers"] == {("active",): 1, **words, ("other",): 81}
+    del undocumented["state 119",]
+    assert scraped["syncer_numbers"] == {("active",): 1, **undocumented, ("other",): 81}
 
 
 async def test_gauges_of_the_current_state_disappear_if_the_database_cannot_be_read_for_long(

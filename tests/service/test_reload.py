@@ -60,31 +60,31 @@ async def test_sighup_adds_changes_and_removes_accounts_and_can_add_them_again(
 ) -> None:
     requests = emulator.requests
     file = AccountsFile(syncer)
-    file.write(stays={}, leaves={}, changes={"poll_interval": "1h"})
+    file.write(kept={}, removed={}, changes={"poll_interval": "1h"})
     daemon = await syncer.start("run", **file.settings)
-    await until(lambda: all(requests[f"{name}-token"] for name in ("stays", "leaves", "changes")))
+    await until(lambda: all(requests[f"{name}-token"] for name in ("kept", "removed", "changes")))
 
-    file.write(stays={}, changes={"token": "changed-token", "poll_interval": "1s"}, comes={})
+    file.write(kept={}, changes={"token": "changed-token", "poll_interval": "1s"}, added={})
     await reload_accounts(daemon)
-    await until(lambda: requests["comes-token"] >= 2 and requests["changed-token"] >= 2)
-    seen = requests["leaves-token"]
-    await until(lambda: requests["stays-token"] >= 8 and requests["comes-token"] >= 5)
+    await until(lambda: requests["added-token"] >= 2 and requests["changed-token"] >= 2)
+    seen = requests["removed-token"]
+    await until(lambda: requests["kept-token"] >= 8 and requests["added-token"] >= 5)
 
-    assert requests["leaves-token"] == seen
+    assert requests["removed-token"] == seen
     assert requests["changes-token"] == 1
-    assert await retired_accounts(sql) == {"changes": False, "comes": False, "leaves": True, "stays": False}
+    assert await retired_accounts(sql) == {"changes": False, "added": False, "removed": True, "kept": False}
     lines = (await syncer.run("status")).out.splitlines()
     (line,) = (line for line in lines if "not configured since" in line)
-    assert line.startswith("! leaves: not configured since 20")
-    assert line.endswith(": it is polled no more, and its data stay")
-    (json_line,) = (line for line in (await syncer.run("status", "--json")).out.splitlines() if '"leaves"' in line)
+    assert line.startswith("! removed: not configured since 20")
+    assert line.endswith(": it is no longer polled, and its data are kept")
+    (json_line,) = (line for line in (await syncer.run("status", "--json")).out.splitlines() if '"removed"' in line)
     assert '"retired_at":"20' in json_line
-    assert await sql.fetchval("select count(*) from analytics.numbers where account = 'leaves'") == 200
+    assert await sql.fetchval("select count(*) from analytics.numbers where account = 'removed'") == 200
 
-    file.write(leaves={})
+    file.write(removed={})
     await reload_accounts(daemon, times=2)
-    await until(lambda: requests["leaves-token"] > seen)
-    assert await retired_accounts(sql) == {"changes": True, "comes": True, "leaves": False, "stays": True}
+    await until(lambda: requests["removed-token"] > seen)
+    assert await retired_accounts(sql) == {"changes": True, "added": True, "removed": False, "kept": True}
     assert (await daemon.end(within=10)).code == 0
 
 
