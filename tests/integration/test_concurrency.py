@@ -1,4 +1,4 @@
-"""Polls of one account that meet: the fence, the newest run, the lost acknowledgement, the killed transaction."""
+"""Concurrent polls of one account, lost commit acknowledgements, and transactions that are killed or cancelled."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-TICK = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +37,13 @@ async def every_invariant_holds_at_the_end(account: PolledAccount) -> AsyncItera
 
 
 class Polls:
-    """Polls of one account by processes of their own, each of which waits for its answer until the test gives it."""
+    """Polls one account from several processes; each poll waits until the test answers its request."""
 
     def __init__(self, account: PolledAccount, endpoint: BlockingEndpoint, stack: AsyncExitStack) -> None:
         self._account, self._endpoint, self._stack = account, endpoint, stack
 
     async def begin(self) -> tuple[asyncio.Task[PollResult], WaitingRequest]:
-        """Begins a poll: its run is written, and its request was received."""
+        """Begins a poll and returns once its run is inserted and its request has been received."""
         settings = settings_for(self._account.emulator, api_url=self._endpoint.url)
         process = PolledAccount(self._account.engine, self._account.emulator, self._account.sql, settings)
         await self._stack.enter_async_context(process)
@@ -81,7 +81,7 @@ async def test_a_poll_that_began_earlier_and_ends_later_is_superseded_and_change
     assert await outcomes(account) == ["applied", "superseded", "applied"]
     assert await account.row(
         "select finished_at, http_status, response_bytes from syncer.sync_run where outcome = 'superseded'"
-    ) == (T0 + 3 * TICK, 200, len(json.dumps([record(1, state="debt_lock")], ensure_ascii=False).encode()))
+    ) == (T0 + 3 * MICROSECOND, 200, len(json.dumps([record(1, state="debt_lock")], ensure_ascii=False).encode()))
     assert await state(account) == "freeze"
 
 
@@ -113,7 +113,9 @@ async def test_a_late_unchanged_response_does_not_undo_what_a_later_poll_changed
     assert await state(account) == "freeze"
 
 
-@pytest.mark.parametrize(("began", "ended"), [(-HOUR, TICK), (HOUR, HOUR)], ids=["before", "by a clock that was ahead"])
+@pytest.mark.parametrize(
+    ("began", "ended"), [(-HOUR, MICROSECOND), (HOUR, HOUR)], ids=["earlier", "by a clock that was ahead"]
+)
 async def test_an_abandoned_run_ends_when_the_next_success_is_recorded_but_never_before_it_began(
     account: PolledAccount, began: timedelta, ended: timedelta
 ) -> None:
@@ -123,7 +125,7 @@ async def test_an_abandoned_run_ends_when_the_next_success_is_recorded_but_never
 
     assert await account.rows("select outcome, finished_at from syncer.sync_run order by run_id") == [
         ("abandoned", T0 + ended),
-        ("applied", T0 + TICK),
+        ("applied", T0 + MICROSECOND),
     ]
 
 
@@ -133,7 +135,7 @@ async def test_a_success_leaves_the_runs_of_other_accounts_alone(account: Polled
     assert await outcomes(account) == ["running", "applied"]
 
 
-async def test_a_later_poll_that_failed_does_not_supersede(account: PolledAccount, polls: Polls) -> None:
+async def test_a_later_poll_that_failed_supersedes_no_other(account: PolledAccount, polls: Polls) -> None:
     await account.poll(record(1))
     older, older_request = await polls.begin()
     failed = await account.poll_body(b"nonsense")
@@ -145,7 +147,9 @@ async def test_a_later_poll_that_failed_does_not_supersede(account: PolledAccoun
     assert await state(account) == "freeze"
 
 
-async def test_polls_that_end_in_the_order_in_which_they_began_are_both_applied(account: PolledAccount, polls: Polls) -> None:
+async def test_polls_that_end_in_the_order_in_which_they_began_are_both_applied(
+    account: PolledAccount, polls: Polls
+) -> None:
     older, older_request = await polls.begin()
     newer, newer_request = await polls.begin()
 
@@ -162,17 +166,17 @@ async def test_a_change_is_dated_when_the_response_arrives_and_its_window_begins
     account: PolledAccount, polls: Polls
 ) -> None:
     await account.poll_at(T0, record(1))
-    for hours, told in ((1, "freeze"), (3, "active")):
+    for hours, new_state in ((1, "freeze"), (3, "active")):
         await account.set_clock(T0 + hours * HOUR)
         task, request = await polls.begin()
         await account.set_clock(T0 + (hours + 1) * HOUR)
-        request.answer(record(1, state=told))
+        request.answer(record(1, state=new_state))
         await task
 
     assert await account.rows(
         "select state, valid_from, valid_to, changed_after from syncer.state_history order by valid_from"
     ) == [
-        ("active", T0 + TICK, T0 + 2 * HOUR, None),
+        ("active", T0 + MICROSECOND, T0 + 2 * HOUR, None),
         ("freeze", T0 + 2 * HOUR, T0 + 4 * HOUR, T0),
         ("active", T0 + 4 * HOUR, None, T0 + HOUR),
     ]
@@ -181,11 +185,11 @@ async def test_a_change_is_dated_when_the_response_arrives_and_its_window_begins
 async def test_many_concurrent_polls_leave_one_open_state_per_number_and_the_newest_response(
     account: PolledAccount, polls: Polls
 ) -> None:
-    begun = [await polls.begin() for _ in range(6)]
-    for position, (_, request) in enumerate(begun):
+    started = [await polls.begin() for _ in range(6)]
+    for position, (_, request) in enumerate(started):
         request.answer(record(1, comment=str(position)), record(2, state=f"state {position}"))
 
-    results = await asyncio.gather(*(task for task, _ in begun))
+    results = await asyncio.gather(*(task for task, _ in started))
 
     assert {result.outcome for result in results} <= {"applied", "superseded"}
     assert results[-1].outcome == "applied"
@@ -224,29 +228,29 @@ async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_committed(
 
 
 async def test_a_run_that_was_marked_failed_and_then_succeeds_has_no_error(account: PolledAccount) -> None:
-    """The database may go on with what its client has left, and commit it after the run was said to have failed."""
+    """PostgreSQL may commit a transaction that its client has given up, after the run was marked as failed."""
     run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
     assert await runs.mark_failed(
         account.engine, run, ResponseTimeoutError("given up", http_status=203, response_bytes=7)
     )
-    told = "select outcome, error_kind, error, http_status, response_bytes from syncer.sync_run"
-    assert await account.row(told) == ("failed", "timeout", "given up", 203, 7)
+    query = "select outcome, error_kind, error, http_status, response_bytes from syncer.sync_run"
+    assert await account.row(query) == ("failed", "timeout", "given up", 203, 7)
 
     async with runs.fence(account.engine, run) as fence:
         await runs.mark_succeeded(fence, ResponseMeta(200, 2, b"d" * 16), PollTotals(is_unchanged=False), None)
 
-    assert await account.row(told) == ("applied", None, None, 200, 2)
+    assert await account.row(query) == ("applied", None, None, 200, 2)
 
 
 async def test_a_poll_leaves_no_session_settings_on_its_connection(account: PolledAccount) -> None:
-    # But for `jit`, which asyncpg sets for a moment when it meets a type, and then to what it was for the transaction.
-    left = text("select name, setting from pg_settings where source = 'session' and name <> 'jit'")
+    # Except `jit`: asyncpg turns it off while it looks up a type, and then sets it to its value in the transaction.
+    session_settings = text("select name, setting from pg_settings where source = 'session' and name <> 'jit'")
     await account.poll(record(1))
     await account.poll(record(1, state="freeze"))
     await account.poll(record(1, state="freeze"))
 
     async with account.engine.connect() as one, account.engine.connect() as other:
-        assert [(await connection.execute(left)).all() for connection in (one, other)] == [[], []]
+        assert [(await connection.execute(session_settings)).all() for connection in (one, other)] == [[], []]
 
 
 async def test_a_cancelled_poll_rolls_back(account: PolledAccount, database: str) -> None:
@@ -267,10 +271,10 @@ async def test_timeouts_release_the_fence_of_a_process_that_hangs(account: Polle
     await account.poll(record(1))
     run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
     async with runs.fence(account.engine, run) as fence:
-        told = await fence.connection.fetchrow(
+        timeouts = await fence.connection.fetchrow(
             "select current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'), "
             "current_setting('transaction_timeout')"
         )
-    assert told is not None
-    assert tuple(told) == ("20s", "1min", "5min")
+    assert timeouts is not None
+    assert tuple(timeouts) == ("20s", "1min", "5min")
     assert (await account.poll(record(1))).outcome == "unchanged"

@@ -1,4 +1,4 @@
-"""What a poll reads and writes follows from what changed, not from how much there is: counted by PostgreSQL itself."""
+"""The cost of a poll depends on what changed, not on the size of the account: PostgreSQL counts reads and writes."""
 
 from __future__ import annotations
 
@@ -18,29 +18,39 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-READ = """
+READS = """
 select relname, seq_tup_read + coalesce(idx_tup_fetch, 0), coalesce(entries, 0)
   from pg_stat_user_tables
   left join (select relid, sum(idx_tup_read)::bigint as entries from pg_stat_user_indexes group by relid) using (relid)
  where schemaname = 'syncer' and relname = any($1::text[])
 """
-"""Rows of tables and entries of indexes that were looked at."""
-WRITTEN = """
+"""Rows and index entries that were read, by table."""
+WRITES = """
 select relname, n_tup_ins, n_tup_upd, n_tup_del from pg_stat_user_tables
  where schemaname = 'syncer' and n_tup_ins + n_tup_upd + n_tup_del > 0
 """
-NUMBERS = ["virtual_number", "virtual_number_history", "state_history", "virtual_number_redirect", "record_fingerprint"]
+NUMBER_TABLES = [
+    "virtual_number",
+    "virtual_number_history",
+    "state_history",
+    "virtual_number_redirect",
+    "record_fingerprint",
+]
 
 
-def fleet(size: int) -> list[Record]:
-    """So many numbers, each with a redirect."""
+def make_records(size: int) -> list[Record]:
+    """Returns records of `size` numbers, each with a redirect."""
     return [record(number, from_redirect_numbers=[redirect(number, "74994088157")]) for number in range(1, size + 1)]
 
 
-def changed(records: Sequence[Record], count: int, *, noted: int = 0, gone: int = 0) -> list[Record]:
-    """The same, in another order, `count` of them changed: a quarter each in state, comment, redirects and employee.
+def change_records(records: Sequence[Record], count: int, *, extra_changed: int = 0, removed: int = 0) -> list[Record]:
+    """Returns the records in another order, with some of them changed.
 
-    So many others are `noted`, in a field without a column, and so many `gone`.
+    Args:
+        records: The records.
+        count: How many to change: a quarter each in state, comment, redirects and employee.
+        extra_changed: How many others to change in a field without a column.
+        removed: How many others to leave out.
     """
     changes: list[Record] = [
         {"state": "debt_lock", "reason": "долг"},
@@ -48,30 +58,32 @@ def changed(records: Sequence[Record], count: int, *, noted: int = 0, gone: int 
         {"from_redirect_numbers": [redirect(7, "79000000007")]},
         {"employee_id": 8},
     ]
-    chosen = Random(1).sample(range(len(records)), count + noted + gone)  # noqa: S311 - the same ones each time
-    whole = dict(enumerate(records))
-    for position, index in enumerate(chosen[:count]):
-        whole[index] = whole[index] | changes[position % 4]
-    for index in chosen[count : count + noted]:
-        whole[index] = whole[index] | {"note": "new"}
-    for index in chosen[count + noted :]:
-        del whole[index]
-    return Random(2).sample([*whole.values()], len(whole))  # noqa: S311 - likewise
+    indexes = Random(1).sample(range(len(records)), count + extra_changed + removed)  # noqa: S311 - reproducible
+    by_index = dict(enumerate(records))
+    for position, index in enumerate(indexes[:count]):
+        by_index[index] = by_index[index] | changes[position % 4]
+    for index in indexes[count : count + extra_changed]:
+        by_index[index] = by_index[index] | {"note": "new"}
+    for index in indexes[count + extra_changed :]:
+        del by_index[index]
+    return Random(2).sample([*by_index.values()], len(by_index))  # noqa: S311 - reproducible
 
 
-async def counted(account: PolledAccount, query: str, *arguments: Any) -> dict[str, tuple[int, ...]]:
-    """By table, what PostgreSQL has counted of all polls so far: it tells of a session when that has ended."""
+async def read_counts(account: PolledAccount, query: str, *arguments: Any) -> dict[str, tuple[int, ...]]:
+    """Returns PostgreSQL's counts so far, by table; a session's counts appear when it ends, so the pool is closed."""
     await account.engine.dispose()
     await account.sql.execute("select pg_stat_clear_snapshot()")
     return {name: tuple(counts) for name, *counts in await account.rows(query, *arguments)}
 
 
-async def cost(account: PolledAccount, query: str, records: Sequence[Record], *arguments: Any) -> dict[str, Any]:
-    """What a poll that is answered with some records adds to those counts."""
-    before = await counted(account, query, *arguments)
+async def cost_of_poll(
+    account: PolledAccount, query: str, records: Sequence[Record], *arguments: Any
+) -> dict[str, Any]:
+    """Returns what a poll with these records adds to the counts."""
+    before = await read_counts(account, query, *arguments)
     result = await account.poll(*records)
     assert result.outcome in {"applied", "unchanged"}, result
-    after = await counted(account, query, *arguments)
+    after = await read_counts(account, query, *arguments)
     differences = {
         name: tuple(new - old for new, old in zip(counts, before.get(name, (0,) * 9), strict=False))
         for name, counts in after.items()
@@ -80,15 +92,15 @@ async def cost(account: PolledAccount, query: str, records: Sequence[Record], *a
 
 
 async def test_an_unchanged_poll_writes_only_its_run_and_the_account(account: PolledAccount) -> None:
-    await account.poll(*fleet(300))
-    alone = {"sync_run": (1, 1, 0), "account": (0, 1, 0)}
-    assert await cost(account, WRITTEN, fleet(300)) == alone
-    assert await cost(account, WRITTEN, changed(fleet(300), 0)) == alone
+    await account.poll(*make_records(300))
+    only_run_and_account = {"sync_run": (1, 1, 0), "account": (0, 1, 0)}
+    assert await cost_of_poll(account, WRITES, make_records(300)) == only_run_and_account
+    assert await cost_of_poll(account, WRITES, change_records(make_records(300), 0)) == only_run_and_account
 
 
 async def test_a_poll_writes_what_changed_and_nothing_else(account: PolledAccount) -> None:
-    await account.poll(*fleet(300))
-    assert await cost(account, WRITTEN, changed(fleet(300), 20)) == {
+    await account.poll(*make_records(300))
+    assert await cost_of_poll(account, WRITES, change_records(make_records(300), 20)) == {
         "sync_run": (1, 1, 0),
         "account": (0, 1, 0),
         "virtual_number": (0, 15, 0),
@@ -100,42 +112,45 @@ async def test_a_poll_writes_what_changed_and_nothing_else(account: PolledAccoun
 
 
 async def test_a_reformatted_list_writes_only_fingerprints(account: PolledAccount) -> None:
-    await account.poll(*fleet(30))
-    written = await cost(account, WRITTEN, [dict(reversed(told.items())) for told in fleet(30)])
+    await account.poll(*make_records(30))
+    written = await cost_of_poll(account, WRITES, [dict(reversed(fields.items())) for fields in make_records(30)])
     assert written == {"sync_run": (1, 1, 0), "account": (0, 1, 0), "record_fingerprint": (0, 30, 0)}
 
 
 async def test_an_unchanged_poll_reads_no_fingerprint_that_is_cached(account: PolledAccount) -> None:
-    await account.poll(*fleet(300))
+    await account.poll(*make_records(300))
     for seed in (1, 2):
-        unchanged = Random(seed).sample(fleet(300), 300)  # noqa: S311 - the same order each time
-        assert await cost(account, READ, unchanged, ["record_fingerprint"]) == {}
+        unchanged = Random(seed).sample(make_records(300), 300)  # noqa: S311 - reproducible
+        assert await cost_of_poll(account, READS, unchanged, ["record_fingerprint"]) == {}
 
 
 async def test_a_new_process_reads_no_number_for_a_byte_identical_response(
     account: PolledAccount,
 ) -> None:
-    await account.poll(*fleet(300))
+    await account.poll(*make_records(300))
     for _ in range(2):
         account.restart()
-        assert await cost(account, READ, fleet(300), NUMBERS) == {}
+        assert await cost_of_poll(account, READS, make_records(300), NUMBER_TABLES) == {}
 
 
-async def read_by_polls(
-    account: PolledAccount, size: int, *, changes: int, analyze: bool, **others: int
+async def reads_of_poll(
+    account: PolledAccount, size: int, *, changes: int, analyze: bool, **other_changes: int
 ) -> dict[str, Any]:
-    """What a poll reads that changes some numbers of an account of a size."""
+    """Returns what a poll reads that changes some numbers of an account of `size` numbers."""
     await account.sql.execute("truncate syncer.account, syncer.record_fingerprint cascade")
     account.restart()
-    await account.poll(*fleet(size))
+    await account.poll(*make_records(size))
     if analyze:
         await account.sql.execute("analyze")
-    return await cost(account, READ, changed(fleet(size), changes, **others), NUMBERS)
+    return await cost_of_poll(
+        account, READS, change_records(make_records(size), changes, **other_changes), NUMBER_TABLES
+    )
 
 
 async def test_a_poll_reads_as_much_of_a_large_account_as_of_a_small_one(account: PolledAccount) -> None:
     small, large = [
-        await read_by_polls(account, size, changes=20, noted=20, gone=20, analyze=True) for size in (400, 1600)
+        await reads_of_poll(account, size, changes=20, extra_changed=20, removed=20, analyze=True)
+        for size in (400, 1600)
     ]
     assert small == large
 
@@ -144,29 +159,31 @@ async def test_a_poll_reads_as_much_of_a_large_account_as_of_a_small_one(account
 async def test_a_poll_with_misleading_statistics_reads_the_account_only_a_few_times(
     account: PolledAccount, changes: int
 ) -> None:
-    """It was just loaded, and nobody has analyzed it: neither is each row compared with each, nor all read for each."""
-    read = await read_by_polls(account, 1600, changes=changes, analyze=False)
+    """The account was just loaded and not analyzed: rows are not compared with each other, nor all read for each."""
+    read = await reads_of_poll(account, 1600, changes=changes, analyze=False)
     assert {name: counts for name, counts in read.items() if max(counts) > 8 * 1600} == {}
 
 
 async def test_a_batch_reads_no_rows_of_other_batches_even_with_misleading_statistics(account: PolledAccount) -> None:
     size = 2 * BATCH_SIZE
-    misled, analyzed = [await read_by_polls(account, size, changes=size, analyze=analyze) for analyze in (False, True)]
-    assert misled == analyzed
+    misleading, analyzed = [
+        await reads_of_poll(account, size, changes=size, analyze=analyze) for analyze in (False, True)
+    ]
+    assert misleading == analyzed
 
 
 async def test_a_session_that_first_saw_tiny_tables_loads_a_large_account_by_key(account: PolledAccount) -> None:
-    """It keeps the plans by which it checked its first foreign keys."""
-    await account.poll(*fleet(10))
-    await account.poll(*changed(fleet(10), 10))
+    """The session keeps the plans of its first foreign-key checks."""
+    await account.poll(*make_records(10))
+    await account.poll(*change_records(make_records(10), 10))
     account.account = replace(account.account, name="large")
-    await account.poll(*fleet(2000))
-    read = await counted(account, READ, NUMBERS)
+    await account.poll(*make_records(2000))
+    read = await read_counts(account, READS, NUMBER_TABLES)
     assert {name: counts for name, counts in read.items() if max(counts) > 4 * 2000} == {}
 
 
-async def logged(account: PolledAccount, records: Sequence[Record]) -> int:
-    """How many bytes a poll adds to the write-ahead log."""
+async def wal_bytes_of_poll(account: PolledAccount, records: Sequence[Record]) -> int:
+    """Returns how many bytes a poll adds to the write-ahead log."""
     before = await account.row("select pg_current_wal_insert_lsn() - '0/0'")
     await account.poll(*records)
     after = await account.row("select pg_current_wal_insert_lsn() - '0/0'")
@@ -174,14 +191,14 @@ async def logged(account: PolledAccount, records: Sequence[Record]) -> int:
 
 
 async def test_the_write_ahead_log_of_a_poll_grows_with_what_changed(account: PolledAccount) -> None:
-    whole = fleet(1600)
-    await account.poll(*whole)
-    await account.poll(*changed(whole, 400))
-    await account.poll(*whole)
-    nothing = await logged(account, changed(whole, 0))
-    few = await logged(account, changed(whole, 100))
-    await account.poll(*whole)
-    many = await logged(account, changed(whole, 400))
+    records = make_records(1600)
+    await account.poll(*records)
+    await account.poll(*change_records(records, 400))
+    await account.poll(*records)
+    nothing = await wal_bytes_of_poll(account, change_records(records, 0))
+    few = await wal_bytes_of_poll(account, change_records(records, 100))
+    await account.poll(*records)
+    many = await wal_bytes_of_poll(account, change_records(records, 400))
     assert nothing < few / 100
     assert few * 3 < many < few * 5
 
@@ -189,13 +206,13 @@ async def test_the_write_ahead_log_of_a_poll_grows_with_what_changed(account: Po
 @pytest.mark.timeout(120)
 async def test_an_account_of_several_batches_is_written_correctly(account: PolledAccount) -> None:
     size = 2 * BATCH_SIZE + 1
-    first = await account.poll(*fleet(size))
-    second = await account.poll(*changed(fleet(size), size // 4), {"id": 0}, record(size + 7))
-    again = await account.poll(*changed(fleet(size), size // 4), {"id": 0}, record(size + 7))
+    first = await account.poll(*make_records(size))
+    second = await account.poll(*change_records(make_records(size), size // 4), {"id": 0}, record(size + 7))
+    again = await account.poll(*change_records(make_records(size), size // 4), {"id": 0}, record(size + 7))
 
     assert (first.created, first.redirects_opened) == (size, size)
-    kinds = {"changed": size // 4, "created": 1, "rejected": 1, "state_changes": 625, "redirects_closed": 625}
-    assert {kind: getattr(second, kind) for kind in kinds} == kinds
+    counters = {"changed": size // 4, "created": 1, "rejected": 1, "state_changes": 625, "redirects_closed": 625}
+    assert {name: getattr(second, name) for name in counters} == counters
     assert (again.outcome, again.unchanged, again.rejected) == ("unchanged", size + 1, 1)
     assert await account.row("select count(*) from syncer.virtual_number where state = 'debt_lock'") == (625,)
     assert await account.broken_invariants() == []

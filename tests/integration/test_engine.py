@@ -1,4 +1,4 @@
-"""Connections whose other end may be gone without a word."""
+"""Connections to a server that may disappear silently, and what their errors show."""
 
 from __future__ import annotations
 
@@ -22,82 +22,84 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 PASSWORD = "passw0rd-of-nobody"
-SILENCE_SECONDS = 20.0
-"""Far less than a statement, or a farewell, may take."""
+MAX_WAIT_SECONDS = 20.0
+"""Far less than the timeouts of a statement and of a graceful close."""
 
 
-async def options(url: str) -> tuple[int, ...]:
-    """What the system watches a connection for: whether, idle, interval, count, and milliseconds without an answer."""
+async def keepalive_options(url: str) -> tuple[int, ...]:
+    """Returns a connection's keepalive options: on or off, idle, interval, count, and TCP_USER_TIMEOUT in ms."""
     engine = create_engine(lambda: url)
-    async with engine.connect() as session:
-        connection = await driver_connection(session)
+    async with engine.connect() as sqlalchemy_connection:
+        connection = await driver_connection(sqlalchemy_connection)
         assert isinstance(connection, Connection)
         names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
-        found = (
+        options = (
             connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
             *(connection.socket.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names),
         )
     await engine.dispose()
-    return found
+    return options
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the names of the options are Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux names of the options")
 async def test_keepalive_options_come_from_the_address_and_default_to_detecting_a_dead_connection_in_30_seconds(
     database: str,
 ) -> None:
-    given = "keepalives_idle=40&keepalives_interval=7&keepalives_count=2&tcp_user_timeout=9000"
-    assert await options(database) == (1, 15, 5, 3, 30_000)
-    assert await options(f"{database}?{given}") == (1, 40, 7, 2, 9000)
-    assert (await options(f"{database}?keepalives=0"))[0] == 0
+    parameters = "keepalives_idle=40&keepalives_interval=7&keepalives_count=2&tcp_user_timeout=9000"
+    assert await keepalive_options(database) == (1, 15, 5, 3, 30_000)
+    assert await keepalive_options(f"{database}?{parameters}") == (1, 40, 7, 2, 9000)
+    assert (await keepalive_options(f"{database}?keepalives=0"))[0] == 0
 
 
 @pytest.mark.parametrize(
-    ("port", "told"), [("its own", "password authentication failed"), ("nobody's", "check that the server is up")]
+    ("port", "message"), [("open", "password authentication failed"), ("closed", "check that the server is up")]
 )
 async def test_a_database_error_shows_neither_the_password_nor_a_chained_exception(
-    database: str, port: str, told: str
+    database: str, port: str, message: str
 ) -> None:
     parts = urlsplit(database)
-    netloc = f"postgres:{PASSWORD}@127.0.0.1:{parts.port if port == 'its own' else 1}"
+    netloc = f"postgres:{PASSWORD}@127.0.0.1:{parts.port if port == 'open' else 1}"
     engine = create_engine(lambda: urlunsplit(parts._replace(netloc=netloc)))
 
-    with pytest.raises(DatabaseError, match=told) as caught:
+    with pytest.raises(DatabaseError, match=message) as caught:
         await schema_state(engine)
     await engine.dispose()
 
-    shown = "".join(traceback.TracebackException.from_exception(caught.value).format())
-    assert shown.count("Traceback (most recent call last)") == 1
-    assert PASSWORD not in shown
+    report = "".join(traceback.TracebackException.from_exception(caught.value).format())
+    assert report.count("Traceback (most recent call last)") == 1
+    assert PASSWORD not in report
 
 
-async def used_at_once(engine: AsyncEngine, connections: int) -> None:
+async def use_connections(engine: AsyncEngine, connections: int) -> None:
+    """Uses several connections of the pool at the same time."""
+
     async def use() -> None:
         async with engine.connect() as connection:
-            together.release()
-            await everybody.wait()
+            checked_out.release()
+            await all_checked_out.wait()
             await connection.execute(text("select 1"))
 
-    together, everybody = asyncio.Semaphore(0), asyncio.Event()
+    checked_out, all_checked_out = asyncio.Semaphore(0), asyncio.Event()
     tasks = [asyncio.create_task(use()) for _ in range(connections)]
     for _ in tasks:
-        await together.acquire()
-    everybody.set()
+        await checked_out.acquire()
+    all_checked_out.set()
     await asyncio.gather(*tasks)
 
 
 async def test_a_pool_whose_network_drops_all_packets_is_disposed_of_without_waiting(database: str) -> None:
     async with Proxy(database) as proxy:
         engine = create_engine(lambda: proxy.url)
-        await used_at_once(engine, 3)
+        await use_connections(engine, 3)
         proxy.blackhole()
-        async with asyncio.timeout(SILENCE_SECONDS):
+        async with asyncio.timeout(MAX_WAIT_SECONDS):
             await engine.dispose()
         proxy.resume()
-        await used_at_once(engine, 1)
+        await use_connections(engine, 1)
         await engine.dispose()
 
 
-async def test_a_poll_cancelled_on_such_a_network_does_not_wait_for_its_rollback(
+async def test_a_poll_cancelled_on_a_network_that_drops_all_packets_does_not_wait_for_its_rollback(
     account: PolledAccount, database: str
 ) -> None:
     await account.poll(record(1))
@@ -107,14 +109,16 @@ async def test_a_poll_cancelled_on_such_a_network_does_not_wait_for_its_rollback
         await proxy.intercepted.wait()
         proxy.blackhole()
         task.cancel()
-        async with asyncio.timeout(SILENCE_SECONDS):
+        async with asyncio.timeout(MAX_WAIT_SECONDS):
             await asyncio.gather(task, return_exceptions=True)
         assert task.cancelled()
     assert await account.row("select state from syncer.virtual_number") == ("active",)
     assert (await account.poll(record(1, state="freeze"))).state_changes == 1
 
 
-async def test_a_connection_that_breaks_during_a_poll_is_reported_in_plain_words(account: PolledAccount, database: str) -> None:
+async def test_a_connection_that_breaks_during_a_poll_is_reported_in_plain_words(
+    account: PolledAccount, database: str
+) -> None:
     async with Proxy(database) as proxy:
         engine = create_engine(lambda: proxy.url)
         async with PolledAccount(engine, account.emulator, account.sql, account.settings) as behind:

@@ -1,4 +1,4 @@
-"""Accounts of one database that have the same ids: each lives as if it were alone."""
+"""Accounts of one database that have the same ids do not affect each other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
-COUNTED: Final = (
+COUNTERS: Final = (
     *("received", "created", "changed", "unchanged", "removed", "restored", "held", "rejected"),
     *("state_changes", "redirects_opened", "redirects_closed"),
 )
@@ -36,21 +36,29 @@ TABLES: Final = {
     "sync_run": "run_id",
     "account": "account_id",
 }
-# Which run it was is told by its place among the account's.
-RUNS: Final = ("run_id", "closed_run_id", "first_run_id", "last_run_id")
-ITS_OWN: Final = ("account_id", "name", "created_at", "success_run_id", "applied_run_id", "fingerprints_run_id")
+# Compared by the position of the run among the runs of its account.
+RUN_ID_COLUMNS: Final = ("run_id", "closed_run_id", "first_run_id", "last_run_id")
+# Not compared: they differ between accounts.
+IDENTITY_COLUMNS: Final = (
+    "account_id",
+    "name",
+    "created_at",
+    "success_run_id",
+    "applied_run_id",
+    "fingerprints_run_id",
+)
 
 
-def whole(*numbers: int, **changed: dict[str, Any]) -> list[dict[str, Any]]:
-    """Records of some numbers, each with a redirect and an extra field; `changed` by `n` and the id."""
+def make_records(*numbers: int, **changed: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns records with a redirect and an extra field each; `changed` has other fields, by `n` and the id."""
     return [
         record(number, from_redirect_numbers=[redirect(90, "74950000090")], note=number) | changed.get(f"n{number}", {})
         for number in numbers
     ]
 
 
-def life() -> list[tuple[float, list[Any]]]:
-    """What an account is answered with, by the hour: all that can befall a number."""
+def hourly_responses() -> list[tuple[float, list[Any]]]:
+    """Returns hours and the records at each, with every kind of change that a number can have."""
     states: dict[str, dict[str, Any]] = {
         "n2": {"state": "freeze", "reason": "debt"},
         "n3": {"comment": "new"},
@@ -60,54 +68,54 @@ def life() -> list[tuple[float, list[Any]]]:
         "n5": {"number": None},
         "n1": {"from_redirect_numbers": [redirect(91, "74950000091")]},
     }
-    rest = (*range(1, 7), 10)
+    always = (*range(1, 7), 10)
     return [
-        (0, whole(*range(1, 11))),
-        (1, whole(*range(1, 11), **states, **broken)),
-        (2, [dict(reversed(one.items())) for one in whole(*rest, 9, **states)]),
-        (3, [*whole(*rest, 9, **states), without(record(7), "from_redirect_numbers")]),
-        (4, [*whole(*rest, **states), without(record(7), "from_redirect_numbers")]),
-        (5, [*whole(*rest, 11, **states), record(7), record(8, number=None), record(12, number=None)]),
-        (6, [*whole(*rest, 11, **states), *map(record, (7, 12, 13, 14))]),
-        (29, [*whole(*rest, 11, **states), *map(record, (7, 12, 13)), record(14, number=None)]),
-        (30, whole(*range(1, 15))),
+        (0, make_records(*range(1, 11))),
+        (1, make_records(*range(1, 11), **states, **broken)),
+        (2, [dict(reversed(fields.items())) for fields in make_records(*always, 9, **states)]),
+        (3, [*make_records(*always, 9, **states), without(record(7), "from_redirect_numbers")]),
+        (4, [*make_records(*always, **states), without(record(7), "from_redirect_numbers")]),
+        (5, [*make_records(*always, 11, **states), record(7), record(8, number=None), record(12, number=None)]),
+        (6, [*make_records(*always, 11, **states), *map(record, (7, 12, 13, 14))]),
+        (29, [*make_records(*always, 11, **states), *map(record, (7, 12, 13)), record(14, number=None)]),
+        (30, make_records(*range(1, 15))),
     ]
 
 
-async def live(account: PolledAccount) -> list[tuple[str, dict[str, int]]]:
-    """Lives that life, each poll in a process of its own, and tells what each poll came to."""
-    told: list[tuple[str, dict[str, int]]] = []
-    for hours, records in life():
+async def poll_all_hours(account: PolledAccount) -> list[tuple[str, dict[str, int]]]:
+    """Polls all hours, each poll as a new process; returns the outcome and the counters of each poll."""
+    results: list[tuple[str, dict[str, int]]] = []
+    for hours, records in hourly_responses():
         account.restart()
         result = await account.poll_at(T0 + hours * HOUR, *records)
-        counted = {name: getattr(result, name) for name in COUNTED if getattr(result, name)}
+        counters = {name: getattr(result, name) for name in COUNTERS if getattr(result, name)}
         run = await account.sql.fetchrow("select * from syncer.sync_run where run_id = $1", result.run_id)
         assert run is not None
-        assert {name: run[name] for name in COUNTED if run[name]} == counted
-        told.append((result.outcome, counted))
-    return told
+        assert {name: run[name] for name in COUNTERS if run[name]} == counters
+        results.append((result.outcome, counters))
+    return results
 
 
-async def rows(account: PolledAccount, table: str) -> list[tuple[str, dict[str, Any]]]:
-    """An account's rows of a table, each with the place where it lies, which any change would move."""
+async def rows_of(account: PolledAccount, table: str) -> list[tuple[str, dict[str, Any]]]:
+    """Returns an account's rows of a table, each with its ctid, which any update would change."""
     query = f"""
         select t.ctid::text, to_jsonb(t)::text from syncer.{table} t join syncer.account using (account_id)
          where account.name = $1 order by {TABLES[table]}
     """  # noqa: S608 - names from above
-    return [(place, json.loads(told)) for place, told in await account.rows(query, account.account.name)]
+    return [(ctid, json.loads(row)) for ctid, row in await account.rows(query, account.account.name)]
 
 
-async def history(account: PolledAccount) -> dict[str, list[dict[str, Any]]]:
-    """All rows of an account, without what tells it from another."""
-    runs = [row["run_id"] for _, row in await rows(account, "sync_run")]
+async def comparable_rows(account: PolledAccount) -> dict[str, list[dict[str, Any]]]:
+    """Returns all rows of an account by table, in a form that can be compared with those of another account."""
+    runs = [row["run_id"] for _, row in await rows_of(account, "sync_run")]
     return {
         table: [
             {
-                name: runs.index(value) if name in RUNS and value is not None else value
+                name: runs.index(value) if name in RUN_ID_COLUMNS and value is not None else value
                 for name, value in row.items()
-                if name not in ITS_OWN or (name == "run_id" and table != "account")
+                if name not in IDENTITY_COLUMNS or (name == "run_id" and table != "account")
             }
-            for _, row in await rows(account, table)
+            for _, row in await rows_of(account, table)
         ]
         for table in TABLES
     }
@@ -131,27 +139,27 @@ async def test_an_account_is_polled_as_if_it_were_alone_and_no_row_of_others_mov
     neighbours: list[PolledAccount],
 ) -> None:
     alone, neighbour = neighbours
-    expected, told = await live(alone), await history(alone)
-    left = await alone.poll_at(T0 + 31 * HOUR, *whole(1, 2, 3), record(4, number=None), record(13, number=None))
-    before = {table: await rows(alone, table) for table in TABLES}
+    expected_results, expected_rows = await poll_all_hours(alone), await comparable_rows(alone)
+    last = await alone.poll_at(T0 + 31 * HOUR, *make_records(1, 2, 3), record(4, number=None), record(13, number=None))
+    before = {table: await rows_of(alone, table) for table in TABLES}
 
-    assert (left.held, left.rejected) == (9, 2)
-    assert await live(neighbour) == expected
-    assert await history(neighbour) == told
-    assert {table: await rows(alone, table) for table in TABLES} == before
-    assert {name for _, counted in expected for name in counted} == set(COUNTED)
+    assert (last.held, last.rejected) == (9, 2)
+    assert await poll_all_hours(neighbour) == expected_results
+    assert await comparable_rows(neighbour) == expected_rows
+    assert {table: await rows_of(alone, table) for table in TABLES} == before
+    assert {name for _, counters in expected_results for name in counters} == set(COUNTERS)
 
 
 async def test_a_redirect_that_ended_when_another_accounts_number_was_removed_opens_again(
     neighbours: list[PolledAccount],
 ) -> None:
     account, neighbour = neighbours
-    for one in neighbours:
-        await one.poll_at(T0, *whole(1, 2))
-    await account.poll_at(T0 + HOUR, *whole(1, 2, n1={"from_redirect_numbers": []}))
-    removal = await neighbour.poll_at(T0 + HOUR, *whole(2), trigger="accept_removals")
+    for polled in neighbours:
+        await polled.poll_at(T0, *make_records(1, 2))
+    await account.poll_at(T0 + HOUR, *make_records(1, 2, n1={"from_redirect_numbers": []}))
+    removal = await neighbour.poll_at(T0 + HOUR, *make_records(2), trigger="accept_removals")
 
-    again = await account.poll_at(T0 + 2 * HOUR, *whole(1, 2))
+    again = await account.poll_at(T0 + 2 * HOUR, *make_records(1, 2))
 
     ended = await account.rows("select distinct valid_to from syncer.virtual_number_redirect where valid_to < now()")
     assert (removal.removed, len(ended)) == (1, 1)
@@ -162,13 +170,13 @@ async def test_numbers_removed_when_another_accounts_numbers_changed_state_count
     neighbours: list[PolledAccount],
 ) -> None:
     account, neighbour = neighbours
-    for one in neighbours:
-        await one.poll_at(T0, *whole(*range(1, 11)))
-    first = await account.poll_at(T0 + HOUR, *whole(*range(3, 11)))
+    for polled in neighbours:
+        await polled.poll_at(T0, *make_records(*range(1, 11)))
+    first = await account.poll_at(T0 + HOUR, *make_records(*range(3, 11)))
     frozen = {"state": "freeze", "reason": None}
-    await neighbour.poll_at(T0 + HOUR, *whole(*range(1, 11), n1=frozen, n2=frozen))
+    await neighbour.poll_at(T0 + HOUR, *make_records(*range(1, 11), n1=frozen, n2=frozen))
 
-    second = await account.poll_at(T0 + 2 * HOUR, *whole(*range(4, 11)))
+    second = await account.poll_at(T0 + 2 * HOUR, *make_records(*range(4, 11)))
 
     assert (first.removed, second.removed, second.held) == (2, 0, 1)
 
@@ -177,23 +185,23 @@ async def test_returned_numbers_count_once_though_those_of_another_account_are_s
     neighbours: list[PolledAccount],
 ) -> None:
     account = neighbours[0]
-    for one in neighbours:
-        await one.poll_at(T0, *whole(*range(1, 15)))
-        await one.poll_at(T0 + HOUR, *whole(*range(3, 15)))
-    await account.poll_at(T0 + 2 * HOUR, *whole(*range(1, 15)))
+    for polled in neighbours:
+        await polled.poll_at(T0, *make_records(*range(1, 15)))
+        await polled.poll_at(T0 + HOUR, *make_records(*range(3, 15)))
+    await account.poll_at(T0 + 2 * HOUR, *make_records(*range(1, 15)))
 
-    lost = await account.poll_at(T0 + 3 * HOUR, *whole(1, 2, *range(4, 15)))
+    lost = await account.poll_at(T0 + 3 * HOUR, *make_records(1, 2, *range(4, 15)))
 
     assert (lost.removed, lost.held) == (0, 1)  # 1 of 14, and 2 before
 
 
 async def test_numbers_added_to_another_account_since_a_loss_do_not_count(neighbours: list[PolledAccount]) -> None:
     account, neighbour = neighbours
-    await account.poll_at(T0, *whole(*range(1, 11)))
-    await account.poll_at(T0 + HOUR, *whole(*range(4, 11)))
-    await neighbour.poll_at(T0 + 2 * HOUR, *whole(*range(1, 11)))
+    await account.poll_at(T0, *make_records(*range(1, 11)))
+    await account.poll_at(T0 + HOUR, *make_records(*range(4, 11)))
+    await neighbour.poll_at(T0 + 2 * HOUR, *make_records(*range(1, 11)))
 
-    fewer = await account.poll_at(T0 + 3 * HOUR, *whole(*range(3, 11)))
+    fewer = await account.poll_at(T0 + 3 * HOUR, *make_records(*range(3, 11)))
 
     assert (fewer.removed, fewer.held) == (2, 0)  # 2 of 10
 
@@ -202,11 +210,11 @@ async def test_a_number_added_with_a_loss_counts_though_another_accounts_changed
     neighbours: list[PolledAccount],
 ) -> None:
     account, neighbour = neighbours
-    await account.poll_at(T0, *whole(*range(1, 10)))
-    await neighbour.poll_at(T0, *whole(10))
-    await account.poll_at(T0 + HOUR, *whole(*range(3, 11)))
-    await neighbour.poll_at(T0 + HOUR, *whole(10, n10={"state": "freeze", "reason": None}))
+    await account.poll_at(T0, *make_records(*range(1, 10)))
+    await neighbour.poll_at(T0, *make_records(10))
+    await account.poll_at(T0 + HOUR, *make_records(*range(3, 11)))
+    await neighbour.poll_at(T0 + HOUR, *make_records(10, n10={"state": "freeze", "reason": None}))
 
-    again = await account.poll_at(T0 + 2 * HOUR, *whole(*range(3, 11)))
+    again = await account.poll_at(T0 + 2 * HOUR, *make_records(*range(3, 11)))
 
     assert (again.removed, again.held) == (0, 2)  # 2 of 9

@@ -1,4 +1,4 @@
-"""What polls write, told as the life of a few numbers."""
+"""What polls write to the tables, shown on the history of a few numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.builders import APP_ID, PolledAccount, record, redirect, settings_for
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-TICK = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 
 STATES = """
 select virtual_number_id, state, reason, valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
@@ -34,9 +34,9 @@ select virtual_number_id, last_read_at, missing_since, removed_at from syncer.vi
 """
 
 
-def seen(moment: datetime) -> datetime:
-    """When a poll that began at a moment of a stopped clock records what it saw: a tick later."""
-    return moment + TICK
+def recorded_at(moment: datetime) -> datetime:
+    """Returns the time that a poll records if it began at `moment` and the clock stands still: a microsecond later."""
+    return moment + MICROSECOND
 
 
 @pytest.fixture(autouse=True)
@@ -51,8 +51,8 @@ async def test_the_first_poll_creates_every_number_with_an_open_state(account: P
     assert (result.outcome, result.received, result.created, result.state_changes) == ("applied", 2, 2, 0)
     run = result.run_id
     assert await account.rows(STATES) == [
-        (250, "active", None, seen(T0), None, None, None, run, None),
-        (256, "debt_lock", "долг", seen(T0), None, None, None, run, None),
+        (250, "active", None, recorded_at(T0), None, None, None, run, None),
+        (256, "debt_lock", "долг", recorded_at(T0), None, None, None, run, None),
     ]
 
 
@@ -86,7 +86,7 @@ async def test_the_same_bytes_again_are_unchanged_and_write_only_the_run_and_the
          union all select 'numbers', sum(xmin::text::bigint) from syncer.virtual_number
          union all select 'states', sum(xmin::text::bigint) from syncer.state_history
          union all select 'redirects', sum(xmin::text::bigint) from syncer.virtual_number_redirect
-         union all select 'digests', sum(xmin::text::bigint) from syncer.record_fingerprint
+         union all select 'fingerprints', sum(xmin::text::bigint) from syncer.record_fingerprint
     """
     before = await account.rows(written)
 
@@ -113,12 +113,12 @@ async def test_reordered_and_reformatted_records_are_no_change(account: PolledAc
     await account.poll(record(250, purpose="company"), record(256))
 
     reordered = await account.poll(record(256), record(250, purpose="company"))
-    respelled = await account.poll_body(
+    reformatted = await account.poll_body(
         json.dumps([record(250, purpose="сompany", from_redirect_numbers=None), record(256)], indent=4).encode()
     )
 
     assert (reordered.outcome, reordered.unchanged) == ("unchanged", 2)
-    assert (respelled.outcome, respelled.unchanged) == ("unchanged", 2)
+    assert (reformatted.outcome, reformatted.unchanged) == ("unchanged", 2)
 
 
 async def test_a_change_of_state_closes_one_period_and_opens_the_next_with_its_window(
@@ -132,10 +132,10 @@ async def test_a_change_of_state_closes_one_period_and_opens_the_next_with_its_w
     assert (changed.changed, changed.state_changes, changed.unchanged) == (1, 1, 0)
     assert await account.rows(STATES) == [
         (
-            *(250, "active", None, seen(T0), seen(T0 + 2 * HOUR), None, T0 + HOUR),
+            *(250, "active", None, recorded_at(T0), recorded_at(T0 + 2 * HOUR), None, T0 + HOUR),
             *(first.run_id, changed.run_id),
         ),
-        (250, "debt_lock", "долг", seen(T0 + 2 * HOUR), None, T0 + HOUR, None, changed.run_id, None),
+        (250, "debt_lock", "долг", recorded_at(T0 + 2 * HOUR), None, T0 + HOUR, None, changed.run_id, None),
     ]
 
 
@@ -162,11 +162,11 @@ async def test_a_change_of_another_column_archives_the_old_version_and_keeps_the
 
     assert (changed.changed, changed.state_changes) == (1, 0)
     assert await account.rows(VERSIONS) == [
-        (250, "79000000250", "old", seen(T0), seen(T0 + HOUR), None, T0, first.run_id, changed.run_id)
+        (250, "79000000250", "old", recorded_at(T0), recorded_at(T0 + HOUR), None, T0, first.run_id, changed.run_id)
     ]
     assert await account.row("select comment, changed_at, changed_after, run_id from syncer.virtual_number") == (
         "new",
-        seen(T0 + HOUR),
+        recorded_at(T0 + HOUR),
         T0,
         changed.run_id,
     )
@@ -185,12 +185,12 @@ async def test_redirects_open_and_close_by_id_and_number_without_a_new_version(a
     assert (first.redirects_opened, changed.redirects_opened, changed.redirects_closed) == (2, 1, 1)
     assert (changed.changed, changed.state_changes) == (1, 0)
     assert await account.rows(REDIRECTS) == [
-        (250, 249, "74990000000", seen(T0 + HOUR), None, T0, None, changed.run_id, None),
+        (250, 249, "74990000000", recorded_at(T0 + HOUR), None, T0, None, changed.run_id, None),
         (
-            *(250, 249, "74994088157", seen(T0), seen(T0 + HOUR), None, T0),
+            *(250, 249, "74994088157", recorded_at(T0), recorded_at(T0 + HOUR), None, T0),
             *(first.run_id, changed.run_id),
         ),
-        (250, 678, "78009966666", seen(T0), None, None, None, first.run_id, None),
+        (250, 678, "78009966666", recorded_at(T0), None, None, None, first.run_id, None),
     ]
     assert await account.rows(VERSIONS) == []
 
@@ -199,10 +199,12 @@ async def test_closing_a_redirect_keeps_others_with_the_same_id_or_number_and_th
     account: PolledAccount,
 ) -> None:
     kept = [redirect(8, "74950000009"), redirect(9, "74950000008")]
-    gone, other = redirect(8, "74950000008"), redirect(7, "74950000007")
-    await account.poll(record(1, from_redirect_numbers=[gone, *kept]), record(2, from_redirect_numbers=[gone, other]))
+    closed, other = redirect(8, "74950000008"), redirect(7, "74950000007")
+    await account.poll(
+        record(1, from_redirect_numbers=[closed, *kept]), record(2, from_redirect_numbers=[closed, other])
+    )
 
-    result = await account.poll(record(1, from_redirect_numbers=kept), record(2, from_redirect_numbers=[gone]))
+    result = await account.poll(record(1, from_redirect_numbers=kept), record(2, from_redirect_numbers=[closed]))
 
     assert result.redirects_closed == 2
     assert [row[:3] for row in await account.rows(REDIRECTS) if row[4] is None] == [
@@ -217,8 +219,8 @@ async def test_a_redirect_that_disappears_twice_has_two_closed_periods(account: 
         await account.poll_at(T0 + hours * HOUR, record(250, from_redirect_numbers=redirects))
 
     assert [row[3:5] for row in await account.rows(REDIRECTS)] == [
-        (seen(T0), seen(T0 + HOUR)),
-        (seen(T0 + 2 * HOUR), seen(T0 + 3 * HOUR)),
+        (recorded_at(T0), recorded_at(T0 + HOUR)),
+        (recorded_at(T0 + 2 * HOUR), recorded_at(T0 + 3 * HOUR)),
     ]
 
 
@@ -232,7 +234,7 @@ async def test_the_window_of_a_new_number_begins_at_the_last_successful_poll(acc
         "select changed_after, first_seen_at from syncer.virtual_number where virtual_number_id = 256"
     ) == (
         T0,
-        seen(T0 + HOUR),
+        recorded_at(T0 + HOUR),
     )
 
 
@@ -244,11 +246,11 @@ async def test_a_removal_within_the_guards_ratio_is_applied_immediately(account:
     result = await account.poll_at(T0 + HOUR, *numbers[1:])
 
     assert (result.outcome, result.removed, result.held, result.redirects_closed) == ("applied", 1, 0, 1)
-    assert (await account.rows(PRESENCE))[0] == (1, T0, seen(T0 + HOUR), seen(T0 + HOUR))
+    assert (await account.rows(PRESENCE))[0] == (1, T0, recorded_at(T0 + HOUR), recorded_at(T0 + HOUR))
     assert await account.row(
         "select valid_to, closed_after, closed_run_id from syncer.state_history where valid_to is not null"
     ) == (
-        seen(T0 + HOUR),
+        recorded_at(T0 + HOUR),
         T0,
         result.run_id,
     )
@@ -266,13 +268,13 @@ async def test_numbers_that_are_removed_together_each_end_when_they_were_first_m
 
     assert (accepted.removed, accepted.redirects_closed) == (2, 2)
     assert [(*row[:2], row[4], row[6]) for row in await account.rows(REDIRECTS)] == [
-        (1, 90, seen(T0 + HOUR), T0),
-        (1, 91, seen(T0 + 2 * HOUR), T0 + HOUR),
-        (2, 92, seen(T0 + 3 * HOUR), T0 + 2 * HOUR),
+        (1, 90, recorded_at(T0 + HOUR), T0),
+        (1, 91, recorded_at(T0 + 2 * HOUR), T0 + HOUR),
+        (2, 92, recorded_at(T0 + 3 * HOUR), T0 + 2 * HOUR),
     ]
     assert [(row[0], row[4], row[6]) for row in await account.rows(STATES)] == [
-        (1, seen(T0 + 2 * HOUR), T0 + HOUR),
-        (2, seen(T0 + 3 * HOUR), T0 + 2 * HOUR),
+        (1, recorded_at(T0 + 2 * HOUR), T0 + HOUR),
+        (2, recorded_at(T0 + 3 * HOUR), T0 + 2 * HOUR),
         (3, None, None),
     ]
     assert await account.rows("select virtual_number_id from syncer.record_fingerprint") == [(3,)]
@@ -284,22 +286,24 @@ async def test_too_many_removals_are_held_while_everything_else_is_applied(accou
     result = await account.poll_at(T0 + HOUR, record(1, state="freeze"), *(record(key) for key in range(2, 8)))
 
     assert (result.outcome, result.held, result.removed, result.state_changes) == ("applied", 3, 0, 1)
-    assert (await account.rows(PRESENCE))[-1] == (10, T0, seen(T0 + HOUR), None)
+    assert (await account.rows(PRESENCE))[-1] == (10, T0, recorded_at(T0 + HOUR), None)
 
 
 async def test_held_removals_are_applied_after_the_hold_time_and_dated_when_they_were_first_missed(
     account: PolledAccount,
 ) -> None:
-    everything = [record(key) for key in range(1, 5)]
-    await account.poll_at(T0, *everything)
-    await account.poll_at(T0 + HOUR, everything[0])
-    early = await account.poll_at(T0 + 24 * HOUR, everything[0])
+    records = [record(key) for key in range(1, 5)]
+    await account.poll_at(T0, *records)
+    await account.poll_at(T0 + HOUR, records[0])
+    early = await account.poll_at(T0 + 24 * HOUR, records[0])
 
-    late = await account.poll_at(T0 + 26 * HOUR, everything[0])
+    late = await account.poll_at(T0 + 26 * HOUR, records[0])
 
     assert (early.outcome, early.held, early.removed) == ("unchanged", 3, 0)
     assert (late.outcome, late.held, late.removed) == ("applied", 0, 3)
-    assert (await account.rows(PRESENCE))[1:] == [(key, T0, seen(T0 + HOUR), seen(T0 + HOUR)) for key in (2, 3, 4)]
+    assert (await account.rows(PRESENCE))[1:] == [
+        (key, T0, recorded_at(T0 + HOUR), recorded_at(T0 + HOUR)) for key in (2, 3, 4)
+    ]
 
 
 async def test_missing_numbers_that_return_are_unchanged(account: PolledAccount) -> None:
@@ -320,7 +324,7 @@ async def test_the_window_of_a_change_after_an_absence_begins_at_the_last_poll_t
 
     await account.poll_at(T0 + 2 * HOUR, record(1), record(2, state="freeze"))
 
-    assert (await account.rows(STATES))[-1][:6] == (2, "freeze", None, seen(T0 + 2 * HOUR), None, T0)
+    assert (await account.rows(STATES))[-1][:6] == (2, "freeze", None, recorded_at(T0 + 2 * HOUR), None, T0)
 
 
 async def test_numbers_that_change_in_one_poll_each_have_their_own_window(account: PolledAccount) -> None:
@@ -333,9 +337,9 @@ async def test_numbers_that_change_in_one_poll_each_have_their_own_window(accoun
         "select virtual_number_id, valid_to, closed_after from syncer.state_history"
         " where valid_to is not null order by virtual_number_id"
     ) == [
-        (1, seen(T0 + 2 * HOUR), T0 + HOUR),
-        (2, seen(T0 + 2 * HOUR), T0),
-        (3, seen(T0 + 2 * HOUR), T0 + HOUR),
+        (1, recorded_at(T0 + 2 * HOUR), T0 + HOUR),
+        (2, recorded_at(T0 + 2 * HOUR), T0),
+        (3, recorded_at(T0 + 2 * HOUR), T0 + HOUR),
     ]
 
 
@@ -372,17 +376,17 @@ async def test_a_removed_number_that_returns_is_restored_with_a_gap_in_its_histo
 
     assert (restored.restored, restored.changed, restored.created, restored.state_changes) == (1, 0, 0, 0)
     assert restored.redirects_opened == 1
-    back, gone = seen(T0 + 3 * HOUR), seen(T0 + HOUR)
+    returned_at, removed_at = recorded_at(T0 + 3 * HOUR), recorded_at(T0 + HOUR)
     assert (await account.rows(STATES))[1:] == [
-        (2, "active", None, seen(T0), gone, None, T0, first.run_id, removal.run_id),
-        (2, "freeze", None, back, None, T0, None, restored.run_id, None),
+        (2, "active", None, recorded_at(T0), removed_at, None, T0, first.run_id, removal.run_id),
+        (2, "freeze", None, returned_at, None, T0, None, restored.run_id, None),
     ]
     assert await account.rows(VERSIONS) == [
-        (2, "79000000002", None, seen(T0), gone, None, T0, first.run_id, removal.run_id)
+        (2, "79000000002", None, recorded_at(T0), removed_at, None, T0, first.run_id, removal.run_id)
     ]
     assert [row[2:5] for row in await account.rows(REDIRECTS)] == [
-        ("74994088157", seen(T0), gone),
-        ("74994088157", back, None),
+        ("74994088157", recorded_at(T0), removed_at),
+        ("74994088157", returned_at, None),
     ]
 
 
@@ -393,8 +397,8 @@ async def test_each_version_of_a_number_removed_twice_ends_with_its_own_removal(
         runs.append(result.run_id)
 
     assert [(*row[3:5], *row[7:]) for row in await account.rows(VERSIONS)] == [
-        (seen(T0), seen(T0 + HOUR), runs[0], runs[1]),
-        (seen(T0 + 2 * HOUR), seen(T0 + 3 * HOUR), runs[2], runs[3]),
+        (recorded_at(T0), recorded_at(T0 + HOUR), runs[0], runs[1]),
+        (recorded_at(T0 + 2 * HOUR), recorded_at(T0 + 3 * HOUR), runs[2], runs[3]),
     ]
 
 
@@ -480,7 +484,7 @@ async def test_a_rejected_record_keeps_the_last_good_values_and_is_not_missing(a
     reordered = await account.poll_at(T0 + 2 * HOUR, broken, record(1))
 
     assert (first.outcome, first.rejected, first.held, first.removed) == ("applied", 1, 0, 0)
-    assert [(one.outcome, one.rejected) for one in (again, reordered)] == [("unchanged", 1)] * 2
+    assert [(result.outcome, result.rejected) for result in (again, reordered)] == [("unchanged", 1)] * 2
     assert first.exit_code == 3
     number, error, payload, occurrences = await account.row(
         "select virtual_number_id, error, payload, occurrences from syncer.rejected_record"
@@ -640,12 +644,12 @@ async def test_a_number_without_a_fingerprint_is_still_removed_when_missing(acco
 
 async def test_a_fingerprint_of_a_removed_number_does_not_hide_its_return(account: PolledAccount) -> None:
     await account.poll(*map(record, range(1, 11)))
-    (digest,) = await account.rows(
+    (fingerprint_row,) = await account.rows(
         "select account_id, virtual_number_id, fingerprint, decoder_version from syncer.record_fingerprint "
         "where virtual_number_id = 1"
     )
     assert (await account.poll(*map(record, range(2, 11)))).removed == 1
-    await account.sql.execute("insert into syncer.record_fingerprint values ($1, $2, $3, $4)", *digest)
+    await account.sql.execute("insert into syncer.record_fingerprint values ($1, $2, $3, $4)", *fingerprint_row)
     account.restart()
     assert (await account.poll(*map(record, range(1, 11)))).restored == 1
     assert await account.rows("select count(*) from syncer.virtual_number where removed_at is null") == [(10,)]
@@ -668,11 +672,11 @@ async def test_records_that_an_older_decoder_read_are_decoded_again_even_if_no_b
     ) == [(DECODER_VERSION,)]
 
 
-@pytest.mark.parametrize("digest", [b"", b"d" * 15, b"d" * 17])
-async def test_fingerprints_of_another_length_are_ignored(account: PolledAccount, digest: bytes) -> None:
+@pytest.mark.parametrize("fingerprint", [b"", b"d" * 15, b"d" * 17])
+async def test_fingerprints_of_another_length_are_ignored(account: PolledAccount, fingerprint: bytes) -> None:
     await account.poll(record(1), record(2), record(3))
     await account.sql.execute(
-        "update syncer.record_fingerprint set fingerprint = $1 where virtual_number_id = 2", digest
+        "update syncer.record_fingerprint set fingerprint = $1 where virtual_number_id = 2", fingerprint
     )
     account.restart()
 
@@ -687,7 +691,7 @@ async def test_a_clock_that_jumps_back_makes_no_empty_period(account: PolledAcco
     await account.poll_at(T0 - 20 * HOUR, record(1, state="active"))
 
     assert [row[3:5] for row in await account.rows(STATES)] == [
-        (T0 + TICK, T0 + 2 * TICK),
-        (T0 + 2 * TICK, T0 + 3 * TICK),
-        (T0 + 3 * TICK, None),
+        (T0 + MICROSECOND, T0 + 2 * MICROSECOND),
+        (T0 + 2 * MICROSECOND, T0 + 3 * MICROSECOND),
+        (T0 + 3 * MICROSECOND, None),
     ]

@@ -1,4 +1,4 @@
-"""Old runs that changed nothing become sums by the day; what analysts read of the days stays the same."""
+"""Old runs that changed nothing are summed by day and deleted; the view `coverage` returns the same as before."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from syncer.emulator import Emulator
 
 DAY = timedelta(days=1)
-BEGIN = datetime(2026, 3, 26, tzinfo=UTC)  # clocks are put forward in Berlin and back in Santiago before long
-END = BEGIN + 14 * DAY
+START = datetime(2026, 3, 26, tzinfo=UTC)  # shortly before the clocks change in Berlin and in Santiago
+END = START + 14 * DAY
 SUCCESSES = ("applied", "unchanged")
 MOSCOW = ZoneInfo("Europe/Moscow")
 COVERAGE = """
@@ -35,47 +35,49 @@ select day, polls, failed, longest_gap_seconds from analytics.coverage where acc
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A run as it stands in the table."""
+class StoredRun:
+    """A run as stored in the table."""
 
     started_at: datetime
     outcome: str
     changed: int
 
 
-def runs_between(first_day: int, last_day: int) -> st.SearchStrategy[list[Ran]]:
+def runs_between(first_day: int, last_day: int) -> st.SearchStrategy[list[StoredRun]]:
     seconds = st.integers(first_day * 86400, last_day * 86400 - 1)
-    # Midnights of several zones among them, and the seconds beside.
+    # Includes midnights of several time zones, and the seconds before them.
     hours = st.integers(first_day * 24, last_day * 24 - 1).map(lambda hour: hour * 3600)
     moments = (seconds | hours | hours.map(lambda second: max(second - 1, first_day * 86400))).map(
-        lambda second: BEGIN + timedelta(seconds=second)
+        lambda second: START + timedelta(seconds=second)
     )
     outcomes = st.sampled_from(["applied", *["unchanged"] * 4, "failed", "abandoned", "superseded", "running"])
-    runs = st.builds(Ran, moments, outcomes, st.sampled_from([0, 0, 1]))
-    return st.lists(runs.map(lambda run: run if run.outcome == "applied" else Ran(run.started_at, run.outcome, 0)))
+    runs = st.builds(StoredRun, moments, outcomes, st.sampled_from([0, 0, 1]))
+    return st.lists(
+        runs.map(lambda run: run if run.outcome == "applied" else StoredRun(run.started_at, run.outcome, 0))
+    )
 
 
 class OldAccount:
-    """An account whose runs the test writes itself."""
+    """An account whose runs the test inserts itself."""
 
     def __init__(self, sql: asyncpg.Connection, engine: AsyncEngine, zone: ZoneInfo) -> None:
         self._sql, self._engine, self._zone = sql, engine, zone
         self.account_id = 0
 
-    async def make(self) -> None:
+    async def insert(self) -> None:
         self.account_id = await self._sql.fetchval(
             "insert into syncer.account (name, time_zone, created_at) values (gen_random_uuid()::text, $1, $2)"
             " returning account_id",
             self._zone.key,
-            BEGIN,
+            START,
         )
 
-    async def write(self, runs: Sequence[Ran]) -> None:
-        """Writes runs in the order they began in, and has the account know the newest success."""
+    async def insert_runs(self, runs: Sequence[StoredRun]) -> None:
+        """Inserts runs in the order in which they began, and sets the account's newest success."""
         await self._sql.executemany(
             "insert into syncer.sync_run (account_id, trigger, started_at, finished_at, outcome, changed)"
             " values ($1, 'schedule', $2, $2, $3, $4)",
-            [(self.account_id, run.started_at, run.outcome, run.changed) for run in sorted(runs, key=started)],
+            [(self.account_id, run.started_at, run.outcome, run.changed) for run in sorted(runs, key=started_at)],
         )
         await self._sql.execute(
             "update syncer.account set success_run_id = (select max(run_id) from syncer.sync_run"
@@ -85,36 +87,36 @@ class OldAccount:
         )
 
     async def coverage(self) -> list[Any]:
-        """What analysts read of the days."""
+        """Returns the rows of the view `coverage`."""
         return await self._sql.fetch(COVERAGE, self.account_id, END.date())
 
-    async def left(self) -> list[Ran]:
-        """The runs that are there."""
+    async def remaining_runs(self) -> list[StoredRun]:
+        """Returns the runs in the table."""
         rows = await self._sql.fetch(
             "select started_at, outcome, changed from syncer.sync_run where account_id = $1 order by run_id",
             self.account_id,
         )
-        return [Ran(*row) for row in rows]
+        return [StoredRun(*row) for row in rows]
 
-    def that_stay(self, runs: Sequence[Ran], cutoff: datetime) -> list[Ran]:
-        """Of runs in the order they began in, those that are to stay."""
-        successes = [place for place, run in enumerate(runs) if run.outcome in SUCCESSES]
-        waiting = {self.day(run.started_at) for run in runs if run.outcome == "running"}
+    def expected_remaining(self, runs: Sequence[StoredRun], cutoff: datetime) -> list[StoredRun]:
+        """Returns the runs, of those in the order in which they began, that pruning must keep."""
+        successes = [position for position, run in enumerate(runs) if run.outcome in SUCCESSES]
+        unfinished_days = {self.day(run.started_at) for run in runs if run.outcome == "running"}
         return [
             run
-            for place, run in enumerate(runs)
+            for position, run in enumerate(runs)
             if self.day(run.started_at) >= self.day(cutoff)
             or run.changed
-            or self.day(run.started_at) in waiting
-            or place in successes[-1:]
+            or self.day(run.started_at) in unfinished_days
+            or position in successes[-1:]
         ]
 
     def day(self, moment: datetime) -> date:
-        """The account's day."""
+        """Returns the day in the account's time zone."""
         return moment.astimezone(self._zone).date()
 
-    async def prune_wholly(self, now: datetime, retention: timedelta, batch: int) -> None:
-        """Prunes as the daemon would by the clock of `now`; after each batch the days read as before."""
+    async def prune_completely(self, now: datetime, retention: timedelta, batch: int) -> None:
+        """Prunes all batches at the time `now`, and checks that `coverage` stays the same after each."""
         await stop_clock(self._sql, now)
         before = await self.coverage()
         more = True
@@ -123,7 +125,7 @@ class OldAccount:
             assert await self.coverage() == before
 
 
-def started(run: Ran) -> datetime:
+def started_at(run: StoredRun) -> datetime:
     return run.started_at
 
 
@@ -149,40 +151,42 @@ async def test_pruning_never_changes_coverage(
     sql: asyncpg.Connection,
     engine: AsyncEngine,
     zone: str,
-    earlier: list[Ran],
-    later: list[Ran],
+    earlier: list[StoredRun],
+    later: list[StoredRun],
     first_hour: int,
     second_hour: int,
     retention: timedelta,
     batch: int,
 ) -> None:
     account = OldAccount(sql, engine, ZoneInfo(zone))
-    await account.make()
-    await account.write(earlier)
-    known = await account.left()
+    await account.insert()
+    await account.insert_runs(earlier)
+    runs = await account.remaining_runs()
 
-    now = BEGIN + timedelta(hours=first_hour)
-    await account.prune_wholly(now, retention, batch)
-    known = account.that_stay(known, now - retention)
-    assert await account.left() == known
+    now = START + timedelta(hours=first_hour)
+    await account.prune_completely(now, retention, batch)
+    runs = account.expected_remaining(runs, now - retention)
+    assert await account.remaining_runs() == runs
 
-    # What was the newest success is so no longer, and what was running is over.
+    # The newest success is another run now, and no run is `running` any more.
     await sql.execute(
         "update syncer.sync_run set outcome = 'abandoned' where account_id = $1 and outcome = 'running'",
         account.account_id,
     )
-    await account.write(later)
-    known = await account.left()
-    now = BEGIN + timedelta(hours=second_hour)
-    await account.prune_wholly(now, retention, batch)
-    assert await account.left() == account.that_stay(known, now - retention)
+    await account.insert_runs(later)
+    runs = await account.remaining_runs()
+    now = START + timedelta(hours=second_hour)
+    await account.prune_completely(now, retention, batch)
+    assert await account.remaining_runs() == account.expected_remaining(runs, now - retention)
 
 
 async def test_replicas_that_prune_concurrently_count_each_run_once(sql: asyncpg.Connection, database: str) -> None:
     engines = [create_engine(lambda: database) for _ in range(3)]
     account = OldAccount(sql, engines[0], MOSCOW)
-    await account.make()
-    await account.write([Ran(BEGIN + timedelta(minutes=minute), "unchanged", 0) for minute in range(0, 2 * 1440, 5)])
+    await account.insert()
+    await account.insert_runs(
+        [StoredRun(START + timedelta(minutes=minute), "unchanged", 0) for minute in range(0, 2 * 1440, 5)]
+    )
     await stop_clock(sql, END)
     before = await account.coverage()
 
@@ -192,7 +196,7 @@ async def test_replicas_that_prune_concurrently_count_each_run_once(sql: asyncpg
 
     await asyncio.gather(*map(prune_all, engines))
 
-    assert len(await account.left()) == 1
+    assert len(await account.remaining_runs()) == 1
     assert await account.coverage() == before
     assert await sql.fetchval("select sum(polls) from syncer.sync_day") == 2 * 288 - 1
     for engine in engines:
@@ -221,7 +225,7 @@ async def test_pruning_keeps_runs_with_changes_the_newest_success_and_every_inva
     await account.poll_at(moscow(2, 5), record(1, state="freeze"))
 
     await prune_at(account, moscow(11, 0), 10 * DAY)
-    assert await account.rows("select * from syncer.sync_day") == []  # the first of March is not ten days over
+    assert await account.rows("select * from syncer.sync_day") == []  # the first of March ended less than ten days ago
     await prune_at(account, moscow(30), 10 * DAY)
 
     assert await account.rows("select run_id, outcome from syncer.sync_run order by 1") == [
@@ -229,7 +233,7 @@ async def test_pruning_keeps_runs_with_changes_the_newest_success_and_every_inva
         (3, "applied"),
         (6, "unchanged"),
     ]
-    # From six to eleven in the evening nobody looked.
+    # The longest gap is from 6:00 to 23:00.
     assert await account.rows("select * from syncer.sync_day") == [(1, date(2026, 3, 1), 3, 1, Decimal(17 * 3600))]
     assert await account.broken_invariants() == []
     assert (await account.poll_at(moscow(30, 13), record(1, state="freeze"))).outcome == "unchanged"
@@ -243,7 +247,7 @@ async def test_a_rejected_record_is_deleted_once_it_was_not_seen_for_the_retenti
     bad, worse = record(2, number=None), record(3, number=None)
     await account.poll_at(moscow(1), record(1), bad, worse)
     await account.poll_at(moscow(2), record(1), bad, worse)
-    await account.poll_at(moscow(10), record(1), worse)  # `bad` was seen until then
+    await account.poll_at(moscow(10), record(1), worse)  # `bad` was last seen before this poll
     await account.poll_at(moscow(20), record(1), worse)
 
     await prune_at(account, moscow(19), 10 * DAY)
@@ -257,9 +261,7 @@ async def test_a_rejected_record_is_deleted_once_it_was_not_seen_for_the_retenti
     assert await account.broken_invariants() == []
 
 
-async def test_an_account_that_a_poll_has_locked_is_skipped(
-    account: PolledAccount, sql: asyncpg.Connection
-) -> None:
+async def test_an_account_that_a_poll_has_locked_is_skipped(account: PolledAccount, sql: asyncpg.Connection) -> None:
     await account.poll_at(moscow(1), record(1))
     await account.poll_at(moscow(2), record(1))
     await account.poll_at(moscow(3), record(1))
@@ -281,7 +283,7 @@ async def test_each_account_is_pruned_by_the_days_of_its_time_zone(
     async with PolledAccount(engine, emulator, sql, settings) as east:
         for polled in (account, east):
             await polled.poll_at(moscow(1), record(1))
-            await polled.poll_at(moscow(1, 18), record(1))  # the second of March, in the east
+            await polled.poll_at(moscow(1, 18), record(1))  # the second of March in Vladivostok
             await polled.poll_at(moscow(3), record(1))
     for account_id in (1, 2):
         await account.set_clock(moscow(12))

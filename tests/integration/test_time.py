@@ -1,4 +1,4 @@
-"""Times are instants: whatever zone a session is in, whether a region changes to summer time, or the clock jumps."""
+"""Times are exact instants in any session time zone, at changes of summer time, and when the clock jumps."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ select extract(epoch from valid_to - valid_from)::float8 from syncer.state_histo
 
 @dataclass
 class Environment:
-    """Where an account is polled: a database in one zone, sessions and a process in others."""
+    """Where accounts are polled: the database, its sessions and the account have time zones of their own."""
 
     database: str
     emulator: Emulator
@@ -63,15 +63,21 @@ class Environment:
     stack: AsyncExitStack
 
     async def account(self, *, database_zone: str | None = None, session: str = "", zone: str = "UTC") -> PolledAccount:
-        """An account of this time zone, polled through new connections."""
+        """Creates an account that is polled through new connections.
+
+        Args:
+            database_zone: The database's time zone; None leaves it as it is.
+            session: Appended to the address of the database.
+            zone: The account's time zone.
+        """
         if database_zone is not None:
             name = await self.sql.fetchval("select current_database()")
             await self.sql.execute(f"alter database {name} set timezone = '{database_zone}'")
         engine = create_engine(lambda: self.database + session)
         self.stack.push_async_callback(engine.dispose)
-        made = PolledAccount(engine, self.emulator, self.sql, settings_for(self.emulator, timezone=ZoneInfo(zone)))
-        await self.stack.enter_async_context(made)
-        return made
+        account = PolledAccount(engine, self.emulator, self.sql, settings_for(self.emulator, timezone=ZoneInfo(zone)))
+        await self.stack.enter_async_context(account)
+        return account
 
 
 @pytest.fixture
@@ -81,13 +87,13 @@ async def environment(database: str, emulator: Emulator, sql: asyncpg.Connection
 
 
 async def zone_of_sessions(account: PolledAccount) -> str:
-    """The zone that the program's own connections are in."""
+    """Returns the time zone of the program's connections."""
     async with account.engine.connect() as connection:
-        found: str = (await connection.exec_driver_sql("show timezone")).scalar_one()
-    return found
+        zone: str = (await connection.exec_driver_sql("show timezone")).scalar_one()
+    return zone
 
 
-def test_the_switches_are_when_the_clocks_change() -> None:
+def test_the_clock_changes_are_when_the_offset_of_the_zone_changes() -> None:
     for zone, clock_change, by in CLOCK_CHANGES.values():
         before, after = (
             (clock_change + step).astimezone(ZoneInfo(zone)).utcoffset() for step in (-MICROSECOND, timedelta())
@@ -97,14 +103,14 @@ def test_the_switches_are_when_the_clocks_change() -> None:
         assert after - before == by
 
 
-@pytest.mark.parametrize("switch", CLOCK_CHANGES)
+@pytest.mark.parametrize("clock_change", CLOCK_CHANGES)
 @pytest.mark.parametrize("database_zone", ZONES)
 async def test_periods_around_a_clock_change_keep_exact_instants(
     environment: Environment, database_zone: str, clock_change: str
 ) -> None:
     zone, moment, _ = CLOCK_CHANGES[clock_change]
     account = await environment.account(database_zone=database_zone, zone=zone)
-    # In autumn the local time of the third is that of the fifth.
+    # In autumn the third and the fifth have the same local time.
     around = [-DAY, -HOUR, -30 * MINUTE, -MICROSECOND, 30 * MINUTE, HOUR - MICROSECOND, HOUR, DAY]
     moments = [moment + step for step in around]
     for number, now in enumerate(moments):
@@ -130,7 +136,7 @@ async def test_periods_around_a_clock_change_keep_exact_instants(
     assert await account.broken_invariants() == []
 
 
-@pytest.mark.parametrize("switch", CLOCK_CHANGES)
+@pytest.mark.parametrize("clock_change", CLOCK_CHANGES)
 @pytest.mark.parametrize("database_zone", ["America/New_York", "Europe/Berlin"])
 async def test_the_hold_time_is_24_hours_even_if_the_day_has_23_or_25(
     environment: Environment, database_zone: str, clock_change: str
@@ -143,28 +149,28 @@ async def test_the_hold_time_is_24_hours_even_if_the_day_has_23_or_25(
     early = await account.poll_at(first + 24 * HOUR - MICROSECOND, record(4))
     late = await account.poll_at(first + 24 * HOUR, record(4))
 
-    assert [(one.held, one.removed) for one in (held, early, late)] == [(3, 0), (3, 0), (0, 3)]
+    assert [(result.held, result.removed) for result in (held, early, late)] == [(3, 0), (3, 0), (0, 3)]
     assert await account.rows("select distinct removed_at from syncer.virtual_number where removed_at is not null") == [
         (first + MICROSECOND,)
     ]
 
 
-@pytest.mark.parametrize("switch", CLOCK_CHANGES)
+@pytest.mark.parametrize("clock_change", CLOCK_CHANGES)
 async def test_a_removal_counts_for_24_hours_even_if_the_day_has_23_or_25(
     environment: Environment, clock_change: str
 ) -> None:
     zone, moment, _ = CLOCK_CHANGES[clock_change]
     account = await environment.account(database_zone=zone, zone=zone)
     first = moment - 12 * HOUR
-    everything = [record(key) for key in range(1, 7)]
-    await account.poll_at(first - HOUR, *everything)
-    await account.poll_at(first, *everything[1:])  # 1 of 6
+    records = [record(key) for key in range(1, 7)]
+    await account.poll_at(first - HOUR, *records)
+    await account.poll_at(first, *records[1:])  # 1 of 6
 
-    within = await account.poll_at(first + 24 * HOUR - MICROSECOND, *everything[2:])  # 2 of 6
-    await account.poll_at(first + 24 * HOUR - MICROSECOND, *everything[1:])
-    after = await account.poll_at(first + 24 * HOUR, *everything[2:])  # 1 of 5
+    within = await account.poll_at(first + 24 * HOUR - MICROSECOND, *records[2:])  # 2 of 6
+    await account.poll_at(first + 24 * HOUR - MICROSECOND, *records[1:])
+    after = await account.poll_at(first + 24 * HOUR, *records[2:])  # 1 of 5
 
-    assert [(one.held, one.removed) for one in (within, after)] == [(1, 0), (0, 1)]
+    assert [(result.held, result.removed) for result in (within, after)] == [(1, 0), (0, 1)]
 
 
 SESSION_ZONES = {
@@ -186,7 +192,7 @@ async def test_the_time_zone_of_the_session_or_the_process_changes_nothing(
         account = await environment.account(database_zone="UTC", session=session)
         await account.poll_at(T0, record(1), record(2))
         await account.poll_at(T0 + HOUR, record(1, state="freeze"))
-        (records_for,) = await read_account_statuses(account.engine)
+        (status,) = await read_account_statuses(account.engine)
         zone_found = await zone_of_sessions(account)
     finally:
         monkeypatch.undo()
@@ -197,18 +203,18 @@ async def test_the_time_zone_of_the_session_or_the_process_changes_nothing(
         ("active", T0 + MICROSECOND, T0 + HOUR + MICROSECOND, None, T0),
         ("freeze", T0 + HOUR + MICROSECOND, None, T0, None),
     ]
-    assert (records_for.held_since, records_for.last_success_at) == (T0 + HOUR + MICROSECOND, T0 + HOUR + MICROSECOND)
-    assert records_for.held_since is not None
-    assert records_for.held_since.utcoffset() == timedelta()
+    assert (status.held_since, status.last_success_at) == (T0 + HOUR + MICROSECOND, T0 + HOUR + MICROSECOND)
+    assert status.held_since is not None
+    assert status.held_since.utcoffset() == timedelta()
 
 
 async def test_changing_the_time_zone_of_the_database_changes_no_instant(environment: Environment) -> None:
-    everything = [record(key) for key in range(1, 5)]
+    records = [record(key) for key in range(1, 5)]
     hours: dict[str, float] = {"UTC": 0, "America/New_York": 1, "Asia/Kathmandu": 24.9, "Europe/Berlin": 25}
     outcomes = []
     for zone, hour in hours.items():
         account = await environment.account(database_zone=zone, zone="Asia/Kathmandu")
-        listed = everything[3:] if hour else everything
+        listed = records[3:] if hour else records
         result = await account.poll_at(T0 + hour * HOUR, *listed)
         outcomes.append((result.outcome, result.held, result.removed))
 
@@ -220,7 +226,7 @@ async def test_changing_the_time_zone_of_the_database_changes_no_instant(environ
 
 
 class JumpingClock:
-    """Accounts that are polled while the clock jumps, each a new one in the same database."""
+    """Polls accounts while the clock jumps; each call uses a new account of the same database."""
 
     def __init__(self, database: str, emulator: Emulator, sql: asyncpg.Connection) -> None:
         self._engine = create_engine(lambda: database)
@@ -237,14 +243,14 @@ class JumpingClock:
         emulator = await stack.enter_async_context(Emulator(numbers=1, seed=1, rates=STATIC))
         sql = await connect(database)
         stack.push_async_callback(sql.close)
-        made = cls(database, emulator, sql)
-        stack.push_async_callback(made._engine.dispose)
-        return made
+        clock = cls(database, emulator, sql)
+        stack.push_async_callback(clock._engine.dispose)
+        return clock
 
     async def poll_at_moments(self, steps: Sequence[tuple[datetime, int]]) -> None:
-        """Polls at each of these moments; the bits of what is polled say what is so then."""
-        given = settings_for(self._emulator, account_name=f"account {next(self._names)}")
-        async with PolledAccount(self._engine, self._emulator, self._sql, given) as account:
+        """Polls at each time; see `records_for` for the bits."""
+        settings = settings_for(self._emulator, account_name=f"account {next(self._names)}")
+        async with PolledAccount(self._engine, self._emulator, self._sql, settings) as account:
             previous: datetime | None = None
             for moment, bits in steps:
                 result = await account.poll_at(moment, *records_for(bits))
@@ -256,11 +262,11 @@ class JumpingClock:
                     "select started_at, finished_at from syncer.sync_run where run_id = $1", result.run_id
                 ) == (moment, observed)
                 previous = observed
-                await self._check_periods(given.account_name, observed)
+                await self._check_periods(settings.account_name, observed)
             assert await account.broken_invariants() == []
 
     async def _check_periods(self, name: str, latest: datetime) -> None:
-        """No period of the account is empty or negative, no window either, and each begins where one ended."""
+        """Checks that no period and no window of the account is empty or negative, and that periods do not overlap."""
         for table, keys in (
             ("state_history", ("virtual_number_id",)),
             ("virtual_number_history", ("virtual_number_id",)),
@@ -280,17 +286,17 @@ class JumpingClock:
                 if row["valid_to"] is not None:
                     assert row["valid_from"] < row["valid_to"] <= latest
                     assert row["closed_after"] < row["valid_to"]
-            for one, next_one in pairwise(rows):
-                if [one[key] for key in keys] == [next_one[key] for key in keys]:
-                    assert one["valid_to"] is not None
-                    assert one["valid_to"] <= next_one["valid_from"]
-                    if table == "state_history" and one["virtual_number_id"] == 1:  # it never goes
-                        assert one["valid_to"] == next_one["valid_from"]
-                        assert one["closed_after"] == next_one["changed_after"]
+            for row, next_row in pairwise(rows):
+                if [row[key] for key in keys] == [next_row[key] for key in keys]:
+                    assert row["valid_to"] is not None
+                    assert row["valid_to"] <= next_row["valid_from"]
+                    if table == "state_history" and row["virtual_number_id"] == 1:  # number 1 is always listed
+                        assert row["valid_to"] == next_row["valid_from"]
+                        assert row["closed_after"] == next_row["changed_after"]
 
 
 def records_for(bits: int) -> list[dict[str, Any]]:
-    """Number 1 with its state, comment and redirects; numbers 2 to 5 if they are listed."""
+    """Returns number 1, whose state, comment and redirects the bits choose, and numbers 2 to 5 if bits list them."""
     first = record(
         1,
         state="freeze" if bits & 1 else "active",
@@ -309,7 +315,7 @@ def poll_at_moments(server: EmbeddedServer) -> Iterator[Callable[[Sequence[tuple
         runner.run(stack.aclose())
 
 
-# Near each other, equal, a change of clocks, and years away.
+# Times close to each other, equal times, clock changes, and times years apart.
 _moments = st.one_of(
     st.sampled_from(
         [
@@ -342,11 +348,11 @@ CLOCK_WARNING = "database_clock_behind"
 
 
 async def clock_warnings(account: PolledAccount, moment: datetime, *records: Any) -> list[MutableMapping[str, Any]]:
-    """What a poll at a moment says of the clock."""
+    """Returns the clock warnings of a poll at a time."""
     with capture_logs() as logs:
         result = await account.poll_at(moment, *records)
     assert result.outcome in {"applied", "unchanged"}
-    return [one for one in logs if one["event"] == CLOCK_WARNING]
+    return [entry for entry in logs if entry["event"] == CLOCK_WARNING]
 
 
 @pytest.fixture
@@ -393,7 +399,7 @@ async def test_a_failed_request_causes_no_clock_warning_and_the_next_poll_does(
     with capture_logs() as logs:
         failed = await account.poll_again()
     assert failed.outcome == "failed"
-    assert [one for one in logs if one["event"] == CLOCK_WARNING] == []
+    assert [entry for entry in logs if entry["event"] == CLOCK_WARNING] == []
     assert len(await clock_warnings(account, T0 - HOUR, record(1, state="freeze"))) == 1
     assert await account.row(
         "select started_at, finished_at from syncer.sync_run where run_id = $1", failed.run_id
