@@ -1,4 +1,4 @@
-# Every target installs what it needs into .venv first; nothing else on the machine is touched.
+# Every target first installs what it needs into a virtual environment in this folder, and changes nothing outside it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,12 +12,12 @@ MUTANTS_VENV := .venv-mutants
 MUTANTS_STAMP := $(MUTANTS_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench mutants docs dictionary bundle superset lock clean
+.PHONY: help install demo test check format coverage bench mutants docs dictionary bundle superset lock clean
 
-help:  ## this list
+help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-install: $(STAMP)  ## the project and its tools, in .venv
+install: $(STAMP)  ## install the project and its tools in .venv
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "syncer needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": name another with make PYTHON=...")'
@@ -26,23 +26,32 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: install  ## the whole thing on this machine, with nothing configured
+demo: install  ## run the whole service on this machine; needs no configuration
 	@exec $(BIN)/syncer demo
 
-test: install  ## the tests, three files at once
+test: install  ## run the tests, three files at a time
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
-check: install  ## format, lint, types, direction of imports
+check: install  ## check format, lint, types, which package imports which, and spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/typos
+	$(BIN)/python -m tests.spelling
 
-format: install  ## lays the code out
+format: install  ## format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install $(BENCH_STAMP)  ## how fast polls are, beside others, in docs/benchmarks.md; SIZES='1000 10000' for less, shown only
+# A report, not a gate: tests that fail here, for instance because they measure time, do not stop it.
+coverage: install  ## run the tests and print line and branch coverage and the least covered functions
+	$(BIN)/coverage erase
+	-$(BIN)/coverage run -m pytest --numprocesses 3 --dist loadfile --quiet
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage json --quiet -o - | $(BIN)/python -m tests.coverage_report
+
+bench: install $(BENCH_STAMP)  ## measure polls and compare them with other tools: docs/benchmarks.md; SIZES='1000 10000' only prints
 	$(BIN)/python -m benchmarks.polls --peers $(BENCH_VENV)/bin/python $(if $(SIZES),--sizes $(SIZES),--publish)
 
 $(BENCH_STAMP): benchmarks/polls/requirements.txt
@@ -50,8 +59,12 @@ $(BENCH_STAMP): benchmarks/polls/requirements.txt
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
-mutants: $(MUTANTS_STAMP)  ## what tests would notice, in docs/mutants.md; MODULES='syncer.wire syncer.store.apply' for less
-	$(MUTANTS_VENV)/bin/python -m tests.mutation $(MODULES) --publish
+# mutmut changes the Python, tests.mutation the SQL. The table counts mutants by module and result.
+mutants: $(MUTANTS_STAMP)  ## change one thing at a time in the program, and list the changes that no test notices
+	$(MUTANTS_VENV)/bin/mutmut run
+	$(MUTANTS_VENV)/bin/mutmut results
+	$(MUTANTS_VENV)/bin/mutmut results --all true | sed -nE 's/^ *(syncer[a-z_.]*)\.x.*: (.*)/\1 \2/p' | sort | uniq -c
+	$(MUTANTS_VENV)/bin/python -m tests.mutation
 
 $(MUTANTS_STAMP): requirements/dev.txt tests/mutation/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(MUTANTS_VENV)
@@ -60,16 +73,16 @@ $(MUTANTS_STAMP): requirements/dev.txt tests/mutation/requirements.txt pyproject
 	$(MUTANTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-docs: install  ## runs the queries of docs/analytics*.md and writes their answers below them
+docs: install  ## run the queries in docs/analytics*.md and update the results below them
 	$(BIN)/python -m docs.answers
 
-dictionary: install  ## docs/dictionary.md, from the comments and foreign keys of the newest schema
+dictionary: install  ## write docs/dictionary.md from the comments and foreign keys of the newest schema
 	$(BIN)/python -m docs.dictionary
 
-bundle: install  ## deploy/superset/bundle, from what is declared beside it
+bundle: install  ## write deploy/superset/bundle from the declarations in deploy/superset
 	$(BIN)/python -m deploy.superset.bundle
 
-superset: install $(SUPERSET_STAMP)  ## Superset with the dashboards and half a year; SCREENSHOTS=folder takes pictures and ends
+superset: install $(SUPERSET_STAMP)  ## run Superset with the dashboards and half a year of demo data; SCREENSHOTS=folder saves pictures and exits
 	@exec $(BIN)/python -m deploy.superset $(if $(SCREENSHOTS),--screenshots '$(SCREENSHOTS)')
 
 $(SUPERSET_STAMP): deploy/superset/requirements.txt
@@ -78,7 +91,7 @@ $(SUPERSET_STAMP): deploy/superset/requirements.txt
 	$(SUPERSET_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
-lock: install  ## resolves requirements/*.txt anew, with hashes
+lock: install  ## resolve the newest versions of all dependencies and write the lock files, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev pyproject.toml --output-file requirements/dev.txt
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' \
@@ -87,5 +100,5 @@ lock: install  ## resolves requirements/*.txt anew, with hashes
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade $$folder/requirements.in --output-file $$folder/requirements.txt || exit 1; \
 	done
 
-clean:  ## removes the environments and caches
-	rm -rf $(VENV) $(BENCH_VENV) $(MUTANTS_VENV) $(SUPERSET_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+clean:  ## remove the virtual environments and caches
+	rm -rf $(VENV) $(BENCH_VENV) $(MUTANTS_VENV) $(SUPERSET_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage mutants build dist

@@ -1,123 +1,77 @@
-"""Changes one thing in the program after another, and looks whether a test fails for each.
+"""Changes one thing at a time in the SQL of a poll, and checks that a test fails each time.
 
-    python -m tests.mutation [MODULE...] [--place NAME] [--jobs N] [--publish]
+    python -m tests.mutation [MODULE...] [--jobs N]
 
-Who lives although nobody has explained it shows that a test is missing, and has this end with 1. `--publish` writes
-into docs/mutants.md what came of the modules it was given.
+Prints each mutant that survives although docs/mutants.md does not explain it, and exits with 1 if there is one.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import subprocess
 import sys
-from contextlib import ExitStack, redirect_stdout
-from io import StringIO
-from typing import TYPE_CHECKING, Final
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
 
-import hypothesis
 import pytest
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TaskID
+from rich.progress import track
 
-from tests.conftest import running_server
-from tests.mutation import python, report, statements
-from tests.mutation.mutant import explained, numbered
-from tests.mutation.trial import OPTIONS, Trials
+from tests.mutation.statements import Mutant, mutants, render, statements
 
-if TYPE_CHECKING:
-    from tests.mutation.trial import Verdict
-
-
-def _integration(*files: str) -> tuple[str, ...]:
-    return tuple(f"tests/integration/test_{file}.py" for file in files)
-
-
-_PYTHON: Final = {
-    "syncer.diff.reconcile": ("tests/unit/test_reconcile.py",),
-    "syncer.diff.removal_guard": ("tests/unit/test_reconcile.py",),
-    "syncer.diff.changeset": ("tests/unit/test_reconcile.py",),
-    "syncer.diff.stored": ("tests/unit/test_response.py", "tests/unit/test_reconcile.py"),
-    "syncer.diff.record": ("tests/unit/test_record.py", "tests/unit/test_response.py"),
-    "syncer.diff.response": ("tests/unit/test_response.py", "tests/unit/test_reconcile.py"),
-    "syncer.diff.json_array": ("tests/unit/test_json_array.py", "tests/unit/test_response.py"),
-    "syncer.store.poll.copy_format": _integration("copy_format"),
-    "syncer.store.poll.copy_rows": _integration("neighbours", "columns", "cost", "poll"),
+_EXPLANATIONS: Final = (Path(__file__).parents[2] / "docs" / "mutants.md").read_text("utf-8")
+_TESTS: Final = {
+    "syncer.store.poll.apply": ("neighbours", "columns", "cost", "poll", "guard", "time"),
+    "syncer.store.poll.staged": ("cost", "concurrency"),
+    "syncer.store.poll.load": ("neighbours", "columns", "cost", "poll", "guard"),
+    "syncer.store.poll.fingerprints": ("neighbours", "cost", "poll"),
+    "syncer.store.poll.runs": ("neighbours", "cost", "poll", "concurrency", "time"),
 }
-_STATEMENTS: Final = {
-    "syncer.store.poll.apply": _integration("neighbours", "columns", "cost", "poll", "guard", "time"),
-    "syncer.store.poll.staged": _integration("cost", "concurrency"),
-    "syncer.store.poll.load": _integration("neighbours", "columns", "cost", "poll", "guard"),
-    "syncer.store.poll.fingerprints": _integration("neighbours", "cost", "poll"),
-    "syncer.store.poll.runs": _integration("neighbours", "cost", "poll", "concurrency", "time"),
-}
-TESTS: Final = _PYTHON | _STATEMENTS
-"""The modules, and the tests that are to tell, the quickest first; in some it is the statements that are changed."""
+"""The modules, and the files of tests/integration that must notice a change in them."""
 
 
-class Hunt:
-    """One run.
+def _passes(module: str, replaced: dict[str, str]) -> bool:
+    """Runs the tests of a module with some of its statements replaced, in a process of its own."""
+    command = [
+        *(sys.executable, "-m", "pytest", "-q", "--exitfirst", "-p", "tests.mutation.plugin", "-p", "no:cacheprovider"),
+        *(f"tests/integration/test_{file}.py" for file in _TESTS[module]),
+    ]
+    environment = {**os.environ, "SQL_MUTANT": json.dumps({"module": module, "statements": replaced})}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        sys.exit(f"{module}: the tests did not run:\n{done.stdout}{done.stderr}")
+    return done.returncode == pytest.ExitCode.OK
 
-    Args:
-        given: What was said on the command line.
-        console: Where it is told.
-    """
 
-    def __init__(self, given: argparse.Namespace, console: Console) -> None:
-        self._given = given
-        self._console = console
-        self._reasons = explained()
-        self.verdicts: list[Verdict] = []
-
-    def run(self) -> None:
-        """Tries all mutants of the modules that are asked for."""
-        hypothesis.settings.load_profile("mutation")
-        with ExitStack() as stack:
-            servers = [stack.enter_context(running_server()) for _ in range(self._given.jobs)]
-            progress = stack.enter_context(
-                Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=self._console)
-            )
-            for module in self._given.modules:
-                kind = statements if module in _STATEMENTS else python
-                mutants = [one for one in numbered(kind.mutants_of(module)) if self._given.place in {None, one.place}]
-                task = progress.add_task(module, total=len(mutants))
-
-                def tell(verdict: Verdict, task: TaskID = task) -> None:
-                    self._tell(verdict, progress)
-                    progress.advance(task)
-
-                trials = Trials(kind.unchanged(module), mutants, servers, tell)
-                with redirect_stdout(StringIO()) as said:
-                    code = pytest.main([*OPTIONS, *TESTS[module]], plugins=[trials])
-                if code != pytest.ExitCode.OK:
-                    sys.exit(f"{module}: its tests could not be collected:\n{said.getvalue()}")
-
-    def _tell(self, verdict: Verdict, progress: Progress) -> None:
-        self.verdicts.append(verdict)
-        if self.is_missed(verdict):
-            progress.console.print(f"lives: {verdict.mutant}", markup=False, highlight=False, soft_wrap=True)
-
-    def is_missed(self, verdict: Verdict) -> bool:
-        """Whether it shows that a test is missing."""
-        return verdict.killer is None and str(verdict.mutant) not in self._reasons
+def _survivors(module: str, jobs: int) -> list[Mutant]:
+    """Tries all mutants of a module; returns those that no test notices."""
+    if not _passes(module, {name: render(tree) for name, tree in statements(module).items()}):
+        sys.exit(f"{module}: the tests fail although nothing is changed")
+    tried = list(mutants(module))
+    with ThreadPoolExecutor(jobs) as pool:
+        results = pool.map(lambda mutant: _passes(module, {mutant.name: mutant.sql}), tried)
+        passed = list(track(results, description=module, total=len(tried)))
+    survivors = [mutant for mutant, has_passed in zip(tried, passed, strict=True) if has_passed]
+    sys.stdout.write(f"| {module} | {len(tried)} | {len(tried) - len(survivors)} | {len(survivors)} |\n")
+    return survivors
 
 
 def main() -> int:
-    """Hunts them; 1 if one lives that nobody has explained."""
+    """Tries the mutants; returns 1 if one survives that docs/mutants.md does not explain."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation")
-    parser.add_argument("modules", nargs="*", metavar="MODULE", default=[*TESTS])
-    parser.add_argument("--place", help="only what is changed in this function, constant or statement")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once; default: %(default)s")
-    parser.add_argument("--publish", action="store_true", help="write docs/mutants.md")
-    given = parser.parse_args()
-    if given.publish and given.place:
-        parser.error("what is published is of whole modules: leave out --publish or --place")
-    hunt = Hunt(given, Console(stderr=True))
-    hunt.run()
-    sys.stdout.write(f"{report.table(hunt.verdicts)}\n")
-    if given.publish:
-        report.publish(hunt.verdicts, TESTS)
-    return int(any(map(hunt.is_missed, hunt.verdicts)))
+    parser.add_argument("modules", nargs="*", metavar="MODULE", default=[*_TESTS])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants tried in parallel")
+    arguments = parser.parse_args()
+    unexplained = 0
+    for module in arguments.modules:
+        for mutant in _survivors(module, arguments.jobs):
+            line = f"`{mutant.name}: {mutant.change}`"
+            if line not in _EXPLANATIONS:
+                unexplained += 1
+                sys.stdout.write(f"survived: {line}\n")
+    return int(unexplained > 0)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,209 @@
-"""Mutants of SQL: the statements that a module holds as text, each with one thing changed."""
+"""Generates mutants of a module's SQL: each statement that the module has as text, with one thing changed."""
 
 from __future__ import annotations
 
-import inspect
-from functools import partial
+from collections import Counter
 from importlib import import_module
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlglot
 from sqlalchemy import TextClause
 from sqlglot import exp
 
-from tests.mutation.mutant import Mutant
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import ModuleType
 
-    Edit = tuple[str, Callable[[], object]]
+    Mutations = Iterator[tuple[str, Any]]
+    """A description of the change, and the node that replaces the original."""
 
-_SWAPS: Final = {
+_READ_BY_COLUMN_NAME: Final = {"_ACCOUNT", "_LOCK", "_LAST_COUNTERS"}
+"""Statements whose result is read by column name: swapping two of their columns changes nothing."""
+
+
+class Mutant(NamedTuple):
+    """A statement with one change: the name of the module's constant, the change in words, and the changed SQL."""
+
+    name: str
+    change: str
+    sql: str
+
+
+def statements(module: str) -> dict[str, Any]:
+    """Parses the statements that a module has as constants, by name."""
+    found = {}
+    for name, value in vars(import_module(module)).items():
+        text = value.text if isinstance(value, TextClause) else value
+        if isinstance(text, str) and not name.startswith("__"):
+            try:
+                tree = sqlglot.parse_one(text, dialect="postgres")
+            except sqlglot.ParseError:
+                continue  # part of a statement, or not SQL
+            if isinstance(tree, exp.Select | exp.Insert | exp.Update | exp.Delete):
+                found[name] = tree
+    return found
+
+
+def mutants(module: str) -> Iterator[Mutant]:
+    """Yields every mutant of a module's statements."""
+    for name, tree in statements(module).items():
+        seen = Counter[str]()
+        for index, node in enumerate(tree.walk()):
+            for change, replacement in _mutations(node):
+                if name in _READ_BY_COLUMN_NAME and change.endswith(" swapped"):
+                    continue
+                mutated = _replace(tree, index, replacement)
+                if mutated != tree:
+                    seen[change] += 1
+                    number = f" ({seen[change]})" if seen[change] > 1 else ""
+                    yield Mutant(name, change + number, render(mutated))
+
+
+def _replace(tree: Any, index: int, replacement: Any) -> Any:
+    """Returns a copy of the tree with another node in the place of its n-th one."""
+    if index == 0:
+        return replacement
+    copy = tree.copy()
+    list(copy.walk())[index].replace(replacement)
+    return copy
+
+
+def render(node: Any) -> str:
+    """Renders SQL in lower case, as the program writes it: some tests look for its words in the network traffic."""
+    text: str = node.sql(dialect="postgres")
+    return text.lower()
+
+
+def _mutations(node: Any) -> Mutations:
+    for kind, operator in _OPERATORS:
+        if isinstance(node, kind):
+            yield from operator(node)
+
+
+def _keep_parameters(replacement: Any, original: Any) -> Any:
+    """Returns the replacement, with the original in a branch that is never taken if it has a parameter.
+
+    PostgreSQL rejects a call whose statement lacks a parameter, so every test would notice.
+    """
+    if original.find(exp.Parameter) is None:
+        return replacement.copy()
+    always = exp.If(this=exp.Boolean(this=True), true=replacement.copy())
+    return exp.Case(ifs=[always], default=original.copy())
+
+
+def _with(node: Any, **arguments: Any) -> Any:
+    copy = node.copy()
+    for name, value in arguments.items():
+        copy.set(name, value)
+    return copy
+
+
+def _swap_operator(node: Any) -> Mutations:
+    other = _SWAPS[type(node)](**node.copy().args)
+    yield f"{render(node)} → {render(other)}", other
+
+
+def _drop_operand(node: Any) -> Mutations:
+    for kept, dropped in ((node.this, node.expression), (node.expression, node.this)):
+        if not isinstance(dropped, type(node)):  # otherwise its operands are dropped one by one
+            yield f"without {render(dropped)}", _keep_parameters(kept, dropped)
+
+
+def _drop_condition(node: Any) -> Mutations:
+    if not isinstance(node.this, exp.And):
+        yield f"without {render(node)}", _with(node, this=_keep_parameters(exp.true(), node.this))
+
+
+def _loosen_join(node: Any) -> Mutations:
+    if node.args.get("side"):
+        yield f"{render(node)} not outer", _with(node, side=None)
+    if node.args.get("on") is not None and not isinstance(node.args["on"], exp.And):
+        yield f"{render(node)} on true", _with(node, on=exp.true())
+
+
+def _drop_not(node: Any) -> Mutations:
+    yield f"{render(node)} → without not", node.this.copy()
+
+
+def _negate(node: Any) -> Mutations:
+    if not isinstance(node.parent, exp.Not):
+        yield f"{render(node)} → is not", exp.Not(this=node.copy())
+
+
+def _drop_argument(node: Any) -> Mutations:
+    arguments = (node.this, *node.expressions)
+    for dropped in arguments:
+        first, *others = [argument.copy() for argument in arguments if argument is not dropped]
+        fewer = _with(node, this=first, expressions=others) if others else first
+        yield f"{render(node)} without {render(dropped)}", _keep_parameters(fewer, node)
+
+
+def _take_branch(node: Any) -> Mutations:
+    default = node.args.get("default") or exp.null()
+    for branch in (*(one.args["true"] for one in node.args["ifs"]), default):
+        yield f"{render(node)} → always {render(branch)}", _keep_parameters(branch, node)
+
+
+def _change_assignments(node: Any) -> Mutations:
+    """Drops each assignment of an UPDATE or ON CONFLICT, and gives each the value of the next one."""
+    assignments = node.expressions
+
+    def with_value(index: int, value: Any) -> Any:
+        assignment = assignments[index]
+        changed = _with(assignment, expression=_keep_parameters(value, assignment.expression))
+        return _with(node, expressions=[*assignments[:index], changed, *assignments[index + 1 :]])
+
+    for index, assignment in enumerate(assignments):
+        if assignment.expression.find(exp.Parameter) is not None:
+            itself = exp.column(assignment.this.name, table=node.this.alias_or_name)
+            yield f"set without {render(assignment)}", with_value(index, itself)
+        elif len(assignments) > 1:
+            others = [*assignments[:index], *assignments[index + 1 :]]
+            yield f"set without {render(assignment)}", _with(node, expressions=others)
+    for index, (assignment, following) in enumerate(pairwise(assignments)):
+        change = f"set {render(assignment)} with the value of {render(following)}"
+        yield change, with_value(index, following.expression)
+
+
+def _swap_columns(node: Any) -> Mutations:
+    """Swaps neighbouring columns of a SELECT, unless the result does not depend on their order."""
+    columns = node.expressions
+    if any(isinstance(column, exp.Star) or render(column).endswith(".*") for column in columns):
+        return
+    if isinstance(node.parent, exp.CTE) or any(render(column).startswith("set_config(") for column in columns):
+        return
+    for index, (one, other) in enumerate(pairwise(columns)):
+        swapped = [*columns[:index], other, one, *columns[index + 2 :]]
+        yield f"{render(one)} and {render(other)} swapped", _with(node, expressions=swapped)
+
+
+def _drop_clause(name: str) -> Callable[[Any], Mutations]:
+    def drop(node: Any) -> Mutations:
+        if node.args.get(name):
+            yield f"without {name}", _with(node, **{name: None})
+
+    return drop
+
+
+def _drop_filter(node: Any) -> Mutations:
+    yield f"{render(node)} → {render(node.this)}", node.this.copy()
+
+
+def _change_literal(node: Any) -> Mutations:
+    if isinstance(node.parent, exp.Parameter | exp.Interval | exp.DataType):
+        return
+    if node.is_string:
+        word = {"on": "off", "off": "on"}.get(node.this, f"{node.this}1")
+        yield f"{render(node.parent)} with '{word}'", exp.Literal.string(word)
+    else:
+        yield f"{render(node.parent)} with {int(node.this) + 1}", exp.Literal.number(int(node.this) + 1)
+
+
+def _change_boolean(node: Any) -> Mutations:
+    yield f"{render(node.parent)} with {str(not node.this).lower()}", exp.Boolean(this=not node.this)
+
+
+_SWAPS: Final[dict[Any, Any]] = {
     exp.LT: exp.LTE,
     exp.LTE: exp.LT,
     exp.GT: exp.GTE,
@@ -31,188 +214,20 @@ _SWAPS: Final = {
     exp.Min: exp.Max,
     exp.Max: exp.Min,
 }
-
-_TAKEN_BY_NAME: Final = {"_ACCOUNT", "_LOCK", "_STANDING_COUNTERS"}
-"""Statements of whose rows each column is asked for by its name, so that its place means nothing."""
-
-
-def mutants_of(module: str) -> Iterator[Mutant]:
-    """Each way to change one thing in one statement of a module."""
-    loaded = import_module(module)
-    source = inspect.getsource(loaded)
-    for name, tree in _statements(loaded):
-        for index, node in enumerate(tree.walk()):
-            for position, (change, _) in enumerate(_edits(node)):
-                if name in _TAKEN_BY_NAME and change.endswith(" swapped"):
-                    continue
-                copy = tree.copy()
-                _, edit = list(_edits(list(copy.walk())[index]))[position]
-                edit()
-                if copy != tree:
-                    yield Mutant(module, name, change, source + _said_anew(loaded, name, copy))
-
-
-def unchanged(module: str) -> Mutant:
-    """The module with its statements as they are printed here, and nothing changed."""
-    loaded = import_module(module)
-    said = [_said_anew(loaded, name, tree) for name, tree in _statements(loaded)]
-    return Mutant(module, "all of it", "nothing", inspect.getsource(loaded) + "".join(said))
-
-
-def _statements(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    for name, value in vars(module).items():
-        text = value.text if isinstance(value, TextClause) else value
-        if isinstance(text, str) and not name.startswith("__"):
-            try:
-                tree = sqlglot.parse_one(text, dialect="postgres")
-            except sqlglot.ParseError:
-                continue  # a part of a statement, or no SQL at all
-            if isinstance(tree, exp.Select | exp.Insert | exp.Update | exp.Delete):
-                yield name, tree
-
-
-def _said_anew(module: ModuleType, name: str, tree: Any) -> str:
-    """The line which, at the end of the module, puts a statement in the place of the one it holds."""
-    text = repr(_sql(tree))
-    return f"\n{name} = {f'text({text})' if isinstance(vars(module)[name], TextClause) else text}\n"
-
-
-def _sql(node: Any) -> str:
-    """In small letters, as the program spells it: there are tests that look for words of it on the wire."""
-    text: str = node.sql(dialect="postgres")
-    return text.lower()
-
-
-def _edits(node: Any) -> Iterator[Edit]:
-    """What can be changed at a node: in words, and what does it to this very node."""
-    for kind, operator in _OPERATORS:
-        if isinstance(node, kind):
-            yield from operator(node)
-    swapped = _SWAPS.get(type(node))
-    if swapped is not None:
-        other = swapped(**node.copy().args)
-        yield f"{_sql(node)} → {_sql(other)}", partial(node.replace, other)
-
-
-def _instead(told: Any, left_out: Any) -> Any:
-    """The one, beside the other where that names a parameter: a statement that lacks one fails whatever is tried."""
-    if left_out.find(exp.Parameter) is None:
-        return told.copy()
-    always = exp.If(this=exp.Boolean(this=True), true=told.copy())
-    return exp.Case(ifs=[always], default=left_out.copy())
-
-
-def _one_side(node: Any) -> Iterator[Edit]:
-    for kept, dropped in ((node.this, node.expression), (node.expression, node.this)):
-        if not isinstance(dropped, type(node)):  # else each of its sides is dropped alone
-            yield f"without {_sql(dropped)}", partial(node.replace, _instead(kept, dropped))
-
-
-def _no_condition(node: Any) -> Iterator[Edit]:
-    if not isinstance(node.this, exp.And):
-        yield f"without {_sql(node)}", partial(node.set, "this", _instead(exp.true(), node.this))
-
-
-def _any_row(node: Any) -> Iterator[Edit]:
-    if node.args.get("side"):
-        yield f"{_sql(node)} not outer", partial(node.set, "side", None)
-    if node.args.get("on") is not None and not isinstance(node.args["on"], exp.And):
-        yield f"{_sql(node)} on true", partial(node.set, "on", exp.true())
-
-
-def _affirmed(node: Any) -> Iterator[Edit]:
-    yield f"{_sql(node)} → without not", partial(node.replace, node.this)
-
-
-def _denied(node: Any) -> Iterator[Edit]:
-    if not isinstance(node.parent, exp.Not):
-        yield f"{_sql(node)} → is not", lambda: node.replace(exp.Not(this=node.copy()))
-
-
-def _one_of_the_arguments(node: Any) -> Iterator[Edit]:
-    for dropped in (node.this, *node.expressions):
-        kept = [argument.copy() for argument in (node.this, *node.expressions) if argument is not dropped]
-        fewer = type(node)(**(node.args | {"this": kept[0], "expressions": kept[1:]})) if len(kept) > 1 else kept[0]
-        yield f"{_sql(node)} without {_sql(dropped)}", partial(node.replace, _instead(fewer, node))
-
-
-def _one_branch(node: Any) -> Iterator[Edit]:
-    otherwise = node.args.get("default") or exp.null()
-    for branch in (*(one.args["true"] for one in node.args["ifs"]), otherwise):
-        yield f"{_sql(node)} → always {_sql(branch)}", partial(node.replace, _instead(branch, node))
-
-
-def _assignments(node: Any) -> Iterator[Edit]:
-    """Of `set`, in an update or where an insert meets a conflict: all but one; two that change places."""
-    given = node.expressions
-    for index, one in enumerate(given):
-        if one.expression.find(exp.Parameter) is not None:
-            itself = exp.column(one.this.name, table=node.this.alias_or_name)
-            yield f"set without {_sql(one)}", partial(one.set, "expression", _instead(itself, one.expression))
-        elif len(given) > 1:
-            others = [*given[:index], *given[index + 1 :]]
-            yield f"set without {_sql(one)}", partial(node.set, "expressions", others)
-        if index + 1 < len(given):
-            other = given[index + 1].expression
-            yield (
-                f"set {_sql(one)} with the value of {_sql(given[index + 1])}",
-                partial(one.set, "expression", _instead(other, one.expression)),
-            )
-
-
-def _columns(node: Any) -> Iterator[Edit]:
-    """Two columns of a row, asked for or inserted, that change places, unless their places mean nothing."""
-    columns = node.expressions
-    if any(isinstance(column, exp.Star) or _sql(column).endswith(".*") for column in columns):
-        return
-    if isinstance(node.parent, exp.CTE) or any(_sql(column).startswith("set_config(") for column in columns):
-        return
-    for index, (one, other) in enumerate(pairwise(columns)):
-        swapped = [*columns[:index], other, one, *columns[index + 2 :]]
-        yield f"{_sql(one)} and {_sql(other)} swapped", partial(node.set, "expressions", swapped)
-
-
-def _without(argument: str) -> Callable[[Any], Iterator[Edit]]:
-    def edits(node: Any) -> Iterator[Edit]:
-        if node.args.get(argument):
-            yield f"without {argument}", partial(node.set, argument, None)
-
-    return edits
-
-
-def _inner(node: Any) -> Iterator[Edit]:
-    yield f"{_sql(node)} → {_sql(node.this)}", partial(node.replace, node.this)
-
-
-def _other_literal(node: Any) -> Iterator[Edit]:
-    if isinstance(node.parent, exp.Parameter | exp.Interval | exp.DataType):
-        return
-    if node.is_string:
-        word = {"on": "off", "off": "on"}.get(node.this, f"{node.this}1")
-        yield f"{_sql(node)} → '{word}'", partial(node.replace, exp.Literal.string(word))
-    else:
-        number = int(node.this) + 1
-        yield f"{_sql(node.parent)} with {number}", partial(node.replace, exp.Literal.number(number))
-
-
-def _other_truth(node: Any) -> Iterator[Edit]:
-    yield f"{_sql(node.parent)} with {not node.this}", partial(node.set, "this", not node.this)
-
-
-_OPERATORS: Final[tuple[tuple[Any, Callable[[Any], Iterator[Edit]]], ...]] = (
-    (exp.And | exp.Or, _one_side),
-    (exp.Add | exp.Sub, _one_side),
-    (exp.Where, _no_condition),
-    (exp.Join, _any_row),
-    (exp.Not, _affirmed),
-    (exp.Is, _denied),
-    (exp.Coalesce | exp.Greatest, _one_of_the_arguments),
-    (exp.Case, _one_branch),
-    (exp.Update | exp.OnConflict, _assignments),
-    (exp.Select, _columns),
-    (exp.Select, _without("distinct")),
-    (exp.Select, _without("locks")),
-    (exp.Filter, _inner),
-    (exp.Literal, _other_literal),
-    (exp.Boolean, _other_truth),
+_OPERATORS: Final[tuple[tuple[Any, Callable[[Any], Mutations]], ...]] = (
+    (exp.And | exp.Or | exp.Add | exp.Sub, _drop_operand),
+    (tuple(_SWAPS), _swap_operator),
+    (exp.Where, _drop_condition),
+    (exp.Join, _loosen_join),
+    (exp.Not, _drop_not),
+    (exp.Is, _negate),
+    (exp.Coalesce | exp.Greatest, _drop_argument),
+    (exp.Case, _take_branch),
+    (exp.Update | exp.OnConflict, _change_assignments),
+    (exp.Select, _swap_columns),
+    (exp.Select, _drop_clause("distinct")),
+    (exp.Select, _drop_clause("locks")),
+    (exp.Filter, _drop_filter),
+    (exp.Literal, _change_literal),
+    (exp.Boolean, _change_boolean),
 )
