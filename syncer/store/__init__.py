@@ -1,1 +1,1 @@
-"""PostgreSQL: what the database knows, and how a decision is written to it."""
+"""PostgreSQL: connections, the schema, what polls read and write, and the queries of everything else."""

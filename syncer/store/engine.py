@@ -216,7 +216,7 @@ def error_message(error: BaseException) -> str:
         case OSError() | asyncpg.InterfaceError() | asyncpg.PostgresConnectionError():
             todo = "check that the server is up and SYNCER_DATABASE_URL is right"
         case _:
-            todo = "look in the server's log"
+            todo = "check the server's log"
     return f"database: {problem}; {todo}"
 
 

@@ -586,7 +586,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     ),
     "success_started_at of an account is earlier": Corruption(
         "update account set success_started_at = started_at(9) where account_id = 1",
-        "5, run 21: it ran from 10h to 10h, but its account says 9h to 10h",
+        "5, run 21: it ran from 10h to 10h, but its account has 9h to 10h",
     ),
     "a redirect, the only change of a number, has no changed_after": Corruption(
         "update virtual_number_redirect set changed_after = null where (account_id, virtual_number_id, "

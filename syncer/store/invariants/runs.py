@@ -1,4 +1,4 @@
-"""Rule 5: the counters of runs, and what accounts say of their newest runs, agree with the rows."""
+"""Rule 5: the counters of runs, and the columns of accounts on their newest runs, agree with the rows."""
 
 from __future__ import annotations
 
@@ -100,8 +100,7 @@ select 4, account_id, virtual_number_id, null,
   from redirect_changes where problem is not null
 """  # noqa: S608 - a constant
 
-# Each account refers to its newest runs, and the rows that are held and rejected now are as many as its newest success
-# says.
+# Each account refers to its newest runs, and `held` and `rejected` of the newest success are the current counts of rows.
 NEWEST: Final = """
 with newest as (
     select account_id, max(run_id) as success, max(run_id) filter (where outcome = 'applied') as applied
@@ -128,7 +127,7 @@ select 5 as rule, account_id, null::bigint as virtual_number_id, coalesce(succes
     then format('run %s is the newest applied run, but applied_run_id of its account is %s', applied,
                 coalesce(applied_run_id::text, 'null'))
     when success_started_at <> r.started_at or observed_at > r.finished_at
-    then format('it ran from %s to %s, but its account says %s to %s', r.started_at, r.finished_at,
+    then format('it ran from %s to %s, but its account has %s to %s', r.started_at, r.finished_at,
                 success_started_at, observed_at)
     when r.held <> coalesce(numbers, 0) then format('held is %s, but the rows show %s', r.held, coalesce(numbers, 0))
     when r.rejected <> coalesce(records, 0)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _CLOCK: Final = func.syncer.clock()
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-_HAS_NO_OUTCOME_YET: Final = sync_run.c.outcome.in_(("running", "abandoned"))
+_CAN_STILL_FINISH: Final = sync_run.c.outcome.in_(("running", "abandoned"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +119,11 @@ async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trig
 
 
 async def mark_failed(engine: AsyncEngine, run: Run, error: PollError) -> bool:
-    """Marks a run as failed; returns False, and changes nothing, if it already has an outcome."""
+    """Marks a run as failed; returns False, and changes nothing, unless it is running or abandoned."""
     async with engine.begin() as connection:
         updated = await connection.execute(
             update(sync_run)
-            .where(_is_row_of(run), _HAS_NO_OUTCOME_YET)
+            .where(_is_row_of(run), _CAN_STILL_FINISH)
             .values(
                 outcome="failed",
                 finished_at=func.greatest(_CLOCK, sync_run.c.started_at),
