@@ -204,7 +204,7 @@ async def soak(folder: Path, url: str, minutes: float, numbers: int) -> tuple[li
         daemon = await syncer.start(
             "run", poll_interval="1s", api_attempts="2", api_timeout="10s", http_listen="127.0.0.1:0"
         )
-        site = await stack.enter_async_context(ClientSession((await daemon.says("http_listening"))["url"]))
+        site = await stack.enter_async_context(ClientSession((await daemon.wait_for_event("http_listening"))["url"]))
         begun = time.monotonic()
         disturbing = asyncio.create_task(disturb(emulator, sql))
         while daemon.is_running and time.monotonic() - begun < minutes * 60:
@@ -212,7 +212,7 @@ async def soak(folder: Path, url: str, minutes: float, numbers: int) -> tuple[li
             await asyncio.sleep(SAMPLE_SECONDS)
         disturbing.cancel()
         emulator.fault = None
-        ended = await (daemon.end() if daemon.is_running else daemon.finished())
+        ended = await (daemon.stop() if daemon.is_running else daemon.wait())
         checked = await syncer.run("check", "--data")
         rows = await sql.fetch(
             "select coalesce(error_kind, outcome), count(*) from syncer.sync_run group by 1 order by 2"

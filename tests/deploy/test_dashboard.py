@@ -22,7 +22,7 @@ from tests.deploy.watching import (
     prometheus,
     served,
 )
-from tests.service.processes import until
+from tests.service.processes import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,10 +108,10 @@ async def test_a_daemon_tells_how_late_each_poll_began_and_that_it_is_not_ready_
         assert registry.get_sample_value("syncer_ready") == 1
         await beside.execute(f"alter database {name} allow_connections false")
         await beside.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
-        await until(lambda: registry.get_sample_value("syncer_ready") == 0)
+        await wait_until(lambda: registry.get_sample_value("syncer_ready") == 0)
 
         await beside.execute(f"alter database {name} allow_connections true")
-        await until(lambda: registry.get_sample_value("syncer_ready") == 1)
+        await wait_until(lambda: registry.get_sample_value("syncer_ready") == 1)
     await beside.close()
 
 
@@ -127,7 +127,7 @@ async def test_prometheus_scrapes_a_daemon_and_has_an_answer_to_every_panel_and_
             return not left
 
         with suppress(AssertionError):
-            await until(are_all_answered, within=20)
+            await wait_until(are_all_answered, within=20)
         assert left == []
         assert await asked.ask("label/account/values") == ["default"]
         (group,) = (await asked.ask("rules"))["groups"]

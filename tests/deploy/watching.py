@@ -22,7 +22,7 @@ from syncer.emulator import Emulator, faults
 from syncer.endpoint.client import Source
 from syncer.poll import Poller
 from tests.builders import settings_for
-from tests.service.processes import until
+from tests.service.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -73,7 +73,7 @@ async def polling_daemon(database: str) -> AsyncIterator[CollectorRegistry]:
                     return all(counted) and bool(registry.get_sample_value("syncer_ready"))
 
                 try:
-                    await until(is_seen)
+                    await wait_until(is_seen)
                     yield registry
                 finally:
                     stop.set()
@@ -150,7 +150,7 @@ async def prometheus(target: str, folder: Path) -> AsyncIterator[Prometheus]:
     try:
         async with ClientSession() as session:
             running = Prometheus(session, f"http://127.0.0.1:{port}")
-            await until(running.answers)
+            await wait_until(running.answers)
             yield running
     finally:
         process.terminate()

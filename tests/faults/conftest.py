@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.service.scenarios import folder, program, told
+from tests.service.scenarios import folder, program, scenario_results
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.service.processes import Program
 
 
-__all__ = ["folder", "told"]
+__all__ = ["folder", "scenario_results"]
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from syncer.store import schema
 from syncer.store.engine import create_engine
 from tests.builders import connect
 from tests.proxy import Proxy
-from tests.service.processes import TOKEN, until
-from tests.service.scenarios import told_at_once
+from tests.service.processes import TOKEN, wait_until
+from tests.service.scenarios import run_concurrently
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,16 +36,16 @@ async def proven(syncer: Program, database: str) -> None:
     assert checked.code == 0, checked.out
 
 
-@told_at_once
+@run_concurrently
 async def test_a_network_that_swallows_everything_is_told_once_and_polls_go_on_once_it_passes_again(
     syncer: Program, emulator: Emulator, database: str, sql: asyncpg.Connection
 ) -> None:
     async with Proxy(database) as proxy:
         daemon = await syncer.start("run", poll_interval="1s", database_url=f"{proxy.url}?connect_timeout=1")
-        await until(lambda: emulator.requests[TOKEN] >= 3)
+        await wait_until(lambda: emulator.requests[TOKEN] >= 3)
         proxy.blackhole()
 
-        complaint = await daemon.says("not_ready")
+        complaint = await daemon.wait_for_event("not_ready")
 
         assert complaint["error"] == (
             "database: PostgreSQL did not answer in time; check that the server and the network are up"
@@ -53,68 +53,68 @@ async def test_a_network_that_swallows_everything_is_told_once_and_polls_go_on_o
         seen = emulator.requests[TOKEN]
         emulator.fault = faults.UnknownState()
         proxy.resume()
-        await daemon.says("ready")
-        await until(lambda: emulator.requests[TOKEN] >= seen + 2)
-        assert (await daemon.end(within=10)).code == 0
-    assert (daemon.story.count("not_ready"), daemon.story.count("ready")) == (1, 1)
+        await daemon.wait_for_event("ready")
+        await wait_until(lambda: emulator.requests[TOKEN] >= seen + 2)
+        assert (await daemon.stop(within=10)).code == 0
+    assert (daemon.event_names.count("not_ready"), daemon.event_names.count("ready")) == (1, 1)
     assert await sql.fetchval("select count(*) from syncer.virtual_number where state = 'porting'") == 1
     await proven(syncer, database)
 
 
-@told_at_once
+@run_concurrently
 async def test_a_network_that_swallows_everything_keeps_neither_a_stop_nor_new_connections_waiting(
     syncer: Program, emulator: Emulator, database: str
 ) -> None:
     async with Proxy(database) as proxy:
         address = f"{proxy.url}?connect_timeout=1"
         daemon = await syncer.start("run", poll_interval="1s", shutdown_timeout="1s", database_url=address)
-        await until(lambda: emulator.requests[TOKEN] >= 2)
+        await wait_until(lambda: emulator.requests[TOKEN] >= 2)
         proxy.blackhole()
-        await daemon.says("not_ready")
+        await daemon.wait_for_event("not_ready")
         await proxy.drop_connections()  # what was sent on the old connections is lost for good
         proxy.resume()
-        await daemon.says("ready")
+        await daemon.wait_for_event("ready")
         proxy.blackhole()
-        assert (await daemon.end()).code == 0
+        assert (await daemon.stop()).code == 0
     await proven(syncer, database)
 
 
-@told_at_once
+@run_concurrently
 async def test_a_connection_that_breaks_in_a_transaction_fails_the_poll_and_the_next_one_applies_what_it_could_not(
     syncer: Program, emulator: Emulator, database: str, sql: asyncpg.Connection
 ) -> None:
     async with Proxy(database) as proxy:
         daemon = await syncer.start("run", poll_interval="1s", database_url=proxy.url)
-        await daemon.says("poll_finished", outcome="applied", created=200)
+        await daemon.wait_for_event("poll_finished", outcome="applied", created=200)
         proxy.intercept(*APPLY, b"update syncer.virtual_number n", then="hold the response")
         emulator.fault = faults.UnknownState(count=5)
-        await until(proxy.intercepted.is_set)
+        await wait_until(proxy.intercepted.is_set)
         assert await sql.fetchval("select count(*) from syncer.virtual_number where state = 'porting'") == 0
 
         await proxy.drop_connections()
 
-        failed = await daemon.says("poll_finished", outcome="failed")
+        failed = await daemon.wait_for_event("poll_finished", outcome="failed")
         assert failed["error_kind"] == "database"
-        applied = await daemon.says("poll_finished", outcome="applied", times=2)
+        applied = await daemon.wait_for_event("poll_finished", outcome="applied", times=2)
         assert applied["state_changes"] == 5
-        assert (await daemon.end(within=10)).code == 0
+        assert (await daemon.stop(within=10)).code == 0
     assert (await sql.fetchval(OUTCOMES)).count("database") <= 1  # the poll before may have been under way
-    assert "scheduler_crashed" not in daemon.story
-    assert "poll_crashed" not in daemon.story
+    assert "scheduler_crashed" not in daemon.event_names
+    assert "poll_crashed" not in daemon.event_names
     await proven(syncer, database)
 
 
-@told_at_once
+@run_concurrently
 async def test_a_read_only_database_is_told_once_with_what_to_do_and_polls_go_on_once_it_takes_writes(
     syncer: Program, emulator: Emulator, database: str, sql: asyncpg.Connection
 ) -> None:
     daemon = await syncer.start("run", poll_interval="1s")
-    await until(lambda: emulator.requests[TOKEN] >= 2)
+    await wait_until(lambda: emulator.requests[TOKEN] >= 2)
     name = await sql.fetchval("select current_database()")
     await sql.execute(f"alter database {name} set default_transaction_read_only = on")
     await sql.execute(BREAK, sql.get_server_pid())
 
-    await until(lambda: any("read-only" in one["error"] for one in daemon.events("not_ready")))
+    await wait_until(lambda: any("read-only" in one["error"] for one in daemon.events("not_ready")))
     complaint = daemon.events("not_ready")[-1]["error"]
     stand = await sql.fetch("select * from syncer.virtual_number order by 1, 2")
 
@@ -123,13 +123,13 @@ async def test_a_read_only_database_is_told_once_with_what_to_do_and_polls_go_on
     seen = emulator.requests[TOKEN]
     await sql.execute(f"alter database {name} reset default_transaction_read_only")
     await sql.execute(BREAK, sql.get_server_pid())
-    await until(lambda: emulator.requests[TOKEN] >= seen + 2)
-    assert (await daemon.end(within=10)).code == 0
-    assert daemon.story.count("not_ready") == daemon.story.count("ready")
+    await wait_until(lambda: emulator.requests[TOKEN] >= seen + 2)
+    assert (await daemon.stop(within=10)).code == 0
+    assert daemon.event_names.count("not_ready") == daemon.event_names.count("ready")
     await proven(syncer, database)
 
 
-@told_at_once
+@run_concurrently
 async def test_with_an_older_schema_it_claims_nothing_and_says_which_command_to_run(
     syncer: Program, emulator: Emulator, database: str
 ) -> None:
@@ -140,16 +140,16 @@ async def test_with_an_older_schema_it_claims_nothing_and_says_which_command_to_
     await engine.dispose()
     daemon = await syncer.start("run", poll_interval="1s", migrate_on_start="false")
 
-    complaint = await daemon.says("not_ready")
+    complaint = await daemon.wait_for_event("not_ready")
 
     assert complaint["error"] == (
         f"the database's schema is {older}, this version requires {wanted}: run `syncer migrate`"
     )
     assert emulator.requests[TOKEN] == 0
     assert (await syncer.run("migrate")).code == 0
-    await daemon.says("ready")
-    await daemon.says("poll_finished", outcome="applied", created=200)
-    assert (await daemon.end(within=10)).code == 0
+    await daemon.wait_for_event("ready")
+    await daemon.wait_for_event("poll_finished", outcome="applied", created=200)
+    assert (await daemon.stop(within=10)).code == 0
 
 
 def standby_of(primary: EmbeddedServer, primary_folder: Path, folder: Path) -> EmbeddedServer:
@@ -179,18 +179,18 @@ async def test_when_its_address_leads_to_a_standby_it_waits_and_goes_on_where_it
         with standby:
             async with Proxy(primary.url) as proxy:
                 daemon = await syncer.start("run", poll_interval="1s", database_url=proxy.url)
-                await until(lambda: emulator.requests[TOKEN] >= 3)
+                await wait_until(lambda: emulator.requests[TOKEN] >= 3)
 
                 await proxy.switch_to(standby.url)
 
-                await until(lambda: any("is a standby" in one["error"] for one in daemon.events("not_ready")))
+                await wait_until(lambda: any("is a standby" in one["error"] for one in daemon.events("not_ready")))
                 before = await _rows(primary.url)
                 primary.stop()  # it sends all it has first
                 new = await connect(standby.url)
                 emulator.fault = faults.UnknownState(count=7)
                 await new.execute("select pg_promote()")
-                changed = await daemon.says("poll_finished", outcome="applied", times=2)
-                assert (await daemon.end(within=10)).code == 0
+                changed = await daemon.wait_for_event("poll_finished", outcome="applied", times=2)
+                assert (await daemon.stop(within=10)).code == 0
                 await proven(syncer, standby.url)
                 runs = await new.fetch("select run_id, outcome, error_kind from syncer.sync_run order by 1")
                 await new.close()
@@ -198,7 +198,7 @@ async def test_when_its_address_leads_to_a_standby_it_waits_and_goes_on_where_it
     assert changed["state_changes"] == 7
     assert [tuple(row) for row in runs[: len(before)]][:-1] == before[:-1]  # the last one may have been under way
     assert [row["outcome"] for row in runs].count("applied") == 2
-    assert daemon.story.count("not_ready") == daemon.story.count("ready")
+    assert daemon.event_names.count("not_ready") == daemon.event_names.count("ready")
 
 
 async def _rows(url: str) -> list[tuple[int, str, str | None]]:

@@ -71,21 +71,21 @@ async def test_on_a_full_disk_the_poll_fails_and_nothing_is_half_written_and_the
     sql = await connect(database)
     try:
         daemon = await syncer.start("run", poll_interval="1s", database_url=database)
-        await daemon.says("poll_finished", outcome="applied", created=200)
+        await daemon.wait_for_event("poll_finished", outcome="applied", created=200)
         fill(small_disk / "ballast")
         stand = await sql.fetch("select * from syncer.virtual_number order by 1, 2")
 
         emulator.fault = faults.Body(body=json.dumps([record(key, app_id=None) for key in range(1, 5_001)]))
-        failed = await daemon.says("poll_finished", outcome="failed")
+        failed = await daemon.wait_for_event("poll_finished", outcome="failed")
 
         assert failed["error_kind"] == "database"
         assert "No space left on device" in failed["error"]
         assert failed["error"].endswith("make room on the database server")
         assert await sql.fetch("select * from syncer.virtual_number order by 1, 2") == stand
         (small_disk / "ballast").unlink()
-        applied = await daemon.says("poll_finished", outcome="applied", times=2)
+        applied = await daemon.wait_for_event("poll_finished", outcome="applied", times=2)
         assert applied["received"] == 5_000
-        assert (await daemon.end(within=20)).code == 0
+        assert (await daemon.stop(within=20)).code == 0
         checked = await syncer.run("check", "--data", database_url=database)
         assert checked.code == 0, checked.out
     finally:

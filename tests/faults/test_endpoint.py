@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from syncer.emulator import faults
 from tests.service.processes import TOKEN
-from tests.service.scenarios import told_at_once
+from tests.service.scenarios import run_concurrently
 
 if TYPE_CHECKING:
     import asyncpg
@@ -35,23 +35,23 @@ def peak_mebibytes(process: Process) -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-@told_at_once
+@run_concurrently
 async def test_a_redirect_a_page_half_a_body_a_slow_drip_and_a_gzip_bomb_fail_with_their_kind_and_memory_stays_bounded(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     emulator.queue(faults.Healthy(requests=2), *(fault for fault, _ in WRONG.values()))
     limit = f"{LIMIT_MEBIBYTES}MiB"
     daemon = await syncer.start("run", poll_interval="1s", api_timeout="3s", api_max_bytes=limit)
-    await daemon.says("poll_finished", outcome="failed")
+    await daemon.wait_for_event("poll_finished", outcome="failed")
     before = peak_mebibytes(daemon)
 
-    await daemon.says("poll_finished", outcome="failed", times=len(WRONG))
+    await daemon.wait_for_event("poll_finished", outcome="failed", times=len(WRONG))
 
     grown = peak_mebibytes(daemon) - before
     failures = daemon.events("poll_finished", outcome="failed")
     assert [one["error_kind"] for one in failures] == [kind for _, kind in WRONG.values()]
     assert grown < 2 * LIMIT_MEBIBYTES
-    assert (await daemon.end(within=10)).code == 0
+    assert (await daemon.stop(within=10)).code == 0
     outcomes = await sql.fetchval(OUTCOMES)
     assert outcomes[: len(WRONG) + 2] == ["applied", "unchanged", *(kind for _, kind in WRONG.values())]
     assert {*outcomes[len(WRONG) + 2 :]} <= {"unchanged"}
@@ -59,7 +59,7 @@ async def test_a_redirect_a_page_half_a_body_a_slow_drip_and_a_gzip_bomb_fail_wi
     assert (await syncer.run("check", "--data")).code == 0
 
 
-@told_at_once
+@run_concurrently
 async def test_a_retry_after_is_waited_for_within_the_poll_interval_and_one_beyond_it_is_not(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:

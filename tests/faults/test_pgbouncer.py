@@ -17,7 +17,7 @@ import pytest
 
 from syncer.emulator import faults
 from tests.builders import connect
-from tests.service.processes import until
+from tests.service.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ async def listens(address: str) -> bool:
 async def test_migrations_polls_at_once_a_daemon_and_the_proof_of_the_data_all_work_through_it(
     syncer: Program, emulator: Emulator, pooled: str, empty_database: str
 ) -> None:
-    await until(lambda: listens(pooled))
+    await wait_until(lambda: listens(pooled))
     for finished in await asyncio.gather(*(syncer.run("migrate", database_url=pooled) for _ in range(3))):
         assert finished.code == 0, finished.err
 
@@ -91,10 +91,10 @@ async def test_migrations_polls_at_once_a_daemon_and_the_proof_of_the_data_all_w
     daemons = [await syncer.start("run", poll_interval="1s", log_level="debug", **settings) for _ in range(2)]
     emulator.requests.clear()
     emulator.fault = faults.UnknownState(count=4)
-    await until(lambda: all(emulator.requests[f"{name}-token"] >= 4 for name in names))
+    await wait_until(lambda: all(emulator.requests[f"{name}-token"] >= 4 for name in names))
     for daemon in daemons:
-        assert (await daemon.end(within=20)).code == 0
-        assert {*daemon.story} <= {
+        assert (await daemon.stop(within=20)).code == 0
+        assert {*daemon.event_names} <= {
             "daemon_started",
             "poll_finished",
             "unknown_values",

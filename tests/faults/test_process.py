@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from syncer.emulator import faults
 from tests.locks import lock_table_in_another_session
-from tests.service.processes import TOKEN, Gate, until
-from tests.service.scenarios import told_at_once
+from tests.service.processes import TOKEN, Gate, wait_until
+from tests.service.scenarios import run_concurrently
 
 if TYPE_CHECKING:
     import asyncpg
@@ -26,18 +26,18 @@ async def runs(sql: asyncpg.Connection) -> list[tuple[int, str]]:
     return [(run_id, outcome) for run_id, outcome in await sql.fetch(RUNS)]
 
 
-@told_at_once
+@run_concurrently
 async def test_sigterm_in_a_transaction_finishes_within_the_timeout_or_rolls_back_and_exits_with_0(
     syncer: Program, emulator: Emulator, database: str, sql: asyncpg.Connection
 ) -> None:
     daemon = await syncer.start("run", poll_interval="1s")
-    await daemon.says("poll_finished", outcome="applied")
+    await daemon.wait_for_event("poll_finished", outcome="applied")
     async with lock_table_in_another_session(database, "virtual_number") as wait_for_blocked_backends:
         emulator.fault = faults.UnknownState(count=3)
         await wait_for_blocked_backends()
         daemon.send(signal.SIGTERM)
-        await daemon.says("finishing_polls", polls=1)
-    finished = await daemon.finished(within=10)
+        await daemon.wait_for_event("finishing_polls", polls=1)
+    finished = await daemon.wait(within=10)
 
     assert finished.code == 0
     assert daemon.events("poll_finished", outcome="applied")[-1]["state_changes"] == 3
@@ -47,10 +47,10 @@ async def test_sigterm_in_a_transaction_finishes_within_the_timeout_or_rolls_bac
     daemon = await syncer.start("run", poll_interval="1s", shutdown_timeout="1s")
     async with lock_table_in_another_session(database, "virtual_number") as wait_for_blocked_backends:
         await wait_for_blocked_backends()
-        rolled_back = await daemon.end(within=20)
+        rolled_back = await daemon.stop(within=20)
 
     assert rolled_back.code == 0
-    assert daemon.story == ["daemon_started", "finishing_polls", "daemon_stopped"]
+    assert daemon.event_names == ["daemon_started", "finishing_polls", "daemon_stopped"]
     assert await sql.fetchval(PORTING) == 3
     synced = await syncer.run("sync")
     assert synced.code == 0
@@ -60,30 +60,30 @@ async def test_sigterm_in_a_transaction_finishes_within_the_timeout_or_rolls_bac
     assert (await syncer.run("check", "--data")).code == 0
 
 
-@told_at_once
+@run_concurrently
 async def test_one_that_was_stopped_and_resumes_after_another_replica_has_polled_is_superseded_and_polls_on(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     gate = Gate(opened=asyncio.Event(), requests=1)
     emulator.queue(gate, faults.UnknownState())
     frozen = await syncer.start("run", poll_interval="1s")
-    await until(lambda: emulator.requests[TOKEN] == 1)
+    await wait_until(lambda: emulator.requests[TOKEN] == 1)
     frozen.send(signal.SIGSTOP)
     gate.opened.set()  # its answer, in which nothing is porting, waits for it
 
     other = await syncer.start("run", poll_interval="1s")
-    await other.says("poll_finished", outcome="applied", created=200)  # once the lease of the one has run out
+    await other.wait_for_event("poll_finished", outcome="applied", created=200)  # once the lease of the one has run out
     assert await runs(sql) == [(1, "abandoned"), (2, "applied")]
     frozen.send(signal.SIGCONT)
 
-    late = await frozen.says("poll_finished", outcome="superseded")
+    late = await frozen.wait_for_event("poll_finished", outcome="superseded")
 
     assert late["run_id"] == 1
     assert await runs(sql) == [(1, "superseded"), (2, "applied")]
     assert await sql.fetchval(PORTING) == 1
-    assert (await other.end(within=10)).code == 0
+    assert (await other.stop(within=10)).code == 0
     seen = emulator.requests[TOKEN]
-    await until(lambda: emulator.requests[TOKEN] >= seen + 2)
-    assert (await frozen.end(within=10)).code == 0
+    await wait_until(lambda: emulator.requests[TOKEN] >= seen + 2)
+    assert (await frozen.stop(within=10)).code == 0
     assert await runs(sql) == [(1, "superseded"), (2, "applied")]
     assert (await syncer.run("check", "--data")).code == 0

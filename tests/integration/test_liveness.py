@@ -13,7 +13,7 @@ from syncer.database import Database
 from syncer.endpoint.client import Source
 from syncer.poll import Poller
 from tests.builders import running_daemon, settings_for
-from tests.service.processes import until
+from tests.service.processes import wait_until
 from tests.silence import SilentServer
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ async def test_the_daemon_is_not_live_while_an_iteration_is_stuck(
 ) -> None:
     monkeypatch.setattr(STUCK_AFTER, 1.0)
     async with running_daemon(emulator, database) as daemon:
-        await until(lambda: emulator.requests["token"] == 1)
+        await wait_until(lambda: emulator.requests["token"] == 1)
         async with sql.transaction():
             await sql.execute("lock table syncer.account_schedule in access exclusive mode")
-            await until(lambda: not daemon.is_live())
-        await until(daemon.is_live)
+            await wait_until(lambda: not daemon.is_live())
+        await wait_until(daemon.is_live)
 
 
 async def test_the_daemon_stays_live_during_a_long_migration(

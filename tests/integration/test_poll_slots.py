@@ -9,7 +9,7 @@ import pytest
 
 from syncer.emulator import faults
 from tests.builders import accounts_named, running_daemon, settings_for
-from tests.service.processes import until
+from tests.service.processes import wait_until
 
 if TYPE_CHECKING:
     from syncer.emulator import Emulator
@@ -41,10 +41,10 @@ async def test_accounts_that_failed_and_then_hang_leave_slots_for_healthy_ones(
     emulator: Emulator, database: str
 ) -> None:
     async with running_daemon(emulator, database, names=[*HANGING, "well"], **SETTINGS):
-        await until(lambda: hanging_count(emulator) == 2)
+        await wait_until(lambda: hanging_count(emulator) == 2)
         seen = emulator.requests["well"]
 
-        await until(lambda: emulator.requests["well"] >= seen + 3)
+        await wait_until(lambda: emulator.requests["well"] >= seen + 3)
 
         assert hanging_count(emulator) == 2
 
@@ -54,12 +54,12 @@ async def test_a_failed_account_that_is_removed_and_added_again_counts_as_health
 ) -> None:
     settings = settings_for(emulator, **SETTINGS)
     async with running_daemon(emulator, database, names=[*HANGING, "failing"], **SETTINGS) as daemon:
-        await until(lambda: hanging_count(emulator) == 2 and emulator.requests["failing"])
+        await wait_until(lambda: hanging_count(emulator) == 2 and emulator.requests["failing"])
         daemon.set_accounts(accounts_named(settings, [*HANGING, "new"]))
-        await until(lambda: emulator.requests["new"])
+        await wait_until(lambda: emulator.requests["new"])
         seen = emulator.requests["failing"]
 
         daemon.set_accounts(accounts_named(settings, [*HANGING, "failing"]))
-        await until(lambda: emulator.requests["failing"] > seen)
+        await wait_until(lambda: emulator.requests["failing"] > seen)
 
         assert hanging_count(emulator) == 2

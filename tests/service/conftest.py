@@ -1,4 +1,4 @@
-"""The program in processes of its own, on a database and an endpoint of the test's own."""
+"""Fixtures that run the program as processes, with one database and one endpoint per test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from tests.builders import PolledAccount, settings_for
 from tests.service.processes import TOKEN
-from tests.service.scenarios import folder, program, told
+from tests.service.scenarios import folder, program, scenario_results
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from tests.service.processes import Program
 
 
-__all__ = ["folder", "told"]
+__all__ = ["folder", "scenario_results"]
 
 
 @pytest.fixture
 async def syncer(folder: Path, database: str, emulator: Emulator) -> AsyncIterator[Program]:
-    """The program with one account called `default`, on the test's own database."""
-    made = program(folder, database, emulator.url)
-    yield made
-    await made.kill_all()
+    """The program with one account, `default`, on the database of the test."""
+    created = program(folder, database, emulator.url)
+    yield created
+    await created.kill_all()
 
 
 @pytest.fixture
 async def account(engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[PolledAccount]:
-    """The same account in this process: what commands find was made by it in no time."""
+    """The same account in this process, to prepare quickly what the commands find."""
     settings = settings_for(emulator, api_token=SecretStr(TOKEN))
     async with PolledAccount(engine, emulator, sql, settings) as polled:
         yield polled

@@ -1,4 +1,4 @@
-"""The program as an operator runs it: a process of its own, with an environment and a working directory of its own."""
+"""Runs the program as an operator does: as a process with its own environment and working directory."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ DEADLINE_SECONDS = 40.0
 
 
 class Gate(Fault, frozen=True, tag="gate"):
-    """An answer that comes when the test opens the gate."""
+    """A fault that delays the response until the test opens the gate."""
 
     opened: Any
 
     async def respond(self, context: FaultContext) -> web.StreamResponse:
-        """Wait, then answer well."""
+        """Waits, then responds correctly."""
         await self.opened.wait()
         return await super().respond(context)
 
 
-async def until(condition: Callable[[], Any], *, within: float = DEADLINE_SECONDS) -> None:
-    """Waits for a condition, which may be awaitable; fails if it does not come true in time."""
+async def wait_until(condition: Callable[[], Any], *, within: float = DEADLINE_SECONDS) -> None:
+    """Waits until a condition, which may be awaitable, is true; fails if that takes longer than `within` seconds."""
     deadline = time.monotonic() + within
     while True:
         found = condition()
@@ -48,36 +48,36 @@ async def until(condition: Callable[[], Any], *, within: float = DEADLINE_SECOND
             found = await found
         if found:
             return
-        assert time.monotonic() < deadline, f"it did not happen within {within:g} s"
+        assert time.monotonic() < deadline, f"the condition did not become true within {within:g} s"
         await asyncio.sleep(0.02)
 
 
 def environment(folder: Path, settings: Mapping[str, str | None]) -> dict[str, str]:
-    """Nothing of ours but the paths; each setting is the variable of its name."""
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    ours = {f"SYNCER_{name.upper()}": value for name, value in settings.items() if value is not None}
-    return kept | {"HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8"} | ours
+    """Returns an environment with the search paths of ours, and one SYNCER_ variable per setting."""
+    inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    variables = {f"SYNCER_{name.upper()}": value for name, value in settings.items() if value is not None}
+    return inherited | {"HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8"} | variables
 
 
 def processes_of(folder: Path) -> set[int]:
-    """The live processes that were told of `folder` or stand in it."""
+    """Returns the running processes that have `folder` as an argument or work in it."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            words = process.joinpath("cmdline").read_bytes()
-            stands_in = process.joinpath("cwd").readlink()
-            if os.fsencode(folder) in words or folder in (stands_in, *stands_in.parents):
+            arguments = process.joinpath("cmdline").read_bytes()
+            working_folder = process.joinpath("cwd").readlink()
+            if os.fsencode(folder) in arguments or folder in (working_folder, *working_folder.parents):
                 found.add(int(process.name))
     return found
 
 
 def files_in(folder: Path) -> list[Path]:
-    """All that is left in a folder."""
+    """Returns all files and folders in a folder."""
     return sorted(folder.glob("**/*"))
 
 
-def titles() -> str:
-    """The command lines of all processes on this machine."""
+def command_lines() -> str:
+    """Returns the command lines of all processes on this machine."""
     read = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -87,7 +87,7 @@ def titles() -> str:
 
 @dataclass(frozen=True)
 class Finished:
-    """What came of a process."""
+    """The exit code and the output of a process that has ended."""
 
     code: int
     out: str
@@ -95,18 +95,18 @@ class Finished:
 
     @property
     def result(self) -> tuple[int, str]:
-        """The exit code, and what went to standard output."""
+        """The exit code and the standard output."""
         return self.code, self.out
 
-    def complaint(self) -> str:
-        """The one line that it ended with, and nothing else."""
+    def error_line(self) -> str:
+        """Returns the single line on standard error; asserts that there is no other output."""
         (line,) = self.err.splitlines()
         assert self.out == ""
         return line
 
 
 class Process:
-    """A running command; its lines are read as they come."""
+    """A running command; its output is read line by line as it arrives."""
 
     def __init__(self, process: asyncio.subprocess.Process, secrets: set[str]) -> None:
         assert process.stdout is not None
@@ -127,42 +127,42 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether it was not yet seen to end."""
+        """Whether the process has not ended yet."""
         return self._process.returncode is None
 
     def events(self, name: str, **fields: object) -> list[dict[str, Any]]:
-        """The log lines of this name, and with these values, so far."""
-        told = [json.loads(line) for line in list(self.err)]
-        return [one for one in told if one["event"] == name and fields.items() <= one.items()]
+        """Returns the log events so far with this name and these values."""
+        events = [json.loads(line) for line in list(self.err)]
+        return [event for event in events if event["event"] == name and fields.items() <= event.items()]
 
     @property
-    def story(self) -> list[str]:
-        """The names of its log lines so far."""
+    def event_names(self) -> list[str]:
+        """The names of the log events so far."""
         return [json.loads(line)["event"] for line in list(self.err)]
 
-    async def says(self, name: str, *, times: int = 1, **fields: object) -> dict[str, Any]:
-        """The log line of this name, once it was said so many times."""
-        await until(lambda: len(self.events(name, **fields)) >= times or not self.is_running)
+    async def wait_for_event(self, name: str, *, times: int = 1, **fields: object) -> dict[str, Any]:
+        """Waits until an event was logged `times` times, and returns the last of these."""
+        await wait_until(lambda: len(self.events(name, **fields)) >= times or not self.is_running)
         assert self.is_running, "".join(self.err)
         return self.events(name, **fields)[times - 1]
 
-    async def prints(self, count: int = 1) -> str:
-        """What it printed, once that is so many lines."""
-        await until(lambda: len(self.out) >= count or not self.is_running)
+    async def wait_for_output(self, count: int = 1) -> str:
+        """Waits until `count` lines were printed, and returns the output."""
+        await wait_until(lambda: len(self.out) >= count or not self.is_running)
         assert self.is_running, "".join(self.err)
         return "".join(self.out)
 
     def send(self, number: signal.Signals) -> None:
-        """Sends a signal to it alone."""
+        """Sends a signal to this process only."""
         self._process.send_signal(number)
 
-    async def finished(self, *, within: float = DEADLINE_SECONDS) -> Finished:
-        """What came of it, once it ended by itself; never a secret among it."""
+    async def wait(self, *, within: float = DEADLINE_SECONDS) -> Finished:
+        """Waits until the process ends; asserts that its output contains no secret."""
         async with asyncio.timeout(within):
             code = await self._process.wait()
             await asyncio.gather(*self._readers)
@@ -171,13 +171,13 @@ class Process:
             assert secret not in finished.out + finished.err
         return finished
 
-    async def end(self, number: signal.Signals = signal.SIGTERM, *, within: float = DEADLINE_SECONDS) -> Finished:
-        """What came of it after this signal."""
+    async def stop(self, number: signal.Signals = signal.SIGTERM, *, within: float = DEADLINE_SECONDS) -> Finished:
+        """Sends a signal and waits until the process ends."""
         self.send(number)
-        return await self.finished(within=within)
+        return await self.wait(within=within)
 
     async def kill(self) -> None:
-        """Ends it without asking."""
+        """Kills the process."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
@@ -186,9 +186,9 @@ class Process:
 
 @dataclass
 class Program:
-    """`syncer`, with settings that each command may add to; None takes one away.
+    """`syncer` with default settings, which each command can add to; None removes a setting.
 
-    `variables` are those of the environment that are no settings. It is the `syncer` in the folder, if there is one.
+    `variables` are environment variables that are not settings. A `syncer` package in the folder takes precedence.
     """
 
     folder: Path
@@ -197,36 +197,36 @@ class Program:
     _started: list[Process] = field(default_factory=list)
 
     def accounts(self, *names: str) -> dict[str, str | None]:
-        """Settings of these accounts, each with `NAME-token` for a token."""
+        """Returns settings for these accounts, each with the token `NAME-token`."""
         entries = "".join(f'[[account]]\nname = "{name}"\ntoken = "{name}-token"\n' for name in names)
         return {"api_token": None, "accounts_file": self.write("accounts.toml", entries)}
 
     async def start(self, *arguments: str, **settings: str | None) -> Process:
-        """Starts a command in a session, and so in a process group, of its own."""
-        given = {**self.settings, **settings}
+        """Starts a command in a session, and thus a process group, of its own."""
+        all_settings = {**self.settings, **settings}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "syncer",
             *arguments,
             cwd=self.folder,
-            env=environment(self.folder, given) | {**self.variables},
+            env=environment(self.folder, all_settings) | {**self.variables},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=2**22,
             start_new_session=True,
         )
-        password = urlsplit(given.get("database_url") or "").password
+        password = urlsplit(all_settings.get("database_url") or "").password
         self._started.append(Process(process, {TOKEN, *([password] if password else [])}))
         return self._started[-1]
 
     async def run(self, *arguments: str, **settings: str | None) -> Finished:
-        """Runs a command to its end."""
-        return await (await self.start(*arguments, **settings)).finished()
+        """Runs a command until it ends."""
+        return await (await self.start(*arguments, **settings)).wait()
 
     async def kill_all(self) -> None:
-        """Ends what a test left running."""
+        """Kills the commands that are still running."""
         for process in self._started:
             if process.is_running:
                 await process.kill()

@@ -1,6 +1,6 @@
-"""Scenarios that mostly wait, all told at once: each in a thread with an event loop of its own, beside the other tests.
+"""Runs tests that mostly wait concurrently: each in a thread with its own event loop, while other tests run.
 
-A scenario is a test like any other. It takes what it needs by name, as from fixtures: see `World`.
+Such a test is written like any other. Its parameters are the fields of `ScenarioFixtures`, by name.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
     Scenario = Callable[..., Coroutine[Any, Any, None]]
 
-AT_ONCE = 4
+MAX_CONCURRENT = 4
 SCENARIOS: dict[str, Scenario] = {}
 
 
 @dataclass(frozen=True)
-class World:
-    """What each scenario has for itself; the same as the fixtures of these names."""
+class ScenarioFixtures:
+    """The objects of one scenario; they correspond to the fixtures of the same names."""
 
     folder: Path
     database: str
@@ -47,43 +47,45 @@ class World:
     syncer: Program
 
 
-def told_at_once(scenario: Scenario) -> Callable[[dict[str, Future[None]]], None]:
-    """Makes a test that waits for what came of a scenario."""
+def run_concurrently(scenario: Scenario) -> Callable[[dict[str, Future[None]]], None]:
+    """Decorates a scenario: the resulting test waits for its result."""
     name = scenario.__name__
     assert SCENARIOS.setdefault(name, scenario) is scenario
 
-    def test(told: dict[str, Future[None]]) -> None:
-        told[name].result()
+    def test(scenario_results: dict[str, Future[None]]) -> None:
+        scenario_results[name].result()
 
     test.__name__ = name
     return test
 
 
 @pytest.fixture(scope="module", autouse=True)
-def told(request: pytest.FixtureRequest, server: EmbeddedServer) -> Iterator[dict[str, Future[None]]]:
-    """What comes of the file's scenarios, as far as they are among the chosen tests; they begin before the first."""
-    chosen = [item.name for item in request.session.items if item.name in SCENARIOS and item.path == request.path]
-    pool = ThreadPoolExecutor(AT_ONCE)
-    yield {name: pool.submit(tell, name, server.url) for name in chosen}
+def scenario_results(request: pytest.FixtureRequest, server: EmbeddedServer) -> Iterator[dict[str, Future[None]]]:
+    """Starts the selected scenarios of the module before its first test; returns their futures by name."""
+    selected = [item.name for item in request.session.items if item.name in SCENARIOS and item.path == request.path]
+    pool = ThreadPoolExecutor(MAX_CONCURRENT)
+    yield {name: pool.submit(run_scenario, name, server.url) for name in selected}
     pool.shutdown(cancel_futures=True)
 
 
-def tell(name: str, server: str) -> None:
-    """Tells a scenario to its end, in a database of its own on the server at this address."""
+def run_scenario(name: str, server: str) -> None:
+    """Runs a scenario with a database of its own on the server at this address."""
 
-    async def tell_it() -> None:
+    async def run() -> None:
         scenario = SCENARIOS[name]
-        async with _world(server) as world:
-            await scenario(**{needed: getattr(world, needed) for needed in inspect.signature(scenario).parameters})
+        async with _create_fixtures(server) as fixtures:
+            await scenario(
+                **{parameter: getattr(fixtures, parameter) for parameter in inspect.signature(scenario).parameters}
+            )
 
-    asyncio.run(tell_it())
+    asyncio.run(run())
 
 
 @asynccontextmanager
-async def _world(server: str) -> AsyncIterator[World]:
+async def _create_fixtures(server: str) -> AsyncIterator[ScenarioFixtures]:
     name = f"scenario_{uuid.uuid4().hex[:12]}"
     database = f"{server.rpartition('/')[0]}/{name}"
-    folder = open_folder()
+    folder = make_public_folder()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, shutil.rmtree, folder)
         owner = await connect(server)
@@ -95,25 +97,25 @@ async def _world(server: str) -> AsyncIterator[World]:
         emulator = await stack.enter_async_context(Emulator(numbers=200, seed=1, rates=STATIC))
         syncer = program(folder, database, emulator.url)
         stack.push_async_callback(syncer.kill_all)
-        yield World(folder, database, sql, emulator, syncer)
+        yield ScenarioFixtures(folder, database, sql, emulator, syncer)
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """An empty folder that every user can reach."""
-    made = open_folder()
-    yield made
-    shutil.rmtree(made)
+    """An empty folder that every user can access."""
+    created = make_public_folder()
+    yield created
+    shutil.rmtree(created)
 
 
-def open_folder() -> Path:
-    """A new folder that every user can reach, unlike tmp_path: as root the embedded server runs as another one."""
+def make_public_folder() -> Path:
+    """Creates a folder that every user can access, unlike tmp_path: the server of root runs as another user."""
     folder = Path(tempfile.mkdtemp(prefix="syncer-service-")).resolve()
     folder.chmod(0o755)
     return folder
 
 
 def program(folder: Path, database: str, url: str) -> Program:
-    """The program with one account called `default`."""
+    """Returns the program with one account, `default`."""
     settings = {"database_url": database, "api_url": url, "api_token": TOKEN}
     return Program(folder, settings | {"api_attempts": "1", "http_listen": "off"})

@@ -1,4 +1,4 @@
-"""`syncer check`: a line for each thing that was looked at, and what to do where it is wrong."""
+"""`syncer check`: one line per check, with what to do about each problem."""
 
 from __future__ import annotations
 
@@ -22,30 +22,32 @@ if TYPE_CHECKING:
 NEWEST = known_revisions()[0]
 
 
-def wrong(finished: Finished) -> dict[str, str]:
-    """What is wrong, by what it is about."""
+def problems(finished: Finished) -> dict[str, str]:
+    """Returns the problems by subject."""
     lines = [line.split(maxsplit=1) for line in finished.out.splitlines()]
     assert {word for word, _ in lines} <= {"ok", "WRONG"}
     return {subject: text for word, rest in lines if word == "WRONG" for subject, _, text in [rest.partition(": ")]}
 
 
-async def test_all_that_is_right_is_told_a_line_each(syncer: Program, database: str, account: PolledAccount) -> None:
+async def test_everything_that_is_ok_is_listed_one_line_each(
+    syncer: Program, database: str, account: PolledAccount
+) -> None:
     await account.poll_again()
 
     finished = await syncer.run("check", "--data")
 
-    place = database.rpartition("@")[2]
+    location = database.rpartition("@")[2]
     assert finished.code == 0
     assert finished.out.splitlines() == [
         "ok     configuration: 1 account",
-        f"ok     database: PostgreSQL 18, {place}",
+        f"ok     database: PostgreSQL 18, {location}",
         f"ok     schema: {NEWEST}",
         f"ok     endpoint of default: {syncer.settings['api_url']} accepts the token and lists 200 numbers",
         "ok     data: every invariant holds",
     ]
 
 
-async def test_each_accounts_token_and_endpoint_are_told_apart(syncer: Program, emulator: Emulator) -> None:
+async def test_each_accounts_token_and_endpoint_are_checked_separately(syncer: Program, emulator: Emulator) -> None:
     entry = '[[account]]\nname = "{0}"\ntoken = "{0}-token"\n'
     accounts = "".join(entry.format(name) for name in ("good", "expired", "stranger", "broken"))
     accounts += entry.format("gone") + 'api_url = "http://127.0.0.1:1"\n'
@@ -58,7 +60,7 @@ async def test_each_accounts_token_and_endpoint_are_told_apart(syncer: Program, 
     file = syncer.write("accounts.toml", accounts)
     finished = await syncer.run("check", api_token=None, accounts_file=file)
 
-    found = wrong(finished)
+    found = problems(finished)
     assert finished.code == 1
     assert list(found) == [f"endpoint of {name}" for name in ("expired", "stranger", "broken", "gone")]
     assert "answered 401" in found["endpoint of expired"]
@@ -71,40 +73,40 @@ async def test_each_accounts_token_and_endpoint_are_told_apart(syncer: Program, 
     assert "-token" not in finished.out + finished.err
 
 
-async def test_what_is_wrong_with_the_configuration_is_told_with_the_name_that_was_meant(syncer: Program) -> None:
+async def test_a_configuration_problem_is_reported_with_a_suggestion(syncer: Program) -> None:
     misspelt, absent = await asyncio.gather(
         syncer.run("check", poll_intervall="1m"), syncer.run("check", api_token=None)
     )
 
     assert misspelt.code == 1
-    assert wrong(misspelt) == {
+    assert problems(misspelt) == {
         "configuration": "SYNCER_POLL_INTERVALL is not a setting: did you mean SYNCER_POLL_INTERVAL?"
     }
     assert absent.code == 1
-    assert list(wrong(absent)) == ["configuration"]
-    assert wrong(absent)["configuration"].startswith("SYNCER_API_TOKEN is not set: generate a token")
+    assert list(problems(absent)) == ["configuration"]
+    assert problems(absent)["configuration"].startswith("SYNCER_API_TOKEN is not set: generate a token")
 
 
-async def test_what_is_wrong_with_the_database_is_told_and_the_endpoint_looked_at_all_the_same(
+async def test_a_database_problem_is_reported_and_the_endpoint_is_checked_nevertheless(
     syncer: Program, empty_database: str, emulator: Emulator
 ) -> None:
     down, empty = await asyncio.gather(
         syncer.run("check", "--data", database_url="postgresql://u:passw0rd@127.0.0.1:1/none"),
         syncer.run("check", "--data", database_url=empty_database, migrate_on_start="false"),
     )
-    to_come = await syncer.run("check", "--data", database_url=empty_database)
+    not_created_yet = await syncer.run("check", "--data", database_url=empty_database)
 
     assert (down.code, empty.code) == (1, 1)
-    assert [text for text in wrong(down).values() if "SYNCER_DATABASE_URL" in text] == [*wrong(down).values()]
-    assert list(wrong(down)) == ["database"]
-    assert len(wrong(empty)) == 1
-    assert "run `syncer migrate`" in next(iter(wrong(empty).values()))
-    assert (to_come.code, wrong(to_come)) == (0, {})
-    assert "schema: none yet: `syncer run` and `syncer sync` create it" in to_come.out
+    assert [text for text in problems(down).values() if "SYNCER_DATABASE_URL" in text] == [*problems(down).values()]
+    assert list(problems(down)) == ["database"]
+    assert len(problems(empty)) == 1
+    assert "run `syncer migrate`" in next(iter(problems(empty).values()))
+    assert (not_created_yet.code, problems(not_created_yet)) == (0, {})
+    assert "schema: none yet: `syncer run` and `syncer sync` create it" in not_created_yet.out
     assert emulator.requests == {TOKEN: 3}
 
 
-async def test_a_broken_invariant_is_told_with_its_number_and_who_breaks_it(
+async def test_a_violated_invariant_is_reported_with_its_number_and_the_offending_row(
     syncer: Program, account: PolledAccount, sql: asyncpg.Connection, folder: Path
 ) -> None:
     result = await account.poll(*(record(number) for number in range(250, 260)))
@@ -121,5 +123,5 @@ async def test_a_broken_invariant_is_told_with_its_number_and_who_breaks_it(
         "WRONG  data: invariant 3: account 1, number 256",
         f"WRONG  data: invariant 5: account 1, run {result.run_id}",
     ]
-    assert (without.code, wrong(without)) == (0, {})
-    assert files_in(folder) == []  # no command leaves a file where it was run
+    assert (without.code, problems(without)) == (0, {})
+    assert files_in(folder) == []  # a command leaves no file in its working directory

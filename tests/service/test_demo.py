@@ -1,4 +1,4 @@
-"""`syncer demo`: everything on this machine, whatever is configured, and nothing left of it."""
+"""`syncer demo`: runs everything on this machine, ignores the configuration, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from tests.service.processes import files_in, processes_of, until
-from tests.service.scenarios import told_at_once
+from tests.service.processes import files_in, processes_of, wait_until
+from tests.service.scenarios import run_concurrently
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 CHANGE = re.compile(r"run (\d+)  \d\d:\d\d:\d\d  \d+  [a-z_ ]+  .+ → .+\n")
 
 
-@told_at_once
-async def test_it_shows_what_is_recorded_as_it_happens_and_leaves_nothing_behind(
+@run_concurrently
+async def test_the_demo_shows_changes_as_they_are_recorded_and_leaves_nothing_behind(
     syncer: Program, emulator: Emulator, folder: Path
 ) -> None:
-    # What is configured is another's business: the token would reach the emulator, the database cannot be reached.
+    # The demo ignores the configuration: otherwise the emulator would get requests, and the database is unreachable.
     demo = await syncer.start("demo", database_url="postgresql://u:passw0rd@127.0.0.1:1/none")
 
     def runs() -> set[str]:
         return {found[1] for line in list(demo.out) if (found := CHANGE.fullmatch(line))}
 
-    await until(lambda: len(runs()) >= 2 or not demo.is_running)
+    await wait_until(lambda: len(runs()) >= 2 or not demo.is_running)
     printed = "".join(demo.out)
     page, endpoint = re.findall(r"http://127\.0\.0\.1:\d+", printed)
     data = re.search(r"SYNCER_DATA_DIR=(\S+) (.+) status\n", printed)
@@ -48,11 +48,11 @@ async def test_it_shows_what_is_recorded_as_it_happens_and_leaves_nothing_behind
         assert len(await answer.json()) > 100
         assert shown.status == 200
         assert "Номера по состояниям" in await shown.text()
-    beside = await syncer.run("status", database_url=None, data_dir=data[1])
-    assert "demo  " in beside.out
+    status = await syncer.run("status", database_url=None, data_dir=data[1])
+    assert "demo  " in status.out
     assert len(processes_of(folder)) > 1
 
-    ended = await demo.end(signal.SIGINT, within=20)
+    ended = await demo.stop(signal.SIGINT, within=20)
 
     assert (ended.code, ended.err) == (0, "")
     assert processes_of(folder) == set()

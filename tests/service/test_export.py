@@ -1,5 +1,5 @@
-# ruff: noqa: S608 - the queries are put together from constants
-"""`syncer export`: what it writes is what the view says, whole or not at all."""
+# ruff: noqa: S608 - the queries are composed of constants
+"""`syncer export`: the output equals the view, and a file is complete or not written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.builders import record, redirect
-from tests.service.processes import environment, files_in, until
+from tests.service.processes import environment, files_in, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 T0 = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-COPIED = ("numbers_all", "number_history", "changes", "runs", "states")
-# Enough to fill the pipes and buffers on the way.
+VIEWS = ("numbers_all", "number_history", "changes", "runs", "states")
+# Enough rows to fill the pipes and buffers on the way.
 MANY = "create view analytics.many as select i as account_id, repeat('x', 100) as text from generate_series(1, 50000) i"
 ENDLESS = """
 create view analytics.endless as
@@ -41,17 +41,17 @@ select i as account_id, case when i > 30000 then pg_sleep(60)::text else repeat(
 
 
 SLEEPS = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
-# Every backend but the test's own.
-BREAK = """
+# Every backend except the one of the test.
+TERMINATE_BACKENDS = """
 select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()
 """
 
 
 @pytest.fixture
 async def polled(account: PolledAccount) -> PolledAccount:
-    """An account with what is hard to write: nulls, empty texts, quotes, lines, formulas, JSON."""
-    hard = 'a "quoted"; comma,\nline\r\n\\N'
-    await account.poll_at(T0, record(1, comment=hard), record(2, comment="", future={"a": [1, "ё"]}), record(3))
+    """An account with values that are hard to export: nulls, empty texts, quotes, newlines, formulas, JSON."""
+    special = 'a "quoted"; comma,\nline\r\n\\N'
+    await account.poll_at(T0, record(1, comment=special), record(2, comment="", future={"a": [1, "ё"]}), record(3))
     await account.poll_at(
         T0 + HOUR,
         record(1, state="debt_lock", reason="=1+1", from_redirect_numbers=[redirect(2, "79000000002")]),
@@ -62,7 +62,7 @@ async def polled(account: PolledAccount) -> PolledAccount:
 
 
 async def login(sql: asyncpg.Connection, database: str) -> str:
-    """The address for a login that is an analyst's, and nothing else; it ends with the test's database."""
+    """Creates a login with only the rights of an analyst; returns its database URL."""
     name, password = f"analyst_{secrets.token_hex(4)}", secrets.token_hex(8)
     await sql.execute(f"create user {name} password '{password}' in role syncer_analyst")
     parts = urlsplit(database)
@@ -70,18 +70,18 @@ async def login(sql: asyncpg.Connection, database: str) -> str:
 
 
 @pytest.mark.usefixtures("polled")
-async def test_csv_read_back_is_the_view_to_the_last_value_and_an_analysts_rights_will_do(
+async def test_csv_read_back_equals_the_view_and_needs_only_the_rights_of_an_analyst(
     syncer: Program, sql: asyncpg.Connection, database: str
 ) -> None:
     address = await login(sql, database)
     exported = await asyncio.gather(
-        *(syncer.run("export", view, database_url=address, api_token=None) for view in COPIED)
+        *(syncer.run("export", view, database_url=address, api_token=None) for view in VIEWS)
     )
     as_of = await syncer.run("export", "numbers", "--at", "2026-03-01T12:30", database_url=address)
     user = urlsplit(address).username
     await sql.execute(f"drop user {user}")
 
-    sources = {f"analytics.{view}": one for view, one in zip(COPIED, exported, strict=True)}
+    sources = {f"analytics.{view}": one for view, one in zip(VIEWS, exported, strict=True)}
     for source, finished in (sources | {"analytics.numbers_as_of('2026-03-01 12:30 Europe/Moscow')": as_of}).items():
         assert (finished.code, finished.err) == (0, "")
         await sql.execute(f"create temp table found as select * from {source} limit 0")
@@ -94,7 +94,7 @@ async def test_csv_read_back_is_the_view_to_the_last_value_and_an_analysts_right
         await sql.execute("drop table found")
 
 
-async def test_parquet_has_the_rows_of_the_view_in_types_that_tools_know(
+async def test_parquet_has_the_rows_of_the_view_with_standard_types(
     syncer: Program, polled: PolledAccount, folder: Path
 ) -> None:
     numbers, shares = folder / "numbers.parquet", folder / "shares"
@@ -123,7 +123,7 @@ def by_number(rows: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("polled")
-async def test_for_excel_decimals_have_commas_times_no_offset_and_no_text_becomes_a_formula(syncer: Program) -> None:
+async def test_excel_csv_has_decimal_commas_times_without_offset_and_no_formulas(syncer: Program) -> None:
     numbers, shares = await asyncio.gather(
         syncer.run("export", "numbers", "--excel"), syncer.run("export", "state_share", "--excel")
     )
@@ -139,7 +139,7 @@ async def test_for_excel_decimals_have_commas_times_no_offset_and_no_text_become
 
 
 @pytest.mark.usefixtures("polled")
-async def test_one_account_is_written_when_it_is_named(syncer: Program, sql: asyncpg.Connection) -> None:
+async def test_only_the_named_account_is_exported(syncer: Program, sql: asyncpg.Connection) -> None:
     await sql.execute("insert into syncer.account (name, time_zone, created_at) values ('empty', 'UTC', now())")
 
     both, named = await asyncio.gather(
@@ -151,10 +151,10 @@ async def test_one_account_is_written_when_it_is_named(syncer: Program, sql: asy
 
 
 @pytest.mark.usefixtures("polled")
-async def test_what_cannot_be_exported_is_told_in_one_line(syncer: Program, empty_database: str, folder: Path) -> None:
+async def test_an_impossible_export_is_reported_in_one_line(syncer: Program, empty_database: str, folder: Path) -> None:
     (folder / "pyarrow.py").write_text("raise ImportError")
     file = str(folder / "x.parquet")
-    unknown, account, whose, moment, schema, extra, place, device = await asyncio.gather(
+    unknown, account, shared_view, moment, schema, extra, place, device = await asyncio.gather(
         syncer.run("export", "nombers"),
         syncer.run("export", "numbers", "--account", "nobody"),
         syncer.run("export", "states", "--account", "default"),
@@ -165,21 +165,21 @@ async def test_what_cannot_be_exported_is_told_in_one_line(syncer: Program, empt
         syncer.run("export", "numbers", "--output", "/dev/stdout"),
     )
 
-    assert [one.code for one in (unknown, account, whose, moment)] == [2, 2, 2, 2]
+    assert [one.code for one in (unknown, account, shared_view, moment)] == [2, 2, 2, 2]
     assert [one.code for one in (schema, extra, place, device)] == [1, 1, 1, 1]
-    assert unknown.complaint().startswith(
+    assert unknown.error_line().startswith(
         "syncer: there is no view 'nombers': the views are accounts, changes, coverage,"
     )
-    assert account.complaint() == "syncer: --account 'nobody' was never polled: the accounts are default"
-    assert whose.complaint() == "syncer: --account: the view states is the same for all accounts"
-    assert moment.complaint() == "syncer: --at works only with the view numbers, not with runs"
-    assert schema.complaint() == "syncer: the database has no schema of syncer yet: run `syncer migrate`"
-    assert extra.complaint() == "syncer: Parquet needs pyarrow: pip install pyarrow"
-    assert place.complaint() == "syncer: /absent/numbers.csv cannot be written: No such file or directory"
-    assert device.complaint().endswith("is not a file: omit --output to write to standard output")
+    assert account.error_line() == "syncer: --account 'nobody' was never polled: the accounts are default"
+    assert shared_view.error_line() == "syncer: --account: the view states is the same for all accounts"
+    assert moment.error_line() == "syncer: --at works only with the view numbers, not with runs"
+    assert schema.error_line() == "syncer: the database has no schema of syncer yet: run `syncer migrate`"
+    assert extra.error_line() == "syncer: Parquet needs pyarrow: pip install pyarrow"
+    assert place.error_line() == "syncer: /absent/numbers.csv cannot be written: No such file or directory"
+    assert device.error_line().endswith("is not a file: omit --output to write to standard output")
 
 
-async def test_a_reader_that_has_seen_enough_ends_it_without_a_word(syncer: Program, sql: asyncpg.Connection) -> None:
+async def test_a_closed_pipe_ends_the_export_silently(syncer: Program, sql: asyncpg.Connection) -> None:
     await sql.execute(MANY)
     process = await asyncio.create_subprocess_exec(
         "/bin/sh",
@@ -195,26 +195,26 @@ async def test_a_reader_that_has_seen_enough_ends_it_without_a_word(syncer: Prog
 
 
 @pytest.mark.parametrize("name", ["endless.csv", "endless.parquet"])
-@pytest.mark.parametrize("ending", ["it is told to end", "the database goes away"])
-async def test_a_broken_run_leaves_the_file_that_was_there_and_nothing_else(
+@pytest.mark.parametrize("ending", ["SIGTERM", "the connection is lost"])
+async def test_an_interrupted_export_keeps_the_existing_file_and_leaves_no_other(
     syncer: Program, sql: asyncpg.Connection, folder: Path, name: str, ending: str
 ) -> None:
     await sql.execute(ENDLESS)
-    kept = folder / "exported" / name
-    kept.parent.mkdir()
-    kept.write_text("the last one")
+    existing = folder / "exported" / name
+    existing.parent.mkdir()
+    existing.write_text("the last one")
 
-    exporting = await syncer.start("export", "endless", "--output", str(kept))
-    await until(lambda: sql.fetchval(SLEEPS))
-    assert len(files_in(kept.parent)) == 2
-    if ending == "it is told to end":
-        finished = await exporting.end(signal.SIGTERM)
+    exporting = await syncer.start("export", "endless", "--output", str(existing))
+    await wait_until(lambda: sql.fetchval(SLEEPS))
+    assert len(files_in(existing.parent)) == 2
+    if ending == "SIGTERM":
+        finished = await exporting.stop(signal.SIGTERM)
         assert (finished.code, finished.out, finished.err) == (143, "", "")
     else:
-        await sql.execute(BREAK)
-        finished = await exporting.finished()
+        await sql.execute(TERMINATE_BACKENDS)
+        finished = await exporting.wait()
         assert finished.code == 1
-        assert finished.complaint().startswith("syncer: database: ")
+        assert finished.error_line().startswith("syncer: database: ")
 
-    assert files_in(kept.parent) == [kept]
-    assert kept.read_text() == "the last one"
+    assert files_in(existing.parent) == [existing]
+    assert existing.read_text() == "the last one"

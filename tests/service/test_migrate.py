@@ -1,4 +1,4 @@
-"""`syncer migrate` and what comes before it."""
+"""`syncer migrate`."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from tests.service.processes import Program
 
 NEWEST = known_revisions()[0]
-SAID = (0, f"the schema is {NEWEST}, the newest\n")
+NEWEST_OUTPUT = (0, f"the schema is {NEWEST}, the newest\n")
 
 
-async def test_six_migrations_at_once_all_succeed_and_so_does_one_more(syncer: Program, empty_database: str) -> None:
+async def test_six_simultaneous_migrations_and_another_one_all_succeed(syncer: Program, empty_database: str) -> None:
     owner = {"database_url": None, "migrate_database_url": empty_database, "api_token": None}
 
-    at_once = await asyncio.gather(*(syncer.run("migrate", **owner) for _ in range(6)))
+    concurrent = await asyncio.gather(*(syncer.run("migrate", **owner) for _ in range(6)))
 
-    assert [(one.result, one.err) for one in at_once] == [(SAID, "")] * 6
-    assert (await syncer.run("migrate", **owner)).result == SAID
+    assert [(one.result, one.err) for one in concurrent] == [(NEWEST_OUTPUT, "")] * 6
+    assert (await syncer.run("migrate", **owner)).result == NEWEST_OUTPUT
     sql = await connect(empty_database)
     assert await sql.fetchval("select array_agg(version_num) from syncer.alembic_version") == [NEWEST]
     await sql.close()
 
 
-async def test_a_newer_schema_is_refused_and_left_alone(syncer: Program, sql: asyncpg.Connection) -> None:
+async def test_a_newer_schema_is_refused_and_unchanged(syncer: Program, sql: asyncpg.Connection) -> None:
     await sql.execute("update syncer.alembic_version set version_num = '9999'")
 
     refused, unreachable = await asyncio.gather(
@@ -37,10 +37,10 @@ async def test_a_newer_schema_is_refused_and_left_alone(syncer: Program, sql: as
     )
 
     assert refused.code == 1
-    assert refused.complaint() == (
+    assert refused.error_line() == (
         f"syncer: the database's schema is 9999, which is newer than this version of syncer ({NEWEST}): "
         "install the newer version here too"
     )
     assert await sql.fetchval("select version_num from syncer.alembic_version") == "9999"
     assert unreachable.code == 1
-    assert unreachable.complaint().startswith("syncer: database: ")
+    assert unreachable.error_line().startswith("syncer: database: ")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from tests.service.processes import TOKEN, environment, until
-from tests.service.scenarios import told_at_once
+from tests.service.processes import TOKEN, environment, wait_until
+from tests.service.scenarios import run_concurrently
 
 if TYPE_CHECKING:
     import asyncpg
@@ -51,10 +51,10 @@ async def retired_accounts(sql: asyncpg.Connection) -> dict[str, bool]:
 
 async def reload_accounts(daemon: Process, times: int = 1) -> None:
     daemon.send(signal.SIGHUP)
-    await daemon.says("accounts_reloaded", times=times)
+    await daemon.wait_for_event("accounts_reloaded", times=times)
 
 
-@told_at_once
+@run_concurrently
 async def test_sighup_adds_changes_and_removes_accounts_and_can_add_them_again(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
@@ -62,13 +62,13 @@ async def test_sighup_adds_changes_and_removes_accounts_and_can_add_them_again(
     file = AccountsFile(syncer)
     file.write(kept={}, removed={}, changes={"poll_interval": "1h"})
     daemon = await syncer.start("run", **file.settings)
-    await until(lambda: all(requests[f"{name}-token"] for name in ("kept", "removed", "changes")))
+    await wait_until(lambda: all(requests[f"{name}-token"] for name in ("kept", "removed", "changes")))
 
     file.write(kept={}, changes={"token": "changed-token", "poll_interval": "1s"}, added={})
     await reload_accounts(daemon)
-    await until(lambda: requests["added-token"] >= 2 and requests["changed-token"] >= 2)
+    await wait_until(lambda: requests["added-token"] >= 2 and requests["changed-token"] >= 2)
     seen = requests["removed-token"]
-    await until(lambda: requests["kept-token"] >= 8 and requests["added-token"] >= 5)
+    await wait_until(lambda: requests["kept-token"] >= 8 and requests["added-token"] >= 5)
 
     assert requests["removed-token"] == seen
     assert requests["changes-token"] == 1
@@ -83,25 +83,25 @@ async def test_sighup_adds_changes_and_removes_accounts_and_can_add_them_again(
 
     file.write(removed={})
     await reload_accounts(daemon, times=2)
-    await until(lambda: requests["removed-token"] > seen)
+    await wait_until(lambda: requests["removed-token"] > seen)
     assert await retired_accounts(sql) == {"changes": True, "added": True, "removed": False, "kept": True}
-    assert (await daemon.end(within=10)).code == 0
+    assert (await daemon.stop(within=10)).code == 0
 
 
-@told_at_once
+@run_concurrently
 async def test_an_invalid_file_changes_nothing_and_logs_one_line(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     file = AccountsFile(syncer)
     file.write(one={}, other={})
     daemon = await syncer.start("run", **file.settings)
-    await until(lambda: emulator.requests["one-token"] and emulator.requests["other-token"])
+    await wait_until(lambda: emulator.requests["one-token"] and emulator.requests["other-token"])
 
     file.write(one={"poll_interval": "soon"}, new={})
     daemon.send(signal.SIGHUP)
-    event = await daemon.says("accounts_not_reloaded", level="error")
+    event = await daemon.wait_for_event("accounts_not_reloaded", level="error")
     seen = dict(emulator.requests)
-    await until(
+    await wait_until(
         lambda: all(emulator.requests[f"{name}-token"] >= seen[f"{name}-token"] + 3 for name in ("one", "other"))
     )
 
@@ -109,10 +109,10 @@ async def test_an_invalid_file_changes_nothing_and_logs_one_line(
     assert len(daemon.events("accounts_not_reloaded")) == 1
     assert emulator.requests["new-token"] == 0
     assert await retired_accounts(sql) == {"one": False, "other": False}
-    assert (await daemon.end(within=10)).code == 0
+    assert (await daemon.stop(within=10)).code == 0
 
 
-@told_at_once
+@run_concurrently
 async def test_a_changed_crontab_line_and_time_zone_apply_after_the_reload(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
@@ -121,7 +121,7 @@ async def test_a_changed_crontab_line_and_time_zone_apply_after_the_reload(
     file = AccountsFile(syncer)
     file.write(one={"poll_interval": "2h"}, other={})
     daemon = await syncer.start("run", **file.settings)
-    await until(lambda: emulator.requests["one-token"])
+    await wait_until(lambda: emulator.requests["one-token"])
 
     async def due() -> Any:
         return await sql.fetchval(
@@ -129,40 +129,40 @@ async def test_a_changed_crontab_line_and_time_zone_apply_after_the_reload(
             " where name = 'one' and lease_holder is null"
         )
 
-    await until(due)
+    await wait_until(due)
     file.write(one={"poll_cron": f"{later.minute} {later.hour} * * *", "time_zone": zone.key}, other={})
     await reload_accounts(daemon)
     seen = emulator.requests["other-token"]
-    await until(lambda: emulator.requests["other-token"] >= seen + 2)
+    await wait_until(lambda: emulator.requests["other-token"] >= seen + 2)
 
     assert await due() == later
     assert await sql.fetchval("select time_zone from analytics.accounts where account = 'one'") == zone.key
     assert emulator.requests["one-token"] == 1
-    assert (await daemon.end(within=10)).code == 0
+    assert (await daemon.stop(within=10)).code == 0
 
 
-@told_at_once
+@run_concurrently
 async def test_a_token_file_is_read_again(syncer: Program, emulator: Emulator) -> None:
     token = syncer.write("token", "first-token")
     daemon = await syncer.start("run", api_token=None, api_token_file=token, poll_interval="1s")
-    await until(lambda: emulator.requests["first-token"])
+    await wait_until(lambda: emulator.requests["first-token"])
 
     syncer.write("token", "second-token")
     await reload_accounts(daemon)
-    await until(lambda: emulator.requests["second-token"])
-    assert (await daemon.end(within=10)).code == 0
+    await wait_until(lambda: emulator.requests["second-token"])
+    assert (await daemon.stop(within=10)).code == 0
 
 
-@told_at_once
+@run_concurrently
 async def test_a_sighup_during_startup_stays_pending_until_the_handler_is_installed(
     syncer: Program, emulator: Emulator
 ) -> None:
     daemon = await syncer.start("run")
     maps = Path(f"/proc/{daemon.pid}/maps")
-    await until(lambda: "asyncpg" in maps.read_text())  # the program is still importing modules
+    await wait_until(lambda: "asyncpg" in maps.read_text())  # the program is still importing modules
     await reload_accounts(daemon)
-    await until(lambda: emulator.requests[TOKEN])
-    assert (await daemon.end(within=10)).code == 0
+    await wait_until(lambda: emulator.requests[TOKEN])
+    assert (await daemon.stop(within=10)).code == 0
 
 
 async def test_closing_the_terminal_ends_the_daemon_with_exit_code_0(syncer: Program, emulator: Emulator) -> None:
@@ -176,6 +176,6 @@ async def test_closing_the_terminal_ends_the_daemon_with_exit_code_0(syncer: Pro
         pass_fds=[child_end],
     )
     os.close(child_end)
-    await until(lambda: sum(emulator.requests.values()) >= 2)
+    await wait_until(lambda: sum(emulator.requests.values()) >= 2)
     os.close(our_end)
     assert await asyncio.to_thread(process.wait, 20) == 0

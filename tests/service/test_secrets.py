@@ -1,4 +1,4 @@
-"""What an attacker looks through: the token and the database's password are in none of it."""
+"""The token and the database password appear nowhere that an attacker might look."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from syncer.emulator import faults
-from tests.service.processes import TOKEN, titles
-from tests.service.scenarios import told_at_once
+from tests.service.processes import TOKEN, command_lines
+from tests.service.scenarios import run_concurrently
 
 if TYPE_CHECKING:
     import asyncpg
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.service.processes import Program
 
 
-@told_at_once
-async def test_an_endpoint_that_repeats_the_token_gets_it_into_no_log_row_metric_page_or_process_title(
+@run_concurrently
+async def test_a_token_repeated_by_the_endpoint_reaches_no_log_row_metric_page_or_process_title(
     syncer: Program, emulator: Emulator, database: str, sql: asyncpg.Connection
 ) -> None:
     password = urlsplit(database).password
@@ -31,17 +31,17 @@ async def test_an_endpoint_that_repeats_the_token_gets_it_into_no_log_row_metric
         faults.Body(body=TOKEN, content_type=f"text/{TOKEN}", requests=1),
     )
     daemon = await syncer.start("run", poll_interval="1s", http_listen="127.0.0.1:0")
-    url = (await daemon.says("http_listening"))["url"]
-    await daemon.says("poll_finished", outcome="applied")
+    url = (await daemon.wait_for_event("http_listening"))["url"]
+    await daemon.wait_for_event("poll_finished", outcome="applied")
     async with aiohttp.ClientSession() as session:
         answers = [await session.get(url + path) for path in ("/", "/metrics", "/readyz", "/livez")]
         seen = [await answer.text() for answer in answers]
-    # What these say is looked through where they end, as what the daemon says is.
+    # `wait` checks the output of these commands for secrets, and that of the daemon.
     commands = [("status",), ("status", "--json"), ("check",), ("export", "runs")]
     ended = await asyncio.gather(*(syncer.run(*command) for command in commands))
-    running = titles()
+    running = command_lines()
     runs = await sql.fetchval("select jsonb_agg(r)::text from syncer.sync_run r where outcome = 'failed'")
-    assert (await daemon.end()).code == 0
+    assert (await daemon.stop()).code == 0
 
     assert [answer.status for answer in answers] == [200] * 4
     assert [one.code for one in ended] == [0] * len(commands)

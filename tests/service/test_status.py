@@ -1,4 +1,4 @@
-"""`syncer status`: for people a table and what needs them, for programs JSON."""
+"""`syncer status`: a table and what needs attention, or JSON for programs."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 NAME = "О'Генри и Ко"
 
 
-async def test_before_anything_was_recorded_it_says_how_to_begin(syncer: Program, empty_database: str) -> None:
+async def test_before_the_first_poll_it_says_how_to_start(syncer: Program, empty_database: str) -> None:
     no_schema, no_account, as_json = await asyncio.gather(
         syncer.run("status", database_url=empty_database, api_token=None),
         syncer.run("status", api_token=None),
         syncer.run("status", "--json", api_token=None),
     )
 
-    beginning = "no data yet: `syncer sync` polls once, `syncer run` keeps polling\n"
-    assert [no_schema.result, no_account.result, as_json.result] == [(0, beginning), (0, beginning), (0, "")]
+    no_data = "no data yet: `syncer sync` polls once, `syncer run` keeps polling\n"
+    assert [no_schema.result, no_account.result, as_json.result] == [(0, no_data), (0, no_data), (0, "")]
 
 
-async def test_a_database_that_cannot_be_asked_or_read_is_told_in_one_line(
+async def test_an_unreachable_or_incompatible_database_is_reported_in_one_line(
     syncer: Program, sql: asyncpg.Connection
 ) -> None:
     await sql.execute("update syncer.alembic_version set version_num = '9999'")
@@ -45,11 +45,11 @@ async def test_a_database_that_cannot_be_asked_or_read_is_told_in_one_line(
     )
 
     assert (down.code, newer.code) == (1, 1)
-    assert "check that the server is up and SYNCER_DATABASE_URL is right" in down.complaint()
-    assert "install the newer version" in newer.complaint()
+    assert "check that the server is up and SYNCER_DATABASE_URL is right" in down.error_line()
+    assert "install the newer version" in newer.error_line()
 
 
-async def test_held_removals_come_with_the_command_that_accepts_them_and_rejected_records_with_the_reason(
+async def test_held_removals_are_shown_with_the_accepting_command_and_rejected_records_with_the_reason(
     syncer: Program, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     settings = settings_for(emulator, api_token=SecretStr(TOKEN), account_name=NAME)
@@ -67,17 +67,23 @@ async def test_held_removals_come_with_the_command_that_accepts_them_and_rejecte
         assert (name, rest) == (NAME, ["applied", "active 8", "freeze 1", "6", "1"])
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, 0:00:\d\d ago", success)
         assert [line.startswith(f"! {NAME}: ") for line in attention] == [True, True]
-        assert "6 numbers are missing since" in attention[0]
+        assert "6 numbers missing since" in attention[0]
         assert "the record of number 252 has been rejected since" in attention[1]
-        told = json.loads(as_json.out)
-        assert (told["account"], told["last_outcome"], told["numbers"], told["held"], told["last_error"]) == (
+        status_json = json.loads(as_json.out)
+        assert (
+            status_json["account"],
+            status_json["last_outcome"],
+            status_json["numbers"],
+            status_json["held"],
+            status_json["last_error"],
+        ) == (
             NAME,
             "applied",
             {"active": 8, "freeze": 1},
             6,
             None,
         )
-        assert [one["virtual_number_id"] for one in told["rejected"]] == [252]
+        assert [one["virtual_number_id"] for one in status_json["rejected"]] == [252]
 
         command = shlex.split(attention[0].partition("if they are really gone: ")[2])
         assert command == ["syncer", "sync", "--account", NAME, "--accept-removals"]
@@ -86,7 +92,7 @@ async def test_held_removals_come_with_the_command_that_accepts_them_and_rejecte
     assert accepted.result == (3, f"{NAME}: applied: 3 received, 2 unchanged, 6 removed, 1 rejected\n")
 
 
-async def test_a_failed_poll_is_told_with_its_reason_and_the_last_success_stays(
+async def test_a_failed_poll_is_shown_with_its_reason_and_the_last_success_is_kept(
     syncer: Program, account: PolledAccount, emulator: Emulator
 ) -> None:
     await account.poll(record(250), record(256, state="debt_lock"), record(257))

@@ -1,4 +1,4 @@
-"""`syncer sync`: what it prints, and what it exits with."""
+"""`syncer sync`: its output and exit codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from syncer.emulator import faults
 from tests.builders import connect
-from tests.service.processes import TOKEN, Gate, until
+from tests.service.processes import TOKEN, Gate, wait_until
 
 if TYPE_CHECKING:
     import asyncpg
@@ -35,13 +35,13 @@ token_env = "SYNCER_EAST"
 
 
 def accounts_file(syncer: Program) -> dict[str, str | None]:
-    """Settings of three accounts, whose tokens are `north-token`, `south-token` and `east-token`."""
+    """Returns settings for three accounts with the tokens `north-token`, `south-token` and `east-token`."""
     syncer.write("south", "south-token\n")
     path = syncer.write("accounts.toml", ACCOUNTS)
     return {"api_token": None, "accounts_file": path, "east": "east-token"}
 
 
-async def test_a_sync_says_in_one_line_what_came_of_it(syncer: Program, emulator: Emulator) -> None:
+async def test_a_sync_prints_its_result_in_one_line(syncer: Program, emulator: Emulator) -> None:
     redirects = sum(len(one.get("from_redirect_numbers") or []) for one in emulator.fleet(TOKEN).records())
 
     first = await syncer.run("sync")
@@ -50,12 +50,12 @@ async def test_a_sync_says_in_one_line_what_came_of_it(syncer: Program, emulator
 
     assert first.result == (0, f"default: applied: 200 received, 200 created, {redirects} redirects opened\n")
     assert [json.loads(line)["event"] for line in first.err.splitlines()] == ["poll_finished"]
-    told = json.loads(second.out)
-    assert (second.code, told["outcome"], told["received"], told["changed"]) == (0, "applied", 200, 10)
+    result = json.loads(second.out)
+    assert (second.code, result["outcome"], result["received"], result["changed"]) == (0, "applied", 200, 10)
     assert emulator.requests == {TOKEN: 2}
 
 
-async def test_json_is_one_object_a_line_an_account_with_every_field_in_the_contracts_order(
+async def test_json_output_is_one_line_per_account_with_all_fields_in_the_order_of_the_contract(
     syncer: Program, emulator: Emulator
 ) -> None:
     emulator.queue(faults.BrokenRecords(token="south-token"), faults.Status(status=401, token="east-token"))
@@ -80,7 +80,7 @@ async def test_json_is_one_object_a_line_an_account_with_every_field_in_the_cont
     assert "north-token" not in finished.out + finished.err
 
 
-async def test_named_accounts_are_polled_once_each_and_an_unknown_name_polls_nobody(
+async def test_named_accounts_are_polled_once_each_and_with_an_unknown_name_none_is_polled(
     syncer: Program, emulator: Emulator
 ) -> None:
     several = accounts_file(syncer)
@@ -94,7 +94,7 @@ async def test_named_accounts_are_polled_once_each_and_an_unknown_name_polls_nob
     assert sorted(json.loads(line)["account"] for line in named.out.splitlines()) == ["Север", "Юг"]
     assert emulator.requests == {"north-token": 1, "south-token": 1}
     assert unknown.code == 2
-    assert unknown.complaint() == "syncer: --account 'Запад' is not configured; the accounts are Восток, Север, Юг"
+    assert unknown.error_line() == "syncer: --account 'Запад' is not configured; the accounts are Восток, Север, Юг"
 
 
 async def test_held_removals_exit_with_3_until_an_operator_accepts_them(
@@ -134,30 +134,30 @@ async def test_a_rejected_record_exits_with_3_and_a_failed_poll_with_1(
     assert await sql.fetchval("select count(*) from syncer.virtual_number where missing_since is null") == 199
 
 
-async def test_a_database_that_is_down_fails_the_poll_with_1_and_asks_nothing_of_the_endpoint(
+async def test_with_the_database_down_the_poll_fails_with_1_and_sends_no_request(
     syncer: Program, emulator: Emulator
 ) -> None:
     finished = await syncer.run("sync", "--json", database_url="postgresql://u:passw0rd@127.0.0.1:1/none")
 
-    told = json.loads(finished.out)
-    assert (finished.code, list(told)) == (1, FIELDS)
-    assert (told["outcome"], told["run_id"], told["error_kind"]) == ("failed", None, "database")
-    assert "Connection refused" in told["error"] or "Connect call failed" in told["error"]
+    result = json.loads(finished.out)
+    assert (finished.code, list(result)) == (1, FIELDS)
+    assert (result["outcome"], result["run_id"], result["error_kind"]) == ("failed", None, "database")
+    assert "Connection refused" in result["error"] or "Connect call failed" in result["error"]
     assert emulator.requests == {}
 
 
-async def test_a_sync_that_began_earlier_and_ends_later_is_superseded(
+async def test_a_sync_that_starts_earlier_and_ends_later_is_superseded(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     gate = Gate(opened=asyncio.Event(), requests=1)
     emulator.fault = gate
     slow = await syncer.start("sync", "--json")
-    await until(lambda: emulator.requests[TOKEN] == 1)
+    await wait_until(lambda: emulator.requests[TOKEN] == 1)
 
     fast = await syncer.run("sync", "--json")
     gate.opened.set()
 
-    late = await slow.finished()
+    late = await slow.wait()
     assert [(json.loads(one.out)["outcome"], one.code) for one in (fast, late)] == [("applied", 0), ("superseded", 0)]
     assert [tuple(row) for row in await sql.fetch("select run_id, outcome from syncer.sync_run order by run_id")] == [
         (1, "superseded"),
@@ -165,20 +165,20 @@ async def test_a_sync_that_began_earlier_and_ends_later_is_superseded(
     ]
 
 
-async def test_a_sync_makes_the_schema_if_it_may_and_else_polls_nothing(
+async def test_a_sync_creates_the_schema_if_allowed_and_otherwise_polls_nothing(
     syncer: Program, emulator: Emulator, empty_database: str, database: str, sql: asyncpg.Connection
 ) -> None:
     refused = await syncer.run("sync", database_url=empty_database, migrate_on_start="false")
     assert refused.code == 1
-    assert refused.complaint() == "syncer: the database has no schema of syncer yet: run `syncer migrate`"
+    assert refused.error_line() == "syncer: the database has no schema of syncer yet: run `syncer migrate`"
     await sql.execute("update syncer.alembic_version set version_num = '9999'")
-    newer, made = await asyncio.gather(
+    newer, created = await asyncio.gather(
         syncer.run("sync", database_url=database), syncer.run("sync", database_url=empty_database)
     )
 
     assert newer.code == 1
-    assert "the database's schema is 9999, which is newer than this version of syncer" in newer.complaint()
-    assert made.code == 0
+    assert "the database's schema is 9999, which is newer than this version of syncer" in newer.error_line()
+    assert created.code == 0
     assert emulator.requests == {TOKEN: 1}
     connection = await connect(empty_database)
     assert await connection.fetchval("select count(*) from syncer.virtual_number") == 200

@@ -14,7 +14,7 @@ import pytest
 
 from syncer.daemon import systemd
 from tests.service.processes import TOKEN
-from tests.service.scenarios import told_at_once
+from tests.service.scenarios import run_concurrently
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ async def next_message_except(receiver: socket.socket, *expected: str) -> list[s
     return message
 
 
-@told_at_once
+@run_concurrently
 async def test_the_daemon_reports_ready_status_watchdog_and_stopping(
     syncer: Program, folder: Path, emulator: Emulator
 ) -> None:
@@ -61,27 +61,27 @@ async def test_the_daemon_reports_ready_status_watchdog_and_stopping(
         assert message[0].startswith("STATUS=database: ")
         assert "passw0rd" not in message[0]
         assert await next_message(receiver) == ["WATCHDOG=1"]
-        assert (await daemon.end()).code == 0
+        assert (await daemon.stop()).code == 0
         assert await next_message_except(receiver, "WATCHDOG=1") == ["STOPPING=1"]
 
         daemon = await program.start("run", poll_interval="1s")
         assert await next_message(receiver) == ["READY=1"]
         assert [await next_message(receiver) for _ in range(3)] == [["WATCHDOG=1"]] * 3
-        await daemon.says("poll_finished", outcome="applied")
+        await daemon.wait_for_event("poll_finished", outcome="applied")
         daemon.send(signal.SIGTERM)
         assert await next_message_except(receiver, "WATCHDOG=1") == ["STOPPING=1"]
-        assert (await daemon.finished()).code == 0
+        assert (await daemon.wait()).code == 0
     assert emulator.requests[TOKEN] >= 1
 
 
-@told_at_once
+@run_concurrently
 async def test_the_daemon_reports_why_a_reload_failed_until_one_succeeds(syncer: Program, folder: Path) -> None:
     name, valid_file = str(folder / "notify"), f'[[account]]\nname = "a"\ntoken = "{TOKEN}"\n'
     program = replace(syncer, variables={"NOTIFY_SOCKET": name})
     file = program.write("accounts.toml", valid_file)
     with notify_socket(name) as receiver:
         daemon = await program.start("run", api_token=None, accounts_file=file)
-        await daemon.says("poll_finished")
+        await daemon.wait_for_event("poll_finished")
         program.write("accounts.toml", valid_file + "[[account")
         daemon.send(signal.SIGHUP)
         while not (message := (await next_message(receiver))[0]).startswith("STATUS="):
@@ -92,7 +92,7 @@ async def test_the_daemon_reports_why_a_reload_failed_until_one_succeeds(syncer:
         while not (message := (await next_message(receiver))[0]).startswith("STATUS="):
             pass
         assert message == "STATUS=polling"
-        assert (await daemon.end()).code == 0
+        assert (await daemon.stop()).code == 0
 
 
 async def test_a_daemon_that_is_not_live_sends_no_watchdog_pings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The emulated numbers: believable, repeatable, and changed by exactly what was asked for."""
+"""The emulated numbers: plausible, repeatable, and changed exactly as requested."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_another_seed_gives_other_numbers() -> None:
     assert make(seed=1).body() != make(seed=2).body()
 
 
-def test_the_body_is_compact_utf8_json_of_so_many_records_of_the_account() -> None:
+def test_the_body_is_compact_utf8_json_with_the_given_number_of_records() -> None:
     fleet = make(1000)
     records = json.loads(fleet.body())
     assert len(records) == len(fleet) == 1000
@@ -77,7 +77,7 @@ def test_the_body_is_compact_utf8_json_of_so_many_records_of_the_account() -> No
     assert 420 < len(fleet.body()) / len(fleet) < 500
 
 
-def test_every_record_has_the_fields_of_the_vendors_page_and_one_or_both_of_the_redirection_numbers() -> None:
+def test_every_record_has_the_documented_fields_and_one_or_both_of_the_redirection_numbers() -> None:
     extra = {frozenset(record.keys() - PAGE_FIELDS) for record in make().records()}
     assert extra == {
         frozenset({"dgn_number"}),
@@ -87,7 +87,7 @@ def test_every_record_has_the_fields_of_the_vendors_page_and_one_or_both_of_the_
     assert all(record.keys() >= PAGE_FIELDS for record in make().records())
 
 
-def test_every_word_of_the_vendor_occurs() -> None:
+def test_every_documented_value_occurs() -> None:
     records = make(5000).records()
     assert {record["type"] for record in records} == set(TYPES)
     assert {record["state"] for record in records} == set(STATES)
@@ -127,11 +127,11 @@ def test_a_number_has_a_code_of_its_region_and_type() -> None:
             assert record["number"][1:].startswith(codes)
 
 
-def test_an_employee_is_told_exactly_where_the_purpose_is_employee() -> None:
+def test_a_record_has_an_employee_if_and_only_if_its_purpose_is_employee() -> None:
     assert all((record["purpose"] == "employee") == (record["employee_id"] is not None) for record in make().records())
 
 
-def test_a_sip_address_is_told_exactly_where_the_type_is_redirection_to_one() -> None:
+def test_a_record_has_a_sip_uri_if_and_only_if_its_type_is_sip_redirection() -> None:
     assert all((record["type"] == "sip_redirection") == (record["sip_uri"] is not None) for record in make().records())
 
 
@@ -152,7 +152,7 @@ def test_some_redirects_come_from_listed_numbers_and_some_do_not() -> None:
     assert not {redirect[0] for redirect in redirects - listed} & {number[0] for number in listed}
 
 
-def test_a_still_world_keeps_its_bytes() -> None:
+def test_with_static_rates_the_body_never_changes() -> None:
     fleet = make(rates=STATIC)
     before = fleet.body()
     for _ in range(20):
@@ -161,7 +161,7 @@ def test_a_still_world_keeps_its_bytes() -> None:
     assert fleet.steps == 20
 
 
-def test_troubles_end_being_active_for_that_share_of_the_active() -> None:
+def test_deactivations_change_that_share_of_the_active_numbers() -> None:
     fleet = make(rates=only(deactivations=0.1))
     before = by_id(fleet)
     active = [record for record in before.values() if record["state"] == "active"]
@@ -173,7 +173,7 @@ def test_troubles_end_being_active_for_that_share_of_the_active() -> None:
     assert {after[record["id"]]["state"] for record in active} == {"active", "debt_lock", "freeze", "inactive"}
 
 
-def test_recoveries_lead_every_number_back_to_active() -> None:
+def test_reactivations_make_every_number_active_again() -> None:
     fleet = make(rates=only(reactivations=1))
     for _ in range(30):
         fleet.step()
@@ -188,7 +188,7 @@ def test_recoveries_lead_every_number_back_to_active() -> None:
         ("reassignments", {"purpose", "employee_id"}),
     ],
 )
-def test_each_rate_changes_its_own_fields_in_its_share_of_the_numbers(rate: str, fields: set[str]) -> None:
+def test_each_rate_changes_its_own_fields_in_that_share_of_the_numbers(rate: str, fields: set[str]) -> None:
     fleet = make(1000, rates=only(**{rate: 0.05}))
     before = by_id(fleet)
     fleet.step()
@@ -197,7 +197,7 @@ def test_each_rate_changes_its_own_fields_in_its_share_of_the_numbers(rate: str,
     assert all(change <= fields for change in changes)
 
 
-def test_arrivals_bring_new_numbers() -> None:
+def test_arrivals_add_new_numbers() -> None:
     fleet = make(1000, rates=only(arrivals=0.03))
     before = by_id(fleet)
     fleet.step()
@@ -206,7 +206,7 @@ def test_arrivals_bring_new_numbers() -> None:
     assert {number_id: after[number_id] for number_id in before} == before
 
 
-def test_removals_take_numbers_away_and_returns_bring_the_same_ones_back() -> None:
+def test_removed_numbers_return_unchanged() -> None:
     fleet = make(1000, rates=only(removals=0.03))
     before = by_id(fleet)
     fleet.step()
@@ -216,25 +216,25 @@ def test_removals_take_numbers_away_and_returns_bring_the_same_ones_back() -> No
     assert by_id(fleet) == before
 
 
-def test_farewells_are_for_good() -> None:
+def test_permanently_removed_numbers_do_not_return() -> None:
     fleet = make(1000, rates=only(removals=0.03))
     fleet.step()
-    left = fleet.body()
+    remaining = fleet.body()
     fleet.rates = only(permanent_removals=1)
     fleet.step()
     fleet.rates = only(returns=1)
     fleet.step()
-    assert fleet.body() == left
+    assert fleet.body() == remaining
 
 
-def test_a_rate_that_is_a_fraction_of_one_number_still_happens_sometimes() -> None:
+def test_a_rate_below_one_number_per_step_still_has_an_effect() -> None:
     fleet = make(10, rates=only(arrivals=0.01))
     for _ in range(100):
         fleet.step()
     assert 11 <= len(fleet) <= 30
 
 
-def test_many_steps_keep_the_world_recognisable() -> None:
+def test_after_many_steps_the_numbers_are_still_plausible() -> None:
     fleet = make(1000, rates=REALISTIC)
     for _ in range(500):
         fleet.step()
@@ -245,7 +245,7 @@ def test_many_steps_keep_the_world_recognisable() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_however_long_it_goes_on_there_are_about_as_many_numbers_as_at_first_and_hardly_other_ones(seed: int) -> None:
+def test_over_many_steps_the_list_keeps_its_length_and_most_of_its_numbers(seed: int) -> None:
     fleet = make(200, seed=seed, rates=REALISTIC)
     first = by_id(fleet).keys()
     lengths = []
@@ -257,14 +257,14 @@ def test_however_long_it_goes_on_there_are_about_as_many_numbers_as_at_first_and
     assert len(first - by_id(fleet).keys()) < 0.15 * len(first)
 
 
-def test_for_ever_as_many_come_as_go_for_good() -> None:
+def test_arrivals_balance_permanent_removals() -> None:
     rates = REALISTIC
-    off_the_list = rates.removals / (rates.returns + rates.permanent_removals)
-    assert rates.permanent_removals * off_the_list == pytest.approx(rates.arrivals, rel=0.01)
+    removed_share = rates.removals / (rates.returns + rates.permanent_removals)
+    assert rates.permanent_removals * removed_share == pytest.approx(rates.arrivals, rel=0.01)
 
 
 @pytest.mark.parametrize("fraction", [0, 0.001, 0.01, 0.5, 1])
-def test_exactly_the_fraction_asked_for_changes(fraction: float) -> None:
+def test_exactly_the_requested_fraction_changes(fraction: float) -> None:
     fleet = make(1000)
     before = by_id(fleet)
     assert fleet.change_fraction(fraction) == 1000 * fraction
@@ -273,7 +273,7 @@ def test_exactly_the_fraction_asked_for_changes(fraction: float) -> None:
     assert len(differing(before, after)) == 1000 * fraction
 
 
-def test_a_change_is_of_a_state_a_comment_a_redirect_or_an_employee() -> None:
+def test_changes_are_a_quarter_each_of_state_comment_redirects_and_employee() -> None:
     fleet = make(1000)
     before = by_id(fleet)
     fleet.change_fraction(0.4)
@@ -284,7 +284,7 @@ def test_a_change_is_of_a_state_a_comment_a_redirect_or_an_employee() -> None:
     ] == [100, 100, 100, 100]
 
 
-def test_exactly_the_fraction_asked_for_is_removed() -> None:
+def test_exactly_the_requested_fraction_is_removed() -> None:
     fleet = make(1000)
     before = by_id(fleet)
     assert fleet.remove_fraction(0.25) == 250
