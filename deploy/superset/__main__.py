@@ -1,7 +1,7 @@
-"""Superset with the bundle and half a year of the demo's history, on this machine, until Ctrl-C.
+"""Runs Superset on this machine with the bundle and half a year of demo history, until Ctrl-C.
 
 make superset
-make superset SCREENSHOTS=folder     also leaves a picture of each tab in the folder, and ends by itself
+make superset SCREENSHOTS=folder     saves a screenshot of each tab in the folder, and exits
 """
 
 from __future__ import annotations
@@ -28,54 +28,54 @@ from docs import demo_data
 from syncer.daemon.signals import exit_cleanly_during_startup, install_stop_handlers
 from syncer.telemetry.logs import configure_logging
 
-_ANALYST: Final = "superset_analyst"
+_ANALYST_USER: Final = "superset_analyst"
 
 
 async def _prepare(url: str) -> tuple[str, str]:
-    """Tells half a year up to now, and makes what Superset needs; its own database's address, and the analyst's."""
+    """Generates half a year of history up to now; returns the URLs of Superset's own database and of the analyst."""
     await demo_data.generate(url, until=None)
     connection = await asyncpg.connect(url)
     password = secrets.token_urlsafe(18)
-    await connection.execute(f"create user {_ANALYST} password '{password}' in role syncer_analyst")
+    await connection.execute(f"create user {_ANALYST_USER} password '{password}' in role syncer_analyst")
     await connection.execute("create database superset")
     await connection.close()
     parts = urlsplit(url)._replace(scheme="postgresql+psycopg2")
     server = parts.netloc.rpartition("@")[2]
-    own = urlunsplit(parts._replace(path="/superset"))
-    return own, urlunsplit(parts._replace(netloc=f"{_ANALYST}:{password}@{server}"))
+    superset_url = urlunsplit(parts._replace(path="/superset"))
+    return superset_url, urlunsplit(parts._replace(netloc=f"{_ANALYST_USER}:{password}@{server}"))
 
 
-async def _until_told_to_stop() -> None:
+async def _wait_for_stop_signal() -> None:
     await install_stop_handlers().wait()
 
 
-def _show(superset: Superset, screenshots: Path | None, console: Console) -> None:
-    with console.status("Superset makes its tables"):
+def _run(superset: Superset, screenshots: Path | None, console: Console) -> None:
+    with console.status("Superset is creating its tables"):
         superset.set_up()
-    with console.status("Superset takes the bundle"):
+    with console.status("Superset is importing the bundle"):
         superset.import_bundle(FOLDER)
-    with console.status("every chart is asked"):
+    with console.status("requesting the data of every chart"):
         superset.serve()
         charts = asyncio.run(verify(superset))
     expected = len(LANGUAGES) * len(CHARTS)
     if charts != expected:
-        raise SupersetError(f"Superset took {charts} of the bundle's {expected} charts")
-    console.print(f"Superset has data for each of {charts} charts.")
+        raise SupersetError(f"Superset imported {charts} of the {expected} charts in the bundle")
+    console.print(f"Superset has data for all {charts} charts.")
     if screenshots is not None:
-        with console.status("every tab is opened"):
-            wrong = visit(superset, screenshots)
-        if wrong:
-            raise SupersetError("\n".join(wrong))
-        console.print(f"{screenshots} has the pictures.")
+        with console.status("opening every tab"):
+            problems = visit(superset, screenshots)
+        if problems:
+            raise SupersetError("\n".join(problems))
+        console.print(f"The screenshots are in {screenshots}.")
         return
     for language in LANGUAGES:
         console.print(f"{superset.address}/superset/dashboard/syncer-{language}/", style="cyan")
-    console.print(f"User {USER}, password {superset.password}. Ctrl-C ends it all.")
-    asyncio.run(_until_told_to_stop())
+    console.print(f"User {USER}, password {superset.password}. Press Ctrl-C to stop.")
+    asyncio.run(_wait_for_stop_signal())
 
 
 def main() -> int:
-    """The exit code."""
+    """Runs the command and returns its exit code."""
     parser = argparse.ArgumentParser(prog="make superset")
     parser.add_argument("--screenshots", type=Path, metavar="FOLDER")
     screenshots: Path | None = parser.parse_args().screenshots
@@ -83,11 +83,11 @@ def main() -> int:
     exit_cleanly_during_startup()
     console = Console(highlight=False, soft_wrap=True)
     with demo_data.server() as url, tempfile.TemporaryDirectory(prefix="syncer-superset-") as folder:
-        with console.status("telling half a year"):
-            own, analyst = asyncio.run(_prepare(url))
-        with Superset(Path(folder), own, analyst) as superset:
+        with console.status("generating half a year of history"):
+            superset_url, analyst_url = asyncio.run(_prepare(url))
+        with Superset(Path(folder), superset_url, analyst_url) as superset:
             try:
-                _show(superset, screenshots, console)
+                _run(superset, screenshots, console)
             except SupersetError as error:
                 console.print(str(error), markup=False, style="red")
                 return 1

@@ -1,4 +1,4 @@
-"""Writes the bundle that Superset imports, in English and Russian, from what is declared beside this file.
+"""Generates the bundle that Superset imports, in English and Russian, from the declarations in this package.
 
 make bundle
 """
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).with_name("bundle")
 _VERSION: Final = "1.0.0"
-_FAMILY: Final = uuid.UUID("5f0d3c1e-6a43-4c58-9c0e-3b7a4c1f2d90")
-_MADE_AT: Final = "2025-06-25T00:00:00+00:00"
+_UUID_NAMESPACE: Final = uuid.UUID("5f0d3c1e-6a43-4c58-9c0e-3b7a4c1f2d90")
+_TIMESTAMP: Final = "2025-06-25T00:00:00+00:00"
 _DATABASE: Final = "databases/syncer.yaml"
 Yaml = dict[str, Any]
 
 
 def files() -> dict[str, str]:
-    """What the bundle consists of: each file's path inside it, and its text."""
-    return {path: _text(content) for path, content in _contents()}
+    """Returns the text of each file of the bundle by its path in the bundle."""
+    return {path: _to_yaml(content) for path, content in _contents()}
 
 
 def _contents() -> Iterator[tuple[str, Yaml]]:
-    yield "metadata.yaml", {"version": _VERSION, "type": "Dashboard", "timestamp": _MADE_AT}
+    yield "metadata.yaml", {"version": _VERSION, "type": "Dashboard", "timestamp": _TIMESTAMP}
     yield _DATABASE, _database()
     for language in LANGUAGES:
         for dataset in DATASETS:
@@ -53,14 +53,14 @@ def _path(folder: str, name: str, language: Language) -> str:
 
 
 def uuid_of(path: str) -> str:
-    """The uuid of what a file of the bundle describes, the same for ever."""
-    return str(uuid.uuid5(_FAMILY, path))
+    """The uuid of the object that a file of the bundle describes; it never changes."""
+    return str(uuid.uuid5(_UUID_NAMESPACE, path))
 
 
 def _database() -> Yaml:
     return {
         "database_name": "syncer",
-        # Which server, as whom, and with which password is the matter of each Superset's own configuration.
+        # The server, user and password come from the configuration of each Superset.
         "sqlalchemy_uri": "postgresql+psycopg2://syncer_analyst@localhost/syncer",
         "cache_timeout": None,
         "expose_in_sqllab": True,
@@ -134,7 +134,10 @@ def _dashboard(language: Language) -> Yaml:
             "cross_filters_enabled": True,
             "filter_bar_orientation": "HORIZONTAL",
             "refresh_frequency": 300,
-            "native_filter_configuration": [*(_value_filter(one, language) for one in FILTERS), _period_filter()],
+            "native_filter_configuration": [
+                *(_value_filter(value_filter, language) for value_filter in FILTERS),
+                _period_filter(),
+            ],
         },
         "position": _position(language),
         "uuid": uuid_of(_path("dashboards", "numbers", language)),
@@ -142,14 +145,14 @@ def _dashboard(language: Language) -> Yaml:
     }
 
 
-def _value_filter(one: ValueFilter, language: Language) -> Yaml:
-    unfiltered = tuple(chart for chart in CHARTS if not chart.dataset.has(one.column))
+def _value_filter(value_filter: ValueFilter, language: Language) -> Yaml:
+    unfiltered = tuple(chart for chart in CHARTS if not chart.dataset.has_column(value_filter.column))
     target = {
-        "datasetUuid": uuid_of(_path("datasets/syncer", one.dataset.name, language)),
-        "column": {"name": one.column},
+        "datasetUuid": uuid_of(_path("datasets/syncer", value_filter.dataset.name, language)),
+        "column": {"name": value_filter.column},
     }
-    return _filter(one.key, "filter_select", unfiltered) | {
-        "name": one.title,
+    return _filter(value_filter.key, "filter_select", unfiltered) | {
+        "name": value_filter.title,
         "targets": [target],
         "controlValues": {"enableEmptyFilter": False, "multiSelect": True, "searchAllOptions": False},
         "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
@@ -157,12 +160,12 @@ def _value_filter(one: ValueFilter, language: Language) -> Yaml:
 
 
 def _period_filter() -> Yaml:
-    untimed = tuple(
+    without_period = tuple(
         chart
         for chart in CHARTS
-        if not any(one["operator"] == "TEMPORAL_RANGE" for one in chart.params["adhoc_filters"])
+        if not any(condition["operator"] == "TEMPORAL_RANGE" for condition in chart.params["adhoc_filters"])
     )
-    return _filter("period", "filter_time", untimed) | {
+    return _filter("period", "filter_time", without_period) | {
         "name": PERIOD_TITLE,
         "targets": [{}],
         "controlValues": {"enableEmptyFilter": False},
@@ -185,36 +188,36 @@ def _filter(key: str, kind: str, excluded: tuple[Chart, ...]) -> Yaml:
 
 
 def _chart_id(chart: Chart) -> int:
-    """A number for the chart inside its dashboard's file; an import replaces it."""
+    """The number of the chart in the dashboard's file; an import replaces it."""
     return CHARTS.index(chart) + 1
 
 
 def _position(language: Language) -> Yaml:
-    pages = [f"TAB-{tab.key}" for tab in TABS]
+    tabs = [f"TAB-{tab.key}" for tab in TABS]
     nodes: Yaml = {
         "DASHBOARD_VERSION_KEY": "v2",
         "ROOT_ID": {"type": "ROOT", "id": "ROOT_ID", "children": ["TABS-pages"]},
         "GRID_ID": {"type": "GRID", "id": "GRID_ID", "children": [], "parents": ["ROOT_ID"]},
         "HEADER_ID": {"type": "HEADER", "id": "HEADER_ID", "meta": {"text": TITLE}},
-        "TABS-pages": {"type": "TABS", "id": "TABS-pages", "children": pages, "meta": {}, "parents": ["ROOT_ID"]},
+        "TABS-pages": {"type": "TABS", "id": "TABS-pages", "children": tabs, "meta": {}, "parents": ["ROOT_ID"]},
     }
     for tab in TABS:
-        nodes |= _page(tab, language)
+        nodes |= _tab_nodes(tab, language)
     return nodes
 
 
-def _page(tab: Tab, language: Language) -> Yaml:
-    page = f"TAB-{tab.key}"
-    above = ["ROOT_ID", "TABS-pages"]
+def _tab_nodes(tab: Tab, language: Language) -> Yaml:
+    tab_id = f"TAB-{tab.key}"
+    parents = ["ROOT_ID", "TABS-pages"]
     nodes: Yaml = {}
     for position, row in enumerate(tab.rows):
-        line = f"ROW-{tab.key}-{position}"
-        nodes[line] = {
+        row_id = f"ROW-{tab.key}-{position}"
+        nodes[row_id] = {
             "type": "ROW",
-            "id": line,
+            "id": row_id,
             "children": [f"CHART-{chart.key}" for chart in row.charts],
             "meta": {"background": "BACKGROUND_TRANSPARENT"},
-            "parents": [*above, page],
+            "parents": [*parents, tab_id],
         }
         for chart in row.charts:
             nodes[f"CHART-{chart.key}"] = {
@@ -228,40 +231,40 @@ def _page(tab: Tab, language: Language) -> Yaml:
                     "width": chart.width,
                     "height": row.height,
                 },
-                "parents": [*above, page, line],
+                "parents": [*parents, tab_id, row_id],
             }
-    lines = [name for name in nodes if name.startswith("ROW-")]
+    row_ids = [name for name in nodes if name.startswith("ROW-")]
     return {
-        page: {"type": "TAB", "id": page, "children": lines, "meta": {"text": tab.title}, "parents": above},
+        tab_id: {"type": "TAB", "id": tab_id, "children": row_ids, "meta": {"text": tab.title}, "parents": parents},
         **nodes,
     }
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lays long texts out line by line."""
+    """Writes texts of several lines as block scalars, and no aliases."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's name
-        """What is said twice is written twice: people read these files."""
+        """Always true: aliases would make the files hard to read."""
         return True
 
 
-def _lines(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
-_Dumper.add_representer(str, _lines)
+_Dumper.add_representer(str, _represent_text)
 
 
-def _text(content: Yaml) -> str:
+def _to_yaml(content: Yaml) -> str:
     return yaml.dump(content, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=120)
 
 
 if __name__ == "__main__":
-    made = files()
+    generated = files()
     for old in FOLDER.rglob("*.yaml"):
-        if str(old.relative_to(FOLDER)) not in made:
+        if str(old.relative_to(FOLDER)) not in generated:
             old.unlink()
-    for path, text in made.items():
+    for path, text in generated.items():
         file = FOLDER / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)

@@ -1,4 +1,4 @@
-"""The kinds of chart that the dashboards are made of, as Superset's parameters."""
+"""The kinds of charts on the dashboards, as Superset's chart parameters."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Params = dict[str, Any]
 Filter = dict[str, Any]
 DAY: Final = "P1D"
 WEEK: Final = "P1W"
-_ON_AXIS: Final = Text("%b %-d", "%d.%m")
+_AXIS_DATE: Final = Text("%b %-d", "%d.%m")
 _DATE: Final = Text("%Y-%m-%d", "%d.%m.%Y")
 _MOMENT: Final = Text("%Y-%m-%d %H:%M", "%d.%m.%Y %H:%M")
 
 
 class Chart(NamedTuple):
-    """A chart, so many of the dashboard's twelve columns wide; `params` as Superset saves them, in both languages."""
+    """A chart; `width` in columns of the dashboard, of which there are twelve, and `params` as Superset saves them."""
 
     key: str
     width: int
@@ -31,14 +31,14 @@ class Chart(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Charts side by side; `height` in Superset's steps of 8 px."""
+    """Charts next to each other; `height` in Superset's units of 8 px."""
 
     height: int
     charts: tuple[Chart, ...]
 
 
 class Tab(NamedTuple):
-    """A page of the dashboard."""
+    """A tab of the dashboard."""
 
     key: str
     title: Text
@@ -46,33 +46,33 @@ class Tab(NamedTuple):
 
 
 def where(column: str, *values: str | bool) -> Filter:
-    """A condition: the column is one of the values."""
-    one = len(values) == 1
+    """A condition: the column has one of the values."""
+    single = len(values) == 1
     return {
         "clause": "WHERE",
         "expressionType": "SIMPLE",
         "subject": column,
-        "operator": "==" if one else "IN",
-        "comparator": values[0] if one else list(values),
+        "operator": "==" if single else "IN",
+        "comparator": values[0] if single else list(values),
     }
 
 
 def where_not(column: str, value: str) -> Filter:
-    """A condition: the column is not that value."""
+    """A condition: the column does not have the value."""
     return where(column, value) | {"operator": "!="}
 
 
 def in_period(dataset: Dataset) -> Filter:
-    """What the dashboard's period takes hold of."""
+    """The condition that the dashboard's period filter replaces."""
     return where(dataset.time or "", "No filter") | {"operator": "TEMPORAL_RANGE"}
 
 
-def card(metric: str, below: Text, *conditions: Filter) -> Params:
-    """One big number, and a few words below it."""
+def card(metric: str, subtitle: Text, *conditions: Filter) -> Params:
+    """One big number with a subtitle below it."""
     return {
         "viz_type": "big_number_total",
         "metric": metric,
-        "subtitle": below,
+        "subtitle": subtitle,
         "adhoc_filters": list(conditions),
         "header_font_size": 0.4,
         "subtitle_font_size": 0.2,
@@ -80,7 +80,7 @@ def card(metric: str, below: Text, *conditions: Filter) -> Params:
 
 
 def trend(metric: str, day: str, colour: str, period: Filter) -> Params:
-    """The last day's number, its change in thirty days, and its line."""
+    """The number of the last day, its change in thirty days, and a trend line."""
     red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return {
         "viz_type": "big_number",
@@ -100,10 +100,10 @@ def trend(metric: str, day: str, colour: str, period: Filter) -> Params:
 
 
 def over_time(kind: str, metric: str, x_axis: str, grain: str, *conditions: Filter, by: str | None = None) -> Params:
-    """Lines, areas or bars, as `kind` says, along time; stacked by a column if there is one."""
+    """A time series of the given kind (such as "area"), stacked by a column if there is one."""
     return _series(f"echarts_{kind}", metric, x_axis, by, conditions) | {
         "time_grain_sqla": grain,
-        "x_axis_time_format": _ON_AXIS,
+        "x_axis_time_format": _AXIS_DATE,
         "tooltipTimeFormat": _DATE,
         "stack": None if by is None else "Stack",
         "opacity": 0.75,
@@ -111,13 +111,13 @@ def over_time(kind: str, metric: str, x_axis: str, grain: str, *conditions: Filt
     }
 
 
-def bars(metric: str, x_axis: str, *conditions: Filter, by: str | None = None, across: bool = True) -> Params:
-    """A bar for each value of a column, the longest first if they lie across, else in the column's order."""
+def bars(metric: str, x_axis: str, *conditions: Filter, by: str | None = None, horizontal: bool = True) -> Params:
+    """A bar for each value of a column; horizontal bars are sorted by length, vertical ones by the column."""
     return _series("echarts_timeseries_bar", metric, x_axis, by, conditions) | {
-        "orientation": "horizontal" if across else "vertical",
+        "orientation": "horizontal" if horizontal else "vertical",
         "stack": None if by is None else "Stack",
         "xAxisForceCategorical": True,
-        "x_axis_sort": "sum" if across else "name",
+        "x_axis_sort": "sum" if horizontal else "name",
         "x_axis_sort_asc": True,
         "show_value": True,
         "only_total": True,
@@ -146,7 +146,7 @@ def _series(kind: str, metric: str, x_axis: str, by: str | None, conditions: tup
 
 
 def donut(metric: str, by: str) -> Params:
-    """Shares of a whole."""
+    """Shares of a total."""
     return {
         "viz_type": "pie",
         "metric": metric,
@@ -171,7 +171,7 @@ def donut(metric: str, by: str) -> Params:
 
 
 def flow(metric: str, source: str, target: str, period: Filter) -> Params:
-    """How much goes from what to what."""
+    """A flow from the values of one column to those of another."""
     return {
         "viz_type": "sankey_v2",
         "metric": metric,
@@ -183,13 +183,13 @@ def flow(metric: str, source: str, target: str, period: Filter) -> Params:
 
 
 def rows(columns: tuple[str, ...], order: tuple[str, bool], *conditions: Filter, page: int = 0) -> Params:
-    """A table of a dataset's rows; `order` is a column and whether it ascends.
+    """A table of a dataset's rows.
 
     Args:
-        columns: What is shown.
-        order: A column, and whether it ascends.
-        conditions: Which rows.
-        page: How many of them at a time, with a search above; 0 for a short table without either.
+        columns: The columns to show.
+        order: The column to sort by, and whether ascending.
+        conditions: Conditions that the rows satisfy.
+        page: Rows per page, with a search box above; 0 for a short table without pages and search.
     """
     return _table(page) | {
         "query_mode": "raw",
@@ -200,7 +200,7 @@ def rows(columns: tuple[str, ...], order: tuple[str, bool], *conditions: Filter,
 
 
 def totals(columns: tuple[str, ...], metrics: tuple[str, ...], *conditions: Filter, page: int = 0) -> Params:
-    """A table of metrics, the largest of the first metric on top; `page` as in `rows`."""
+    """A table of metrics, sorted by the first one, largest first; `page` as in `rows`."""
     return _table(page) | {
         "query_mode": "aggregate",
         "groupby": list(columns),

@@ -1,4 +1,4 @@
-"""The dashboard around its tabs: what it is called, and what it can be filtered by."""
+"""The dashboard around its tabs: its title and its filters."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ CHARTS: Final = tuple(chart for tab in TABS for row in tab.rows for chart in row
 DATASETS: Final = tuple(dict.fromkeys(chart.dataset for chart in CHARTS))
 TITLE: Final = Text("MegaFon virtual numbers", "Виртуальные номера МегаФона")
 DESCRIPTION: Final = Text(
-    "Which numbers there are, what happened to them, and how well that is known. Times and days are the account's.",
-    "Какие есть номера, что с ними происходило и насколько хорошо это известно. Время и дни — местные для аккаунта.",
+    "The numbers, their changes, and the quality of the data. Times and days are in the account's time zone.",
+    "Номера, их изменения и качество данных. Время и дни — в часовом поясе Личного кабинета.",
 )
 PERIOD: Final = "Last 180 days : "
-"""Up to now: a period without its end would leave out today."""
+"""The last 180 days until now; the colon stands for an open end, which includes today."""
 PERIOD_TITLE: Final = Text("Period", "Период")
 
 
@@ -35,7 +35,7 @@ class ValueFilter(NamedTuple):
 
 
 FILTERS: Final = (
-    ValueFilter("account", Text("Account", "Аккаунт"), FRESHNESS, "account"),
+    ValueFilter("account", Text("Account", "Личный кабинет"), FRESHNESS, "account"),
     ValueFilter("region", Text("Region", "Регион"), DAILY_STATES, "region"),
     ValueFilter("type", Text("Type", "Тип"), DAILY_STATES, "type_title"),
 )

@@ -1,4 +1,4 @@
-"""Texts in the two languages of the dashboards."""
+"""Texts in English and Russian, the languages of the dashboards."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ LANGUAGES: Final[tuple[Language, ...]] = ("en", "ru")
 
 
 class Text(NamedTuple):
-    """One text, in English and in Russian."""
+    """A text in English and in Russian."""
 
     en: str
     ru: str
 
 
-def in_language(value: Any, language: Language) -> Any:  # noqa: ANN401 - all that YAML can say
-    """A structure in which every `Text`, as a value or as a key, is the text of one language."""
+def in_language(value: Any, language: Language) -> Any:  # noqa: ANN401 - anything that YAML can contain
+    """Returns the structure with every `Text`, value or key, replaced by its text in one language."""
     match value:
         case Text():
             return getattr(value, language)

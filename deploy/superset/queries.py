@@ -1,6 +1,6 @@
-"""The query that Superset makes of a chart's parameters, and the SQL it comes to.
+"""Builds the query of a chart from its parameters, and the SQL of the query, as Superset does.
 
-Superset's pages build the query in the browser; this says the same for the kinds of chart that the bundle has.
+Superset builds the query in the browser; this module does the same for the kinds of charts in the bundle.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import Any, Final, NamedTuple
 
 Yaml = dict[str, Any]
 PERIOD: Final = "TEMPORAL_RANGE"
-"""The operator of the condition that a dashboard's period takes hold of."""
+"""The operator of the condition that a dashboard's period filter replaces."""
 _GRAINS: Final = {"P1D": "day", "P1W": "week", "P1M": "month"}
 _OPERATORS: Final = {"==": "=", "!=": "<>"}
-_LONG_AGO: Final = "timestamp '2000-01-01'"
+_PERIOD_START: Final = "timestamp '2000-01-01'"
 
 
 class Query(NamedTuple):
-    """What is asked of a dataset: columns (and the grain of one that is a time), metrics, conditions, order."""
+    """A query of a dataset; each column is a name and, for a time axis, its grain."""
 
     columns: tuple[tuple[str, str | None], ...]
     metrics: tuple[str, ...]
@@ -25,31 +25,32 @@ class Query(NamedTuple):
     order: tuple[tuple[str, bool], ...]
     limit: int
 
-    def as_superset_asks(self) -> Yaml:
-        """The query in the words of `POST /api/v1/chart/data`."""
+    def as_request(self) -> Yaml:
+        """Returns the query as `POST /api/v1/chart/data` expects it."""
         return {
             "columns": [name if grain is None else _base_axis(name, grain) for name, grain in self.columns],
             "metrics": list(self.metrics),
             "filters": [
-                {"col": one["subject"], "op": one["operator"], "val": one["comparator"]} for one in self.conditions
+                {"col": condition["subject"], "op": condition["operator"], "val": condition["comparator"]}
+                for condition in self.conditions
             ],
-            "orderby": [list(one) for one in self.order],
+            "orderby": [list(item) for item in self.order],
             "row_limit": self.limit,
         }
 
-    def names(self) -> list[str]:
-        """The columns that it needs."""
+    def column_names(self) -> list[str]:
+        """The columns that the query uses."""
         ordered = [name for name, _ in self.order if name not in self.metrics]
-        return [*(name for name, _ in self.columns), *(one["subject"] for one in self.conditions), *ordered]
+        return [*(name for name, _ in self.columns), *(condition["subject"] for condition in self.conditions), *ordered]
 
 
 def query_of(params: Yaml) -> Query:
-    """The query of a chart."""
+    """Returns the query of a chart with these parameters."""
     grain = params.get("time_grain_sqla")
     columns = [(params["x_axis"], grain)] if "x_axis" in params else []
     for key in ("groupby", "all_columns", "source", "target"):
-        columns += [(name, None) for name in _listed(params.get(key))]
-    metrics = [*_listed(params.get("metric")), *_listed(params.get("metrics"))]
+        columns += [(name, None) for name in _as_list(params.get(key))]
+    metrics = [*_as_list(params.get("metric")), *_as_list(params.get("metrics"))]
     order = [(name, bool(ascends)) for name, ascends in map(json.loads, params.get("order_by_cols", []))]
     if not order and columns:
         order = [(metrics[0], False)]
@@ -58,18 +59,18 @@ def query_of(params: Yaml) -> Query:
     )
 
 
-def sql_of(query: Query, dataset: Yaml, *further: str) -> str:
-    """The query as PostgreSQL is asked.
+def sql_of(query: Query, dataset: Yaml, *filter_conditions: str) -> str:
+    """Returns the SQL that Superset sends to PostgreSQL for a query.
 
     Args:
-        query: Of a chart on the dataset.
-        dataset: As the bundle has it.
-        further: Conditions of the dashboard's filters.
+        query: A query of the dataset.
+        dataset: The dataset's file in the bundle.
+        filter_conditions: Conditions of the dashboard's filters.
     """
     expressions = {metric["metric_name"]: metric["expression"] for metric in dataset["metrics"]}
-    columns = [_truncated(name, grain) for name, grain in query.columns]
+    columns = [_select_item(name, grain) for name, grain in query.columns]
     metrics = [f"{expressions[name]} as {_quoted(name)}" for name in query.metrics]
-    conditions = [*map(_condition, query.conditions), *further]
+    conditions = [*map(_condition, query.conditions), *filter_conditions]
     order = [f"{expressions.get(name, _quoted(name))} {'asc' if ascends else 'desc'}" for name, ascends in query.order]
     parts = [
         f"select {', '.join([*columns, *metrics])}",
@@ -82,12 +83,12 @@ def sql_of(query: Query, dataset: Yaml, *further: str) -> str:
     return "\n".join(filter(None, parts))
 
 
-def values_of(column: str, dataset: Yaml) -> str:
-    """What a filter asks for: the values of its column, as SQL."""
+def filter_values_sql(column: str, dataset: Yaml) -> str:
+    """Returns the SQL with which a filter reads the values of its column."""
     return f"select distinct {_quoted(column)} from ({dataset['sql']}) as filtered_table"  # noqa: S608 - the bundle's own
 
 
-def _listed(value: str | list[str] | None) -> list[str]:
+def _as_list(value: str | list[str] | None) -> list[str]:
     if value is None:
         return []
     return [value] if isinstance(value, str) else value
@@ -103,15 +104,15 @@ def _base_axis(name: str, grain: str) -> Yaml:
     }
 
 
-def _truncated(name: str, grain: str | None) -> str:
+def _select_item(name: str, grain: str | None) -> str:
     return _quoted(name) if grain is None else f"date_trunc('{_GRAINS[grain]}', {_quoted(name)}) as {_quoted(name)}"
 
 
-def _condition(one: Yaml) -> str:
-    column, value = one["subject"], one["comparator"]
-    match one["operator"]:
+def _condition(condition: Yaml) -> str:
+    column, value = condition["subject"], condition["comparator"]
+    match condition["operator"]:
         case op if op == PERIOD:
-            return f"{_quoted(column)} >= {_LONG_AGO}"
+            return f"{_quoted(column)} >= {_PERIOD_START}"
         case "IN":
             return f"{_quoted(column)} in ({', '.join(map(_literal, value))})"
         case operator:

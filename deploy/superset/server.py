@@ -1,4 +1,4 @@
-"""A Superset of our own: its programs in .venv-superset, everything it writes in one folder."""
+"""Runs Superset from .venv-superset; it writes only to one folder."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import Final, Self
 
 USER: Final = "admin"
-_HERE: Final = Path(__file__).parent
-_PROGRAMS: Final = _HERE.parents[1] / ".venv-superset" / "bin"
-_START_SECONDS: Final = 120.0
+_FOLDER: Final = Path(__file__).parent
+_BIN: Final = _FOLDER.parents[1] / ".venv-superset" / "bin"
+_START_TIMEOUT_SECONDS: Final = 120.0
 
 
 class SupersetError(Exception):
-    """Superset does not do what it was asked; the message says what, and what it said."""
+    """A command or request to Superset failed; the message has the command or request and the output."""
 
 
 class Superset:
-    """Superset on a free port of the loopback; a context manager that stops it.
+    """Superset on a free loopback port; leaving the context stops it.
 
     Args:
-        folder: What it may write to.
-        database_url: Where it keeps its own things; an empty database.
-        analyst_url: The database of the numbers, as a role that may read its views.
+        folder: The folder that it may write to.
+        database_url: An empty database for Superset's own tables.
+        analyst_url: The database with the numbers, with the credentials of an analyst.
     """
 
     def __init__(self, folder: Path, database_url: str, analyst_url: str) -> None:
@@ -37,11 +37,11 @@ class Superset:
         self._gunicorn: subprocess.Popen[bytes] | None = None
         self.password = secrets.token_urlsafe(9)
         self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
-        self._environment = kept | {
+        inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
+        self._environment = inherited | {
             "HOME": str(folder),
             "SUPERSET_HOME": str(folder),
-            "SUPERSET_CONFIG_PATH": str(_HERE / "superset_config.py"),
+            "SUPERSET_CONFIG_PATH": str(_FOLDER / "superset_config.py"),
             "SUPERSET_SECRET_KEY": secrets.token_urlsafe(42),
             "SUPERSET_DATABASE_URL": database_url,
             "SYNCER_ANALYST_URL": analyst_url,
@@ -59,10 +59,10 @@ class Superset:
         self._socket.close()
 
     def set_up(self) -> None:
-        """Makes its tables, its roles and a user who may do everything.
+        """Creates Superset's tables, its roles and an administrator.
 
         Raises:
-            SupersetError: One of its programs failed.
+            SupersetError: A command failed.
         """
         names = ["--firstname", "Admin", "--lastname", "Admin", "--email", "admin@localhost"]
         self._superset("db", "upgrade")
@@ -70,54 +70,54 @@ class Superset:
         self._superset("init")
 
     def import_bundle(self, bundle: Path) -> None:
-        """Imports the bundle over what is there.
+        """Imports the bundle and overwrites existing objects.
 
         Raises:
-            SupersetError: It says that something is wrong; it exits with 0 even then.
+            SupersetError: The output contains an error; the exit code is 0 even then.
         """
-        said = self._superset("import-directory", "--overwrite", str(bundle))
-        if "error" in said.lower():
-            raise SupersetError(f"Superset did not take the bundle {bundle}:\n{said}")
+        output = self._superset("import-directory", "--overwrite", str(bundle))
+        if "error" in output.lower():
+            raise SupersetError(f"Superset did not import the bundle {bundle}:\n{output}")
 
     def serve(self) -> None:
-        """Starts it, and waits until it answers.
+        """Starts the web server and waits until it responds.
 
         Raises:
-            SupersetError: It does not.
+            SupersetError: It does not respond.
         """
-        listening = self._socket.fileno()
+        file_descriptor = self._socket.fileno()
         command: list[str | Path] = [
-            _PROGRAMS / "gunicorn",
-            *("--bind", f"fd://{listening}", "--workers", "2", "--worker-class", "gthread", "--threads", "8"),
+            _BIN / "gunicorn",
+            *("--bind", f"fd://{file_descriptor}", "--workers", "2", "--worker-class", "gthread", "--threads", "8"),
             *("--timeout", "120", "--log-level", "warning", "superset.app:create_app()"),
         ]
         with self._log.open("wb") as log:
-            self._gunicorn = subprocess.Popen(  # noqa: S603 - its own program
+            self._gunicorn = subprocess.Popen(  # noqa: S603 - a program in .venv-superset
                 command,
                 cwd=self._folder,
                 env=self._environment,
-                pass_fds=[listening],
+                pass_fds=[file_descriptor],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        # The socket listens already, so that the first answer comes when a worker takes it.
+        # The socket is already listening, so the request waits until a worker accepts it.
         host, port = self._socket.getsockname()
-        waiting = HTTPConnection(host, port, timeout=_START_SECONDS)
+        client = HTTPConnection(host, port, timeout=_START_TIMEOUT_SECONDS)
         try:
-            waiting.request("GET", "/health")
-            answered = waiting.getresponse().status
+            client.request("GET", "/health")
+            status = client.getresponse().status
         except OSError as error:
-            raise SupersetError(f"Superset does not answer: {error}\n{self._log.read_text()}") from error
+            raise SupersetError(f"Superset does not respond: {error}\n{self._log.read_text()}") from error
         finally:
-            waiting.close()
-        if answered != HTTPStatus.OK:
-            raise SupersetError(f"Superset answers with {answered}:\n{self._log.read_text()}")
+            client.close()
+        if status != HTTPStatus.OK:
+            raise SupersetError(f"Superset responds with {status}:\n{self._log.read_text()}")
 
     def _superset(self, *command: str) -> str:
-        return self._run(_PROGRAMS / "superset", *command)
+        return self._run(_BIN / "superset", *command)
 
     def _run(self, *command: str | Path) -> str:
-        done = subprocess.run(  # noqa: S603 - its own programs
+        completed = subprocess.run(  # noqa: S603 - programs in .venv-superset
             command,
             cwd=self._folder,
             env=self._environment,
@@ -126,7 +126,7 @@ class Superset:
             text=True,
             check=False,
         )
-        if done.returncode:
+        if completed.returncode:
             name = " ".join(map(str, command[:2]))
-            raise SupersetError(f"{name} exited with {done.returncode}:\n{done.stdout}")
-        return done.stdout
+            raise SupersetError(f"{name} exited with {completed.returncode}:\n{completed.stdout}")
+        return completed.stdout

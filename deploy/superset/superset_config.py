@@ -1,4 +1,4 @@
-"""What `make superset` tells Superset; README.md says which parts one's own needs."""
+"""Superset's configuration for `make superset`; README.md says which parts other installations need."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SECRET_KEY = os.environ["SUPERSET_SECRET_KEY"]
 SQLALCHEMY_DATABASE_URI = os.environ["SUPERSET_DATABASE_URL"]
 
 LANGUAGES = {"en": {"flag": "us", "name": "English"}, "ru": {"flag": "ru", "name": "Русский"}}
-# A space between thousands is read alike in both languages.
+# A space as the thousands separator suits both languages.
 D3_FORMAT = {"decimal": ".", "thousands": "\u00a0", "grouping": [3], "currency": ["", ""]}
 
-# Only this server is talked to: Superset's pages ask for a picture elsewhere that counts its users.
+# The pages may send requests to this server only: by default they load a tracking image from elsewhere.
 TALISMAN_CONFIG = {
     "content_security_policy": {
         "base-uri": ["'self'"],
@@ -39,7 +39,7 @@ TALISMAN_CONFIG = {
 def DB_CONNECTION_MUTATOR(  # noqa: N802 - Superset's name
     uri: URL, params: dict[str, Any], *_: object
 ) -> tuple[URL, dict[str, Any]]:
-    """Puts the real address, password included, in the place of the one that the bundle has."""
+    """Replaces the address in the bundle by the real one, including the password."""
     if uri.username == "syncer_analyst":
         uri = make_url(os.environ["SYNCER_ANALYST_URL"])
     return uri, params

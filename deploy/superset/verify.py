@@ -1,4 +1,4 @@
-"""Asks a running Superset for the data of every chart, as the chart's own page does."""
+"""Requests the data of every chart from a running Superset, as the page of the chart does."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ Yaml = dict[str, Any]
 
 
 async def verify(superset: Superset) -> int:
-    """Asks for the data of every chart.
+    """Requests the data of every chart.
 
     Returns:
-        How many charts there are.
+        The number of charts.
 
     Raises:
-        SupersetError: It refuses, or has no data for one of them.
+        SupersetError: Superset returned an error, or no data for a chart.
     """
     async with aiohttp.ClientSession(superset.address) as client:
         login = {"username": USER, "password": superset.password, "provider": "db"}
-        token = (await _answer(client.post("/api/v1/security/login", json=login)))["access_token"]
+        token = (await _json(client.post("/api/v1/security/login", json=login)))["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
-        wanted = json.dumps({"page_size": 1000, "columns": ["slice_name", "datasource_id", "params"]})
-        charts = (await _answer(client.get("/api/v1/chart/", params={"q": wanted})))["result"]
+        columns = json.dumps({"page_size": 1000, "columns": ["slice_name", "datasource_id", "params"]})
+        charts = (await _json(client.get("/api/v1/chart/", params={"q": columns})))["result"]
         for chart in charts:
-            asked = {
+            request = {
                 "datasource": {"id": chart["datasource_id"], "type": "table"},
-                "queries": [query_of(json.loads(chart["params"])).as_superset_asks()],
+                "queries": [query_of(json.loads(chart["params"])).as_request()],
             }
-            told = await _answer(client.post("/api/v1/chart/data", json=asked))
-            if not told["result"][0]["rowcount"]:
+            data = await _json(client.post("/api/v1/chart/data", json=request))
+            if not data["result"][0]["rowcount"]:
                 raise SupersetError(f"Superset has no data for the chart {chart['slice_name']}")
     return len(charts)
 
 
-async def _answer(request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> Yaml:
+async def _json(request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> Yaml:
     async with request as response:
         if not response.ok:
-            raise SupersetError(f"Superset answered {response.url} with {response.status}: {await response.text()}")
-        answer: Yaml = await response.json()
-        return answer
+            raise SupersetError(f"Superset responded to {response.url} with {response.status}: {await response.text()}")
+        content: Yaml = await response.json()
+        return content

@@ -1,4 +1,4 @@
-"""Opens every tab of every dashboard in Chromium, as a person would, and takes its picture."""
+"""Opens every tab of every dashboard in Chromium and takes a screenshot."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from deploy.superset.server import Superset
 
 _WIDTH: Final = 1500
-_HEIGHT: Final = 2600  # the longest tab at once, for a chart is drawn when it comes in sight
-_PATIENCE_MS: Final = 300_000
-_ANIMATION_MS: Final = 1500  # Superset does not say when a chart has stopped moving
-_REFUSED: Final = 400
+_HEIGHT: Final = 2600  # the height of the longest tab: Superset draws a chart only when it is visible
+_TIMEOUT_MS: Final = 300_000
+_ANIMATION_MS: Final = 1500  # Superset does not report the end of a chart's animation
+_FIRST_ERROR_STATUS: Final = 400
 _FLAGS: Final = [
     "--no-sandbox",
     "--disable-gpu",
@@ -44,52 +44,52 @@ _BOTTOM: Final = f"() => Math.max(...{_CHARTS}.map(chart => chart.getBoundingCli
 
 
 def visit(superset: Superset, folder: Path) -> list[str]:
-    """Leaves a picture of each tab in the folder.
+    """Saves a screenshot of each tab in the folder.
 
     Returns:
-        What was wrong on the way, a line each: a chart that shows nothing, an answer that refuses, a host elsewhere.
+        The problems found: charts that show nothing, responses with an error status, and requests to other hosts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
-        wrong = [line for language in LANGUAGES for line in _dashboard(browser, superset, language, folder)]
+        problems = [line for language in LANGUAGES for line in _visit_dashboard(browser, superset, language, folder)]
         browser.close()
-    return wrong
+    return problems
 
 
-def _dashboard(browser: Browser, superset: Superset, language: Language, folder: Path) -> Iterator[str]:
+def _visit_dashboard(browser: Browser, superset: Superset, language: Language, folder: Path) -> Iterator[str]:
     page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT})
-    page.set_default_timeout(_PATIENCE_MS)
-    wrong: list[str] = []
+    page.set_default_timeout(_TIMEOUT_MS)
+    problems: list[str] = []
 
-    def went_out(request: Request) -> None:
+    def check_host(request: Request) -> None:
         if urlsplit(request.url).hostname not in {urlsplit(superset.address).hostname, None}:
-            wrong.append(f"{request.url} is not on this machine, and was asked")
+            problems.append(f"the page requested {request.url}, which is not on this machine")
 
-    def came_back(response: Response) -> None:
-        if response.status >= _REFUSED:
-            wrong.append(f"{response.url} was answered with {response.status}")
+    def check_status(response: Response) -> None:
+        if response.status >= _FIRST_ERROR_STATUS:
+            problems.append(f"{response.url} responded with {response.status}")
 
-    page.on("requestfinished", went_out)
-    page.on("response", came_back)
+    page.on("requestfinished", check_host)
+    page.on("response", check_status)
     _log_in(page, superset, language)
     for tab in TABS:
-        page.goto("about:blank")  # a link to another tab of the same page opens nothing anew
+        page.goto("about:blank")  # a link to another tab of the same page does not reload it
         page.goto(f"{superset.address}/superset/dashboard/syncer-{language}/?standalone=1#TAB-{tab.key}")
         try:
             page.wait_for_function(_ALL_DRAWN)
         except TimeoutError:
-            wrong.append(
-                f"{tab.key}-{language}: a chart was not drawn in {_PATIENCE_MS // 1000} s, as the picture shows"
+            problems.append(
+                f"{tab.key}-{language}: a chart was not drawn in {_TIMEOUT_MS // 1000} s, see the screenshot"
             )
         page.wait_for_timeout(_ANIMATION_MS)
-        wrong += [f"{tab.key}-{language}: this chart shows nothing: {text}" for text in page.evaluate(_EMPTY)]
+        problems += [f"{tab.key}-{language}: this chart shows nothing: {text}" for text in page.evaluate(_EMPTY)]
         height = min(page.evaluate(_BOTTOM) + 24, _HEIGHT)
         page.screenshot(
             path=folder / f"{tab.key}-{language}.png", clip={"x": 0, "y": 0, "width": _WIDTH, "height": height}
         )
     page.close()
-    yield from wrong
+    yield from problems
 
 
 def _log_in(page: Page, superset: Superset, language: Language) -> None:

@@ -1,4 +1,4 @@
-"""The words that the views use, their titles, and the colour of each: one meaning has one colour in every chart."""
+"""The values that the views contain, their titles, and their colours: a value has the same colour in every chart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_REGION: Final = Text("no region", "без региона")
 NO_TYPE: Final = Text("no type", "без типа")
 
 KINDS: Final = {
-    "created": Text("Arrived", "Появился"),
+    "created": Text("Added", "Появился"),
     "removed": Text("Removed", "Удалён"),
     "restored": Text("Returned", "Вернулся"),
     "state": Text("State or reason", "Состояние или причина"),
@@ -30,27 +30,27 @@ FIELDS: Final = {
     "state": Text("State", "Состояние"),
     "reason": Text("Reason", "Причина"),
     "scenario_id": Text("Scenario", "Сценарий"),
-    "group_scenario_id": Text("Scenario of the group", "Сценарий группы"),
+    "group_scenario_id": Text("Group scenario", "Сценарий группы"),
     "group_id": Text("Group", "Группа"),
     "is_scenario_active": Text("Scenario is active", "Сценарий включён"),
-    "is_group_scenario_active": Text("Scenario of the group is active", "Сценарий группы включён"),
+    "is_group_scenario_active": Text("Group scenario is active", "Сценарий группы включён"),
     "employee_id": Text("Employee", "Сотрудник"),
-    "dgn_number": Text("Paired landline number", "ДГН"),
+    "dgn_number": Text("Paired landline (ДГН)", "ДГН"),
     "redirect_number": Text("Redirected to", "Переадресация на"),
     "region": Text("Region", "Регион"),
-    "app_id": Text("Account (app_id)", "Кабинет (app_id)"),
+    "app_id": Text("app_id", "app_id"),
     "nc_type": Text("nc_type", "nc_type"),
     "sip_uri": Text("SIP URI", "SIP URI"),
     "from_redirect_numbers": Text("Redirect from", "Переадресация с"),
 }
 
 OUTCOMES: Final = {
-    "applied": Text("Changes applied", "Есть изменения"),
+    "applied": Text("Changes applied", "Изменения записаны"),
     "unchanged": Text("Unchanged", "Без изменений"),
-    "failed": Text("Failed", "Неудача"),
-    "superseded": Text("Superseded", "Обогнан другим"),
+    "failed": Text("Failed", "Сбой"),
+    "superseded": Text("Superseded", "Вытеснен более новым"),
     "abandoned": Text("Abandoned", "Прерван"),
-    "running": Text("Running", "Идёт"),
+    "running": Text("Running", "Выполняется"),
 }
 
 _STATE_COLOURS: Final = {
@@ -61,7 +61,7 @@ _STATE_COLOURS: Final = {
     Text("Being activated", "активация"): "#9BCB6B",
     Text("Unconfirmed", "не подтверждён"): "#F0A830",
 }
-_WORD_COLOURS: Final = {
+_VALUE_COLOURS: Final = {
     KINDS["created"]: "#3BA272",
     KINDS["removed"]: "#D9444F",
     KINDS["restored"]: "#4A90D9",
@@ -79,22 +79,22 @@ _WORD_COLOURS: Final = {
 COLOURS: Final = (
     _STATE_COLOURS
     | {Text(f"→ {state.en}", f"→ {state.ru}"): colour for state, colour in _STATE_COLOURS.items()}
-    | _WORD_COLOURS
+    | _VALUE_COLOURS
     | {Text("longest_gap", "longest_gap"): "#5B6B7F", Text("most_held", "most_held"): "#F0A830"}
 )
 
 
-def as_case(column: str, words: Mapping[str, Text]) -> Text:
-    """An SQL expression that puts a word's title in its place, and leaves other words as they are."""
+def title_expression(column: str, titles: Mapping[str, Text]) -> Text:
+    """Returns an SQL expression that replaces a value by its title and keeps values without a title."""
     return Text(
         *(
             " ".join(
                 [
                     f"case {column}",
-                    *(f"when '{word}' then '{title[at]}'" for word, title in words.items()),
+                    *(f"when '{value}' then '{title[index]}'" for value, title in titles.items()),
                     f"else {column} end",
                 ]
             )
-            for at in range(2)
+            for index in range(2)
         )
     )

@@ -1,4 +1,4 @@
-"""The bundle for Superset holds together, and every query that its dashboards make has an answer."""
+"""The bundle for Superset is consistent, and every query of its dashboards returns data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from deploy.superset import bundle
-from deploy.superset.checker import Bundle, unanswered
+from deploy.superset.checker import Bundle, find_empty_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     Yaml = dict[str, Any]
-    Break = Callable[[Yaml], object]
+    Defect = Callable[[Yaml], object]
 
 DATABASE = "databases/syncer.yaml"
 DATASET = "datasets/syncer/blocks_ru.yaml"
@@ -29,7 +29,7 @@ BY_DAY_UUID = bundle.uuid_of(BY_DAY)
 NOWHERE = "00000000-0000-0000-0000-000000000000"
 
 
-def test_the_bundle_is_what_the_declarations_say() -> None:
+def test_the_bundle_matches_the_declarations() -> None:
     written = {
         str(path.relative_to(bundle.FOLDER)): path.read_text() for path in bundle.FOLDER.rglob("*") if path.is_file()
     }
@@ -37,14 +37,14 @@ def test_the_bundle_is_what_the_declarations_say() -> None:
     assert written == bundle.files(), "make bundle"
 
 
-def test_everything_that_the_bundle_names_is_there() -> None:
+def test_every_reference_in_the_bundle_resolves() -> None:
     checked = Bundle(bundle.FOLDER)
 
     assert checked.problems() == []
-    assert checked.looked_up > 800
+    assert checked.checked_references > 800
 
 
-def test_the_dashboards_differ_in_language_alone() -> None:
+def test_the_dashboards_differ_only_in_language() -> None:
     english, russian = (_read(bundle.FOLDER / f"dashboards/numbers_{language}.yaml") for language in ("en", "ru"))
 
     assert english["position"].keys() == russian["position"].keys()
@@ -55,15 +55,15 @@ def test_the_dashboards_differ_in_language_alone() -> None:
         assert not chart["slice_name"].isascii()
 
 
-@pytest.mark.timeout(400)  # half a year is told first
-async def test_every_query_has_an_answer_for_an_analyst(analyst: asyncpg.Connection[Any]) -> None:
-    asked = Bundle(bundle.FOLDER).queries()
+@pytest.mark.timeout(400)  # half a year of history is generated first
+async def test_every_query_returns_data_to_an_analyst(analyst: asyncpg.Connection[Any]) -> None:
+    queries = Bundle(bundle.FOLDER).queries()
 
-    assert len(asked) > 180
-    assert await unanswered(analyst, asked) == []
+    assert len(queries) > 180
+    assert await find_empty_results(analyst, queries) == []
 
 
-async def test_every_state_has_its_colour_in_each_language(analyst: asyncpg.Connection[Any]) -> None:
+async def test_every_state_has_a_colour_in_each_language(analyst: asyncpg.Connection[Any]) -> None:
     for language in ("en", "ru"):
         states = await analyst.fetch(f"select title_{language} from analytics.states where documented")  # noqa: S608 - ours
         (dashboard,) = _files("dashboards", language)
@@ -71,9 +71,9 @@ async def test_every_state_has_its_colour_in_each_language(analyst: asyncpg.Conn
         assert {title for (title,) in states} <= dashboard["metadata"]["label_colors"].keys()
 
 
-def _cell(dashboard: Yaml) -> Yaml:
-    cell: Yaml = dashboard["position"]["CHART-blocked_now"]["meta"]
-    return cell
+def _chart_node(dashboard: Yaml) -> Yaml:
+    node: Yaml = dashboard["position"]["CHART-blocked_now"]["meta"]
+    return node
 
 
 def _filter(dashboard: Yaml, name: str) -> Yaml:
@@ -82,28 +82,33 @@ def _filter(dashboard: Yaml, name: str) -> Yaml:
     return found
 
 
-BREAKS: list[tuple[str, str, Break, str]] = [
+DEFECTS: list[tuple[str, str, Defect, str]] = [
     (
         "a password",
         DATABASE,
         lambda one: one.update(sqlalchemy_uri="postgresql://analyst:secret@localhost/syncer"),
-        "it holds a password",
+        "it contains a password",
     ),
-    ("a uuid twice", CHART, lambda one: one.update(uuid=BY_DAY_UUID), f"its uuid {BY_DAY_UUID} is another file's too"),
+    (
+        "a duplicate uuid",
+        CHART,
+        lambda one: one.update(uuid=BY_DAY_UUID),
+        f"its uuid {BY_DAY_UUID} is also used by another file",
+    ),
     ("a database", DATASET, lambda one: one.update(database_uuid=NOWHERE), f"there is no database {NOWHERE}"),
     ("a schema", DATASET, lambda one: one.pop("schema"), "its schema is not analytics"),
     (
         "a dataset's time",
         DATASET,
         lambda one: one.update(main_dttm_col="days"),
-        "its main_dttm_col days is none of its times",
+        "its main_dttm_col days is not one of its time columns",
     ),
     ("a dataset", CHART, lambda one: one.update(dataset_uuid=NOWHERE), f"there is no dataset {NOWHERE}"),
     (
         "a kind of chart",
         CHART,
         lambda one: one.update(viz_type="pie"),
-        "its viz_type is pie, and table in its params",
+        "its viz_type is pie, but table in its params",
     ),
     ("a column", CHART, lambda one: one["params"]["all_columns"].append("colour"), "its dataset has no column colour"),
     (
@@ -125,33 +130,33 @@ BREAKS: list[tuple[str, str, Break, str]] = [
         "a period",
         BY_DAY,
         lambda one: one["params"]["adhoc_filters"][0].update(subject="region"),
-        "its period is of region, which is no time",
+        "its period filter uses region, which is not a time column",
     ),
-    ("a cell's chart", DASHBOARD, lambda one: _cell(one).update(uuid=NOWHERE), f"there is no chart {NOWHERE}"),
-    ("a chartId twice", DASHBOARD, lambda one: _cell(one).update(chartId=1), "chartId 1 stands for 2 charts"),
+    ("a node's chart", DASHBOARD, lambda one: _chart_node(one).update(uuid=NOWHERE), f"there is no chart {NOWHERE}"),
+    ("a duplicate chartId", DASHBOARD, lambda one: _chart_node(one).update(chartId=1), "chartId 1 is used by 2 charts"),
     (
         "a child",
         DASHBOARD,
         lambda one: one["position"]["ROW-debt-2"]["children"].append("CHART-gone"),
-        "ROW-debt-2 holds CHART-gone, which is not there",
+        "ROW-debt-2 contains CHART-gone, which does not exist",
     ),
     (
-        "a cell outside",
+        "a node outside the layout",
         DASHBOARD,
         lambda one: one["position"]["ROW-debt-2"]["children"].remove("CHART-blocked_now"),
-        "CHART-blocked_now stands nowhere",
+        "CHART-blocked_now is not part of the layout",
     ),
     (
         "parents",
         DASHBOARD,
         lambda one: one["position"]["ROW-debt-2"].update(parents=["ROOT_ID"]),
-        "ROW-debt-2 stands below ROOT_ID, TABS-pages, TAB-debt, and its parents say otherwise",
+        "ROW-debt-2 is below ROOT_ID, TABS-pages, TAB-debt, but its parents differ",
     ),
     (
         "a wide row",
         DASHBOARD,
-        lambda one: _cell(one).update(width=13),
-        "ROW-debt-2 is 13 columns wide, and there are 12",
+        lambda one: _chart_node(one).update(width=13),
+        "ROW-debt-2 is 13 columns wide, but a row has 12",
     ),
     (
         "a filter's dataset",
@@ -166,64 +171,64 @@ BREAKS: list[tuple[str, str, Break, str]] = [
         "NATIVE_FILTER-region: its dataset has no column area",
     ),
     (
-        "a filter's exception",
+        "a filter's excluded chart",
         DASHBOARD,
         lambda one: _filter(one, "region")["scope"]["excluded"].append(999),
         "NATIVE_FILTER-region excludes chart 999, which is not on the dashboard",
     ),
     (
-        "a filter's place",
+        "a filter's scope",
         DASHBOARD,
         lambda one: _filter(one, "region")["scope"].update(rootPath=["TAB-gone"]),
-        "NATIVE_FILTER-region is of TAB-gone, which is not on the dashboard",
+        "NATIVE_FILTER-region applies to TAB-gone, which is not on the dashboard",
     ),
     (
-        "a filter that does not fit",
+        "a filter that cannot filter a chart",
         DASHBOARD,
         lambda one: _filter(one, "region")["scope"].update(excluded=[]),
-        "NATIVE_FILTER-region does not fit the chart Возраст данных, which it does not exclude",
+        "NATIVE_FILTER-region cannot filter the chart Возраст данных, but does not exclude it",
     ),
     (
-        "a period that does not fit",
+        "a period that cannot filter a chart",
         DASHBOARD,
         lambda one: _filter(one, "period")["scope"].update(excluded=[]),
-        "NATIVE_FILTER-period does not fit the chart Возраст данных, which it does not exclude",
+        "NATIVE_FILTER-period cannot filter the chart Возраст данных, but does not exclude it",
     ),
     (
         "a colour",
         DASHBOARD,
         lambda one: one["metadata"]["label_colors"].update({"Номеров": "#000000"}),
-        "the colour of Номеров is lost, for a column or metric has that title too",
+        "the colour of Номеров is ignored, because a column or metric has the same title",
     ),
 ]
 
 
-@pytest.mark.parametrize(("file", "break_it", "sentence"), [pytest.param(*one[1:], id=one[0]) for one in BREAKS])
-def test_what_is_broken_is_told_by_file_and_sentence(tmp_path: Path, file: str, break_it: Break, sentence: str) -> None:
+@pytest.mark.parametrize(("file", "add_defect", "sentence"), [pytest.param(*case[1:], id=case[0]) for case in DEFECTS])
+def test_a_defect_is_reported_with_its_file(tmp_path: Path, file: str, add_defect: Defect, sentence: str) -> None:
     shutil.copytree(bundle.FOLDER, tmp_path, dirs_exist_ok=True)
     broken = _read(tmp_path / file)
-    break_it(broken)
+    add_defect(broken)
     (tmp_path / file).write_text(yaml.safe_dump(broken))
 
     assert f"{file}: {sentence}" in Bundle(tmp_path).problems()
 
 
-def test_a_chart_on_no_dashboard_is_told(tmp_path: Path) -> None:
+def test_a_chart_on_no_dashboard_is_reported(tmp_path: Path) -> None:
     shutil.copytree(bundle.FOLDER, tmp_path, dirs_exist_ok=True)
     (tmp_path / DASHBOARD).unlink()
 
     assert f"{CHART}: it is on no dashboard" in Bundle(tmp_path).problems()
 
 
-@pytest.mark.timeout(400)  # half a year is told first
-async def test_a_query_that_fails_is_told_by_its_file(tmp_path: Path, analyst: asyncpg.Connection[Any]) -> None:
+@pytest.mark.timeout(400)  # half a year of history is generated first
+async def test_a_failing_query_is_reported_with_its_file(tmp_path: Path, analyst: asyncpg.Connection[Any]) -> None:
     shutil.copytree(bundle.FOLDER, tmp_path, dirs_exist_ok=True)
     broken = _read(tmp_path / DATASET)
     broken["sql"] = "select gone from analytics.numbers"
     (tmp_path / DATASET).write_text(yaml.safe_dump(broken))
 
-    asked = [one for one in Bundle(tmp_path).queries() if one.file == DATASET]
-    assert await unanswered(analyst, asked) == [f'{DATASET}: column "gone" does not exist']
+    queries = [query for query in Bundle(tmp_path).queries() if query.file == DATASET]
+    assert await find_empty_results(analyst, queries) == [f'{DATASET}: column "gone" does not exist']
 
 
 def _files(kind: str, language: str) -> list[Yaml]:

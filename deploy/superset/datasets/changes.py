@@ -1,4 +1,4 @@
-"""What changed."""
+"""The changes of numbers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from deploy.superset.language import Text
 
 STATE_CHANGES: Final = Dataset(
     "state_changes",
-    Text("Transitions of state", "Переходы состояний"),
-    Text("A row is a change from one state to another", "Строка — переход из одного состояния в другое"),
+    Text("State transitions", "Переходы состояний"),
+    Text("One row per change from one state to another", "Одна строка — переход из одного состояния в другое"),
     """
 select n.account, n.number, {region} as region, {type} as type_title,
        c.changed_at at time zone a.time_zone as changed_at,
@@ -34,14 +34,14 @@ CHANGES: Final = Dataset(
     "changes",
     Text("Changes", "Изменения"),
     Text(
-        "A row is a field that changed, a number that came, went or returned, or a redirect; "
-        "what the first poll found is no change",
-        "Строка — изменившееся поле, появление, удаление или возвращение номера либо переадресация; "
-        "то, что нашёл первый опрос, — не изменение",
+        "One row per changed field, per added, removed or returned number, and per added or removed redirect; "
+        "what the first poll found is not included",
+        "Одна строка — изменение поля, появление, удаление или возвращение номера либо изменение переадресации; "
+        "то, что обнаружил первый опрос, не включено",
     ),
     """
-with words as (
-    select 'state' as field, state as word, title_{language} as title from analytics.states
+with titles as (
+    select 'state' as field, state as value, title_{language} as title from analytics.states
      union all
     select 'type', type, title_{language} from analytics.types
      union all
@@ -54,13 +54,13 @@ select n.account, n.number, {region} as region, {type} as type_title,
   from analytics.changes c
   join analytics.numbers_all n using (account_id, virtual_number_id)
   join analytics.accounts a using (account_id)
-  left join words o on o.field = c.field and o.word = c.old_value
-  left join words w on w.field = c.field and w.word = c.new_value
+  left join titles o on o.field = c.field and o.value = c.old_value
+  left join titles w on w.field = c.field and w.value = c.new_value
  where c.changed_after is not null and (c.kind not in ('created', 'restored') or c.field = 'state')
 """,
     (
         *(ACCOUNT, NUMBER, REGION, TYPE, CHANGED),
-        Column("kind", "TEXT", Text("Kind, as the view names it", "Вид, как в представлении")),
+        Column("kind", "TEXT", Text("Kind (value in the view)", "Вид (значение в представлении)")),
         Column("kind_title", "TEXT", Text("What happened", "Что произошло")),
         Column("field_title", "TEXT", Text("Field", "Поле")),
         Column("old_value", "TEXT", Text("Before", "Было")),

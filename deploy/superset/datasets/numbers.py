@@ -1,4 +1,4 @@
-"""The numbers now, by day, and while they are locked or frozen."""
+"""The current numbers, the numbers by day, and their locks and freezes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from deploy.superset.language import Text
 NUMBERS: Final = Dataset(
     "numbers",
     Text("Numbers now", "Номера сейчас"),
-    Text("A row is a number that is listed now", "Строка — номер, который есть в списке сейчас"),
+    Text("One row per number that is listed now", "Одна строка — номер, который сейчас есть в списке"),
     """
 select n.account, n.number, {region} as region, {type} as type_title, n.state,
        coalesce(n.state_title_{language}, n.state) as state_title, n.reason, n.comment, n.employee_id, n.redirect_count
@@ -32,12 +32,15 @@ select n.account, n.number, {region} as region, {type} as type_title, n.state,
         *(ACCOUNT, NUMBER, REGION, TYPE, STATE, STATE_TITLE, REASON),
         Column("comment", "TEXT", Text("Comment", "Комментарий")),
         Column("employee_id", "BIGINT", Text("Employee", "Сотрудник")),
-        Column("redirect_count", "INTEGER", Text("Redirects to it", "Переадресаций на него")),
+        Column("redirect_count", "INTEGER", Text("Redirects to it", "Переадресаций на номер")),
     ),
     (
         Metric("numbers", "count(*)", Text("Numbers", "Номеров")),
         Metric(
-            "active_share", "avg((state = 'active')::integer)", Text("Share of active ones", "Доля активных"), ".1%"
+            "active_share",
+            "avg((state = 'active')::integer)",
+            Text("Share of active numbers", "Доля активных номеров"),
+            ".1%",
         ),
     ),
 )
@@ -46,8 +49,8 @@ DAILY_STATES: Final = Dataset(
     "daily_states",
     Text("Numbers by day", "Номера по дням"),
     Text(
-        "A row is how many numbers of a region and type were in a state when a day ended; sum within one day only",
-        "Строка — сколько номеров региона и типа было в состоянии в конце дня; складывать только внутри одного дня",
+        "The number of numbers in each state at the end of each day, by region and type; add up rows of one day only",
+        "Количество номеров в каждом состоянии в конце дня, по регионам и типам; складывайте строки только одного дня",
     ),
     """
 select n.account, n.day, {region} as region, {type} as type_title, n.state,
@@ -78,8 +81,8 @@ BLOCKS: Final = Dataset(
     "blocks",
     Text("Debt locks and freezes", "Блокировки и заморозки"),
     Text(
-        "A row is an unbroken time in which a number was locked for debt or frozen, whatever the reasons",
-        "Строка — непрерывное время блокировки за долг или заморозки номера, какой бы ни была причина",
+        "One row per uninterrupted debt lock or freeze of a number, even if the reason changed meanwhile",
+        "Одна строка — непрерывная блокировка за долг или заморозка номера, даже если причина менялась",
     ),
     """
 with periods as (
@@ -112,19 +115,24 @@ select n.account, n.number, n.number_key, {region} as region, {type} as type_tit
     (
         *(ACCOUNT, NUMBER, REGION, TYPE, STATE, STATE_TITLE, REASON),
         Column("number_key", "TEXT", Text("Key of the number", "Ключ номера")),
-        Column("since", "TIMESTAMP", Text("Since", "С какого времени")),
-        Column("until", "TIMESTAMP", Text("Until", "До какого времени")),
-        Column("is_current", "BOOLEAN", Text("Lasts", "Продолжается")),
+        Column("since", "TIMESTAMP", Text("Since", "Начало")),
+        Column("until", "TIMESTAMP", Text("Until", "Конец")),
+        Column("is_current", "BOOLEAN", Text("Not ended yet", "Продолжается")),
         Column("days", "NUMERIC", Text("Days", "Дней")),
-        Column("day_of_month", "INTEGER", Text("Day of the month", "День месяца")),
-        Column("days_band", "TEXT", Text("How many days", "Сколько дней")),
+        Column("day_of_month", "INTEGER", Text("Day of the month", "Число месяца")),
+        Column("days_band", "TEXT", Text("Duration, days", "Длительность, дней")),
     ),
     (
-        Metric("blocks", "count(*)", Text("Times", "Раз")),
+        Metric("blocks", "count(*)", Text("Count", "Количество")),
         Metric("numbers_blocked", "count(distinct number_key)", Text("Numbers", "Номеров")),
-        Metric("mean_days", "avg(days) filter (where not is_current)", Text("Mean, days", "В среднем, дней"), ",.1f"),
+        Metric(
+            "mean_days",
+            "avg(days) filter (where not is_current)",
+            Text("Mean duration, days", "Средняя длительность, дней"),
+            ",.1f",
+        ),
         Metric("longest_days", "max(days)", Text("Longest, days", "Самая долгая, дней"), ",.1f"),
-        Metric("total_days", "sum(days)", Text("In all, days", "Всего, дней"), ",.1f"),
+        Metric("total_days", "sum(days)", Text("Total, days", "Всего, дней"), ",.1f"),
     ),
     time="since",
 )

@@ -1,1 +1,1 @@
-"""What each tab of a dashboard shows."""
+"""The tabs of the dashboards."""

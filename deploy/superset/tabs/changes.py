@@ -1,4 +1,4 @@
-"""What changed: a feed, and what it adds up to."""
+"""The tab of changes: a feed and its totals."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _CHANGED: Final = in_period(CHANGES)
 
 _CARDS: Final = 20
 _BAR: Final = "timeseries_bar"
-_NUMBERS: Final = Text("numbers in the period", "номеров за период")
+_NUMBERS: Final = Text("in the period", "номеров за период")
 
 
-def _happened(key: str, title: Text, below: Text, kind: str) -> Chart:
-    return Chart(key, 2, CHANGES, title, card("changes", below, where("kind", kind), _CHANGED))
+def _count_card(key: str, title: Text, subtitle: Text, kind: str) -> Chart:
+    return Chart(key, 2, CHANGES, title, card("changes", subtitle, where("kind", kind), _CHANGED))
 
 
 def _by_week(*kinds: str) -> Params:
@@ -45,25 +45,25 @@ TAB: Final = Tab(
         Row(
             _CARDS,
             (
-                _happened("arrived", Text("Arrived", "Появилось"), _NUMBERS, "created"),
-                _happened("removed", Text("Removed", "Удалено"), _NUMBERS, "removed"),
-                _happened("returned", Text("Returned", "Вернулось"), _NUMBERS, "restored"),
-                _happened(
+                _count_card("arrived", Text("Numbers added", "Появилось"), _NUMBERS, "created"),
+                _count_card("removed", Text("Numbers removed", "Удалено"), _NUMBERS, "removed"),
+                _count_card("returned", Text("Numbers returned", "Вернулось"), _NUMBERS, "restored"),
+                _count_card(
                     "state_changes",
-                    Text("States", "Состояния"),
-                    Text("changes in the period", "изменений за период"),
+                    Text("State changes", "Смена состояний"),
+                    Text("changed fields in the period", "изменений полей за период"),
                     "state",
                 ),
-                _happened(
+                _count_card(
                     "redirects_added",
-                    Text("Redirects", "Добавлено"),
-                    Text("added in the period", "переадресаций за период"),
+                    Text("Redirects added", "Добавлено"),
+                    Text("in the period", "переадресаций за период"),
                     "redirect_opened",
                 ),
-                _happened(
+                _count_card(
                     "redirects_removed",
-                    Text("Redirects", "Снято"),
-                    Text("removed in the period", "переадресаций за период"),
+                    Text("Redirects removed", "Снято"),
+                    Text("in the period", "переадресаций за период"),
                     "redirect_closed",
                 ),
             ),
@@ -73,12 +73,15 @@ TAB: Final = Tab(
             (
                 Chart(
                     *("arrivals_and_removals", 6, CHANGES),
-                    Text("Arrivals, removals and returns by week", "Появления, удаления и возвращения по неделям"),
+                    Text(
+                        "Added, removed and returned numbers by week",
+                        "Появление, удаление и возврат номеров по неделям",
+                    ),
                     _by_week("created", "removed", "restored"),
                 ),
                 Chart(
                     *("redirects_by_week", 6, CHANGES),
-                    Text("Changes of redirects by week", "Изменения переадресаций по неделям"),
+                    Text("Added and removed redirects by week", "Изменения переадресаций по неделям"),
                     _by_week("redirect_opened", "redirect_closed"),
                 ),
             ),
@@ -88,7 +91,7 @@ TAB: Final = Tab(
             (
                 Chart(
                     *("feed", 12, CHANGES),
-                    Text("All changes, the latest first", "Все изменения, начиная с последних"),
+                    Text("All changes, latest first", "Все изменения, начиная с последних"),
                     rows(
                         (
                             *("changed_at", "number", "region", "type_title"),
@@ -106,12 +109,12 @@ TAB: Final = Tab(
             (
                 Chart(
                     *("fields", 6, CHANGES),
-                    Text("Which fields change", "Какие поля меняются"),
+                    Text("Changes by field", "Изменения по полям"),
                     bars("changes", "field_title", where("kind", "changed", "state"), _CHANGED, by="kind_title"),
                 ),
                 Chart(
                     *("busiest", 6, CHANGES),
-                    Text("Which numbers change most", "Какие номера меняются чаще всего"),
+                    Text("Numbers with the most changes", "Номера с наибольшим числом изменений"),
                     totals(("number", "region", "type_title"), ("changes",), _CHANGED, page=10),
                 ),
             ),

@@ -1,4 +1,4 @@
-"""Locks for debt and freezes: who, since when, how long and how often."""
+"""The tab of debt locks and freezes: which numbers, since when, how long and how often."""
 
 from __future__ import annotations
 
@@ -34,62 +34,62 @@ _BEGAN: Final = in_period(BLOCKS)
 _CARDS: Final = 20
 
 
-def _block(key: str, title: Text, metric: str, below: Text, *conditions: Filter) -> Chart:
-    return Chart(key, 2, BLOCKS, title, card(metric, below, *conditions))
+def _block_card(key: str, title: Text, metric: str, subtitle: Text, *conditions: Filter) -> Chart:
+    return Chart(key, 2, BLOCKS, title, card(metric, subtitle, *conditions))
 
 
 TAB: Final = Tab(
     "debt",
-    Text("Debt and freezes", "Долги и заморозки"),
+    Text("Debt locks and freezes", "Блокировки и заморозки"),
     (
         Row(
             _CARDS,
             (
-                _block(
+                _block_card(
                     "locked_now",
-                    Text("Debt", "Долг"),
+                    Text("Locked now", "Заблокировано"),
                     "numbers_blocked",
-                    Text("locked now", "заблокировано сейчас"),
+                    Text("numbers, for debt", "номеров за долг, сейчас"),
                     _DEBT,
                     _NOW,
                 ),
-                _block(
+                _block_card(
                     "frozen_now",
-                    Text("Frozen", "Заморозка"),
+                    Text("Frozen now", "Заморожено"),
                     "numbers_blocked",
-                    Text("frozen now", "заморожено сейчас"),
+                    Text("numbers", "номеров, сейчас"),
                     _FREEZE,
                     _NOW,
                 ),
-                _block(
+                _block_card(
                     "longest_now",
-                    Text("Longest", "Дольше всех"),
+                    Text("Longest lock", "Самая долгая"),
                     "longest_days",
-                    Text("days locked by now", "дней в блокировке"),
+                    Text("days so far, for debt", "блокировка за долг сейчас, дней"),
                     _DEBT,
                     _NOW,
                 ),
-                _block(
+                _block_card(
                     "locks",
-                    Text("Locks", "Блокировки"),
+                    Text("Debt locks", "Блокировки"),
                     "blocks",
-                    Text("for debt in the period", "за долг за период"),
+                    Text("in the period", "за долг за период"),
                     _DEBT,
                     _BEGAN,
                 ),
-                _block(
+                _block_card(
                     "numbers_locked",
-                    Text("Affected", "Затронуто"),
+                    Text("Numbers locked", "С блокировкой"),
                     "numbers_blocked",
-                    Text("numbers in the period", "номеров за период"),
+                    Text("for debt in the period", "номеров за период"),
                     _DEBT,
                     _BEGAN,
                 ),
-                _block(
+                _block_card(
                     "mean_lock",
                     Text("Mean lock", "В среднем"),
                     "mean_days",
-                    Text("days until it is over", "дней до снятия"),
+                    Text("days, ended locks only", "дней до снятия блокировки"),
                     _DEBT,
                     _BEGAN,
                 ),
@@ -100,7 +100,7 @@ TAB: Final = Tab(
             (
                 Chart(
                     *("blocked_by_day", 8, DAILY_STATES),
-                    Text("Locked and frozen numbers, by day", "Заблокированные и замороженные номера по дням"),
+                    Text("Locked and frozen numbers by day", "Заблокированные и замороженные номера по дням"),
                     over_time(
                         *("area", "numbers_that_day", "day", DAY),
                         *(_DAYS, where("state", "debt_lock", "freeze")),
@@ -109,8 +109,8 @@ TAB: Final = Tab(
                 ),
                 Chart(
                     *("lengths", 4, BLOCKS),
-                    Text("How many days they last", "Сколько дней они длятся"),
-                    bars("blocks", "days_band", _BEGAN, by="state_title", across=False),
+                    Text("Duration of locks and freezes, days", "Длительность, дней"),
+                    bars("blocks", "days_band", _BEGAN, by="state_title", horizontal=False),
                 ),
             ),
         ),
@@ -119,14 +119,14 @@ TAB: Final = Tab(
             (
                 Chart(
                     *("blocked_now", 12, BLOCKS),
-                    Text("Who is locked or frozen now", "Кто заблокирован или заморожен сейчас"),
+                    Text("Numbers that are locked or frozen now", "Номера, заблокированные или замороженные сейчас"),
                     rows(
                         ("number", "account", "region", "type_title", "state_title", "reason", "since", "days"),
                         ("since", True),
                         _NOW,
                         page=10,
                     ),
-                    Text("The longest first", "Сначала самые долгие"),
+                    Text("Longest first", "Сначала самые долгие"),
                 ),
             ),
         ),
@@ -135,13 +135,13 @@ TAB: Final = Tab(
             (
                 Chart(
                     *("again_and_again", 7, BLOCKS),
-                    Text("Who is locked for debt most often", "Кого чаще всего блокируют за долг"),
+                    Text("Numbers locked for debt most often", "Номера, которые чаще всего блокируют за долг"),
                     totals(("number", "region"), ("blocks", "total_days", "longest_days"), _DEBT, _BEGAN, page=10),
                 ),
                 Chart(
                     *("days_of_month", 5, BLOCKS),
-                    Text("On which days of the month debt locks begin", "По каким числам блокируют за долг"),
-                    bars("blocks", "day_of_month", _DEBT, _BEGAN, by="state_title", across=False),
+                    Text("Days of the month on which debt locks begin", "По каким числам месяца блокируют за долг"),
+                    bars("blocks", "day_of_month", _DEBT, _BEGAN, by="state_title", horizontal=False),
                 ),
             ),
         ),
@@ -152,13 +152,16 @@ TAB: Final = Tab(
                     *("transitions", 6, STATE_CHANGES),
                     Text("Transitions between states", "Переходы между состояниями"),
                     flow("transitions", "from_title", "to_title", in_period(STATE_CHANGES)),
-                    Text("From what, on the left, to what", "Слева — из какого, справа — в какое"),
+                    Text(
+                        "From the state on the left to the state on the right",
+                        "Слева — из какого состояния, справа — в какое",
+                    ),
                 ),
                 Chart(
                     *("blocks_by_region", 6, BLOCKS),
                     Text("Locks and freezes by region", "Блокировки и заморозки по регионам"),
                     bars("blocks", "region", _BEGAN, by="state_title"),
-                    Text("That began in the period", "Начавшиеся за период"),
+                    Text("Those that began in the period", "Начавшиеся за период"),
                 ),
             ),
         ),

@@ -1,4 +1,4 @@
-"""The first tab: the numbers now and by day."""
+"""The overview tab: the numbers now and by day."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ TAB: Final = Tab(
                 ),
                 Chart(
                     *("active_share", 2, NUMBERS),
-                    Text("Active", "Активны"),
-                    card("active_share", Text("of the numbers listed", "номеров из списка")),
+                    Text("Active numbers", "Активные"),
+                    card("active_share", Text("of all listed numbers", "доля номеров в списке")),
                 ),
                 Chart(
                     *("locked_trend", 3, DAILY_STATES),
@@ -59,7 +59,10 @@ TAB: Final = Tab(
                 Chart(
                     *("age", 2, FRESHNESS),
                     Text("Age of the data", "Возраст данных"),
-                    card("age_minutes", Text("minutes since the last success", "минут с последнего успеха")),
+                    card(
+                        "age_minutes",
+                        Text("minutes since the last successful poll", "минут с последнего успешного опроса"),
+                    ),
                 ),
             ),
         ),
@@ -68,17 +71,17 @@ TAB: Final = Tab(
             (
                 Chart(
                     *("not_active_by_day", 7, DAILY_STATES),
-                    Text("Numbers that are not active, by day", "Неактивные номера по дням"),
+                    Text("Numbers that are not active, by day", "Номера не в работе по дням"),
                     over_time(
                         *("area", "numbers_that_day", "day", DAY),
                         *(_DAYS, where_not("state", "active")),
                         by="state_title",
                     ),
-                    Text("Numbers by state when each day ended", "Номера по состояниям в конце каждого дня"),
+                    Text("Numbers by state at the end of each day", "Номера по состояниям в конце каждого дня"),
                 ),
                 Chart(
                     *("states_now", 5, NUMBERS),
-                    Text("States now", "Состояния сейчас"),
+                    Text("Numbers by state", "Номера по состояниям"),
                     donut("numbers", "state_title"),
                 ),
             ),
@@ -103,7 +106,7 @@ TAB: Final = Tab(
             (
                 Chart(
                     *("accounts", 12, FRESHNESS),
-                    Text("Accounts", "Аккаунты"),
+                    Text("Accounts", "Личные кабинеты"),
                     rows(
                         (
                             "account",

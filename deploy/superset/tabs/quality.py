@@ -1,4 +1,4 @@
-"""How well the account was watched, and what needs a person."""
+"""The tab of data quality: polls, gaps between them, held removals and rejected records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deploy.superset.datasets.polls import COVERAGE, FRESHNESS, REJECTED, RUNS
 from deploy.superset.language import Text
 
 _POLLED: Final = in_period(RUNS)
-_WATCHED: Final = in_period(COVERAGE)
+_COVERED: Final = in_period(COVERAGE)
 
 _CARDS: Final = 20
 _BAR: Final = "timeseries_bar"
@@ -35,27 +35,27 @@ TAB: Final = Tab(
             (
                 Chart(
                     *("successful_polls", 3, RUNS),
-                    Text("Successful", "Успешных"),
-                    card("success_share", Text("of the polls of the period", "опросов за период"), _POLLED),
+                    Text("Successful polls", "Успешные опросы"),
+                    card("success_share", Text("of all polls in the period", "доля опросов за период"), _POLLED),
                 ),
                 Chart(
                     *("days_seen", 3, COVERAGE),
-                    Text("Watched", "Под наблюдением"),
+                    Text("Covered days", "Дни с опросами"),
                     card(
                         "days_seen",
                         Text("of the days had a successful poll", "дней, когда был успешный опрос"),
-                        _WATCHED,
+                        _COVERED,
                     ),
                 ),
                 Chart(
                     *("held_now", 3, FRESHNESS),
-                    Text("Held", "Отложено"),
-                    card("held_now", Text("removals not believed yet", "удалений, которым ещё нельзя верить")),
+                    Text("Held removals", "Удержано"),
+                    card("held_now", Text("of missing numbers", "удалений пропавших номеров")),
                 ),
                 Chart(
                     *("rejected_now", 3, FRESHNESS),
-                    Text("Rejected", "Отвергнуто"),
-                    card("rejected_now", Text("records that need a person", "записей, которым нужен человек")),
+                    Text("Rejected records", "Отклонено"),
+                    card("rejected_now", Text("that need attention", "записей, требующих внимания")),
                 ),
             ),
         ),
@@ -74,18 +74,18 @@ TAB: Final = Tab(
             (
                 Chart(
                     *("gaps", 4, COVERAGE),
-                    Text("Longest gap of a day, hours", "Самый долгий перерыв за день, часов"),
-                    over_time(_BAR, "longest_gap", "day", DAY, _WATCHED),
-                    Text("Without a successful poll", "Без успешных опросов"),
+                    Text("Longest gap of the day, hours", "Самый долгий перерыв за день, ч"),
+                    over_time(_BAR, "longest_gap", "day", DAY, _COVERED),
+                    Text("Time without a successful poll", "Время без успешных опросов"),
                 ),
                 Chart(
                     *("held_by_day", 4, RUNS),
-                    Text("Removals held, at most that day", "Отложено удалений, наибольшее за день"),
+                    Text("Removals held, maximum of the day", "Удержано удалений, максимум за день"),
                     over_time(_BAR, "most_held", "started_at", DAY, _POLLED),
                 ),
                 Chart(
                     *("failures", 4, RUNS),
-                    Text("What polls failed with", "Отчего не удавались опросы"),
+                    Text("Causes of failed polls", "Причины неудачных опросов"),
                     totals(("error_kind", "http_status"), ("polls", "last_at"), where("outcome", "failed"), _POLLED),
                 ),
             ),
@@ -95,7 +95,7 @@ TAB: Final = Tab(
             (
                 Chart(
                     *("rejected_records", 12, REJECTED),
-                    Text("Records that need a person", "Записи, которым нужен человек"),
+                    Text("Rejected records that need attention", "Отклонённые записи, требующие внимания"),
                     rows(
                         ("number", "error", "first_seen_at", "last_seen_at", "occurrences", "payload"),
                         ("first_seen_at", True),
