@@ -1,29 +1,39 @@
 """Polls one account: fetches its phone numbers, compares them with PostgreSQL, writes current rows and history.
 
 MegaFon cloud PBX lists a company's virtual phone numbers only as they are now. Each poll brings the current rows up to
-date and adds a history row for every change of state, reason or another field, both in one transaction:
+date and adds a history row for every change of a number's fields, such as its state and the reason for it, both in one
+transaction. A poll is started by the daemon's schedule (`syncer.daemon`) or by `syncer sync`:
 
-    begin → fetch → compare → parse → load → reconcile → apply → observe
+    begin → fetch → compare → parse → load → reconcile → apply → report
 
-begin       Inserts the run's row, `running`, and commits it. The daemon's schedule or `syncer sync` starts a poll.
-fetch       Sends the HTTP request, with retries. No database connection is held. If the response is an error, is cut
-            short or is not a JSON array, the run is `failed` and nothing else changes.
-compare     If the body is byte-identical to the last one, the run is `unchanged`, and no data is read or written.
-parse       Splits the array and decodes only the records whose bytes differ from those stored (`syncer.diff.response`).
-load        Locks the account's row, the fence, for the rest of the transaction, and reads the stored numbers.
-reconcile   Decides what changed, in pure code (`syncer.diff.reconcile`). A missing number counts as removed once the
-            removal guard believes it (`syncer.diff.removal_guard`); until then its removal is held.
-apply       Writes current rows, history and the run's outcome, `applied`, and commits (`syncer.store.poll.apply`).
-observe     Counts metrics and logs the result, in `report_poll` and nowhere else.
+begin       Inserts the run's row, `running`, and commits it.
+fetch       Sends the HTTP request, with retries. No database connection is held. If the endpoint answers with an error
+            or breaks off, the run is `failed` and no data changes.
+compare     If the body is byte-identical to the last successful poll's, the run is `unchanged`: only its own row and
+            the account's are written. That body's digest is not kept while removals are held, since time alone can
+            then change what the same response means.
+parse       Splits the JSON array and decodes only the records whose fingerprint, a hash of their bytes, is not stored
+            (`syncer.diff.response`). A response that was cut short or is not an array makes the run `failed`.
+load        Locks the account's row, the fence, until the transaction ends, and reads the stored numbers that the parsed
+            records and the missing numbers need (`syncer.store.poll.load`).
+reconcile   Decides what changed, in pure code (`syncer.diff.reconcile`). Missing numbers count as removed at once if
+            they are few, else their removal is held for a time, or until an operator accepts it
+            (`syncer.diff.removal_guard`).
+apply       Writes current rows and history (`syncer.store.poll.apply`) and the run's outcome, `applied`, and commits.
+report      Counts metrics and logs the result, in `report_poll` and nowhere else.
 
-Two daemons: a lease keeps them from polling one account at the same time, and the fence keeps the data right if they
-still do. Polls of one account commit one after another, and a run is `superseded`, changing nothing, if a run that
-began later has succeeded. A process that dies before the commit leaves the data as it was; the next success marks its
-run `abandoned`. If the commit went through and only its acknowledgement was lost, the run's row shows it: that row is
-read before a failure is reported.
+If another poll commits between parse and load, the response is parsed again against the new fingerprints.
 
-Memory: a body has a maximum size, few large bodies are in memory at a time, and records are decoded, compared and
-written in batches.
+Two daemons: a lease keeps them from polling one account at the same time (`syncer.store.schedule`). If they still do,
+the fence keeps their writes correct: they commit one after another, and a run becomes `superseded` and writes no
+numbers if a run that began later has succeeded.
+
+A process that dies before the commit leaves the data as it was, and the next success marks its run `abandoned`. If the
+commit succeeded and only its acknowledgement was lost, the run's row has the outcome: it is read before a failure is
+reported.
+
+Memory: a body may have SYNCER_API_MAX_BYTES, few large bodies are in memory at a time, and records are decoded,
+compared and written in batches.
 """
 
 from __future__ import annotations
@@ -38,7 +48,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 from syncer.diff.changeset import ChangeSet, PollTotals
 from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.removal_guard import RemovalGuard
-from syncer.diff.response import digest, read
+from syncer.diff.response import digest, parse_response
 from syncer.errors import DatabaseError, PollError
 from syncer.outcome import Conclusion, PollResult
 from syncer.store.engine import translate_errors
@@ -75,12 +85,12 @@ T = TypeVar("T")
 CONCURRENT_POLLS: Final = 512
 """Polls that may be in progress at a time. Nearly all of them wait for the endpoint, and each holds a socket and tens
 of kilobytes; by default a process may open 1024 sockets."""
-_WORK_SLOTS: Final = 8
+_CONCURRENT_RESPONSES: Final = 8
 """Responses that are processed at a time: each needs a database connection, and memory in proportion to its size."""
 BATCH_SIZE: Final = 5_000
 """Records that are compared and written together: decoded, they take about ten megabytes."""
-_OFFLOAD_BYTES: Final = 256 * 1024
-"""Responses of this size or more are processed in a thread."""
+_THREAD_THRESHOLD_BYTES: Final = 256 * 1024
+"""The CPU-bound steps of responses of this size or more run in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,7 @@ class Poller:
         settings: Limits and the removal guard's parameters.
         fingerprint_cache: The fingerprints of recent polls, so that they need not be read again.
         metrics: Where results are counted.
-        work_slots: Limits how many responses are processed at a time.
+        processing_slots: Limits how many responses are processed at a time.
         batch_size: Records that are compared and written together.
     """
 
@@ -102,7 +112,7 @@ class Poller:
     settings: Settings
     fingerprint_cache: FingerprintCache = field(default_factory=FingerprintCache)
     metrics: Metrics = field(default_factory=Metrics)
-    work_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_WORK_SLOTS))
+    processing_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT_RESPONSES))
     batch_size: int = BATCH_SIZE
 
     async def poll(self, account: Account, trigger: Trigger, *, lateness: timedelta | None = None) -> PollResult:
@@ -124,9 +134,9 @@ class Poller:
             async with AsyncExitStack() as body_slot:
                 response = await self.source.fetch(account, body_slot=body_slot)
                 stats.add_response(response)
-                async with self.work_slots:
+                async with self.processing_slots:
                     with translate_errors():
-                        conclusion = await self._process(run, response, trigger, stats)
+                        conclusion = await self._record_response(run, response, trigger, stats)
         except PollError as failure:
             error = failure
             conclusion = await self._record_failure(run, response, error)
@@ -137,62 +147,65 @@ class Poller:
         report_poll(result, stats, self.metrics)
         return result
 
-    async def _process(self, run: Run, response: Response, trigger: Trigger, stats: PollStats) -> Conclusion:
-        """Records a response: as unchanged if its body is byte-identical to the last one, else by what differs."""
+    async def _record_response(self, run: Run, response: Response, trigger: Trigger, stats: PollStats) -> Conclusion:
+        """Records a response: as unchanged if its body is byte-identical to the last one, otherwise by what differs."""
         body = response.body
         meta = ResponseMeta(response.http_status, len(body), digest(body))
-        if run.body_digest == meta.body_digest:
+        if run.last_body_digest == meta.body_digest:
             async with runs.fence(self.engine, run) as fence:
                 stats.clock_ahead = fence.clock_ahead
                 if fence.is_superseded:
                     return await runs.mark_superseded(fence, meta)
-                if runs.is_same_body(fence, meta):
+                if runs.is_still_last_body(fence, meta):
                     return await runs.mark_unchanged(fence, meta)
         while True:
-            before = await load_fingerprints(self.engine, run.account_id, self.fingerprint_cache)
+            known = await load_fingerprints(self.engine, run.account_id, self.fingerprint_cache)
             try:
-                parsed = await _offload(len(body), read, body, before.fingerprints, before.app_id)
+                parsed = await _run_in_thread_if_large(len(body), parse_response, body, known.fingerprints, known.app_id)
             except PollError:
-                # If a poll that began later has succeeded, this response no longer matters.
+                # A run that began later may have succeeded: then this one is superseded, not failed.
                 async with runs.fence(self.engine, run) as fence:
                     if fence.is_superseded:
                         return await runs.mark_superseded(fence, meta)
                 raise
-            conclusion = await self._apply(run, meta, trigger, before, parsed, stats)
+            conclusion = await self._reconcile_and_apply(run, meta, trigger, known, parsed, stats)
             if conclusion is not None:
                 return conclusion
 
-    async def _apply(
+    async def _reconcile_and_apply(
         self,
         run: Run,
         meta: ResponseMeta,
         trigger: Trigger,
-        before: AccountFingerprints,
+        known: AccountFingerprints,
         parsed: ParsedResponse,
         stats: PollStats,
     ) -> Conclusion | None:
         """Decides what changed and writes it, with the run's outcome, in one transaction.
 
         Returns:
-            None if another poll has committed since `before` was read: the response must be parsed again.
+            None if another poll has committed since `known` was read: the response was parsed against fingerprints that
+            are out of date, and must be parsed again.
         """
-        settings, size = self.settings, meta.response_bytes
-        guard = RemovalGuard(settings.removal_guard_ratio, settings.removal_guard_hold, trigger == "accept_removals")
+        settings, response_bytes = self.settings, meta.response_bytes
+        accepted = trigger == "accept_removals"
+        guard = RemovalGuard(settings.removal_guard_ratio, settings.removal_guard_hold, accepted)
         lookups = await upsert_lookups(self.engine, parsed.lookup_values)
         stats.new_lookup_values |= lookups.new_lookup_values
         async with runs.fence(self.engine, run) as fence:
             stats.clock_ahead = fence.clock_ahead
             if fence.is_superseded:
                 return await runs.mark_superseded(fence, meta)
-            if (fence.fingerprints_run_id, fence.app_id) != (before.fingerprints_run_id, before.app_id):
+            is_stale = (fence.fingerprints_run_id, fence.app_id) != (known.fingerprints_run_id, known.app_id)
+            if is_stale:
                 return None
-            stored = await load_state(fence, parsed, before.fingerprints, guard.hold)
-            totals = await self._write_batches(fence, parsed, stored, guard, lookups.regions, size)
+            stored = await load_state(fence, parsed, known.fingerprints, guard.hold)
+            totals = await self._write_batches(fence, parsed, stored, guard, lookups.regions, response_bytes)
             conclusion = await runs.mark_succeeded(fence, meta, totals, parsed.app_id)
         self.fingerprint_cache.put(
-            run.account_id, await _offload(size, next_fingerprints, before, parsed, totals, run.run_id)
+            run.account_id, await _run_in_thread_if_large(response_bytes, next_fingerprints, known, parsed, totals, run.run_id)
         )
-        stats.add_changes(totals, listed=stored.listed)
+        stats.add_changes(totals, listed=stored.listed_count)
         return conclusion
 
     async def _write_batches(
@@ -202,28 +215,29 @@ class Poller:
         stored: StoredState,
         guard: RemovalGuard,
         regions: dict[str, int],
-        size: int,
+        response_bytes: int,
     ) -> PollTotals:
         """Compares and writes the records batch by batch, then the numbers that are missing or rejected."""
         totals = PollTotals()
-        absence_changes = await _offload(size, reconcile_absences, parsed, stored, guard)
+        absence_changes = await _run_in_thread_if_large(response_bytes, reconcile_absences, parsed, stored, guard)
         await pin_index_plans(fence)
 
         def reconcile_batch(records: UnseenRecords, rows: NumberRows) -> PreparedChanges:
             numbers = rows.to_stored_numbers()
             return prepare_changes(fence, reconcile(records, numbers, stored), {**regions, **numbers.regions})
 
+        # The first comparison has no earlier batch to write.
         batch = prepare_changes(fence, ChangeSet(), regions)
-        for records in await _offload(size, parsed.records.pop_batches, self.batch_size):
+        for records in await _run_in_thread_if_large(response_bytes, parsed.records.pop_batches, self.batch_size):
             rows = await load_numbers(fence, list(records))
-            # The next batch is compared while this one is written.
-            next_batch = asyncio.ensure_future(_offload(size, reconcile_batch, records, rows))
+            # The next batch is compared, in a thread if the response is large, while this one is written.
+            comparison = asyncio.ensure_future(_run_in_thread_if_large(response_bytes, reconcile_batch, records, rows))
             try:
                 await apply(fence, batch)
             finally:
-                following = await next_batch
+                next_batch = await comparison
             totals.add(batch.changes)
-            batch = following
+            batch = next_batch
         await apply(fence, batch)
         totals.add(batch.changes)
         if not (totals.is_unchanged and absence_changes.is_empty):
@@ -233,18 +247,18 @@ class Poller:
         return totals
 
     async def _record_failure(self, run: Run | None, response: Response | None, error: PollError) -> Conclusion:
-        """Marks the run as failed, unless it has an outcome: then only the acknowledgement of its commit was lost."""
+        """Marks the run as failed. If it has an outcome, only the acknowledgement of its commit was lost: returns that."""
         if response is not None and error.http_status is None:
             error.http_status, error.response_bytes = response.http_status, len(response.body)
         if run is not None:
             with contextlib.suppress(DatabaseError), translate_errors():
                 if not await runs.mark_failed(self.engine, run, error):
                     return await runs.read_conclusion(self.engine, run)
-        return Conclusion("failed", {})
+        return Conclusion("failed", counters={})
 
 
-async def _offload(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def _run_in_thread_if_large(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Runs CPU-bound work, in a thread if the response is large, so that the event loop is not blocked."""
-    if size < _OFFLOAD_BYTES:
+    if size < _THREAD_THRESHOLD_BYTES:
         return function(*args, **kwargs)
     return await asyncio.to_thread(function, *args, **kwargs)

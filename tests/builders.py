@@ -1,4 +1,4 @@
-"""What tests are made of: records as the vendor sends them, and an account to poll with them."""
+"""Builders for tests: records as the vendor sends them, accounts and daemons, and an account that polls them."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 APP_ID = 1200054
 
 
-def record(id: int = 250, **fields: Any) -> dict[str, Any]:  # noqa: A002 - the vendor's word
-    """A record with every key that the vendor documents; `fields` replace what it says."""
+def record(id: int = 250, **fields: Any) -> dict[str, Any]:  # noqa: A002 - the vendor's name
+    """Returns a record with every key that the vendor documents. `fields` replace its values or add keys."""
     return {
         "number": f"79{id:09}",
         "comment": None,
@@ -66,38 +66,40 @@ def record(id: int = 250, **fields: Any) -> dict[str, Any]:  # noqa: A002 - the 
     } | fields
 
 
-def decide(parsed: ParsedResponse, numbers: StoredNumbers, known: StoredState, guard: RemovalGuard) -> ChangeSet:
-    """All that a response changes in one decision, as if its records were one batch."""
-    of_records = reconcile(parsed.records, numbers, known)
-    rest = reconcile_absences(parsed, known, guard)
-    counters = of_records.counters.copy()
-    counters.update(rest.counters)
+def reconcile_response(
+    parsed: ParsedResponse, stored_numbers: StoredNumbers, stored_state: StoredState, guard: RemovalGuard
+) -> ChangeSet:
+    """Returns all changes of a response in one change set, as if its records were one batch."""
+    record_changes = reconcile(parsed.records, stored_numbers, stored_state)
+    absence_changes = reconcile_absences(parsed, stored_state, guard)
+    counters = record_changes.counters.copy()
+    counters.update(absence_changes.counters)
     return replace(
-        of_records,
-        presence_updates=of_records.presence_updates + rest.presence_updates,
-        is_first_or_rejections_changed=rest.is_first_or_rejections_changed,
+        record_changes,
+        presence_updates=record_changes.presence_updates + absence_changes.presence_updates,
+        is_first_or_rejections_changed=absence_changes.is_first_or_rejections_changed,
         counters=counters,
     )
 
 
 def without(fields: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """A record in which some keys are absent."""
+    """Returns a record without some of its keys."""
     return {key: value for key, value in fields.items() if key not in keys}
 
 
-def redirect(id: int, number: str) -> dict[str, Any]:  # noqa: A002 - the vendor's word
-    """An element of `from_redirect_numbers`."""
+def redirect(id: int, number: str) -> dict[str, Any]:  # noqa: A002 - the vendor's name
+    """Returns an element of `from_redirect_numbers`."""
     return {"id": id, "number": number}
 
 
 def settings_for(emulator: Emulator, **settings: Any) -> Settings:
-    """Settings that ask the emulated endpoint, once a poll, and take nothing from the environment."""
+    """Returns settings for the emulated endpoint, with one attempt per poll and nothing from the environment."""
     given: dict[str, Any] = {"api_url": emulator.url, "api_token": SecretStr("token"), "api_attempts": 1}
     return Settings.model_construct(**given | settings)
 
 
-def accounts_of(settings: Settings, names: Sequence[str]) -> list[Account]:
-    """Several accounts where the settings have one; each has its name for a token."""
+def accounts_named(settings: Settings, names: Sequence[str]) -> list[Account]:
+    """Returns copies of the settings' only account under several names. The token of each is its name."""
     (account,) = load_accounts(settings)
     return [replace(account, name=name, token=SecretStr(name)) for name in names]
 
@@ -106,9 +108,9 @@ def accounts_of(settings: Settings, names: Sequence[str]) -> list[Account]:
 async def running_daemon(
     emulator: Emulator, database: str, *, names: Sequence[str] = (), **given: Any
 ) -> AsyncIterator[Daemon]:
-    """A daemon in this process, with the one account or with those named."""
+    """Runs a daemon in this process, with the settings' only account or with copies of it under `names`."""
     settings = settings_for(emulator, database_url=SecretStr(database), **given)
-    accounts = accounts_of(settings, names) if names else load_accounts(settings)
+    accounts = accounts_named(settings, names) if names else load_accounts(settings)
     with Database(settings) as connected:
         async with Source(settings) as source:
             daemon = Daemon(connected, Poller(connected.engine, source, settings), accounts)
@@ -123,21 +125,21 @@ async def running_daemon(
 
 
 class WaitingRequest:
-    """A request that was received and is answered when the test says so."""
+    """A request that waits until the test answers it."""
 
     def __init__(self) -> None:
         self._body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def answer(self, *records: Any) -> None:
-        """Answers it with these records."""
+        """Answers the request with these records."""
         self._body.set_result(json.dumps(records, ensure_ascii=False).encode())
 
     async def body(self) -> bytes:
-        """What it is answered with."""
+        """Waits for the body of the answer."""
         return await self._body
 
 
-class PatientEndpoint:
+class BlockingEndpoint:
     """An endpoint that keeps every request waiting until the test answers it."""
 
     def __init__(self) -> None:
@@ -165,12 +167,12 @@ class PatientEndpoint:
 
 
 async def connect(url: str) -> asyncpg.Connection:
-    """A connection of the test's own."""
+    """Opens a connection that the product does not use."""
     return await asyncpg.connect(url)
 
 
 async def broken_invariants(url: str) -> list[str]:
-    """What `syncer check --data` would say of a database."""
+    """Returns the violations that `syncer check --data` would report for a database."""
     engine = create_engine(lambda: url)
     broken = [str(violation) async for violation in find_violations(engine)]
     await engine.dispose()
@@ -178,22 +180,22 @@ async def broken_invariants(url: str) -> list[str]:
 
 
 async def execute(url: str, statement: str) -> None:
-    """Executes a statement on a connection of its own."""
+    """Executes a statement on a separate connection."""
     connection = await connect(url)
     await connection.execute(statement)
     await connection.close()
 
 
 @contextmanager
-def kept_database(server: str, name: str) -> Iterator[str]:
-    """The address of a database with the newest schema, for tests of several event loops."""
+def migrated_database(server: str, name: str) -> Iterator[str]:
+    """Creates a database with the newest schema, for tests that use several event loops, and yields its address."""
     asyncio.run(execute(server, f"create database {name} template migrated"))
     yield f"{server.rpartition('/')[0]}/{name}"
     asyncio.run(execute(server, f"drop database {name} with (force)"))
 
 
 class PolledAccount:
-    """One account, polled over real HTTP into a real database with the responses that a test gives."""
+    """An account that is polled over HTTP into a real database, with the responses that a test chooses."""
 
     def __init__(
         self,
@@ -221,51 +223,51 @@ class PolledAccount:
         await self._source.__aexit__(None, None, None)
 
     async def poll(self, *records: Any, trigger: Trigger = "schedule") -> PollResult:
-        """One poll that is answered with these records."""
+        """Polls once, with these records as the response."""
         return await self.poll_body(json.dumps(records, ensure_ascii=False).encode(), trigger=trigger)
 
     async def poll_body(self, body: bytes, *, trigger: Trigger = "schedule") -> PollResult:
-        """One poll that is answered with these bytes."""
+        """Polls once, with these bytes as the response."""
         self.emulator.fault = faults.Body(body=body.decode(errors="surrogateescape"))
         return await self.poll_again(trigger=trigger)
 
     async def poll_again(self, *, trigger: Trigger = "schedule") -> PollResult:
-        """One poll that is answered as the endpoint is set to."""
+        """Polls once, with the response that the emulated endpoint is set to."""
         return await self.poller.poll(self.account, trigger)
 
     @asynccontextmanager
     async def through(self, proxy: Proxy) -> AsyncIterator[PolledAccount]:
-        """The same account, polled by a process whose way to the database leads through a proxy."""
+        """Yields the same account, polled by a process that connects to the database through a proxy."""
         engine = create_engine(lambda: proxy.url)
         async with PolledAccount(engine, self.emulator, self.sql, self.settings) as behind_proxy:
             yield behind_proxy
         await engine.dispose()
 
     async def set_clock(self, moment: datetime | None) -> None:
-        """Stops the database's clock at a moment, or lets it go again."""
+        """Stops the database's clock at `moment`, or restarts it if that is None."""
         now = "clock_timestamp()" if moment is None else f"timestamptz '{moment.isoformat()}'"
         await self.sql.execute(
             f"create or replace function syncer.clock() returns timestamptz language sql volatile as $$ select {now} $$"
         )
 
     async def poll_at(self, moment: datetime, *records: Any, trigger: Trigger = "schedule") -> PollResult:
-        """One poll with the database's clock stopped at a moment, answered with these records."""
+        """Polls once, with these records as the response and the database's clock stopped at `moment`."""
         await self.set_clock(moment)
         return await self.poll(*records, trigger=trigger)
 
-    def forget(self) -> None:
-        """Polls from now on as a process that was just started."""
+    def restart(self) -> None:
+        """Polls from now on like a newly started process: nothing is cached."""
         self.poller = Poller(self.engine, self._source, self.settings, batch_size=self._batch)
 
     async def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        """What a query returns."""
+        """Returns the rows of a query."""
         return [tuple(row) for row in await self.sql.fetch(query, *arguments)]
 
     async def row(self, query: str, *arguments: Any) -> tuple[Any, ...]:
-        """The one row that a query returns."""
+        """Returns the only row of a query."""
         (only,) = await self.rows(query, *arguments)
         return only
 
     async def broken_invariants(self) -> Sequence[str]:
-        """What `syncer check --data` would say."""
+        """Returns the violations that `syncer check --data` would report."""
         return [str(violation) async for violation in find_violations(self.engine)]

@@ -1,1 +1,1 @@
-"""Compares a response with what is stored. Pure code: no I/O, no clock, no SQL; tested on plain data."""
+"""Compares a response with the stored data and decides what changed. Pure code: no I/O, no clock, no SQL."""

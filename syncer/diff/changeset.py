@@ -1,4 +1,8 @@
-"""What a response changes: decided by `syncer.diff.reconcile`, written by `syncer.store.poll.apply`. Pure data."""
+"""The changes that a response makes. `syncer.diff.reconcile` decides them, `syncer.store.poll.apply` writes them.
+
+A poll sees a change after it happened. `changed_after` is the earliest time at which it can have happened: the start of
+the last successful poll that read the number's record, or None if no poll had read it before.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,13 @@ if TYPE_CHECKING:
 
 
 class NewVersion(Struct, frozen=True, gc=False):
-    """A record to write: of a new number, or in place of the one that is stored.
+    """The column values to store for a new number, or to replace those of a stored one.
 
     Attributes:
-        values: In the order of `syncer.diff.record.COLUMNS`, absent keys filled in.
-        changed_after: The start of the last poll that read the number before; None if the account's first one found it.
+        virtual_number_id: The number's id.
+        values: In the order of `syncer.diff.record.COLUMNS`, with the last known value for each absent key.
+        extra: The fields that have no column.
+        changed_after: The lower bound of the time of the change.
     """
 
     virtual_number_id: int
@@ -28,7 +34,7 @@ class NewVersion(Struct, frozen=True, gc=False):
 
 
 class NewState(Struct, frozen=True, gc=False):
-    """A period of one state and one reason that begins."""
+    """A period of one state and one reason that begins; `changed_after` is the lower bound of when it did."""
 
     virtual_number_id: int
     state: str
@@ -37,7 +43,7 @@ class NewState(Struct, frozen=True, gc=False):
 
 
 class RedirectChange(Struct, frozen=True, gc=False):
-    """A redirect that begins or ends; `changed_after` is the lower end of the window in which it did."""
+    """A redirect that begins or ends; `changed_after` is the lower bound of when it did."""
 
     virtual_number_id: int
     redirect_number_id: int
@@ -46,7 +52,7 @@ class RedirectChange(Struct, frozen=True, gc=False):
 
 
 class PresenceUpdate(Struct, frozen=True, gc=False):
-    """Whether a number is read, missing or removed, where that changes and its version does not."""
+    """New values of a number's `last_read_at`, `missing_since` and `removed_at`, where its record does not change."""
 
     virtual_number_id: int
     last_read_at: datetime | None
@@ -56,21 +62,24 @@ class PresenceUpdate(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class ChangeSet:
-    """What some of a response's records, or what the rest of it says, changes.
+    """The changes made by a batch of records, or by the numbers that are missing or rejected.
+
+    A removal closes the number's open state period and redirects too. These are not listed here.
 
     Attributes:
-        created: Numbers never seen before.
-        superseded: Numbers whose stored version gives way to another, restored ones among them.
-        closed_states: Numbers whose open period of state ends, but for removals, with the window's lower end.
-        opened_states: Periods that begin; of created and restored numbers too.
-        opened_redirects: Redirects that begin; of created and restored numbers too.
-        closed_redirects: Redirects that end, but for removals.
-        extras: Numbers of which the fields without a column alone differ.
-        presences: Numbers that are missing, removed, rejected, or read again.
-        digests: The digest that stands for each number that was looked at and can be.
-        is_news: It is the first response of all that counts, or others of its elements are rejected than before.
-        counters: Of the contract's, those known before anything is written.
-        absent_keys: How many of the records looked at lacked each key.
+        created: Numbers that are not stored yet.
+        replaced: Numbers whose stored record is replaced by another version. Restored numbers are included.
+        closed_states: State periods that end: `virtual_number_id`, and the lower bound of when it ended.
+        opened_states: State periods that begin, including those of created and restored numbers.
+        opened_redirects: Redirects that begin, including those of created and restored numbers.
+        closed_redirects: Redirects that end.
+        extra_updates: `virtual_number_id` and `extra` of the numbers that differ only in fields without a column.
+        presence_updates: Numbers that are newly missing, removed, newly rejected, or read again.
+        fingerprints: `virtual_number_id` → fingerprint of the record, for each valid record compared.
+        is_first_or_rejections_changed: Whether this is the account's first successful poll, or the response's rejected
+            elements are not those of the last one.
+        counters: The run's counters, by column of `sync_run`.
+        absent_keys: How many of the records lacked each key.
         column_changes: In how many numbers each column changed.
     """
 
@@ -90,7 +99,7 @@ class ChangeSet:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it means what is stored already: digests are a cache."""
+        """Whether the stored data is up to date already. Fingerprints do not count: they are only a cache."""
         return not (
             self.created
             or self.replaced
@@ -103,18 +112,21 @@ class ChangeSet:
 
     @property
     def removed(self) -> list[PresenceUpdate]:
-        """Those whose removal is applied now."""
+        """The presence updates of the numbers that are removed now."""
         return [presence_update for presence_update in self.presence_updates if presence_update.removed_at is not None]
 
 
 @dataclass(slots=True)
 class PollTotals:
-    """What the decisions of one poll come to, once they are written.
+    """The sums of the change sets that one poll has written.
 
     Attributes:
-        standing: The digests that stand anew, with their numbers.
-        removed: Numbers that were removed.
-        is_unchanged: The response means what was stored already.
+        counters: The run's counters, by column of `sync_run`.
+        absent_keys: How many of the records lacked each key.
+        column_changes: In how many numbers each column changed.
+        fingerprints: The fingerprints written → `virtual_number_id`.
+        removed: The numbers that were removed, by `virtual_number_id`.
+        is_unchanged: Whether the stored data was up to date already.
     """
 
     counters: Counter[str] = field(default_factory=Counter)
@@ -125,15 +137,15 @@ class PollTotals:
     is_unchanged: bool = True
 
     def add(self, changes: ChangeSet) -> None:
-        """Adds a decision that was written."""
+        """Adds a change set that was written."""
         self.counters.update(changes.counters)
         self.absent_keys.update(changes.absent_keys)
         self.column_changes.update(changes.column_changes)
-        self.fingerprints.update((digest, number) for number, digest in changes.fingerprints.items())
+        self.fingerprints.update((fingerprint, number_id) for number_id, fingerprint in changes.fingerprints.items())
         self.removed.update(presence_update.virtual_number_id for presence_update in changes.removed)
         self.is_unchanged = self.is_unchanged and changes.is_empty
 
     @property
-    def changes_fingerprints(self) -> bool:
-        """Whether other digests stand afterwards than before."""
+    def has_fingerprint_changes(self) -> bool:
+        """Whether the account's stored fingerprints have changed."""
         return bool(self.fingerprints or self.removed)

@@ -1,4 +1,8 @@
-"""What the database knew and what arrived → what changed. Pure: no I/O, no clock."""
+"""Compares parsed records with stored numbers and decides what changed. Pure: no I/O, no clock.
+
+The current row of a number is updated, and each change of a state, reason, redirect or other field adds to its history
+(SCD type 2). `reconcile` handles the records of one batch, `reconcile_absences` the numbers without a valid record.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET
 
 from syncer.diff.changeset import ChangeSet, NewState, NewVersion, PresenceUpdate, RedirectChange
-from syncer.diff.record import COLUMNS, same_json
+from syncer.diff.record import COLUMNS, equal_as_jsonb
 from syncer.diff.removal_guard import decide_removals
 
 if TYPE_CHECKING:
@@ -15,121 +19,135 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
-    from syncer.diff.record import ParsedRecord
+    from syncer.diff.record import ParsedRecord, RedirectKey
     from syncer.diff.removal_guard import RemovalGuard
     from syncer.diff.response import ParsedResponse
-    from syncer.diff.stored import Redirect, StoredNumber, StoredNumbers, StoredState
+    from syncer.diff.stored import StoredNumber, StoredNumbers, StoredState
 
 _STATE: Final = COLUMNS.index("state")
 _REASON: Final = COLUMNS.index("reason")
 
 
-def reconcile(records: Mapping[int, ParsedRecord], numbers: StoredNumbers, known: StoredState) -> ChangeSet:
-    """Decides what some records change."""
+def reconcile(
+    records: Mapping[int, ParsedRecord], stored_numbers: StoredNumbers, stored_state: StoredState
+) -> ChangeSet:
+    """Decides what changes because of some records.
+
+    Args:
+        records: The records of unseen elements, by `virtual_number_id`.
+        stored_numbers: The stored numbers of these records.
+        stored_state: The account.
+    """
     changes = ChangeSet()
-    for number, record in records.items():
-        stored = numbers.stored.get(number)
+    for number_id, record in records.items():
+        stored = stored_numbers.by_id.get(number_id)
         if stored is None:
-            # It was listed before it could be read for the first time: nobody knows since when it has been so.
-            after = None if number in numbers.rejected_before else known.success_started_at
-            _create(changes, record, after)
+            # If only rejected records of it were received before, it is not known since when it has been as it is now.
+            was_rejected = number_id in stored_numbers.rejected_before
+            _create(changes, record, None if was_rejected else stored_state.success_started_at)
         else:
-            _compare(changes, known, record, stored)
-        changes.fingerprints[number] = record.fingerprint
+            _compare(changes, record, stored, stored_state)
+        changes.fingerprints[number_id] = record.fingerprint
     changes.counters["redirects_opened"] = len(changes.opened_redirects)
     changes.counters["redirects_closed"] = len(changes.closed_redirects)
     return changes
 
 
-def reconcile_absences(parsed: ParsedResponse, known: StoredState, guard: RemovalGuard) -> ChangeSet:
-    """Decides what a response changes beside its records: who is missing, gone, rejected, or back as before."""
+def reconcile_absences(parsed: ParsedResponse, stored_state: StoredState, guard: RemovalGuard) -> ChangeSet:
+    """Decides what changes for numbers that are missing, rejected, or listed again with a known element."""
     changes = ChangeSet()
-    _update_presence(changes, parsed, known)
-    decide_removals(changes, parsed, known, guard)
+    _update_presence(changes, parsed, stored_state)
+    decide_removals(changes, parsed, stored_state, guard)
     counters = changes.counters
     counters["received"] = parsed.received
     counters["rejected"] = len(parsed.rejections)
     counters["unchanged"] = parsed.known_count
-    rejected = {rejection.fingerprint for rejection in parsed.rejections}
-    changes.is_first_or_rejections_changed = known.success_started_at is None or rejected != known.rejected_fingerprints
+    rejected_fingerprints = {rejection.fingerprint for rejection in parsed.rejections}
+    changes.is_first_or_rejections_changed = (
+        stored_state.success_started_at is None or rejected_fingerprints != stored_state.rejected_fingerprints
+    )
     return changes
 
 
-def _create(changes: ChangeSet, record: ParsedRecord, after: datetime | None) -> None:
-    number = record.virtual_number_id
-    values = _with_last_values(changes, record, stored=None)
-    changes.created.append(NewVersion(number, values, record.extra, after))
-    changes.opened_states.append(NewState(number, values[_STATE], values[_REASON], after))
+def _create(changes: ChangeSet, record: ParsedRecord, changed_after: datetime | None) -> None:
+    number_id = record.virtual_number_id
+    values = _fill_absent_keys(changes, record, stored=None)
+    changes.created.append(NewVersion(number_id, values, record.extra, changed_after))
+    changes.opened_states.append(NewState(number_id, values[_STATE], values[_REASON], changed_after))
     if record.redirects:
-        _open(changes, number, record.redirects, after)
+        changes.opened_redirects += _redirect_changes(number_id, record.redirects, changed_after)
     changes.counters["created"] += 1
 
 
-def _compare(changes: ChangeSet, known: StoredState, record: ParsedRecord, stored: StoredNumber) -> None:
-    number = record.virtual_number_id
-    values = _with_last_values(changes, record, stored)
+def _compare(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber, stored_state: StoredState) -> None:
+    number_id = record.virtual_number_id
+    values = _fill_absent_keys(changes, record, stored)
     redirects = stored.redirects if record.redirects is UNSET else record.redirects
-    after = stored.last_read_at or known.success_started_at
+    changed_after = stored.last_read_at or stored_state.success_started_at
     if stored.removed_at is not None:
-        changes.replaced.append(NewVersion(number, values, record.extra, after))
-        changes.opened_states.append(NewState(number, values[_STATE], values[_REASON], after))
-        _open(changes, number, redirects, after)
+        changes.replaced.append(NewVersion(number_id, values, record.extra, changed_after))
+        changes.opened_states.append(NewState(number_id, values[_STATE], values[_REASON], changed_after))
+        changes.opened_redirects += _redirect_changes(number_id, redirects, changed_after)
         changes.counters["restored"] += 1
         return
     if values != stored.values:
-        changes.replaced.append(NewVersion(number, values, record.extra, after))
+        changes.replaced.append(NewVersion(number_id, values, record.extra, changed_after))
         changes.column_changes.update(
             column for column, new, old in zip(COLUMNS, values, stored.values, strict=True) if new != old
         )
         if (values[_STATE], values[_REASON]) != (stored.values[_STATE], stored.values[_REASON]):
-            assert after is not None  # noqa: S101 - a stored number was read by a successful poll
-            changes.closed_states.append((number, after))
-            changes.opened_states.append(NewState(number, values[_STATE], values[_REASON], after))
+            assert changed_after is not None  # noqa: S101 - a stored number was read by a successful poll
+            changes.closed_states.append((number_id, changed_after))
+            changes.opened_states.append(NewState(number_id, values[_STATE], values[_REASON], changed_after))
             changes.counters["state_changes"] += 1
     else:
-        if not same_json(stored.extra, record.extra):
-            changes.extra_updates.append((number, record.extra))
-        if number in known.unread:
-            changes.presence_updates.append(PresenceUpdate(number, None, None, None))
+        if not equal_as_jsonb(stored.extra, record.extra):
+            changes.extra_updates.append((number_id, record.extra))
+        if number_id in stored_state.unread:
+            changes.presence_updates.append(PresenceUpdate(number_id, None, None, None))
     if redirects != stored.redirects:
-        _open(changes, number, redirects - stored.redirects, after)
-        changes.closed_redirects += _redirect_changes(number, stored.redirects - redirects, after)
+        changes.opened_redirects += _redirect_changes(number_id, redirects - stored.redirects, changed_after)
+        changes.closed_redirects += _redirect_changes(number_id, stored.redirects - redirects, changed_after)
         changes.column_changes["from_redirect_numbers"] += 1
-    differs = values != stored.values or redirects != stored.redirects
-    changes.counters["changed" if differs else "unchanged"] += 1
+    is_changed = values != stored.values or redirects != stored.redirects
+    changes.counters["changed" if is_changed else "unchanged"] += 1
 
 
-def _with_last_values(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber | None) -> tuple[Any, ...]:
-    """The record's values, with the last known one where a key was absent: it was not told, so it is not null."""
+def _fill_absent_keys(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber | None) -> tuple[Any, ...]:
+    """Returns the record's values, with the stored value for each absent key, or None for a new number.
+
+    The vendor sends null for an empty field, so an absent key does not mean that the field is empty.
+    """
     if record.redirects is UNSET:
         changes.absent_keys["from_redirect_numbers"] += 1
     if UNSET not in record.values:
         return record.values
-    absent = [place for place, value in enumerate(record.values) if value is UNSET]
-    changes.absent_keys.update([COLUMNS[place] for place in absent])
+    absent = [index for index, value in enumerate(record.values) if value is UNSET]
+    changes.absent_keys.update([COLUMNS[index] for index in absent])
     values = list(record.values)
-    for place in absent:
-        values[place] = None if stored is None else stored.values[place]
+    for index in absent:
+        values[index] = None if stored is None else stored.values[index]
     return tuple(values)
 
 
-def _open(changes: ChangeSet, number: int, redirects: AbstractSet[Redirect], after: datetime | None) -> None:
-    changes.opened_redirects += _redirect_changes(number, redirects, after)
+def _redirect_changes(
+    number_id: int, redirects: AbstractSet[RedirectKey], changed_after: datetime | None
+) -> list[RedirectChange]:
+    return [
+        RedirectChange(number_id, redirect_number_id, number, changed_after)
+        for redirect_number_id, number in sorted(redirects)
+    ]
 
 
-def _redirect_changes(number: int, redirects: AbstractSet[Redirect], after: datetime | None) -> list[RedirectChange]:
-    return [RedirectChange(number, key, redirect, after) for key, redirect in sorted(redirects)]
-
-
-def _update_presence(changes: ChangeSet, parsed: ParsedResponse, known: StoredState) -> None:
-    """Numbers that are listed with bytes that stand, and read again; or listed, and rejected."""
-    rejected = {rejection.virtual_number_id for rejection in parsed.rejections}
-    for number, unread in known.unread.items():
-        if number in parsed.missing_ids or number in parsed.records:
+def _update_presence(changes: ChangeSet, parsed: ParsedResponse, stored_state: StoredState) -> None:
+    """Adds the numbers that are read again with a known element, and those that are listed but newly rejected."""
+    rejected_ids = {rejection.virtual_number_id for rejection in parsed.rejections}
+    for number_id, unread in stored_state.unread.items():
+        if number_id in parsed.missing_ids or number_id in parsed.records:
             continue
-        if number not in rejected:
-            changes.presence_updates.append(PresenceUpdate(number, None, None, None))
+        if number_id not in rejected_ids:
+            changes.presence_updates.append(PresenceUpdate(number_id, None, None, None))
         elif unread.missing_since is not None:
-            changes.presence_updates.append(PresenceUpdate(number, unread.last_read_at, None, None))
-    for number in sorted(known.listed_and_rejected - known.unread.keys()):
-        changes.presence_updates.append(PresenceUpdate(number, known.success_started_at, None, None))
+            changes.presence_updates.append(PresenceUpdate(number_id, unread.last_read_at, None, None))
+    for number_id in sorted(stored_state.listed_and_rejected - stored_state.unread.keys()):
+        changes.presence_updates.append(PresenceUpdate(number_id, stored_state.success_started_at, None, None))

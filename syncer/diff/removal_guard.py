@@ -1,4 +1,15 @@
-"""Absence must be believable before a number is taken for removed. Pure: no I/O, no clock."""
+"""Decides which missing numbers are removed now and which removals are held. Pure: no I/O, no clock.
+
+A response that lacks many numbers may be wrong, so a large loss is not applied at once:
+
+- Up to a share of the account's numbers, the removal guard's `ratio`, missing numbers are removed in the same poll.
+- A larger loss is held: its numbers are removed once they have been missing for the hold time, or once the returned
+  numbers have made the loss small enough, or when an operator accepts the removals.
+- Nothing is removed because of an empty list, unless an operator accepts it.
+- Nothing is removed while the response has an element whose id cannot be read: it may be any of the missing numbers.
+
+A removal is dated when the number was first missed, so that holding it does not change the recorded times.
+"""
 
 from __future__ import annotations
 
@@ -18,46 +29,54 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RemovalGuard:
-    """How much absence is believed at once.
+    """The limits of removals.
 
     Attributes:
-        ratio: The share of the numbers, 0 to 1, that may go at once.
-        hold: How long those beyond it must stay missing.
-        accepted: An operator's word that what is missing is gone.
+        ratio: The share of the numbers, 0 to 1, that may be removed at once.
+        hold: The hold time: how long numbers must have been missing if the loss is larger.
+        accept_removals: Whether an operator has accepted the removal of all missing numbers.
     """
 
     ratio: float
     hold: timedelta
-    accepted: bool = False
+    accept_removals: bool = False
 
 
-def decide_removals(changes: ChangeSet, parsed: ParsedResponse, known: StoredState, guard: RemovalGuard) -> None:
-    """Numbers that are not listed: removed as far as the guard believes it, held beyond that."""
-    since = {number: known.missing_since(number) or known.observed_at for number in sorted(parsed.missing_ids)}
-    past_hold = {number for number, moment in since.items() if known.observed_at - moment >= guard.hold}
-    # What was believed for its time is out of the question. Nobody counts twice who goes twice.
-    suspicious = (since.keys() - past_hold) | known.removed_in_hold | known.returned_in_hold
-    listed = known.listed - len(past_hold) + len(known.removed_in_hold)
-    # What came after a loss was not listed before it: were it counted, the same response, polled again, would be
-    # believed for the numbers it brought along. Where it is lost itself it counts on both sides, whether it is missing
-    # or removed by now: so nothing but time and what returns can make those believable that are held.
-    listed_before_loss = listed - len(known.added_since_first_missing - suspicious)
+def decide_removals(changes: ChangeSet, parsed: ParsedResponse, stored_state: StoredState, guard: RemovalGuard) -> None:
+    """Adds to `changes` the numbers that are removed now, and those that are missing for the first time."""
+    missing_since = {
+        number_id: stored_state.missing_since(number_id) or stored_state.observed_at
+        for number_id in sorted(parsed.missing_ids)
+    }
+    past_hold = {
+        number_id for number_id, since in missing_since.items() if stored_state.observed_at - since >= guard.hold
+    }
+    # Small losses add up: what was removed within the hold time counts too, even if it has returned. A number that
+    # disappears twice counts once. Numbers past the hold time are removed anyway and do not count.
+    suspicious = (missing_since.keys() - past_hold) | stored_state.removed_in_hold | stored_state.returned_in_hold
+    listed = stored_state.listed_count - len(past_hold) + len(stored_state.removed_in_hold)
+    # Held removals are compared with the numbers that were listed before the loss. If numbers added with or after the
+    # loss counted, polling the same response again would release the removals that the first poll had held. An added
+    # number that is lost itself counts on both sides, whether it is still missing or already removed. So only time and
+    # returning numbers can release a held removal.
+    listed_before_loss = listed - len(stored_state.added_since_first_missing - suspicious)
     ratio = Decimal(str(guard.ratio))
-    believable = len(suspicious) <= ratio * listed
-    held_is_believable = len(suspicious) <= ratio * listed_before_loss
-    unreadable = any(rejection.virtual_number_id is None for rejection in parsed.rejections)
-    for number, missing_since in since.items():
-        is_new = known.missing_since(number) is None
-        if unreadable:
-            removed = False  # the element that cannot be read may be any of them
-        elif guard.accepted:
-            removed = True
+    release_new = len(suspicious) <= ratio * listed
+    release_held = len(suspicious) <= ratio * listed_before_loss
+    has_unreadable_id = any(rejection.virtual_number_id is None for rejection in parsed.rejections)
+    for number_id, since in missing_since.items():
+        is_newly_missing = stored_state.missing_since(number_id) is None
+        if has_unreadable_id:
+            is_removed = False
+        elif guard.accept_removals:
+            is_removed = True
         else:
-            removed = parsed.received > 0 and (number in past_hold or (believable if is_new else held_is_believable))
-        if removed or is_new:
-            unread = known.unread.get(number)
-            last_read_at = known.success_started_at if unread is None else unread.last_read_at
+            within_ratio = release_new if is_newly_missing else release_held
+            is_removed = parsed.received > 0 and (number_id in past_hold or within_ratio)
+        if is_removed or is_newly_missing:
+            unread = stored_state.unread.get(number_id)
+            last_read_at = stored_state.success_started_at if unread is None else unread.last_read_at
             changes.presence_updates.append(
-                PresenceUpdate(number, last_read_at, missing_since, missing_since if removed else None)
+                PresenceUpdate(number_id, last_read_at, since, since if is_removed else None)
             )
-        changes.counters["removed" if removed else "held"] += 1
+        changes.counters["removed" if is_removed else "held"] += 1

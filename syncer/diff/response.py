@@ -1,7 +1,14 @@
-"""A response, told apart from what the database knows: which elements stand, which are to be looked at.
+"""Parses a response: finds the records that differ from those stored, and decodes only these.
 
-An element whose bytes the database knows by their digest is not even decoded, so a response costs a pass over its
-bytes plus work in proportion to what is new in it.
+Terms used here and in `syncer.diff.reconcile`:
+
+element         One item of the response's JSON array, as the bytes that were received.
+fingerprint     The XXH3 hash (128 bits) of an element's bytes.
+known element   Its fingerprint is stored: it is the record that its number was last read from, and is not decoded.
+unseen element  Its fingerprint is not stored: it is new, changed or formatted differently, and is decoded.
+missing number  It is stored, is not removed, and the response does not list it.
+
+Parsing a response therefore takes one pass over its bytes, and work in proportion to the elements that are unseen.
 """
 
 from __future__ import annotations
@@ -17,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET, Struct
 from xxhash import xxh3_128_digest
 
-from syncer.diff.json_array import split
+from syncer.diff.json_array import split_array
 from syncer.diff.record import (
     MIN_RECORD_BYTES,
     ParsedRecord,
@@ -40,77 +47,80 @@ if TYPE_CHECKING:
     from syncer.diff.stored import Fingerprints
 
 LOOKUP_FIELDS: Final = ("type", "purpose", "state", "region_name")
-"""The fields whose words have tables of their own."""
-_lookup_values_of = attrgetter(*LOOKUP_FIELDS)
+"""The fields whose values are stored in lookup tables."""
+_lookup_values = attrgetter(*LOOKUP_FIELDS)
 _SORT_CHUNK: Final = 100_000
-"""How many ids: while they are sorted no other thread runs, the event loop's neither."""
+"""Ids that are sorted in one call, which blocks every other thread, the event loop's among them."""
 
 
 class Span(Struct, frozen=True, gc=False):
-    """Where an element lies in a body, in bytes."""
+    """The position of an element in a body: the offsets of its first byte and of the byte after its last."""
 
     start: int
     end: int
 
-    def of(self, body: bytes) -> bytes:
-        """The element."""
+    def slice_of(self, body: bytes) -> bytes:
+        """Returns the element's bytes."""
         return body[self.start : self.end]
 
 
 class UnseenRecords(Mapping[int, ParsedRecord]):
-    """Records to look at, by `virtual_number_id`: left where they lie, and decoded whenever one is asked for.
+    """The records of unseen elements, by `virtual_number_id`. Each is decoded from the body when it is looked up.
 
-    Taken out of the body, all of them together would take its memory once more, and decoded several times more.
+    Copies of all elements could take as much memory as the body, and decoded records several times as much.
     """
 
-    def __init__(self, body: bytes, places: dict[int, Span]) -> None:
-        """Takes over the places of what can be decoded, by its number."""
+    def __init__(self, body: bytes, spans: dict[int, Span]) -> None:
+        """Takes the spans of valid records in the body, by `virtual_number_id`."""
         self._body = body
-        self._places = places
+        self._spans = spans
 
-    def __getitem__(self, number: int) -> ParsedRecord:
-        element = self._places[number].of(self._body)
+    def __getitem__(self, number_id: int) -> ParsedRecord:
+        element = self._spans[number_id].slice_of(self._body)
         return decode_trusted(element, xxh3_128_digest(element))
 
-    def __contains__(self, number: object) -> bool:
-        return number in self._places
+    def __contains__(self, number_id: object) -> bool:
+        return number_id in self._spans
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._places)
+        return iter(self._spans)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._spans)
 
     def pop_batches(self, size: int) -> Iterator[UnseenRecords]:
-        """Empties it, so many at a time: what was taken out takes no memory any longer than its batch.
+        """Removes all records and returns them in batches, so that the memory of a batch is freed when it is done.
 
-        They come by their ids, so that PostgreSQL finds the rows of a batch beside each other, and so that those of two
-        batches do not mix.
+        The batches are sorted by id: PostgreSQL finds the rows of one batch close together, and no two batches touch
+        the same range.
         """
-        numbers = list(self._places)
-        parts = [sorted(numbers[start : start + _SORT_CHUNK]) for start in range(0, len(numbers), _SORT_CHUNK)]
-        return self._batches(merge(*parts), size)
+        ids = list(self._spans)
+        chunks = [sorted(ids[start : start + _SORT_CHUNK]) for start in range(0, len(ids), _SORT_CHUNK)]
+        return self._batches(merge(*chunks), size)
 
-    def _batches(self, numbers: Iterator[int], size: int) -> Iterator[UnseenRecords]:
-        while places := {number: self._places.pop(number) for number in islice(numbers, size)}:
-            yield UnseenRecords(self._body, places)
+    def _batches(self, sorted_ids: Iterator[int], size: int) -> Iterator[UnseenRecords]:
+        while spans := {number_id: self._spans.pop(number_id) for number_id in islice(sorted_ids, size)}:
+            yield UnseenRecords(self._body, spans)
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedResponse:
-    """A response, told apart from what stands.
+    """The content of a response, compared with the stored fingerprints.
+
+    `received` equals `known_count` + `repeated` + the number of `records` + the number of `rejections`.
 
     Attributes:
-        received: Elements of the array.
-        repeated: Elements that say what another element of the same response says.
-        known_count: Elements whose digest stands: their numbers are listed and unchanged.
-        records: The records to look at, by `virtual_number_id`.
-        rejections: The elements that cannot be taken, one per distinct content.
-        gone: The standing digests that no element has: their numbers changed, were respelled, or are unlisted.
-        unlisted: Numbers that the database knows and the response does not list.
-        app_id: The one that most of the elements looked at carry.
-        elements: All of them, in their order.
-        words: The words that the elements looked at have in each of the fields of `LOOKUP_FIELDS`.
+        received: How many elements the array has.
+        repeated: How many elements were dropped because another element of the response has the same content.
+        known_count: How many known elements there are: their numbers are listed and unchanged.
+        records: The valid records of the unseen elements, by `virtual_number_id`.
+        rejections: The elements that are not valid records or contradict another one, one per distinct bytes.
+        missing_ids: The stored numbers that the response does not list, by `virtual_number_id`.
+        app_id: The `app_id` that most of the unseen elements have; None if none has one.
+        elements: All elements, in their order.
+        vanished_fingerprints: The stored fingerprints that no element has → `virtual_number_id`. These numbers are
+            missing, changed or formatted differently.
+        lookup_values: The values that the unseen elements have in each of `LOOKUP_FIELDS`.
     """
 
     received: int
@@ -126,177 +136,198 @@ class ParsedResponse:
 
 
 def digest(body: bytes) -> bytes:
-    """The 16 bytes that stand for a whole response: XXH3, 128 bits."""
+    """Returns the 16-byte hash (XXH3) of a whole response."""
     return xxh3_128_digest(body)
 
 
-def read(body: bytes, known: Fingerprints, app_id: int | None) -> ParsedResponse:
-    """Tells the elements of a response apart: standing by their digest, to be looked at, rejected.
+def parse_response(body: bytes, stored: Fingerprints, app_id: int | None) -> ParsedResponse:
+    """Splits a response into known elements, records to compare with the database, and rejected elements.
 
     Args:
         body: The response, without any content encoding.
-        known: What the database knows of the account's numbers.
-        app_id: The account's; None before the first record that carried one.
+        stored: The fingerprints of the account's stored numbers.
+        app_id: The account's `app_id`; None until a record had one.
 
     Raises:
-        NotJsonError: It is not JSON, or was cut short.
-        NotAnArrayError: It is JSON, but not an array, or one of elements too short for records.
-        WrongAccountError: Records carry an `app_id`, and none of them this one.
+        NotJsonError: The body is not JSON, or was cut short.
+        NotAnArrayError: The body is JSON but not an array, or its elements are too short for records.
+        WrongAccountError: Records have an `app_id`, and none of them has this one.
     """
     classifier = _Classifier(body)
     elements = Elements()
-    for start, slices in split(body, MIN_RECORD_BYTES):
-        fingerprints = list(map(xxh3_128_digest, slices))
-        numbers = known.numbers_of(fingerprints, place=len(elements))
-        elements.add(fingerprints, numbers)
-        if None in numbers:
-            starts = list(accumulate(map(len, slices), initial=start))
-            for commas in [place for place, number in enumerate(numbers) if number is None]:
-                classifier.classify(slices[commas], fingerprints[commas], earliest=starts[commas] + commas)
-    listed = set(elements.numbers)
-    listed.discard(None)
+    for piece_start, piece in split_array(body, MIN_RECORD_BYTES):
+        fingerprints = list(map(xxh3_128_digest, piece))
+        number_ids = stored.look_up(fingerprints, position=len(elements))
+        elements.add(fingerprints, number_ids)
+        if None in number_ids:
+            # `offsets` counts the lengths of the elements alone; in the body a comma precedes each one but the first.
+            offsets = list(accumulate(map(len, piece), initial=piece_start))
+            for index in [index for index, number_id in enumerate(number_ids) if number_id is None]:
+                classifier.classify(piece[index], fingerprints[index], min_start=offsets[index] + index)
+    known_ids = set(elements.number_ids)
+    known_ids.discard(None)
     vanished_fingerprints = {}
-    if len(listed) < len(known.by_fingerprint):
-        vanished_fingerprints = {key: number for key, number in known.by_fingerprint.items() if number not in listed}
-    absent = set(vanished_fingerprints.values())
-    if app_id is not None and app_id not in classifier.app_ids and (classifier.unseen or absent):
-        _require_app_id(app_id, classifier, body, known)
-    conflicting_duplicates = _known_conflicts(classifier, known, listed, body) if classifier.unseen else {}
-    repeated = classifier.resolve_duplicates(conflicting_duplicates)
-    rejected = {rejection.virtual_number_id for rejection in classifier.rejections}
+    if len(known_ids) < len(stored.by_fingerprint):
+        vanished_fingerprints = {
+            fingerprint: number_id
+            for fingerprint, number_id in stored.by_fingerprint.items()
+            if number_id not in known_ids
+        }
+    not_known_ids = set(vanished_fingerprints.values()) | stored.without_fingerprint
+    if app_id is not None and app_id not in classifier.app_ids and (classifier.fingerprints or vanished_fingerprints):
+        _require_app_id(app_id, classifier, body, stored)
+    contested = _contested_known_elements(classifier, body, stored, known_ids) if classifier.fingerprints else {}
+    repeated = classifier.resolve_duplicates(contested)
+    rejected_ids = {rejection.virtual_number_id for rejection in classifier.rejections}
     return ParsedResponse(
         received=len(elements),
-        repeated=len(elements) - len(listed) - len(classifier.unseen) + repeated,
-        known_count=len(listed) - len(conflicting_duplicates.keys() & rejected),
-        records=UnseenRecords(body, classifier.places),
+        repeated=len(elements) - len(known_ids) - len(classifier.fingerprints) + repeated,
+        known_count=len(known_ids) - len(contested.keys() & rejected_ids),
+        records=UnseenRecords(body, classifier.spans),
         rejections=tuple(classifier.rejections),
         elements=elements,
         vanished_fingerprints=vanished_fingerprints,
-        missing_ids=frozenset((absent | known.without_fingerprint) - classifier.places.keys() - rejected),
+        missing_ids=frozenset(not_known_ids - classifier.spans.keys() - rejected_ids),
         app_id=min(classifier.app_ids, key=lambda carried: (-classifier.app_ids[carried], carried), default=None),
         lookup_values={
-            name: {lookup_values[place] for lookup_values in classifier.lookup_values} - {None, UNSET}
-            for place, name in enumerate(LOOKUP_FIELDS)
+            name: {values[index] for values in classifier.lookup_values} - {None, UNSET}
+            for index, name in enumerate(LOOKUP_FIELDS)
         },
     )
 
 
 @dataclass(slots=True)
 class _Classifier:
-    """The elements that are looked at, sorted.
+    """Sorts the unseen elements of a body into records and rejections.
 
     Attributes:
-        body: Where they lie.
-        fresh: The digests of all of them.
-        places: The place of each that is a record, by its id; of several with one id, the first.
-        rivals: Further records with the id of one in `places`.
-        words: Those that were told together in the fields of `LOOKUP_FIELDS`.
-        end: Where the last record ends.
+        body: The response that contains the elements.
+        fingerprints: Those of all elements that were classified; elements with identical bytes are classified once.
+        spans: The first valid record of each `virtual_number_id`.
+        duplicates: The further valid records of a `virtual_number_id` in `spans`.
+        rejections: The elements that are not valid records.
+        app_ids: How many elements have each `app_id`.
+        lookup_values: The distinct combinations of values that records have in `LOOKUP_FIELDS`.
+        end: The end of the last valid record.
     """
 
     body: bytes
-    unseen: set[bytes] = field(default_factory=set)
-    places: dict[int, Span] = field(default_factory=dict)
-    conflicting_duplicates: defaultdict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
+    fingerprints: set[bytes] = field(default_factory=set)
+    spans: dict[int, Span] = field(default_factory=dict)
+    duplicates: defaultdict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
     rejections: list[Rejection] = field(default_factory=list)
     app_ids: Counter[int] = field(default_factory=Counter)
     lookup_values: set[tuple[Any, ...]] = field(default_factory=set)
     end: int = 0
 
-    def classify(self, element: Raw, key: bytes, *, earliest: int) -> None:
-        """Sorts an element, which begins there, or later if more than a comma stands between it and those before."""
-        if key in self.unseen:
+    def classify(self, element: Raw, fingerprint: bytes, *, min_start: int) -> None:
+        """Adds an element to the records or to the rejections.
+
+        Args:
+            element: The element's bytes.
+            fingerprint: Their content hash.
+            min_start: The least possible offset of the element: its own, unless there is white space around the commas
+                before it.
+        """
+        if fingerprint in self.fingerprints:
             return
-        self.unseen.add(key)
-        validated = validate(element, key)
+        self.fingerprints.add(fingerprint)
+        validated = validate(element, fingerprint)
         if isinstance(validated, Rejection):
             self.rejections.append(validated)
             app_id = validated.app_id
         else:
             record, _ = validated
-            place = self._place(element, earliest)
-            if self.places.setdefault(record.id, place) is not place:
-                self.conflicting_duplicates[record.id].append(place)
-            self.lookup_values.add(_lookup_values_of(record))
+            span = self._find(element, min_start)
+            if self.spans.setdefault(record.id, span) is not span:
+                self.duplicates[record.id].append(span)
+            self.lookup_values.add(_lookup_values(record))
             app_id = None if record.app_id is UNSET else record.app_id
         if app_id is not None:
             self.app_ids[app_id] += 1
 
-    def _place(self, element: Raw, earliest: int) -> Span:
-        start = earliest
+    def _find(self, element: Raw, min_start: int) -> Span:
+        start = min_start
         if not self.body.startswith(element, start):
             start = self.body.index(element, max(start, self.end))
         self.end = start + len(element)
         return Span(start, self.end)
 
-    def resolve_duplicates(self, known: Mapping[int, bytes]) -> int:
-        """Of the elements with one id, keeps one if they all mean the same, and else rejects them all.
+    def resolve_duplicates(self, known_elements: Mapping[int, bytes]) -> int:
+        """Keeps one of the elements with the same id if all have the same content, and else rejects all of them.
 
         Args:
-            known: The elements that stand, of numbers that others are about too.
+            known_elements: The known elements whose id an unseen element has too, by `virtual_number_id`.
 
         Returns:
-            How many were dropped because they mean what another one means.
+            How many elements were dropped because another one has the same content.
         """
         repeated = 0
-        rejected = {rejection.virtual_number_id for rejection in self.rejections}
-        for number in sorted(self.conflicting_duplicates.keys() | known.keys() | (self.places.keys() & rejected)):
-            first = self.places.pop(number, None)
-            unseen = [] if first is None else [first, *self.conflicting_duplicates[number]]
-            candidates = [place.of(self.body) for place in unseen]
-            if number in known:
-                candidates.insert(0, known[number])
-            if number not in rejected and _all_same_content(candidates):
-                if number not in known:
-                    self.places[number] = unseen.pop(0)
-                repeated += len(unseen)
+        rejected_ids = {rejection.virtual_number_id for rejection in self.rejections}
+        ambiguous_ids = self.duplicates.keys() | known_elements.keys() | (self.spans.keys() & rejected_ids)
+        for number_id in sorted(ambiguous_ids):
+            first = self.spans.pop(number_id, None)
+            spans = [] if first is None else [first, *self.duplicates[number_id]]
+            candidates = [span.slice_of(self.body) for span in spans]
+            if number_id in known_elements:
+                candidates.insert(0, known_elements[number_id])
+            if number_id not in rejected_ids and _have_same_content(candidates):
+                if number_id not in known_elements:
+                    self.spans[number_id] = spans.pop(0)
+                repeated += len(spans)
             else:
-                error = f"another element of the same response has the id {number} and says something else"
+                error = f"another element of the same response has the id {number_id} and says something else"
                 self.rejections += [reject(element, xxh3_128_digest(element), error) for element in candidates]
         return repeated
 
 
-def _known_elements(body: bytes, known: Fingerprints) -> Iterator[tuple[int, bytes]]:
-    """The elements of a response that stand: number and bytes."""
-    for _, elements in split(body):
+def _known_elements(body: bytes, stored: Fingerprints) -> Iterator[tuple[int, bytes]]:
+    """Yields the known elements of a response: the `virtual_number_id` and the bytes of each."""
+    for _, elements in split_array(body):
         for element in elements:
-            number = known.by_fingerprint.get(xxh3_128_digest(element))
-            if number is not None:
-                yield number, bytes(element)
+            number_id = stored.by_fingerprint.get(xxh3_128_digest(element))
+            if number_id is not None:
+                yield number_id, bytes(element)
 
 
-def _require_app_id(app_id: int, classifier: _Classifier, body: bytes, known: Fingerprints) -> None:
-    """Refuses a response if records carry an `app_id` and none of them this one; those that stand are asked last."""
-    others = set(classifier.app_ids)
-    for _, element in _known_elements(body, known):
+def _require_app_id(app_id: int, classifier: _Classifier, body: bytes, stored: Fingerprints) -> None:
+    """Raises WrongAccountError if records have an `app_id` and none has this one.
+
+    No unseen element has it, so the known elements are searched for it.
+    """
+    other_app_ids = set(classifier.app_ids)
+    for _, element in _known_elements(body, stored):
         carried = read_field(element, "app_id")
         if carried == app_id:
             return
         if carried is not None:
-            others.add(carried)
-    if others:
+            other_app_ids.add(carried)
+    if other_app_ids:
         raise WrongAccountError(
-            f"the records carry app_id {min(others)}, this account's is {app_id}: the token is of another "
+            f"the records carry app_id {min(other_app_ids)}, this account's is {app_id}: the token is of another "
             "Личный кабинет; nothing was changed; put the right token back, or give the new one an account name of its "
             "own"
         )
 
 
-def _known_conflicts(
-    classifier: _Classifier, known: Fingerprints, listed: AbstractSet[int | None], body: bytes
+def _contested_known_elements(
+    classifier: _Classifier, body: bytes, stored: Fingerprints, known_ids: AbstractSet[int | None]
 ) -> dict[int, bytes]:
-    """The elements that stand where another element of the same response has their id."""
-    ids = classifier.places.keys() | {rejection.virtual_number_id for rejection in classifier.rejections}
-    both = ids & listed
-    if not both:
+    """Returns the known elements whose id an unseen element has too, by `virtual_number_id`."""
+    unseen_ids = classifier.spans.keys() | {rejection.virtual_number_id for rejection in classifier.rejections}
+    contested_ids = unseen_ids & known_ids
+    if not contested_ids:
         return {}
-    return {number: element for number, element in _known_elements(body, known) if number in both}
+    return {number_id: element for number_id, element in _known_elements(body, stored) if number_id in contested_ids}
 
 
-def _all_same_content(elements: list[bytes]) -> bool:
-    """Whether they do: the first may be one that stands, the others could all be taken."""
+def _have_same_content(elements: list[bytes]) -> bool:
+    """Returns whether all elements have the same content.
+
+    All but the first must be valid. The first may be a known element that is not valid.
+    """
     first, *others = elements
-    candidates = decode(first, xxh3_128_digest(first))
-    return isinstance(candidates, ParsedRecord) and all(
-        candidates.same_content(decode_trusted(other, xxh3_128_digest(other))) for other in others
+    decoded = decode(first, xxh3_128_digest(first))
+    return isinstance(decoded, ParsedRecord) and all(
+        decoded.has_same_content(decode_trusted(other, xxh3_128_digest(other))) for other in others
     )

@@ -1,4 +1,4 @@
-"""What the database knew before a response arrived. Pure data."""
+"""What the database contains before a response is applied, as far as the comparison needs it. Pure data."""
 
 from __future__ import annotations
 
@@ -13,82 +13,95 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
-Redirect = tuple[int, str]
-"""`id` and `number` of one of `from_redirect_numbers`."""
+    from syncer.diff.record import RedirectKey
 
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """The elements of a response, in its order.
+    """The elements of a response, in their order.
 
     Attributes:
-        digests: Of the bytes of each.
-        numbers: The `virtual_number_id` of each that stood by its digest; None of the others.
+        fingerprints: The fingerprint of each.
+        number_ids: The `virtual_number_id` of each known element; None for the others.
     """
 
     fingerprints: list[bytes] = field(default_factory=list)
-    numbers: list[int | None] = field(default_factory=list)
+    number_ids: list[int | None] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.fingerprints)
 
-    def add(self, fingerprints: list[bytes], numbers: list[int | None]) -> None:
-        """Goes on with those that come next."""
+    def add(self, fingerprints: list[bytes], number_ids: list[int | None]) -> None:
+        """Appends the elements that come next."""
         self.fingerprints.extend(fingerprints)
-        self.numbers.extend(numbers)
+        self.number_ids.extend(number_ids)
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprints:
-    """What the database knows of an account's numbers that are not removed.
+    """The fingerprints of an account's numbers that are not removed.
 
     Attributes:
-        by_fingerprint: The fingerprint of the bytes that each number's current record was read from → `virtual_number_id`.
-        undigested: The numbers without a digest that counts.
-        last: The last response that was read, if that is remembered: what it says of numbers is true of `fingerprints` too.
+        by_fingerprint: The fingerprint of the bytes that each number was last read from → `virtual_number_id`.
+        without_fingerprint: The numbers that have no fingerprint, or one of another decoder version.
+        last_response: The elements of the last response, if this process still has them. Its ids agree with
+            `by_fingerprint`.
     """
 
     by_fingerprint: Mapping[bytes, int] = field(default_factory=dict)
     without_fingerprint: frozenset[int] = frozenset()
-    last: Elements = field(default_factory=Elements, compare=False)
+    last_response: Elements = field(default_factory=Elements, compare=False)
 
     def __len__(self) -> int:
         return len(self.by_fingerprint) + len(self.without_fingerprint)
 
-    def numbers_of(self, fingerprints: list[bytes], *, place: int) -> list[int | None]:
-        """The numbers that stand by some digests, which a response has from a place on; None of those that do not."""
-        here = slice(place, place + len(fingerprints))
-        before = self.last.fingerprints[here]
-        if before[:1] != fingerprints[:1]:
+    def look_up(self, fingerprints: list[bytes], *, position: int) -> list[int | None]:
+        """Returns the `virtual_number_id` of each fingerprint; None if the fingerprint is not stored.
+
+        Args:
+            fingerprints: Those of consecutive elements of a response.
+            position: The index of the first of these elements in the response.
+        """
+        same_positions = slice(position, position + len(fingerprints))
+        last_fingerprints = self.last_response.fingerprints[same_positions]
+        if last_fingerprints[:1] != fingerprints[:1]:
             return list(map(self.by_fingerprint.get, fingerprints))
-        # The response goes on here as the last one did. To look a digest up takes several times longer than to compare
-        # it: what lies at random in memory is waited for.
+        # The first element is where the last response had it, so most others will be too. Comparing two fingerprints is
+        # several times faster than a dictionary lookup, which waits for memory at a random address.
         return [
-            number if number is not None and fingerprint == last else self.by_fingerprint.get(fingerprint)
-            for fingerprint, last, number in zip_longest(fingerprints, before, self.last.numbers[here])
+            number_id if number_id is not None and fingerprint == last else self.by_fingerprint.get(fingerprint)
+            for fingerprint, last, number_id in zip_longest(
+                fingerprints, last_fingerprints, self.last_response.number_ids[same_positions]
+            )
         ]
 
 
 class StoredNumber(Struct, frozen=True, gc=False):
-    """A number as the database knows it.
+    """A number's row.
 
     Attributes:
         values: In the order of `syncer.diff.record.COLUMNS`.
-        redirects: The open ones; of a removed number, those that its removal closed.
-        extra: The latest fields that no column is made for.
-        last_read_at: Null while each successful poll reads the record, else the start of the last one that did.
-        removed_at: When it was removed, if it is.
+        redirects: The open redirects; for a removed number, those that its removal closed.
+        extra: The latest fields that have no column.
+        last_read_at: None if the last successful poll read the number's record, else the start of the last successful
+            poll that did.
+        removed_at: When the number was removed; None if it is not.
     """
 
     values: tuple[Any, ...]
-    redirects: frozenset[Redirect]
+    redirects: frozenset[RedirectKey]
     extra: Mapping[str, Any]
     last_read_at: datetime | None
     removed_at: datetime | None
 
 
 class UnreadNumber(Struct, frozen=True):
-    """A number whose record the last successful poll did not read: it was missing, or rejected."""
+    """A number whose record the last successful poll did not read, because it was missing or rejected.
+
+    Attributes:
+        last_read_at: The start of the last successful poll that read the record.
+        missing_since: When the number was first missed; None if its record was rejected.
+    """
 
     last_read_at: datetime
     missing_since: datetime | None
@@ -96,48 +109,50 @@ class UnreadNumber(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """What the database knew of an account, as far as this arrival needs it.
+    """What the database contains about an account, as far as one response needs it.
+
+    "Within the hold time" means: less than the removal guard's hold time before `observed_at`.
 
     Attributes:
-        observed_at: The moment that everything of this poll is recorded under.
+        observed_at: The time under which this poll's changes are recorded.
         success_started_at: The start of the last successful poll; None if there was none.
-        unread: Those that the last successful poll did not read, and that are not removed.
-        listed: How many numbers are not removed.
-        lately_removed: Those removed within the guard's hold time that have not returned, but for those an operator
-            accepted.
-        lately_returned: Those likewise removed that have returned.
-        came_since_loss: Those created or restored, and perhaps lost again, since the first number went missing that is
-            held and has not waited for the hold time yet.
-        rejected_fingerprints: The fingerprints of the rejected elements that stand.
-        listed_rejected: Numbers that are not removed and whose element is rejected now.
+        unread: The numbers, not removed, that the last successful poll did not read, by `virtual_number_id`.
+        listed_count: How many numbers are not removed.
+        removed_in_hold: The numbers removed within the hold time that have not returned, except those whose removal an
+            operator accepted.
+        returned_in_hold: The numbers removed within the hold time that have returned, with the same exception.
+        added_since_first_missing: The numbers created or restored since the oldest held removal was first missed,
+            including any that have been lost again. A removal held for the whole hold time is not considered.
+        rejected_fingerprints: The fingerprints of the elements that the last applied response had rejected.
+        listed_and_rejected: The numbers, not removed, whose element is rejected now.
     """
 
     observed_at: datetime
     success_started_at: datetime | None
     unread: Mapping[int, UnreadNumber]
-    listed: int
+    listed_count: int
     removed_in_hold: AbstractSet[int]
     returned_in_hold: AbstractSet[int]
     added_since_first_missing: AbstractSet[int]
     rejected_fingerprints: AbstractSet[bytes]
     listed_and_rejected: AbstractSet[int] = frozenset()
 
-    def missing_since(self, number: int) -> datetime | None:
-        """Since when a number is known to be missing; None if it was not missing at the last successful poll."""
-        unread = self.unread.get(number)
+    def missing_since(self, number_id: int) -> datetime | None:
+        """Returns since when a number has been missing; None if the last successful poll did not miss it."""
+        unread = self.unread.get(number_id)
         return None if unread is None else unread.missing_since
 
 
 @dataclass(frozen=True, slots=True)
 class StoredNumbers:
-    """What the database knew of the numbers that some records speak of.
+    """What the database contains about the numbers of some records.
 
     Attributes:
-        stored: By `virtual_number_id`, those it knew.
-        rejected_before: Those of which only rejected records were ever received.
-        regions: `region_id` of each region that they belong to, by its name.
+        by_id: The stored numbers, by `virtual_number_id`.
+        rejected_before: The numbers that are not stored because only rejected records of them were ever received.
+        regions: The `region_id` of each region that the stored numbers have, by name.
     """
 
-    stored: Mapping[int, StoredNumber] = field(default_factory=dict)
+    by_id: Mapping[int, StoredNumber] = field(default_factory=dict)
     rejected_before: AbstractSet[int] = frozenset()
     regions: Mapping[str, int] = field(default_factory=dict)

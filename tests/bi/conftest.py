@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from docs import answers, demo_data
-from tests.builders import execute, kept_database
+from tests.builders import execute, migrated_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def demo_history(server: EmbeddedServer) -> Iterator[str]:
     """The address of a database with the demo history."""
-    with kept_database(server.url, "demo_history") as url:
+    with migrated_database(server.url, "demo_history") as url:
         asyncio.run(demo_data.generate(url))
         asyncio.run(execute(url, "analyze"))  # autovacuum does this in a real database
         yield url

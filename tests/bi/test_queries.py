@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.history import make_history
 from benchmarks.queries import QUERIES, lasting
-from tests.builders import connect, kept_database
+from tests.builders import connect, migrated_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,7 +38,7 @@ FIELDS = {
 @pytest.fixture(scope="module")
 def demo_history(server: EmbeddedServer) -> Iterator[str]:
     """The address of a database with the history of the benchmarks: 1,000 numbers in two accounts."""
-    with kept_database(server.url, "benchmark_history") as url:
+    with migrated_database(server.url, "benchmark_history") as url:
         asyncio.run(make_history(url, 1000, accounts=2))
         yield url
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.builders import PatientEndpoint, PolledAccount, record, redirect
+from tests.builders import BlockingEndpoint, PolledAccount, record, redirect
 from tests.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ async def fingerprint(account: PolledAccount) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-async def endpoint() -> AsyncIterator[PatientEndpoint]:
-    async with PatientEndpoint() as running:
+async def endpoint() -> AsyncIterator[BlockingEndpoint]:
+    async with BlockingEndpoint() as running:
         yield running
 
 
@@ -109,7 +109,7 @@ def listed(records: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     ]
 
 
-async def start_sync(database: str, endpoint: PatientEndpoint, folder: Path) -> asyncio.subprocess.Process:
+async def start_sync(database: str, endpoint: BlockingEndpoint, folder: Path) -> asyncio.subprocess.Process:
     environment = {
         "PATH": os.environ["PATH"],
         "SYNCER_DATABASE_URL": database,
@@ -122,18 +122,18 @@ async def start_sync(database: str, endpoint: PatientEndpoint, folder: Path) -> 
     )
 
 
-async def answer_one(endpoint: PatientEndpoint, records: list[dict[str, Any]]) -> None:
+async def answer_one(endpoint: BlockingEndpoint, records: list[dict[str, Any]]) -> None:
     (await endpoint.received.get()).answer(*records)
 
 
-async def answer_all(endpoint: PatientEndpoint) -> None:
+async def answer_all(endpoint: BlockingEndpoint) -> None:
     while True:
         await answer_one(endpoint, after())
 
 
 @pytest.mark.parametrize("instant", INSTANTS)
 async def test_a_process_killed_at_any_instant_leaves_all_as_before_or_as_after(
-    instant: str, account: PolledAccount, database: str, endpoint: PatientEndpoint, tmp_path: Path
+    instant: str, account: PolledAccount, database: str, endpoint: BlockingEndpoint, tmp_path: Path
 ) -> None:
     words, then = INSTANTS[instant]
     await account.poll(*before())
@@ -154,7 +154,7 @@ async def test_a_process_killed_at_any_instant_leaves_all_as_before_or_as_after(
     else:
         assert await fingerprint(account) == as_before
 
-    account.forget()
+    account.restart()
     result = await account.poll(*after())
 
     assert result.outcome == ("unchanged" if instant in COMMITTED else "applied")
@@ -169,7 +169,7 @@ async def test_a_process_killed_at_any_instant_leaves_all_as_before_or_as_after(
 
 
 async def test_a_process_killed_while_it_waits_for_the_endpoint_leaves_a_run_that_the_next_one_calls_abandoned(
-    account: PolledAccount, database: str, endpoint: PatientEndpoint, tmp_path: Path
+    account: PolledAccount, database: str, endpoint: BlockingEndpoint, tmp_path: Path
 ) -> None:
     await account.poll(*before())
     as_before = await fingerprint(account)
@@ -188,7 +188,7 @@ async def test_a_process_killed_while_it_waits_for_the_endpoint_leaves_a_run_tha
 
 
 async def test_a_process_that_is_frozen_past_anothers_commit_finds_itself_superseded(
-    account: PolledAccount, database: str, endpoint: PatientEndpoint, tmp_path: Path
+    account: PolledAccount, database: str, endpoint: BlockingEndpoint, tmp_path: Path
 ) -> None:
     await account.poll(*before())
     process = await start_sync(database, endpoint, tmp_path)
@@ -209,7 +209,7 @@ async def test_a_process_that_is_frozen_past_anothers_commit_finds_itself_supers
 
 @pytest.mark.timeout(60 + 10 * RANDOM_KILLS)
 async def test_a_process_killed_at_moments_that_nobody_chose_leaves_all_as_before_or_as_after(
-    account: PolledAccount, database: str, endpoint: PatientEndpoint, tmp_path: Path
+    account: PolledAccount, database: str, endpoint: BlockingEndpoint, tmp_path: Path
 ) -> None:
     """`SYNCER_RANDOM_KILLS=500 pytest -s -k nobody_chose` kills more often and tells how the polls had ended."""
     random = Random(RANDOM_KILLS)  # noqa: S311 - no secret

@@ -1,4 +1,4 @@
-"""Records and bodies that nobody would think of, through the whole data path."""
+"""Random records and randomly mutated bodies, polled into the database."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from tests.builders import record, redirect
 if TYPE_CHECKING:
     from tests.builders import PolledAccount
 
-# The fixture is one account for all examples on purpose: what one of them leaves behind is what the next one finds.
-through_the_database = settings(
+# All examples use one account on purpose: each one starts with the data that the previous one left.
+database_settings = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
-GOOD = [
+VALID_RECORDS = [
     record(1, from_redirect_numbers=[redirect(11, "74950000011")]),
     record(2, state="debt_lock", comment="кириллица 😀"),
 ]
 text = st.text(st.characters(codec=None), max_size=30)
-anything = st.recursive(
+any_json = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | text,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
     max_leaves=12,
 )
-odd_words = st.sampled_from(
+odd_strings = st.sampled_from(
     ["", "a" * 200, "a" * 201, "\x00", "\ud800", "'; drop table", "сompany", "1e400", "\\u0000"]
 )
-field_values = anything | odd_words | st.just([{"id": 1, "number": "2"}] * 2) | st.just([{"id": 2**63, "number": ""}])
+field_values = any_json | odd_strings | st.just([{"id": 1, "number": "2"}] * 2) | st.just([{"id": 2**63, "number": ""}])
 
 
 @st.composite
 def odd_records(draw: st.DrawFn) -> Any:
-    """A record in which some fields hold anything, some are absent, and some are unknown."""
+    """Draws a record in which some fields have arbitrary values, some are absent and some are unknown."""
     fields = record(draw(st.integers(3, 6)))
     for name in draw(st.sets(st.sampled_from(sorted(fields)), max_size=4)):
         fields[name] = draw(field_values)
     for name in draw(st.sets(st.sampled_from(sorted(fields)), max_size=3)):
         del fields[name]
-    fields |= draw(st.dictionaries(text, anything, max_size=2))
-    return draw(st.just(fields) | anything)
+    fields |= draw(st.dictionaries(text, any_json, max_size=2))
+    return draw(st.just(fields) | any_json)
 
 
-@through_the_database
-@given(odd=st.lists(odd_records(), max_size=4))
-async def test_no_record_whatever_makes_the_poll_of_the_others_fail(account: PolledAccount, odd: list[Any]) -> None:
-    assume(not any(isinstance(one, dict) and one.get("id") in [1, 2] for one in odd))
-    body = json.dumps([GOOD[0], *odd, GOOD[1]], ensure_ascii=True)
+@database_settings
+@given(others=st.lists(odd_records(), max_size=4))
+async def test_no_record_makes_the_poll_of_the_others_fail(account: PolledAccount, others: list[Any]) -> None:
+    assume(not any(isinstance(one, dict) and one.get("id") in [1, 2] for one in others))
+    body = json.dumps([VALID_RECORDS[0], *others, VALID_RECORDS[1]], ensure_ascii=True)
     assume("NaN" not in body and "Infinity" not in body)
 
     result = await account.poll_body(body.encode())
@@ -78,17 +78,17 @@ BODY = json.dumps([record(key, comment=f"№ {key}") for key in range(1, 6)], en
 
 @st.composite
 def mutated_bodies(draw: st.DrawFn) -> bytes:
-    """A good body in which bytes were replaced, cut out, doubled or inserted."""
+    """Draws a valid body in which bytes were replaced, deleted, duplicated or inserted."""
     body = bytearray(BODY)
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(body)))
         length = draw(st.integers(0, 40))
-        match draw(st.sampled_from(["replace", "cut", "double", "insert", "truncate"])):
+        match draw(st.sampled_from(["replace", "delete", "duplicate", "insert", "truncate"])):
             case "replace":
                 body[start : start + length] = draw(st.binary(max_size=length))
-            case "cut":
+            case "delete":
                 del body[start : start + length]
-            case "double":
+            case "duplicate":
                 body[start:start] = body[start : start + length]
             case "insert":
                 body[start:start] = draw(st.sampled_from([b"[", b"]", b"{", b"}", b",", b'"', b"\\", b"null", b"\xff"]))
@@ -97,9 +97,9 @@ def mutated_bodies(draw: st.DrawFn) -> bytes:
     return bytes(body)
 
 
-@through_the_database
+@database_settings
 @given(body=mutated_bodies())
-async def test_a_body_mutated_at_random_fails_its_poll_or_is_recorded_as_it_reads(
+async def test_a_randomly_mutated_body_fails_its_poll_or_is_stored_as_it_decodes(
     account: PolledAccount, body: bytes
 ) -> None:
     await account.poll_body(BODY)
@@ -115,15 +115,15 @@ async def test_a_body_mutated_at_random_fails_its_poll_or_is_recorded_as_it_read
         return
     elements = json.loads(body.decode(errors="replace"))
     assert result.received == len(elements)
-    said = [
-        (one.get("id"), one.get("number"), one.get("state"), one.get("comment", before_comment(before, one.get("id"))))
+    decoded = [
+        (one.get("id"), one.get("number"), one.get("state"), one.get("comment", stored_comment(before, one.get("id"))))
         for one in elements
         if isinstance(one, dict)
     ]
     for row in await account.rows(query):
-        assert row in before or row in said
+        assert row in before or row in decoded
 
 
-def before_comment(rows: list[tuple[Any, ...]], key: Any) -> Any:
-    """What was known of a number whose record does not tell."""
+def stored_comment(rows: list[tuple[Any, ...]], key: Any) -> Any:
+    """The stored comment of a number, for a record without the key."""
     return next((row[3] for row in rows if row[0] == key), None)

@@ -1,4 +1,4 @@
-"""An array is cut into the bytes that were received, or refused as a whole; nothing else ever happens."""
+"""Splitting an array: its elements are exactly the bytes received, or the whole body is refused."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from syncer.diff.json_array import MAX_TINY_ELEMENTS, repair, split
+from syncer.diff.json_array import MAX_TINY_ELEMENTS, replace_unstorable_escapes, split_array
 from syncer.errors import NotAnArrayError, NotJsonError
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DEPTH = 100_000
 DEEP = b"[" * DEPTH + b"]" * DEPTH
-"""An element nested deeper than any decoder goes."""
+"""An element nested deeper than any decoder's limit."""
 
 _spaces = st.text(" \t\r\n", max_size=2)
-_pieces = st.one_of(
+_string_parts = st.one_of(
     st.characters(min_codepoint=0x20, exclude_categories=["Cs"], exclude_characters='"\\'),
     st.sampled_from([r"\"", r"\\", r"\/", r"\b", r"\n", "[", "]", "{", "}", ",", ":", "u0000", "ud800", "\u2028"]),
     st.sampled_from([r"\u0000", r"\ud800", r"\uDBFF", r"\udc00", r"\uDfFf", r"\ud83d\ude00", r"\u0041", r"\\u0000"]),
 )
-_strings = st.lists(_pieces, max_size=6).map(lambda pieces: f'"{"".join(pieces)}"')
+_strings = st.lists(_string_parts, max_size=6).map(lambda parts: f'"{"".join(parts)}"')
 _scalars = _strings | st.sampled_from(["null", "true", "false", "0", "-0", "250", "-1.5e+3", "1E400", "9" * 30])
 
 
@@ -42,8 +42,8 @@ def _arrays_of(draw: st.DrawFn, elements: st.SearchStrategy[str]) -> str:
 @st.composite
 def _objects_of(draw: st.DrawFn, elements: st.SearchStrategy[str]) -> str:
     fields = draw(st.lists(st.tuples(_spaces, _strings, _spaces, elements, _spaces), max_size=4))
-    told = (f"{before}{key}{after}:{after}{value}{end}" for before, key, after, value, end in fields)
-    return f"{{{','.join(told) if fields else draw(_spaces)}}}"
+    members = (f"{before}{key}{after}:{after}{value}{end}" for before, key, after, value, end in fields)
+    return f"{{{','.join(members) if fields else draw(_spaces)}}}"
 
 
 _values = st.recursive(_scalars, lambda inner: _arrays_of(inner) | _objects_of(inner), max_leaves=8)
@@ -51,7 +51,7 @@ _values = st.recursive(_scalars, lambda inner: _arrays_of(inner) | _objects_of(i
 
 @st.composite
 def _bodies(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
-    """A body that is an array, and its elements, both as bytes."""
+    """Draws the bytes of an array and the bytes of its elements."""
     elements = draw(st.lists(_values, max_size=5))
     cells = (draw(_spaces) + element + draw(_spaces) for element in elements)
     inside = ",".join(cells) if elements else draw(_spaces)
@@ -66,12 +66,12 @@ _tokens = [
 _noise = st.binary(max_size=20) | st.lists(st.sampled_from(_tokens), max_size=10).map(b"".join)
 
 
-def cut(body: bytes, **limits: int) -> list[bytes]:
-    return [bytes(element) for _, elements in split(body, **limits) for element in elements]
+def split_elements(body: bytes, **limits: int) -> list[bytes]:
+    return [bytes(element) for _, elements in split_array(body, **limits) for element in elements]
 
 
-def understood(text: bytes, **hooks: Any) -> Any:
-    """What Python's own decoder makes of it. Bytes that are not UTF-8 pass: those are the matter of whoever decodes."""
+def decode_with_json(text: bytes, **hooks: Any) -> Any:
+    """Decodes with Python's decoder. Bytes that are not UTF-8 pass, because splitting does not check them."""
 
     def refuse(word: str) -> None:
         raise ValueError(word)  # NaN and Infinity are not JSON
@@ -87,16 +87,16 @@ def understood(text: bytes, **hooks: Any) -> Any:
 @example((rb'["\\ud800","\\\ud800"]', [rb'"\\ud800"', rb'"\\\ud800"']))
 @example((BYTE_ORDER_MARK + rb' [ "\ud800" , "\ud800" ] ', [rb'"\ud800"', rb'"\ud800"']))
 @example((rb'["\ufffd","\ud800",["\ufffd"]]', [rb'"\ufffd"', rb'"\ud800"', rb'["\ufffd"]']))
-def test_every_element_is_exactly_the_bytes_that_were_received(sent: tuple[bytes, list[bytes]]) -> None:
-    body, elements = sent
-    assert cut(body) == elements
+def test_each_element_is_exactly_the_bytes_that_were_received(body_and_elements: tuple[bytes, list[bytes]]) -> None:
+    body, elements = body_and_elements
+    assert split_elements(body) == elements
 
 
 @given(_bodies())
 @settings(deadline=None, max_examples=50)
-def test_the_elements_mean_what_the_array_means(sent: tuple[bytes, list[bytes]]) -> None:
-    body, _ = sent
-    assert [understood(element) for element in cut(body)] == understood(body)
+def test_the_elements_decode_to_the_items_of_the_array(body_and_elements: tuple[bytes, list[bytes]]) -> None:
+    body, _ = body_and_elements
+    assert [decode_with_json(element) for element in split_elements(body)] == decode_with_json(body)
 
 
 @given(_noise)
@@ -123,41 +123,41 @@ def test_the_elements_mean_what_the_array_means(sent: tuple[bytes, list[bytes]])
 @example(b"[\xa01]")
 @example(b"['a']")
 @example(b"[1]//")
-def test_any_bytes_are_cut_as_json_has_it_or_refused(body: bytes) -> None:
+def test_any_bytes_are_split_as_json_defines_or_refused(body: bytes) -> None:
     try:
-        expected = understood(body)
+        expected = decode_with_json(body)
     except ValueError:
         expected = None
     if isinstance(expected, list):
-        assert [understood(element) for element in cut(body)] == expected
+        assert [decode_with_json(element) for element in split_elements(body)] == expected
     else:
         with pytest.raises((NotJsonError, NotAnArrayError)):
-            list(split(body))
+            list(split_array(body))
 
 
 @given(_bodies(), st.data())
 @settings(deadline=None, max_examples=50)
-def test_a_body_that_was_cut_short_is_refused(sent: tuple[bytes, list[bytes]], data: st.DataObject) -> None:
-    body = sent[0].rstrip()
+def test_a_truncated_body_is_refused(body_and_elements: tuple[bytes, list[bytes]], data: st.DataObject) -> None:
+    body = body_and_elements[0].rstrip()
     with pytest.raises(NotJsonError):
-        list(split(body[: data.draw(st.integers(0, len(body) - 1))]))
+        list(split_array(body[: data.draw(st.integers(0, len(body) - 1))]))
 
 
 def test_the_vendors_example_is_refused_as_it_is_printed() -> None:
     with pytest.raises(NotJsonError, match=r"^the endpoint answered 200 with 1,416 bytes that are not whole JSON"):
-        list(split((SAMPLES / "documented-truncated.json").read_bytes()))
+        list(split_array((SAMPLES / "documented-truncated.json").read_bytes()))
 
 
 def test_the_vendors_example_with_its_array_closed_has_two_elements() -> None:
     body = (SAMPLES / "documented.json").read_bytes()
-    assert [json.loads(element)["id"] for element in cut(body)] == [250, 256]
-    assert cut(body)[0] == body[body.index(b"{") : body.index(b"},\n    {") + 1]
+    assert [json.loads(element)["id"] for element in split_elements(body)] == [250, 256]
+    assert split_elements(body)[0] == body[body.index(b"{") : body.index(b"},\n    {") + 1]
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"id": 250}', b"null", b"true", b"1", b'"[]"', b' {"error": []} '])
-def test_json_that_is_not_an_array_is_told_apart(body: bytes) -> None:
+def test_json_that_is_not_an_array_raises_its_own_error(body: bytes) -> None:
     with pytest.raises(NotAnArrayError) as caught:
-        list(split(body))
+        list(split_array(body))
     assert caught.value.response_bytes == len(body)
     assert re.fullmatch(
         r"the endpoint answered with JSON that is not an array \(Expected `array`, got `[a-z]+`\): "
@@ -166,30 +166,30 @@ def test_json_that_is_not_an_array_is_told_apart(body: bytes) -> None:
     )
 
 
-def test_a_page_of_html_is_called_one() -> None:
+def test_an_html_page_is_named_in_the_error() -> None:
     body = b"\n<!DOCTYPE html><html><body>[1]</body></html>"
     with pytest.raises(NotJsonError, match=r"^the endpoint answered 200 with an HTML page") as caught:
-        list(split(body))
+        list(split_array(body))
     assert caught.value.response_bytes == len(body)
 
 
 NOT_JSON: Final = {
     b"[1 2]": "JSON is malformed: expected ',' or ']' (byte 3)",
     rb'["\ud800" 2]': "JSON is malformed: expected ',' or ']' (byte 10)",
-    b'[{"a":"' + b"x" * 2**20 + b'"},]': "nothing stands between a comma and the end",
+    b'[{"a":"' + b"x" * 2**20 + b'"},]': "no element between the last comma and the end",
     b"[" + DEEP: "brackets do not match",
     b"[" + DEEP + b"}": "brackets do not match",
     b"[" + DEEP + b"]]": "brackets do not match",
     b"[" + DEEP + b',"a]': "a string has no end",
-    b"[" + DEEP + b" 1]": "something stands between two elements",
+    b"[" + DEEP + b" 1]": "unexpected text between two elements",
     b"[" + DEEP + b",01]": "JSON is malformed: invalid number (byte 1)",
 }
 
 
 @pytest.mark.parametrize(("body", "reason"), NOT_JSON.items(), ids=range(len(NOT_JSON)))
-def test_what_is_not_json_is_told_with_its_length_and_why(body: bytes, reason: str) -> None:
+def test_the_error_for_invalid_json_states_its_length_and_the_reason(body: bytes, reason: str) -> None:
     with pytest.raises(NotJsonError) as caught:
-        list(split(body))
+        list(split_array(body))
     assert caught.value.response_bytes == len(body)
     assert str(caught.value) == (
         f"the endpoint answered 200 with {len(body):,} bytes that are not whole JSON ({reason}): "
@@ -198,16 +198,18 @@ def test_what_is_not_json_is_told_with_its_length_and_why(body: bytes, reason: s
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"\n", BYTE_ORDER_MARK, "[1]".encode("utf-16"), b"\x1f\x8b\x08"])
-def test_nothing_and_other_encodings_are_not_json(body: bytes) -> None:
+def test_an_empty_body_and_other_encodings_are_not_json(body: bytes) -> None:
     with pytest.raises(NotJsonError):
-        list(split(body))
+        list(split_array(body))
 
 
-@pytest.mark.parametrize("body", [b"[1]", rb'["\ud800"]', b"[" + DEEP + b"]"], ids=["plain", "repaired", "deep"])
+@pytest.mark.parametrize(
+    "body", [b"[1]", rb'["\ud800"]', b"[" + DEEP + b"]"], ids=["plain", "with a lone surrogate", "deep"]
+)
 def test_one_byte_order_mark_is_dropped_and_two_are_not_json(body: bytes) -> None:
-    assert cut(BYTE_ORDER_MARK + body) == cut(body)
+    assert split_elements(BYTE_ORDER_MARK + body) == split_elements(body)
     with pytest.raises(NotJsonError):
-        list(split(BYTE_ORDER_MARK + BYTE_ORDER_MARK + body))
+        list(split_array(BYTE_ORDER_MARK + BYTE_ORDER_MARK + body))
 
 
 @pytest.mark.parametrize(
@@ -215,15 +217,15 @@ def test_one_byte_order_mark_is_dropped_and_two_are_not_json(body: bytes) -> Non
     [b'{"id": 250}', b'"]},{["', rb'"\"]"', rb'"\\"', b"1", b"[[]]", b'"\xff"', rb'"\ud800"', rb'{"\u0000": "\udc00"}'],
 )
 @pytest.mark.parametrize("mark", [b"", BYTE_ORDER_MARK])
-def test_an_element_nested_too_deep_leaves_its_neighbours_whole(neighbour: bytes, mark: bytes) -> None:
+def test_an_element_nested_too_deep_does_not_affect_its_neighbours(neighbour: bytes, mark: bytes) -> None:
     for elements in ([DEEP], [DEEP, neighbour], [neighbour, DEEP], [neighbour, DEEP, neighbour, DEEP, neighbour]):
-        assert cut(mark + b" [ " + b" ,\n".join(elements) + b" ]\n") == elements
+        assert split_elements(mark + b" [ " + b" ,\n".join(elements) + b" ]\n") == elements
 
 
-def test_strings_inside_an_element_nested_too_deep_do_not_end_it() -> None:
+def test_brackets_in_strings_do_not_end_an_element_nested_too_deep() -> None:
     inner = rb'{"a]": "}\"]", "b\\": ["]"]}'
     element = b"[" * DEPTH + inner + b"]" * DEPTH
-    assert cut(b"[" + element + b',{"id":250}]') == [element, b'{"id":250}']
+    assert split_elements(b"[" + element + b',{"id":250}]') == [element, b'{"id":250}']
 
 
 @pytest.mark.parametrize(
@@ -243,121 +245,119 @@ def test_strings_inside_an_element_nested_too_deep_do_not_end_it() -> None:
         pytest.param(b"[" + DEEP + b"]]", id="closed twice"),
         pytest.param(b"[" + DEEP + b"]X", id="more after the array"),
         pytest.param(b"[" + DEEP + b"]\x0b", id="a vertical tab after the array"),
-        pytest.param(b"[" + DEEP + b",", id="cut short after a comma"),
-        pytest.param(b"[" + DEEP + b',{"id":1', id="cut short in another"),
-        pytest.param(b"[" + DEEP + b',"a]', id="cut short in a string"),
+        pytest.param(b"[" + DEEP + b",", id="truncated after a comma"),
+        pytest.param(b"[" + DEEP + b',{"id":1', id="truncated in another"),
+        pytest.param(b"[" + DEEP + b',"a]', id="truncated in a string"),
         pytest.param(b"[" + DEEP + b',{"id":01}]', id="another that is malformed"),
         pytest.param(b"[" * DEPTH, id="opened only"),
     ],
 )
 def test_a_malformed_body_is_refused_even_if_one_of_its_elements_is_nested_too_deep(body: bytes) -> None:
     with pytest.raises(NotJsonError):
-        list(split(body))
+        list(split_array(body))
 
 
 @pytest.mark.parametrize("body", [b'{"a":' + DEEP + b"}", b' {"a":[' + DEEP + b"]}"], ids=["array", "array of one"])
-def test_an_object_nested_too_deep_is_still_no_array(body: bytes) -> None:
+def test_an_object_nested_too_deep_is_not_an_array(body: bytes) -> None:
     with pytest.raises(NotAnArrayError):
-        list(split(body))
+        list(split_array(body))
 
 
 @pytest.mark.parametrize("end", [b"", b"\\\n]"], ids=["the end", "a backslash at the end of a line"])
 @pytest.mark.parametrize("before", [b"[" + DEEP, b"[[" + b"0," * 2**20 + b"0"], ids=["nested too deep", "of commas"])
-def test_a_string_that_never_ends_is_refused_in_time_that_grows_with_its_length_alone(
-    before: bytes, end: bytes
-) -> None:
+def test_an_unterminated_string_is_refused_in_linear_time(before: bytes, end: bytes) -> None:
     body = before + b',"' + rb"\"" * 15_000 + end
-    begun = time.process_time()
+    started = time.process_time()
     with pytest.raises(NotJsonError):
-        list(split(body))
-    assert time.process_time() - begun < 0.5
+        list(split_array(body))
+    assert time.process_time() - started < 0.5
 
 
-CRUMBS = {
+TINY_ELEMENTS = {
     "numbers": b"0",
     "empty objects": b"{}",
     "empty arrays": b"[]",
-    "texts that hold brackets": rb'"[,\"{"',
+    "strings with brackets": rb'"[,\"{"',
     "objects with a list": b'{"a":[0,0]}',
 }
 
 
-@pytest.mark.parametrize("crumb", CRUMBS.values(), ids=CRUMBS)
-def test_more_than_ten_thousand_elements_too_short_for_a_record_are_refused_before_they_take_memory(
-    crumb: bytes,
+@pytest.mark.parametrize("element", TINY_ELEMENTS.values(), ids=TINY_ELEMENTS)
+def test_more_than_ten_thousand_tiny_elements_are_refused_before_they_take_memory(
+    element: bytes,
 ) -> None:
-    body = b"[" + b",".join([crumb] * (2**21 // len(crumb))) + b"]"
+    body = b"[" + b",".join([element] * (2**21 // len(element))) + b"]"
     tracemalloc.start()
     with pytest.raises(
         NotAnArrayError, match=r"that is not an array \(of records: it has [0-9,]+ elements in its first"
     ):
-        for _ in split(body, shortest=33):
+        for _ in split_array(body, min_element_bytes=33):
             pass
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2**18
 
 
-def test_ten_thousand_elements_too_short_for_a_record_are_for_others_to_reject_beside_records_of_any_number() -> None:
+def test_up_to_ten_thousand_tiny_elements_are_split_next_to_any_number_of_records() -> None:
     record = b'{"id":1,"number":"1","state":""}'
-    crumbs, records = [b"0"] * (MAX_TINY_ELEMENTS - 700), [record] * 100_000
-    pieces = split(b"[" + b",".join(crumbs + records) + b"]", shortest=33)
+    tiny, records = [b"0"] * (MAX_TINY_ELEMENTS - 700), [record] * 100_000
+    pieces = split_array(b"[" + b",".join(tiny + records) + b"]", min_element_bytes=33)
     assert sum(len(elements) for _, elements in pieces) == MAX_TINY_ELEMENTS - 700 + 100_000
 
 
-@pytest.mark.parametrize(("crumb", "most"), [(b"0", 10_645), (b"{}", 11_000)], ids=["at once", "in pieces"])
-def test_of_elements_too_short_there_may_be_ten_thousand_beside_as_many_as_records_would_be(
-    crumb: bytes, most: int
-) -> None:
-    assert len(cut(b"[" + b",".join([crumb] * most) + b"]", shortest=33)) == most
-    body = b"[" + b",".join([crumb] * (most + 1)) + b"]"
+@pytest.mark.parametrize(
+    ("element", "max_count"), [(b"0", 10_645), (b"{}", 11_000)], ids=["in one piece", "in several pieces"]
+)
+def test_ten_thousand_elements_more_than_would_fit_as_records_are_allowed(element: bytes, max_count: int) -> None:
+    assert len(split_elements(b"[" + b",".join([element] * max_count) + b"]", min_element_bytes=33)) == max_count
+    body = b"[" + b",".join([element] * (max_count + 1)) + b"]"
     with pytest.raises(
-        NotAnArrayError, match=rf"\(of records: it has {most + 1:,} elements in its first {len(body):,} bytes\)"
+        NotAnArrayError, match=rf"\(of records: it has {max_count + 1:,} elements in its first {len(body):,} bytes\)"
     ):
-        cut(body, shortest=33)
+        split_elements(body, min_element_bytes=33)
 
 
-@pytest.mark.parametrize("crumb", [b"0", b"[[[0],0]]", b'[{"a":[0,0]}]', rb'"[,\"{"'])
+@pytest.mark.parametrize("element", [b"0", b"[[[0],0]]", b'[{"a":[0,0]}]', rb'"[,\"{"'])
 @pytest.mark.parametrize("records", [0, 1000])
-def test_a_body_is_read_up_to_the_comma_behind_the_first_element_that_is_one_too_many(
-    crumb: bytes, records: int
-) -> None:
+def test_a_dense_body_is_read_up_to_the_comma_after_the_first_excess_element(element: bytes, records: int) -> None:
     before = b" [" + b'{"id":1,"number":"1","state":""},' * records
-    lengths = enumerate(range(len(before), 2**20, len(crumb) + 1), start=records)
+    lengths = enumerate(range(len(before), 2**20, len(element) + 1), start=records)
     elements, length = next((n, length) for n, length in lengths if n > MAX_TINY_ELEMENTS + length // 33)
     with pytest.raises(
         NotAnArrayError, match=rf"\(of records: it has {elements:,} elements in its first {length:,} bytes\)"
     ):
-        cut(before + b",".join([crumb] * (2**21 // len(crumb))) + b"]", shortest=33)
+        split_elements(before + b",".join([element] * (2**21 // len(element))) + b"]", min_element_bytes=33)
 
 
-def test_a_body_in_pieces_is_read_up_to_the_piece_that_brings_one_too_many() -> None:
+def test_a_body_split_in_pieces_is_read_up_to_the_piece_with_the_first_excess_element() -> None:
     with pytest.raises(NotAnArrayError) as caught:
-        cut(b"[" + b"{}," * 2**20 + b"{}]", shortest=33)
-    told = re.search(r"it has ([0-9,]+) elements in its first ([0-9,]+) bytes", str(caught.value))
-    assert told is not None
-    elements, length = (int(number.replace(",", "")) for number in told.groups())
+        split_elements(b"[" + b"{}," * 2**20 + b"{}]", min_element_bytes=33)
+    found = re.search(r"it has ([0-9,]+) elements in its first ([0-9,]+) bytes", str(caught.value))
+    assert found is not None
+    elements, length = (int(number.replace(",", "")) for number in found.groups())
     assert 11_000 < elements < 20_000
     assert length == len(b"{},") * elements
 
 
-def test_texts_and_lists_full_of_commas_are_no_elements() -> None:
+def test_commas_in_strings_and_inner_arrays_do_not_count_as_elements() -> None:
     full = b'{"id":1,"number":"1","state":"' + b"," * 2**20 + b'","x":[' + b"0," * 2**20 + b"0]}"
-    assert list(split(b"[" + full + b"]", shortest=33)) == [(1, [Raw(full)])]
+    assert list(split_array(b"[" + full + b"]", min_element_bytes=33)) == [(1, [Raw(full)])]
 
 
-@pytest.mark.parametrize("tail", [b"", b"]]", b'"', b"]0"], ids=["no end", "two ends", "a text without end", "more"])
+@pytest.mark.parametrize(
+    "tail", [b"", b"]]", b'"', b"]0"], ids=["no end", "two ends", "an unterminated string", "more text"]
+)
 def test_a_malformed_array_of_commas_is_not_json(tail: bytes) -> None:
     body = b"[[" + b"0," * 2**20 + b"0]" + tail
     with pytest.raises(NotJsonError):
-        list(split(body, shortest=33))
+        list(split_array(body, min_element_bytes=33))
 
 
-def cleaned(value: Any) -> Any:
+def replace_unstorable_characters(value: Any) -> Any:
     if isinstance(value, str):
         return re.sub("[\x00\ud800-\udfff]", "\ufffd", value)
     if isinstance(value, list | tuple):
-        return type(value)(map(cleaned, value))
+        return type(value)(map(replace_unstorable_characters, value))
     return value
 
 
@@ -369,17 +369,19 @@ def cleaned(value: Any) -> Any:
 @example(r'"\ud83d\u0041\ude00"')
 @example(r'{"\u0000": "\\u0000"}')
 @example(r'"\\\\u0000\\\u0000"')
-def test_a_repaired_element_means_the_same_but_for_nul_and_lone_surrogates(element: str) -> None:
-    repaired = bytes(repair(element.encode()))
-    assert understood(repaired, object_pairs_hook=list) == cleaned(understood(element.encode(), object_pairs_hook=list))
+def test_only_nul_and_lone_surrogates_change_when_escapes_are_replaced(element: str) -> None:
+    repaired = bytes(replace_unstorable_escapes(element.encode()))
+    assert decode_with_json(repaired, object_pairs_hook=list) == replace_unstorable_characters(
+        decode_with_json(element.encode(), object_pairs_hook=list)
+    )
 
 
 @given(_values.map(str.encode) | _noise)
 @settings(deadline=None, max_examples=100)
-def test_repair_keeps_the_length_and_repairs_nothing_twice(element: bytes) -> None:
-    repaired = bytes(repair(element))
+def test_replacing_escapes_keeps_the_length_and_is_idempotent(element: bytes) -> None:
+    repaired = bytes(replace_unstorable_escapes(element))
     assert len(repaired) == len(element)
-    assert bytes(repair(repaired)) == repaired
+    assert bytes(replace_unstorable_escapes(repaired)) == repaired
 
 
 @pytest.mark.parametrize(
@@ -396,8 +398,8 @@ def test_repair_keeps_the_length_and_repairs_nothing_twice(element: bytes) -> No
     ],
 )
 def test_nul_and_lone_surrogates_become_the_replacement_character(element: bytes, expected: bytes) -> None:
-    assert bytes(repair(element)) == expected
-    assert bytes(repair(Raw(element))) == expected
+    assert bytes(replace_unstorable_escapes(element)) == expected
+    assert bytes(replace_unstorable_escapes(Raw(element))) == expected
 
 
 @pytest.mark.parametrize(
@@ -412,11 +414,11 @@ def test_nul_and_lone_surrogates_become_the_replacement_character(element: bytes
         b'"u0000"',
     ],
 )
-def test_what_only_looks_like_them_stays(element: bytes) -> None:
-    assert bytes(repair(element)) == element
+def test_escapes_that_only_look_like_them_are_not_replaced(element: bytes) -> None:
+    assert bytes(replace_unstorable_escapes(element)) == element
 
 
-_IN_PIECES: Final = [
+_LONG_ELEMENTS: Final = [
     rb'{"id":1,"comment":"' + b"x" * 2**22 + rb'"}',
     rb'{"id":2,"comment":"ends },{ here' + b"},{" * 2**21 + rb'","x":[{"a":[{}]},{}]}',
     rb'{"id":3}',
@@ -428,20 +430,20 @@ _IN_PIECES: Final = [
 ]
 
 
-@pytest.mark.parametrize("last", range(1, len(_IN_PIECES) + 1))
+@pytest.mark.parametrize("last", range(1, len(_LONG_ELEMENTS) + 1))
 @pytest.mark.parametrize("between", [b",", b" ,", b",\n ", b" , "])
-def test_a_long_array_is_cut_where_its_elements_end_wherever_its_pieces_do(last: int, between: bytes) -> None:
-    assert cut(b" [" + between.join(_IN_PIECES[:last]) + b"]") == _IN_PIECES[:last]
+def test_a_long_array_is_split_between_elements_wherever_its_pieces_end(last: int, between: bytes) -> None:
+    assert split_elements(b" [" + between.join(_LONG_ELEMENTS[:last]) + b"]") == _LONG_ELEMENTS[:last]
 
 
 @pytest.mark.parametrize("end", [b",]", b"", b",", b"}]", b",1", b"]]", b',{"id":1}', b'],{"id":1}', b"] ,[]"])
 def test_a_long_array_whose_end_is_malformed_is_refused(end: bytes) -> None:
-    whole = b"[" + b",".join(_IN_PIECES[::3])
-    assert len(list(split(whole + b"]"))) > 1
+    whole = b"[" + b",".join(_LONG_ELEMENTS[::3])
+    assert len(list(split_array(whole + b"]"))) > 1
     with pytest.raises(NotJsonError, match=rf"{len(whole + end):,} bytes that are not whole JSON"):
-        list(split(whole + end))
+        list(split_array(whole + end))
 
 
 def test_a_long_array_whose_opening_bracket_is_missing_is_refused() -> None:
     with pytest.raises((NotJsonError, NotAnArrayError)):
-        list(split(b",".join(_IN_PIECES[::3]) + b"]"))
+        list(split_array(b",".join(_LONG_ELEMENTS[::3]) + b"]"))

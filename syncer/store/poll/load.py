@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import timedelta
 
+    from syncer.diff.record import RedirectKey
     from syncer.diff.response import ParsedResponse
-    from syncer.diff.stored import Fingerprints, RedirectKey
+    from syncer.diff.stored import Fingerprints
     from syncer.store.poll.runs import Fence
 
 _NUMBERS: Final = f"""
