@@ -1,4 +1,4 @@
-"""A daemon that polls, with its metrics served, and a Prometheus that scrapes them."""
+"""A polling daemon whose metrics are served, and a Prometheus that scrapes them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ PROMTOOL = shutil.which("promtool")
 PROMETHEUS = shutil.which("prometheus")
 
 _NAME = re.compile(r"\b(?:syncer|process)_[a-z_]+\b")
-_MATCHED = re.compile(r"(\w+)\s*(?:=~|!=|!~|=)")
-_GROUPED = re.compile(r"\b(?:by|on|without|ignoring|group_left|group_right)\s*\(([^)]*)\)")
+_MATCHER_LABEL = re.compile(r"(\w+)\s*(?:=~|!=|!~|=)")
+_GROUPING_LABELS = re.compile(r"\b(?:by|on|without|ignoring|group_left|group_right)\s*\(([^)]*)\)")
 
 
 def names_in(expression: str) -> set[str]:
@@ -45,52 +45,52 @@ def names_in(expression: str) -> set[str]:
 
 def labels_in(expression: str) -> set[str]:
     """The labels that a PromQL expression names."""
-    matched = {label for block in re.findall(r"\{([^}]*)\}", expression) for label in _MATCHED.findall(block)}
-    grouped = {label.strip() for block in _GROUPED.findall(expression) for label in block.split(",")}
+    matched = {label for block in re.findall(r"\{([^}]*)\}", expression) for label in _MATCHER_LABEL.findall(block)}
+    grouped = {label.strip() for block in _GROUPING_LABELS.findall(expression) for label in block.split(",")}
     return (matched | grouped) - {""}
 
 
 @asynccontextmanager
-async def polling_daemon(database: str) -> AsyncIterator[CollectorRegistry]:
-    """The metrics of a daemon that was started again, and has polled with every outcome but `superseded` since."""
+async def polling_daemon(database_url: str) -> AsyncIterator[CollectorRegistry]:
+    """Yields the metrics of a restarted daemon that has polled with every outcome except `superseded`."""
     async with Emulator(numbers=50, seed=1) as emulator:
-        settings = settings_for(emulator, database_url=SecretStr(database), poll_interval=timedelta(seconds=1))
+        settings = settings_for(emulator, database_url=SecretStr(database_url), poll_interval=timedelta(seconds=1))
         accounts = load_accounts(settings)
         stop = asyncio.Event()
-        with Database(settings) as opened:
+        with Database(settings) as database:
             async with Source(settings) as source:
-                await Poller(opened.engine, source, settings).poll(accounts[0], "command")
+                await Poller(database.engine, source, settings).poll(accounts[0], "command")
                 emulator.queue(faults.Healthy(requests=1), faults.Status(status=500, requests=1))
-                poller = Poller(opened.engine, source, settings)
-                running = asyncio.create_task(Daemon(opened, poller, accounts).run(stop))
+                poller = Poller(database.engine, source, settings)
+                running = asyncio.create_task(Daemon(database, poller, accounts).run(stop))
                 registry = poller.metrics.registry
 
-                def is_seen() -> bool:
-                    counted = [
+                def has_polled() -> bool:
+                    counts = [
                         registry.get_sample_value("syncer_runs_total", {"account": "default", "outcome": outcome})
                         for outcome in ("unchanged", "failed")
                     ]
-                    return all(counted) and bool(registry.get_sample_value("syncer_ready"))
+                    return all(counts) and bool(registry.get_sample_value("syncer_ready"))
 
                 try:
-                    await wait_until(is_seen)
+                    await wait_until(has_polled)
                     yield registry
                 finally:
                     stop.set()
                     await running
-            await opened.dispose()
+            await database.dispose()
 
 
 @asynccontextmanager
 async def served(registry: CollectorRegistry) -> AsyncIterator[str]:
-    """Serves metrics in the form that the asker wants; its host and port."""
+    """Serves metrics in the format that the client accepts, and yields the host and port."""
 
-    async def answer(request: web.Request) -> web.Response:
+    async def serve(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
     application = web.Application()
-    application.router.add_get("/metrics", answer)
+    application.router.add_get("/metrics", serve)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -101,25 +101,25 @@ async def served(registry: CollectorRegistry) -> AsyncIterator[str]:
 
 
 class Prometheus:
-    """A running Prometheus, asked over its HTTP API."""
+    """The HTTP API of a running Prometheus."""
 
     def __init__(self, session: ClientSession, url: str) -> None:
         self._session, self._url = session, url
 
-    async def ask(self, path: str, **parameters: str) -> Any:
-        """The `data` of an answer."""
+    async def get(self, path: str, **parameters: str) -> Any:
+        """Returns the `data` of a response."""
         async with self._session.get(f"{self._url}/api/v1/{path}", params=parameters) as response:
-            answer = await response.json()
-            assert answer["status"] == "success", answer
-            return answer["data"]
+            content = await response.json()
+            assert content["status"] == "success", content
+            return content["data"]
 
     async def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series that an expression comes to now."""
-        found: list[dict[str, Any]] = (await self.ask("query", query=expression))["result"]
-        return found
+        """Evaluates an expression and returns its series."""
+        series: list[dict[str, Any]] = (await self.get("query", query=expression))["result"]
+        return series
 
-    async def answers(self) -> bool:
-        """Whether it is up and has scraped."""
+    async def is_ready(self) -> bool:
+        """Whether it is up and has scraped its target."""
         try:
             async with self._session.get(f"{self._url}/-/ready") as response:
                 return response.ok and bool(await self.query('up{job="syncer"} == 1'))
@@ -129,14 +129,14 @@ class Prometheus:
 
 @asynccontextmanager
 async def prometheus(target: str, folder: Path) -> AsyncIterator[Prometheus]:
-    """A Prometheus with the example's configuration but for the target, its data in a folder, and scraping often."""
+    """Runs Prometheus with the example configuration, except for the target and a short scrape interval."""
     assert PROMETHEUS is not None
     example = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
     changes = {"127.0.0.1:8080": target, "- alerts.yml": f"- {DEPLOY / 'prometheus' / 'alerts.yml'}"}
     changes |= {"interval: 30s": "interval: 250ms", "timeout: 25s": "timeout: 250ms"}
-    for written, instead in changes.items():
-        assert written in example
-        example = example.replace(written, instead)
+    for old, new in changes.items():
+        assert old in example
+        example = example.replace(old, new)
     (folder / "prometheus.yml").write_text(example)
     port = _free_port()
     process = await asyncio.create_subprocess_exec(
@@ -150,7 +150,7 @@ async def prometheus(target: str, folder: Path) -> AsyncIterator[Prometheus]:
     try:
         async with ClientSession() as session:
             running = Prometheus(session, f"http://127.0.0.1:{port}")
-            await wait_until(running.answers)
+            await wait_until(running.is_ready)
             yield running
     finally:
         process.terminate()
@@ -165,7 +165,7 @@ def _free_port() -> int:
 
 
 def expressions(panels: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Each panel's title and one of its expressions, for all accounts and with a window that is short enough."""
+    """Yields each expression with the title of its panel, for all accounts and with a short range."""
     for panel in panels:
         for target in panel.get("targets", []):
             yield (

@@ -1,4 +1,4 @@
-"""The schema as the migrations leave it: up, down and up again, on every PostgreSQL that is found here."""
+"""The schema that the migrations create: up, down and up again, on every PostgreSQL version that is installed."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-PACKAGED = "the project's own"
+PACKAGED = "packaged"
 INSTALLED = {
     folder.parent.name: folder
     for folder in Path("/usr/lib/postgresql").glob("[1-9][0-9]/bin")
     if int(folder.parent.name) >= 15
 }
 
-# Everything that a schema is made of, in an order and with names of its own.
+# Queries for every kind of database object in the two schemas, ordered, with their names and comments.
 CATALOG = {
     "relations": """
         select c.oid::regclass::text, c.relkind::text, obj_description(c.oid, 'pg_class'),
@@ -72,13 +72,13 @@ CATALOG = {
         select nspname, obj_description(oid, 'pg_namespace'),
                (select array_agg(a::text order by a::text) from unnest(nspacl) a)
           from pg_namespace where nspname in ('syncer', 'analytics') order by 1""",
-    "words": """
+    "lookups": """
         select 'type', type, title_en, title_ru, documented from syncer.number_type
         union all select 'purpose', purpose, title_en, title_ru, documented from syncer.number_purpose
         union all select 'state', state, title_en, title_ru, documented from syncer.number_state order by 1, 2""",
 }
 
-# (table, columns, the table they point to, its columns), as the contract has it.
+# (table, columns, referenced table, referenced columns), as the contract defines them.
 FOREIGN_KEYS = {
     ("account_schedule", ("account_id",), "account", ("account_id",)),
     ("sync_run", ("account_id",), "account", ("account_id",)),
@@ -95,7 +95,7 @@ FOREIGN_KEYS = {
     ),
 }
 
-# The vendor's documentation; `inactive` stands on another of its pages.
+# From the vendor's documentation; `inactive` is documented on a different page.
 DOCUMENTED = {
     "type": ["abc", "def", "sip_redirection", "sip_registration", "toll_free"],
     "purpose": ["company", "employee", "not_specified"],
@@ -105,11 +105,11 @@ DOCUMENTED = {
 
 @pytest.fixture(scope="module", params=[PACKAGED, *sorted(INSTALLED)])
 def any_server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a server: the tests' own, and one of each version that is installed here."""
+    """The address of a server: the packaged one, and one of each version that is installed on this machine."""
     if request.param == PACKAGED:
-        own: EmbeddedServer = request.getfixturevalue("server")
-        asyncio.run(_require_version(own.url, "18"))
-        yield own.url
+        packaged: EmbeddedServer = request.getfixturevalue("server")
+        asyncio.run(_require_version(packaged.url, "18"))
+        yield packaged.url
         return
     folder = Path(tempfile.mkdtemp(prefix="syncer-migrations-"))
     folder.chmod(0o755)
@@ -127,20 +127,20 @@ async def _require_version(url: str, major: str) -> None:
 
 @pytest.fixture(scope="module")
 def address(any_server: str) -> str:
-    """A database of this module's own on that server, with the newest schema; tests leave it so."""
+    """A database for this module on that server, with the newest schema, which every test restores."""
 
-    async def make() -> str:
+    async def create() -> str:
         name = f"migrations_{uuid.uuid4().hex[:12]}"
         owner = await connect(any_server)
         await owner.execute(f"create database {name}")
         await owner.close()
-        made = f"{any_server.rpartition('/')[0]}/{name}"
-        engine = create_engine(lambda: made, command_timeout=None)
+        url = f"{any_server.rpartition('/')[0]}/{name}"
+        engine = create_engine(lambda: url, command_timeout=None)
         await migrate(engine)
         await engine.dispose()
-        return made
+        return url
 
-    return asyncio.run(make())
+    return asyncio.run(create())
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ async def migrated(address: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def catalog(address: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to that database that sees the names of all schemas spelled out."""
+    """A connection to that database with an empty search path, so that all names are qualified."""
     connection = await connect(address)
     await connection.execute("set search_path = ''")
     yield connection
@@ -169,7 +169,7 @@ async def dump(catalog: asyncpg.Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 
 async def step_down(engine: AsyncEngine, revision: str) -> None:
-    """What `alembic downgrade` does."""
+    """Downgrades as `alembic downgrade` does."""
 
     def run(connection: Connection) -> None:
         config = Config()
@@ -181,15 +181,15 @@ async def step_down(engine: AsyncEngine, revision: str) -> None:
         await connection.run_sync(run)
 
 
-async def test_each_step_down_leaves_the_schema_that_a_step_up_makes(
+async def test_each_downgrade_restores_the_schema_of_the_earlier_revision(
     migrated: AsyncEngine, catalog: asyncpg.Connection
 ) -> None:
     newest, *older = known_revisions()
-    left = {newest: await dump(catalog)}
-    assert {what: bool(found) for what, found in left[newest].items()} == dict.fromkeys(CATALOG, True)
+    dumps = {newest: await dump(catalog)}
+    assert {what: bool(objects) for what, objects in dumps[newest].items()} == dict.fromkeys(CATALOG, True)
     for revision in older:
         await step_down(migrated, revision)
-        left[revision] = await dump(catalog)
+        dumps[revision] = await dump(catalog)
 
     await migrate(migrated, "base")
     assert (await schema_state(migrated)).found is None
@@ -200,10 +200,10 @@ async def test_each_step_down_leaves_the_schema_that_a_step_up_makes(
     for revision in reversed(known_revisions()):
         await migrate(migrated, revision)
         assert (await schema_state(migrated)).found == revision
-        assert await dump(catalog) == left[revision], f"the downgrade to {revision} leaves another schema"
+        assert await dump(catalog) == dumps[revision], f"the downgrade to {revision} leaves a different schema"
 
 
-async def test_a_downgrade_takes_numbers_and_history_with_it_and_an_upgrade_works_again(
+async def test_after_a_downgrade_that_deletes_all_data_an_upgrade_and_polls_work_again(
     migrated: AsyncEngine, catalog: asyncpg.Connection
 ) -> None:
     async with Emulator(numbers=50, rates=STATIC) as emulator:
@@ -226,7 +226,7 @@ async def test_a_downgrade_takes_numbers_and_history_with_it_and_an_upgrade_work
             await migrate(migrated)
 
 
-async def test_the_migrations_make_what_the_program_thinks_the_tables_are(
+async def test_the_migrations_create_the_tables_that_the_program_declares(
     migrated: AsyncEngine, catalog: asyncpg.Connection, any_server: str
 ) -> None:
     def differences(connection: Connection) -> list[Any]:
@@ -242,7 +242,7 @@ async def test_the_migrations_make_what_the_program_thinks_the_tables_are(
     async with migrated.connect() as connection:
         assert await connection.run_sync(differences) == []
 
-    # What alembic does not compare, conditions and partial indexes among it: the same tables, made without migrations.
+    # Alembic does not compare conditions and partial indexes: compare with tables that are created without migrations.
     name = f"metadata_{uuid.uuid4().hex[:12]}"
     await catalog.execute(f"create database {name}")
     other = f"{any_server.rpartition('/')[0]}/{name}"
@@ -251,44 +251,44 @@ async def test_the_migrations_make_what_the_program_thinks_the_tables_are(
         await connection.execute(text(f"create schema {SCHEMA}"))
         await connection.run_sync(metadata.create_all)
     await engine.dispose()
-    made = await connect(other)
-    await made.execute("set search_path = ''")
+    created = await connect(other)
+    await created.execute("set search_path = ''")
     for what in ("constraints", "indexes"):
-        by_metadata = {row for row in await rows(made, CATALOG[what]) if row[0].startswith(f"{SCHEMA}.")}
+        by_metadata = {row for row in await rows(created, CATALOG[what]) if row[0].startswith(f"{SCHEMA}.")}
         by_migrations = {row for row in await rows(catalog, CATALOG[what]) if row[0].startswith(f"{SCHEMA}.")}
         assert {row for row in by_migrations if "alembic_version" not in row[0]} == by_metadata
-    await made.close()
+    await created.close()
     await catalog.execute(f"drop database {name}")
 
 
-async def test_everything_says_what_it_means(catalog: asyncpg.Connection) -> None:
-    found = await dump(catalog)
-    kinds = {name: kind for name, kind, *_ in found["relations"]}
+async def test_every_object_has_a_comment(catalog: asyncpg.Connection) -> None:
+    objects = await dump(catalog)
+    kinds = {name: kind for name, kind, *_ in objects["relations"]}
 
-    assert [name for name, kind, comment, *_ in found["relations"] if kind in "rvm" and not comment] == []
-    assert [(row[0], row[2]) for row in found["columns"] if kinds[row[0]] in "rvm" and not row[-1]] == []
-    assert [row[0] for row in found["functions"] if not row[-1]] == []
-    assert [row[0] for row in found["schemas"] if not row[1]] == []
+    assert [name for name, kind, comment, *_ in objects["relations"] if kind in "rvm" and not comment] == []
+    assert [(row[0], row[2]) for row in objects["columns"] if kinds[row[0]] in "rvm" and not row[-1]] == []
+    assert [row[0] for row in objects["functions"] if not row[-1]] == []
+    assert [row[0] for row in objects["schemas"] if not row[1]] == []
 
 
-async def test_times_know_their_zone_and_there_are_no_enums_nor_range_types(catalog: asyncpg.Connection) -> None:
+async def test_times_have_a_time_zone_and_there_are_no_enums_or_range_types(catalog: asyncpg.Connection) -> None:
     types = {row[3] for row in (await dump(catalog))["columns"]}
 
     assert {name for name in types if name.startswith("timestamp") or "range" in name} == {"timestamp with time zone"}
     assert await rows(catalog, "select typname from pg_type where typtype in ('e', 'r') and oid >= 16384") == []
 
 
-async def test_the_vendors_documented_words_have_titles(catalog: asyncpg.Connection) -> None:
-    words = await rows(catalog, CATALOG["words"])
+async def test_the_vendors_documented_values_have_titles(catalog: asyncpg.Connection) -> None:
+    lookups = await rows(catalog, CATALOG["lookups"])
 
-    assert {field: [row[1] for row in words if row[0] == field] for field in DOCUMENTED} == DOCUMENTED
-    assert [row for row in words if not row[2] or not row[3] or row[4] is not True] == []
-    # An English title is in Latin letters, a Russian one is not, but for 8-800.
-    assert [row[2] for row in words if re.search("[а-яё]", row[2], re.IGNORECASE)] == []
-    assert {row[3] for row in words if not re.search("[а-яё]", row[3], re.IGNORECASE)} <= {"8-800"}
+    assert {field: [row[1] for row in lookups if row[0] == field] for field in DOCUMENTED} == DOCUMENTED
+    assert [row for row in lookups if not row[2] or not row[3] or row[4] is not True] == []
+    # English titles are in Latin letters, Russian ones in Cyrillic, except 8-800.
+    assert [row[2] for row in lookups if re.search("[а-яё]", row[2], re.IGNORECASE)] == []
+    assert {row[3] for row in lookups if not re.search("[а-яё]", row[3], re.IGNORECASE)} <= {"8-800"}
 
 
-async def test_every_key_of_what_an_account_owns_contains_the_account(catalog: asyncpg.Connection) -> None:
+async def test_every_key_of_account_owned_tables_contains_the_account(catalog: asyncpg.Connection) -> None:
     keys = await rows(
         catalog,
         """
@@ -304,7 +304,7 @@ async def test_every_key_of_what_an_account_owns_contains_the_account(catalog: a
     assert owned >= {"account", "sync_run", "virtual_number", "state_history", "virtual_number_redirect"}
     assert {table for table, *_, is_primary in keys if is_primary} == owned
     without = [(table, columns) for table, _, columns, _ in keys if "account_id" not in columns]
-    assert without == [("account", ["name"])]  # the registry of accounts
+    assert without == [("account", ["name"])]  # the table of accounts itself
     assert (
         await rows(
             catalog,
@@ -328,25 +328,27 @@ async def foreign_keys(catalog: asyncpg.Connection) -> set[tuple[str, tuple[str,
     found = await rows(
         catalog,
         """
-        select one.relname, other.relname,
-               array(select a.attname from unnest(f.conkey) with ordinality k (num, place)
-                       join pg_attribute a on (a.attrelid, a.attnum) = (f.conrelid, k.num) order by place),
-               array(select a.attname from unnest(f.confkey) with ordinality k (num, place)
-                       join pg_attribute a on (a.attrelid, a.attnum) = (f.confrelid, k.num) order by place)
+        select source.relname, target.relname,
+               array(select a.attname from unnest(f.conkey) with ordinality k (num, position)
+                       join pg_attribute a on (a.attrelid, a.attnum) = (f.conrelid, k.num) order by position),
+               array(select a.attname from unnest(f.confkey) with ordinality k (num, position)
+                       join pg_attribute a on (a.attrelid, a.attnum) = (f.confrelid, k.num) order by position)
           from pg_constraint f
-          join pg_class one on one.oid = f.conrelid
-          join pg_class other on other.oid = f.confrelid
+          join pg_class source on source.oid = f.conrelid
+          join pg_class target on target.oid = f.confrelid
          where f.contype = 'f' and f.connamespace = 'syncer'::regnamespace
         """,
     )
     return {(table, tuple(columns), target, tuple(keys)) for table, target, columns, keys in found}
 
 
-async def test_foreign_keys_are_those_of_the_contract(catalog: asyncpg.Connection) -> None:
+async def test_the_foreign_keys_are_those_of_the_contract(catalog: asyncpg.Connection) -> None:
     assert await foreign_keys(catalog) == FOREIGN_KEYS
 
 
-async def test_the_keys_permit_to_distribute_the_tables_as_the_page_on_citus_does(catalog: asyncpg.Connection) -> None:
+async def test_the_keys_allow_distributing_the_tables_as_the_page_on_citus_says(
+    catalog: asyncpg.Connection,
+) -> None:
     page = (Path(__file__).parents[2] / "docs" / "citus.md").read_text()
     references = set(re.findall(r"^select create_reference_table\('syncer\.(\w+)'\);$", page, re.MULTILINE))
     distributed = set(
@@ -368,7 +370,7 @@ async def test_the_keys_permit_to_distribute_the_tables_as_the_page_on_citus_doe
     assert {table for table, _ in unique} >= distributed
     assert [(table, columns) for table, columns in unique if table in distributed and "account_id" not in columns] == []
 
-    # From what is distributed to what is too, account by account; or to what every server has; never the other way.
+    # Foreign keys may go between distributed tables by account, and from them to reference tables, never the other way.
     assert [
         (table, columns, target)
         for table, columns, target, keys in await foreign_keys(catalog)
@@ -377,7 +379,7 @@ async def test_the_keys_permit_to_distribute_the_tables_as_the_page_on_citus_doe
     ] == []
 
 
-def test_migrations_stand_in_one_line_and_no_downgrade_takes_more_than_it_names() -> None:
+def test_migrations_are_linear_and_independent_of_the_program_and_never_cascade() -> None:
     versions = list((migrations_folder() / "versions").glob("*.py"))
 
     assert len(versions) == len(known_revisions())

@@ -1,4 +1,4 @@
-"""History that an older schema holds survives every upgrade: `data` has the life of a few numbers for each revision."""
+"""Upgrades keep the history of older schemas; `data` has the history of a few numbers for each revision."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parent / "data"
 REVISIONS = tuple(reversed(known_revisions()))
-# Their titles may be worded anew, and words may be added.
-VOCABULARY = {"number_type": "type", "number_purpose": "purpose", "number_state": "state"}
+# Only the keys are compared: an upgrade may change titles and add rows.
+LOOKUP_KEYS = {"number_type": "type", "number_purpose": "purpose", "number_state": "state"}
 
-# Names that changed after they were released: as the newest schema has them.
+# Names that changed after they were released, with their names in the newest schema.
 RENAMED = {
     "standing_run_id": "fingerprints_run_id",
     "record_digest": "record_fingerprint",
@@ -32,20 +32,20 @@ Content = dict[str, list[tuple[Any, ...]]]
 
 
 def script_of(revision: str) -> str:
-    """The life of a few numbers, in SQL written for a revision."""
+    """Returns the SQL that stores the history of a few numbers in the schema of a revision."""
     file = DATA / f"{revision}.sql"
     if not file.exists():
         pytest.fail(
-            f"revision {revision} has no data of its own: write tests/migrations/data/{revision}.sql, the life of a "
-            f"few numbers as {revision} stores it; `\\ir` of the revision before it, and what is new, is a beginning",
+            f"revision {revision} has no data: write tests/migrations/data/{revision}.sql, the history of a few "
+            f"numbers as {revision} stores it; begin with `\\ir` of the previous revision and add what is new",
             pytrace=False,
         )
-    # As psql does, it takes in what stands beside it.
+    # Includes other files of the folder, as psql does.
     return re.sub(r"^\\ir (\d+)\.sql$", lambda found: script_of(found[1]), file.read_text("utf-8"), flags=re.MULTILINE)
 
 
 async def columns_of_tables(sql: asyncpg.Connection) -> dict[str, str]:
-    """The columns that each table has now."""
+    """Returns the columns to compare of each table, as a list in SQL."""
     found = await sql.fetch(
         """
         select c.relname, string_agg(format('%I', a.attname), ', ' order by a.attnum)
@@ -56,11 +56,11 @@ async def columns_of_tables(sql: asyncpg.Connection) -> dict[str, str]:
          group by 1
         """
     )
-    return {table: VOCABULARY.get(table, columns) for table, columns in found}
+    return {table: LOOKUP_KEYS.get(table, columns) for table, columns in found}
 
 
 def renamed(columns: dict[str, str]) -> dict[str, str]:
-    """The same tables and columns under the names that the newest schema has for them."""
+    """Returns the same tables and columns with their names in the newest schema."""
     return {
         RENAMED.get(table, table): ", ".join(RENAMED.get(name, name) for name in names.split(", "))
         for table, names in columns.items()
@@ -68,21 +68,21 @@ def renamed(columns: dict[str, str]) -> dict[str, str]:
 
 
 async def content(sql: asyncpg.Connection, columns: dict[str, str]) -> Content:
-    """What these columns hold, table by table."""
+    """Returns the rows of each table, with these columns."""
     return {
         table: [tuple(row) for row in await sql.fetch(f"select {names} from syncer.{table} order by {names}")]  # noqa: S608 - names from the catalog
         for table, names in columns.items()
     }
 
 
-def test_every_revision_has_data_and_all_data_has_a_revision() -> None:
+def test_there_is_test_data_for_exactly_the_known_revisions() -> None:
     for revision in REVISIONS:
         assert script_of(revision)
     assert {file.stem for file in DATA.iterdir()} == set(REVISIONS)
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-async def test_an_upgrade_to_the_newest_schema_leaves_all_history_as_it_was_and_polls_go_on_from_there(
+async def test_an_upgrade_to_the_newest_schema_keeps_all_history_and_polls_continue(
     empty_database: str, revision: str
 ) -> None:
     script = script_of(revision)
@@ -98,7 +98,7 @@ async def test_an_upgrade_to_the_newest_schema_leaves_all_history_as_it_was_and_
 
     after = await content(sql, renamed(columns))
     before = {RENAMED.get(table, table): rows for table, rows in before.items()}
-    for table in columns.keys() & VOCABULARY.keys():
+    for table in columns.keys() & LOOKUP_KEYS.keys():
         assert set(before.pop(table)) <= set(after.pop(table))
     assert after == before
 

@@ -1,4 +1,4 @@
-"""What deploys the program agrees with the program."""
+"""The deployment files are consistent with the program and its documentation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_every_variable_that_is_set_is_a_setting(file: str) -> None:
     assert {name for name in named if name.removeprefix("SYNCER_").lower() not in Settings.model_fields} == set()
 
 
-def test_who_stops_the_daemon_waits_until_it_has_let_its_polls_finish() -> None:
+def test_the_stop_timeouts_are_longer_than_the_shutdown_timeout() -> None:
     (timeout,) = re.findall(r"^TimeoutStopSec=(\d+)s$", UNIT, re.MULTILINE)
     (allowed,) = re.findall(r"SYNCER_SHUTDOWN_TIMEOUT: (\d+)s", COMPOSE)
     (grace,) = re.findall(r"stop_grace_period: (\d+)s", COMPOSE)
@@ -44,29 +44,29 @@ def test_who_stops_the_daemon_waits_until_it_has_let_its_polls_finish() -> None:
     assert int(grace) > int(allowed)
 
 
-def test_the_watchdog_waits_longer_than_a_look_for_due_accounts_may_take() -> None:
+def test_the_watchdog_timeout_is_longer_than_an_iteration_of_the_scheduler_may_take() -> None:
     (minutes,) = re.findall(r"^WatchdogSec=(\d+)min$", UNIT, re.MULTILINE)
 
     assert int(minutes) * 60 > STUCK_AFTER_SECONDS
 
 
-def test_every_secret_that_compose_mounts_is_made_and_is_there_for_the_demo() -> None:
+def test_every_secret_that_compose_mounts_is_generated_and_exists_for_the_demo() -> None:
     mounted = set(re.findall(r"file: \$\{SECRETS:-\./secrets\}/(\w+)", COMPOSE))
 
     assert mounted == {file.name for file in (DEPLOY / "compose" / "demo").iterdir()}
     assert mounted == set(re.findall(r"keep (\w+) ", (DEPLOY / "compose" / "make-secrets").read_text()))
 
 
-def test_the_logins_stand_in_the_documentation_as_they_are_made() -> None:
+def test_the_documentation_contains_the_script_that_creates_the_logins() -> None:
     script = (DEPLOY / "postgres" / "logins.sql").read_text()
 
     assert "\n".join(line for line in script.splitlines() if not line.startswith("--")) in OPERATIONS
 
 
-def test_the_service_leaves_no_core_dump_and_gets_its_secrets_as_credentials() -> None:
+def test_the_service_writes_no_core_dump_and_receives_its_secrets_as_credentials() -> None:
     assert re.findall(r"^LimitCORE=(.*)$", UNIT, re.MULTILINE) == ["0"]
-    handed = dict(re.findall(r"^Environment=SYNCER_(\w+)_FILE=%d/(\w+)$", UNIT, re.MULTILINE))
-    assert handed == {"API_TOKEN": "api_token", "DATABASE_URL": "database_url"}
+    credentials = dict(re.findall(r"^Environment=SYNCER_(\w+)_FILE=%d/(\w+)$", UNIT, re.MULTILINE))
+    assert credentials == {"API_TOKEN": "api_token", "DATABASE_URL": "database_url"}
     assert dict(re.findall(r"^LoadCredential=(\w+):(\S+)$", UNIT, re.MULTILINE)) == {
-        name: f"/etc/syncer/{name}" for name in handed.values()
+        name: f"/etc/syncer/{name}" for name in credentials.values()
     }

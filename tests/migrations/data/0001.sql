@@ -1,6 +1,6 @@
--- A known life as revision 0001 stores it. Two accounts share ids; a poll begins at each full hour and sees what it sees
--- a second later. Of the first account: 1 changes its state twice and is removed, 2 changes, is missed, removed by an
--- operator and restored, its redirects come and go, 3 is rejected from a poll on, 4 appears.
+-- The history of a few numbers as revision 0001 stores it. Two accounts use the same ids. A poll starts at each full hour,
+-- and its changes are dated a second later. In the first account: 1 changes its state twice and is removed; 2 changes, goes
+-- missing, is removed by an operator and returns, and its redirects change; 3 is rejected from a certain poll on; 4 appears.
 insert into syncer.region (name) values ('регион Москва'), ('Брянская область');
 insert into syncer.number_state (state, documented) values ('porting', false);
 insert into syncer.account

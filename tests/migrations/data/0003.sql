@@ -1,2 +1,2 @@
--- The tables of revision 0003 are those of 0002.
+-- Revision 0003 has the same tables as 0002.
 \ir 0002.sql

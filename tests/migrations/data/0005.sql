@@ -1,2 +1,2 @@
--- The tables of revision 0005 are those of 0004.
+-- Revision 0005 has the same tables as 0004.
 \ir 0004.sql

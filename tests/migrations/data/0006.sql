@@ -1,2 +1,2 @@
--- The tables of revision 0006 are those of 0005.
+-- Revision 0006 has the same tables as 0005.
 \ir 0005.sql

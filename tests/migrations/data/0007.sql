@@ -1,7 +1,8 @@
--- The life of a few numbers as revision 0007 stores it. The second account is no longer configured.
--- second later, and has written it another second later. Of the first account: 1 changes its state twice and is removed,
--- 2 changes, is missed, removed by an operator and restored, its redirects come and go, 3 is rejected from a poll on, 4
--- is rejected before it can be read for the first time, so that nobody knows since when it has been so.
+-- The history of a few numbers as revision 0007 stores it. Two accounts use the same ids. A poll starts at each full hour,
+-- its changes are dated a second later, and it is committed another second later. In the first account: 1 changes its state
+-- twice and is removed; 2 changes, goes missing, is removed by an operator and returns, and its redirects change; 3 is
+-- rejected from a certain poll on; 4 is rejected before it was ever read, so that its beginning is not known.
+-- The second account is no longer configured.
 insert into syncer.region (name) values ('регион Москва'), ('Брянская область');
 insert into syncer.number_state (state, documented) values ('porting', false);
 insert into syncer.account
