@@ -52,7 +52,7 @@ coverage: install  ## run the tests and print line and branch coverage and the l
 	$(BIN)/coverage json --quiet -o - | $(BIN)/python -m tests.coverage_report
 
 bench: install $(BENCH_STAMP)  ## measure polls and compare them with other tools: docs/benchmarks.md; SIZES='1000 10000' only prints
-	$(BIN)/python -m benchmarks.polls --peers $(BENCH_VENV)/bin/python $(if $(SIZES),--sizes $(SIZES),--publish)
+	$(BIN)/python -m benchmarks.polls --dlt-python $(BENCH_VENV)/bin/python $(if $(SIZES),--sizes $(SIZES),--publish)
 
 $(BENCH_STAMP): benchmarks/polls/requirements.txt
 	$(PYTHON) -m venv $(BENCH_VENV)

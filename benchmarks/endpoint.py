@@ -1,4 +1,4 @@
-"""An endpoint in a process of its own, so that what it takes is not the program's."""
+"""Serves an endpoint from a process of its own, so that its CPU time and memory are not counted as the program's."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 SPAWNED: Final = multiprocessing.get_context("spawn")
-"""Makes processes that begin with nothing in memory."""
+"""Starts processes that share no memory with this one."""
 
 
 class Endpoint(NamedTuple):
-    """Where it is served, and by which process."""
+    """The address of an endpoint, and the process that serves it."""
 
     url: str
     pid: int
 
 
 @contextmanager
-def endpoint(make: Callable[..., web.Application], *arguments: object) -> Iterator[Endpoint]:
-    """Serves on this machine until the block ends what `make`, in the other process, makes of the arguments."""
+def endpoint(make_application: Callable[..., web.Application], *arguments: object) -> Iterator[Endpoint]:
+    """Serves an application, which another process makes from the arguments, until the block ends."""
     ours, theirs = SPAWNED.Pipe()
-    process = SPAWNED.Process(target=_serve, args=(theirs, make, *arguments), daemon=True)
+    process = SPAWNED.Process(target=_serve, args=(theirs, make_application, *arguments), daemon=True)
     process.start()
     try:
         yield ours.recv()
@@ -38,13 +38,13 @@ def endpoint(make: Callable[..., web.Application], *arguments: object) -> Iterat
         process.join()
 
 
-def _serve(told: Connection, make: Callable[..., web.Application], *arguments: object) -> None:
-    asyncio.run(_listen(told, make(*arguments)))
+def _serve(pipe: Connection, make_application: Callable[..., web.Application], *arguments: object) -> None:
+    asyncio.run(_listen(pipe, make_application(*arguments)))
 
 
-async def _listen(told: Connection, application: web.Application) -> None:
+async def _listen(pipe: Connection, application: web.Application) -> None:
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    told.send(Endpoint(f"http://127.0.0.1:{runner.addresses[0][1]}", os.getpid()))
+    pipe.send(Endpoint(f"http://127.0.0.1:{runner.addresses[0][1]}", os.getpid()))
     await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""Starts processes: the daemon as an operator does, and interpreters that come to an end or answer line by line."""
+"""Starts processes: the daemon, commands that run to their end, and programs that answer line by line."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _CHECKOUT: Final = Path(__file__).parents[1]
 
 @contextmanager
 def daemon(**settings: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`syncer run` with these settings and no others, stopped as an operator does."""
-    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
+    """Runs `syncer run` with only these settings, and stops it with SIGTERM at the end of the block."""
+    inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
     process = subprocess.Popen(
         [sys.executable, "-m", "syncer", "run"],
-        env=kept | {f"SYNCER_{name.upper()}": value for name, value in settings.items()},
+        env=inherited | {f"SYNCER_{name.upper()}": value for name, value in settings.items()},
     )
     try:
         yield process
@@ -32,64 +32,63 @@ def daemon(**settings: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def run(python: str, *arguments: str, settings: Mapping[str, str] | None = None, told: str = "") -> float:
-    """Runs an interpreter to its end.
+def run(python: str, *arguments: str, settings: Mapping[str, str] | None = None, stdin: str = "") -> float:
+    """Runs a Python interpreter and waits until it exits.
 
     Args:
         python: The interpreter.
-        arguments: Those of its command line.
-        settings: Variables beside those of this process.
-        told: What comes on its standard input.
+        arguments: Its arguments.
+        settings: Environment variables in addition to those of this process.
+        stdin: Its standard input.
 
     Returns:
-        How many seconds that took.
+        The duration in seconds.
 
     Raises:
-        SystemExit: It failed.
+        SystemExit: It exited with an error.
     """
     begun = time.perf_counter()
-    with _started(python, arguments, settings, errors=subprocess.PIPE) as process:
-        _, complaint = process.communicate(told)
+    with _start(python, arguments, settings, stderr=subprocess.PIPE) as process:
+        _, stderr = process.communicate(stdin)
     seconds = time.perf_counter() - begun
     if process.returncode:
-        sys.exit(f"{_shown(arguments)} ended with exit code {process.returncode}: {complaint}")
+        sys.exit(f"{_describe(arguments)} ended with exit code {process.returncode}: {stderr}")
     return seconds
 
 
 @contextmanager
-def conversation(python: str, *arguments: str) -> Iterator[Callable[[str], str]]:
-    """An interpreter that answers each line with a line: what tells it one, and returns its answer."""
-    with _started(python, arguments) as process:
-        told, answers = process.stdin, process.stdout
-        if told is None or answers is None:
+def line_exchange(python: str, *arguments: str) -> Iterator[Callable[[str], str]]:
+    """Starts a Python program that answers each line with a line; yields a function that sends one and returns one."""
+    with _start(python, arguments) as process:
+        stdin, stdout = process.stdin, process.stdout
+        if stdin is None or stdout is None:
             raise AssertionError("both are pipes")
 
-        def tell(line: str) -> str:
-            told.write(f"{line}\n")
-            told.flush()
-            answer = answers.readline()
+        def exchange(line: str) -> str:
+            stdin.write(f"{line}\n")
+            stdin.flush()
+            answer = stdout.readline()
             if not answer:
-                sys.exit(f"{_shown(arguments)} ended with exit code {process.wait()} when it was told {line!r}")
+                sys.exit(f"{_describe(arguments)} ended with exit code {process.wait()} at the input {line!r}")
             return answer
 
-        yield tell
+        yield exchange
 
 
-def _shown(arguments: Sequence[str]) -> str:
-    """As much of a command as holds no password."""
+def _describe(arguments: Sequence[str]) -> str:
+    """Returns the start of a command; the addresses further on contain passwords."""
     return " ".join(("python", *arguments[:3]))
 
 
-def _started(
-    python: str, arguments: Sequence[str], settings: Mapping[str, str] | None = None, *, errors: int | None = None
+def _start(
+    python: str, arguments: Sequence[str], settings: Mapping[str, str] | None = None, *, stderr: int | None = None
 ) -> subprocess.Popen[str]:
-    """An interpreter in the checkout, whose standard input and output are pipes."""
     return subprocess.Popen(  # noqa: S603 - no shell: the project's modules, in the interpreter that the caller names
         [python, *arguments],
         cwd=_CHECKOUT,
         env=os.environ | (settings or {}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=errors,
+        stderr=stderr,
         text=True,
     )

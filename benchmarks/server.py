@@ -1,4 +1,4 @@
-"""The PostgreSQL that is measured, its schema, and connections to it."""
+"""Starts PostgreSQL for a benchmark, migrates its schema, and connects to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def configured_server() -> Iterator[str]:
-    """The address that SYNCER_DATABASE_URL holds, or that of an embedded server where it holds none."""
+    """Yields the address in SYNCER_DATABASE_URL; if it is not set, that of an embedded server."""
     configured = os.environ.get("SYNCER_DATABASE_URL")
     if configured:
         yield configured
@@ -31,18 +31,18 @@ def configured_server() -> Iterator[str]:
 
 @contextmanager
 def embedded_server(settings: Mapping[str, str] | None = None) -> Iterator[str]:
-    """The address of an embedded server of which nothing is left in the end; `settings` are PostgreSQL's."""
+    """Starts an embedded server with PostgreSQL's `settings`, yields its address, and deletes it at the end."""
     with tempfile.TemporaryDirectory(prefix="syncer-benchmark-") as folder:
-        Path(folder).chmod(0o755)  # as root the server runs as another user, who must get in
+        Path(folder).chmod(0o755)  # if this is root, the server runs as another user
         with EmbeddedServer(Path(folder), server_settings=settings) as server:
             yield server.url
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """A connection to the database at an address as libpq writes it."""
+async def connection_to(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """Connects to the database at a libpq address."""
     dsn, arguments = driver_arguments(url)
-    named = {"server_settings": {"application_name": "benchmark"}}  # lest it be counted among the program's
+    named = {"server_settings": {"application_name": "benchmark"}}  # not to be counted as one of the program's
     connection = await asyncpg.connect(dsn, **arguments | named)
     try:
         yield connection
@@ -50,8 +50,8 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
         await connection.close()
 
 
-async def make_schema(url: str) -> None:
-    """Brings a database to the newest schema, however long that takes."""
+async def migrate_to_newest(url: str) -> None:
+    """Migrates a database to the newest schema, without a time limit."""
     engine = create_engine(lambda: url, command_timeout=None)
     await migrate(engine)
     await engine.dispose()

@@ -1,10 +1,10 @@
-"""How long a daemon's event loop stands still while it polls a large account: what /livez waits for.
+"""Measures how long a daemon's event loop is blocked while it polls a large account: how long /livez waits.
 
     python -m benchmarks.stalls [--numbers 100000] [--rounds 1]
 
-`syncer run`, as an operator starts it, polls the same sequence that `benchmarks.polls` measures, and is asked for
-/livez all the while, each time as soon as it has answered. A wait is the loop's and the machine's: what it is with
-nothing to do is told too, as the time between polls.
+`syncer run`, started as by an operator, polls the same responses that `benchmarks.polls` measures. Meanwhile /livez is
+requested continuously. Part of each wait comes from the machine, not from the event loop: for comparison, the waits
+between the polls are measured too.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.polls.databases import Databases
-from benchmarks.polls.workload import IN_TURN, SCHEDULE, make, served
+from benchmarks.polls.workload import IN_SEQUENCE, SEQUENCE, make, served
 from benchmarks.processes import daemon
-from benchmarks.server import connected, embedded_server
+from benchmarks.server import connection_to, embedded_server
 
 if TYPE_CHECKING:
     import subprocess
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 BETWEEN: Final = "between polls"
 _PAUSE_SECONDS: Final = 0.002
-_SETTLED_SECONDS: Final = 1.0
-"""After a poll: until then, what it leaves behind may still be cleared away."""
+_CLEANUP_SECONDS: Final = 1.0
+"""The time after a poll in which its objects may still be freed: waits then count as part of the poll."""
 _SETTINGS: Final = {
     "api_token": "token",
     "api_attempts": "1",
@@ -57,35 +57,35 @@ select extract(epoch from started_at)::float8 as begun, extract(epoch from finis
  order by run_id
  limit $1
 """
-_OUTCOMES: Final = {"unchanged": "unchanged", "shuffled": "unchanged"}
-"""Of these steps; the others are applied."""
+_EXPECTED_OUTCOMES: Final = {"unchanged": "unchanged", "shuffled": "unchanged"}
+"""The outcomes of these steps; the others are applied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """One request for /livez: when it was sent, by the clock of the system, and how long its answer took."""
+    """One request for /livez: when it was sent, by the system's clock, and how long the response took."""
 
     sent_at: float
     seconds: float
 
 
-class Asker(threading.Thread):
-    """Asks for /livez until it is told to stop.
+class LivezClient(threading.Thread):
+    """Requests /livez continuously until it is stopped.
 
     Attributes:
-        waits: What came of it, in order.
+        waits: The requests, in order.
     """
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
         self._port = port
-        self._told_to_stop = threading.Event()
+        self._stopped = threading.Event()
         self.waits: list[Wait] = []
 
     def run(self) -> None:
-        """Asks on one connection."""
+        """Sends the requests on one connection."""
         connection = HTTPConnection("127.0.0.1", self._port)
-        while not self._told_to_stop.wait(_PAUSE_SECONDS):
+        while not self._stopped.wait(_PAUSE_SECONDS):
             sent_at, begun = time.time(), time.perf_counter()
             try:
                 connection.request("GET", "/livez")
@@ -95,26 +95,26 @@ class Asker(threading.Thread):
                 connection.close()
                 if self.waits:
                     raise
-                continue  # it does not listen yet
+                continue  # the daemon does not listen yet
             if response.status != HTTPStatus.OK:
-                raise AssertionError(f"/livez answered {response.status}")
+                raise AssertionError(f"/livez returned {response.status}")
             self.waits.append(Wait(sent_at, time.perf_counter() - begun))
 
     def stop(self) -> None:
-        """Asks no more."""
-        self._told_to_stop.set()
+        """Stops sending requests."""
+        self._stopped.set()
         self.join()
 
 
-async def _polls(database: str, process: subprocess.Popen[bytes]) -> list[tuple[float, float]]:
-    """When each poll of the sequence began and ended, once all have, by the clock of the system."""
-    async with connected(database) as connection:
+async def _wait_for_polls(database: str, process: subprocess.Popen[bytes]) -> list[tuple[float, float]]:
+    """Waits for all polls of the sequence; returns when each began and ended, by the system's clock."""
+    async with connection_to(database) as connection:
         while True:
-            runs = await connection.fetch(_RUNS, len(SCHEDULE))
-            for step, run in zip(SCHEDULE, runs, strict=False):
-                if run["outcome"] != _OUTCOMES.get(step, "applied"):
-                    sys.exit(f"the poll '{step}' came to '{run['outcome']}': {run['error']}")
-            if len(runs) == len(SCHEDULE):
+            runs = await connection.fetch(_RUNS, len(SEQUENCE))
+            for step, run in zip(SEQUENCE, runs, strict=False):
+                if run["outcome"] != _EXPECTED_OUTCOMES.get(step, "applied"):
+                    sys.exit(f"the poll '{step}' was '{run['outcome']}': {run['error']}")
+            if len(runs) == len(SEQUENCE):
                 return [(run["begun"], run["ended"]) for run in runs]
             if process.poll() is not None:
                 sys.exit(f"the daemon ended with exit code {process.returncode}")
@@ -122,58 +122,60 @@ async def _polls(database: str, process: subprocess.Popen[bytes]) -> list[tuple[
 
 
 def longest_waits(workload: Workload, databases: Databases) -> dict[str, float]:
-    """Has a daemon poll the sequence once: the longest wait for /livez in each step, and between the polls."""
+    """Lets a daemon poll the sequence once; returns the longest wait for /livez in each step and between the polls."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
-    with databases.one() as name, served(workload) as endpoint:
+    with databases.new() as name, served(workload) as endpoint:
         settings = _SETTINGS | {
             "database_url": databases.url(name),
-            "api_url": f"{endpoint}/{IN_TURN}",
+            "api_url": f"{endpoint}/{IN_SEQUENCE}",
             "http_listen": f"127.0.0.1:{port}",
         }
-        asker = Asker(port)
+        client = LivezClient(port)
         with daemon(**settings) as process:
-            asker.start()
-            polls = asyncio.run(_polls(databases.url(name), process))
-            time.sleep(_SETTLED_SECONDS)
-            asker.stop()
-    return _by_step(asker.waits, polls)
+            client.start()
+            polls = asyncio.run(_wait_for_polls(databases.url(name), process))
+            time.sleep(_CLEANUP_SECONDS)
+            client.stop()
+    return _longest_by_step(client.waits, polls)
 
 
-def _by_step(waits: Sequence[Wait], polls: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """The longest wait in each step; one that reaches into a poll is that poll's."""
+def _longest_by_step(waits: Sequence[Wait], polls: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """Returns the longest wait in each step; a wait that overlaps a poll belongs to that poll."""
     longest: defaultdict[str, float] = defaultdict(float)
     for wait in waits:
-        under_way = [
+        overlapping = [
             step
-            for step, (begun, ended) in zip(SCHEDULE, polls, strict=True)
-            if wait.sent_at < ended + _SETTLED_SECONDS and begun < wait.sent_at + wait.seconds
+            for step, (begun, ended) in zip(SEQUENCE, polls, strict=True)
+            if wait.sent_at < ended + _CLEANUP_SECONDS and begun < wait.sent_at + wait.seconds
         ]
-        if wait.sent_at > polls[0][0]:  # before it, the daemon was starting
-            for step in under_way or [BETWEEN]:
+        if wait.sent_at > polls[0][0]:  # before, the daemon was starting
+            for step in overlapping or [BETWEEN]:
                 longest[step] = max(longest[step], wait.seconds)
     return dict(longest)
 
 
 def table(numbers: int, rounds: Sequence[Mapping[str, float]]) -> Table:
-    """The longest waits in milliseconds: of all rounds, and the median of the rounds' longest."""
-    shown = Table("milliseconds", "longest", "median of the rounds' longest", title=f"/livez, {numbers:,} numbers")
-    for step in (*SCHEDULE, BETWEEN):
+    """Returns the longest waits in milliseconds: the maximum and the median of the rounds."""
+    printed = Table(
+        "milliseconds", "maximum of the rounds", "median of the rounds", title=f"/livez, {numbers:,} numbers"
+    )
+    for step in (*SEQUENCE, BETWEEN):
         waits = [one[step] * 1000 for one in rounds if step in one]
-        shown.add_row(step, f"{max(waits):.0f}", f"{median(waits):.0f}")
-    return shown
+        printed.add_row(step, f"{max(waits):.0f}", f"{median(waits):.0f}")
+    return printed
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stalls", description=__doc__.splitlines()[0])
     parser.add_argument("--numbers", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=1)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="syncer-stalls-") as folder, embedded_server() as url:
-        workload, databases = make(given.numbers, Path(folder)), Databases(url)
-        rounds = [longest_waits(workload, databases) for _ in range(given.rounds)]
-    Console().print(table(given.numbers, rounds))
+        workload, databases = make(arguments.numbers, Path(folder)), Databases(url)
+        rounds = [longest_waits(workload, databases) for _ in range(arguments.rounds)]
+    Console().print(table(arguments.numbers, rounds))
 
 
 if __name__ == "__main__":

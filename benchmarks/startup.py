@@ -1,9 +1,9 @@
-"""What a command costs before it does anything: whole processes beside `python -c pass`.
+"""Measures the start of a command: whole processes, compared with `python -c pass`.
 
     python -m benchmarks.startup [--runs 20]
 
 `syncer sync` polls the vendor's documented sample, which is served on this machine, into a database that has the
-schema. The commands take turns, so that whatever else the machine does meets each of them.
+schema. The commands run alternately, so that other load on the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import shutil
 import sys
 import tempfile
+from math import nan
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -36,9 +37,9 @@ _SAMPLE: Final = Path(__file__).parents[1] / "tests" / "samples" / "documented.j
 
 
 def measure(databases: Databases, runs: int = RUNS) -> dict[str, list[float]]:
-    """The seconds that each command took, by its name."""
+    """Returns the seconds that each command took, by its name."""
     seconds: dict[str, list[float]] = {name: [] for name in _COMMANDS}
-    with tempfile.TemporaryDirectory(prefix="syncer-startup-") as folder, databases.one() as database:
+    with tempfile.TemporaryDirectory(prefix="syncer-startup-") as folder, databases.new() as database:
         shutil.copy(_SAMPLE, Path(folder, "sample.json"))
         with served(Workload(Path(folder), 0, {})) as endpoint:
             settings = {
@@ -47,27 +48,29 @@ def measure(databases: Databases, runs: int = RUNS) -> dict[str, list[float]]:
                 "SYNCER_API_TOKEN": "token",
                 "SYNCER_LOG_LEVEL": "error",
             }
-            for _ in range(runs + 1):  # the first of each is not counted: it fills the cache of files
+            for _ in range(runs + 1):  # the first of each is not counted: it fills the file cache
                 for name, command in _COMMANDS.items():
                     seconds[name].append(run(sys.executable, *command, settings=settings))
-    return {name: taken[1:] for name, taken in seconds.items()}
+    return {name: repetitions[1:] for name, repetitions in seconds.items()}
 
 
-def beyond_nothing(measured: Mapping[str, Sequence[float]], command: str) -> float:
-    """How many seconds a command takes more than an interpreter that does nothing; medians."""
+def seconds_beyond_nothing(measured: Mapping[str, Sequence[float]], command: str) -> float:
+    """Returns by how much a command's median exceeds that of an interpreter that does nothing; NaN if not measured."""
+    if not measured:
+        return nan
     return median(measured[command]) - median(measured[NOTHING])
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=RUNS)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with embedded_server() as url:
-        measured = measure(Databases(url), given.runs)
-    table = Table("command", "median s", "least s", "most s", f"beyond {NOTHING}")
+        measured = measure(Databases(url), arguments.runs)
+    table = Table("command", "median s", "minimum s", "maximum s", f"beyond {NOTHING}")
     for name, seconds in measured.items():
-        beyond = beyond_nothing(measured, name)
+        beyond = seconds_beyond_nothing(measured, name)
         table.add_row(name, *(f"{one:.3f}" for one in (median(seconds), min(seconds), max(seconds))), f"{beyond:.3f}")
     Console().print(table)
 

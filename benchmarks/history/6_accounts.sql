@@ -1,4 +1,4 @@
--- What stands at the end: accounts and the last version of each number.
+-- The current rows: accounts and the last version of each number.
 insert into syncer.region (name) select 'Region ' || r from generate_series(1, 80) r;
 insert into syncer.account (account_id, name, app_id, time_zone, created_at)
 overriding system value
@@ -9,11 +9,11 @@ insert into syncer.virtual_number
         nc_type, first_seen_at, changed_at, changed_after, last_read_at, missing_since, removed_at, run_id)
 select v.account_id, v.virtual_number_id, '79' || lpad(v.i::text, 9, '0'), 'note ' || v.columns, v.type, v.purpose,
        v.state, v.reason, v.employee_id, v.region_now, v.account_id, 'custom',
-       f.seen_at, v.seen_at, v.after, coalesce(g.after, rejected.after), g.gone_at, v.ended, v.run_id
+       f.seen_at, v.seen_at, v.after, coalesce(g.after, rejected.after), g.missing_since, v.ended, v.run_id
   from version v
   join event f using (account_id, virtual_number_id)
   left join removal g on (g.account_id, g.virtual_number_id, g.step) = (v.account_id, v.virtual_number_id, 6)
-  left join look rejected on rejected.account_id = v.account_id and rejected.look = 17400
+  left join success rejected on rejected.account_id = v.account_id and rejected.hour = 17400
        and v.virtual_number_id % 1000 = 17
  where v.step = 5 and f.step = 0;
 analyze syncer.virtual_number;

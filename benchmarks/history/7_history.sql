@@ -1,4 +1,4 @@
--- What was superseded: versions, and all periods of states and of redirects.
+-- The history: replaced versions, and all periods of states and redirects.
 insert into syncer.virtual_number_history
        (account_id, virtual_number_id, number, comment, type, purpose, state, reason, employee_id, region_id, app_id,
         nc_type, valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id)

@@ -1,46 +1,47 @@
--- The runs, each with the counters that its rows add up to, and where the newest ones leave the accounts.
+-- The runs, each with the counters of its rows, and the accounts' columns about the newest runs.
 create temp table counted as
-select account_id, look,
+select account_id, hour,
        count(*) filter (where kind = 'created') as created, count(*) filter (where kind = 'restored') as restored,
        count(*) filter (where kind = 'removed') as removed, count(*) filter (where kind = 'state') as state_changes,
        count(*) filter (where kind in ('state', 'column', 'opened', 'closed')) as changed,
-       count(*) filter (where kind = 'gone') as gone, count(*) filter (where kind = 'rejected') as rejected,
+       count(*) filter (where kind = 'missing') as missing, count(*) filter (where kind = 'rejected') as rejected,
        count(*) filter (where kind in ('opened', 'opened, restored')) as redirects_opened,
        count(*) filter (where kind in ('closed', 'closed, removed')) as redirects_closed
-  from (select account_id, look, kind from event
+  from (select account_id, hour, kind from event
          union all
-        select account_id, gone_look, 'gone' from removal
+        select account_id, missing_hour, 'missing' from removal
          union all
-        select account_id, believed_look, 'removed' from removal where believed_look is not null
+        select account_id, removed_hour, 'removed' from removal where removed_hour is not null
          union all
-        select account_id, opened_look, case looks_later when 0 then 'opened, restored' else 'opened' end from redirect
+        select account_id, opened_hour, case hours_later when 0 then 'opened, restored' else 'opened' end from redirect
          union all
-        select account_id, closed_look, 'closed' from redirect where closed_look is not null
+        select account_id, closed_hour, 'closed' from redirect where closed_hour is not null
          union all
-        select d.account_id, r.believed_look, 'closed, removed'
+        select d.account_id, r.removed_hour, 'closed, removed'
           from redirect d
           join removal r on r.account_id = d.account_id and r.virtual_number_id = d.virtual_number_id
-               and r.believed_run_id = d.closed_run_id
+               and r.removed_run_id = d.closed_run_id
          union all
-        select account_id, 17400, 'rejected' from number where virtual_number_id % 1000 = 17) happened
+        select account_id, 17400, 'rejected' from number where virtual_number_id % 1000 = 17) events
  group by 1, 2;
 insert into syncer.sync_run
        (account_id, run_id, trigger, started_at, finished_at, outcome, http_status, response_bytes, received, created,
         changed, unchanged, removed, restored, held, rejected, state_changes, redirects_opened, redirects_closed)
 overriding system value
 select account_id, run_id, 'schedule', started_at, seen_at,
-       case when happened then 'applied' else 'unchanged' end, 200, 400 * (listed + rejected), listed + rejected,
+       case when is_applied then 'applied' else 'unchanged' end, 200, 400 * (listed + rejected), listed + rejected,
        created, changed, listed - created - restored - changed, removed, restored, held, rejected, state_changes,
        redirects_opened, redirects_closed
-  from (select l.*, c.look is not null as happened, coalesce(created, 0) as created, coalesce(changed, 0) as changed,
+  from (select l.*, c.hour is not null as is_applied, coalesce(created, 0) as created, coalesce(changed, 0) as changed,
                coalesce(removed, 0) as removed, coalesce(restored, 0) as restored,
                coalesce(state_changes, 0) as state_changes, coalesce(redirects_opened, 0) as redirects_opened,
                coalesce(redirects_closed, 0) as redirects_closed,
-               coalesce(sum(created + restored - gone - rejected) over so_far, 0) as listed,
-               coalesce(sum(gone - removed) over so_far, 0) as held, coalesce(sum(rejected) over so_far, 0) as rejected
-          from look l
-          left join counted c using (account_id, look)
-        window so_far as (partition by account_id order by look)) looks;
+               coalesce(sum(created + restored - missing - rejected) over until_now, 0) as listed,
+               coalesce(sum(missing - removed) over until_now, 0) as held,
+               coalesce(sum(rejected) over until_now, 0) as rejected
+          from success l
+          left join counted c using (account_id, hour)
+        window until_now as (partition by account_id order by hour)) successes;
 insert into syncer.sync_run
        (account_id, run_id, trigger, started_at, finished_at, outcome, error_kind, error)
 overriding system value
@@ -59,9 +60,9 @@ insert into syncer.rejected_record
        (account_id, rejected_record_id, virtual_number_id, error, payload, first_run_id, last_run_id, occurrences)
 select n.account_id, md5(n.i::text)::uuid, n.virtual_number_id, 'Expected `str`, got `null` - at `$.number`', '{}',
        l.run_id, a.applied_run_id,
-       (select count(*) from counted c where c.account_id = n.account_id and c.look >= 17400)
+       (select count(*) from counted c where c.account_id = n.account_id and c.hour >= 17400)
   from number n
-  join look l on l.account_id = n.account_id and l.look = 17400
+  join success l on l.account_id = n.account_id and l.hour = 17400
   join syncer.account a on a.account_id = n.account_id
  where n.virtual_number_id % 1000 = 17;
 select setval(pg_get_serial_sequence('syncer.sync_run', 'run_id'), (select max(run_id) from syncer.sync_run)),

@@ -1,4 +1,4 @@
-"""Databases to measure in."""
+"""Creates databases to measure in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from benchmarks.server import connected, make_schema
+from benchmarks.server import connection_to, migrate_to_newest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,23 +17,23 @@ T = TypeVar("T")
 
 
 class Databases:
-    """The databases of a server, made one at a time.
+    """Creates databases on a server, one at a time.
 
     Args:
-        server: The address of any database on it.
+        server: The address of any database on the server.
     """
 
     def __init__(self, server: str) -> None:
         self._server = server.rpartition("/")[0]
-        self._made = 0
+        self._created = 0
         self.execute("create database migrated")
-        asyncio.run(make_schema(self.url("migrated")))
+        asyncio.run(migrate_to_newest(self.url("migrated")))
 
     @contextmanager
-    def one(self, template: str = "migrated") -> Iterator[str]:
-        """The name of a database, dropped in the end; it has the program's schema, or what another template has."""
-        self._made += 1
-        name = f"measured_{self._made}"
+    def new(self, template: str = "migrated") -> Iterator[str]:
+        """Creates a database from a template, by default with the program's schema; yields its name, and drops it."""
+        self._created += 1
+        name = f"measured_{self._created}"
         self.execute(f"create database {name} template {template}")
         self.execute("checkpoint")
         try:
@@ -42,34 +42,34 @@ class Databases:
             self.execute(f"drop database {name} with (force)")
 
     def url(self, name: str) -> str:
-        """The address of a database, password included."""
+        """Returns the address of a database, including the password."""
         return f"{self._server}/{name}"
 
     def execute(self, statement: str) -> None:
-        """Executes a statement of which nothing is expected."""
+        """Executes a statement that returns nothing."""
         self.rows(statement)
 
     def value(self, kind: type[T], query: str, *arguments: object, name: str = "postgres") -> T:
-        """What a query of one row and one column returns.
+        """Returns the value of a query that has one row and one column.
 
         Args:
-            kind: The type of that.
+            kind: The expected type.
             query: The query.
             arguments: Its parameters.
-            name: The database that is asked.
+            name: The database.
 
         Raises:
-            TypeError: It is of another type.
+            TypeError: The value has another type.
         """
         ((found,),) = self.rows(query, *arguments, name=name)
         if not isinstance(found, kind):
-            raise TypeError(f"{found!r} is no {kind.__name__}: {query}")
+            raise TypeError(f"{found!r} is not of type {kind.__name__}: {query}")
         return found
 
     def rows(self, query: str, *arguments: object, name: str = "postgres") -> list[asyncpg.Record]:
-        """What a query returns."""
+        """Returns the rows of a query."""
         return asyncio.run(self._rows(query, arguments, name))
 
     async def _rows(self, query: str, arguments: tuple[object, ...], name: str) -> list[asyncpg.Record]:
-        async with connected(self.url(name)) as connection:
+        async with connection_to(self.url(name)) as connection:
             return await connection.fetch(query, *arguments)

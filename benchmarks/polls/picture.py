@@ -1,22 +1,22 @@
-"""Draws the figures of a run: docs/images/bench.svg, from those that are kept.
+"""Draws the results of a run as docs/images/bench.svg.
 
     python -m benchmarks.polls.picture [FILE [TARGET]]
 
-It runs in the environment of the peers, which has matplotlib.
+Runs in the benchmark's environment, which has matplotlib.
 """
 
 from __future__ import annotations
 
 import argparse
+from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
-from matplotlib.figure import Figure as Canvas
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.figure import Figure
 
-from benchmarks.polls.contenders import (
+from benchmarks.polls.results import FILE, Results
+from benchmarks.polls.systems import (
     ALL,
     CHANGED,
     DIGEST,
@@ -24,173 +24,104 @@ from benchmarks.polls.contenders import (
     EXECUTEMANY,
     FIRST,
     LOAD,
-    PEERS,
-    PROGRAM,
     RESTARTED,
     ROWS,
     SHUFFLED,
+    SYNCER,
     UNCHANGED,
     VALUES,
 )
-from benchmarks.polls.results import FILE, Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from matplotlib.axes import Axes
 
+    Curves = Mapping[str, Mapping[int, float]]
+    """Values by number of numbers, for each curve."""
+
 PICTURE: Final = Path(__file__).parents[2] / "docs" / "images" / "bench.svg"
-_INK: Final = "#1f2933"
-_PALE: Final = "#7b8794"
-_GRID: Final = "#e8ecf0"
-_MIB: Final = 2**20
-
-
-class Style(NamedTuple):
-    """How a curve looks, and what it is called."""
-
-    told: str
-    color: str
-    width: float = 1.7
-    dashes: str | tuple[int, tuple[float, ...]] = "-"
-    marker: str = "o"
-
-
-LEAST: Final = "the least"
-STYLES: Final = {
-    PROGRAM: Style("syncer", "#0b6bcb", width=3.0),
-    RESTARTED: Style("syncer, restarted", "#0b6bcb", dashes=(0, (3.0, 1.6)), marker=""),
-    DLT: Style("dlt scd2", "#c23030"),
-    VALUES: Style("Core, VALUES", "#9a5fc0"),
-    EXECUTEMANY: Style("Core, executemany", "#d9822b"),
-    LEAST: Style("the least that the work can cost", _PALE, dashes=(0, (1.0, 1.5)), marker=""),
+MINIMUM: Final = "minimum for the same work"
+STYLES: Final[dict[str, dict[str, Any]]] = {
+    SYNCER: {"color": "#0b6bcb", "linewidth": 3},
+    "syncer, restarted": {"color": "#0b6bcb", "linestyle": "--"},
+    DLT: {"color": "#c23030"},
+    VALUES: {"color": "#9a5fc0"},
+    EXECUTEMANY: {"color": "#d9822b"},
+    MINIMUM: {"color": "#7b8794", "linestyle": ":"},
 }
-NAMES: Final = {
-    FIRST: ("First load", "dotted: request, decode, COPY"),
-    UNCHANGED: ("Unchanged", "dotted: request and digest"),
-    SHUFFLED: ("Shuffled", "dotted: request and digest"),
-    CHANGED: ("1 % changed", "dotted: request, digest, the rows alone"),
-    ALL: ("All changed", "dotted: request, digest, the rows alone"),
+TITLES: Final = {
+    FIRST: "First load\ndotted: request, decode, COPY",
+    UNCHANGED: "Unchanged\ndotted: request and digest",
+    SHUFFLED: "Shuffled\ndotted: request and digest",
+    CHANGED: "1 % changed\ndotted: request, digest, rows alone",
+    ALL: "All changed\ndotted: request, digest, rows alone",
 }
 
 
-def curves(results: Results, step: str) -> dict[str, dict[int, float]]:
-    """Seconds by the number of numbers, of each system that takes the step."""
+def seconds(results: Results, step: str) -> Curves:
+    """Returns the duration of a step in seconds."""
 
-    def seconds(system: str, taken: str = step) -> dict[int, float]:
-        found = {size: results.polls.seconds(size, system, taken) for size in results.sizes}
-        return {size: one for size, one in found.items() if one is not None}
+    def curve(system: str, step: str = step) -> dict[int, float]:
+        return {size: results.polls.seconds(size, system, step) for size in results.sizes}
 
-    drawn = {name: seconds(name) for name in (*PEERS, PROGRAM)}
+    curves = {name: curve(name) for name in (SYNCER, DLT, VALUES, EXECUTEMANY)}
+    digest, rows = curve(DIGEST, UNCHANGED), curve(ROWS)
     if step == CHANGED:
-        drawn[RESTARTED] = seconds(PROGRAM, RESTARTED)
-    digest, rows = seconds(DIGEST, UNCHANGED), seconds(ROWS)
+        curves["syncer, restarted"] = curve(SYNCER, RESTARTED)
     if step == FIRST:
-        drawn[LEAST] = seconds(LOAD)
-    elif step in {CHANGED, ALL}:
-        drawn[LEAST] = {size: digest[size] + rows[size] for size in digest.keys() & rows.keys()}
-    else:
-        drawn[LEAST] = digest
-    return drawn
+        return curves | {MINIMUM: curve(LOAD)}
+    if step in {CHANGED, ALL}:
+        return curves | {MINIMUM: {size: digest[size] + rows[size] for size in results.sizes}}
+    return curves | {MINIMUM: digest}
 
 
-def peaks(results: Results) -> dict[str, dict[int, float]]:
-    """The most memory in MiB by the number of numbers; the least is the response itself."""
-    drawn = {
-        name: {size: peak / _MIB for size in results.sizes if (peak := results.polls.peak_bytes(size, name))}
-        for name in (*PEERS, PROGRAM)
+def peak_memory(results: Results) -> Curves:
+    """Returns the peak memory in MiB; the minimum is the response itself."""
+    curves = {
+        name: {size: results.polls.peak_bytes(size, name) / 2**20 for size in results.sizes}
+        for name in (SYNCER, DLT, VALUES, EXECUTEMANY)
     }
-    return drawn | {LEAST: {size: bytes_ / _MIB for size, bytes_ in results.body_bytes.items()}}
+    return curves | {MINIMUM: {size: body / 2**20 for size, body in results.body_bytes.items()}}
 
 
-def draw(results: Results) -> Canvas:
-    """Six logarithmic panels: the five steps, and memory."""
-    mpl.rcParams |= {"font.family": "DejaVu Sans", "svg.hashsalt": "syncer", "text.color": _INK}
-    canvas = Canvas(figsize=(12, 8), facecolor="white")
-    panels = canvas.subplots(2, 3, sharex=True)
-    canvas.subplots_adjust(left=0.068, right=0.972, top=0.775, bottom=0.058, wspace=0.26, hspace=0.36)
-    canvas.text(0.022, 0.949, "What a poll takes", fontsize=20, fontweight="bold")
-    told = (
-        "by how many numbers the account has; both axes logarithmic; medians of one run in which the systems took turns"
-    )
-    canvas.text(0.022, 0.914, told, fontsize=10.5, color=_PALE)
-    canvas.legend(
-        handles=[
-            Line2D([], [], color=one.color, linewidth=one.width, linestyle=one.dashes, label=one.told)
-            for one in STYLES.values()
-        ],
-        loc="upper left",
-        bbox_to_anchor=(0.014, 0.9),
-        ncols=len(STYLES),
-        frameon=False,
-        fontsize=10,
-        handlelength=2.0,
-        columnspacing=1.7,
-    )
-    drawn = [curves(results, step) for step in NAMES]
-    taken = [seconds for one in drawn for points in one.values() for seconds in points.values()]
-    for axes, (title, least), one in zip(panels.flat, NAMES.values(), drawn, strict=False):
-        _panel(axes, title, least, one, _seconds)
-        axes.set_ylim(min(taken) / 1.5, max(taken) * 1.5)  # the same for all, so that they can be compared
-    _panel(panels.flat[-1], "Most memory", "dotted: the response itself", peaks(results), _mebibytes)
-    return canvas
+def draw(results: Results) -> Figure:
+    """Draws six logarithmic panels: the five steps, and memory."""
+    mpl.rcParams |= {"svg.hashsalt": "syncer", "axes.spines.right": False, "axes.spines.top": False}
+    figure = Figure(figsize=(12, 8), layout="constrained", facecolor="white")
+    panels = figure.subplots(2, 3, sharex=True)
+    by_step = [seconds(results, step) for step in TITLES]
+    values = [value for curves in by_step for curve in curves.values() for value in curve.values() if not isnan(value)]
+    for axes, title, curves in zip(panels.flat, TITLES.values(), by_step, strict=False):
+        _draw_panel(axes, title, curves, unit="seconds")
+        axes.set_ylim(min(values) / 1.5, max(values) * 1.5)  # the same for all, so that they can be compared
+    _draw_panel(panels.flat[-1], "Peak memory\ndotted: the response itself", peak_memory(results), unit="MiB")
+    figure.suptitle("Duration and peak memory of a poll, by the number of numbers; medians of one run", fontsize=15)
+    handles = {line.get_label(): line for axes in panels.flat for line in axes.get_lines()}
+    figure.legend(handles=[handles[name] for name in STYLES if name in handles], loc="outside lower center", ncols=6)
+    return figure
 
 
-def _panel(
-    axes: Axes, title: str, least: str, drawn: Mapping[str, Mapping[int, float]], spelled: Callable[[float], str]
-) -> None:
-    for name in reversed(STYLES):
-        points = sorted(drawn.get(name, {}).items())
+def _draw_panel(axes: Axes, title: str, curves: Curves, unit: str) -> None:
+    for name, style in reversed(STYLES.items()):
+        points = [(size, value) for size, value in curves.get(name, {}).items() if not isnan(value)]
         if points:
-            style = STYLES[name]
-            axes.plot(
-                *zip(*points, strict=True),
-                color=style.color,
-                linewidth=style.width,
-                linestyle=style.dashes,
-                marker=style.marker,
-                markersize=2.6 + style.width,
-                markeredgecolor="white",
-                markeredgewidth=0.8,
-                solid_capstyle="round",
-                clip_on=False,
-                zorder=3,
-            )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_title(title, loc="left", fontsize=12.5, fontweight="bold", pad=20)
-    axes.text(0, 1.035, least, transform=axes.transAxes, fontsize=9, color=_PALE)
-    axes.grid(color=_GRID, linewidth=0.9)
-    axes.set_axisbelow(True)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _numbers(value)))
-    axes.yaxis.set_major_locator(LogLocator(numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: spelled(value)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.tick_params(length=0, labelsize=9.5, labelcolor=_INK, labelbottom=True)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def _numbers(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:g} s" if value >= 1 else f"{value * 1000:g} ms"
-
-
-def _mebibytes(value: float) -> str:
-    return f"{value:g} MiB"
+            axes.plot(*zip(*points, strict=True), marker="o", label=name, **style)
+    axes.set(xscale="log", yscale="log", ylabel=unit)
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.tick_params(labelbottom=True)
+    axes.grid(alpha=0.3)
 
 
 def main() -> None:
-    """Draws it."""
+    """Draws the picture."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.polls.picture", description=__doc__.splitlines()[0])
-    parser.add_argument("file", nargs="?", type=Path, default=FILE, help="with the figures")
-    parser.add_argument("target", nargs="?", type=Path, default=PICTURE, help="where to draw them")
-    given = parser.parse_args()
-    draw(Results.load(given.file)).savefig(given.target, metadata={"Date": None})
+    parser.add_argument("file", nargs="?", type=Path, default=FILE, help="the stored results")
+    parser.add_argument("target", nargs="?", type=Path, default=PICTURE, help="the picture")
+    arguments = parser.parse_args()
+    draw(Results.load(arguments.file)).savefig(arguments.target, metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -1,32 +1,28 @@
-"""Formats the results of a benchmark run for the console and as docs/benchmarks.md.
+"""Formats the results of a benchmark run as Markdown.
 
     python -m benchmarks.polls.report [FILE]
 
-generates the page again from the stored results.
+generates docs/benchmarks.md again from the stored results.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from rich.table import Table
-
 from benchmarks import startup
-from benchmarks.polls.contenders import DIGEST, DLT, FIRST, PROGRAM, SYSTEMS, UNCHANGED
-from benchmarks.polls.growth import CONSTANT_BYTES, growths, memory
 from benchmarks.polls.results import FILE, Results
-from benchmarks.polls.systems.turn import STEPS
+from benchmarks.polls.systems import DIGEST, DLT, FIRST, SYNCER, SYSTEMS, UNCHANGED
+from benchmarks.polls.systems.steps import STEPS
 from benchmarks.polls.targets import targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-_VERDICTS: Final = {True: "yes", False: "**no**", None: "–"}
 _OPENING: Final = """\
 # Performance
 
@@ -55,148 +51,101 @@ in the system's tables are compared with the response.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A table with a title and an explanation."""
-
-    title: str
-    text: str
-    header: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-
-    def table(self) -> Table:
-        """Returns the table for the console."""
-        shown = Table(*self.header, title=self.title, caption=self.text, title_justify="left", caption_justify="left")
-        for row in self.rows:
-            shown.add_row(*row)
-        return shown
-
-    def markdown(self) -> str:
-        """Returns the section as Markdown."""
-        ruler = ["---", *["---:"] * (len(self.header) - 1)]
-        lines = [f"| {' | '.join(cells)} |" for cells in (self.header, ruler, *self.rows)]
-        return "\n".join([f"## {self.title}", "", *([self.text, ""] if self.text else []), *lines, ""])
-
-
-def sections(results: Results) -> list[Section]:
-    """Returns every section of the report."""
-    return [
-        _targets(results),
-        *(_seconds(results, size) for size in reversed(results.sizes)),
-        *(_wal(results, size) for size in results.sizes[-2:]),
-        *_growth(results),
-        *_processes(results),
-        *_startup(results),
-        *_stalls(results),
-    ]
-
-
-def _targets(results: Results) -> Section:
-    rows = [(one.what, one.bound, one.measured, _VERDICTS[one.met]) for one in targets(results)]
-    text = "With 100,000 numbers, unless stated otherwise."
-    return Section("Targets and measurements", text, ("", "target", "measured", "met"), rows)
-
-
-def _seconds(results: Results, size: int) -> Section:
-    floor, rows, once = results.polls.seconds(size, DIGEST, UNCHANGED), list[tuple[str, ...]](), list[str]()
-    for system in SYSTEMS:
-        medians = [results.polls.seconds(size, system.name, step) for step in STEPS]
-        if not any(medians):
-            continue
-        if size >= system.once_from:
-            once.append(system.name)
-        cells = ("" if one is None else f"{one:.3f}" + (f" ({one / floor:.1f})" if floor else "") for one in medians)
-        peak = results.polls.peak_bytes(size, system.name) or 0
-        rows.append((system.name, *cells, f"{peak / 2**20:.0f}"))
-    first = results.polls.find(size, PROGRAM, FIRST)
-    text = " ".join(
-        [
-            f"Rounds: {len(first.seconds) if first else 0}. In brackets: the multiple of the request and a digest.",
-            *(f"{system} ran in one round only." for system in once),
-        ]
-    )
-    title = f"{size:,} numbers, {results.body_bytes[size] / 1e6:.1f} MB"
-    return Section(title, text, ("seconds", *STEPS, "peak MiB"), rows)
-
-
-def _wal(results: Results, size: int) -> Section:
-    rows = []
-    for system in SYSTEMS:
-        found = [results.polls.find(size, system.name, step) for step in STEPS]
-        if any(found) and system.current is not None:
-            cells = ("" if one is None else f"{median(one.wal_bytes) / 1024:,.0f}" for one in found)
-            rows.append((system.name, *cells))
-    text = "Write-ahead log that a step generated, in KiB; full-page images after a checkpoint are included."
-    return Section(f"Write-ahead log, {size:,} numbers", text, ("KiB", *STEPS), rows)
-
-
-def _growth(results: Results) -> Iterator[Section]:
-    found = growths(results)
-    if found:
-        between = tuple(f"{size:,} to" for size in results.sizes[:-1])
-        rows = [(one.step, f"{one.exponent:.2f}", *(f"{slope:.2f}" for slope in one.between)) for one in found]
-        text = "The exponent with which the time grows with the number of numbers; 1 is linear, less is sublinear."
-        yield Section("Growth", text, ("exponent", "all sizes", *between), rows)
-    spent = memory(results)
-    if spent:
-        rows = [
-            (
-                f"{one.numbers:,}",
-                f"{one.body_bytes / 2**20:,.1f}",
-                f"{one.peak_bytes / 2**20:,.0f}",
-                f"{one.bodies:.2f}",
-            )
-            for one in spent
-        ]
-        constant = CONSTANT_BYTES // 2**20
-        text = f"Peak memory of the process in any step, and the part beyond {constant} MiB divided by the body."
-        yield Section("Memory", text, ("numbers", "body, MiB", "peak memory, MiB", "times the body"), rows)
-
-
-def _processes(results: Results) -> Iterator[Section]:
-    for size in results.sizes:
-        steps = [step for step in STEPS if results.processes.find(size, PROGRAM, step)]
-        if steps:
-            rows = []
-            for name in (PROGRAM, DLT):
-                medians = [results.processes.seconds(size, name, step) for step in steps]
-                rows.append((name, *("" if one is None else f"{one:.2f}" for one in medians)))
-            text = "`syncer sync` and dlt, with the start of the interpreter and, in the first load, the schema."
-            yield Section(f"Whole processes, {size:,} numbers", text, ("seconds", *steps), rows)
-
-
-def _startup(results: Results) -> Iterator[Section]:
-    if results.startup:
-        rows = [
-            (f"`{name}`", f"{median(seconds):.3f}", f"{startup.beyond_nothing(results.startup, name):.3f}")
-            for name, seconds in results.startup.items()
-        ]
-        text = "`syncer sync` polls the vendor's documented sample of two numbers."
-        yield Section("Start of a command", text, ("seconds", "whole process", f"beyond `{startup.NOTHING}`"), rows)
-
-
-def _stalls(results: Results) -> Iterator[Section]:
-    for size, rounds in results.stalls.items():
-        waits = {
-            step: [one[step] * 1000 for one in rounds if step in one]
-            for step in dict.fromkeys(s for r in rounds for s in r)
-        }
-        rows = [(step, f"{median(longest):.0f}", f"{max(longest):.0f}") for step, longest in waits.items()]
-        text = (
-            "The longest wait for a response of /livez in each step, requested continuously while `syncer run` polled."
-        )
-        yield Section(
-            f"/livez, {size:,} numbers", text, ("milliseconds", "median of the rounds", "maximum of the rounds"), rows
-        )
-
-
 def page(results: Results) -> str:
     """Returns the report as Markdown."""
     machine = ", ".join(
         value if name in {"processor", "system"} else f"{name} {value}" for name, value in results.machine.items()
     )
-    opening = _OPENING.format(begun=results.begun, minutes=results.minutes, machine=machine)
-    return "\n".join([opening, *(section.markdown() for section in sections(results))])
+    return "\n".join(
+        [
+            _OPENING.format(begun=results.begun, minutes=results.minutes, machine=machine),
+            _section(
+                "Targets and measurements",
+                "With 100,000 numbers, unless stated otherwise.",
+                ("", "target", "measured", "met"),
+                targets(results),
+            ),
+            *(_seconds(results, size) for size in reversed(results.sizes)),
+            *(_wal(results, size) for size in results.sizes[-2:]),
+            *_processes(results),
+            *_startup(results),
+            *_stalls(results),
+        ]
+    )
+
+
+def _section(title: str, text: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    ruler = ["---", *["---:"] * (len(header) - 1)]
+    table = [f"| {' | '.join(cells)} |" for cells in (header, ruler, *rows)]
+    return "\n".join([f"## {title}", "", text, "", *table, ""])
+
+
+def _cells(values: Iterable[float], spec: str) -> list[str]:
+    """Formats values; one that was not measured becomes an empty cell."""
+    return ["" if isnan(value) else format(value, spec) for value in values]
+
+
+def _seconds(results: Results, size: int) -> str:
+    minimum, rows = results.polls.seconds(size, DIGEST, UNCHANGED), []
+    for system in SYSTEMS:
+        seconds = [results.polls.seconds(size, system.name, step) for step in STEPS]
+        if not all(map(isnan, seconds)):
+            multiples = ["" if isnan(minimum) else f" ({one / minimum:.1f})" for one in seconds]
+            cells = [cell and cell + multiple for cell, multiple in zip(_cells(seconds, ".3f"), multiples, strict=True)]
+            rows.append((system.name, *cells, f"{results.polls.peak_bytes(size, system.name) / 2**20:.0f}"))
+    first = results.polls.find(size, SYNCER, FIRST)
+    text = " ".join(
+        [
+            f"Rounds: {len(first.seconds) if first else 0}. In brackets: the multiple of the request and a digest.",
+            *(f"{one.name} ran in one round only." for one in SYSTEMS if one.max_numbers >= size >= one.once_from),
+        ]
+    )
+    title = f"{size:,} numbers, {results.body_bytes[size] / 1e6:.1f} MB"
+    return _section(title, text, ("seconds", *STEPS, "peak MiB"), rows)
+
+
+def _wal(results: Results, size: int) -> str:
+    rows = []
+    for system in SYSTEMS:
+        kibibytes = [results.polls.wal_bytes(size, system.name, step) / 1024 for step in STEPS]
+        if system.current is not None and not all(map(isnan, kibibytes)):
+            rows.append((system.name, *_cells(kibibytes, ",.0f")))
+    text = "Write-ahead log that a step generated, in KiB; full-page images after a checkpoint are included."
+    return _section(f"Write-ahead log, {size:,} numbers", text, ("KiB", *STEPS), rows)
+
+
+def _processes(results: Results) -> Iterator[str]:
+    for size in results.sizes:
+        steps = [step for step in STEPS if results.processes.find(size, SYNCER, step)]
+        if steps:
+            rows = [
+                (name, *_cells([results.processes.seconds(size, name, step) for step in steps], ".2f"))
+                for name in (SYNCER, DLT)
+            ]
+            text = "`syncer sync` and dlt, with the start of the interpreter and, in the first load, the schema."
+            yield _section(f"Whole processes, {size:,} numbers", text, ("seconds", *steps), rows)
+
+
+def _startup(results: Results) -> Iterator[str]:
+    if results.startup:
+        rows = [
+            (f"`{name}`", f"{median(seconds):.3f}", f"{startup.seconds_beyond_nothing(results.startup, name):.3f}")
+            for name, seconds in results.startup.items()
+        ]
+        text = "`syncer sync` polls the vendor's documented sample of two numbers."
+        yield _section("Start of a command", text, ("seconds", "whole process", f"beyond `{startup.NOTHING}`"), rows)
+
+
+def _stalls(results: Results) -> Iterator[str]:
+    text = "The longest wait for a response of /livez in each step, requested continuously while `syncer run` polled."
+    header = ("milliseconds", "median of the rounds", "maximum of the rounds")
+    for size, rounds in results.stalls.items():
+        waits = {
+            step: [one[step] * 1000 for one in rounds if step in one]
+            for step in dict.fromkeys(step for one in rounds for step in one)
+        }
+        rows = [(step, f"{median(longest):.0f}", f"{max(longest):.0f}") for step, longest in waits.items()]
+        yield _section(f"/livez, {size:,} numbers", text, header, rows)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a run of the benchmark found: every figure, and where it was measured."""
+"""The results of a benchmark run: every measurement, and the machine."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ import os
 import platform
 import re
 from datetime import UTC, datetime
+from math import isnan, log, nan
 from pathlib import Path
-from statistics import median
+from statistics import linear_regression, median
 from typing import Final
 
 import msgspec
 
 FILE: Final = Path(__file__).with_name("results.json")
-"""The figures that docs/benchmarks.md tells."""
+"""The results in docs/benchmarks.md."""
+BASE_MEMORY_BYTES: Final = 128 * 2**20
+"""Memory that a daemon may use independently of the size of the response."""
 
 
-class Figure(msgspec.Struct):
-    """What one system took for one step.
+class Measurement(msgspec.Struct):
+    """What one system needed for one step.
 
     Attributes:
-        seconds: Of each time it took the step.
-        wal_bytes: That PostgreSQL wrote to its log meanwhile.
-        peak_bytes: The most memory that the process had had by then.
-        written: By table, how many rows were written; where that was counted.
+        seconds: The duration of each repetition.
+        wal_bytes: The write-ahead log that PostgreSQL wrote in each.
+        peak_bytes: The peak memory of the process until then.
+        written: The number of rows written per table, for the steps where this is counted.
     """
 
     numbers: int
@@ -35,58 +38,63 @@ class Figure(msgspec.Struct):
     written: list[dict[str, int]] = []
 
 
-class Figures(msgspec.Struct):
-    """Figures by the number of numbers, system and step."""
+class Measurements(msgspec.Struct):
+    """Measurements by number of numbers, system and step. Functions return NaN for what was not measured."""
 
-    all: list[Figure] = []
+    all: list[Measurement] = []
 
-    def of(self, numbers: int, system: str, step: str) -> Figure:
-        """The one of a system's step; a new one if there is none yet."""
+    def get_or_add(self, numbers: int, system: str, step: str) -> Measurement:
+        """Returns the measurement of a system's step, a new one if there is none yet."""
         found = self.find(numbers, system, step)
         if found is None:
-            found = Figure(numbers, system, step)
+            found = Measurement(numbers, system, step)
             self.all.append(found)
         return found
 
-    def find(self, numbers: int, system: str, step: str) -> Figure | None:
-        """The one of a system's step; None if it was not measured."""
+    def find(self, numbers: int, system: str, step: str) -> Measurement | None:
+        """Returns the measurement of a system's step; None if it was not measured."""
         return next((one for one in self.all if (one.numbers, one.system, one.step) == (numbers, system, step)), None)
 
-    def seconds(self, numbers: int, system: str, step: str) -> float | None:
-        """The median; None if it was not measured."""
+    def seconds(self, numbers: int, system: str, step: str) -> float:
+        """Returns the median duration."""
         found = self.find(numbers, system, step)
-        return median(found.seconds) if found else None
+        return median(found.seconds) if found else nan
 
-    def peak_bytes(self, numbers: int, system: str) -> float | None:
-        """The median of the most memory that a system had in any step; None if it was not measured."""
-        found = [one.peak_bytes for one in self.all if (one.numbers, one.system) == (numbers, system)]
-        return max((median(peaks) for peaks in found if peaks), default=None)
+    def wal_bytes(self, numbers: int, system: str, step: str) -> float:
+        """Returns the median size of the write-ahead log."""
+        found = self.find(numbers, system, step)
+        return median(found.wal_bytes) if found else nan
+
+    def peak_bytes(self, numbers: int, system: str) -> float:
+        """Returns the peak memory of a system in any step, as the median of the rounds."""
+        peaks = [one.peak_bytes for one in self.all if (one.numbers, one.system) == (numbers, system)]
+        return max((median(rounds) for rounds in peaks if rounds), default=nan)
 
 
 class Results(msgspec.Struct):
-    """All figures of a run.
+    """All results of a run.
 
     Attributes:
-        machine: What it ran on, by name.
-        body_bytes: By the number of numbers, how long the response is.
-        polls: Inside a process that has long been running.
-        processes: Whole processes, their start included.
-        startup: By command, seconds.
-        stalls: By the number of numbers, for each round, by step: the longest wait for /livez in seconds.
+        machine: The properties of the machine, by name.
+        body_bytes: The size of the response by number of numbers.
+        polls: Polls in a process that is already running.
+        processes: Whole processes, including their start.
+        startup: Seconds by command.
+        stalls: The longest wait for /livez in seconds, by number of numbers, and for each round by step.
     """
 
     begun: datetime
     machine: dict[str, str]
     minutes: float = 0.0
     body_bytes: dict[int, int] = {}
-    polls: Figures = msgspec.field(default_factory=Figures)
-    processes: Figures = msgspec.field(default_factory=Figures)
+    polls: Measurements = msgspec.field(default_factory=Measurements)
+    processes: Measurements = msgspec.field(default_factory=Measurements)
     startup: dict[str, list[float]] = {}
     stalls: dict[int, list[dict[str, float]]] = {}
 
     @classmethod
     def begin(cls, postgres: str) -> Results:
-        """Results of a run that begins now."""
+        """Returns empty results with the properties of this machine."""
         machine = {
             "processor": f"{_processor()}, {os.cpu_count()} cores",
             "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
@@ -98,17 +106,32 @@ class Results(msgspec.Struct):
 
     @classmethod
     def load(cls, file: Path) -> Results:
-        """Those of a run that has ended."""
+        """Reads the results of an earlier run."""
         return msgspec.json.decode(file.read_bytes(), type=cls)
 
     def save(self, file: Path) -> None:
-        """Writes them as JSON, in lines that differ where figures do."""
+        """Writes the results as indented JSON, so that versions can be compared line by line."""
         file.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
 
     @property
     def sizes(self) -> list[int]:
-        """How many numbers there were."""
+        """The measured numbers of numbers, in ascending order."""
         return sorted(self.body_bytes)
+
+    def growth_exponent(self, system: str, step: str) -> float:
+        """Returns the exponent with which the duration of a step grows with the size: 1 is linear, less is sublinear.
+
+        It is the slope of the least-squares line through the logarithms.
+        """
+        points = {size: self.polls.seconds(size, system, step) for size in self.sizes}
+        logarithms = {log(size): log(seconds) for size, seconds in points.items() if not isnan(seconds)}
+        return linear_regression([*logarithms], [*logarithms.values()]).slope if len(logarithms) > 1 else nan
+
+    def memory_multiple(self, system: str) -> float:
+        """Returns the peak memory beyond `BASE_MEMORY_BYTES` as a multiple of the response body, at the worst size."""
+        peaks = {size: self.polls.peak_bytes(size, system) for size in self.sizes}
+        multiples = [(peak - BASE_MEMORY_BYTES) / self.body_bytes[size] for size, peak in peaks.items() if peak > 0]
+        return max(0.0, *multiples) if multiples else nan
 
 
 def _processor() -> str:

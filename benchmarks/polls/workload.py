@@ -1,4 +1,4 @@
-"""What every system is given: the same responses in the same order, by an endpoint in a process of its own."""
+"""Makes the responses that every system polls, and serves them from a process of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from benchmarks.endpoint import SPAWNED, endpoint
-from benchmarks.polls.systems.turn import STEPS
+from benchmarks.polls.systems.steps import STEPS
 from syncer.emulator import STATIC, Fleet
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TINY: Final = ("tiny", "tiny-changed")
-"""In place of a step: the responses of an account of a few numbers, the second with all of them changed."""
-IN_TURN: Final = "in-turn"
-"""In place of a step: that of `SCHEDULE` which comes next, and the last one again in the end."""
-SCHEDULE: Final = tuple(step for step in STEPS if not step.endswith("restarted"))
+"""Paths instead of a step: the responses of an account with few numbers; in the second, all of them are changed."""
+IN_SEQUENCE: Final = "in-sequence"
+"""A path instead of a step: the next response of `SEQUENCE` for each request, and then the last one again."""
+SEQUENCE: Final = tuple(step for step in STEPS if not step.endswith("restarted"))
 _TINY_NUMBERS: Final = 5
 
 
@@ -32,40 +32,40 @@ class Workload:
     """The responses of one account.
 
     Attributes:
-        folder: Where they lie, a file a step.
-        body_bytes: How long the first one is.
-        current: By step, the fingerprint of what must be current afterwards.
+        folder: Contains one file per step.
+        body_bytes: The size of the first one.
+        checksums: By step, the checksum of the numbers that must be current afterwards.
     """
 
     folder: Path
     body_bytes: int
-    current: Mapping[str, str]
+    checksums: Mapping[str, str]
 
 
 def make(numbers: int, folder: Path) -> Workload:
-    """The responses of an account of so many numbers; always the same ones."""
-    # In a process of its own, so that the memory that it takes is free again before anything is measured.
+    """Makes the responses of an account with this number of numbers; they are always the same."""
+    # In a process of its own, so that its memory is free again before anything is measured.
     with ProcessPoolExecutor(max_workers=1, mp_context=SPAWNED) as maker:
-        current = maker.submit(_make, numbers, folder).result()
-    return Workload(folder, _file(folder, STEPS[0]).stat().st_size, current)
+        checksums = maker.submit(_make, numbers, folder).result()
+    return Workload(folder, _file(folder, STEPS[0]).stat().st_size, checksums)
 
 
 def _make(numbers: int, folder: Path) -> dict[str, str]:
     fleet = Fleet(numbers=numbers, seed=1, app_id=1200054, rates=STATIC)
-    current, found = {}, ""
+    checksums, current = {}, ""
     for step in STEPS:
         if step == "shuffled":
             fleet.shuffle()
         elif step != "unchanged":
             fleet.change_fraction({"first load": 0.0, "all changed": 1.0}.get(step, 0.01))
-            found = fingerprint(fleet.body())
+            current = checksum(fleet.body())
         _file(folder, step).write_bytes(fleet.body())
-        current[step] = found
+        checksums[step] = current
     tiny = Fleet(numbers=_TINY_NUMBERS, seed=2, app_id=1200055, rates=STATIC)
     for step in TINY:
         _file(folder, step).write_bytes(tiny.body())
         tiny.change_fraction(1.0)
-    return current
+    return checksums
 
 
 def _file(folder: Path, step: str) -> Path:
@@ -79,8 +79,8 @@ class _Fields(msgspec.Struct, gc=False):
     comment: str | None = None
 
 
-def fingerprint(body: bytes) -> str:
-    """What `CURRENT` returns where these records are current."""
+def checksum(body: bytes) -> str:
+    """Returns what the query `CHECKSUM` returns if these records are current."""
     records = msgspec.json.decode(body, type=list[_Fields])
     records.sort(key=lambda one: one.id)
     lines = "\n".join(f"{one.id} {one.number} {one.state} {one.comment or ''}" for one in records)
@@ -89,19 +89,19 @@ def fingerprint(body: bytes) -> str:
 
 @contextmanager
 def served(workload: Workload) -> Iterator[str]:
-    """Serves the responses from another process: `URL/<step's position>` is the base address of a step."""
+    """Serves the responses from another process; yields the address. `ADDRESS/POSITION` is the API of a step."""
     with endpoint(_application, workload.folder) as serving:
         yield serving.url
 
 
 def _application(folder: Path) -> web.Application:
-    to_come = list(SCHEDULE)
+    remaining = list(SEQUENCE)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         step = request.match_info["step"]
-        if step == IN_TURN:
-            return web.FileResponse(_file(folder, to_come.pop(0) if len(to_come) > 1 else to_come[0]))
-        return web.FileResponse(folder / f"{step}.json")  # the kernel sends it, from its cache
+        if step == IN_SEQUENCE:
+            return web.FileResponse(_file(folder, remaining.pop(0) if len(remaining) > 1 else remaining[0]))
+        return web.FileResponse(folder / f"{step}.json")  # sent by the kernel, from the file cache
 
     application = web.Application()
     application.router.add_get(r"/{step:[\w-]+}/numbers/virtual-number", answer)

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from benchmarks.history import make_history
-from benchmarks.queries import QUERIES, lasting
+from benchmarks.history import generate_history
+from benchmarks.queries import QUERIES, stable_plan
 from tests.builders import connect, migrated_database
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ FIELDS = {
 def demo_history(server: EmbeddedServer) -> Iterator[str]:
     """The address of a database with the history of the benchmarks: 1,000 numbers in two accounts."""
     with migrated_database(server.url, "benchmark_history") as url:
-        asyncio.run(make_history(url, 1000, accounts=2))
+        asyncio.run(generate_history(url, 1000, accounts=2))
         yield url
 
 
@@ -324,7 +324,7 @@ def test_a_recorded_plan_leaves_out_what_differs_from_run_to_run() -> None:
         "  Buffers: shared hit=3",
     ]
 
-    assert lasting(plan) == (
+    assert stable_plan(plan) == (
         "Sort (actual rows=9.00 loops=1)\n"
         "  Buffers: 12 pages\n"
         "  ->  Seq Scan on state_history (actual rows=9.00 loops=1)\n"

@@ -1,8 +1,8 @@
-"""dlt with its strategy scd2, through CSV and COPY.
+"""Polls with dlt and its strategy scd2, through CSV and COPY.
 
     python -m benchmarks.polls.systems.scd2 ENDPOINT DATABASE [FOLDER]
 
-It runs in an environment of its own.
+Runs in the benchmark's environment, which has dlt.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERRO
 import dlt
 import orjson
 
-from benchmarks.polls.systems.turn import take_turns
+from benchmarks.polls.systems.steps import run_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 def main(endpoint: str, database: str, folder: str | None = None) -> None:
-    """Runs one pipeline, whose state is kept in the folder."""
+    """Runs the requested steps in one pipeline; the folder keeps its state."""
     pipeline = dlt.pipeline(
         "numbers",
         pipelines_dir=folder or tempfile.mkdtemp(),
@@ -40,7 +40,7 @@ def main(endpoint: str, database: str, folder: str | None = None) -> None:
             name="numbers",
             primary_key="id",
             write_disposition={"disposition": "merge", "strategy": "scd2"},
-            max_table_nesting=0,  # `from_redirect_numbers` as a column of JSON: faster than as a table of its own
+            max_table_nesting=0,  # `from_redirect_numbers` becomes a JSON column, which is faster than a child table
         )
         def numbers() -> Iterator[list[dict[str, object]]]:
             with closing(HTTPConnection(urlsplit(endpoint).netloc)) as connection:
@@ -49,7 +49,7 @@ def main(endpoint: str, database: str, folder: str | None = None) -> None:
 
         pipeline.run(numbers(), loader_file_format="csv")
 
-    take_turns(work)
+    run_steps(work)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The upsert that is usually written by hand, with SQLAlchemy Core.
+"""Polls with the upsert that is usually written by hand, with SQLAlchemy Core.
 
     python -m benchmarks.polls.systems.upsert ENDPOINT DATABASE FORM
 
-It keeps what is current and no history: `executemany` sends a row at a time, `values` a thousand.
+It stores current rows and no history. The form `executemany` sends one row per statement, `values` a thousand.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from benchmarks.polls.systems.turn import take_turns
+from benchmarks.polls.systems.steps import run_steps
 
 METADATA: Final = sa.MetaData()
 _INTEGERS: Final = ("scenario_id", "group_scenario_id", "group_id", "employee_id", "app_id")
@@ -50,7 +50,7 @@ def _upsert() -> Insert:
 
 
 def main(endpoint: str, database: str, form: str) -> None:
-    """Takes turns on one event loop and one engine."""
+    """Runs the requested steps on one event loop and one engine."""
     loop = asyncio.new_event_loop()
     engine = create_async_engine(database.replace("postgresql://", "postgresql+asyncpg://"))
 
@@ -66,7 +66,7 @@ def main(endpoint: str, database: str, form: str) -> None:
                 for start in range(0, len(rows), _BATCH):
                     await connection.execute(_upsert().values(rows[start : start + _BATCH]))
 
-    take_turns(lambda step: loop.run_until_complete(poll(step)))
+    run_steps(lambda step: loop.run_until_complete(poll(step)))
 
 
 if __name__ == "__main__":

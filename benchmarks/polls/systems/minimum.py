@@ -1,10 +1,10 @@
-"""The least that the work can cost.
+"""Does the minimum for the same work.
 
-    python -m benchmarks.polls.systems.floor ENDPOINT DATABASE FLOOR
+    python -m benchmarks.polls.systems.minimum ENDPOINT DATABASE KIND
 
-`request`: the response's bytes. `digest`: and the digest of the whole. `load`: request, typed decode, and binary COPY
-into the program's own tables, with their keys and foreign keys. It shares no code with the program but the names of
-columns, and has nothing to compare, to guard or to recover from.
+`request` receives the response's bytes; `digest` also hashes them; `load` decodes typed records and writes them by
+binary COPY to the program's own tables, with their keys and foreign keys. It shares no code with the program except
+the names of columns; it compares nothing, guards nothing and recovers from nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import asyncpg
 import msgspec
 from xxhash import xxh3_128_digest
 
-from benchmarks.polls.systems.turn import take_turns
+from benchmarks.polls.systems.steps import run_steps
 from syncer.store.tables import RECORD_COLUMNS
 
 if TYPE_CHECKING:
@@ -74,17 +74,17 @@ _LOOKUPS: Final = {
 }
 
 
-class Floor:
-    """One connection, one account.
+class MinimalPoller:
+    """Polls one account on one connection.
 
     Attributes:
-        connection: To the database.
-        account: Its id, once it is loaded.
-        now: The moment that is written.
+        connection: The database connection.
+        account: The account's id, after it was loaded.
+        now: The time that is written.
     """
 
     def __init__(self, endpoint: str, database: str) -> None:
-        gc.disable()  # nothing here goes in circles
+        gc.disable()  # there are no reference cycles
         self._endpoint = endpoint
         self._regions: dict[str | None, int] = {}
         self.account = 0
@@ -101,27 +101,27 @@ class Floor:
         await self.connection.close()
 
     async def fetch(self, step: int) -> bytes:
-        """The response."""
+        """Returns the response body."""
         async with self._session.get(f"{self._endpoint}/{step}/numbers/virtual-number") as response:
             return await response.read()
 
     async def request(self, step: int) -> None:
-        """The request alone."""
+        """Requests the response."""
         await self.fetch(step)
 
     async def digest(self, step: int) -> None:
-        """Request and digest of the whole."""
+        """Requests the response and hashes it."""
         xxh3_128_digest(await self.fetch(step))
 
     async def load(self, step: int) -> None:
-        """Request, decode, COPY."""
+        """Requests the response, decodes it, and loads it by COPY."""
         body = await self.fetch(step)
         await self.write(decode(body), split(body))
 
     async def write(self, records: Sequence[Record], elements: Sequence[bytes | msgspec.Raw]) -> None:
-        """Loads an account that is new, in one transaction."""
+        """Loads a new account in one transaction."""
         async with self.connection.transaction():
-            await self._learn(records)
+            await self._insert_lookups(records)
             self.now: datetime = await self.connection.fetchval("select now()")
             account = self.account = await self.connection.fetchval(
                 "insert into syncer.account (name, time_zone, created_at) values ('default', 'UTC', now()) "
@@ -135,7 +135,8 @@ class Floor:
             )
             await self.open_states(records, run=1)
             await self.open_redirects(
-                ((one.id, told.id, told.number) for one in records for told in one.from_redirect_numbers or ()), run=1
+                ((one.id, other.id, other.number) for one in records for other in one.from_redirect_numbers or ()),
+                run=1,
             )
             await self.copy(
                 "record_fingerprint",
@@ -144,11 +145,11 @@ class Floor:
             )
 
     def values(self, one: Record) -> tuple[Any, ...]:
-        """A record in the order of the columns."""
+        """Returns the values of a record in the order of the columns."""
         return (*_before_region(one), self._regions.get(one.region_name), *_after_region(one))
 
     async def open_states(self, records: Iterable[Record], *, run: int) -> None:
-        """Writes the states that records have from now on."""
+        """Inserts an open state period for each record."""
         await self.copy(
             "state_history",
             (*KEY, "state", "reason", "valid_from", "run_id"),
@@ -156,7 +157,7 @@ class Floor:
         )
 
     async def open_redirects(self, redirects: Iterable[tuple[int, int, str]], *, run: int) -> None:
-        """Writes the redirects that there are from now on."""
+        """Inserts an open redirect period for each."""
         await self.copy(
             "virtual_number_redirect",
             (*KEY, "redirect_number_id", "number", "valid_from", "run_id"),
@@ -164,30 +165,30 @@ class Floor:
         )
 
     async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Binary COPY."""
+        """Copies rows in binary format."""
         await self.connection.copy_records_to_table(table, schema_name="syncer", columns=columns, records=rows)
 
-    async def _learn(self, records: Iterable[Record]) -> None:
+    async def _insert_lookups(self, records: Iterable[Record]) -> None:
         for target, field in _LOOKUPS.items():
-            words = sorted({word for one in records if (word := getattr(one, field)) is not None})
+            values = sorted({value for one in records if (value := getattr(one, field)) is not None})
             documented = "" if field == "region_name" else ", documented"
             await self.connection.execute(
                 f"insert into syncer.{target.replace(')', documented + ')')} "
                 f"select unnest($1::text[]){', false' if documented else ''} on conflict do nothing",
-                words,
+                values,
             )
         found = await self.connection.fetch("select name, region_id from syncer.region")
         self._regions = {row["name"]: row["region_id"] for row in found}
 
 
 def main(endpoint: str, database: str, kind: str) -> None:
-    """Takes turns. `request` and `digest` leave nothing in the database; `load` loads once."""
-    floor = Floor(endpoint, database)
-    run = floor.loop.run_until_complete
-    work = {"request": floor.request, "digest": floor.digest, "load": floor.load}[kind]
-    run(floor.request(0))  # a daemon has long been running, too, when it polls
-    take_turns(lambda step: run(work(step)))
-    run(floor.close())
+    """Runs the requested steps. `request` and `digest` do not use the database; `load` runs once."""
+    poller = MinimalPoller(endpoint, database)
+    run = poller.loop.run_until_complete
+    work = {"request": poller.request, "digest": poller.digest, "load": poller.load}[kind]
+    run(poller.request(0))  # to warm up
+    run_steps(lambda step: run(work(step)))
+    run(poller.close())
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The program, as the daemon polls.
+"""Polls with syncer, as its daemon does.
 
-    python -m benchmarks.polls.systems.program ENDPOINT DATABASE TINY_ACCOUNTS
+    python -m benchmarks.polls.systems.syncer_poller ENDPOINT DATABASE TINY_ACCOUNTS
 
-So many accounts of a few numbers are polled first, in the same process and on the same connections, and the last one
-again when its numbers have changed: a daemon has long been running when it polls.
+To warm up, it first polls this many accounts with few numbers, in the same process and on the same connections, and
+then the last of them again with changed numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import asyncpg
 import structlog
 from pydantic import SecretStr
 
-from benchmarks.polls.systems.turn import STEPS, take_turns
+from benchmarks.polls.systems.steps import STEPS, run_steps
 from benchmarks.polls.workload import TINY
 from syncer.cli import THREAD_SWITCH_SECONDS
 from syncer.config.accounts import load_accounts
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from syncer.config.accounts import Account
 
 
-class Program:
-    """Polls in one process and on one pool of connections."""
+class SyncerPoller:
+    """Polls in one process, with one connection pool."""
 
     def __init__(self, endpoint: str, database: str) -> None:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -48,15 +48,15 @@ class Program:
         self._engine = create_engine(lambda: database, pool_size=10)
         self._source = Source(self._settings)
         self.loop.run_until_complete(self._source.__aenter__())
-        self.forget()
+        self.clear_memory()
 
     def close(self) -> None:
         """Closes all connections."""
         self.loop.run_until_complete(self._source.__aexit__(None, None, None))
         self.loop.run_until_complete(self._engine.dispose())
 
-    def forget(self) -> None:
-        """Begins with nothing in memory, as a daemon that was restarted."""
+    def clear_memory(self) -> None:
+        """Clears the cached fingerprints, as a restart of the daemon does."""
         self._poller = Poller(self._engine, self._source, self._settings)
 
     def work(self, step: int) -> None:
@@ -64,7 +64,7 @@ class Program:
         self.loop.run_until_complete(self._poll(self._account, str(step)))
 
     def load_tiny_accounts(self, accounts: int) -> None:
-        """Polls so many accounts of a few numbers; in the middle PostgreSQL counts the rows, in the end they change."""
+        """Polls new accounts with few numbers; runs ANALYZE halfway, and polls the last one again with changes."""
         self.loop.run_until_complete(self._load_tiny_accounts(accounts))
 
     async def _load_tiny_accounts(self, accounts: int) -> None:
@@ -85,18 +85,18 @@ class Program:
 
 
 def main(endpoint: str, database: str, tiny_accounts: str) -> None:
-    """Takes turns."""
-    program = Program(endpoint, database)
+    """Runs the requested steps."""
+    poller = SyncerPoller(endpoint, database)
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
-    gc.freeze()  # as a command does
-    program.load_tiny_accounts(int(tiny_accounts))
+    gc.freeze()  # as the command line does
+    poller.load_tiny_accounts(int(tiny_accounts))
 
     def prepare(step: int) -> None:
         if STEPS[step].endswith("restarted"):
-            program.forget()
+            poller.clear_memory()
 
-    take_turns(program.work, prepare=prepare)
-    program.close()
+    run_steps(poller.work, prepare=prepare)
+    poller.close()
 
 
 if __name__ == "__main__":
