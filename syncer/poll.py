@@ -53,9 +53,9 @@ from syncer.errors import DatabaseError, PollError
 from syncer.outcome import Conclusion, PollResult
 from syncer.store.engine import translate_errors
 from syncer.store.poll import runs
-from syncer.store.poll.apply import apply, prepare_changes, upsert_rejections
+from syncer.store.poll.apply import prepare_changes, upsert_rejections, write_changes
 from syncer.store.poll.fingerprints import FingerprintCache, load_fingerprints, next_fingerprints
-from syncer.store.poll.load import load_numbers, load_state
+from syncer.store.poll.load import load_account, load_numbers
 from syncer.store.poll.lookups import upsert_lookups
 from syncer.store.poll.runs import ResponseMeta
 from syncer.store.poll.staged import pin_index_plans
@@ -70,8 +70,9 @@ if TYPE_CHECKING:
 
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
-    from syncer.diff.response import ParsedResponse, UnseenRecords
-    from syncer.diff.stored import StoredState
+    from syncer.diff.response import ParsedResponse
+    from syncer.diff.stored import StoredAccount
+    from syncer.diff.unmatched_records import UnmatchedRecords
     from syncer.endpoint.client import Response, Source
     from syncer.outcome import Trigger
     from syncer.store.poll.apply import PreparedChanges
@@ -148,7 +149,7 @@ class Poller:
         return result
 
     async def _record_response(self, run: Run, response: Response, trigger: Trigger, stats: PollStats) -> Conclusion:
-        """Records a response: as unchanged if its body is byte-identical to the last one, otherwise by what differs."""
+        """Records a response: as unchanged if its body is byte-identical to the last, otherwise by what differs."""
         body = response.body
         meta = ResponseMeta(response.http_status, len(body), digest(body))
         if run.last_body_digest == meta.body_digest:
@@ -161,7 +162,9 @@ class Poller:
         while True:
             known = await load_fingerprints(self.engine, run.account_id, self.fingerprint_cache)
             try:
-                parsed = await _run_in_thread_if_large(len(body), parse_response, body, known.fingerprints, known.app_id)
+                parsed = await _run_in_thread_if_large(
+                    len(body), parse_response, body, known.fingerprints, known.app_id
+                )
             except PollError:
                 # A run that began later may have succeeded: then this one is superseded, not failed.
                 async with runs.fence(self.engine, run) as fence:
@@ -199,11 +202,12 @@ class Poller:
             is_stale = (fence.fingerprints_run_id, fence.app_id) != (known.fingerprints_run_id, known.app_id)
             if is_stale:
                 return None
-            stored = await load_state(fence, parsed, known.fingerprints, guard.hold)
+            stored = await load_account(fence, parsed, known.fingerprints, guard.hold)
             totals = await self._write_batches(fence, parsed, stored, guard, lookups.regions, response_bytes)
             conclusion = await runs.mark_succeeded(fence, meta, totals, parsed.app_id)
         self.fingerprint_cache.put(
-            run.account_id, await _run_in_thread_if_large(response_bytes, next_fingerprints, known, parsed, totals, run.run_id)
+            run.account_id,
+            await _run_in_thread_if_large(response_bytes, next_fingerprints, known, parsed, totals, run.run_id),
         )
         stats.add_changes(totals, listed=stored.listed_count)
         return conclusion
@@ -212,7 +216,7 @@ class Poller:
         self,
         fence: Fence,
         parsed: ParsedResponse,
-        stored: StoredState,
+        stored: StoredAccount,
         guard: RemovalGuard,
         regions: dict[str, int],
         response_bytes: int,
@@ -222,7 +226,7 @@ class Poller:
         absence_changes = await _run_in_thread_if_large(response_bytes, reconcile_absences, parsed, stored, guard)
         await pin_index_plans(fence)
 
-        def reconcile_batch(records: UnseenRecords, rows: NumberRows) -> PreparedChanges:
+        def reconcile_batch(records: UnmatchedRecords, rows: NumberRows) -> PreparedChanges:
             numbers = rows.to_stored_numbers()
             return prepare_changes(fence, reconcile(records, numbers, stored), {**regions, **numbers.regions})
 
@@ -233,21 +237,21 @@ class Poller:
             # The next batch is compared, in a thread if the response is large, while this one is written.
             comparison = asyncio.ensure_future(_run_in_thread_if_large(response_bytes, reconcile_batch, records, rows))
             try:
-                await apply(fence, batch)
+                await write_changes(fence, batch)
             finally:
-                next_batch = await comparison
+                next_batch = await comparison  # a thread cannot be cancelled: it must not outlive the transaction
             totals.add(batch.changes)
             batch = next_batch
-        await apply(fence, batch)
+        await write_changes(fence, batch)
         totals.add(batch.changes)
-        if not (totals.is_unchanged and absence_changes.is_empty):
-            await apply(fence, prepare_changes(fence, absence_changes, regions))
+        if not (totals.is_unchanged and absence_changes.is_empty):  # differing rejections count as a change
+            await write_changes(fence, prepare_changes(fence, absence_changes, regions))
             await upsert_rejections(fence, parsed.rejections)
         totals.add(absence_changes)
         return totals
 
     async def _record_failure(self, run: Run | None, response: Response | None, error: PollError) -> Conclusion:
-        """Marks the run as failed. If it has an outcome, only the acknowledgement of its commit was lost: returns that."""
+        """Marks the run as failed; if only its commit's acknowledgement was lost, returns the outcome that it has."""
         if response is not None and error.http_status is None:
             error.http_status, error.response_bytes = response.http_status, len(response.body)
         if run is not None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from syncer.diff.changeset import ChangeSet
     from syncer.diff.removal_guard import RemovalGuard
     from syncer.diff.response import ParsedResponse
-    from syncer.diff.stored import StoredNumbers, StoredState
+    from syncer.diff.stored import StoredAccount, StoredNumbers
     from syncer.outcome import PollResult, Trigger
     from tests.proxy import Proxy
 
@@ -67,11 +67,11 @@ def record(id: int = 250, **fields: Any) -> dict[str, Any]:  # noqa: A002 - the 
 
 
 def reconcile_response(
-    parsed: ParsedResponse, stored_numbers: StoredNumbers, stored_state: StoredState, guard: RemovalGuard
+    parsed: ParsedResponse, stored_numbers: StoredNumbers, stored_account: StoredAccount, guard: RemovalGuard
 ) -> ChangeSet:
     """Returns all changes of a response in one change set, as if its records were one batch."""
-    record_changes = reconcile(parsed.records, stored_numbers, stored_state)
-    absence_changes = reconcile_absences(parsed, stored_state, guard)
+    record_changes = reconcile(parsed.records, stored_numbers, stored_account)
+    absence_changes = reconcile_absences(parsed, stored_account, guard)
     counters = record_changes.counters.copy()
     counters.update(absence_changes.counters)
     return replace(

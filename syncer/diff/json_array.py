@@ -230,8 +230,8 @@ def _not_an_array(body: bytes, what: str) -> NotAnArrayError:
 
 
 def _not_json(body: bytes, reason: str) -> NotJsonError:
-    what = "an HTML page" if body.lstrip()[:1] == b"<" else f"{len(body):,} bytes that are not whole JSON"
+    what = "an HTML page" if body.lstrip()[:1] == b"<" else f"{len(body):,} bytes that are not complete JSON"
     return NotJsonError(
-        f"the endpoint answered 200 with {what} ({reason}): nothing was changed, the next poll asks again",
+        f"the endpoint answered 200 with {what} ({reason}): nothing was changed, the next poll tries again",
         response_bytes=len(body),
     )

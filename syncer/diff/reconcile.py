@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from syncer.diff.record import ParsedRecord, RedirectKey
     from syncer.diff.removal_guard import RemovalGuard
     from syncer.diff.response import ParsedResponse
-    from syncer.diff.stored import StoredNumber, StoredNumbers, StoredState
+    from syncer.diff.stored import StoredAccount, StoredNumber, StoredNumbers
 
 _STATE: Final = COLUMNS.index("state")
 _REASON: Final = COLUMNS.index("reason")
 
 
 def reconcile(
-    records: Mapping[int, ParsedRecord], stored_numbers: StoredNumbers, stored_state: StoredState
+    records: Mapping[int, ParsedRecord], stored_numbers: StoredNumbers, stored_account: StoredAccount
 ) -> ChangeSet:
     """Decides what changes because of some records.
 
     Args:
-        records: The records of unseen elements, by `virtual_number_id`.
+        records: The records of unmatched elements, by `virtual_number_id`.
         stored_numbers: The stored numbers of these records.
-        stored_state: The account.
+        stored_account: The stored state of the account.
     """
     changes = ChangeSet()
     for number_id, record in records.items():
@@ -44,27 +44,27 @@ def reconcile(
         if stored is None:
             # If only rejected records of it were received before, it is not known since when it has been as it is now.
             was_rejected = number_id in stored_numbers.rejected_before
-            _create(changes, record, None if was_rejected else stored_state.success_started_at)
+            _create(changes, record, None if was_rejected else stored_account.success_started_at)
         else:
-            _compare(changes, record, stored, stored_state)
+            _compare(changes, record, stored, stored_account)
         changes.fingerprints[number_id] = record.fingerprint
     changes.counters["redirects_opened"] = len(changes.opened_redirects)
     changes.counters["redirects_closed"] = len(changes.closed_redirects)
     return changes
 
 
-def reconcile_absences(parsed: ParsedResponse, stored_state: StoredState, guard: RemovalGuard) -> ChangeSet:
+def reconcile_absences(parsed: ParsedResponse, stored_account: StoredAccount, guard: RemovalGuard) -> ChangeSet:
     """Decides what changes for numbers that are missing, rejected, or listed again with a known element."""
     changes = ChangeSet()
-    _update_presence(changes, parsed, stored_state)
-    decide_removals(changes, parsed, stored_state, guard)
+    _update_presence(changes, parsed, stored_account)
+    decide_removals(changes, parsed, stored_account, guard)
     counters = changes.counters
     counters["received"] = parsed.received
     counters["rejected"] = len(parsed.rejections)
     counters["unchanged"] = parsed.known_count
     rejected_fingerprints = {rejection.fingerprint for rejection in parsed.rejections}
     changes.is_first_or_rejections_changed = (
-        stored_state.success_started_at is None or rejected_fingerprints != stored_state.rejected_fingerprints
+        stored_account.success_started_at is None or rejected_fingerprints != stored_account.rejected_fingerprints
     )
     return changes
 
@@ -79,11 +79,11 @@ def _create(changes: ChangeSet, record: ParsedRecord, changed_after: datetime | 
     changes.counters["created"] += 1
 
 
-def _compare(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber, stored_state: StoredState) -> None:
+def _compare(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber, stored_account: StoredAccount) -> None:
     number_id = record.virtual_number_id
     values = _fill_absent_keys(changes, record, stored)
     redirects = stored.redirects if record.redirects is UNSET else record.redirects
-    changed_after = stored.last_read_at or stored_state.success_started_at
+    changed_after = stored.last_read_at or stored_account.success_started_at
     if stored.removed_at is not None:
         changes.replaced.append(NewVersion(number_id, values, record.extra, changed_after))
         changes.opened_states.append(NewState(number_id, values[_STATE], values[_REASON], changed_after))
@@ -103,7 +103,7 @@ def _compare(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber, sto
     else:
         if not equal_as_jsonb(stored.extra, record.extra):
             changes.extra_updates.append((number_id, record.extra))
-        if number_id in stored_state.unread:
+        if number_id in stored_account.unread:
             changes.presence_updates.append(PresenceUpdate(number_id, None, None, None))
     if redirects != stored.redirects:
         changes.opened_redirects += _redirect_changes(number_id, redirects - stored.redirects, changed_after)
@@ -139,15 +139,15 @@ def _redirect_changes(
     ]
 
 
-def _update_presence(changes: ChangeSet, parsed: ParsedResponse, stored_state: StoredState) -> None:
+def _update_presence(changes: ChangeSet, parsed: ParsedResponse, stored_account: StoredAccount) -> None:
     """Adds the numbers that are read again with a known element, and those that are listed but newly rejected."""
     rejected_ids = {rejection.virtual_number_id for rejection in parsed.rejections}
-    for number_id, unread in stored_state.unread.items():
+    for number_id, unread in stored_account.unread.items():
         if number_id in parsed.missing_ids or number_id in parsed.records:
             continue
         if number_id not in rejected_ids:
             changes.presence_updates.append(PresenceUpdate(number_id, None, None, None))
         elif unread.missing_since is not None:
             changes.presence_updates.append(PresenceUpdate(number_id, unread.last_read_at, None, None))
-    for number_id in sorted(stored_state.listed_and_rejected - stored_state.unread.keys()):
-        changes.presence_updates.append(PresenceUpdate(number_id, stored_state.success_started_at, None, None))
+    for number_id in sorted(stored_account.listed_and_rejected - stored_account.unread.keys()):
+        changes.presence_updates.append(PresenceUpdate(number_id, stored_account.success_started_at, None, None))

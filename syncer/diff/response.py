@@ -2,26 +2,24 @@
 
 Terms used here and in `syncer.diff.reconcile`:
 
-element         One item of the response's JSON array, as the bytes that were received.
-fingerprint     The XXH3 hash (128 bits) of an element's bytes.
-known element   Its fingerprint is stored: it is the record that its number was last read from, and is not decoded.
-unseen element  Its fingerprint is not stored: it is new, changed or formatted differently, and is decoded.
-missing number  It is stored, is not removed, and the response does not list it.
+element            One item of the response's JSON array, as the bytes that were received.
+fingerprint        The XXH3 hash (128 bits) of an element's bytes.
+known element      Its fingerprint is stored: it is the record that its number was last read from, and is not decoded.
+unmatched element  Its fingerprint is not stored: it is new, changed or formatted differently, and is decoded.
+missing number     It is stored, is not removed, and the response does not list it.
 
-Parsing a response therefore takes one pass over its bytes, and work in proportion to the elements that are unseen.
+Parsing a response therefore takes one pass over its bytes, and work in proportion to the elements that are unmatched.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from heapq import merge
-from itertools import accumulate, islice
+from itertools import accumulate
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 from xxhash import xxh3_128_digest
 
 from syncer.diff.json_array import split_array
@@ -36,10 +34,11 @@ from syncer.diff.record import (
     validate,
 )
 from syncer.diff.stored import Elements
+from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from syncer.errors import WrongAccountError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from msgspec import Raw
@@ -49,58 +48,6 @@ if TYPE_CHECKING:
 LOOKUP_FIELDS: Final = ("type", "purpose", "state", "region_name")
 """The fields whose values are stored in lookup tables."""
 _lookup_values = attrgetter(*LOOKUP_FIELDS)
-_SORT_CHUNK: Final = 100_000
-"""Ids that are sorted in one call, which blocks every other thread, the event loop's among them."""
-
-
-class Span(Struct, frozen=True, gc=False):
-    """The position of an element in a body: the offsets of its first byte and of the byte after its last."""
-
-    start: int
-    end: int
-
-    def slice_of(self, body: bytes) -> bytes:
-        """Returns the element's bytes."""
-        return body[self.start : self.end]
-
-
-class UnseenRecords(Mapping[int, ParsedRecord]):
-    """The records of unseen elements, by `virtual_number_id`. Each is decoded from the body when it is looked up.
-
-    Copies of all elements could take as much memory as the body, and decoded records several times as much.
-    """
-
-    def __init__(self, body: bytes, spans: dict[int, Span]) -> None:
-        """Takes the spans of valid records in the body, by `virtual_number_id`."""
-        self._body = body
-        self._spans = spans
-
-    def __getitem__(self, number_id: int) -> ParsedRecord:
-        element = self._spans[number_id].slice_of(self._body)
-        return decode_trusted(element, xxh3_128_digest(element))
-
-    def __contains__(self, number_id: object) -> bool:
-        return number_id in self._spans
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._spans)
-
-    def __len__(self) -> int:
-        return len(self._spans)
-
-    def pop_batches(self, size: int) -> Iterator[UnseenRecords]:
-        """Removes all records and returns them in batches, so that the memory of a batch is freed when it is done.
-
-        The batches are sorted by id: PostgreSQL finds the rows of one batch close together, and no two batches touch
-        the same range.
-        """
-        ids = list(self._spans)
-        chunks = [sorted(ids[start : start + _SORT_CHUNK]) for start in range(0, len(ids), _SORT_CHUNK)]
-        return self._batches(merge(*chunks), size)
-
-    def _batches(self, sorted_ids: Iterator[int], size: int) -> Iterator[UnseenRecords]:
-        while spans := {number_id: self._spans.pop(number_id) for number_id in islice(sorted_ids, size)}:
-            yield UnseenRecords(self._body, spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +60,20 @@ class ParsedResponse:
         received: How many elements the array has.
         repeated: How many elements were dropped because another element of the response has the same content.
         known_count: How many known elements there are: their numbers are listed and unchanged.
-        records: The valid records of the unseen elements, by `virtual_number_id`.
+        records: The valid records of the unmatched elements, by `virtual_number_id`.
         rejections: The elements that are not valid records or contradict another one, one per distinct bytes.
         missing_ids: The stored numbers that the response does not list, by `virtual_number_id`.
-        app_id: The `app_id` that most of the unseen elements have; None if none has one.
+        app_id: The `app_id` that most of the unmatched elements have; None if none has one.
         elements: All elements, in their order.
         vanished_fingerprints: The stored fingerprints that no element has → `virtual_number_id`. These numbers are
             missing, changed or formatted differently.
-        lookup_values: The values that the unseen elements have in each of `LOOKUP_FIELDS`.
+        lookup_values: The values that the unmatched elements have in each of `LOOKUP_FIELDS`.
     """
 
     received: int
     repeated: int
     known_count: int
-    records: UnseenRecords
+    records: UnmatchedRecords
     rejections: tuple[Rejection, ...]
     missing_ids: frozenset[int]
     app_id: int | None
@@ -166,13 +113,7 @@ def parse_response(body: bytes, stored: Fingerprints, app_id: int | None) -> Par
                 classifier.classify(piece[index], fingerprints[index], min_start=offsets[index] + index)
     known_ids = set(elements.number_ids)
     known_ids.discard(None)
-    vanished_fingerprints = {}
-    if len(known_ids) < len(stored.by_fingerprint):
-        vanished_fingerprints = {
-            fingerprint: number_id
-            for fingerprint, number_id in stored.by_fingerprint.items()
-            if number_id not in known_ids
-        }
+    vanished_fingerprints = _vanished_fingerprints(stored, known_ids)
     not_known_ids = set(vanished_fingerprints.values()) | stored.without_fingerprint
     if app_id is not None and app_id not in classifier.app_ids and (classifier.fingerprints or vanished_fingerprints):
         _require_app_id(app_id, classifier, body, stored)
@@ -183,22 +124,19 @@ def parse_response(body: bytes, stored: Fingerprints, app_id: int | None) -> Par
         received=len(elements),
         repeated=len(elements) - len(known_ids) - len(classifier.fingerprints) + repeated,
         known_count=len(known_ids) - len(contested.keys() & rejected_ids),
-        records=UnseenRecords(body, classifier.spans),
+        records=UnmatchedRecords(body, classifier.spans),
         rejections=tuple(classifier.rejections),
         elements=elements,
         vanished_fingerprints=vanished_fingerprints,
         missing_ids=frozenset(not_known_ids - classifier.spans.keys() - rejected_ids),
         app_id=min(classifier.app_ids, key=lambda carried: (-classifier.app_ids[carried], carried), default=None),
-        lookup_values={
-            name: {values[index] for values in classifier.lookup_values} - {None, UNSET}
-            for index, name in enumerate(LOOKUP_FIELDS)
-        },
+        lookup_values=classifier.lookup_values_by_field(),
     )
 
 
 @dataclass(slots=True)
 class _Classifier:
-    """Sorts the unseen elements of a body into records and rejections.
+    """Sorts the unmatched elements of a body into records and rejections.
 
     Attributes:
         body: The response that contains the elements.
@@ -253,11 +191,18 @@ class _Classifier:
         self.end = start + len(element)
         return Span(start, self.end)
 
+    def lookup_values_by_field(self) -> dict[str, set[str]]:
+        """Returns the values of each of `LOOKUP_FIELDS`, without null and absent ones."""
+        return {
+            name: {values[index] for values in self.lookup_values} - {None, UNSET}
+            for index, name in enumerate(LOOKUP_FIELDS)
+        }
+
     def resolve_duplicates(self, known_elements: Mapping[int, bytes]) -> int:
         """Keeps one of the elements with the same id if all have the same content, and else rejects all of them.
 
         Args:
-            known_elements: The known elements whose id an unseen element has too, by `virtual_number_id`.
+            known_elements: The known elements whose id an unmatched element has too, by `virtual_number_id`.
 
         Returns:
             How many elements were dropped because another one has the same content.
@@ -276,9 +221,18 @@ class _Classifier:
                     self.spans[number_id] = spans.pop(0)
                 repeated += len(spans)
             else:
-                error = f"another element of the same response has the id {number_id} and says something else"
+                error = f"another element of the same response has the id {number_id} and different content"
                 self.rejections += [reject(element, xxh3_128_digest(element), error) for element in candidates]
         return repeated
+
+
+def _vanished_fingerprints(stored: Fingerprints, known_ids: AbstractSet[int | None]) -> dict[bytes, int]:
+    """Returns the stored fingerprints that no element has → `virtual_number_id`."""
+    if len(known_ids) >= len(stored.by_fingerprint):
+        return {}
+    return {
+        fingerprint: number_id for fingerprint, number_id in stored.by_fingerprint.items() if number_id not in known_ids
+    }
 
 
 def _known_elements(body: bytes, stored: Fingerprints) -> Iterator[tuple[int, bytes]]:
@@ -293,7 +247,7 @@ def _known_elements(body: bytes, stored: Fingerprints) -> Iterator[tuple[int, by
 def _require_app_id(app_id: int, classifier: _Classifier, body: bytes, stored: Fingerprints) -> None:
     """Raises WrongAccountError if records have an `app_id` and none has this one.
 
-    No unseen element has it, so the known elements are searched for it.
+    No unmatched element has it, so the known elements are searched for it.
     """
     other_app_ids = set(classifier.app_ids)
     for _, element in _known_elements(body, stored):
@@ -313,9 +267,9 @@ def _require_app_id(app_id: int, classifier: _Classifier, body: bytes, stored: F
 def _contested_known_elements(
     classifier: _Classifier, body: bytes, stored: Fingerprints, known_ids: AbstractSet[int | None]
 ) -> dict[int, bytes]:
-    """Returns the known elements whose id an unseen element has too, by `virtual_number_id`."""
-    unseen_ids = classifier.spans.keys() | {rejection.virtual_number_id for rejection in classifier.rejections}
-    contested_ids = unseen_ids & known_ids
+    """Returns the known elements whose id an unmatched element has too, by `virtual_number_id`."""
+    unmatched_ids = classifier.spans.keys() | {rejection.virtual_number_id for rejection in classifier.rejections}
+    contested_ids = unmatched_ids & known_ids
     if not contested_ids:
         return {}
     return {number_id: element for number_id, element in _known_elements(body, stored) if number_id in contested_ids}

@@ -108,7 +108,7 @@ class UnreadNumber(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredState:
+class StoredAccount:
     """What the database contains about an account, as far as one response needs it.
 
     "Within the hold time" means: less than the removal guard's hold time before `observed_at`.

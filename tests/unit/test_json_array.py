@@ -144,7 +144,7 @@ def test_a_truncated_body_is_refused(body_and_elements: tuple[bytes, list[bytes]
 
 
 def test_the_vendors_example_is_refused_as_it_is_printed() -> None:
-    with pytest.raises(NotJsonError, match=r"^the endpoint answered 200 with 1,416 bytes that are not whole JSON"):
+    with pytest.raises(NotJsonError, match=r"^the endpoint answered 200 with 1,416 bytes that are not complete JSON"):
         list(split_array((SAMPLES / "documented-truncated.json").read_bytes()))
 
 
@@ -192,8 +192,8 @@ def test_the_error_for_invalid_json_states_its_length_and_the_reason(body: bytes
         list(split_array(body))
     assert caught.value.response_bytes == len(body)
     assert str(caught.value) == (
-        f"the endpoint answered 200 with {len(body):,} bytes that are not whole JSON ({reason}): "
-        "nothing was changed, the next poll asks again"
+        f"the endpoint answered 200 with {len(body):,} bytes that are not complete JSON ({reason}): "
+        "nothing was changed, the next poll tries again"
     )
 
 
@@ -440,7 +440,7 @@ def test_a_long_array_is_split_between_elements_wherever_its_pieces_end(last: in
 def test_a_long_array_whose_end_is_malformed_is_refused(end: bytes) -> None:
     whole = b"[" + b",".join(_LONG_ELEMENTS[::3])
     assert len(list(split_array(whole + b"]"))) > 1
-    with pytest.raises(NotJsonError, match=rf"{len(whole + end):,} bytes that are not whole JSON"):
+    with pytest.raises(NotJsonError, match=rf"{len(whole + end):,} bytes that are not complete JSON"):
         list(split_array(whole + end))
 
 

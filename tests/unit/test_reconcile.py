@@ -18,8 +18,9 @@ from syncer.diff.changeset import ChangeSet, NewState, NewVersion, PollTotals, P
 from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.record import COLUMNS, ParsedRecord, Rejection, decode
 from syncer.diff.removal_guard import RemovalGuard
-from syncer.diff.response import ParsedResponse, Span, UnseenRecords, parse_response
-from syncer.diff.stored import Elements, Fingerprints, StoredNumber, StoredNumbers, StoredState, UnreadNumber
+from syncer.diff.response import ParsedResponse, parse_response
+from syncer.diff.stored import Elements, Fingerprints, StoredAccount, StoredNumber, StoredNumbers, UnreadNumber
+from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from tests.builders import reconcile_response, record, redirect, without
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def parsed_response(
     missing_ids: Iterable[int] = (),
     received: int | None = None,
 ) -> ParsedResponse:
-    """A response with these unseen elements, so many known ones, and these rejected elements and missing numbers."""
+    """A response with these unmatched elements, so many known ones, and these rejected elements and missing numbers."""
     rejections = tuple(rejections)
     body, spans = b"", {}
     for element in elements:
@@ -87,7 +88,7 @@ def parsed_response(
         received=len(elements) + known_count + len(rejections) if received is None else received,
         repeated=0,
         known_count=known_count,
-        records=UnseenRecords(body, spans),
+        records=UnmatchedRecords(body, spans),
         rejections=rejections,
         missing_ids=frozenset(missing_ids),
         app_id=None,
@@ -98,15 +99,15 @@ class StoredData(NamedTuple):
     """What is stored about the numbers of a response, and about the account."""
 
     numbers: StoredNumbers
-    state: StoredState
+    account: StoredAccount
 
 
 def decide_changes(parsed: ParsedResponse, stored: StoredData, guard: RemovalGuard) -> ChangeSet:
     """Decides what a response changes. `listed_and_rejected` is derived from the numbers and the rejections."""
     not_removed = {number_id for number_id, number in stored.numbers.by_id.items() if number.removed_at is None}
     rejected_ids = {rejection.virtual_number_id for rejection in parsed.rejections}
-    state = replace(stored.state, listed_and_rejected=not_removed & rejected_ids)
-    return reconcile_response(parsed, stored.numbers, state, guard)
+    account = replace(stored.account, listed_and_rejected=not_removed & rejected_ids)
+    return reconcile_response(parsed, stored.numbers, account, guard)
 
 
 def stored_data(
@@ -121,7 +122,7 @@ def stored_data(
     success_started_at: datetime | None = LAST_SUCCESS,
     observed_at: datetime = NOW,
 ) -> StoredData:
-    state = StoredState(
+    account = StoredAccount(
         observed_at=observed_at,
         success_started_at=success_started_at,
         unread=unread or {},
@@ -131,7 +132,7 @@ def stored_data(
         added_since_first_missing=frozenset(added_since_first_missing),
         rejected_fingerprints=frozenset(rejected_fingerprints),
     )
-    return StoredData(StoredNumbers(numbers or {}), state)
+    return StoredData(StoredNumbers(numbers or {}), account)
 
 
 NO_SUCCESS_YET = stored_data(success_started_at=None, listed_count=0)
@@ -853,7 +854,7 @@ def test_an_empty_list_is_unchanged_if_no_number_was_listed() -> None:
 
 def test_a_number_only_rejected_until_now_has_no_lower_bound() -> None:
     element = record(1, from_redirect_numbers=[redirect(9, "79")])
-    before = StoredData(StoredNumbers(rejected_before=frozenset({1})), stored_data().state)
+    before = StoredData(StoredNumbers(rejected_before=frozenset({1})), stored_data().account)
     changes = decide_changes(parsed_response(element, record(2)), before, GUARD)
     assert [version.changed_after for version in changes.created] == [None, LAST_SUCCESS]
     assert changes.opened_states == [NewState(1, "active", None, None), NewState(2, "active", None, LAST_SUCCESS)]
@@ -884,8 +885,10 @@ def test_the_changes_of_all_batches_are_added_up() -> None:
     totals = PollTotals()
     batches = (record(1, comment="a"), without(record(2, comment="b"), "type"))
     for element in batches:
-        totals.add(reconcile(parsed_response(element).records, before.numbers, before.state))
-    totals.add(reconcile_absences(parsed_response(known_count=1, missing_ids=[3]), before.state, RemovalGuard(1, HOLD)))
+        totals.add(reconcile(parsed_response(element).records, before.numbers, before.account))
+    totals.add(
+        reconcile_absences(parsed_response(known_count=1, missing_ids=[3]), before.account, RemovalGuard(1, HOLD))
+    )
     assert totals == PollTotals(
         counters=Counter(received=1, changed=2, unchanged=1, removed=1),
         absent_keys=Counter(type=1),
@@ -901,7 +904,7 @@ def test_a_response_is_unchanged_if_all_of_its_batches_are(comments: list[str], 
     before = stored_data({number: stored_number(record(number, comment="")) for number in (1, 2)})
     totals = PollTotals()
     for number, comment in enumerate(comments, start=1):
-        totals.add(reconcile(parsed_response(record(number, comment=comment)).records, before.numbers, before.state))
+        totals.add(reconcile(parsed_response(record(number, comment=comment)).records, before.numbers, before.account))
     assert totals.is_unchanged is unchanged
 
 
@@ -973,7 +976,7 @@ class FakeDatabase:
         requested_ids = parsed.records.keys() | {rejected.virtual_number_id for rejected in parsed.rejections}
         recently_removed = {key for key, number in self.numbers.items() if number.last_removed_at > now - guard.hold}
         numbers = StoredNumbers({key: number.row() for key, number in self.numbers.items() if key in requested_ids})
-        stored_state = StoredState(
+        stored_account = StoredAccount(
             observed_at=now,
             success_started_at=self.last_started_at,
             unread={
@@ -987,7 +990,7 @@ class FakeDatabase:
             added_since_first_missing=self._added_since_first_missing(parsed, now - guard.hold),
             rejected_fingerprints=self.rejected_fingerprints,
         )
-        changes = decide_changes(parsed, StoredData(numbers, stored_state), guard)
+        changes = decide_changes(parsed, StoredData(numbers, stored_account), guard)
         self._apply(changes, now)
         self.rejected_fingerprints = frozenset(rejected.fingerprint for rejected in parsed.rejections)
         self.last_started_at = started_at

@@ -1,4 +1,4 @@
-"""Parsing a response: known, unseen, repeated and rejected elements, missing numbers, and the account check."""
+"""Parsing a response: known, unmatched, repeated and rejected elements, missing numbers, and the account check."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from xxhash import xxh3_128_digest
 
 from syncer.diff.record import Rejection
-from syncer.diff.response import ParsedResponse, Span, UnseenRecords, digest, parse_response
+from syncer.diff.response import ParsedResponse, digest, parse_response
 from syncer.diff.stored import Elements, Fingerprints
+from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from syncer.errors import NotAnArrayError, NotJsonError, WrongAccountError
 from tests.builders import APP_ID, record, redirect, without
 
@@ -46,7 +47,7 @@ def stored_fingerprints(*elements: tuple[int, JsonOrBytes], without_fingerprint:
 
 
 NO_FINGERPRINTS = Fingerprints()
-NO_RECORDS = UnseenRecords(b"", {})
+NO_RECORDS = UnmatchedRecords(b"", {})
 
 
 def payloads(parsed: ParsedResponse) -> list[bytes]:
@@ -58,7 +59,7 @@ def conflict_rejection(number_id: int, element: JsonOrBytes) -> Rejection:
     return Rejection(
         number_id,
         json.loads(encode(element)).get("app_id"),
-        f"another element of the same response has the id {number_id} and says something else",
+        f"another element of the same response has the id {number_id} and different content",
         encode(element),
         xxh3_128_digest(encode(element)),
     )
@@ -98,13 +99,13 @@ def test_popped_batches_are_sorted_by_id_and_removed() -> None:
 
 def test_more_records_than_one_sort_chunk_are_still_sorted_by_id() -> None:
     numbers = [*range(250_000, 0, -2), *range(1, 250_000, 2)]
-    batches = UnseenRecords(b"", {number: Span(0, 0) for number in numbers}).pop_batches(60_000)
+    batches = UnmatchedRecords(b"", {number: Span(0, 0) for number in numbers}).pop_batches(60_000)
     assert [list(batch) for batch in batches] == [
         [*range(first, min(first + 60_000, 250_001))] for first in range(1, 250_001, 60_000)
     ]
 
 
-def test_lookup_values_are_collected_from_unseen_elements_without_null_and_absent_ones() -> None:
+def test_lookup_values_are_collected_from_unmatched_elements_without_null_and_absent_ones() -> None:
     elements = [
         record(1, type="abc", purpose="employee", state="freeze", region_name="Москва"),
         without(record(2, type=None, region_name="Москва"), "purpose"),
@@ -137,9 +138,9 @@ def test_records_are_located_whatever_separates_them(before: bytes, between: byt
         Fingerprints({xxh3_128_digest(element): number for number, element in known.items()}),
         APP_ID,
     )
-    unseen_ids = elements.keys() - known.keys()
+    unmatched_ids = elements.keys() - known.keys()
     assert {number: one.fingerprint for number, one in parsed.records.items()} == {
-        number: xxh3_128_digest(elements[number]) for number in unseen_ids
+        number: xxh3_128_digest(elements[number]) for number in unmatched_ids
     }
 
 
@@ -161,7 +162,7 @@ def test_a_known_element_is_not_decoded() -> None:
     )
 
 
-def test_a_known_element_is_not_decoded_when_others_are_unseen() -> None:
+def test_a_known_element_is_not_decoded_when_others_are_unmatched() -> None:
     parsed = parse_response(
         encode_list("this is no record", record(8)), stored_fingerprints((7, "this is no record")), APP_ID
     )
@@ -309,7 +310,7 @@ def test_an_invalid_element_rejects_the_others_with_its_id() -> None:
     parsed = parse_response(encode_list(invalid, record(1)), NO_FINGERPRINTS, None)
     assert [rejection.error for rejection in parsed.rejections] == [
         "Expected `str` of length >= 1 - at `$.number`",
-        "another element of the same response has the id 1 and says something else",
+        "another element of the same response has the id 1 and different content",
     ]
     assert (parsed.records, payloads(parsed)) == (NO_RECORDS, [encode(invalid), encode(record(1))])
 
@@ -373,7 +374,7 @@ def test_a_stored_element_that_is_not_in_the_response_is_not_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    "others", [[], [record(3, app_id=None)]], ids=["nothing unseen", "an unseen one without an app_id"]
+    "others", [[], [record(3, app_id=None)]], ids=["nothing unmatched", "an unmatched one without an app_id"]
 )
 def test_known_elements_of_another_account_alone_are_refused_if_a_number_is_missing(others: list[JsonOrBytes]) -> None:
     other_account = record(1, app_id=OTHER_APP_ID)

@@ -39,7 +39,7 @@ class PreparedChanges:
 
 
 def prepare_changes(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]) -> PreparedChanges:
-    """Encodes the new rows of a change set, ready for `apply`; no I/O.
+    """Encodes the new rows of a change set, ready for `write_changes`; no I/O.
 
     Args:
         fence: The fence that the changes will be written under.
@@ -49,7 +49,7 @@ def prepare_changes(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]
     return PreparedChanges(changes, encode_new_rows(fence, changes, regions), regions)
 
 
-async def apply(fence: Fence, prepared: PreparedChanges) -> None:
+async def write_changes(fence: Fence, prepared: PreparedChanges) -> None:
     """Writes a change set; the rows of the run, the account and rejected records are written elsewhere.
 
     Adds the redirects that removals close to the change set's counters: how many there are is unknown before.

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from syncer.diff.stored import StoredNumber, StoredNumbers, StoredState, UnreadNumber
+from syncer.diff.stored import StoredAccount, StoredNumber, StoredNumbers, UnreadNumber
 from syncer.store.tables import RECORD_COLUMNS
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ select virtual_number_id
 """
 
 
-async def load_state(fence: Fence, parsed: ParsedResponse, fingerprints: Fingerprints, hold: timedelta) -> StoredState:
+async def load_account(
+    fence: Fence, parsed: ParsedResponse, fingerprints: Fingerprints, hold: timedelta
+) -> StoredAccount:
     """Loads the stored state of the account, as far as the response needs it.
 
     Args:
@@ -101,7 +103,7 @@ async def load_state(fence: Fence, parsed: ParsedResponse, fingerprints: Fingerp
         added_since_first_missing = await connection.fetch(_ADDED_SINCE, account_id, first_missed_at)
     rejected_now = {rejection.virtual_number_id for rejection in parsed.rejections} - {None}
     listed_and_rejected = await connection.fetch(_LISTED, account_id, rejected_now) if rejected_now else []
-    return StoredState(
+    return StoredAccount(
         observed_at=fence.observed_at,
         success_started_at=fence.success_started_at,
         unread=unread,

@@ -45,14 +45,14 @@ class Run:
 
     Attributes:
         started_at: The database's time before the request was sent.
-        body_digest: The digest of the last successful response at that time, whichever decoder version read it; None if
-            there was none or it left removals held.
+        last_body_digest: The digest of the last successful response at that time, whichever decoder version read it;
+            None if there was none or it left removals held.
     """
 
     account_id: int
     run_id: int
     started_at: datetime
-    body_digest: bytes | None
+    last_body_digest: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ select app_id, success_run_id, success_started_at, applied_run_id, fingerprints_
 """
 
 
-def is_same_body(fence: Fence, meta: ResponseMeta) -> bool:
+def is_still_last_body(fence: Fence, meta: ResponseMeta) -> bool:
     """Returns whether the response's body is byte-identical to the last one, and the same decoder version read that."""
     return (fence.body_digest, fence.decoder_version) == (meta.body_digest, DECODER_VERSION)
 
