@@ -100,7 +100,7 @@ select 4, account_id, virtual_number_id, null,
   from redirect_changes where problem is not null
 """  # noqa: S608 - a constant
 
-# Each account refers to its newest runs, and `held` and `rejected` of the newest success are the current counts of rows.
+# Each account refers to its newest runs; `held` and `rejected` of its newest success are the current counts of rows.
 NEWEST: Final = """
 with newest as (
     select account_id, max(run_id) as success, max(run_id) filter (where outcome = 'applied') as applied
