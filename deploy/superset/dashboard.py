@@ -21,7 +21,7 @@ DESCRIPTION: Final = Text(
     "Номера, их изменения и качество данных. Время и дни — в часовом поясе Личного кабинета.",
 )
 PERIOD: Final = "Last 180 days : "
-"""The last 180 days until now; the colon stands for an open end, which includes today."""
+"""The last 180 days until now: without a fixed end, so that today is included."""
 PERIOD_TITLE: Final = Text("Period", "Период")
 
 
