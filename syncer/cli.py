@@ -70,7 +70,7 @@ def _exit_with_error(error: SyncerError, code: int) -> NoReturn:
 
 @app.command()
 def run() -> None:
-    """Run the daemon: poll every account on its schedule until SIGTERM or Ctrl-C; SIGHUP reloads the accounts."""
+    """Run the daemon. It polls every account on its schedule until SIGTERM or Ctrl-C; SIGHUP reloads the accounts."""
     exit_cleanly_during_startup()
     block_sighup()
     from syncer.commands.run import run_daemon
@@ -85,9 +85,7 @@ def run() -> None:
 
 @app.command()
 def sync(
-    account: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this account; can be repeated.")
-    ] = None,
+    account: Accounts = None,
     *,
     accept_removals: Annotated[
         bool, typer.Option("--accept-removals", help="Remove all numbers that are missing now, without the hold.")
@@ -108,7 +106,7 @@ def sync(
 
 @app.command()
 def migrate() -> None:
-    """Upgrade the database to the newest schema; safe to run on several machines at the same time."""
+    """Upgrade the database to the newest schema. Safe to run on several machines at the same time."""
     from syncer.commands.migrate import migrate_to_latest
 
     settings = _load_settings()
@@ -121,7 +119,7 @@ def check(
     *,
     data: Annotated[bool, typer.Option("--data", help="Also verify the invariants of the stored data.")] = False,
 ) -> None:
-    """Check configuration, database, schema, endpoint and tokens, and say how to fix each problem."""
+    """Check configuration, database, schema, endpoint and tokens. Each problem is shown with how to fix it."""
     from syncer.commands.check import print_findings
 
     settings = _load_settings()
@@ -131,7 +129,7 @@ def check(
 
 @app.command()
 def status(*, as_json: AsJson = False) -> None:
-    """Show the accounts: last successful poll, last outcome, numbers by state, and what needs attention."""
+    """Show the accounts and what needs attention. The table has last success, last outcome and numbers by state."""
     from syncer.commands.status import print_status
 
     settings = _load_settings()
@@ -153,16 +151,14 @@ def export(
         Literal["csv", "parquet"] | None,
         typer.Option("--format", help="Default: parquet if the file name ends in .parquet, otherwise csv."),
     ] = None,
-    account: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this account; can be repeated.")
-    ] = None,
+    account: Accounts = None,
     at: Annotated[
         str | None, typer.Option(metavar="TIME", help="View numbers only: the numbers as of this time.")
     ] = None,
     *,
     excel: Annotated[bool, typer.Option("--excel", help="CSV for Excel in locales with decimal commas.")] = False,
 ) -> None:
-    """Export a view of schema `analytics` as CSV or Parquet; the rights of an analyst are enough."""
+    """Export a view of schema `analytics` as CSV or Parquet. The rights of an analyst are enough."""
     from syncer.commands.export import ExportOptions, parse_moment
     from syncer.commands.export import export as export_view
 
@@ -181,7 +177,7 @@ def export(
 
 @app.command()
 def health() -> None:
-    """Check over HTTP, at SYNCER_HTTP_LISTEN, whether the daemon on this machine is alive."""
+    """Check whether the daemon on this machine is alive. The check uses HTTP at SYNCER_HTTP_LISTEN."""
     from syncer.commands.health import check_liveness
     from syncer.config.settings import load_settings
 
@@ -197,7 +193,10 @@ def demo(
         typer.Option(metavar="DAYS", help="Start with generated history of this length, for example 180d."),
     ] = None,
 ) -> None:
-    """Run database, emulated endpoint, daemon and a live view on this machine, with nothing to configure."""
+    """Run a complete demo on this machine with nothing to configure.
+
+    It consists of an embedded database, an emulated endpoint, the daemon and a live view.
+    """
     exit_cleanly_during_startup()
     from syncer.commands.demo import run_demo
     from syncer.commands.demo_backfill import parse_days
@@ -213,7 +212,7 @@ def emulate(
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Address to listen on.")] = "127.0.0.1:8081",
     file: Annotated[Path | None, typer.Option(metavar="JSON", help="Serve this file as the response instead.")] = None,
 ) -> None:
-    """Run only the emulated endpoint; its numbers change every few seconds."""
+    """Run only the emulated endpoint. Its numbers change every few seconds."""
     exit_cleanly_during_startup()
     from syncer.commands.emulate import run_emulator
     from syncer.config.fields import ListenAddress
@@ -227,7 +226,7 @@ def emulate(
     add_help_option=False,
 )
 def psql(context: typer.Context) -> None:
-    """Run psql on the database in use, including the embedded one; arguments are passed to psql."""
+    """Run psql on the database in use, embedded or not. Arguments are passed to psql."""
     from syncer.commands.psql import run_psql
 
     settings = _load_settings()

@@ -73,9 +73,7 @@ async def run_demo(history_days: int = 0) -> None:
                     daemon = Daemon(database, Poller(database.engine, source, settings), load_accounts(settings))
                     site = await _start_site(stack, daemon, settings, database)
                     _print_introduction(folder, site.url, emulator.url)
-                    if not history_days or await _backfill(
-                        stop, settings, database, emulator, history_days
-                    ):
+                    if not history_days or await _backfill(stop, settings, database, emulator, history_days):
                         await _run_until(stop, daemon, database.engine, emulator)
                 await database.dispose()
 

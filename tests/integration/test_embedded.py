@@ -118,7 +118,7 @@ def public_folder() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def made_cluster() -> Iterator[Path]:
     """A data folder with the database `syncer`, in which the table `stored_answer` holds 42."""
-    base = Path(tempfile.mkdtemp(prefix="syncer-test-made-")).resolve()
+    base = Path(tempfile.mkdtemp(prefix="syncer-test-shared-")).resolve()
     base.chmod(0o755)
     with EmbeddedServer(base / "state") as server:
         query(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")

@@ -105,8 +105,8 @@ async def test_parquet_has_the_rows_of_the_view_with_standard_types(
 
     assert [(one.code, one.out, one.err) for one in finished] == [(0, "", "")] * 2
     read = pq.read_table(numbers)
-    wanted = [dict(row) for row in await polled.sql.fetch("select * from analytics.numbers_all")]
-    assert by_number(read.to_pylist()) == by_number(wanted)
+    expected = [dict(row) for row in await polled.sql.fetch("select * from analytics.numbers_all")]
+    assert by_number(read.to_pylist()) == by_number(expected)
     types = {
         name: str(read.schema.field(name).type) for name in ("account_id", "virtual_number_id", "is_scenario_active")
     }

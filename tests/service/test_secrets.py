@@ -35,7 +35,7 @@ async def test_a_token_repeated_by_the_endpoint_reaches_no_log_row_metric_page_o
     await daemon.wait_for_event("poll_finished", outcome="applied")
     async with aiohttp.ClientSession() as session:
         answers = [await session.get(url + path) for path in ("/", "/metrics", "/readyz", "/livez")]
-        seen = [await answer.text() for answer in answers]
+        bodies = [await answer.text() for answer in answers]
     # `wait` checks the output of these commands for secrets, and that of the daemon.
     commands = [("status",), ("status", "--json"), ("check",), ("export", "runs")]
     ended = await asyncio.gather(*(syncer.run(*command) for command in commands))
@@ -47,4 +47,4 @@ async def test_a_token_repeated_by_the_endpoint_reaches_no_log_row_metric_page_o
     assert [one.code for one in ended] == [0] * len(commands)
     assert [runs.count(f'"{kind}"') for kind in ("http_status", "not_an_array", "not_json")] == [4, 1, 1]
     for secret in (TOKEN, password):
-        assert secret not in "".join([*seen, running, runs])
+        assert secret not in "".join([*bodies, running, runs])
