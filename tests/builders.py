@@ -17,6 +17,7 @@ from syncer.config.settings import Settings
 from syncer.daemon.scheduler import Daemon
 from syncer.database import Database
 from syncer.diff.reconcile import reconcile, reconcile_absences
+from syncer.diff.record import VendorRecord
 from syncer.emulator import Emulator, faults
 from syncer.endpoint.client import Source
 from syncer.poll import BATCH_SIZE, Poller
@@ -42,28 +43,21 @@ APP_ID = 1200054
 
 def record(id: int = 250, **fields: Any) -> dict[str, Any]:  # noqa: A002 - the vendor's name
     """Returns a record with every key that the vendor documents. `fields` replace its values or add keys."""
-    return {
-        "number": f"79{id:09}",
-        "comment": None,
-        "type": "def",
-        "purpose": "company",
-        "scenario_id": None,
-        "group_scenario_id": None,
-        "group_id": None,
-        "is_scenario_active": None,
-        "is_group_scenario_active": None,
-        "id": id,
-        "state": "active",
-        "reason": None,
-        "from_redirect_numbers": [],
-        "employee_id": None,
-        "dgn_number": None,
-        "redirect_number": None,
-        "region_name": "регион Москва",
-        "app_id": APP_ID,
-        "nc_type": "custom",
-        "sip_uri": None,
-    } | fields
+    return (
+        dict.fromkeys(VendorRecord.__struct_fields__)
+        | {
+            "number": f"79{id:09}",
+            "type": "def",
+            "purpose": "company",
+            "id": id,
+            "state": "active",
+            "from_redirect_numbers": [],
+            "region_name": "регион Москва",
+            "app_id": APP_ID,
+            "nc_type": "custom",
+        }
+        | fields
+    )
 
 
 def reconcile_response(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from deploy.superset.language import Text
+from syncer.web.translations import field_titles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,27 +23,15 @@ KINDS: Final = {
     "redirect_closed": Text("Redirect removed", "Переадресация снята"),
 }
 
+
+def _as_title(name: str, text: str) -> str:
+    """Capitalises the page's name of a field; a field that is called by its key keeps it."""
+    return text if text == name else text[:1].upper() + text[1:]
+
+
 FIELDS: Final = {
-    "number": Text("Number", "Номер"),
-    "comment": Text("Comment", "Комментарий"),
-    "type": Text("Type", "Тип"),
-    "purpose": Text("Purpose", "Назначение"),
-    "state": Text("State", "Состояние"),
-    "reason": Text("Reason", "Причина"),
-    "scenario_id": Text("Scenario", "Сценарий"),
-    "group_scenario_id": Text("Group scenario", "Сценарий группы"),
-    "group_id": Text("Group", "Группа"),
-    "is_scenario_active": Text("Scenario is active", "Сценарий включён"),
-    "is_group_scenario_active": Text("Group scenario is active", "Сценарий группы включён"),
-    "employee_id": Text("Employee", "Сотрудник"),
-    "dgn_number": Text("Paired landline (ДГН)", "ДГН"),
-    "redirect_number": Text("Redirected to", "Переадресация на"),
-    "region": Text("Region", "Регион"),
-    "app_id": Text("app_id", "app_id"),
-    "nc_type": Text("nc_type", "nc_type"),
-    "sip_uri": Text("SIP URI", "SIP URI"),
-    "from_redirect_numbers": Text("Redirect from", "Переадресация с"),
-}
+    name: Text(_as_title(name, text.en), _as_title(name, text.ru)) for name, text in field_titles().items()
+} | {"from_redirect_numbers": Text("Redirect from", "Переадресация с")}
 
 OUTCOMES: Final = {
     "applied": Text("Changes applied", "Изменения записаны"),

@@ -59,15 +59,18 @@ class VendorRedirect(Struct, frozen=True, gc=False):
     number: PhoneNumber
 
 
-class VendorRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """One virtual number as the endpoint returns it. UNSET stands for an absent key, None for null."""
+class VendorRecord(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """One virtual number as the endpoint returns it, its fields in the order of the columns.
+
+    UNSET stands for an absent key, None for null.
+    """
 
     id: Identifier
     number: PhoneNumber
-    state: ShortText
     comment: OptionalText = UNSET
     type: OptionalShortText = UNSET
     purpose: OptionalShortText = UNSET
+    state: ShortText
     reason: OptionalText = UNSET
     scenario_id: OptionalInteger = UNSET
     group_scenario_id: OptionalInteger = UNSET
@@ -84,26 +87,7 @@ class VendorRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     from_redirect_numbers: list[VendorRedirect] | UnsetType | None = UNSET
 
 
-COLUMNS: Final = (
-    "number",
-    "comment",
-    "type",
-    "purpose",
-    "state",
-    "reason",
-    "scenario_id",
-    "group_scenario_id",
-    "group_id",
-    "is_scenario_active",
-    "is_group_scenario_active",
-    "employee_id",
-    "dgn_number",
-    "redirect_number",
-    "region_name",
-    "app_id",
-    "nc_type",
-    "sip_uri",
-)
+COLUMNS: Final = tuple(name for name in VendorRecord.__struct_fields__ if name not in {"id", "from_redirect_numbers"})
 """The fields that hold one value each, in the order of `ParsedRecord.values`: all but `id` and the redirects."""
 
 _KNOWN_FIELDS: Final = frozenset(VendorRecord.__struct_fields__)

@@ -189,6 +189,11 @@ def texts_for(language: Language) -> dict[str, str]:
     return {name: getattr(text, language) for name, text in TEXTS.items()}
 
 
+def field_titles() -> dict[str, Text]:
+    """Returns the titles of the record's fields, by the names that the views of schema `analytics` give them."""
+    return {name.removeprefix("field_"): text for name, text in TEXTS.items() if name.startswith("field_")}
+
+
 def preferred_language(accept_language: str) -> Language:
     """Returns the language that a browser prefers by its Accept-Language header (RFC 9110, 12.5.4)."""
     weights = dict(_parse_language_range(item) for item in accept_language.lower().split(",") if item.strip())
