@@ -14,7 +14,7 @@ from syncer.emulator.record import Number
 from syncer.store.tables import RECORD_COLUMNS
 from syncer.web.translations import field_titles
 from tests.builders import record, without
-from tests.model import reading, world
+from tests.model import response_parser, vendor_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,10 +48,10 @@ def assert_complete(listed: Iterable[str], wanted: Iterable[str], *, todo: str) 
     ("listed", "todo"),
     [
         (Number.__struct_fields__, "syncer/emulator/record.py: add the field to Number, and let Maker generate it"),
-        (reading.COLUMNS, "tests/model/reading.py: add it to the fields of its type"),
-        (world.VALUES, "tests/model/world.py: give it two values or more in VALUES"),
+        (response_parser.COLUMNS, "tests/model/response_parser.py: add it to the fields of its type"),
+        (vendor_account.VALUES, "tests/model/vendor_account.py: give it two values or more in VALUES"),
     ],
-    ids=["emulator", "model's reading", "model's world"],
+    ids=["emulator", "model's parser", "model's vendor account"],
 )
 def test_each_list_of_the_vendors_fields_is_complete(listed: Iterable[str], todo: str) -> None:
     assert_complete(set(listed) - {"id", "from_redirect_numbers"}, FIELDS, todo=todo)

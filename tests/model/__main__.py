@@ -1,4 +1,4 @@
-"""The long profile: `python -m tests.model [EXAMPLES]`, with the tally at its end."""
+"""Runs the long profile: `python -m tests.model [EXAMPLES]`; prints the statistics at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One database, one event loop and one endpoint for all plays; and the tally at the end."""
+"""One database, one event loop and one endpoint for all plans; and the statistics at the end."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ import asyncpg
 import pytest
 import structlog
 
-from tests.model.stage import KINDS, Ground, Plan
-from tests.model.tally import Tally
+from tests.model.action_statistics import ActionStatistics
+from tests.model.plan_run import ACTIONS, Environment, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from syncer.embedded import EmbeddedServer
 
-_TALLY: Final = Tally()
+_STATISTICS: Final = ActionStatistics()
 
 
 @pytest.fixture(scope="session")
-def tally() -> Tally:
-    """What happened in all plays of the session."""
-    return _TALLY
+def statistics() -> ActionStatistics:
+    """What happened in all plans of the session."""
+    return _STATISTICS
 
 
 @pytest.fixture(scope="session")
-def play(server: EmbeddedServer, tally: Tally) -> Iterator[Callable[[Plan], None]]:
-    """Plays a plan, from an empty database, in the program and in the model."""
+def run_plan(server: EmbeddedServer, statistics: ActionStatistics) -> Iterator[Callable[[Plan], None]]:
+    """Runs a plan on an empty database, in the program and in the model."""
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         database = runner.run(_make_database(server.url))
-        ground = runner.run(Ground.build(stack, database))
+        environment = runner.run(Environment.build(stack, database))
 
-        def play(plan: Plan) -> None:
-            tally.play()
-            runner.run(ground.play(plan, tally))
+        def run_plan(plan: Plan) -> None:
+            statistics.begin_run()
+            runner.run(environment.run(plan, statistics))
 
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-        yield play
+        yield run_plan
         structlog.reset_defaults()
         runner.run(stack.aclose())
 
@@ -55,8 +55,8 @@ async def _make_database(url: str) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tells how often what happened."""
-    if _TALLY.plays and (os.environ.get("SYNCER_MODEL_EXAMPLES") or terminalreporter.config.option.verbose > 0):
+    """Prints the statistics."""
+    if _STATISTICS.runs and (os.environ.get("SYNCER_MODEL_EXAMPLES") or terminalreporter.config.option.verbose > 0):
         terminalreporter.section("model")
-        for line in _TALLY.lines(KINDS):
+        for line in _STATISTICS.summary(ACTIONS):
             terminalreporter.write_line(line)

@@ -1,7 +1,7 @@
-# ruff: noqa: ARG001 - every deed is given both integers
-"""What happens around the polls: to the clock, to processes, to the database, and to polls that wait for their answer.
+# ruff: noqa: ARG001 - all disturbances have the same signature
+"""Disturbances of the polls: of the clock, the processes, the database, and polls that wait for their response.
 
-Like the events of the vendor's world, each is given two small integers and tells whether it had anything to befall.
+Like a vendor change, each has two small integers as arguments, and returns whether there was anything to disturb.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.builders import record
-from tests.model.events import EVENTS
+from tests.model.vendor_changes import VENDOR_CHANGES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from syncer.outcome import PollResult, Trigger
     from tests.builders import WaitingRequest
-    from tests.model.stage import Stage
+    from tests.model.plan_run import PlanRun
 
-    Deed = Callable[[Stage, int, int], Awaitable[bool]]
+    Disturbance = Callable[[PlanRun, int, int], Awaitable[bool]]
 
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
-MOST_UNANSWERED: Final = 3
+MAX_WAITING_POLLS: Final = 3
 
-DEEDS: Final[dict[str, Deed]] = {}
-"""By name."""
+DISTURBANCES: Final[dict[str, Disturbance]] = {}
+"""All disturbances, by name."""
 
 
-def deed(function: Deed) -> Deed:
-    """Makes a function a deed of its name."""
-    DEEDS[function.__name__] = function
+def disturbance(function: Disturbance) -> Disturbance:
+    """Registers a function as a disturbance."""
+    DISTURBANCES[function.__name__] = function
     return function
 
 
 @dataclass
-class Unanswered:
-    """A poll that began and waits for its answer."""
+class WaitingPoll:
+    """A poll that has begun and waits for its response."""
 
     run_id: int
     task: asyncio.Task[PollResult]
@@ -49,163 +49,165 @@ class Unanswered:
     records: list[Any]
 
 
-async def kill(waiting: Unanswered) -> None:
-    """Ends a process while its poll waits."""
+async def kill(waiting: WaitingPoll) -> None:
+    """Cancels a waiting poll, as when its process is killed."""
     waiting.task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await waiting.task
-    waiting.request.answer()  # to nobody: else the endpoint would wait for it when it closes
+    waiting.request.answer()  # otherwise the endpoint would wait for this request when it closes
 
 
-@deed
-async def nothing_happens(stage: Stage, a: int, b: int) -> bool:
+@disturbance
+async def nothing_happens(plan_run: PlanRun, a: int, b: int) -> bool:
     return True
 
 
-@deed
-async def removals_are_accepted(stage: Stage, a: int, b: int) -> bool:
-    stage.trigger = "accept_removals"
+@disturbance
+async def removals_are_accepted(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.trigger = "accept_removals"
     return True
 
 
-@deed
-async def operator_asks(stage: Stage, a: int, b: int) -> bool:
-    stage.trigger = "command"
+@disturbance
+async def operator_polls(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.trigger = "command"
     return True
 
 
-@deed
-async def hours_pass(stage: Stage, a: int, b: int) -> bool:
-    stage.clock += (1 + a % 12) * HOUR
+@disturbance
+async def hours_pass(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.clock += (1 + a % 12) * HOUR
     return True
 
 
-@deed
-async def hold_time_passes(stage: Stage, a: int, b: int) -> bool:
-    stage.clock += stage.hold + (b % 2) * HOUR
+@disturbance
+async def hold_time_passes(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.clock += plan_run.hold + (b % 2) * HOUR
     return True
 
 
-@deed
-async def hold_time_is_almost_over(stage: Stage, a: int, b: int) -> bool:
-    stage.clock += stage.hold - MINUTE - (b % 3) * timedelta(microseconds=1)
+@disturbance
+async def hold_time_is_almost_over(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.clock += plan_run.hold - MINUTE - (b % 3) * timedelta(microseconds=1)
     return True
 
 
-@deed
-async def same_bytes_come_after_the_hold_time(stage: Stage, a: int, b: int) -> bool:
-    stage.clock += stage.hold
-    return EVENTS["same_bytes_again"](stage.actor.world, a, b)
+@disturbance
+async def response_is_repeated_after_the_hold_time(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.clock += plan_run.hold
+    return VENDOR_CHANGES["response_is_repeated"](plan_run.account.vendor, a, b)
 
 
-@deed
-async def clock_stands_still(stage: Stage, a: int, b: int) -> bool:
-    stage.clock -= MINUTE
+@disturbance
+async def clock_stops(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.clock -= MINUTE
     return True
 
 
-@deed
-async def clock_jumps_back(stage: Stage, a: int, b: int) -> bool:
-    stage.clock -= (1 + a) * HOUR
+@disturbance
+async def clock_jumps_back(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.clock -= (1 + a) * HOUR
     return True
 
 
-@deed
-async def process_forgets(stage: Stage, a: int, b: int) -> bool:
-    stage.actor.process.forget()
+@disturbance
+async def process_restarts(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.account.process.restart()
     return True
 
 
-@deed
-async def digests_are_deleted(stage: Stage, a: int, b: int) -> bool:
-    await stage.ground.sql.execute("delete from syncer.record_fingerprint")
-    return bool(stage.actor.model.numbers)
+@disturbance
+async def fingerprints_are_deleted(plan_run: PlanRun, a: int, b: int) -> bool:
+    await plan_run.environment.sql.execute("delete from syncer.record_fingerprint")
+    return bool(plan_run.account.model.numbers)
 
 
-@deed
-async def digests_are_deleted_and_the_process_forgets(stage: Stage, a: int, b: int) -> bool:
-    stage.actor.process.forget()
-    return await digests_are_deleted(stage, a, b)
+@disturbance
+async def fingerprints_are_deleted_and_the_process_restarts(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.account.process.restart()
+    return await fingerprints_are_deleted(plan_run, a, b)
 
 
-@deed
-async def some_digests_are_deleted_and_the_process_forgets(stage: Stage, a: int, b: int) -> bool:
-    stage.actor.process.forget()
-    await stage.ground.sql.execute("delete from syncer.record_fingerprint where virtual_number_id % 3 = $1", a % 3)
-    return bool(stage.actor.model.numbers)
+@disturbance
+async def some_fingerprints_are_deleted_and_the_process_restarts(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.account.process.restart()
+    await plan_run.environment.sql.execute(
+        "delete from syncer.record_fingerprint where virtual_number_id % 3 = $1", a % 3
+    )
+    return bool(plan_run.account.model.numbers)
 
 
-@deed
-async def another_process_polls(stage: Stage, a: int, b: int) -> bool:
-    stage.by_another_process = True
+@disturbance
+async def another_process_polls(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.use_another_process = True
     return True
 
 
-@deed
-async def another_account_is_polled(stage: Stage, a: int, b: int) -> bool:
-    stage.actor = stage.actors[1]
-    stage.actor.world.http_error = None
+@disturbance
+async def another_account_is_polled(plan_run: PlanRun, a: int, b: int) -> bool:
+    plan_run.account = plan_run.accounts[1]
+    plan_run.account.vendor.http_error = None
     return True
 
 
-@deed
-async def poll_begins_and_waits(stage: Stage, a: int, b: int) -> bool:
-    actor = stage.actor
-    if len(actor.unanswered) >= MOST_UNANSWERED:
+@disturbance
+async def poll_begins_and_waits(plan_run: PlanRun, a: int, b: int) -> bool:
+    account = plan_run.account
+    if len(account.waiting_polls) >= MAX_WAITING_POLLS:
         return False
-    await stage.stop_clock()
+    await plan_run.set_clock()
     trigger: Trigger = "accept_removals" if a % 4 == 0 else "schedule"
-    task = asyncio.create_task(actor.late_process.poll_again(trigger=trigger))
-    request = await stage.ground.patient.received.get()
-    run_id = await stage.ground.sql.fetchval("select max(run_id) from syncer.sync_run")
-    actor.model.begin(run_id, trigger, stage.clock)
-    records = [json.loads(element) for element in actor.world.elements()]
-    actor.unanswered.append(Unanswered(run_id, task, request, records))
-    stage.told.append(f"  run {run_id} waits")
+    task = asyncio.create_task(account.slow_process.poll_again(trigger=trigger))
+    request = await plan_run.environment.blocking_endpoint.received.get()
+    run_id = await plan_run.environment.sql.fetchval("select max(run_id) from syncer.sync_run")
+    account.model.begin(run_id, trigger, plan_run.clock)
+    records = [json.loads(element) for element in account.vendor.elements()]
+    account.waiting_polls.append(WaitingPoll(run_id, task, request, records))
+    plan_run.log.append(f"  run {run_id} waits")
     return True
 
 
-@deed
-async def waiting_poll_is_answered(stage: Stage, a: int, b: int) -> bool:
-    return await _answer(stage, a, None)
+@disturbance
+async def waiting_poll_gets_its_response(plan_run: PlanRun, a: int, b: int) -> bool:
+    return await _respond(plan_run, a, None)
 
 
-@deed
-async def waiting_poll_is_answered_with_what_is_now(stage: Stage, a: int, b: int) -> bool:
-    return await _answer(stage, a, [json.loads(element) for element in stage.actor.world.elements()])
+@disturbance
+async def waiting_poll_gets_the_current_list(plan_run: PlanRun, a: int, b: int) -> bool:
+    return await _respond(plan_run, a, [json.loads(element) for element in plan_run.account.vendor.elements()])
 
 
-@deed
-async def waiting_poll_is_answered_with_an_empty_list(stage: Stage, a: int, b: int) -> bool:
-    return await _answer(stage, a, [])
+@disturbance
+async def waiting_poll_gets_an_empty_list(plan_run: PlanRun, a: int, b: int) -> bool:
+    return await _respond(plan_run, a, [])
 
 
-@deed
-async def waiting_poll_is_answered_by_another_account(stage: Stage, a: int, b: int) -> bool:
-    return await _answer(stage, a, [record(1, app_id=7)])
+@disturbance
+async def waiting_poll_gets_another_account(plan_run: PlanRun, a: int, b: int) -> bool:
+    return await _respond(plan_run, a, [record(1, app_id=7)])
 
 
-async def _answer(stage: Stage, choice: int, records: list[Any] | None) -> bool:
-    actor = stage.actor
-    if not actor.unanswered:
+async def _respond(plan_run: PlanRun, choice: int, records: list[Any] | None) -> bool:
+    account = plan_run.account
+    if not account.waiting_polls:
         return False
-    await stage.stop_clock()
-    waiting = actor.unanswered.pop(choice % len(actor.unanswered))
+    await plan_run.set_clock()
+    waiting = account.waiting_polls.pop(choice % len(account.waiting_polls))
     records = waiting.records if records is None else records
     body = json.dumps(records, ensure_ascii=False).encode(errors="replace")
     waiting.request.answer(*json.loads(body))
-    result = await stage.result_of(waiting.task)
-    expected = actor.model.answer(waiting.run_id, body, stage.clock)
-    stage.told.append(f"  run {waiting.run_id} is answered {body.decode()} -> {expected.outcome}")
+    result = await plan_run.result_of(waiting.task)
+    expected = account.model.complete(waiting.run_id, body, plan_run.clock)
+    plan_run.log.append(f"  run {waiting.run_id} gets {body.decode()} -> {expected.outcome}")
     if expected.outcome in {"applied", "unchanged"}:
-        actor.last_good_body = body
-    await stage.compare(result, expected)
+        account.last_good_body = body
+    await plan_run.compare(result, expected)
     return True
 
 
-@deed
-async def waiting_poll_is_killed(stage: Stage, a: int, b: int) -> bool:
-    if not stage.actor.unanswered:
+@disturbance
+async def waiting_poll_is_killed(plan_run: PlanRun, a: int, b: int) -> bool:
+    if not plan_run.account.waiting_polls:
         return False
-    await kill(stage.actor.unanswered.pop(a % len(stage.actor.unanswered)))
+    await kill(plan_run.account.waiting_polls.pop(a % len(plan_run.account.waiting_polls)))
     return True

@@ -1,7 +1,7 @@
-"""What polls of one account must come to, told a second time, in plain Python, from the contract's words alone.
+"""A second implementation of the contract: the expected result of polls of one account, in plain Python.
 
-The model is slow, keeps everything in memory and knows no bytes, digests or statements. Where the contract is silent,
-the decision is written down beside the line that makes it.
+The model is slow, keeps everything in memory, and has no fingerprints, digests or SQL. Where the contract leaves
+something open, a comment states the decision.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any, Final
 
-from tests.model.reading import COLUMNS, Element, Record, UnreadableError, meaning, read
+from tests.model.response_parser import COLUMNS, Element, InvalidResponseError, Record, canonical, read
 
 TICK: Final = timedelta(microseconds=1)
 COUNTERS: Final = (
@@ -21,12 +21,12 @@ COUNTERS: Final = (
 )
 
 Rows = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
-"""By table: by key, what a row holds beyond it."""
+"""The rows by table and key, without the key columns."""
 
 
 @dataclass
 class Period:
-    """A row of a history: from when to when, in which windows, and by which runs."""
+    """A row of a history table: its times, the windows in which it began and ended, and the runs."""
 
     key: tuple[Any, ...]
     values: dict[str, Any]
@@ -47,7 +47,7 @@ class Period:
 
 @dataclass
 class Number:
-    """A row of `virtual_number`, the rows of its histories, and who removed it."""
+    """A row of `virtual_number`, the rows of its history, and the run that removed it."""
 
     values: dict[str, Any]
     extra: dict[str, Any]
@@ -68,13 +68,13 @@ class Number:
         return self.removed_at is not None
 
     def was_listed_before(self, moment: datetime) -> bool:
-        """Whether its life had begun before that moment, and did not end until then."""
+        """Returns whether the number was listed before that time, and was not removed earlier."""
         return any(row.valid_from < moment and (row.valid_to is None or row.valid_to >= moment) for row in self.states)
 
     def open_redirects(self) -> dict[tuple[int, str], Period]:
         return {row.key: row for row in self.redirects if row.valid_to is None}
 
-    def redirects_that_the_removal_closed(self) -> frozenset[tuple[int, str]]:
+    def redirects_closed_by_removal(self) -> frozenset[tuple[int, str]]:
         return frozenset(row.key for row in self.redirects if row.valid_to == self.removed_at)
 
 
@@ -107,8 +107,8 @@ class RejectedRow:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """What everything that one successful poll writes is recorded under."""
+class PollContext:
+    """The values that all rows written by one successful poll have in common, and its counters."""
 
     run_id: int
     observed_at: datetime
@@ -119,12 +119,12 @@ class Moment:
 
 @dataclass(frozen=True)
 class ParsedResponse:
-    """What a response says of an account's numbers.
+    """The content of a response.
 
     Attributes:
-        records: The records that can be taken, by id.
-        rejected: The id, where it can be read, of each distinct content that cannot be taken.
-        is_empty: Whether the array has no element.
+        records: The valid records, by id.
+        rejected: The id of each distinct invalid content; None if it cannot be read.
+        is_empty: Whether the array has no elements.
     """
 
     records: dict[int, Record]
@@ -136,18 +136,18 @@ class ParsedResponse:
         return {*self.records, *(number for number in self.rejected.values() if number is not None)}
 
     @property
-    def hides_who_is_listed(self) -> bool:
+    def has_unreadable_id(self) -> bool:
         return None in self.rejected.values()
 
 
-def since(known: Number) -> datetime:
-    """Since when a number is missing that is."""
-    assert known.missing_since is not None
-    return known.missing_since
+def missing_since(stored: Number) -> datetime:
+    """Returns the time since when a missing number is missing."""
+    assert stored.missing_since is not None
+    return stored.missing_since
 
 
-def sort_out(elements: list[Element]) -> ParsedResponse:
-    """Different records with one id are all rejected, those that say the same are one."""
+def classify(elements: list[Element]) -> ParsedResponse:
+    """Divides the elements: different records with the same id are all rejected, equal ones count as one."""
     by_id: dict[int | None, list[Element]] = {}
     for element in elements:
         by_id.setdefault(element.id, []).append(element)
@@ -158,7 +158,7 @@ def sort_out(elements: list[Element]) -> ParsedResponse:
         if (
             number is not None
             and first is not None
-            and all(one.record is not None and one.record.says_the_same(first) for one in same_id)
+            and all(one.record is not None and one.record.same_content(first) for one in same_id)
         ):
             records[number] = first
         else:
@@ -167,10 +167,10 @@ def sort_out(elements: list[Element]) -> ParsedResponse:
 
 
 class AccountModel:
-    """One account: begin runs, answer them, and look at what its tables must hold then.
+    """One account: begins and completes runs, and returns the expected rows.
 
     Attributes:
-        happened: How often each kind of consequence came about, for the tally.
+        consequences: How often each kind of consequence occurred, for the statistics.
     """
 
     def __init__(self, *, ratio: float, hold: timedelta) -> None:
@@ -179,217 +179,228 @@ class AccountModel:
         self.numbers: dict[int, Number] = {}
         self.runs: dict[int, RunRow] = {}
         self.rejected: dict[bytes, RejectedRow] = {}
-        self.standing_rejected: set[bytes] = set()
+        self.current_rejected: set[bytes] = set()
         self.success_run_id: int | None = None
         self.success_started_at: datetime | None = None
         self.observed_at: datetime | None = None
         self.unaccepted_removals: list[tuple[int, datetime]] = []
-        self.happened: Counter[str] = Counter()
+        self.consequences: Counter[str] = Counter()
 
     @property
     def held(self) -> int:
-        """How many removals are held."""
-        return sum(known.missing_since is not None and not known.is_removed for known in self.numbers.values())
+        """The number of held removals."""
+        return sum(stored.missing_since is not None and not stored.is_removed for stored in self.numbers.values())
 
-    def limits_ahead(self) -> list[datetime]:
-        """When time alone will make a difference: a number has been missing long enough, a removal counts no longer."""
-        missing = [since(known) for known in self.numbers.values() if known.missing_since and not known.is_removed]
+    def upcoming_deadlines(self) -> list[datetime]:
+        """Returns the times when a poll gets another result only because time has passed.
+
+        Then a number has been missing for the hold time, or a removal no longer counts.
+        """
+        missing = [
+            missing_since(stored) for stored in self.numbers.values() if stored.missing_since and not stored.is_removed
+        ]
         removed = [removed_at for _, removed_at in self.unaccepted_removals]
-        limits = [moment + self.hold for moment in missing + removed]
-        return [limit for limit in limits if self.observed_at is None or limit > self.observed_at]
+        deadlines = [moment + self.hold for moment in missing + removed]
+        return [deadline for deadline in deadlines if self.observed_at is None or deadline > self.observed_at]
 
-    def has_reached(self, limits: list[datetime]) -> bool:
-        """Whether the last success came when the time of any of them was up."""
-        return self.observed_at is not None and any(limit <= self.observed_at for limit in limits)
+    def has_passed(self, deadlines: list[datetime]) -> bool:
+        """Returns whether any of the deadlines was over at the last success."""
+        return self.observed_at is not None and any(deadline <= self.observed_at for deadline in deadlines)
 
     def begin(self, run_id: int, trigger: str, clock: datetime) -> None:
-        """A poll begins."""
+        """Begins a poll."""
         self.runs[run_id] = RunRow(trigger, clock)
 
     def fail(self, run_id: int, kind: str, *, http_status: int, response_bytes: int | None) -> RunRow:
-        """A poll's request comes to nothing."""
+        """Completes a poll whose request failed."""
         run = self.runs[run_id]
         run.outcome, run.error_kind = "failed", kind
         run.http_status, run.response_bytes = http_status, response_bytes
-        self.happened[f"failed: {kind}"] += 1
+        self.consequences[f"failed: {kind}"] += 1
         return run
 
-    def answer(self, run_id: int, body: bytes, clock: datetime) -> RunRow:
-        """A poll's request is answered with 200 and a body."""
+    def complete(self, run_id: int, body: bytes, clock: datetime) -> RunRow:
+        """Completes a poll that received status 200 and a body."""
         run = self.runs[run_id]
         if self.success_run_id is not None and self.success_run_id > run_id:
             run.outcome, run.http_status, run.response_bytes = "superseded", 200, len(body)
-            self.happened["superseded"] += 1
+            self.consequences["superseded"] += 1
             return run
         try:
             elements = read(body)
-            self._refuse_another_account(elements)
-        except UnreadableError as error:
+            self._check_app_id(elements)
+        except InvalidResponseError as error:
             return self.fail(run_id, str(error), http_status=200, response_bytes=len(body))
         run.http_status, run.response_bytes, run.received = 200, len(body), len(elements)
         earlier = [self.observed_at, self.success_started_at, run.started_at]
         observed_at = max(clock, *(moment + TICK for moment in earlier if moment is not None))
-        moment = Moment(run_id, observed_at, self.success_started_at, self._lately_removed(observed_at), run.counters)
-        parsed = sort_out(elements)
-        has_changed = self._take(parsed, moment, accepted=run.trigger == "accept_removals")
+        poll = PollContext(
+            run_id, observed_at, self.success_started_at, self._removed_in_hold(observed_at), run.counters
+        )
+        parsed = classify(elements)
+        has_changed = self._apply_response(parsed, poll, accepted=run.trigger == "accept_removals")
         run.outcome = "applied" if has_changed or self.success_run_id is None else "unchanged"
         if run.outcome == "applied":
             self._record_rejected(parsed, run_id)
         self._succeed(run_id, run, observed_at, elements)
-        self._tally(run, parsed)
+        self._count_consequences(run, parsed)
         return run
 
-    def _refuse_another_account(self, elements: list[Element]) -> None:
-        carried = {element.app_id for element in elements} - {None}
-        if self.app_id is not None and carried and self.app_id not in carried:
-            raise UnreadableError("wrong_account")
+    def _check_app_id(self, elements: list[Element]) -> None:
+        app_ids = {element.app_id for element in elements} - {None}
+        if self.app_id is not None and app_ids and self.app_id not in app_ids:
+            raise InvalidResponseError("wrong_account")
 
-    def _take(self, parsed: ParsedResponse, moment: Moment, *, accepted: bool) -> bool:
-        """Brings the numbers to what arrived; tells whether that changed anything."""
-        before = {number for number, known in self.numbers.items() if not known.is_removed}
-        has_changed = set(parsed.rejected) != self.standing_rejected
+    def _apply_response(self, parsed: ParsedResponse, poll: PollContext, *, accepted: bool) -> bool:
+        """Updates the numbers from a response; returns whether anything changed."""
+        before = {number for number, stored in self.numbers.items() if not stored.is_removed}
+        has_changed = set(parsed.rejected) != self.current_rejected
         for number in before - parsed.listed:
-            has_changed |= self._miss(self.numbers[number], moment)
+            has_changed |= self._mark_missing(self.numbers[number], poll)
         for number in before & (parsed.listed - parsed.records.keys()):
-            has_changed |= self._keep_unread(self.numbers[number], moment)
+            has_changed |= self._mark_unread(self.numbers[number], poll)
         for record in parsed.records.values():
-            has_changed |= self._take_record(record, moment)
+            has_changed |= self._apply_record(record, poll)
         missing = before - parsed.listed
-        if parsed.hides_who_is_listed:
+        if parsed.has_unreadable_id:
             removed: set[int] = set()
         else:
-            removed = missing if accepted else self._believed(missing, before, parsed, moment)
+            removed = missing if accepted else self._removals_to_apply(missing, before, parsed, poll)
         for number in removed:
-            self._remove(self.numbers[number], moment)
+            self._remove(self.numbers[number], poll)
             if not accepted:
-                self.unaccepted_removals.append((number, since(self.numbers[number])))
-        moment.counters["held"] = len(missing) - len(removed)
-        moment.counters["rejected"] = len(parsed.rejected)
+                self.unaccepted_removals.append((number, missing_since(self.numbers[number])))
+        poll.counters["held"] = len(missing) - len(removed)
+        poll.counters["rejected"] = len(parsed.rejected)
         return has_changed or bool(removed)
 
-    def _lately_removed(self, observed_at: datetime) -> set[int]:
-        """Who was removed within the hold time, whether or not they have returned since."""
-        return {who for who, removed_at in self.unaccepted_removals if removed_at > observed_at - self.hold}
+    def _removed_in_hold(self, observed_at: datetime) -> set[int]:
+        """Returns the numbers that were removed within the hold time, whether or not they have returned."""
+        return {number for number, removed_at in self.unaccepted_removals if removed_at > observed_at - self.hold}
 
-    def _believed(self, missing: set[int], before: set[int], parsed: ParsedResponse, moment: Moment) -> set[int]:
-        """Those of the missing whose removal is applied without an operator's word; the others' is held."""
+    def _removals_to_apply(
+        self, missing: set[int], before: set[int], parsed: ParsedResponse, poll: PollContext
+    ) -> set[int]:
+        """Returns the missing numbers to remove without an operator's approval; the others are held."""
         if parsed.is_empty:
             return set()
-        known = self.numbers
-        waited = {number for number in missing if moment.observed_at - since(known[number]) >= self.hold}
-        waiting = missing - waited
-        # Who has waited is neither lost nor listed. Those that are held are judged by what was listed just before the
-        # first of them went: what came along with a loss proves nothing of it.
-        lost = waiting | moment.removed_in_hold
-        loss = min((since(known[number]) for number in waiting), default=moment.observed_at)
-        listed_before_loss = {number for number in known if known[number].was_listed_before(loss)} - waited
-        new_are_believable = self._are_few(lost, before - waited)
-        held_are_believable = self._are_few(lost, listed_before_loss)
-        at_once = {
+        stored = self.numbers
+        past_hold = {number for number in missing if poll.observed_at - missing_since(stored[number]) >= self.hold}
+        in_hold = missing - past_hold
+        # Numbers past the hold time count neither as lost nor as listed. Held ones are compared with what was listed just
+        # before the first of them went missing: numbers that appeared at the same time do not make a loss smaller.
+        lost = in_hold | poll.removed_in_hold
+        first_missed_at = min((missing_since(stored[number]) for number in in_hold), default=poll.observed_at)
+        listed_before = {number for number in stored if stored[number].was_listed_before(first_missed_at)} - past_hold
+        is_new_loss_small = self._is_small_loss(lost, before - past_hold)
+        is_held_loss_small = self._is_small_loss(lost, listed_before)
+        removed_directly = {
             number
-            for number in waiting
-            if (new_are_believable if since(known[number]) == moment.observed_at else held_are_believable)
+            for number in in_hold
+            if (is_new_loss_small if missing_since(stored[number]) == poll.observed_at else is_held_loss_small)
         }
-        self.happened["removed after the hold time"] += len(waited)
-        self.happened["removed at once"] += len(at_once)
-        self.happened["some waited, some held"] += bool(waited) and len(at_once) < len(waiting)
-        return waited | at_once
+        self.consequences["removed after the hold time"] += len(past_hold)
+        self.consequences["removed without a hold"] += len(removed_directly)
+        self.consequences["some past the hold time, some held"] += bool(past_hold) and len(removed_directly) < len(
+            in_hold
+        )
+        return past_hold | removed_directly
 
-    def _are_few(self, lost: set[int], listed: set[int]) -> bool:
-        """Whether no more than the guard's share was lost of what was listed, and of what was lost besides."""
+    def _is_small_loss(self, lost: set[int], listed: set[int]) -> bool:
+        """Returns whether at most the guard's share of the listed and lost numbers was lost."""
         return len(lost) <= self.ratio * len(listed | lost)
 
-    def _miss(self, known: Number, moment: Moment) -> bool:
-        if known.missing_since is not None:
+    def _mark_missing(self, stored: Number, poll: PollContext) -> bool:
+        if stored.missing_since is not None:
             return False
-        known.missing_since = moment.observed_at
-        known.last_read_at = self._last_read(known, moment)
+        stored.missing_since = poll.observed_at
+        stored.last_read_at = self._last_read(stored, poll)
         return True
 
-    def _keep_unread(self, known: Number, moment: Moment) -> bool:
-        """The number is listed, but its record cannot be taken: it is not missing, and was not read."""
-        has_changed = known.missing_since is not None or known.last_read_at is None
-        self.happened["missing, then rejected"] += known.missing_since is not None
-        known.missing_since = None
-        known.last_read_at = self._last_read(known, moment)
+    def _mark_unread(self, stored: Number, poll: PollContext) -> bool:
+        """Marks a number that is listed with an invalid record: it is not missing, but was not read."""
+        has_changed = stored.missing_since is not None or stored.last_read_at is None
+        self.consequences["missing, then rejected"] += stored.missing_since is not None
+        stored.missing_since = None
+        stored.last_read_at = self._last_read(stored, poll)
         return has_changed
 
     @staticmethod
-    def _last_read(known: Number, moment: Moment) -> datetime | None:
-        """The start of the last successful poll that read the number's record."""
-        return moment.success_started_at if known.last_read_at is None else known.last_read_at
+    def _last_read(stored: Number, poll: PollContext) -> datetime | None:
+        """Returns the start of the last successful poll that read the number's record."""
+        return poll.success_started_at if stored.last_read_at is None else stored.last_read_at
 
-    def _take_record(self, record: Record, moment: Moment) -> bool:
-        known = self.numbers.get(record.id)
-        if known is None:
-            self._create(record, moment)
+    def _apply_record(self, record: Record, poll: PollContext) -> bool:
+        stored = self.numbers.get(record.id)
+        if stored is None:
+            self._create(record, poll)
             return True
-        return self._restore(known, record, moment) if known.is_removed else self._update(known, record, moment)
+        return self._restore(stored, record, poll) if stored.is_removed else self._update(stored, record, poll)
 
-    def _create(self, record: Record, moment: Moment) -> None:
-        # Nobody ever read it. What the contract leaves open: it came after the last success, unless it was there
-        # already, in a shape that could not be read; then nobody knows since when.
+    def _create(self, record: Record, poll: PollContext) -> None:
+        # The contract leaves this open. The number appeared after the last success, unless an invalid record of it was
+        # listed before; then it is unknown when it appeared.
         was_listed = any(row.virtual_number_id == record.id for row in self.rejected.values())
-        after = None if was_listed else moment.success_started_at
-        self.happened["created after it was rejected"] += was_listed
-        known = self.numbers[record.id] = Number(
-            values=dict.fromkeys(COLUMNS) | record.told,
+        after = None if was_listed else poll.success_started_at
+        self.consequences["created after it was rejected"] += was_listed
+        stored = self.numbers[record.id] = Number(
+            values=dict.fromkeys(COLUMNS) | record.values,
             extra=record.extra,
-            first_seen_at=moment.observed_at,
-            changed_at=moment.observed_at,
+            first_seen_at=poll.observed_at,
+            changed_at=poll.observed_at,
             changed_after=after,
-            run_id=moment.run_id,
+            run_id=poll.run_id,
         )
-        moment.counters["created"] += 1
-        _open_state(known, moment, after)
-        _list_redirects(known, record.redirects or frozenset(), moment, after)
+        poll.counters["created"] += 1
+        _open_state(stored, poll, after)
+        _set_redirects(stored, record.redirects or frozenset(), poll, after)
 
-    def _update(self, known: Number, record: Record, moment: Moment) -> bool:
-        after = self._last_read(known, moment)
-        was_unread = known.last_read_at is not None
-        self.happened["missing, then back"] += known.missing_since is not None
-        known.last_read_at = known.missing_since = None
-        values = known.values | record.told
-        has_new_version = values != known.values
-        has_new_state = any(values[name] != known.values[name] for name in ("state", "reason"))
+    def _update(self, stored: Number, record: Record, poll: PollContext) -> bool:
+        after = self._last_read(stored, poll)
+        was_unread = stored.last_read_at is not None
+        self.consequences["missing, then back"] += stored.missing_since is not None
+        stored.last_read_at = stored.missing_since = None
+        values = stored.values | record.values
+        has_new_version = values != stored.values
+        has_new_state = any(values[name] != stored.values[name] for name in ("state", "reason"))
         if has_new_version:
-            _supersede_version(known, values, moment, after)
+            _replace_version(stored, values, poll, after)
         if has_new_state:
-            known.states[-1].close(moment.observed_at, after, moment.run_id)
-            _open_state(known, moment, after)
-            moment.counters["state_changes"] += 1
-            self.happened["changed in an absence"] += was_unread
-        has_other_redirects = record.redirects is not None and _list_redirects(known, record.redirects, moment, after)
-        has_other_extra = meaning(record.extra) != meaning(known.extra)
+            stored.states[-1].close(poll.observed_at, after, poll.run_id)
+            _open_state(stored, poll, after)
+            poll.counters["state_changes"] += 1
+            self.consequences["changed in an absence"] += was_unread
+        has_other_redirects = record.redirects is not None and _set_redirects(stored, record.redirects, poll, after)
+        has_other_extra = canonical(record.extra) != canonical(stored.extra)
         if has_other_extra:
-            known.extra = record.extra
-            self.happened["extra alone"] += not (has_new_version or has_other_redirects)
-        moment.counters["changed" if has_new_version or has_other_redirects else "unchanged"] += 1
+            stored.extra = record.extra
+            self.consequences["only extra changed"] += not (has_new_version or has_other_redirects)
+        poll.counters["changed" if has_new_version or has_other_redirects else "unchanged"] += 1
         return has_new_version or has_other_redirects or has_other_extra or was_unread
 
-    def _restore(self, known: Number, record: Record, moment: Moment) -> bool:
-        after = known.last_read_at
-        reopened = known.redirects_that_the_removal_closed()
+    def _restore(self, stored: Number, record: Record, poll: PollContext) -> bool:
+        after = stored.last_read_at
+        reopened = stored.redirects_closed_by_removal()
         if record.redirects is None and reopened:
-            self.happened["restored with the redirects it had"] += 1
+            self.consequences["restored with the redirects it had"] += 1
         redirects = reopened if record.redirects is None else record.redirects
-        _supersede_version(known, known.values | record.told, moment, after)
-        known.extra = record.extra
-        known.removed_at = known.removed_by = known.missing_since = known.last_read_at = None
-        _open_state(known, moment, after)
-        _list_redirects(known, redirects, moment, after)
-        moment.counters["restored"] += 1
+        _replace_version(stored, stored.values | record.values, poll, after)
+        stored.extra = record.extra
+        stored.removed_at = stored.removed_by = stored.missing_since = stored.last_read_at = None
+        _open_state(stored, poll, after)
+        _set_redirects(stored, redirects, poll, after)
+        poll.counters["restored"] += 1
         return True
 
     @staticmethod
-    def _remove(known: Number, moment: Moment) -> None:
-        gone = since(known)
-        known.removed_at, known.removed_by = gone, moment.run_id
-        known.states[-1].close(gone, known.last_read_at, moment.run_id)
-        for row in known.open_redirects().values():
-            row.close(gone, known.last_read_at, moment.run_id)
-            moment.counters["redirects_closed"] += 1
-        moment.counters["removed"] += 1
+    def _remove(stored: Number, poll: PollContext) -> None:
+        removed_at = missing_since(stored)
+        stored.removed_at, stored.removed_by = removed_at, poll.run_id
+        stored.states[-1].close(removed_at, stored.last_read_at, poll.run_id)
+        for row in stored.open_redirects().values():
+            row.close(removed_at, stored.last_read_at, poll.run_id)
+            poll.counters["redirects_closed"] += 1
+        poll.counters["removed"] += 1
 
     def _record_rejected(self, parsed: ParsedResponse, run_id: int) -> None:
         for payload, number in parsed.rejected.items():
@@ -399,77 +410,83 @@ class AccountModel:
             else:
                 row.last_run_id = run_id
                 row.occurrences += 1
-        self.standing_rejected = set(parsed.rejected)
+        self.current_rejected = set(parsed.rejected)
 
     def _succeed(self, run_id: int, run: RunRow, observed_at: datetime, elements: list[Element]) -> None:
         for other_id, other in self.runs.items():
             if other_id < run_id and other.outcome == "running":
                 other.outcome = "abandoned"
-                self.happened["abandoned"] += 1
+                self.consequences["abandoned"] += 1
         if self.app_id is None:
-            self.app_id = _most_carried(elements)
+            self.app_id = _most_frequent_app_id(elements)
         self.success_run_id, self.success_started_at, self.observed_at = run_id, run.started_at, observed_at
 
-    def _tally(self, run: RunRow, parsed: ParsedResponse) -> None:
-        self.happened[run.outcome] += 1
-        self.happened.update(run.counters)
+    def _count_consequences(self, run: RunRow, parsed: ParsedResponse) -> None:
+        self.consequences[run.outcome] += 1
+        self.consequences.update(run.counters)
         repeated = (run.received or 0) - len(parsed.records) - len(parsed.rejected)
-        self.happened["repeated"] += repeated
-        self.happened["removals held for an unreadable id"] += parsed.hides_who_is_listed and run.counters["held"] > 0
-        self.happened["removals held for an empty list"] += parsed.is_empty and run.counters["held"] > 0
-        self.happened["removals accepted by hand"] += run.trigger == "accept_removals" and run.counters["removed"] > 0
+        self.consequences["repeated"] += repeated
+        self.consequences["removals held for an unreadable id"] += parsed.has_unreadable_id and run.counters["held"] > 0
+        self.consequences["removals held for an empty list"] += parsed.is_empty and run.counters["held"] > 0
+        self.consequences["removals accepted by an operator"] += (
+            run.trigger == "accept_removals" and run.counters["removed"] > 0
+        )
 
     def rows(self) -> Rows:
-        """What the account's tables must hold, without its identifier."""
+        """Returns the expected rows of the account's tables, without the account's id."""
         numbers = self.numbers.items()
         return {
-            "virtual_number": {(number,): _number_row(known) for number, known in numbers},
+            "virtual_number": {(number,): _number_row(stored) for number, stored in numbers},
             "virtual_number_history": {
-                (number, row.valid_from): row.row() for number, known in numbers for row in known.versions
+                (number, row.valid_from): row.row() for number, stored in numbers for row in stored.versions
             },
-            "state_history": {(number, row.valid_from): row.row() for number, known in numbers for row in known.states},
+            "state_history": {
+                (number, row.valid_from): row.row() for number, stored in numbers for row in stored.states
+            },
             "virtual_number_redirect": {
-                (number, *row.key, row.valid_from): row.row() for number, known in numbers for row in known.redirects
+                (number, *row.key, row.valid_from): row.row() for number, stored in numbers for row in stored.redirects
             },
             "rejected_record": {(payload,): dict(vars(row)) for payload, row in self.rejected.items()},
             "sync_run": {(run_id,): run.row() for run_id, run in self.runs.items()},
         }
 
 
-def _most_carried(elements: list[Element]) -> int | None:
-    """The `app_id` that most of the distinct elements carry, the smallest of several; rejected ones count as well."""
-    carried = Counter(app_id for app_id in {one.payload: one.app_id for one in elements}.values() if app_id is not None)
-    return min(carried, key=lambda app_id: (-carried[app_id], app_id), default=None)
+def _most_frequent_app_id(elements: list[Element]) -> int | None:
+    """Returns the most frequent `app_id` of the distinct elements, rejected ones included; if tied, the smallest."""
+    app_ids = Counter(app_id for app_id in {one.payload: one.app_id for one in elements}.values() if app_id is not None)
+    return min(app_ids, key=lambda app_id: (-app_ids[app_id], app_id), default=None)
 
 
-def _supersede_version(known: Number, values: dict[str, Any], moment: Moment, after: datetime | None) -> None:
-    version = Period((), known.values, known.changed_at, known.changed_after, known.run_id)
-    if known.removed_at is not None and known.removed_by is not None:
-        version.close(known.removed_at, known.last_read_at, known.removed_by)
+def _replace_version(stored: Number, values: dict[str, Any], poll: PollContext, after: datetime | None) -> None:
+    version = Period((), stored.values, stored.changed_at, stored.changed_after, stored.run_id)
+    if stored.removed_at is not None and stored.removed_by is not None:
+        version.close(stored.removed_at, stored.last_read_at, stored.removed_by)
     else:
-        version.close(moment.observed_at, after, moment.run_id)
-    known.versions.append(version)
-    known.values = values
-    known.changed_at, known.changed_after, known.run_id = moment.observed_at, after, moment.run_id
+        version.close(poll.observed_at, after, poll.run_id)
+    stored.versions.append(version)
+    stored.values = values
+    stored.changed_at, stored.changed_after, stored.run_id = poll.observed_at, after, poll.run_id
 
 
-def _open_state(known: Number, moment: Moment, after: datetime | None) -> None:
-    values = {name: known.values[name] for name in ("state", "reason")}
-    known.states.append(Period((), values, moment.observed_at, after, moment.run_id))
+def _open_state(stored: Number, poll: PollContext, after: datetime | None) -> None:
+    values = {name: stored.values[name] for name in ("state", "reason")}
+    stored.states.append(Period((), values, poll.observed_at, after, poll.run_id))
 
 
-def _list_redirects(known: Number, listed: frozenset[tuple[int, str]], moment: Moment, after: datetime | None) -> bool:
-    """Opens and closes redirects until these are open; tells whether there was anything to do."""
-    standing = known.open_redirects()
-    for key in standing.keys() - listed:
-        standing[key].close(moment.observed_at, after, moment.run_id)
-    opened = listed - standing.keys()
-    known.redirects.extend(Period(key, {}, moment.observed_at, after, moment.run_id) for key in opened)
-    moment.counters["redirects_opened"] += len(opened)
-    moment.counters["redirects_closed"] += len(standing.keys() - listed)
-    return listed != standing.keys()
+def _set_redirects(
+    stored: Number, listed: frozenset[tuple[int, str]], poll: PollContext, after: datetime | None
+) -> bool:
+    """Opens and closes redirects so that exactly these are open; returns whether anything changed."""
+    open_redirects = stored.open_redirects()
+    for key in open_redirects.keys() - listed:
+        open_redirects[key].close(poll.observed_at, after, poll.run_id)
+    opened = listed - open_redirects.keys()
+    stored.redirects.extend(Period(key, {}, poll.observed_at, after, poll.run_id) for key in opened)
+    poll.counters["redirects_opened"] += len(opened)
+    poll.counters["redirects_closed"] += len(open_redirects.keys() - listed)
+    return listed != open_redirects.keys()
 
 
-def _number_row(known: Number) -> dict[str, Any]:
+def _number_row(stored: Number) -> dict[str, Any]:
     names = ("first_seen_at", "changed_at", "changed_after", "last_read_at", "missing_since", "removed_at", "run_id")
-    return known.values | {"extra": meaning(known.extra)} | {name: getattr(known, name) for name in names}
+    return stored.values | {"extra": canonical(stored.extra)} | {name: getattr(stored, name) for name in names}

@@ -1,7 +1,7 @@
-"""Any sequence of polls comes, to the row, to what the contract's words say.
+"""Any sequence of polls stores exactly the rows that the contract requires.
 
-The quick profile plays the same few sequences each time. The long one, `python -m tests.model 2000`, plays as many new
-ones, and others until every event has followed every other one.
+The quick profile runs the same few plans each time. The long one, `python -m tests.model 2000`, runs this many new
+ones, and more until every action has followed every other one.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.model.plan_run import ACTIONS
 from tests.model.plans import plan_for_missing_pairs, plans
-from tests.model.stage import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.model.stage import Plan
-    from tests.model.tally import Tally
+    from tests.model.action_statistics import ActionStatistics
+    from tests.model.plan_run import Plan
 
 EXAMPLES: Final = int(os.environ.get("SYNCER_MODEL_EXAMPLES") or 0)
-MOST_PLAYS_FOR_PAIRS: Final = 3000
+MAX_RUNS_FOR_PAIRS: Final = 3000
 
-# Hypothesis takes minutes to shrink a counterexample.
+# Hypothesis takes minutes to shrink a counterexample, so the usual limit is too short.
 pytestmark = pytest.mark.timeout(0 if EXAMPLES else 600)
 
 
@@ -43,23 +43,23 @@ def profile(*, share: float, quick: int) -> settings:
 
 @profile(share=0.8, quick=16)
 @given(plan=plans(st.integers(0, 6)))
-def test_any_sequence_of_polls_comes_to_what_the_model_says(play: Callable[[Plan], None], plan: Plan) -> None:
-    play(plan)
+def test_any_sequence_of_polls_gives_the_result_of_the_model(run_plan: Callable[[Plan], None], plan: Plan) -> None:
+    run_plan(plan)
 
 
 @profile(share=0.2, quick=4)
 @given(plan=plans(st.integers(10, 50)))
-def test_any_sequence_of_polls_of_many_numbers_comes_to_what_the_model_says(
-    play: Callable[[Plan], None], plan: Plan
+def test_any_sequence_of_polls_of_many_numbers_gives_the_result_of_the_model(
+    run_plan: Callable[[Plan], None], plan: Plan
 ) -> None:
-    play(plan)
+    run_plan(plan)
 
 
 @pytest.mark.skipif(not EXAMPLES, reason="takes minutes: python -m tests.model")
-def test_every_event_may_follow_every_other(play: Callable[[Plan], None], tally: Tally) -> None:
+def test_every_action_can_follow_every_other(run_plan: Callable[[Plan], None], statistics: ActionStatistics) -> None:
     random = Random(EXAMPLES)  # noqa: S311 - no secret
-    for _ in range(MOST_PLAYS_FOR_PAIRS):
-        if not tally.missing_pairs(KINDS):
+    for _ in range(MAX_RUNS_FOR_PAIRS):
+        if not statistics.missing_pairs(ACTIONS):
             return
-        play(plan_for_missing_pairs(tally, random))
-    assert tally.missing_pairs(KINDS) == []
+        run_plan(plan_for_missing_pairs(statistics, random))
+    assert statistics.missing_pairs(ACTIONS) == []

@@ -1,4 +1,4 @@
-"""What the model found, each fault in the fewest polls that show it, with the contract's sentence that it broke."""
+"""Bugs that the model found, each in as few polls as possible, with the sentence of the contract that was violated."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def records(*numbers: int) -> list[dict[str, Any]]:
     return [record(number) for number in numbers]
 
 
-# "A key that is absent was not told: the last known value stays." The poll ended in a KeyError of the region's name,
-# without a result, and so did every one after it.
-async def test_a_record_that_changes_without_telling_its_region_keeps_the_region(account: PolledAccount) -> None:
+# If a key is missing, the last known value stays. The poll ended with a KeyError of the region's name and without a
+# result, and so did every poll after it.
+async def test_a_changed_record_without_its_region_keeps_the_stored_region(account: PolledAccount) -> None:
     await account.poll(record(1))
 
     result = await account.poll(without(record(1, comment="new"), "region_name"))
@@ -45,7 +45,7 @@ async def test_a_record_that_changes_without_telling_its_region_keeps_the_region
     )
 
 
-async def test_a_removed_number_that_returns_without_its_region_has_the_region_it_had(account: PolledAccount) -> None:
+async def test_a_number_restored_without_its_region_keeps_the_stored_region(account: PolledAccount) -> None:
     await account.poll(record(1))
     await account.poll(trigger="accept_removals")
 
@@ -57,8 +57,8 @@ async def test_a_removed_number_that_returns_without_its_region_has_the_region_i
     )
 
 
-# Invariant 6: "Replaying the same response changes nothing and writes no row but its run and its account's."
-async def test_numbers_that_come_with_a_loss_do_not_make_its_replay_believable(account: PolledAccount) -> None:
+# Invariant 6: polling the same response again changes nothing, and writes only the rows of the run and the account.
+async def test_numbers_created_together_with_a_loss_do_not_release_it_at_a_replay(account: PolledAccount) -> None:
     await account.poll(*records(1))
 
     held = await account.poll(*records(2, 3, 4, 5, 6))
@@ -68,7 +68,7 @@ async def test_numbers_that_come_with_a_loss_do_not_make_its_replay_believable(a
     assert (replayed.outcome, replayed.held, replayed.removed) == ("unchanged", 1, 0)
 
 
-async def test_numbers_that_return_with_a_loss_do_not_make_its_replay_believable(account: PolledAccount) -> None:
+async def test_numbers_restored_together_with_a_loss_do_not_release_it_at_a_replay(account: PolledAccount) -> None:
     await account.poll_at(T0, *records(*range(1, 11)))
     removed = await account.poll_at(T0 + HOUR, *records(*range(3, 11)))
 
@@ -80,7 +80,7 @@ async def test_numbers_that_return_with_a_loss_do_not_make_its_replay_believable
     assert (replayed.outcome, replayed.held, replayed.removed) == ("unchanged", 1, 0)
 
 
-async def test_those_that_have_waited_do_not_make_the_replay_remove_the_others(account: PolledAccount) -> None:
+async def test_removals_past_the_hold_time_do_not_release_the_others_at_a_replay(account: PolledAccount) -> None:
     await account.poll_at(T0, *records(*range(1, 11)))
     await account.poll_at(T0 + HOUR, *records(*range(1, 7)))
     await account.poll_at(T0 + 24 * HOUR, *records(*range(1, 6)))
@@ -92,7 +92,7 @@ async def test_those_that_have_waited_do_not_make_the_replay_remove_the_others(a
     assert (replayed.outcome, replayed.held) == ("unchanged", waited.held)
 
 
-async def test_a_number_that_comes_and_goes_after_a_loss_does_not_make_its_replay_believable(
+async def test_a_number_that_appears_and_disappears_after_a_loss_does_not_change_a_replay(
     account: PolledAccount,
 ) -> None:
     await account.poll(*records(*range(1, 10)))
@@ -102,13 +102,13 @@ async def test_a_number_that_comes_and_goes_after_a_loss_does_not_make_its_repla
     replayed = await account.poll(*records(*range(2, 10), 11, 12))
 
     assert (held.created, held.removed, held.held) == (3, 0, 2)
-    # Number 1 of the 9 that were listed, and number 10 that came later: 2 of 10.
+    # Number 1 of the 9 that were listed, and number 10, which was added later: 2 of 10.
     assert (result.removed, result.held) == (2, 0)
     assert (replayed.outcome, replayed.removed, replayed.held) == ("unchanged", 0, 0)
 
 
-# `account.app_id`: "a response in which records carry an `app_id` and none of them this one is refused".
-async def test_a_response_of_records_that_stand_and_carry_another_app_id_alone_is_refused(
+# A response in which records have an `app_id`, but none has the account's, fails.
+async def test_a_response_of_known_records_that_all_have_another_app_id_fails(
     account: PolledAccount,
 ) -> None:
     await account.poll(record(1), record(2), record(3, app_id=7))
@@ -118,9 +118,9 @@ async def test_a_response_of_records_that_stand_and_carry_another_app_id_alone_i
     assert (result.outcome, result.error_kind) == ("failed", "wrong_account")
 
 
-# `numbers_as_of` "returns `numbers` as history has it at that moment". Of a number that is missing now it told when its
-# record was read last, although that was after the moment.
-async def test_the_past_does_not_tell_of_what_was_read_after_it(account: PolledAccount) -> None:
+# `numbers_as_of` returns `numbers` as history has it at that time. For a number that is missing now, it returned when
+# its record was last read, although that was after that time.
+async def test_numbers_as_of_a_time_shows_nothing_that_was_read_later(account: PolledAccount) -> None:
     as_of = "select last_read_at, missing_since from analytics.numbers_as_of($1)"
     await account.poll_at(T0, *records(1))
     await account.poll_at(T0 + 2 * HOUR, *records(1))
@@ -130,9 +130,9 @@ async def test_the_past_does_not_tell_of_what_was_read_after_it(account: PolledA
     assert await account.row(as_of, T0 + 4 * HOUR) == (T0 + 2 * HOUR, T0 + 3 * HOUR + TICK)
 
 
-# `duration_seconds` and `lag_seconds` are how long something has lasted. A transaction's `now()` is when it began, and
-# what a tool has open for hours sees changes that are younger: they lasted less than nothing.
-async def test_what_is_younger_than_the_transaction_that_looks_has_not_lasted_less_than_nothing(
+# A transaction's `now()` is the time when it began. A tool may keep one open for hours and see newer changes, whose
+# `duration_seconds` and `lag_seconds` were negative.
+async def test_durations_of_changes_newer_than_the_transaction_are_not_negative(
     account: PolledAccount,
 ) -> None:
     async with account.sql.transaction():
@@ -144,8 +144,8 @@ async def test_what_is_younger_than_the_transaction_that_looks_has_not_lasted_le
         assert await account.row("select lag_seconds from analytics.freshness") == (0,)
 
 
-# `greatest` passes over nulls: an account that was never read successfully had a lag of 0.
-async def test_an_account_that_was_never_read_has_no_lag(account: PolledAccount) -> None:
+# `greatest` ignores nulls: an account without a successful poll had a lag of 0.
+async def test_an_account_without_a_successful_poll_has_no_lag(account: PolledAccount) -> None:
     await account.poll_body(b"[")
 
     assert await account.row("select last_success_at, lag_seconds from analytics.freshness") == (None, None)

@@ -1,4 +1,4 @@
-"""What the views of schema `analytics` must say of one account, told from the model alone."""
+"""The expected rows of the views in schema `analytics` for one account, computed from the model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from tests.model.model import TICK, Period
-from tests.model.reading import COLUMNS, meaning
+from tests.model.response_parser import COLUMNS, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,12 +21,12 @@ ZONE: Final = ZoneInfo("Europe/Moscow")
 _DAY: Final = timedelta(days=1)
 
 View = dict[tuple[Any, ...], dict[str, Any]]
-"""By key, the rows of a view."""
+"""The rows of a view, by key."""
 
 
 @dataclass(frozen=True)
-class Words:
-    """What the dimensions say: by word its English and Russian titles, by region its id."""
+class Dimensions:
+    """The dimension tables: the English and Russian titles by value, and the ids by region."""
 
     titles: dict[str, dict[str | None, tuple[str | None, str | None]]]
     region_ids: dict[str | None, int | None]
@@ -34,22 +34,22 @@ class Words:
 
 @dataclass(frozen=True)
 class AccountScenario:
-    """The views' rows, as the model has them at a moment of the database's own clock."""
+    """The expected rows of the views, at a time by the database's own clock."""
 
     model: AccountModel
     account_id: int
     account: str
-    words: Words
+    dimensions: Dimensions
     now: datetime
 
     def rows(self) -> dict[str, View]:
-        """By view: by key, its rows."""
+        """Returns the rows by view and key."""
         return {
             "numbers_all": {(number,): self.number_row(number) for number in self.model.numbers},
             "numbers": {
                 (number,): _without(self.number_row(number), "removed_at")
-                for number, known in self.model.numbers.items()
-                if not known.is_removed
+                for number, stored in self.model.numbers.items()
+                if not stored.is_removed
             },
             "number_history": dict(self._number_history()),
             "state_history": dict(self._state_history()),
@@ -62,37 +62,37 @@ class AccountScenario:
         }
 
     def number_row(self, number: int) -> dict[str, Any]:
-        """A number's row of `numbers_all`."""
-        known = self.model.numbers[number]
+        """Returns a number's row in `numbers_all`."""
+        stored = self.model.numbers[number]
         times = ("first_seen_at", "changed_at", "changed_after", "last_read_at", "missing_since", "removed_at")
         return {
-            **self._whose(number),
-            **self._record(known.values),
-            **self._titles("type", known.values),
-            **self._titles("purpose", known.values),
-            **self._titles("state", known.values),
-            "state_since": known.states[-1].valid_from,
-            "state_since_earliest": known.states[-1].changed_after,
-            "extra": meaning(known.extra),
-            "redirect_count": len(known.open_redirects()),
-            **{name: getattr(known, name) for name in times},
+            **self._identity(number),
+            **self._record(stored.values),
+            **self._titles("type", stored.values),
+            **self._titles("purpose", stored.values),
+            **self._titles("state", stored.values),
+            "state_since": stored.states[-1].valid_from,
+            "state_since_earliest": stored.states[-1].changed_after,
+            "extra": canonical(stored.extra),
+            "redirect_count": len(stored.open_redirects()),
+            **{name: getattr(stored, name) for name in times},
         }
 
     def _number_history(self) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-        for number, known in self.model.numbers.items():
-            for version in versions(known):
+        for number, stored in self.model.numbers.items():
+            for version in versions(stored):
                 yield (
                     (number, version.valid_from),
-                    self._whose(number) | self._record(version.values) | _without(_period(version), "closed_run_id"),
+                    self._identity(number) | self._record(version.values) | _without(_period(version), "closed_run_id"),
                 )
 
     def _state_history(self) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-        for number, known in self.model.numbers.items():
-            for row in known.states:
+        for number, stored in self.model.numbers.items():
+            for row in stored.states:
                 yield (
                     (number, row.valid_from),
                     {
-                        **self._whose(number),
+                        **self._identity(number),
                         **row.values,
                         **self._titles("state", row.values),
                         **_period(row),
@@ -101,14 +101,14 @@ class AccountScenario:
                 )
 
     def _state_changes(self) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-        for number, known in self.model.numbers.items():
-            for former, row in zip(known.states, known.states[1:], strict=False):
+        for number, stored in self.model.numbers.items():
+            for former, row in zip(stored.states, stored.states[1:], strict=False):
                 if former.valid_to != row.valid_from:
-                    continue  # it was removed, and returned
+                    continue  # it was removed in between
                 yield (
                     (number, row.valid_from),
                     {
-                        **self._whose(number),
+                        **self._identity(number),
                         "changed_at": row.valid_from,
                         "changed_after": row.changed_after,
                         **{f"from_{name}": value for name, value in former.values.items()},
@@ -120,15 +120,15 @@ class AccountScenario:
                 )
 
     def _redirect_history(self) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-        for number, known in self.model.numbers.items():
-            for row in known.redirects:
+        for number, stored in self.model.numbers.items():
+            for row in stored.redirects:
                 redirect_id, redirect_from = row.key
                 origin = self.model.numbers.get(redirect_id)
                 is_own = origin is not None and origin.values["number"] == redirect_from
                 yield (
                     (number, *row.key, row.valid_from),
                     {
-                        **self._whose(number),
+                        **self._identity(number),
                         "redirect_number_id": redirect_id,
                         "redirect_from": redirect_from,
                         "redirect_from_key": f"{self.account_id}:{redirect_id}" if is_own else None,
@@ -138,7 +138,7 @@ class AccountScenario:
                 )
 
     def freshness(self) -> View:
-        """The account's row."""
+        """Returns the account's row in `freshness`."""
         model = self.model
         ended = [run for _, run in sorted(model.runs.items()) if run.outcome not in {"running", "abandoned"}]
         last = ended[-1] if ended else None
@@ -150,43 +150,43 @@ class AccountScenario:
             "last_outcome": last and last.outcome,
             "last_error_kind": last and last.error_kind,
             "held": model.held,
-            "rejected": len(model.standing_rejected),
+            "rejected": len(model.current_rejected),
         }
         return {(self.account_id,): row}
 
     def daily_states(self) -> View:
-        """By day, region, type and state: how many numbers; of the days that the history spans, and of today."""
+        """Returns the number of numbers by day, region, type and state, for the days of the history and today."""
         counted: View = {}
         for day in days(self.model, self.now):
             ended = midnight(day + _DAY)
-            for known in self.model.numbers.values():
-                for version in versions(known):
+            for stored in self.model.numbers.values():
+                for version in versions(stored):
                     if version.valid_from < ended and (version.valid_to is None or version.valid_to >= ended):
                         key = (day, *(version.values[name] for name in ("region_name", "type", "state")))
                         counted.setdefault(key, {"numbers": 0})["numbers"] += 1
         return counted
 
     def state_share(self) -> View:
-        """By number, day and state: how long, and which share of the time in which the number was listed."""
+        """Returns the duration by number, day and state, and its share of the time when the number was listed."""
         shares: View = {}
-        for number, known in self.model.numbers.items():
+        for number, stored in self.model.numbers.items():
             for day in days(self.model, self.now):
-                lasted: dict[str, timedelta] = {}
-                for row in known.states:
+                durations: dict[str, timedelta] = {}
+                for row in stored.states:
                     begins, ends = max(row.valid_from, midnight(day)), row.valid_to or self.now
-                    for_so_long = min(ends, midnight(day + _DAY)) - begins
-                    if for_so_long > timedelta():
+                    duration = min(ends, midnight(day + _DAY)) - begins
+                    if duration > timedelta():
                         state = row.values["state"]
-                        lasted[state] = lasted.get(state, timedelta()) + for_so_long
-                whole = sum(lasted.values(), timedelta())
-                for state, for_so_long in lasted.items():
+                        durations[state] = durations.get(state, timedelta()) + duration
+                whole = sum(durations.values(), timedelta())
+                for state, duration in durations.items():
                     shares[number, day, state] = {
-                        "duration_seconds": seconds(for_so_long),
-                        "share": round(for_so_long / whole, 9),
+                        "duration_seconds": seconds(duration),
+                        "share": round(duration / whole, 9),
                     }
         return shares
 
-    def _whose(self, number: int) -> dict[str, Any]:
+    def _identity(self, number: int) -> dict[str, Any]:
         return {
             "account_id": self.account_id,
             "account": self.account,
@@ -201,28 +201,28 @@ class AccountScenario:
             **{name: values[name] for name in COLUMNS if name != "region_name"},
             "e164": e164(values["number"]),
             "region": region,
-            "region_id": self.words.region_ids[region],
+            "region_id": self.dimensions.region_ids[region],
         }
 
     def _titles(self, name: str, values: dict[str, Any]) -> dict[str, Any]:
-        english, russian = self.words.titles[name][values[name]]
+        english, russian = self.dimensions.titles[name][values[name]]
         return {f"{name}_title_en": english, f"{name}_title_ru": russian}
 
 
-def versions(known: Number) -> list[Period]:
-    """All versions of a number's record, the latest known one last: it ends with the removal."""
-    last = Period((), known.values, known.changed_at, known.changed_after, known.run_id)
-    if known.removed_at is not None:
-        last.valid_to, last.closed_after = known.removed_at, known.last_read_at
-    return [*known.versions, last]
+def versions(stored: Number) -> list[Period]:
+    """Returns all versions of a number; the last is the current one, or ends with the removal."""
+    last = Period((), stored.values, stored.changed_at, stored.changed_after, stored.run_id)
+    if stored.removed_at is not None:
+        last.valid_to, last.closed_after = stored.removed_at, stored.last_read_at
+    return [*stored.versions, last]
 
 
 def days(model: AccountModel, now: datetime) -> list[date]:
-    """The days from the first change to the last one and the day after it, and today."""
+    """Returns the days from the first change until one day after the last, and today."""
     moments = [
         moment
-        for known in model.numbers.values()
-        for version in versions(known)
+        for stored in model.numbers.values()
+        for version in versions(stored)
         for moment in (version.valid_from, version.valid_to)
         if moment is not None
     ]
@@ -234,12 +234,12 @@ def days(model: AccountModel, now: datetime) -> list[date]:
 
 
 def midnight(day: date) -> datetime:
-    """When a day begins in Moscow."""
+    """Returns the start of a day in Moscow."""
     return datetime(day.year, day.month, day.day, tzinfo=ZONE)
 
 
 def e164(number: str) -> str | None:
-    """`+7…`; None unless it has 10 to 15 digits and nothing else."""
+    """Returns the number as `+7…`; None unless it consists of 10 to 15 digits."""
     if re.fullmatch("[0-9]{10,15}", number) is None:
         return None
     if len(number) == 10:
@@ -247,9 +247,9 @@ def e164(number: str) -> str | None:
     return f"+7{number[1:]}" if len(number) == 11 and number[0] == "8" else f"+{number}"
 
 
-def seconds(lasted: timedelta) -> Decimal:
-    """A duration as the views have it."""
-    return Decimal(lasted // TICK) / 1_000_000
+def seconds(durations: timedelta) -> Decimal:
+    """Returns a duration in seconds, as the views have it."""
+    return Decimal(durations // TICK) / 1_000_000
 
 
 def _period(row: Period) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-# ruff: noqa: S608 - the queries are put together from constants
-"""The rows of one account's tables as the database has them, in the form in which the model tells them."""
+# ruff: noqa: S608 - the queries are built from constants
+"""Reads the rows of one account from the database, in the same form as the model's rows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tests.model.model import COUNTERS
-from tests.model.reading import COLUMNS, meaning
+from tests.model.response_parser import COLUMNS, canonical
 
 if TYPE_CHECKING:
     import asyncpg
 
 _PERIOD: Final = "valid_to, changed_after, closed_after, run_id, closed_run_id"
 _RECORD: Final = ", ".join("r.name as region_name" if name == "region_name" else f"n.{name}" for name in COLUMNS)
-# By table: how many columns are its key, and the query.
+# By table: the number of columns in its key, and the query.
 _TABLES: Final[dict[str, tuple[int, str]]] = {
     "virtual_number": (
         1,
@@ -61,21 +61,21 @@ _TABLES: Final[dict[str, tuple[int, str]]] = {
         """,
     ),
 }
-_EMPTY: Final = """
+_TRUNCATE: Final = """
 truncate syncer.account, syncer.sync_run, syncer.virtual_number, syncer.virtual_number_history, syncer.state_history,
          syncer.virtual_number_redirect, syncer.rejected_record, syncer.record_fingerprint restart identity cascade
 """
 
 
 class Row(NamedTuple):
-    """A row beyond its key, and the transaction that wrote it, where that matters."""
+    """The columns of a row except its key, and the transaction that wrote it, for tables where this is checked."""
 
     values: dict[str, Any]
     written_by: str | None
 
 
 async def fetch_rows(sql: asyncpg.Connection, account_id: int) -> dict[str, dict[tuple[Any, ...], Row]]:
-    """By table: by key, its rows."""
+    """Returns the rows by table and key."""
     tables: dict[str, dict[tuple[Any, ...], Row]] = {}
     for table, (key_length, query) in _TABLES.items():
         tables[table] = {}
@@ -83,27 +83,27 @@ async def fetch_rows(sql: asyncpg.Connection, account_id: int) -> dict[str, dict
             values = dict(list(record.items())[key_length:])
             written_by = values.pop("xmin", None)
             if "extra" in values:
-                values["extra"] = meaning(json.loads(values["extra"]))
+                values["extra"] = canonical(json.loads(values["extra"]))
             tables[table][tuple(record[:key_length])] = Row(values, written_by)
     return tables
 
 
-async def empty(sql: asyncpg.Connection) -> None:
-    """Forgets every account."""
-    await sql.execute(_EMPTY)
+async def delete_all_rows(sql: asyncpg.Connection) -> None:
+    """Deletes all accounts and their data."""
+    await sql.execute(_TRUNCATE)
 
 
-def difference(wanted: Any, found: Any) -> str:
-    """Where two values differ, those of dictionaries key by key."""
-    if not (isinstance(wanted, dict) and isinstance(found, dict)):
-        return f"wanted {wanted!r}\nfound  {found!r}"
+def difference(expected: Any, actual: Any) -> str:
+    """Describes where two values differ, in dictionaries key by key."""
+    if not (isinstance(expected, dict) and isinstance(actual, dict)):
+        return f"expected {expected!r}\nactual  {actual!r}"
     lines = []
-    for key in sorted(wanted.keys() | found.keys(), key=repr):
-        one, other = wanted.get(key, "nothing"), found.get(key, "nothing")
+    for key in sorted(expected.keys() | actual.keys(), key=repr):
+        one, other = expected.get(key, "nothing"), actual.get(key, "nothing")
         if one == other:
             continue
         if isinstance(one, dict) and isinstance(other, dict):
             lines.append(f"{key}:\n  " + difference(one, other).replace("\n", "\n  "))
         else:
-            lines.append(f"{key}: wanted {one}, found {other}")
+            lines.append(f"{key}: expected {one}, actual {other}")
     return "\n".join(lines)

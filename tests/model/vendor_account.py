@@ -1,8 +1,4 @@
-"""What happens to an account's numbers at the vendor, and to the vendor's responses: events, each with a name.
-
-An event is given two small integers, which choose whom it befalls and how; it tells whether it had anything to befall.
-That makes a sequence of events plain data, which hypothesis can shrink: an event left out leaves the others possible.
-"""
+"""The vendor's side of an account: its numbers, and the responses that list them."""
 
 from __future__ import annotations
 
@@ -14,16 +10,16 @@ from tests.builders import APP_ID, record, redirect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LARGEST: Final = 2**63 - 1
-MANY: Final = 50
+MAX_BIGINT: Final = 2**63 - 1
+MAX_NUMBERS: Final = 50
 
 VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "number": ("79000000001", "79000000002", "74950000003", "1", "88009966666"),
     "comment": (None, "", "note", "a\x00b", "a\ufffdb", "\ud83d alone", "заметка \U0001f4de"),
     "type": ("def", "abc", "toll_free", "satellite", None),
     "purpose": ("company", "employee", "robot", None),
-    "scenario_id": (None, 7, 0, -1, LARGEST),
-    "group_scenario_id": (None, 7, -LARGEST - 1),
+    "scenario_id": (None, 7, 0, -1, MAX_BIGINT),
+    "group_scenario_id": (None, 7, -MAX_BIGINT - 1),
     "group_id": (None, 1, 2),
     "is_scenario_active": (None, True, False),
     "is_group_scenario_active": (False, None, True),
@@ -50,56 +46,56 @@ REDIRECTS: Final = tuple(
 Fields = dict[str, Any]
 
 
-class World:
-    """What the vendor knows of one account, and how it answers now."""
+class VendorAccount:
+    """The numbers of one account at the vendor, and how the next responses are formatted and distorted."""
 
     def __init__(self, size: int) -> None:
-        self.present: dict[int, Fields] = {number: _first_record(number) for number in range(1, size + 1)}
-        self.gone: dict[int, Fields] = {}
+        self.listed: dict[int, Fields] = {number: _first_record(number) for number in range(1, size + 1)}
+        self.unlisted: dict[int, Fields] = {}
         self.style = 0
-        self.styles: dict[int, int] = {}
+        self.style_by_id: dict[int, int] = {}
         self.order = 0
-        self.lasting: list[Callable[[list[bytes]], list[bytes]]] = []
+        self.persistent_edits: list[Callable[[list[bytes]], list[bytes]]] = []
         self.edits: list[Callable[[list[bytes]], list[bytes]]] = []
-        self.whole: Callable[[bytes], bytes] | None = None
+        self.transform_body: Callable[[bytes], bytes] | None = None
         self.http_error: int | None = None
         self.last_body = b"[]"
 
     def body(self) -> bytes:
-        """The response of this step, whose own faults end with it."""
+        """Returns the response of this step, and clears the edits that apply to it only."""
         elements = self.elements()
         if self.order:
             shift = self.order % max(1, len(elements))
             elements = [*elements[shift:], *elements[:shift]][:: -1 if self.order % 2 else 1]
-        for edit in (*self.lasting, *self.edits):
+        for edit in (*self.persistent_edits, *self.edits):
             elements = edit(elements)
         body = b"[" + b", ".join(elements) + b"]"
-        if self.whole is not None:
-            body = self.whole(body)
-        self.edits, self.whole = [], None
+        if self.transform_body is not None:
+            body = self.transform_body(body)
+        self.edits, self.transform_body = [], None
         self.last_body = body
         return body
 
     def elements(self) -> list[bytes]:
-        """The records, as they are and are spelled now."""
-        return [spell(fields, self.styles.get(number, self.style)) for number, fields in self.present.items()]
+        """Returns the listed records as JSON, each in its current style."""
+        return [encode(fields, self.style_by_id.get(number, self.style)) for number, fields in self.listed.items()]
 
-    def pick(self, position: int) -> Fields | None:
-        """One of the numbers that are there."""
-        keys = sorted(self.present)
-        return self.present[keys[position % len(keys)]] if keys else None
+    def pick_listed(self, position: int) -> Fields | None:
+        """Returns one of the listed numbers; None if there are none."""
+        keys = sorted(self.listed)
+        return self.listed[keys[position % len(keys)]] if keys else None
 
-    def absent_id(self) -> int | None:
-        """The smallest id that was never seen."""
-        return next((number for number in range(1, MANY + 1) if number not in self.present | self.gone), None)
+    def unused_id(self) -> int | None:
+        """Returns the smallest id that was never listed; None if all are used."""
+        return next((number for number in range(1, MAX_NUMBERS + 1) if number not in self.listed | self.unlisted), None)
 
 
 def _first_record(number: int) -> Fields:
-    """A record as it is at first; every other one has redirects."""
+    """Returns the initial record of a number; every second one has redirects."""
     return record(number, from_redirect_numbers=[dict(REDIRECTS[number % len(REDIRECTS)])] if number % 2 else [])
 
 
-# How one record may be spelled without meaning anything else.
+# Different JSON texts for the same record
 
 
 def _dump(fields: Any, *, ensure_ascii: bool = False, **options: Any) -> bytes:
@@ -109,45 +105,45 @@ def _dump(fields: Any, *, ensure_ascii: bool = False, **options: Any) -> bytes:
         return json.dumps(fields, **options).encode()
 
 
-def _keys_twice(fields: Fields) -> bytes:
-    """The last of several equal keys counts, whatever those before it say."""
-    told_before = {"comment": "before", "dgn_number": 5, "number": None, "app_id": "x", "state": "freeze"}
-    before = {name: value for name, value in told_before.items() if name in fields}
-    return _dump(before)[:-1] + b", " + _dump(fields)[1:]
+def _with_repeated_keys(fields: Fields) -> bytes:
+    """Repeats keys: the last of several equal keys counts, whatever the values of those before it."""
+    ignored = {"comment": "before", "dgn_number": 5, "number": None, "app_id": "x", "state": "freeze"}
+    first = {name: value for name, value in ignored.items() if name in fields}
+    return _dump(first)[:-1] + b", " + _dump(fields)[1:]
 
 
-def _redirects_twice(fields: Fields) -> bytes:
+def _with_repeated_redirects(fields: Fields) -> bytes:
     listed = fields.get("from_redirect_numbers")
     return _dump(fields | ({"from_redirect_numbers": [*listed[::-1], *listed[:1]]} if listed else {}))
 
 
-def _company_in_cyrillic(fields: Fields) -> bytes:
+def _with_cyrillic_company(fields: Fields) -> bytes:
     return _dump(fields | ({"purpose": "сompany"} if fields.get("purpose") == "company" else {}))
 
 
-def _null_for_no_redirects(fields: Fields) -> bytes:
+def _with_null_redirects(fields: Fields) -> bytes:
     return _dump(fields | ({"from_redirect_numbers": None} if fields.get("from_redirect_numbers") == [] else {}))
 
 
-def _needless_escapes(fields: Fields) -> bytes:
+def _with_unnecessary_escapes(fields: Fields) -> bytes:
     return _dump(fields).replace(b'"a', rb'"\u0061')
 
 
-_SPELLINGS: Final[tuple[Callable[[Fields], bytes], ...]] = (
+_ENCODERS: Final[tuple[Callable[[Fields], bytes], ...]] = (
     _dump,
     lambda fields: _dump(fields, indent=2),
     lambda fields: _dump(fields, ensure_ascii=True),
     lambda fields: _dump(dict(reversed(fields.items()))),
     lambda fields: _dump(fields, separators=(",", ":")),
-    _company_in_cyrillic,
-    _null_for_no_redirects,
-    _keys_twice,
-    _needless_escapes,
-    _redirects_twice,
+    _with_cyrillic_company,
+    _with_null_redirects,
+    _with_repeated_keys,
+    _with_unnecessary_escapes,
+    _with_repeated_redirects,
 )
-STYLES: Final = len(_SPELLINGS)
+STYLE_COUNT: Final = len(_ENCODERS)
 
 
-def spell(fields: Fields, style: int = 0) -> bytes:
-    """A record as JSON, in one of the spellings."""
-    return _SPELLINGS[style % STYLES](fields)
+def encode(fields: Fields, style: int = 0) -> bytes:
+    """Encodes a record as JSON, in one of the styles."""
+    return _ENCODERS[style % STYLE_COUNT](fields)

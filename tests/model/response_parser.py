@@ -1,4 +1,4 @@
-"""What a response says, read with Python's own `json` and the contract's words: nothing of the program is used here."""
+"""Parses a response with Python's `json`, following the contract's text; it shares no code with the program."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from fractions import Fraction
 from typing import Any, Final
 
 _BIGINT: Final = 2**63
-_LONGEST_WORD: Final = 200
+_MAX_LOOKUP_CHARS: Final = 200
 
 TEXTS: Final = ("comment", "reason", "dgn_number", "redirect_number", "sip_uri")
-WORDS: Final = ("type", "purpose", "nc_type", "region_name")
+LOOKUPS: Final = ("type", "purpose", "nc_type", "region_name")
 INTEGERS: Final = ("scenario_id", "group_scenario_id", "group_id", "employee_id", "app_id")
 BOOLEANS: Final = ("is_scenario_active", "is_group_scenario_active")
-COLUMNS: Final = ("number", "state", *TEXTS, *WORDS, *INTEGERS, *BOOLEANS)
+COLUMNS: Final = ("number", "state", *TEXTS, *LOOKUPS, *INTEGERS, *BOOLEANS)
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
-_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
-_BETWEEN: Final = re.compile(r"[\s,]*")
-_NOT_FOR_POSTGRESQL: Final = re.compile("[\x00\ud800-\udfff]")
+_DECODER: Final = json.JSONDecoder(parse_constant=_reject_constant)
+_SEPARATORS: Final = re.compile(r"[\s,]*")
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record that can be taken: the values of the keys that were told; redirects are None if theirs was not."""
+    """A valid record: the values of the keys that are present; redirects are None if their key is missing."""
 
     id: int
-    told: dict[str, Any]
+    values: dict[str, Any]
     redirects: frozenset[tuple[int, str]] | None
     extra: dict[str, Any]
 
-    def says_the_same(self, other: Record) -> bool:
-        """Whether both mean the same, however they are spelled."""
+    def same_content(self, other: Record) -> bool:
+        """Returns whether both records are equal, however they are formatted."""
         return (
-            self.told == other.told
+            self.values == other.values
             and self.redirects == other.redirects
-            and meaning(self.extra) == meaning(other.extra)
+            and canonical(self.extra) == canonical(other.extra)
         )
 
 
 @dataclass(frozen=True)
 class Element:
-    """One element of the array: its bytes, its record if it can be taken, and what else can be read of it."""
+    """One element of the array: its bytes, its record if that is valid, and its ids if they can be read."""
 
     payload: bytes
     record: Record | None
@@ -55,19 +55,19 @@ class Element:
     app_id: int | None
 
 
-class UnreadableError(Exception):
-    """The response as a whole cannot be taken; its text is the contract's `error_kind`."""
+class InvalidResponseError(Exception):
+    """The response as a whole is invalid; the message is the contract's `error_kind`."""
 
 
 def read(body: bytes) -> list[Element]:
-    """The elements of a response, or UnreadableError."""
+    """Returns the elements of a response, or raises InvalidResponseError."""
     text = body.decode(errors="surrogateescape")
     try:
         whole = _DECODER.decode(text)
     except ValueError:
-        raise UnreadableError("not_json") from None
+        raise InvalidResponseError("not_json") from None
     if not isinstance(whole, list):
-        raise UnreadableError("not_an_array")
+        raise InvalidResponseError("not_an_array")
     elements = []
     position = 0
     for _ in whole:
@@ -78,10 +78,10 @@ def read(body: bytes) -> list[Element]:
 
 
 def _skip(text: str, position: int) -> int:
-    """Where the next element begins: beyond white space, the comma and, before the first one, the bracket."""
+    """Returns the start of the next element: after white space, the comma and, before the first one, the bracket."""
     if position == 0:
         position = text.index("[") + 1
-    found = _BETWEEN.match(text, position)
+    found = _SEPARATORS.match(text, position)
     assert found is not None
     return found.end()
 
@@ -90,7 +90,7 @@ def _element(value: Any, payload: bytes) -> Element:
     fields = value if isinstance(value, dict) else {}
     identifier = fields.get("id") if _is_integer(fields.get("id"), lowest=1) else None
     app_id = fields.get("app_id") if _is_integer(fields.get("app_id"), lowest=1) else None
-    record = _record(fields) if identifier is not None and _is_utf8(payload) and _can_be_taken(fields) else None
+    record = _record(fields) if identifier is not None and _is_utf8(payload) and _is_valid(fields) else None
     return Element(payload, record, identifier, app_id)
 
 
@@ -102,14 +102,14 @@ def _is_utf8(payload: bytes) -> bool:
     return True
 
 
-def _can_be_taken(fields: dict[str, Any]) -> bool:
+def _is_valid(fields: dict[str, Any]) -> bool:
     redirects = fields.get("from_redirect_numbers")
     return (
-        _is_word(fields.get("number"))
+        _is_lookup_value(fields.get("number"))
         and fields["number"] != ""
-        and _is_word(fields.get("state"))
+        and _is_lookup_value(fields.get("state"))
         and all(fields.get(name) is None or isinstance(fields[name], str) for name in TEXTS)
-        and all(fields.get(name) is None or _is_word(fields[name]) for name in WORDS)
+        and all(fields.get(name) is None or _is_lookup_value(fields[name]) for name in LOOKUPS)
         and all(fields.get(name) is None or _is_integer(fields[name]) for name in INTEGERS)
         and all(fields.get(name) is None or isinstance(fields[name], bool) for name in BOOLEANS)
         and (redirects is None or (isinstance(redirects, list) and all(map(_is_redirect, redirects))))
@@ -120,13 +120,13 @@ def _is_redirect(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and _is_integer(value.get("id"))
-        and _is_word(value.get("number"))
+        and _is_lookup_value(value.get("number"))
         and value["number"] != ""
     )
 
 
-def _is_word(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= _LONGEST_WORD
+def _is_lookup_value(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_LOOKUP_CHARS
 
 
 def _is_integer(value: Any, *, lowest: int = -_BIGINT) -> bool:
@@ -134,43 +134,43 @@ def _is_integer(value: Any, *, lowest: int = -_BIGINT) -> bool:
 
 
 def _record(fields: dict[str, Any]) -> Record:
-    told: dict[str, Any] = {name: mended(fields[name]) for name in COLUMNS if name in fields}
-    if told.get("purpose") == "сompany":  # the vendor's page spells it with a Cyrillic first letter
-        told["purpose"] = "company"
+    values: dict[str, Any] = {name: replace_unstorable(fields[name]) for name in COLUMNS if name in fields}
+    if values.get("purpose") == "сompany":  # on the vendor's page, the first letter is Cyrillic
+        values["purpose"] = "company"
     listed = fields.get("from_redirect_numbers") or []
-    redirects = frozenset((one["id"], mended(one["number"])) for one in listed)
+    redirects = frozenset((one["id"], replace_unstorable(one["number"])) for one in listed)
     known = {"id", "from_redirect_numbers", *COLUMNS}
     return Record(
         id=fields["id"],
-        told=told,
+        values=values,
         redirects=redirects if "from_redirect_numbers" in fields else None,
-        extra=mended({name: value for name, value in fields.items() if name not in known}),
+        extra=replace_unstorable({name: value for name, value in fields.items() if name not in known}),
     )
 
 
-def mended(value: Any) -> Any:
-    """A JSON value with U+FFFD in place of what PostgreSQL's text cannot hold."""
+def replace_unstorable(value: Any) -> Any:
+    """Replaces the characters that PostgreSQL cannot store by U+FFFD in a JSON value."""
     match value:
         case str():
-            return _NOT_FOR_POSTGRESQL.sub("\ufffd", value)
+            return _UNSTORABLE.sub("\ufffd", value)
         case list():
-            return [mended(one) for one in value]
+            return [replace_unstorable(one) for one in value]
         case dict():
-            return {mended(name): mended(one) for name, one in value.items()}
+            return {replace_unstorable(name): replace_unstorable(one) for name, one in value.items()}
         case _:
             return value
 
 
-def meaning(value: Any) -> Any:
-    """A JSON value in a form that is equal for equal meanings: 1 and 1.0 are the same, 1 and true are not."""
+def canonical(value: Any) -> Any:
+    """Converts a JSON value so that equal JSON is equal in Python: 1 and 1.0 are equal, 1 and true are not."""
     match value:
         case bool() | None:
             return (type(value).__name__, value)
         case int() | float():
             return Fraction(str(value))
         case list():
-            return [meaning(one) for one in value]
+            return [canonical(one) for one in value]
         case dict():
-            return {name: meaning(one) for name, one in value.items()}
+            return {name: canonical(one) for name, one in value.items()}
         case _:
             return value

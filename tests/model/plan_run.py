@@ -1,0 +1,315 @@
+"""Runs a plan: each step polls a real endpoint into a real database, and compares all rows with the model."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from syncer.emulator import STATIC, Emulator, faults
+from syncer.store.engine import create_engine
+from tests.builders import BlockingEndpoint, PolledAccount, connect, settings_for
+from tests.model.database_rows import delete_all_rows, difference, fetch_rows
+from tests.model.disturbances import DISTURBANCES, HOUR, MINUTE, kill
+from tests.model.model import COUNTERS, AccountModel
+from tests.model.vendor_account import VendorAccount
+from tests.model.vendor_changes import VENDOR_CHANGES
+from tests.model.view_checker import ViewChecker
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    import asyncpg
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.outcome import PollResult, Trigger
+    from tests.model.action_statistics import ActionStatistics
+    from tests.model.database_rows import Row
+    from tests.model.disturbances import WaitingPoll
+    from tests.model.model import RunRow
+    from tests.model.view_checker import Comparison
+
+T0: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+_BATCH: Final = 3
+"""The number of records per batch: so small that most responses take several batches."""
+_INCONSISTENT_RUNS: Final = """
+select run_id from syncer.sync_run
+ where (outcome = 'running') <> (finished_at is null) or finished_at < started_at
+    or (outcome = 'failed') <> (error is not null)
+"""
+Step = tuple[tuple[str, int, int], ...]
+"""The actions before one poll, each with its two integers."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sequence of polls.
+
+    Attributes:
+        steps: One poll each, of the first account unless an action chooses another.
+        numbers: The initial number of numbers of each account.
+        ratio: `SYNCER_REMOVAL_GUARD_RATIO`.
+        hold_hours: `SYNCER_REMOVAL_GUARD_HOLD`.
+        replays: Whether the last successful response is polled again after each step, not only after the last one.
+    """
+
+    steps: tuple[Step, ...]
+    numbers: int = 0
+    ratio: float = 0.2
+    hold_hours: int = 24
+    replays: bool = False
+
+
+class MismatchError(AssertionError):
+    """The program and the model have different results."""
+
+
+@dataclass
+class Environment:
+    """What all plans share: a database, an emulated endpoint, and one whose responses can be delayed."""
+
+    engine: AsyncEngine
+    sql: asyncpg.Connection
+    emulator: Emulator
+    blocking_endpoint: BlockingEndpoint
+    stack: AsyncExitStack
+    processes: dict[tuple[Any, ...], PolledAccount] = field(default_factory=dict)
+
+    @classmethod
+    async def build(cls, stack: AsyncExitStack, database: str) -> Self:
+        engine = create_engine(lambda: database)
+        stack.push_async_callback(engine.dispose)
+        sql = await connect(database)
+        stack.push_async_callback(sql.close)
+        emulator = await stack.enter_async_context(Emulator(numbers=1, rates=STATIC))
+        return cls(engine, sql, emulator, await stack.enter_async_context(BlockingEndpoint()), stack)
+
+    async def process(self, role: str, name: str, url: str, plan: Plan) -> PolledAccount:
+        """Returns a restarted process that polls an account; a new one would load the certificates each time."""
+        key = (role, name, plan.ratio, plan.hold_hours)
+        if key not in self.processes:
+            settings = settings_for(
+                self.emulator,
+                account_name=name,
+                api_url=url,
+                removal_guard_ratio=plan.ratio,
+                removal_guard_hold=plan.hold_hours * HOUR,
+            )
+            made = PolledAccount(self.engine, self.emulator, self.sql, settings, batch=_BATCH)
+            self.processes[key] = await self.stack.enter_async_context(made)
+        self.processes[key].restart()
+        return self.processes[key]
+
+    async def run(self, plan: Plan, statistics: ActionStatistics) -> None:
+        """Runs a plan on an empty database; raises MismatchError if the program and the model differ."""
+        async with AsyncExitStack() as stack:
+            await delete_all_rows(self.sql)
+            plan_run = PlanRun(self, plan, statistics)
+            await plan_run.set_up(stack)
+            for step in plan.steps:
+                await plan_run.step(step)
+            await plan_run.replay_last_success()
+            await plan_run.check_history()
+            for account in plan_run.accounts:
+                statistics.consequences.update(account.model.consequences)
+
+
+@dataclass
+class ComparedAccount:
+    """One account: its vendor's side, the processes that poll it, and its model."""
+
+    vendor: VendorAccount
+    model: AccountModel
+    process: PolledAccount
+    another_process: PolledAccount
+    slow_process: PolledAccount
+    account_id: int | None = None
+    waiting_polls: list[WaitingPoll] = field(default_factory=list)
+    last_good_body: bytes | None = None
+    previous_rows: dict[str, dict[tuple[Any, ...], Row]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.view_checker = ViewChecker(self.model)
+
+
+class PlanRun:
+    """One run of a plan."""
+
+    def __init__(self, environment: Environment, plan: Plan, statistics: ActionStatistics) -> None:
+        self.environment, self.plan, self.statistics = environment, plan, statistics
+        self.hold = timedelta(hours=plan.hold_hours)
+        self.clock = T0
+        self.accounts: list[ComparedAccount] = []
+        self.account: ComparedAccount
+        self.trigger: Trigger = "schedule"
+        self.use_another_process = False
+        self.log: list[str] = []
+
+    async def set_up(self, stack: AsyncExitStack) -> None:
+        """Creates two accounts with the same ids."""
+        emulated, blocking_endpoint = self.environment.emulator.url, self.environment.blocking_endpoint.url
+        for name in ("one", "another"):
+            account = ComparedAccount(
+                VendorAccount(self.plan.numbers),
+                AccountModel(ratio=self.plan.ratio, hold=self.hold),
+                await self.environment.process("first", name, emulated, self.plan),
+                await self.environment.process("second", name, emulated, self.plan),
+                await self.environment.process("slow", name, blocking_endpoint, self.plan),
+            )
+            self.accounts.append(account)
+            stack.push_async_callback(self._kill_all, account)
+        self.account = self.accounts[0]
+
+    async def _kill_all(self, account: ComparedAccount) -> None:
+        while account.waiting_polls:
+            await kill(account.waiting_polls.pop())
+
+    async def step(self, step: Step) -> None:
+        """Executes some actions, polls, and compares everything."""
+        self.account, self.trigger, self.use_another_process = self.accounts[0], "schedule", False
+        self.account.vendor.http_error = None
+        self.clock += MINUTE
+        await self.set_clock()
+        executed = []
+        for name, a, b in step:
+            self.log.append(f"{name} {a} {b}")
+            if await (DISTURBANCES[name](self, a, b) if name in DISTURBANCES else self._change_vendor(name, a, b)):
+                executed.append(name)
+        await self.set_clock()
+        self.statistics.add_step(executed)
+        await self._poll()
+        if self.plan.replays:
+            await self.replay_last_success()
+
+    async def _change_vendor(self, name: str, a: int, b: int) -> bool:
+        return VENDOR_CHANGES[name](self.account.vendor, a, b)
+
+    async def set_clock(self) -> None:
+        await self.account.process.set_clock(self.clock)
+
+    async def _poll(self) -> None:
+        account, emulator = self.account, self.environment.emulator
+        body = account.vendor.body()
+        status = account.vendor.http_error
+        text = body.decode(errors="surrogateescape")
+        emulator.fault = faults.Body(body=text) if status is None else faults.Status(status=status)
+        process = account.another_process if self.use_another_process else account.process
+        result = await self.result_of(process.poll_again(trigger=self.trigger))
+        run_id = _run_id(result)
+        account.model.begin(run_id, self.trigger, self.clock)
+        if status is None:
+            expected = account.model.complete(run_id, body, self.clock)
+        else:
+            expected = account.model.fail(
+                run_id, _STATUS_KINDS.get(status, "http_status"), http_status=status, response_bytes=None
+            )
+        self.log.append(f"  {self.trigger} {status or ''} {text} -> {expected.outcome}")
+        if expected.outcome in {"applied", "unchanged"}:
+            account.last_good_body = body
+        await self.compare(result, expected)
+
+    async def result_of(self, poll: Awaitable[PollResult]) -> PollResult:
+        """Returns the result of a poll, which must not raise, whatever goes wrong."""
+        try:
+            return await poll
+        except Exception as error:
+            raise MismatchError(f"the poll raised {error!r}\n{self._recent_log()}") from error
+
+    def _recent_log(self) -> str:
+        return "\n".join(self.log[-60:])
+
+    async def replay_last_success(self) -> None:
+        """Polls the last successful response again: nothing may change except the run and the account."""
+        account = self.account
+        if account.last_good_body is None:
+            return
+        account.process.emulator.fault = faults.Body(body=account.last_good_body.decode(errors="surrogateescape"))
+        result = await self.result_of(account.process.poll_again())
+        run_id = _run_id(result)
+        account.model.begin(run_id, "schedule", self.clock)
+        deadlines = account.model.upcoming_deadlines()
+        expected = account.model.complete(run_id, account.last_good_body, self.clock)
+        self.log.append("  replayed")
+        # The clock does not move, but each poll is recorded one microsecond after the one before.
+        if account.model.has_passed(deadlines):
+            account.model.consequences["a deadline passed at a replay"] += 1
+        else:
+            self._assert_equal("the model's outcome of a replay", "unchanged", expected.outcome)
+        await self.compare(result, expected)
+
+    async def check_history(self) -> None:
+        """Compares all views at the end, including those of the past."""
+        for account in self.accounts:
+            if account.model.runs:
+                self._assert_all_equal(
+                    await account.view_checker.check_views(self.environment.sql, account.process.account.name)
+                )
+                self._assert_all_equal(
+                    await account.view_checker.check_history(self.environment.sql, account.process.account.name)
+                )
+
+    # Comparison of the program with the model
+
+    async def compare(self, result: PollResult, expected: RunRow) -> None:
+        self.statistics.polls += 1
+        names = ("outcome", "error_kind", "received", *COUNTERS)
+        actual_result = {name: getattr(result, name) for name in names}
+        counters = dict.fromkeys(COUNTERS, 0) | {name: expected.counters[name] for name in COUNTERS}
+        expected_result = {name: getattr(expected, name) for name in ("outcome", "error_kind", "received")} | counters
+        self._assert_equal("the result", expected_result, actual_result)
+        self._assert_equal("whether there is an error", expected.outcome == "failed", bool(result.error))
+        for account in self.accounts:
+            await self._compare_rows(account, may_write=account is self.account and expected.outcome == "applied")
+        self._assert_equal(
+            "inconsistent runs", [], [row[0] for row in await self.environment.sql.fetch(_INCONSISTENT_RUNS)]
+        )
+        self._assert_equal("violated invariants", [], list(await self.account.process.broken_invariants()))
+
+    async def _compare_rows(self, account: ComparedAccount, *, may_write: bool) -> None:
+        found = await self.environment.sql.fetch(
+            "select account_id, app_id from syncer.account where name = $1", account.process.account.name
+        )
+        if not found:
+            return
+        ((account_id, app_id),) = found
+        self._assert_equal("account.app_id", account.model.app_id, app_id)
+        expected, actual = account.model.rows(), await fetch_rows(self.environment.sql, account_id)
+        for table, rows in actual.items():
+            self._assert_equal(table, expected[table], {key: row.values for key, row in rows.items()})
+            previous = account.previous_rows.get(table, {})
+            rewritten = [
+                key
+                for key, row in previous.items()
+                if row.values == rows[key].values and row.written_by != rows[key].written_by
+            ]
+            self._assert_equal(f"rows of {table} that were written without a change", [], rewritten)
+            if not may_write and table != "sync_run":
+                self._assert_equal(f"rows of {table} after a poll that was not applied", previous, rows)
+        account.previous_rows = actual
+        account.view_checker.record_poll()
+        check_views = account.view_checker.check_views if may_write else account.view_checker.check_freshness
+        self._assert_all_equal(await check_views(self.environment.sql, account.process.account.name))
+        self.statistics.max_numbers = max(self.statistics.max_numbers, len(expected["virtual_number"]))
+
+    def _assert_all_equal(self, comparisons: Sequence[Comparison]) -> None:
+        for comparison in comparisons:
+            self._assert_equal(*comparison)
+
+    def _assert_equal(self, what: str, expected: Any, actual: Any) -> None:
+        if expected == actual:
+            return
+        account = self.account.process.account.name
+        raise MismatchError(f"{what} of account {account}\n{difference(expected, actual)}\n{self._recent_log()}")
+
+
+ACTIONS: Final[Sequence[str]] = (*DISTURBANCES, *VENDOR_CHANGES)
+"""The names of all actions; in the first, nothing happens."""
+
+_STATUS_KINDS: Final = {401: "unauthorized", 403: "forbidden", 429: "rate_limited"}
+
+
+def _run_id(result: PollResult) -> int:
+    assert result.run_id is not None
+    return result.run_id
