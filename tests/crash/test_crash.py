@@ -1,4 +1,4 @@
-"""A process that dies at any instant leaves the database as before its poll or as after it, never between."""
+"""A process that is killed leaves the database as before its poll or as after it, never in between."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 NUMBERS = 3000
 RANDOM_KILLS: Final = int(os.environ.get("SYNCER_RANDOM_KILLS") or 6)
-LONGEST: Final = {"its start": 1.6, "the answer": 0.6}
-"""Seconds from there until the program has ended for certain, and a kill comes too late."""
+MAX_SECONDS: Final = {"its start": 1.6, "the response": 0.6}
+"""How long after this the program may still run; a later kill would have no effect."""
 DATA_TABLES = (
     "virtual_number",
     "virtual_number_history",
@@ -33,20 +33,20 @@ DATA_TABLES = (
     "record_fingerprint",
 )
 
-# Where the process is killed: what its statements hold by then, and whether the server has acted on the last of them.
-APPLY = (b"for no key update",)  # the response is another than the one that stands: the decision is written
-INSTANTS = {
+# When the process is killed: which statements it has sent, and whether the server has executed the last of them.
+APPLY = (b"for no key update",)  # the response differs from the last one: the changes are written
+KILL_POINTS = {
     "before its run is written": ((b"insert into syncer.sync_run",), "hold the request"),
     "after its run is written": ((b"insert into syncer.sync_run", b"command"), "hold the response"),
     "before the fence": ((b"for no key update",), "hold the request"),
     "under the fence": (APPLY, "hold the response"),
     "before anything is written": ((*APPLY, b"enable_seqscan"), "hold the request"),
     "in the COPY of new numbers": ((*APPLY, b'COPY "syncer"."virtual_number"'), "hold the response"),
-    "after superseded versions were kept": (
+    "after replaced versions were archived": (
         (*APPLY, b"insert into syncer.virtual_number_history"),
         "hold the response",
     ),
-    "after versions were replaced": ((*APPLY, b"update syncer.virtual_number n"), "hold the response"),
+    "after versions were updated": ((*APPLY, b"update syncer.virtual_number n"), "hold the response"),
     "after states were closed": ((*APPLY, b"update syncer.state_history"), "hold the response"),
     "in the COPY of new states": ((*APPLY, b'COPY "syncer"."state_history"'), "hold the response"),
     "after its outcome was written": ((*APPLY, b"set outcome = $5"), "hold the response"),
@@ -63,7 +63,7 @@ def before() -> list[dict[str, Any]]:
 
 
 def after() -> list[dict[str, Any]]:
-    """A third changed its state, a third its comment, some are gone, some are new, some have another redirect."""
+    """Of the first ones, some are missing; others have another state, comment or redirects; some are new."""
     changed = before()[100:]
     for position, fields in enumerate(changed):
         match position % 4:
@@ -76,7 +76,7 @@ def after() -> list[dict[str, Any]]:
     return [*changed, *(record(key) for key in range(NUMBERS + 1, NUMBERS + 101))]
 
 
-async def fingerprint(account: PolledAccount) -> list[tuple[Any, ...]]:
+async def checksums(account: PolledAccount) -> list[tuple[Any, ...]]:
     return [
         await account.row(f"select count(*), md5(string_agg(t::text, '|' order by t::text)) from syncer.{table} t")  # noqa: S608 - names from a constant
         for table in DATA_TABLES
@@ -98,8 +98,8 @@ select virtual_number_id, state, reason, comment,
 """
 
 
-def listed(records: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """What `CURRENT` returns once these records are recorded."""
+def current_rows(records: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Returns the expected result of `CURRENT` after these records were polled."""
     return [
         (
             *(fields[key] for key in ("id", "state", "reason", "comment")),
@@ -122,42 +122,42 @@ async def start_sync(database: str, endpoint: BlockingEndpoint, folder: Path) ->
     )
 
 
-async def answer_one(endpoint: BlockingEndpoint, records: list[dict[str, Any]]) -> None:
+async def respond_once(endpoint: BlockingEndpoint, records: list[dict[str, Any]]) -> None:
     (await endpoint.received.get()).answer(*records)
 
 
-async def answer_all(endpoint: BlockingEndpoint) -> None:
+async def respond_always(endpoint: BlockingEndpoint) -> None:
     while True:
-        await answer_one(endpoint, after())
+        await respond_once(endpoint, after())
 
 
-@pytest.mark.parametrize("instant", INSTANTS)
-async def test_a_process_killed_at_any_instant_leaves_all_as_before_or_as_after(
-    instant: str, account: PolledAccount, database: str, endpoint: BlockingEndpoint, tmp_path: Path
+@pytest.mark.parametrize("kill_point", KILL_POINTS)
+async def test_a_process_killed_at_any_statement_leaves_the_data_as_before_or_after_the_poll(
+    kill_point: str, account: PolledAccount, database: str, endpoint: BlockingEndpoint, tmp_path: Path
 ) -> None:
-    words, then = INSTANTS[instant]
+    statements, then = KILL_POINTS[kill_point]
     await account.poll(*before())
-    as_before = await fingerprint(account)
-    answering = asyncio.create_task(answer_all(endpoint))
+    as_before = await checksums(account)
+    responding = asyncio.create_task(respond_always(endpoint))
     async with Proxy(database) as proxy:
-        proxy.intercept(*words, then=then)  # type: ignore[arg-type] # a literal, from the table above
+        proxy.intercept(*statements, then=then)  # type: ignore[arg-type] # a literal, from the table above
         process = await start_sync(proxy.url, endpoint, tmp_path)
         async with asyncio.timeout(60):
             await proxy.intercepted.wait()
         process.kill()
         assert await process.wait() == -signal.SIGKILL
-    answering.cancel()
+    responding.cancel()
 
     assert await account.broken_invariants() == []
-    if instant in COMMITTED:
-        assert await fingerprint(account) != as_before
+    if kill_point in COMMITTED:
+        assert await checksums(account) != as_before
     else:
-        assert await fingerprint(account) == as_before
+        assert await checksums(account) == as_before
 
     account.restart()
     result = await account.poll(*after())
 
-    assert result.outcome == ("unchanged" if instant in COMMITTED else "applied")
+    assert result.outcome == ("unchanged" if kill_point in COMMITTED else "applied")
     assert result.received == NUMBERS
     assert await account.broken_invariants() == []
     expected = sorted((fields["id"], fields["state"], fields["comment"]) for fields in after())
@@ -168,17 +168,17 @@ async def test_a_process_killed_at_any_instant_leaves_all_as_before_or_as_after(
     assert running == []
 
 
-async def test_a_process_killed_while_it_waits_for_the_endpoint_leaves_a_run_that_the_next_one_calls_abandoned(
+async def test_a_process_killed_while_it_waits_for_the_endpoint_leaves_a_run_that_the_next_poll_marks_as_abandoned(
     account: PolledAccount, database: str, endpoint: BlockingEndpoint, tmp_path: Path
 ) -> None:
     await account.poll(*before())
-    as_before = await fingerprint(account)
+    as_before = await checksums(account)
     process = await start_sync(database, endpoint, tmp_path)
     await endpoint.received.get()
     process.kill()
     await process.wait()
 
-    assert await fingerprint(account) == as_before
+    assert await checksums(account) == as_before
     await account.poll(*before())
     assert [row[0] for row in await account.rows("select outcome from syncer.sync_run order by run_id")] == [
         "applied",
@@ -187,7 +187,7 @@ async def test_a_process_killed_while_it_waits_for_the_endpoint_leaves_a_run_tha
     ]
 
 
-async def test_a_process_that_is_frozen_past_anothers_commit_finds_itself_superseded(
+async def test_a_process_frozen_until_another_has_committed_is_superseded(
     account: PolledAccount, database: str, endpoint: BlockingEndpoint, tmp_path: Path
 ) -> None:
     await account.poll(*before())
@@ -196,53 +196,53 @@ async def test_a_process_that_is_frozen_past_anothers_commit_finds_itself_supers
     process.send_signal(signal.SIGSTOP)
     request.answer(*before())
     newer = await account.poll(*after())
-    as_after = await fingerprint(account)
+    as_after = await checksums(account)
     process.send_signal(signal.SIGCONT)
     output, _ = await process.communicate()
 
     assert newer.outcome == "applied"
     result = json.loads(output)
     assert (result["outcome"], process.returncode) == ("superseded", 0)
-    assert await fingerprint(account) == as_after
+    assert await checksums(account) == as_after
     assert await account.broken_invariants() == []
 
 
 @pytest.mark.timeout(60 + 10 * RANDOM_KILLS)
-async def test_a_process_killed_at_moments_that_nobody_chose_leaves_all_as_before_or_as_after(
+async def test_a_process_killed_at_a_random_time_leaves_the_data_as_before_or_after_the_poll(
     account: PolledAccount, database: str, endpoint: BlockingEndpoint, tmp_path: Path
 ) -> None:
-    """`SYNCER_RANDOM_KILLS=500 pytest -s -k nobody_chose` kills more often and tells how the polls had ended."""
+    """`SYNCER_RANDOM_KILLS=500 pytest -s -k random_time` kills more often and prints how the polls ended."""
     random = Random(RANDOM_KILLS)  # noqa: S311 - no secret
-    stands, comes = before(), after()
-    await account.poll(*stands)
-    ended: Counter[str] = Counter()
+    current, following = before(), after()
+    await account.poll(*current)
+    results: Counter[str] = Counter()
     for kill in range(RANDOM_KILLS):
-        as_before = await fingerprint(account)
-        since = random.choice(list(LONGEST))
+        as_before = await checksums(account)
+        since = random.choice(list(MAX_SECONDS))
         process = await start_sync(database, endpoint, tmp_path)
-        answering = asyncio.create_task(answer_one(endpoint, comes))
-        if since == "the answer":
-            await answering
+        responding = asyncio.create_task(respond_once(endpoint, following))
+        if since == "the response":
+            await responding
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(random.uniform(0, LONGEST[since])):
+            async with asyncio.timeout(random.uniform(0, MAX_SECONDS[since])):
                 await process.wait()
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.communicate()
-        answering.cancel()
+        responding.cancel()
 
         assert await account.broken_invariants() == [], f"kill {kill}"
         outcome = await account.row("select outcome from syncer.sync_run order by run_id desc limit 1")
-        if await fingerprint(account) == as_before:
-            ended[f"as before, killed since {since}"] += 1
+        if await checksums(account) == as_before:
+            results[f"as before, killed since {since}"] += 1
         else:
-            assert await account.rows(CURRENT) == listed(comes), f"kill {kill}"
+            assert await account.rows(CURRENT) == current_rows(following), f"kill {kill}"
             assert outcome == ("applied",)
-            ended[f"as after, killed since {since}"] += 1
-            stands, comes = comes, stands
-    sys.stdout.write(f"{RANDOM_KILLS} kills: {dict(ended)}\n")
+            results[f"as after, killed since {since}"] += 1
+            current, following = following, current
+    sys.stdout.write(f"{RANDOM_KILLS} kills: {dict(results)}\n")
 
-    result = await account.poll(*comes)
+    result = await account.poll(*following)
     assert (result.outcome, result.received) == ("applied", NUMBERS)
-    assert await account.rows(CURRENT) == listed(comes)
+    assert await account.rows(CURRENT) == current_rows(following)
     assert await account.broken_invariants() == []

@@ -1,6 +1,6 @@
-"""What the program does when things go wrong: a row a fault, played with the program as a process.
+"""Tests of the program under faults, run as a process.
 
-`test_table.py` has the rows, and beside each the tests that play it, here or where they were at home already.
+`test_table.py` lists the faults, and for each the tests that cover it, in this folder or elsewhere.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["folder", "scenario_results"]
 
 @pytest.fixture
 async def syncer(folder: Path, emulator: Emulator) -> AsyncIterator[Program]:
-    """The program with one account called `default`, on a database that the test names."""
+    """The program with one account called `default`; a test passes the address of its database."""
     made = program(folder, "postgresql://nobody@127.0.0.1:1/none", emulator.url)
     yield made
     await made.kill_all()

@@ -1,4 +1,4 @@
-"""The database is gone, restarted, read-only, failed over, or a network swallows what is sent to it."""
+"""Faults of the database: it is down, restarted, read-only or failed over, or the network to it drops all packets."""
 
 from __future__ import annotations
 
@@ -25,19 +25,21 @@ if TYPE_CHECKING:
     from tests.service.processes import Program
 
 OUTCOMES = "select array_agg(coalesce(error_kind, outcome) order by run_id) from syncer.sync_run"
-BREAK = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> $1"
+TERMINATE_CONNECTIONS = (
+    "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> $1"
+)
 APPLY = b"for no key update", b"for no key update"
-"""The second time a poll of something new takes the fence, it writes."""
+"""A poll with changes locks the fence twice; after the second time, it writes."""
 
 
-async def proven(syncer: Program, database: str) -> None:
-    """Has the program prove its data."""
+async def assert_data_is_valid(syncer: Program, database: str) -> None:
+    """Checks the stored data with `syncer check --data`."""
     checked = await syncer.run("check", "--data", database_url=database)
     assert checked.code == 0, checked.out
 
 
 @run_concurrently
-async def test_a_network_that_swallows_everything_is_told_once_and_polls_go_on_once_it_passes_again(
+async def test_a_network_that_drops_all_packets_is_reported_once_and_polls_continue_when_it_recovers(
     syncer: Program, emulator: Emulator, database: str, sql: asyncpg.Connection
 ) -> None:
     async with Proxy(database) as proxy:
@@ -45,9 +47,9 @@ async def test_a_network_that_swallows_everything_is_told_once_and_polls_go_on_o
         await wait_until(lambda: emulator.requests[TOKEN] >= 3)
         proxy.blackhole()
 
-        complaint = await daemon.wait_for_event("not_ready")
+        not_ready = await daemon.wait_for_event("not_ready")
 
-        assert complaint["error"] == (
+        assert not_ready["error"] == (
             "database: PostgreSQL did not answer in time; check that the server and the network are up"
         )
         seen = emulator.requests[TOKEN]
@@ -58,11 +60,11 @@ async def test_a_network_that_swallows_everything_is_told_once_and_polls_go_on_o
         assert (await daemon.stop(within=10)).code == 0
     assert (daemon.event_names.count("not_ready"), daemon.event_names.count("ready")) == (1, 1)
     assert await sql.fetchval("select count(*) from syncer.virtual_number where state = 'porting'") == 1
-    await proven(syncer, database)
+    await assert_data_is_valid(syncer, database)
 
 
 @run_concurrently
-async def test_a_network_that_swallows_everything_keeps_neither_a_stop_nor_new_connections_waiting(
+async def test_a_network_that_drops_all_packets_delays_neither_a_stop_nor_new_connections(
     syncer: Program, emulator: Emulator, database: str
 ) -> None:
     async with Proxy(database) as proxy:
@@ -71,16 +73,16 @@ async def test_a_network_that_swallows_everything_keeps_neither_a_stop_nor_new_c
         await wait_until(lambda: emulator.requests[TOKEN] >= 2)
         proxy.blackhole()
         await daemon.wait_for_event("not_ready")
-        await proxy.drop_connections()  # what was sent on the old connections is lost for good
+        await proxy.drop_connections()  # what was sent on the old connections is lost
         proxy.resume()
         await daemon.wait_for_event("ready")
         proxy.blackhole()
         assert (await daemon.stop()).code == 0
-    await proven(syncer, database)
+    await assert_data_is_valid(syncer, database)
 
 
 @run_concurrently
-async def test_a_connection_that_breaks_in_a_transaction_fails_the_poll_and_the_next_one_applies_what_it_could_not(
+async def test_a_connection_that_breaks_in_a_transaction_fails_the_poll_and_the_next_poll_applies_the_changes(
     syncer: Program, emulator: Emulator, database: str, sql: asyncpg.Connection
 ) -> None:
     async with Proxy(database) as proxy:
@@ -98,52 +100,52 @@ async def test_a_connection_that_breaks_in_a_transaction_fails_the_poll_and_the_
         applied = await daemon.wait_for_event("poll_finished", outcome="applied", times=2)
         assert applied["state_changes"] == 5
         assert (await daemon.stop(within=10)).code == 0
-    assert (await sql.fetchval(OUTCOMES)).count("database") <= 1  # the poll before may have been under way
+    assert (await sql.fetchval(OUTCOMES)).count("database") <= 1  # the previous poll may have been in progress
     assert "scheduler_crashed" not in daemon.event_names
     assert "poll_crashed" not in daemon.event_names
-    await proven(syncer, database)
+    await assert_data_is_valid(syncer, database)
 
 
 @run_concurrently
-async def test_a_read_only_database_is_told_once_with_what_to_do_and_polls_go_on_once_it_takes_writes(
+async def test_a_read_only_database_is_reported_once_and_polls_continue_when_it_accepts_writes(
     syncer: Program, emulator: Emulator, database: str, sql: asyncpg.Connection
 ) -> None:
     daemon = await syncer.start("run", poll_interval="1s")
     await wait_until(lambda: emulator.requests[TOKEN] >= 2)
     name = await sql.fetchval("select current_database()")
     await sql.execute(f"alter database {name} set default_transaction_read_only = on")
-    await sql.execute(BREAK, sql.get_server_pid())
+    await sql.execute(TERMINATE_CONNECTIONS, sql.get_server_pid())
 
     await wait_until(lambda: any("read-only" in one["error"] for one in daemon.events("not_ready")))
-    complaint = daemon.events("not_ready")[-1]["error"]
-    stand = await sql.fetch("select * from syncer.virtual_number order by 1, 2")
+    not_ready = daemon.events("not_ready")[-1]["error"]
+    rows = await sql.fetch("select * from syncer.virtual_number order by 1, 2")
 
-    assert complaint.endswith("the server is a standby or read-only: point SYNCER_DATABASE_URL at the primary")
-    assert await sql.fetch("select * from syncer.virtual_number order by 1, 2") == stand
+    assert not_ready.endswith("the server is a standby or read-only: point SYNCER_DATABASE_URL at the primary")
+    assert await sql.fetch("select * from syncer.virtual_number order by 1, 2") == rows
     seen = emulator.requests[TOKEN]
     await sql.execute(f"alter database {name} reset default_transaction_read_only")
-    await sql.execute(BREAK, sql.get_server_pid())
+    await sql.execute(TERMINATE_CONNECTIONS, sql.get_server_pid())
     await wait_until(lambda: emulator.requests[TOKEN] >= seen + 2)
     assert (await daemon.stop(within=10)).code == 0
     assert daemon.event_names.count("not_ready") == daemon.event_names.count("ready")
-    await proven(syncer, database)
+    await assert_data_is_valid(syncer, database)
 
 
 @run_concurrently
-async def test_with_an_older_schema_it_claims_nothing_and_says_which_command_to_run(
+async def test_with_an_older_schema_it_claims_no_account_and_names_the_command_to_run(
     syncer: Program, emulator: Emulator, database: str
 ) -> None:
     engine = create_engine(lambda: database, command_timeout=None)
-    wanted, older, *_ = schema.known_revisions()
+    required, older, *_ = schema.known_revisions()
     await schema.migrate(engine, "base")
     await schema.migrate(engine, older)
     await engine.dispose()
     daemon = await syncer.start("run", poll_interval="1s", migrate_on_start="false")
 
-    complaint = await daemon.wait_for_event("not_ready")
+    not_ready = await daemon.wait_for_event("not_ready")
 
-    assert complaint["error"] == (
-        f"the database's schema is {older}, this version requires {wanted}: run `syncer migrate`"
+    assert not_ready["error"] == (
+        f"the database's schema is {older}, this version requires {required}: run `syncer migrate`"
     )
     assert emulator.requests[TOKEN] == 0
     assert (await syncer.run("migrate")).code == 0
@@ -153,7 +155,7 @@ async def test_with_an_older_schema_it_claims_nothing_and_says_which_command_to_
 
 
 def standby_of(primary: EmbeddedServer, primary_folder: Path, folder: Path) -> EmbeddedServer:
-    """A server that follows another one, on a copy of its data."""
+    """Returns a standby server on a copy of the primary's data."""
     folder.mkdir()
     folder.chmod(0o755)
     shutil.copy2(primary_folder / "password", folder)
@@ -165,16 +167,16 @@ def standby_of(primary: EmbeddedServer, primary_folder: Path, folder: Path) -> E
     if os.geteuid() == 0:
         for path in (folder / "password", folder / "data", *(folder / "data").rglob("*")):
             os.chown(path, owner.st_uid, owner.st_gid)
-    return EmbeddedServer(folder, server_settings=REPLICATED)
+    return EmbeddedServer(folder, server_settings=REPLICATION_SETTINGS)
 
 
-REPLICATED = {"wal_level": "replica", "max_wal_senders": "4", "fsync": "off"}
+REPLICATION_SETTINGS = {"wal_level": "replica", "max_wal_senders": "4", "fsync": "off"}
 
 
-async def test_when_its_address_leads_to_a_standby_it_waits_and_goes_on_where_it_was_once_that_is_promoted(
+async def test_after_a_failover_to_a_standby_it_waits_until_that_is_promoted_and_then_continues(
     syncer: Program, emulator: Emulator, folder: Path
 ) -> None:
-    with EmbeddedServer(folder / "first", server_settings=REPLICATED) as primary:
+    with EmbeddedServer(folder / "first", server_settings=REPLICATION_SETTINGS) as primary:
         standby = standby_of(primary, folder / "first", folder / "second")
         with standby:
             async with Proxy(primary.url) as proxy:
@@ -185,18 +187,18 @@ async def test_when_its_address_leads_to_a_standby_it_waits_and_goes_on_where_it
 
                 await wait_until(lambda: any("is a standby" in one["error"] for one in daemon.events("not_ready")))
                 before = await _rows(primary.url)
-                primary.stop()  # it sends all it has first
+                primary.stop()  # it sends its remaining changes first
                 new = await connect(standby.url)
                 emulator.fault = faults.UnknownState(count=7)
                 await new.execute("select pg_promote()")
                 changed = await daemon.wait_for_event("poll_finished", outcome="applied", times=2)
                 assert (await daemon.stop(within=10)).code == 0
-                await proven(syncer, standby.url)
+                await assert_data_is_valid(syncer, standby.url)
                 runs = await new.fetch("select run_id, outcome, error_kind from syncer.sync_run order by 1")
                 await new.close()
 
     assert changed["state_changes"] == 7
-    assert [tuple(row) for row in runs[: len(before)]][:-1] == before[:-1]  # the last one may have been under way
+    assert [tuple(row) for row in runs[: len(before)]][:-1] == before[:-1]  # the last one may have been in progress
     assert [row["outcome"] for row in runs].count("applied") == 2
     assert daemon.event_names.count("not_ready") == daemon.event_names.count("ready")
 

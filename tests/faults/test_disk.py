@@ -1,4 +1,4 @@
-"""The disk that the database lies on is full."""
+"""Faults of the disk: the database's disk is full."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from syncer.emulator import Emulator
     from tests.service.processes import Program
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a disk that is soon full"
-)
+pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a small disk")
 
 PAGE = 4096
 DISK_MEBIBYTES = 48
@@ -32,7 +30,7 @@ DISK_MEBIBYTES = 48
 
 @pytest.fixture
 async def small_disk(folder: Path, server: EmbeddedServer) -> AsyncIterator[Path]:
-    """A disk of a few megabytes that the server may write."""
+    """A disk of a few megabytes that the server may write to."""
     sql = await connect(server.url)
     data = Path(await sql.fetchval("show data_directory"))
     await sql.close()
@@ -42,26 +40,26 @@ async def small_disk(folder: Path, server: EmbeddedServer) -> AsyncIterator[Path
 
 @contextlib.contextmanager
 def mounted(disk: Path, *, owner: Path) -> Iterator[Path]:
-    """The disk, mounted for whoever owns another folder."""
+    """Mounts a disk whose owner is that of another folder."""
     disk.mkdir()
     status = owner.stat()
     options = f"size={DISK_MEBIBYTES}m,uid={status.st_uid},gid={status.st_gid},mode=0700"
-    # By their names: each system keeps them elsewhere.
+    # The path of these programs differs between systems.
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "syncer-test", disk], check=True)  # noqa: S607 - see above
     yield disk
     subprocess.run(["umount", disk], check=True)  # noqa: S607 - see above
 
 
 def fill(file: Path) -> None:
-    """Takes all the room that is left on a disk."""
+    """Fills the remaining space of a disk."""
     with file.open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
         while True:
             ballast.write(bytes(PAGE))
-    room = os.statvfs(file.parent).f_bavail
-    assert room == 0
+    available = os.statvfs(file.parent).f_bavail
+    assert available == 0
 
 
-async def test_on_a_full_disk_the_poll_fails_and_nothing_is_half_written_and_the_next_works_once_there_is_room(
+async def test_on_a_full_disk_the_poll_fails_and_writes_nothing_and_polls_succeed_again_when_there_is_space(
     syncer: Program, emulator: Emulator, server: EmbeddedServer, small_disk: Path
 ) -> None:
     owner = await connect(server.url)
@@ -73,7 +71,7 @@ async def test_on_a_full_disk_the_poll_fails_and_nothing_is_half_written_and_the
         daemon = await syncer.start("run", poll_interval="1s", database_url=database)
         await daemon.wait_for_event("poll_finished", outcome="applied", created=200)
         fill(small_disk / "ballast")
-        stand = await sql.fetch("select * from syncer.virtual_number order by 1, 2")
+        rows = await sql.fetch("select * from syncer.virtual_number order by 1, 2")
 
         emulator.fault = faults.Body(body=json.dumps([record(key, app_id=None) for key in range(1, 5_001)]))
         failed = await daemon.wait_for_event("poll_finished", outcome="failed")
@@ -81,7 +79,7 @@ async def test_on_a_full_disk_the_poll_fails_and_nothing_is_half_written_and_the
         assert failed["error_kind"] == "database"
         assert "No space left on device" in failed["error"]
         assert failed["error"].endswith("make room on the database server")
-        assert await sql.fetch("select * from syncer.virtual_number order by 1, 2") == stand
+        assert await sql.fetch("select * from syncer.virtual_number order by 1, 2") == rows
         (small_disk / "ballast").unlink()
         applied = await daemon.wait_for_event("poll_finished", outcome="applied", times=2)
         assert applied["received"] == 5_000

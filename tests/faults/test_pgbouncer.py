@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode stands before the database: no transaction meets the session of the one before."""
+"""PgBouncer in transaction mode: each transaction may run in another session of the server."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 CONNECTIONS = 3
-"""To the server: fewer than the program has to PgBouncer, so that they pass from hand to hand."""
+"""Server connections: fewer than the program's connections to PgBouncer, so that they are shared."""
 
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed")
 
 
 @pytest.fixture
 def pooled(empty_database: str, folder: Path) -> Iterator[str]:
-    """The address of an empty database behind a PgBouncer of the test's own."""
+    """The address of an empty database, through a PgBouncer that the test starts."""
     parts = urlsplit(empty_database)
     name = parts.path.removeprefix("/")
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -65,7 +65,7 @@ def pooled(empty_database: str, folder: Path) -> Iterator[str]:
         process.wait()
 
 
-async def listens(address: str) -> bool:
+async def accepts_connections(address: str) -> bool:
     try:
         await (await asyncpg.connect(address, statement_cache_size=0)).close()
     except OSError:
@@ -73,10 +73,10 @@ async def listens(address: str) -> bool:
     return True
 
 
-async def test_migrations_polls_at_once_a_daemon_and_the_proof_of_the_data_all_work_through_it(
+async def test_migrations_concurrent_polls_daemons_and_data_checks_work_through_pgbouncer(
     syncer: Program, emulator: Emulator, pooled: str, empty_database: str
 ) -> None:
-    await wait_until(lambda: listens(pooled))
+    await wait_until(lambda: accepts_connections(pooled))
     for finished in await asyncio.gather(*(syncer.run("migrate", database_url=pooled) for _ in range(3))):
         assert finished.code == 0, finished.err
 

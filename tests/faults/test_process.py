@@ -1,4 +1,4 @@
-"""The process is told to stop in a transaction, or stands still while another replica polls."""
+"""Faults of the process: SIGTERM in a transaction, and SIGSTOP while another replica polls."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PORTING = "select count(*) from syncer.virtual_number where state = 'porting'"
 
 
 async def runs(sql: asyncpg.Connection) -> list[tuple[int, str]]:
-    """Each run that changed something or failed, and what it came to."""
+    """Returns the runs that changed something or failed, with their outcomes."""
     return [(run_id, outcome) for run_id, outcome in await sql.fetch(RUNS)]
 
 
 @run_concurrently
-async def test_sigterm_in_a_transaction_finishes_within_the_timeout_or_rolls_back_and_exits_with_0(
+async def test_sigterm_in_a_transaction_commits_within_the_timeout_or_rolls_back_and_exits_with_0(
     syncer: Program, emulator: Emulator, database: str, sql: asyncpg.Connection
 ) -> None:
     daemon = await syncer.start("run", poll_interval="1s")
@@ -61,7 +61,7 @@ async def test_sigterm_in_a_transaction_finishes_within_the_timeout_or_rolls_bac
 
 
 @run_concurrently
-async def test_one_that_was_stopped_and_resumes_after_another_replica_has_polled_is_superseded_and_polls_on(
+async def test_a_replica_resumed_after_another_has_polled_is_superseded_and_continues_polling(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     gate = Gate(opened=asyncio.Event(), requests=1)
@@ -69,10 +69,10 @@ async def test_one_that_was_stopped_and_resumes_after_another_replica_has_polled
     frozen = await syncer.start("run", poll_interval="1s")
     await wait_until(lambda: emulator.requests[TOKEN] == 1)
     frozen.send(signal.SIGSTOP)
-    gate.opened.set()  # its answer, in which nothing is porting, waits for it
+    gate.opened.set()  # its response, in which no number is porting, is received later
 
     other = await syncer.start("run", poll_interval="1s")
-    await other.wait_for_event("poll_finished", outcome="applied", created=200)  # once the lease of the one has run out
+    await other.wait_for_event("poll_finished", outcome="applied", created=200)  # after the other's lease has expired
     assert await runs(sql) == [(1, "abandoned"), (2, "applied")]
     frozen.send(signal.SIGCONT)
 

@@ -93,7 +93,7 @@ async def test_the_views_have_all_fields(sql: asyncpg.Connection, view: str) -> 
 
 
 async def test_a_change_of_each_field_is_stored_and_listed_in_the_change_feed(account: PolledAccount) -> None:
-    first, second = ({name: values[place] for name, values in world.VALUES.items()} for place in (0, 1))
+    first, second = ({name: values[place] for name, values in vendor_account.VALUES.items()} for place in (0, 1))
     assert {name for name in FIELDS if first[name] == second[name]} == set()
     await account.poll(record(1, **first), record(2))
     poll = await account.poll(record(1, **second), record(2))

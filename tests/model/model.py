@@ -287,8 +287,8 @@ class AccountModel:
         stored = self.numbers
         past_hold = {number for number in missing if poll.observed_at - missing_since(stored[number]) >= self.hold}
         in_hold = missing - past_hold
-        # Numbers past the hold time count neither as lost nor as listed. Held ones are compared with what was listed just
-        # before the first of them went missing: numbers that appeared at the same time do not make a loss smaller.
+        # Numbers past the hold time count neither as lost nor as listed. Held ones are compared with what was listed
+        # just before the first of them went missing: numbers that appeared at the same time do not make a loss smaller.
         lost = in_hold | poll.removed_in_hold
         first_missed_at = min((missing_since(stored[number]) for number in in_hold), default=poll.observed_at)
         listed_before = {number for number in stored if stored[number].was_listed_before(first_missed_at)} - past_hold
