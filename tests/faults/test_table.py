@@ -20,8 +20,8 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "SIGTERM in a fetch or a transaction": {
         "service/test_run.py": (
-            "test_a_poll_in_flight_is_finished_before_it_stops",
-            "test_one_account_that_hangs_or_is_refused_keeps_no_other_waiting_and_refused_ones_are_asked_less_often",
+            "test_a_poll_in_progress_is_finished_before_the_daemon_stops",
+            "test_a_hanging_or_refused_account_delays_no_other_and_refused_ones_are_polled_less_often",
         ),
         "faults/test_process.py": (
             "test_sigterm_in_a_transaction_commits_within_the_timeout_or_rolls_back_and_exits_with_0",
@@ -34,10 +34,8 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
     },
     "database gone or restarted": {
-        "service/test_run.py": ("test_it_waits_for_the_database_and_comes_back_after_every_outage",),
-        "service/test_sync.py": (
-            "test_a_database_that_is_down_fails_the_poll_with_1_and_asks_nothing_of_the_endpoint",
-        ),
+        "service/test_run.py": ("test_it_waits_for_the_database_and_recovers_after_every_outage",),
+        "service/test_sync.py": ("test_with_the_database_down_the_poll_fails_with_1_and_sends_no_request",),
         "integration/test_concurrency.py": (
             "test_a_backend_terminated_during_the_transaction_fails_the_poll_and_leaves_the_data_untouched",
             "test_a_commit_whose_acknowledgement_is_lost_is_reported_as_committed",
@@ -51,7 +49,7 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "socket black-holed": {
         "service/test_run.py": (
-            "test_a_database_that_takes_connections_and_never_answers_does_not_keep_it_from_stopping",
+            "test_a_database_that_accepts_connections_without_answering_does_not_block_the_shutdown",
         ),
         "integration/test_engine.py": ("test_a_pool_whose_network_drops_all_packets_is_disposed_of_without_waiting",),
         "faults/test_database.py": (
@@ -61,12 +59,12 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
     },
     "a newer or older schema than ours": {
-        "service/test_run.py": ("test_with_a_schema_that_is_not_its_own_it_polls_nothing_and_says_what_to_do",),
+        "service/test_run.py": ("test_with_a_missing_or_newer_schema_it_polls_nothing_and_says_what_to_do",),
         "faults/test_database.py": ("test_with_an_older_schema_it_claims_no_account_and_names_the_command_to_run",),
     },
     "endpoint 401, 403": {
         "service/test_run.py": (
-            "test_one_account_that_hangs_or_is_refused_keeps_no_other_waiting_and_refused_ones_are_asked_less_often",
+            "test_a_hanging_or_refused_account_delays_no_other_and_refused_ones_are_polled_less_often",
         ),
     },
     "429, 503 with Retry-After": {
@@ -80,7 +78,7 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "unit/test_json_array.py": ("test_more_than_ten_thousand_tiny_elements_are_refused_before_they_take_memory",),
     },
     "two migrations at once": {
-        "service/test_migrate.py": ("test_six_migrations_at_once_all_succeed_and_so_does_one_more",),
+        "service/test_migrate.py": ("test_six_simultaneous_migrations_and_another_one_all_succeed",),
     },
     "the disk is full": {
         "faults/test_disk.py": (
