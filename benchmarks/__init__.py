@@ -1,1 +1,1 @@
-"""What the program costs, beside others and beside the least that the work can cost; and what it withstands."""
+"""Measurements: speed and memory compared with other programs and with the minimum, and behaviour under load."""

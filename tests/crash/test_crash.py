@@ -110,8 +110,8 @@ def current_rows(records: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 async def start_sync(database: str, endpoint: BlockingEndpoint, folder: Path) -> asyncio.subprocess.Process:
-    environment = {
-        "PATH": os.environ["PATH"],
+    inherited = ("PATH", "COVERAGE_PROCESS_CONFIG")  # the last: to be measured by coverage
+    environment = {name: os.environ[name] for name in inherited if name in os.environ} | {
         "SYNCER_DATABASE_URL": database,
         "SYNCER_API_URL": endpoint.url,
         "SYNCER_API_TOKEN": "token",

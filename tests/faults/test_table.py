@@ -77,7 +77,7 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
         "unit/test_json_array.py": ("test_more_than_ten_thousand_tiny_elements_are_refused_before_they_take_memory",),
     },
-    "two migrations at once": {
+    "simultaneous migrations": {
         "service/test_migrate.py": ("test_six_simultaneous_migrations_and_another_one_all_succeed",),
     },
     "the disk is full": {

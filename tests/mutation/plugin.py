@@ -1,4 +1,4 @@
-"""A pytest plugin that replaces SQL statements of a module, as the environment variable `SQL_MUTANT` says."""
+"""A pytest plugin that replaces SQL statements of a module, as the environment variable `SQL_MUTANT` specifies."""
 
 from __future__ import annotations
 

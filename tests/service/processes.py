@@ -54,7 +54,8 @@ async def wait_until(condition: Callable[[], Any], *, within: float = DEADLINE_S
 
 def environment(folder: Path, settings: Mapping[str, str | None]) -> dict[str, str]:
     """Returns an environment with the search paths of ours, and one SYNCER_ variable per setting."""
-    inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    names = ("PATH", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG")  # the last: to be measured by coverage
+    inherited = {name: os.environ[name] for name in names if name in os.environ}
     variables = {f"SYNCER_{name.upper()}": value for name, value in settings.items() if value is not None}
     return inherited | {"HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8"} | variables
 

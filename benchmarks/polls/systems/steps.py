@@ -1,4 +1,4 @@
-"""The steps of the benchmark, and the protocol by which a system is told to run them.
+"""The steps of the benchmark, and the protocol by which a system receives requests to run them.
 
 A line on standard input has the position of a step; after the step, the system writes a line of JSON to standard
 output. This module must run in every environment, so it imports only the standard library.
