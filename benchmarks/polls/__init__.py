@@ -1,1 +1,1 @@
-"""Polls of one account, taken by the program, by others, and by the least that can be done."""
+"""Measures polls of one account by syncer, by other programs, and by programs that do the minimum for the same work."""
