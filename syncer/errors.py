@@ -8,7 +8,7 @@
         ├── UnauthorizedError         401
         ├── ForbiddenError            403
         ├── RateLimitedError          429                                   retried
-        ├── HttpStatusError           any other status except 200           retried if 5xx
+        ├── HttpStatusError           any other status except 200           retried if 408, 425 or 5xx
         ├── ResponseTimeoutError      the response took too long            retried
         ├── NetworkError              no connection, or it broke            retried
         ├── TlsError                  the certificate or the handshake failed
@@ -25,7 +25,9 @@ from __future__ import annotations
 
 import os
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_TEMPORARY_STATUSES: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 class SyncerError(Exception):
@@ -52,10 +54,12 @@ class PollError(SyncerError):
         retryable: Whether the request may be repeated within the same poll.
         http_status: The status of the response; None if there was none.
         response_bytes: How many decoded bytes were received before the failure; None if there were none.
+        retry_after: How many seconds the endpoint asked to wait before the next request; None if it did not.
     """
 
     kind: ClassVar[str]
     retryable: bool = False
+    retry_after: float | None = None
 
     def __init__(self, message: str, *, http_status: int | None = None, response_bytes: int | None = None) -> None:
         super().__init__(message)
@@ -76,21 +80,13 @@ class ForbiddenError(PollError):
 
 
 class HttpStatusError(PollError):
-    """Any other status except 200. `retry_after` is the delay, in seconds, that the endpoint asked for."""
+    """Any other status except 200."""
 
     kind = "http_status"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        http_status: int,
-        response_bytes: int | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(message, http_status=http_status, response_bytes=response_bytes)
-        self.retry_after = retry_after
-        self.retryable = http_status >= HTTPStatus.INTERNAL_SERVER_ERROR  # a server error, which may be temporary
+    def __init__(self, message: str, *, http_status: int) -> None:
+        super().__init__(message, http_status=http_status)
+        self.retryable = http_status >= HTTPStatus.INTERNAL_SERVER_ERROR or http_status in _TEMPORARY_STATUSES
 
 
 class RateLimitedError(HttpStatusError):
@@ -98,9 +94,8 @@ class RateLimitedError(HttpStatusError):
 
     kind = "rate_limited"
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message, http_status=429, retry_after=retry_after)
-        self.retryable = True
+    def __init__(self, message: str) -> None:
+        super().__init__(message, http_status=HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class ResponseTimeoutError(PollError):

@@ -53,6 +53,7 @@ class PollResult(Struct, frozen=True, kw_only=True):
         duration_seconds: Time from the start of the poll to its outcome.
         error_kind: If it failed, the kind of the error, one of those listed in the contract.
         error: If it failed, what went wrong and what to do, in one line.
+        retry_after_seconds: If it failed, how long the endpoint asked to wait before the next request, if it did.
     """
 
     account: str
@@ -72,6 +73,7 @@ class PollResult(Struct, frozen=True, kw_only=True):
     duration_seconds: float
     error_kind: str | None = None
     error: str | None = None
+    retry_after_seconds: float | None = None
 
     @classmethod
     def of(
@@ -95,6 +97,7 @@ class PollResult(Struct, frozen=True, kw_only=True):
             duration_seconds=round(seconds, 6),
             error_kind=error.kind if failed and error is not None else None,
             error=str(error) if failed and error is not None else None,
+            retry_after_seconds=error.retry_after if failed and error is not None else None,
         )
 
     @property

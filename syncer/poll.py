@@ -41,7 +41,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -49,6 +48,7 @@ from syncer.diff.changeset import ChangeSet, PollTotals
 from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.removal_guard import RemovalGuard
 from syncer.diff.response import digest, parse_response
+from syncer.endpoint.slots import BodySlot
 from syncer.errors import DatabaseError, PollError
 from syncer.outcome import Conclusion, PollResult
 from syncer.store.engine import translate_errors
@@ -129,13 +129,14 @@ class Poller:
         run: Run | None = None
         response: Response | None = None
         error: PollError | None = None
+        body_slot = BodySlot()
         try:
             with translate_errors():
                 run = await runs.begin(self.engine, account.name, account.time_zone.key, trigger)
-            async with AsyncExitStack() as body_slot:
+            async with body_slot:
                 response = await self.source.fetch(account, body_slot=body_slot)
                 stats.add_response(response)
-                async with self.processing_slots:
+                async with stats.count_wait("processing", self.processing_slots):
                     with translate_errors():
                         conclusion = await self._record_response(run, response, trigger, stats)
         except PollError as failure:
@@ -145,6 +146,7 @@ class Poller:
         result = PollResult.of(
             account.name, None if run is None else run.run_id, conclusion, error, seconds=time.monotonic() - started
         )
+        stats.slot_waits["large_body"] = body_slot.waited_seconds
         report_poll(result, stats, self.metrics)
         return result
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NEW_ACCOUNT_SPACING: Final = timedelta(seconds=0.1)
 """Time between the first polls of accounts that are new together; shorter if their interval is too short for it."""
+MAX_RETRY_AFTER: Final = timedelta(days=1)
+"""A `Retry-After` that asks for more is obeyed for this long."""
 
 
 def first_due(account: Account, now: datetime) -> datetime:
@@ -53,7 +55,10 @@ def _trigger(account: Account, start: datetime) -> BaseTrigger:
 
 
 def compute_due_times(
-    accounts: Mapping[int, Account], current: Mapping[int, datetime], now: datetime
+    accounts: Mapping[int, Account],
+    current: Mapping[int, datetime],
+    now: datetime,
+    not_before: Mapping[int, datetime] | None = None,
 ) -> dict[int, datetime]:
     """Returns new due times for the accounts that have none, or one that does not fit their schedule.
 
@@ -65,12 +70,15 @@ def compute_due_times(
         accounts: All configured accounts, by `account_id`.
         current: Their current due times, by `account_id`; new accounts have none.
         now: The database's time.
+        not_before: Until when the endpoint asked not to be polled, of the accounts for which it did. They are scheduled
+            as if it were that time already.
     """
-    to_schedule = [key for key in sorted(accounts) if not _is_on_schedule(accounts[key], current.get(key), now)]
+    starts = {key: min(max(now, (not_before or {}).get(key, now)), now + MAX_RETRY_AFTER) for key in accounts}
+    to_schedule = [key for key in sorted(accounts) if not _is_on_schedule(accounts[key], current.get(key), starts[key])]
     due_times = {}
     for position, key in enumerate(to_schedule):
         account = accounts[key]
-        due_times[key] = first_due(account, now)
+        due_times[key] = first_due(account, starts[key])
         if account.poll_cron is None:
             share = account.poll_interval / len(to_schedule)
             due_times[key] += share * (position + 1) if key in current else min(share, NEW_ACCOUNT_SPACING) * position

@@ -22,7 +22,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from syncer.daemon import systemd
-from syncer.daemon.due_times import compute_due_times, next_due
+from syncer.daemon.due_times import MAX_RETRY_AFTER, compute_due_times, next_due
 from syncer.daemon.gauges import Gauges
 from syncer.daemon.retention import run_retention
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
@@ -31,7 +31,7 @@ from syncer.store import schedule
 from syncer.store.accounts import register_accounts, retire_other_accounts
 from syncer.store.engine import translate_errors
 from syncer.store.schema import migrate, schema_state
-from syncer.telemetry.logs import log, report_poll_crash
+from syncer.telemetry.logs import log, report_poll_crash, report_postponed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -65,11 +65,15 @@ UNAUTHORIZED_PAUSE: Final = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    """A finished poll whose account is not released yet. `unauthorized`: the endpoint answered 401 or 403."""
+    """A finished poll whose account is not released yet: what the endpoint answered.
+
+    `unauthorized`: 401 or 403. `retry_after`: how long it asked to wait before the next request.
+    """
 
     claim: Claim
     account: Account
     unauthorized: bool
+    retry_after: timedelta
 
 
 class Daemon:
@@ -221,7 +225,8 @@ class Daemon:
         by_id = {ids[name]: account for name, account in accounts.items()}
         before = await schedule.read_due_times(self._engine, list(by_id))
         now = await schedule.read_clock(self._engine)
-        due_times = await asyncio.to_thread(compute_due_times, by_id, before, now)
+        not_before = await schedule.read_not_before(self._engine, list(by_id))
+        due_times = await asyncio.to_thread(compute_due_times, by_id, before, now, not_before)
         await schedule.set_due_times(self._engine, due_times, before)
         await retire_other_accounts(self._engine, list(by_id))
         self._accounts_by_id, self._scheduled_accounts = by_id, accounts
@@ -242,12 +247,17 @@ class Daemon:
         if not finished:
             return
         now = await schedule.read_clock(self._engine)
-        due_times = {}
+        due_times, not_before = {}, {}
         for account_id, poll in finished.items():
             account = self._accounts_by_id.get(account_id, poll.account)  # its schedule may have changed
             pause = UNAUTHORIZED_PAUSE if poll.unauthorized else timedelta()
-            due_times[account_id] = next_due(account, poll.claim.due_at, now, at_least=pause)
-        await schedule.release(self._engine, due_times, self._lease_holder)
+            wait = min(poll.retry_after, MAX_RETRY_AFTER)
+            due_times[account_id] = next_due(account, poll.claim.due_at, now, at_least=max(pause, wait))
+            if wait:
+                not_before[account_id] = now + wait
+                if due_times[account_id] > next_due(account, poll.claim.due_at, now, at_least=pause):
+                    report_postponed(account.name, poll.retry_after, due_times[account_id])
+        await schedule.release(self._engine, due_times, not_before, self._lease_holder)
         for account_id in finished:
             self._finished.pop(account_id, None)
 
@@ -263,11 +273,12 @@ class Daemon:
             self._polls[claim.account_id] = task
 
     async def _run_poll(self, claim: Claim, account: Account) -> None:
-        account_id, unauthorized, failed = claim.account_id, False, True
+        account_id, unauthorized, failed, retry_after = claim.account_id, False, True, timedelta()
         try:
             result = await self._poller.poll(account, "schedule", lateness=claim.now - claim.due_at)
             unauthorized = result.error_kind in {"unauthorized", "forbidden"}
             failed = result.outcome == "failed"
+            retry_after = timedelta(seconds=result.retry_after_seconds or 0)
         except Exception as error:  # noqa: BLE001 - a bug must be logged and must not stop the other polls
             report_poll_crash(account.name, error, self.metrics)
         finally:
@@ -275,7 +286,7 @@ class Daemon:
                 self._failing_ids.add(account_id)
             else:
                 self._failing_ids.discard(account_id)
-            self._finished[account_id] = _Finished(claim, account, unauthorized)
+            self._finished[account_id] = _Finished(claim, account, unauthorized, retry_after)
             del self._polls[account_id]
 
     async def _drain(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -16,16 +15,19 @@ from typing import TYPE_CHECKING, Self
 
 import aiohttp
 import stamina
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from syncer import __version__
-from syncer.endpoint.http_errors import error_for_exception, error_for_status
+from syncer.endpoint.connection_errors import MAX_HEADER_BYTES, Exchange, error_for_exception
+from syncer.endpoint.http_errors import check_encoding, check_is_decoded, error_for_status
+from syncer.endpoint.slots import LARGE_BODY_BYTES, MAX_LARGE_BODIES, BodySlot, stopped
 from syncer.errors import ConfigurationError, PollError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import TracebackType
+    from types import SimpleNamespace, TracebackType
 
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
@@ -38,11 +40,8 @@ _HEADERS = {
     "User-Agent": f"syncer/{__version__}",
 }
 _CONNECT_SECONDS = 10.0
-LARGE_BODY_BYTES = 2**18
-"""A body larger than this needs one of `MAX_LARGE_BODIES` slots; reading it pauses until one is free."""
-MAX_LARGE_BODIES = 8
-"""Large bodies in memory at a time. This bounds the memory of all polls: this many times SYNCER_API_MAX_BYTES, and
-`LARGE_BODY_BYTES` for each other poll."""
+_LONG_WAIT_SECONDS = 1.0
+"""A server that is kept waiting for longer than this may give up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +70,17 @@ class Source:
         self._attempts = settings.api_attempts
         self._max_bytes = settings.api_max_bytes
         self._timeout_seconds = settings.api_timeout.total_seconds()
-        self._proxy = None if settings.api_proxy is None else settings.api_proxy.get_secret_value()
+        self._proxy = None if settings.api_proxy is None else URL(settings.api_proxy.get_secret_value())
         self._ssl_context = _create_ssl_context(settings.api_ca_file)
         self._session: aiohttp.ClientSession | None = None
         self._large_body_slots = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def __aenter__(self) -> Self:
         # The endpoint may use the whole timeout before it sends the first byte. Connecting may use only half of it, so
-        # that a connect timeout can be distinguished from a slow response.
+        # that a connect timeout can be distinguished from a slow response. The whole is timed in `_request`, since
+        # aiohttp would count the time in which a response waits for a slot.
         timeout = aiohttp.ClientTimeout(
-            total=self._timeout_seconds,
+            total=None,
             sock_connect=min(_CONNECT_SECONDS, self._timeout_seconds / 2),
             sock_read=self._timeout_seconds,
         )
@@ -88,9 +88,12 @@ class Source:
             connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl_context),  # the daemon limits concurrent polls
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_HEADERS,
+            max_field_size=MAX_HEADER_BYTES,
+            max_line_size=MAX_HEADER_BYTES,
             middlewares=[_disable_aiohttp_retry],
             proxy=self._proxy,
             timeout=timeout,
+            trace_configs=[_trace_connections()],
         )
         return self
 
@@ -101,16 +104,18 @@ class Source:
             await self._session.close()
 
     async def fetch(
-        self, account: Account, *, deadline_seconds: float | None = None, body_slot: AsyncExitStack | None = None
+        self, account: Account, *, deadline_seconds: float | None = None, body_slot: BodySlot | None = None
     ) -> Response:
         """Fetches the account's numbers, and retries after errors that may be temporary.
 
         Args:
             account: The account.
-            deadline_seconds: No retry starts later than this from now, and a `Retry-After` that would end later fails
-                immediately. A request in progress may exceed it. None: the poll interval.
-            body_slot: Receives the slot that a large body occupies; the caller closes it when it no longer needs the
-                body. None: the slot is released on return, for callers that fetch one body at a time.
+            deadline_seconds: No retry starts later than this from now, not counting the time spent waiting for a slot,
+                and a `Retry-After` that would end later fails immediately. A request in progress may exceed it. None:
+                the poll interval.
+            body_slot: Receives the slot that a large body occupies, and the time spent waiting for it; the caller
+                closes it when it no longer needs the body. None: the slot is released on return, for callers that
+                fetch one body at a time.
 
         Returns:
             The first response that has the status 200 and is complete.
@@ -119,56 +124,79 @@ class Source:
             PollError: The error of the last request.
         """
         seconds = account.poll_interval.total_seconds() if deadline_seconds is None else deadline_seconds
+        all_waits = BodySlot() if body_slot is None else body_slot
         attempts = stamina.retry_context(
-            on=_retry_hook(asyncio.get_running_loop().time() + seconds),
+            on=_retry_hook(asyncio.get_running_loop().time() + seconds, all_waits),
             attempts=self._attempts,
             timeout=None,
             wait_initial=0.5,
             wait_max=10.0,
             wait_jitter=1.0,
         )
+        waits_first = False
         async for attempt in attempts:
             with attempt:
-                async with AsyncExitStack() as slot:
-                    response = await self._request(account, attempt.num, slot)
+                async with BodySlot() as slot:
+                    try:
+                        if waits_first:
+                            await slot.acquire(self._large_body_slots)
+                        response = await self._request(account, attempt.num, slot)
+                    finally:
+                        all_waits.waited_seconds += slot.waited_seconds
+                        # The server may have given up while its response waited: then wait before the next request.
+                        waits_first = slot.waited_seconds > _LONG_WAIT_SECONDS
                     if body_slot is not None:
                         body_slot.push_async_exit(slot.pop_all())
                     return response
         raise AssertionError("stamina returns or raises")
 
-    async def _request(self, account: Account, attempt: int, slot: AsyncExitStack) -> Response:
+    async def _request(self, account: Account, attempt: int, slot: BodySlot) -> Response:
         assert self._session is not None, "Source is an async context manager"  # noqa: S101 - a slip of the caller
-        url = URL(account.api_url + _PATH)
+        exchange = Exchange(URL(account.api_url + _PATH), self._proxy, self._timeout_seconds)
         token = account.token.get_secret_value()
         authorization = f"{account.auth_scheme} {token}" if account.auth_scheme else token
         status: int | None = None
         body = BytesIO()
+        waited_before = slot.waited_seconds
         try:
-            async with self._session.get(
-                url, headers={"Authorization": authorization}, allow_redirects=False
-            ) as response:
+            async with (
+                asyncio.timeout(self._timeout_seconds) as clock,
+                self._session.get(
+                    exchange.url,
+                    headers={"Authorization": authorization},
+                    allow_redirects=False,
+                    trace_request_ctx=exchange,
+                ) as response,
+            ):
                 status = response.status
                 if status != HTTPStatus.OK:
-                    raise error_for_status(response, account)
-                await self._read(response, body, slot)
+                    raise error_for_status(response, account, exchange.answering_peer)
+                check_encoding(response, exchange.answering_peer)
+                await self._read(response, body, slot, clock)
+                check_is_decoded(body.getvalue(), exchange.answering_peer)
                 # This makes no copy: BytesIO returns its own buffer.
                 return Response(body=body.getvalue(), http_status=status, attempts=attempt)
         except (aiohttp.ClientError, OSError) as error:
-            failure = error_for_exception(error, url, seconds=self._timeout_seconds, received=body.tell())
-            failure.http_status = status
+            exchange.received, exchange.waited_seconds = body.tell(), slot.waited_seconds - waited_before
+            failure = error_for_exception(error, exchange)
+            failure.http_status = failure.http_status or status
         # Raised outside the except block: an aiohttp error may contain the request's headers, and with them the token,
         # so it must not be chained to this one.
         raise failure
 
-    async def _read(self, response: aiohttp.ClientResponse, body: BytesIO, slot: AsyncExitStack) -> None:
+    async def _read(
+        self, response: aiohttp.ClientResponse, body: BytesIO, slot: BodySlot, clock: asyncio.Timeout
+    ) -> None:
         """Appends the decoded body. While it waits for a slot, aiohttp buffers a few hundred kilobytes at most."""
         if (response.content_length or 0) > self._max_bytes:  # rejected before any of it is read
             raise self._too_large(response, body)
+        _report_broken_framing(response)
         async for chunk in response.content.iter_any():
             if body.tell() + len(chunk) > self._max_bytes:
                 raise self._too_large(response, body)
-            if body.tell() <= LARGE_BODY_BYTES < body.tell() + len(chunk):
-                await slot.enter_async_context(self._large_body_slots)
+            if not slot.is_held and body.tell() + len(chunk) > LARGE_BODY_BYTES:
+                with stopped(clock):
+                    await slot.acquire(self._large_body_slots)
             body.write(chunk)
 
     def _too_large(self, response: aiohttp.ClientResponse, body: BytesIO) -> TooLargeError:
@@ -178,6 +206,36 @@ class Source:
             http_status=response.status,
             response_bytes=body.tell() or None,
         )
+
+
+def _trace_connections() -> aiohttp.TraceConfig:
+    """Notes in each request's `Exchange` that it has a connection, new or reused."""
+
+    async def connected(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.is_connected = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(connected)
+    trace.on_connection_reuseconn.append(connected)
+    return trace
+
+
+def _report_broken_framing(response: aiohttp.ClientResponse) -> None:
+    """Makes reading the body fail if its framing is broken.
+
+    aiohttp closes the connection then but, unless the header came in the same packet, says nothing to whoever reads the
+    body, who would wait for the timeout.
+    """
+    protocol = None if response.connection is None else response.connection.protocol
+    if protocol is None or protocol.closed is None:  # the body is complete, or its connection is closed already
+        return
+
+    def report(_: object) -> None:
+        error = protocol.exception()
+        if isinstance(error, HttpProcessingError) and not response.content.is_eof():
+            response.content.set_exception(aiohttp.ClientPayloadError(), error)
+
+    protocol.closed.add_done_callback(report)
 
 
 async def _disable_aiohttp_retry(
@@ -192,21 +250,22 @@ async def _disable_aiohttp_retry(
         raise aiohttp.ClientConnectionError from error
 
 
-def _retry_hook(deadline: float) -> Callable[[Exception], bool | float]:
+def _retry_hook(deadline: float, slot: BodySlot) -> Callable[[Exception], bool | float]:
     """Makes the hook that tells stamina whether to retry: not at all, after its default delay, or after some seconds.
 
     Args:
         deadline: The time, on the event loop's clock, after which no retry starts.
+        slot: The time spent waiting for slots, by which the deadline moves.
     """
 
     def decide(error: Exception) -> bool | float:
         if not isinstance(error, PollError) or not error.retryable:
             return False
-        remaining = deadline - asyncio.get_running_loop().time()
-        wait = getattr(error, "retry_after", None)
+        remaining = deadline + slot.waited_seconds - asyncio.get_running_loop().time()
+        wait = error.retry_after
         if not wait:  # also for "Retry-After: 0", where the default delay does no harm
             return remaining > 0
-        return float(wait) if wait <= remaining else False
+        return wait if wait <= remaining else False
 
     return decide
 

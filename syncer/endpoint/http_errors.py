@@ -1,169 +1,136 @@
-"""Maps failed requests to errors: statuses other than 200, and exceptions of the connection.
+"""Maps responses that cannot be used to errors: statuses other than 200, and bodies that are compressed wrongly.
 
 The messages name hosts and settings, but never a token, a password, or any other part of an address or a header.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import ssl
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-import aiohttp
-from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
+from syncer.endpoint.retry_after import parse_retry_after
 from syncer.errors import (
     ForbiddenError,
     HttpStatusError,
-    NetworkError,
+    NotJsonError,
     PollError,
     RateLimitedError,
-    ResponseTimeoutError,
-    TlsError,
     UnauthorizedError,
 )
 
 if TYPE_CHECKING:
-    from multidict import CIMultiDictProxy
+    import aiohttp
 
     from syncer.config.accounts import Account
 
-_CHECK_ADDRESS = "check the address (SYNCER_API_URL, or api_url in the accounts file)"
-_CHECK_NETWORK = "check the network, the firewall and SYNCER_API_PROXY"
-_CHECK_TLS = "check the address, or name the certificate authority's file in SYNCER_API_CA_FILE"
+CHECK_ADDRESS: Final = "check the address (SYNCER_API_URL, or api_url in the accounts file)"
+CHECK_BETWEEN: Final = "check the proxies between this machine and the endpoint, or ask the vendor if this persists"
+PROXY_REFUSED: Final = "the proxy answered 407, so it rejected the user name or password: check SYNCER_API_PROXY"
+
+_DECODED_ENCODINGS: Final = {"", "identity", "gzip", "deflate"}
+# Others are not repeated in a message: a header may contain anything, the token included.
+_NAMED_ENCODINGS: Final = {"br", "compress", "dcb", "dcz", "deflate", "gzip", "x-compress", "x-gzip", "zstd"}
+# No JSON text begins with any of these.
+_COMPRESSED_STARTS: Final = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x78\x01": "deflate",
+    b"\x78\x5e": "deflate",
+    b"\x78\x9c": "deflate",
+    b"\x78\xda": "deflate",
+}
 
 
-def error_for_status(response: aiohttp.ClientResponse, account: Account) -> PollError:
+def error_for_status(response: aiohttp.ClientResponse, account: Account, peer: str) -> PollError:
     """Returns the error for a status other than 200.
 
     Args:
         response: The response. Its body is not read, since it may repeat the token.
         account: The account whose token was sent.
+        peer: Who answered, as the message names it.
     """
-    host, status = response.url.host_port_subcomponent, response.status
-    wait = _retry_after_seconds(response.headers)
-    asked_wait = "" if wait is None else f", and asks to wait {wait:g} s"
+    wait, asked_wait = parse_retry_after(response.headers)
+    error = _status_error(response, account, peer, asked_wait)
+    error.http_status, error.retry_after = response.status, wait
+    return error
+
+
+def _status_error(response: aiohttp.ClientResponse, account: Account, peer: str, asked_wait: str) -> PollError:
+    status = response.status
     if status == HTTPStatus.UNAUTHORIZED:
         return UnauthorizedError(
-            f"{host} answered 401, so the token of {account.token_source} is not valid (generating a new token revokes "
-            f"the old one): generate a token in the Личный кабинет and put it in {account.token_source}",
-            http_status=status,
+            f"{peer} answered 401, so the token of {account.token_source} is not valid (generating a new token revokes "
+            f"the old one): generate a token in the Личный кабинет and put it in {account.token_source}"
         )
     if status == HTTPStatus.FORBIDDEN:
         return ForbiddenError(
-            f"{host} answered 403, most likely because this machine's IP address is not on the allow-list: add it to "
-            "the list in the Личный кабинет, or use a proxy whose address is on it (SYNCER_API_PROXY)",
-            http_status=status,
+            f"{peer} answered 403, most likely because this machine's IP address is not on the allow-list: add it to "
+            "the list in the Личный кабинет, or use a proxy whose address is on it (SYNCER_API_PROXY)"
         )
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimitedError(
-            f"{host} answered 429, too many requests{asked_wait}: raise SYNCER_POLL_INTERVAL if this persists",
-            retry_after=wait,
+            f"{peer} answered 429, too many requests{asked_wait}: raise SYNCER_POLL_INTERVAL if this persists"
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        message = f"{host} answered {status}, a server error{asked_wait}: ask the vendor if this persists"
+        message = f"{peer} answered {status}, a server error{asked_wait}: ask the vendor if this persists"
+    elif status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY}:
+        message = f"{peer} answered {status}, a temporary error{asked_wait}: ask the vendor if this persists"
+    elif status == HTTPStatus.NOT_MODIFIED:
+        message = f"{peer} answered 304, not modified, although the request had no condition: {CHECK_BETWEEN}"
     elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        message = (
-            f"{host} answered {status}, a redirect{_redirect_target(response, account)}, which is not followed because "
-            f"it would send the token along: {_CHECK_ADDRESS}"
-        )
+        message = f"{peer} answered {status}, a redirect{_redirect_target(response, account)}: {CHECK_ADDRESS}"
     elif status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        message = "the proxy answered 407, so it rejected the user name or password: check SYNCER_API_PROXY"
+        message = PROXY_REFUSED
     else:
-        message = f"{host} answered {status} instead of 200: {_CHECK_ADDRESS}"
-    return HttpStatusError(message, http_status=status, retry_after=wait)
+        message = f"{peer} answered {status} instead of 200{asked_wait}: {CHECK_ADDRESS}"
+    return HttpStatusError(message, http_status=status)
 
 
 def _redirect_target(response: aiohttp.ClientResponse, account: Account) -> str:
     """Returns the host of a redirect, unless it contains the token; the rest of the address is never shown."""
+    location = response.headers.get("Location")
+    if not location:
+        return " that does not say where to"
     try:
-        host = response.url.join(URL(response.headers.get("Location", ""))).host
+        host = response.url.join(URL(location)).host
     except ValueError:
         host = None
-    return f" to {host}" if host and account.token.get_secret_value().lower() not in host else ""
+    target = f" to {host}" if host and account.token.get_secret_value().lower() not in host else ""
+    return f"{target}, which is not followed because it would send the token along"
 
 
-def _retry_after_seconds(headers: CIMultiDictProxy[str]) -> float | None:
-    """Returns the delay that `Retry-After` asks for, as a number of seconds or as a date."""
-    text = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    until = _parse_http_date(text)
-    if until is None:
-        return None
-    # Relative to the endpoint's own clock if it sends one, since ours may be wrong.
-    now = _parse_http_date(headers.get("Date", "")) or datetime.now(UTC)
-    return max(0.0, (until - now).total_seconds())
+def check_encoding(response: aiohttp.ClientResponse, peer: str) -> None:
+    """Checks that the body can be decoded, before any of it is read.
 
-
-def _parse_http_date(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
-
-
-def error_for_exception(error: aiohttp.ClientError | OSError, url: URL, *, seconds: float, received: int) -> PollError:
-    """Returns the error for an exception of the connection; the exception may contain the request's headers.
-
-    Args:
-        error: The exception that aiohttp raised.
-        url: The address of the request.
-        seconds: The timeout of the whole request.
-        received: How many decoded bytes of the body had been received.
+    Raises:
+        NotJsonError: It is encoded in a way that was not asked for.
     """
-    host = url.host_port_subcomponent
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return NetworkError(f"connecting to {host} timed out: {_CHECK_NETWORK}")
-    if isinstance(error, TimeoutError):
-        return ResponseTimeoutError(
-            f"the response of {host} was not complete after {seconds:g} s, with {received} bytes received: raise "
-            "SYNCER_API_TIMEOUT if it is just slow",
-            response_bytes=received or None,
-        )
-    if (problem := _tls_problem(error)) is not None:
-        return TlsError(f"the TLS handshake with {host} failed ({problem}): {_CHECK_TLS}")
-    message = _network_message(error, host)
-    return NetworkError(f"{message}, after {received} bytes" if received else message, response_bytes=received or None)
+    encoding = ", ".join(response.headers.getall("Content-Encoding", ())).lower()
+    if encoding not in _DECODED_ENCODINGS:
+        raise undecodable(peer, encoding if _NAMED_ENCODINGS.issuperset(encoding.split(", ")) else "")
 
 
-def _network_message(error: aiohttp.ClientError | OSError, host: str | None) -> str:  # noqa: PLR0911 - a table
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            reason = _connect_error_reason(error)
-            return f"the name {host} cannot be resolved ({reason}): {_CHECK_ADDRESS} and this machine's DNS"
-        case aiohttp.ClientHttpProxyError(status=status):
-            return f"the proxy answered {status} instead of connecting to {host}: check SYNCER_API_PROXY"
-        case aiohttp.ClientProxyConnectionError():
-            return f"cannot connect to the proxy ({_connect_error_reason(error)}): check SYNCER_API_PROXY"
-        case aiohttp.ClientConnectorError():
-            return f"cannot connect to {host} ({_connect_error_reason(error)}): {_CHECK_NETWORK}"
-        case aiohttp.ClientResponseError():
-            return f"the response of {host} is not HTTP: {_CHECK_ADDRESS}"
-        case aiohttp.ClientPayloadError(__cause__=ContentEncodingError()):
-            return f"{host} sent a body that does not match its Content-Encoding header"
-        case _:
-            return f"{host} closed the connection before the response was complete"
+def undecodable(peer: str, encoding: str) -> NotJsonError:
+    """Returns the error for a `Content-Encoding` that cannot be decoded; the empty string is an unknown one."""
+    return NotJsonError(
+        f"{peer} sent a body with {f'Content-Encoding {encoding}' if encoding else 'an unknown Content-Encoding'}, "
+        f"which was not asked for and cannot be read (gzip and deflate can): {CHECK_BETWEEN}",
+        http_status=HTTPStatus.OK,
+    )
 
 
-def _connect_error_reason(error: aiohttp.ClientConnectorError) -> str:
-    cause = error.os_error
-    # asyncio adds addresses to strerror; a negative number is a resolver error, for which os.strerror has no text.
-    return os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or str(cause)
+def check_is_decoded(body: bytes, peer: str) -> None:
+    """Checks that the body is not compressed any more, as it is if its header does not say all of its encodings.
 
-
-def _tls_problem(error: BaseException | None) -> str | None:
-    """Returns the reason if TLS failed, in the handshake or later (the server may reject our certificate only then)."""
-    while isinstance(error, aiohttp.ClientError):  # some are also SSLErrors, but without its attributes
-        error = error.__cause__
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "no reason given").replace("_", " ").lower()
-    return None
+    Raises:
+        NotJsonError: It begins like compressed data.
+    """
+    for start, encoding in _COMPRESSED_STARTS.items():
+        if body.startswith(start):
+            raise NotJsonError(
+                f"{peer} sent a body compressed with {encoding} without saying so in Content-Encoding: {CHECK_BETWEEN}",
+                http_status=HTTPStatus.OK,
+                response_bytes=len(body),
+            )

@@ -55,6 +55,23 @@ async def read_due_times(engine: AsyncEngine, account_ids: Sequence[int]) -> dic
     return dict(map(tuple, rows))
 
 
+_SELECT_NOT_BEFORE: Final = """
+select account_id, not_before from syncer.account_schedule
+ where account_id = any($1::integer[]) and not_before > syncer.clock()
+"""
+
+
+async def read_not_before(engine: AsyncEngine, account_ids: Sequence[int]) -> dict[int, datetime]:
+    """Returns until when the endpoint asked not to be polled, by `account_id`, of the accounts for which it did.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection:
+        rows = await connection.fetch(_SELECT_NOT_BEFORE, account_ids)
+    return dict(map(tuple, rows))
+
+
 _INSERT_DUE_TIMES: Final = """
 insert into syncer.account_schedule (account_id, due_at)
 select account_id, due_at from unnest($1::integer[], $2::timestamptz[]) due (account_id, due_at)
@@ -142,22 +159,26 @@ async def renew(engine: AsyncEngine, account_ids: Sequence[int], holder: str, le
 
 
 _RELEASE: Final = """
-update syncer.account_schedule s set due_at = released.due_at, lease_holder = null, lease_until = null
-  from unnest($1::integer[], $2::timestamptz[]) released (account_id, due_at)
- where s.account_id = released.account_id and s.lease_holder = $3
+update syncer.account_schedule s
+   set due_at = released.due_at, not_before = released.not_before, lease_holder = null, lease_until = null
+  from unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) released (account_id, due_at, not_before)
+ where s.account_id = released.account_id and s.lease_holder = $4
 """
 
 
-async def release(engine: AsyncEngine, due: Mapping[int, datetime], holder: str) -> None:
+async def release(
+    engine: AsyncEngine, due: Mapping[int, datetime], not_before: Mapping[int, datetime], holder: str
+) -> None:
     """Ends the leases of accounts, and sets when each is due next.
 
     Args:
         engine: The database.
         due: The next due time of each account.
+        not_before: Until when the endpoint asked not to be polled, of the accounts for which it did.
         holder: Identifies this daemon; leases that another one holds by now are left alone.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
-        await connection.execute(_RELEASE, list(due), list(due.values()), holder)
+        await connection.execute(_RELEASE, list(due), list(due.values()), list(map(not_before.get, due)), holder)

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections import Counter
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 import stamina.instrumentation
 import structlog
 
+from syncer.endpoint.retry_after import in_words
 from syncer.outcome import COUNTERS, accept_removals_command
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    import asyncio
+    from collections.abc import AsyncIterator
+    from datetime import datetime, timedelta
 
     from syncer.diff.changeset import PollTotals
     from syncer.endpoint.client import Response
@@ -48,6 +54,7 @@ class PollStats:
         fields_changed: Changed fields of all numbers, not counting state, reason and redirects.
         new_lookup_values: Values of the vendor that were never seen before, by field.
         clock_ahead: How far the last observation is ahead of the database's clock, if by more than five minutes.
+        slot_waits: For each of `SLOTS` that it needed, for how many seconds the poll waited until one was free.
     """
 
     trigger: Trigger
@@ -60,6 +67,15 @@ class PollStats:
     fields_changed: int = 0
     new_lookup_values: dict[str, list[str]] = field(default_factory=dict)
     clock_ahead: timedelta | None = None
+    slot_waits: dict[str, float] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def count_wait(self, slot: str, slots: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Holds a slot within this context, and counts the time until one is free."""
+        began = time.monotonic()
+        async with slots:
+            self.slot_waits[slot] = time.monotonic() - began
+            yield
 
     def add_response(self, response: Response) -> None:
         """Adds what is logged about a response, before its body is parsed."""
@@ -88,6 +104,7 @@ def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
     metrics.count_poll(
         result, fields_changed=stats.fields_changed, new_lookup_values=stats.new_lookup_values, lateness=stats.lateness
     )
+    metrics.count_slot_waits(stats.slot_waits)
     bound = log.bind(account=result.account, run_id=result.run_id)
     is_unchanged = result.outcome == "unchanged"
     level = logging.WARNING if result.outcome == "failed" else logging.DEBUG if is_unchanged else logging.INFO
@@ -116,6 +133,17 @@ def report_poll_crash(account: str, error: Exception, metrics: Metrics) -> None:
     log.error("poll_crashed", account=account, exc_info=error)
 
 
+def report_postponed(account: str, asked: timedelta, due_at: datetime) -> None:
+    """Logs that an account is polled later than its schedule says, because the endpoint asked for it."""
+    log.warning(
+        "poll_postponed",
+        account=account,
+        asked_wait=in_words(asked.total_seconds()),
+        due_at=due_at.astimezone(UTC).isoformat(timespec="seconds"),
+        todo="raise SYNCER_POLL_INTERVAL if this persists",
+    )
+
+
 def _event_fields(result: PollResult, stats: PollStats) -> dict[str, Any]:
     """Returns the fields of `poll_finished`: counters that are 0 are left out, but `received` is kept even then."""
     counters = {name: value for name in COUNTERS if (value := getattr(result, name))}
@@ -130,6 +158,7 @@ def _event_fields(result: PollResult, stats: PollStats) -> dict[str, Any]:
         "attempts": stats.attempts,
         "lateness_seconds": None if stats.lateness is None else round(stats.lateness.total_seconds(), 3),
         "duration_seconds": result.duration_seconds,
+        "slot_wait_seconds": round(sum(stats.slot_waits.values()), 3) or None,
         "error_kind": result.error_kind,
         "error": result.error,
     }

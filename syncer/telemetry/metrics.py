@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 DURATION_BUCKETS: Final = (1.0, 10.0, 60.0)
 LATENESS_BUCKETS: Final = (1.0, 5.0, 60.0)
 """Both lists are short, since each bucket is one more series per account."""
+SLOTS: Final = ("large_body", "processing")
+"""What limits the polls' memory and database connections: large bodies, and responses that are processed."""
 LOOKUP_FIELDS: Final = ("type", "purpose", "state")
 MAX_GAUGE_AGE_SECONDS: Final = 300.0
 """Gauges of the current state are exported for this long if the database cannot be read again."""
@@ -127,6 +129,14 @@ class Metrics(Collector):
         self._failures = Counter(
             "syncer_failures_total", "Failed polls of all accounts", ["error_kind"], registry=self.registry
         )
+        self._slot_waits = Counter(
+            "syncer_slot_wait_seconds_total",
+            "Time that polls of all accounts spent waiting for this process's own slots",
+            ["slot"],
+            registry=self.registry,
+        )
+        for slot in SLOTS:
+            self._slot_waits.labels(slot)
         self._counters: dict[str, _AccountCounters] = {}
         self._gauge_values: tuple[GaugeValues, Mapping[str, datetime], float] | None = None
         self.registry.register(self)
@@ -169,6 +179,11 @@ class Metrics(Collector):
         account_counters.changes[_FIELD_CHANGE_KIND] += fields_changed
         for name, values in new_lookup_values.items():
             account_counters.unknown_values[name] += len(values)
+
+    def count_slot_waits(self, seconds: Mapping[str, float]) -> None:
+        """Counts the time that a poll spent waiting, by slot."""
+        for slot, waited in seconds.items():
+            self._slot_waits.labels(slot).inc(waited)
 
     def count_crash(self, account: str) -> None:
         """Counts a poll that ended with an unexpected exception as failed, with the error kind `crash`."""

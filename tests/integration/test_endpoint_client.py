@@ -10,7 +10,7 @@ import ssl
 import traceback
 import tracemalloc
 import zlib
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -23,7 +23,8 @@ from pydantic import SecretStr
 from syncer import __version__
 from syncer.config.accounts import Account
 from syncer.config.settings import Settings
-from syncer.endpoint.client import LARGE_BODY_BYTES, MAX_LARGE_BODIES, Response, Source
+from syncer.endpoint.client import Response, Source
+from syncer.endpoint.slots import LARGE_BODY_BYTES, MAX_LARGE_BODIES, BodySlot
 from syncer.errors import (
     ConfigurationError,
     ForbiddenError,
@@ -567,7 +568,7 @@ async def test_large_bodies_wait_for_a_free_slot_and_small_ones_do_not() -> None
         run_endpoint(respond()) as small,
         Source(settings()) as source,
     ):
-        body_slots = [AsyncExitStack() for _ in range(MAX_LARGE_BODIES)]
+        body_slots = [BodySlot() for _ in range(MAX_LARGE_BODIES)]
         for body_slot in body_slots:
             await source.fetch(account(large.url), body_slot=body_slot)
         large.requested.clear()
@@ -587,7 +588,7 @@ async def test_a_large_body_that_breaks_off_releases_its_slot_before_the_retry()
         run_endpoint(respond(body=LARGE)) as others,
         run_endpoint(cut, respond(body=LARGE)) as one,
         Source(settings()) as source,
-        AsyncExitStack() as body_slot,
+        BodySlot() as body_slot,
     ):
         for _ in range(MAX_LARGE_BODIES - 1):
             await source.fetch(account(others.url), body_slot=body_slot)

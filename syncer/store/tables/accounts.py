@@ -70,6 +70,12 @@ account_schedule = Table(
         Time,
         comment="Since when the account has been in no configuration and is not polled; null while it is configured",
     ),
+    Column(
+        "not_before",
+        Time,
+        comment="Until when the endpoint asked, by Retry-After in its last response, not to be polled; null if it did "
+        "not",
+    ),
     comment="When each account is due to be polled, and which process is polling it",
 )
 
