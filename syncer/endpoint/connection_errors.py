@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from aiohttp.http_exceptions import (
-    BadHttpMessage,
     BadStatusLine,
     ContentEncodingError,
     HttpProcessingError,
@@ -185,8 +184,8 @@ def _broken_rule_message(cause: BaseException, peer: str) -> str:
         return f"the response of {peer} is not HTTP, or has more bytes than its Content-Length: {CHECK_ADDRESS}"
     if isinstance(cause, LineTooLong):
         return f"{peer} sent a header of more than {MAX_HEADER_BYTES // 1024} KiB: {CHECK_BETWEEN}"
-    # What follows the colon, and the messages of other classes, quote the response.
-    reason = cause.message.partition(":\n")[0] if type(cause) in {BadHttpMessage, HttpProcessingError} else ""
+    # What follows the colon may quote the response. Other messages that do have characters that are not allowed here.
+    reason = cause.message.partition(":\n")[0] if isinstance(cause, HttpProcessingError) else ""
     rule = f" ({reason})" if re.fullmatch(r"[A-Za-z'/ -]{1,80}", reason) else ""
     return f"the response of {peer} breaks the rules of HTTP{rule}: {CHECK_BETWEEN}"
 

@@ -30,6 +30,7 @@ from syncer.errors import (
     ForbiddenError,
     HttpStatusError,
     NetworkError,
+    NotJsonError,
     PollError,
     RateLimitedError,
     ResponseTimeoutError,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 TOKEN = "t0ken-that-nobody-may-see"
 PASSWORD = "passw0rd-of-the-proxy"
+FAR = "Mon, 01 Jan 999999999999999999999 00:00:00 GMT"
 BODY = b'[{"id": 250, "number": "79208547433", "state": "active"}]'
 
 
@@ -328,11 +330,13 @@ async def test_a_redirect_is_not_followed_and_only_its_host_is_shown(location: s
         respond("503 Service Unavailable"),
         respond("500 Internal Server Error"),
         respond("429 Too Many Requests"),
+        respond("408 Request Timeout"),
+        respond("425 Too Early"),
         send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n[", then_close=True),
         reset,
         hang,
     ],
-    ids=["503", "500", "429", "cut off", "reset", "hang"],
+    ids=["503", "500", "429", "408", "425", "cut off", "reset", "hang"],
 )
 async def test_temporary_errors_are_retried(first: Responder) -> None:
     async with run_endpoint(first, respond()) as served:
@@ -374,7 +378,7 @@ async def test_the_retry_waits_for_retry_after(headers: dict[str, str], real_ret
     assert real_retry_waits == [1.0]
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "0", "Fri, 99 Jan 2026 10:00:01 GMT", "9" * 5000])
+@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "0", "Fri, 99 Jan 2026 10:00:01 GMT", FAR, "9" * 5000])
 async def test_an_invalid_retry_after_is_ignored(text: str, retry_waits: list[float]) -> None:
     async with run_endpoint(respond("503 Service Unavailable", b"", Retry_After=text), respond()) as served:
         assert (await fetch(served.url)).attempts == 2
@@ -406,6 +410,45 @@ async def test_a_retry_after_beyond_the_deadline_fails_immediately_and_is_in_the
     assert message.format(served.host) == str(error)
     assert error.retry_after == 61.0
     assert len(served.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds", "clause"),
+    [
+        ({"Retry_After": "960"}, 960.0, "asks to wait 16 min"),
+        ({"Retry_After": "86400"}, 86400.0, "asks to wait 24 h"),
+        ({"Retry_After": "999999999"}, 999999999.0, "asks to wait 11574 days"),
+        (
+            {"Retry_After": "Fri, 02 Jan 2026 10:16:00 GMT", "Date": "Fri, 02 Jan 2026 10:00:00 GMT"},
+            960.0,
+            "asks to wait 16 min",
+        ),
+        (
+            {"Retry_After": "Fri, 02 Jan 2026 10:16:00 GMT"},
+            None,
+            "asks to wait until 2026-01-02 10:16:00 UTC, but not how long, since it sends no Date",
+        ),
+    ],
+    ids=["minutes", "hours", "days", "date", "date without the time of the response"],
+)
+async def test_the_wait_is_said_in_words_and_does_not_depend_on_this_machines_clock(
+    asked: dict[str, str], seconds: float | None, clause: str
+) -> None:
+    async with run_endpoint(respond("503 Service Unavailable", b"", **asked)) as served:
+        error = await fetch_error(served.url, api_attempts=1)
+    assert str(error) == f"{served.host} answered 503, a server error, and {clause}: ask the vendor if this persists"
+    assert error.retry_after == seconds
+
+
+async def test_the_wait_that_a_proxy_asks_for_is_obeyed() -> None:
+    busy = respond("503 Service Unavailable", b"", Retry_After="960", Connection="close")
+    async with run_endpoint(busy) as proxy:
+        error = await fetch_error("https://pbx.invalid", api_proxy=SecretStr(proxy.url), api_attempts=2)
+    assert str(error) == (
+        "the proxy answered 503 instead of connecting to pbx.invalid, and asks to wait 16 min: check SYNCER_API_PROXY"
+    )
+    assert error.retry_after == 960.0
+    assert len(proxy.requests) == 1
 
 
 async def test_the_deadline_defaults_to_the_poll_interval() -> None:
@@ -462,8 +505,8 @@ async def test_a_response_that_is_not_http_is_a_network_error() -> None:
         error = await fetch_error(served.url, api_attempts=1)
     assert type(error) is NetworkError
     assert str(error) == (
-        f"the response of {served.host} is not HTTP: check the address (SYNCER_API_URL, or api_url in the accounts "
-        "file)"
+        f"the response of {served.host} is not HTTP, or has more bytes than its Content-Length: check the address "
+        "(SYNCER_API_URL, or api_url in the accounts file)"
     )
 
 
@@ -597,6 +640,108 @@ async def test_a_large_body_that_breaks_off_releases_its_slot_before_the_retry()
         )
 
 
+async def held_slots(source: Source, url: str) -> list[BodySlot]:
+    """Occupies all slots for large bodies."""
+    body_slots = [BodySlot() for _ in range(MAX_LARGE_BODIES)]
+    for body_slot in body_slots:
+        await source.fetch(account(url), body_slot=body_slot)
+    return body_slots
+
+
+async def test_the_time_spent_waiting_for_a_slot_does_not_count_towards_the_timeout() -> None:
+    async with (
+        run_endpoint(respond(body=LARGE)) as others,
+        run_endpoint(respond(body=LARGE)) as one,
+        Source(settings(api_timeout=timedelta(seconds=0.5))) as source,
+        BodySlot() as body_slot,
+    ):
+        held = await held_slots(source, others.url)
+        waiting = asyncio.create_task(source.fetch(account(one.url), body_slot=body_slot))
+        await one.requested.wait()
+        assert await asyncio.wait({waiting}, timeout=1.5) == (set(), {waiting})
+
+        await held[0].aclose()
+        assert await waiting == Response(body=LARGE, http_status=200, attempts=1)
+        assert len(one.requests) == 1
+        assert 1.4 < body_slot.waited_seconds < 3
+
+
+async def test_the_timeout_goes_on_after_a_slot_was_waited_for() -> None:
+    stalled = send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + LARGE)
+    async with (
+        run_endpoint(respond(body=LARGE)) as others,
+        run_endpoint(stalled) as one,
+        Source(settings(api_timeout=timedelta(seconds=0.5), api_attempts=1)) as source,
+    ):
+        held = await held_slots(source, others.url)
+        waiting = asyncio.create_task(source.fetch(account(one.url)))
+        await one.requested.wait()
+        await held[0].aclose()
+        with pytest.raises(ResponseTimeoutError) as caught:
+            await waiting
+    assert caught.value.response_bytes == len(LARGE)
+
+
+def give_up_when(dropped: asyncio.Event) -> Responder:
+    """Makes a responder that sends a part of a large body, and gives up at the event."""
+
+    async def send(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + LARGE * 8)
+        await dropped.wait()
+        writer.transport.abort()
+        raise ConnectionAbortedError
+
+    return send
+
+
+async def test_a_retry_waits_for_its_slot_before_the_request_if_the_server_gave_up_during_the_wait() -> None:
+    dropped = asyncio.Event()
+    async with (
+        run_endpoint(respond(body=LARGE)) as others,
+        run_endpoint(give_up_when(dropped), respond(body=LARGE)) as one,
+        Source(settings(api_timeout=timedelta(seconds=1))) as source,
+        BodySlot() as body_slot,
+        BodySlot() as other_slot,
+    ):
+        held = await held_slots(source, others.url)
+        waiting = asyncio.create_task(source.fetch(account(one.url), body_slot=body_slot))
+        await one.requested.wait()
+        assert await asyncio.wait({waiting}, timeout=1.5) == (set(), {waiting})
+        others.requested.clear()
+        other = asyncio.create_task(source.fetch(account(others.url), body_slot=other_slot))
+        await others.requested.wait()
+        dropped.set()
+        await held[0].aclose()
+        await other
+        assert not waiting.done()
+        assert len(one.requests) == 1
+
+        await other_slot.aclose()
+        assert await waiting == Response(body=LARGE, http_status=200, attempts=2)
+        assert len(one.requests) == 2
+
+
+async def test_a_server_that_gives_up_during_the_wait_is_not_blamed() -> None:
+    dropped = asyncio.Event()
+    async with (
+        run_endpoint(respond(body=LARGE)) as others,
+        run_endpoint(give_up_when(dropped)) as one,
+        Source(settings(api_attempts=1)) as source,
+    ):
+        held = await held_slots(source, others.url)
+        waiting = asyncio.create_task(source.fetch(account(one.url)))
+        await one.requested.wait()
+        assert await asyncio.wait({waiting}, timeout=1.1) == (set(), {waiting})
+        dropped.set()
+        await held[0].aclose()
+        with pytest.raises(NetworkError) as caught:
+            await waiting
+    assert str(caught.value) == (
+        f"{one.host} closed the connection before the response was complete, after {caught.value.response_bytes} "
+        "bytes, which this program kept waiting for 1 s to save memory"
+    )
+
+
 async def test_a_certificate_of_an_unknown_authority_is_rejected(authority: trustme.CA) -> None:
     async with run_endpoint(respond(), tls=server_tls(authority, "127.0.0.1")) as served:
         error = await fetch_error(served.url)
@@ -662,9 +807,11 @@ async def test_requests_go_to_the_proxy_instead_of_the_endpoint() -> None:
 async def test_a_proxy_that_rejects_the_request_is_reported_without_its_password() -> None:
     async with run_endpoint(respond("407 Proxy Authentication Required", b"", Connection="close")) as proxy:
         secret = SecretStr(proxy.url.replace("//", f"//user:{PASSWORD}@"))
-        error = await fetch_error("https://pbx.invalid", api_proxy=secret, api_attempts=1)
-    assert type(error) is NetworkError
-    assert str(error) == "the proxy answered 407 instead of connecting to pbx.invalid: check SYNCER_API_PROXY"
+        error = await fetch_error("https://pbx.invalid", api_proxy=secret, api_attempts=2)
+    assert type(error) is HttpStatusError
+    assert str(error) == "the proxy answered 407, so it rejected the user name or password: check SYNCER_API_PROXY"
+    assert error.http_status == 407
+    assert len(proxy.requests) == 1
     assert proxy.requests[0].startswith("CONNECT pbx.invalid:443 HTTP/1.1\r\n")
     assert TOKEN not in proxy.requests[0]
 
@@ -714,3 +861,277 @@ async def test_the_failure_of_one_account_does_not_affect_another() -> None:
         )
     assert type(first) is UnauthorizedError
     assert second == Response(body=BODY, http_status=200, attempts=1)
+
+
+BETWEEN = "check the proxies between this machine and the endpoint, or ask the vendor if this persists"
+ADDRESS = "check the address (SYNCER_API_URL, or api_url in the accounts file)"
+
+
+@pytest.mark.parametrize("size", [9_000, 65_000])
+async def test_headers_of_up_to_64_kib_are_taken(size: int) -> None:
+    async with run_endpoint(respond(X_Policy="a" * size)) as served:
+        assert (await fetch(served.url)).body == BODY
+
+
+async def test_a_header_of_more_than_64_kib_is_said_to_be_too_long() -> None:
+    async with run_endpoint(respond(X_Policy=TOKEN * 3000)) as served:
+        error = await fetch_error(served.url, api_attempts=1)
+    assert type(error) is NetworkError
+    assert str(error) == f"{served.host} sent a header of more than 64 KiB: {BETWEEN}"
+
+
+@pytest.mark.parametrize("status", [408, 425])
+async def test_a_status_that_asks_for_a_retry_is_called_temporary(status: int) -> None:
+    async with run_endpoint(respond(f"{status} Later")) as served:
+        error = await fetch_error(served.url, api_attempts=2)
+    assert type(error) is HttpStatusError
+    assert str(error) == f"{served.host} answered {status}, a temporary error: ask the vendor if this persists"
+    assert len(served.requests) == 2
+
+
+@pytest.mark.parametrize("headers", [{}, {"Location": ""}])
+async def test_a_redirect_without_a_location_is_not_said_to_lead_anywhere(headers: dict[str, str]) -> None:
+    async with run_endpoint(respond("302 Found", b"", **headers)) as served:
+        error = await fetch_error(served.url)
+    assert str(error) == f"{served.host} answered 302, a redirect that does not say where to: {ADDRESS}"
+
+
+async def test_not_modified_is_not_called_a_redirect() -> None:
+    async with run_endpoint(respond("304 Not Modified", b"")) as served:
+        error = await fetch_error(served.url)
+    assert type(error) is HttpStatusError
+    assert str(error) == f"{served.host} answered 304, not modified, although the request had no condition: {BETWEEN}"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("br", "Content-Encoding br"),
+        ("zstd", "Content-Encoding zstd"),
+        ("x-gzip", "Content-Encoding x-gzip"),
+        ("gzip, gzip", "Content-Encoding gzip, gzip"),
+        (TOKEN, "an unknown Content-Encoding"),
+    ],
+)
+async def test_an_encoding_that_was_not_asked_for_is_named(encoding: str, shown: str) -> None:
+    async with run_endpoint(respond(body=gzip.compress(BODY), Content_Encoding=encoding)) as served:
+        error = await fetch_error(served.url)
+    assert type(error) is NotJsonError
+    assert str(error) == (
+        f"{served.host} sent a body with {shown}, which was not asked for and cannot be read (gzip and deflate can): "
+        f"{BETWEEN}"
+    )
+    assert (error.http_status, len(served.requests)) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "encoding"),
+    [
+        (gzip.compress(BODY), {}, "gzip"),
+        (gzip.compress(gzip.compress(BODY)), {"Content_Encoding": "gzip"}, "gzip"),
+        (zlib.compress(BODY), {}, "deflate"),
+        (zlib.compress(BODY, 9), {"Content_Encoding": "identity"}, "deflate"),
+        (b"\x28\xb5\x2f\xfd\x04\x00", {}, "zstd"),
+    ],
+    ids=["gzip", "gzip in gzip", "deflate", "best deflate", "zstd"],
+)
+async def test_a_compressed_body_without_its_header_is_recognised(
+    body: bytes, headers: dict[str, str], encoding: str
+) -> None:
+    async with run_endpoint(respond(body=body, **headers)) as served:
+        error = await fetch_error(served.url)
+    assert type(error) is NotJsonError
+    assert str(error) == (
+        f"{served.host} sent a body compressed with {encoding} without saying so in Content-Encoding: {BETWEEN}"
+    )
+    assert error.http_status == 200
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[{}\r\n"
+
+
+async def break_later(writer: asyncio.StreamWriter) -> None:
+    writer.write(CHUNKED)
+    await writer.drain()
+    await asyncio.sleep(0.1)  # so that it arrives after the header
+    writer.write(f"{TOKEN}\r\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("reply", "rule"),
+    [
+        (send_bytes(CHUNKED + f"{TOKEN}\r\n".encode()), "Invalid character in chunk size"),
+        (break_later, "Invalid character in chunk size"),
+        (send_bytes(CHUNKED.replace(b"[{}\r\n", b"[{}, {}]\r\n")), "Expected LF after chunk data"),
+        (respond(Content_Length="many"), "Invalid character in Content-Length"),
+        (respond(content_length="1"), "Duplicate Content-Length"),
+        (
+            respond(Transfer_Encoding="chunked"),
+            "Transfer-Encoding can't be present with Content-Length",
+        ),
+    ],
+    ids=["chunk size", "later chunk size", "chunk longer than its size", "length", "two lengths", "length of chunks"],
+)
+async def test_broken_framing_is_named_at_once(reply: Responder, rule: str) -> None:
+    async with run_endpoint(reply) as served:
+        error = await fetch_error(served.url, api_attempts=1)
+    assert type(error) is NetworkError
+    assert str(error) == f"the response of {served.host} breaks the rules of HTTP ({rule}): {BETWEEN}"
+
+
+async def test_a_body_longer_than_its_content_length_is_named() -> None:
+    async with run_endpoint(respond(Content_Length="2")) as served:
+        error = await fetch_error(served.url, api_attempts=1)
+    assert type(error) is NetworkError
+    assert str(error) == (
+        f"the response of {served.host} is not HTTP, or has more bytes than its Content-Length: {ADDRESS}"
+    )
+
+
+@asynccontextmanager
+async def run_peer(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """Runs a server that handles each connection with `serve`, and yields its host and port."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.create_task(handle(reader, writer)))
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.gather(*tasks)
+
+
+async def close_immediately(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+    pass
+
+
+async def close_after_reading(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read(16)
+
+
+async def stay_silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def open_tunnel_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    await close_after_reading(reader, writer)
+
+
+async def answer_no_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"220 mail\r\n\r\n")
+
+
+@pytest.mark.parametrize("serve", [close_immediately, close_after_reading])
+async def test_an_endpoint_that_closes_during_the_tls_handshake_is_named(serve: Any) -> None:
+    async with run_peer(serve) as host:
+        error = await fetch_error(f"https://{host}", api_attempts=1)
+    assert type(error) is NetworkError
+    assert str(error) == (
+        f"{host} closed the connection during the TLS handshake: check the network, the firewall and SYNCER_API_PROXY"
+    )
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "https://127.0.0.1:9"])
+async def test_a_proxy_whose_name_cannot_be_resolved_is_named(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def not_found(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", not_found)
+    secret = SecretStr(f"http://user:{PASSWORD}@proxy.invalid:3128")
+    error = await fetch_error(endpoint, api_proxy=secret, api_attempts=1)
+    assert type(error) is NetworkError
+    assert str(error) == (
+        "the proxy's name, proxy.invalid, cannot be resolved (Name or service not known): check SYNCER_API_PROXY and "
+        "this machine's DNS"
+    )
+
+
+NETWORK = "check the network, the firewall and SYNCER_API_PROXY"
+
+
+@pytest.mark.parametrize(
+    ("serve", "proxy", "endpoint", "message"),
+    [
+        (stay_silent, "http", "https", "the proxy did not connect to 127.0.0.1:9 within 0.4 s: check SYNCER_API_PROXY"),
+        (stay_silent, "https", "http", f"connecting to the proxy timed out: {NETWORK}"),
+        (stay_silent, "https", "https", f"connecting to 127.0.0.1:9 through the proxy timed out: {NETWORK}"),
+        (
+            close_after_reading,
+            "http",
+            "https",
+            "the proxy closed the connection instead of connecting to 127.0.0.1:9: check SYNCER_API_PROXY",
+        ),
+        (
+            close_immediately,
+            "http",
+            "https",
+            "the proxy closed the connection instead of connecting to 127.0.0.1:9: check SYNCER_API_PROXY",
+        ),
+        (
+            close_after_reading,
+            "http",
+            "http",
+            "127.0.0.1:9 (through the proxy) closed the connection before the response was complete",
+        ),
+        (
+            close_after_reading,
+            "https",
+            "https",
+            "the proxy closed the connection during the TLS handshake: check SYNCER_API_PROXY",
+        ),
+        (
+            open_tunnel_and_close,
+            "http",
+            "https",
+            f"127.0.0.1:9 (through the proxy) closed the connection during the TLS handshake: {NETWORK}",
+        ),
+        (answer_no_http, "http", "https", "the answer of the proxy is not HTTP: check SYNCER_API_PROXY"),
+    ],
+)
+async def test_a_failing_proxy_is_told_from_the_endpoint(serve: Any, proxy: str, endpoint: str, message: str) -> None:
+    async with run_peer(serve) as host:
+        error = await fetch_error(
+            f"{endpoint}://127.0.0.1:9",
+            api_proxy=SecretStr(f"{proxy}://user:{PASSWORD}@{host}"),
+            api_timeout=timedelta(seconds=0.4),
+            api_attempts=1,
+        )
+    assert type(error) is NetworkError
+    assert str(error) == message
+
+
+async def test_an_untrusted_certificate_of_the_proxy_is_named(authority: trustme.CA) -> None:
+    async with run_endpoint(respond(), tls=server_tls(authority, "127.0.0.1")) as proxy:
+        error = await fetch_error("https://127.0.0.1:9", api_proxy=SecretStr(proxy.url))
+    assert type(error) is TlsError
+    assert str(error) == (
+        "the TLS handshake with the proxy failed (unable to get local issuer certificate): check SYNCER_API_PROXY, or "
+        "name the certificate authority's file in SYNCER_API_CA_FILE"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (502, "127.0.0.1:9 (through the proxy) answered 502, a server error: ask the vendor if this persists"),
+        (407, "the proxy answered 407, so it rejected the user name or password: check SYNCER_API_PROXY"),
+    ],
+)
+async def test_a_status_that_may_be_the_proxys_says_so(status: int, message: str) -> None:
+    async with run_endpoint(respond(f"{status} Failed", b"")) as proxy:
+        error = await fetch_error("http://127.0.0.1:9", api_proxy=SecretStr(proxy.url), api_attempts=1)
+    assert type(error) is HttpStatusError
+    assert str(error) == message
