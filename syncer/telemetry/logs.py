@@ -140,7 +140,6 @@ def report_postponed(account: str, asked: timedelta, due_at: datetime) -> None:
         account=account,
         asked_wait=in_words(asked.total_seconds()),
         due_at=due_at.astimezone(UTC).isoformat(timespec="seconds"),
-        todo="raise SYNCER_POLL_INTERVAL if this persists",
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections import Counter
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -11,17 +14,22 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from syncer import __version__
 from syncer.config.accounts import Account
 from syncer.daemon.gauges import Gauges, stale_from
 from syncer.emulator import faults
+from syncer.endpoint.slots import LARGE_BODY_BYTES
 from syncer.outcome import PollResult
 from syncer.telemetry.metrics import Metrics
-from tests.builders import record, redirect
+from tests.builders import PolledAccount, record, redirect, settings_for
 
 if TYPE_CHECKING:
-    from tests.builders import PolledAccount
+    import asyncpg
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.emulator import Emulator
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -84,6 +92,7 @@ async def test_all_series_are_exported_before_the_first_poll(account: PolledAcco
         "syncer_clock_behind_seconds": none,
         "syncer_runs_total": {(outcome,): 0.0 for outcome in OUTCOMES},
         "syncer_changes_total": {(kind,): 0.0 for kind in KINDS},
+        "syncer_slot_wait_seconds_total": {("large_body",): 0.0, ("processing",): 0.0},
         "syncer_unknown_values_total": {(field,): 0.0 for field in ("type", "purpose", "state")},
         "syncer_run_duration_seconds_bucket": {(edge,): 0.0 for edge in ("1.0", "10.0", "60.0", "+Inf")},
         "syncer_run_duration_seconds_sum": none,
@@ -312,6 +321,31 @@ async def test_no_phone_number_and_no_token_is_exported(account: PolledAccount, 
     assert 'state="parked"' in exported
     for secret in ("79208547433", "секрет", account.account.token.get_secret_value() + '"'):
         assert secret not in exported
+
+
+async def test_the_time_that_polls_wait_for_slots_is_counted_and_logged(
+    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncer.endpoint.client.MAX_LARGE_BODIES", 1)
+    async with PolledAccount(engine, emulator, sql, settings_for(emulator)) as account, AsyncExitStack() as processing:
+        scraped = ScrapedProcess(account)
+        large = json.dumps([record(number, comment="x" * 100) for number in range(1, 1500)])
+        assert len(large) > LARGE_BODY_BYTES
+        emulator.fault = faults.Body(body=large)
+        slots = account.poller.processing_slots
+        while not slots.locked():
+            await processing.enter_async_context(slots)
+        with capture_logs() as logs:
+            polls = {asyncio.ensure_future(account.poll_again()) for _ in range(2)}
+            assert (await asyncio.wait(polls, timeout=1))[0] == set()
+            await processing.aclose()
+            await asyncio.gather(*polls)
+        waits = scraped["syncer_slot_wait_seconds_total"]
+        # One poll has the slot for the body and waits for the other one; the other poll waits for the body's.
+        assert 0.5 < waits["processing",] < 10
+        assert 0.5 < waits["large_body",] < 10
+        logged = [entry["slot_wait_seconds"] for entry in logs if entry["event"] == "poll_finished"]
+        assert sum(logged) == pytest.approx(sum(waits.values()), abs=0.01)
 
 
 def account_with(**schedule: Any) -> Account:

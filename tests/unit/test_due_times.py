@@ -158,6 +158,26 @@ def test_a_changed_crontab_line_applies_whether_it_is_earlier_or_later() -> None
         assert compute_due_times({1: polled}, {1: due_at}, NOW) == {1: utc(2, 12)}
 
 
+def test_an_account_that_the_endpoint_asked_not_to_poll_keeps_its_later_due_time() -> None:
+    accounts = {1: every(timedelta(minutes=5)), 2: every(timedelta(minutes=5)), 3: account(cron="*/5 * * * *")}
+    current = {1: utc(1, 13, 2), 2: utc(1, 13, 2), 3: utc(1, 13, 5)}
+    not_before = {1: utc(1, 13), 3: utc(1, 13)}
+    assert compute_due_times(accounts, current, NOW, not_before) == {2: utc(1, 12, 5)}
+
+
+def test_an_account_whose_interval_was_shortened_is_still_not_due_before_the_endpoint_asked_for() -> None:
+    accounts = {1: every(timedelta(minutes=1))}
+    assert compute_due_times(accounts, {1: utc(1, 15)}, NOW, {1: utc(1, 13)}) == {1: utc(1, 13, 1)}
+    assert compute_due_times({1: account(cron="0 15 * * *")}, {1: utc(1, 15)}, NOW, {1: utc(1, 13)}) == {1: utc(2, 12)}
+
+
+def test_a_wait_that_is_over_or_longer_than_a_day_does_not_count() -> None:
+    accounts = {1: every(timedelta(minutes=5))}
+    current = {1: utc(9, 12)}
+    assert compute_due_times(accounts, current, NOW, {1: utc(1, 11)}) == {1: utc(1, 12, 5)}
+    assert compute_due_times(accounts, current, NOW, {1: utc(9, 11)}) == {1: utc(2, 12, 5)}
+
+
 _datetimes = st.datetimes(datetime(2024, 1, 1), datetime(2034, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy adds the zone
 _intervals = st.sampled_from([timedelta(seconds=seconds) for seconds in (1, 7, 30, 60, 300, 3600, 86400)])
 
