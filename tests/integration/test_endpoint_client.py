@@ -704,7 +704,7 @@ async def test_a_retry_waits_for_its_slot_before_the_request_if_the_server_gave_
         BodySlot() as other_slot,
     ):
         held = await held_slots(source, others.url)
-        waiting = asyncio.create_task(source.fetch(account(one.url), body_slot=body_slot))
+        waiting = asyncio.create_task(source.fetch(account(one.url), deadline_seconds=1, body_slot=body_slot))
         await one.requested.wait()
         assert await asyncio.wait({waiting}, timeout=1.5) == (set(), {waiting})
         others.requested.clear()
@@ -713,7 +713,7 @@ async def test_a_retry_waits_for_its_slot_before_the_request_if_the_server_gave_
         dropped.set()
         await held[0].aclose()
         await other
-        assert not waiting.done()
+        assert await asyncio.wait({waiting}, timeout=0.5) == (set(), {waiting})
         assert len(one.requests) == 1
 
         await other_slot.aclose()
