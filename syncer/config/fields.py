@@ -177,6 +177,23 @@ def _parse_listen_address(value: object) -> object:
         raise ValueError(f"{error}, or off") from None
 
 
+def _parse_host_names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = [name.strip().lower().removesuffix(".") for name in value.split(",")]
+    if not all(map(_is_host_name, names)):
+        raise ValueError("it must be host names or addresses without ports, such as pbx.example,192.0.2.7")
+    return tuple(names)
+
+
+def _is_host_name(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return re.fullmatch(r"[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?", name) is not None
+    return True
+
+
 def _check_token(secret: SecretStr) -> SecretStr:
     token = secret.get_secret_value().strip()  # spaces around a header's value are not part of it
     if re.fullmatch(r"[ -~]+", token) is None:
@@ -281,6 +298,7 @@ Crontab = Annotated[str, AfterValidator(_check_crontab)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_check_database_address)]
 Duration = Annotated[timedelta, BeforeValidator(_duration_parser(timedelta(0), "of at most 3650d"))]
 Endpoint = Annotated[str, AfterValidator(_normalize_endpoint)]
+HostNames = Annotated[tuple[str, ...], BeforeValidator(_parse_host_names)]
 OptionalListenAddress = Annotated[ListenAddress | None, BeforeValidator(_parse_listen_address)]
 PollInterval = Annotated[timedelta, BeforeValidator(_duration_parser(_SECOND, "from 1s to 3650d"))]
 Proxy = Annotated[SecretStr, AfterValidator(_check_proxy)]
