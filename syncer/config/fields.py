@@ -84,6 +84,14 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def canonical_host(host: str) -> str:
+    """Returns the one form of a host name or of an address without brackets that is compared."""
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return host.lower().removesuffix(".")
+
+
 def require_https_or_loopback(address: str) -> None:
     """Raises ValueError if a token sent to `address` would cross the network unencrypted."""
     parts = urlsplit(address)
@@ -180,17 +188,17 @@ def _parse_listen_address(value: object) -> object:
 def _parse_host_names(value: object) -> object:
     if not isinstance(value, str):
         return value
-    names = [name.strip().lower().removesuffix(".") for name in value.split(",")]
-    if not all(map(_is_host_name, names)):
+    names = tuple(canonical_host(name.strip()) for name in value.split(","))
+    if not all(re.fullmatch(r"[a-z0-9_.-]{1,253}", name) or _is_address(name) for name in names):
         raise ValueError("it must be host names or addresses without ports, such as pbx.example,192.0.2.7")
-    return tuple(names)
+    return names
 
 
-def _is_host_name(name: str) -> bool:
+def _is_address(text: str) -> bool:
     try:
-        ip_address(name)
+        ip_address(text)
     except ValueError:
-        return re.fullmatch(r"[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?", name) is not None
+        return False
     return True
 
 

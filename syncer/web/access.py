@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import HttpVersion10, hdrs
 
-from syncer.config.fields import is_loopback
+from syncer.config.fields import canonical_host, is_loopback
 from syncer.web.http_server import Response
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Access:
     """
 
     def __init__(self, listen_host: str, hosts: Collection[str]) -> None:
-        self._names = {listen_host.lower(), *hosts}
+        self._names = {canonical_host(listen_host), *hosts}
 
     def refusal(self, request: web.BaseRequest) -> Response | None:
         """Returns the response to a request that must not be answered; None if it may be."""
@@ -60,7 +60,7 @@ class Access:
         match = _AUTHORITY.fullmatch(host)
         if match is None:
             return False
-        name = (match[1] or match[2]).lower().removesuffix(".")
+        name = canonical_host(match[1] or match[2])
         return is_loopback(name) or name in self._names or _is_own_address(name, request)
 
 

@@ -80,7 +80,7 @@ class Site:
         self._is_live = is_live
         self._ready = SingleFlight(self._require_ready)
         self._metrics_executor = ThreadPoolExecutor(1, "metrics")
-        self._access = Access(address.host, settings.http_hosts)
+        self._access = Access(address.host, settings.http_hosts or ())
         self._page_mode = settings.http_page
         refresh = min(max(settings.poll_interval, _MIN_REFRESH), _MAX_REFRESH)
         self._page = Page(self._engine, configured, settings.timezone.key, refresh)

@@ -266,10 +266,12 @@ async def test_the_page_answers_to_loopback_host_names_only(client: Client) -> N
 async def test_every_path_checks_the_host_and_answers_to_the_names_of_the_setting(
     database: str, address: ListenAddress, page: str
 ) -> None:
-    async with listening(database, address=address, page=page, hosts=["pbx.example", "192.0.2.7"]) as client:
+    async with listening(
+        database, address=address, page=page, hosts=["pbx.example", "192.0.2.7", "2001:db8::7"]
+    ) as client:
         for path in PATHS:
             usual = (await client.get(path)).status_and_text
-            for host in ("pbx.example", "PBX.example:443", "pbx.example.", "192.0.2.7:8080"):
+            for host in ("pbx.example", "PBX.example:443", "pbx.example.", "192.0.2.7:8080", "[2001:DB8:0::7]:80"):
                 assert (await client.get(path, Host=host)).status == usual[0]
             for host in ("evil.example", "sub.pbx.example", "pbx.example.evil.example", "192.0.2.8"):
                 assert (await client.get(path, Host=host)).status_and_text == (421, WRONG_HOST)

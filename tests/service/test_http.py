@@ -178,3 +178,29 @@ async def test_the_daemon_raises_its_soft_limit_of_open_files_to_the_hard_one(sy
     await daemon.stop(within=8)
 
     assert limits == (300, 300)
+
+
+@run_concurrently
+async def test_a_daemon_without_files_to_open_logs_one_line_and_recovers(syncer: Program, emulator: Emulator) -> None:
+    daemon = await replace(syncer, open_files=(300, 300)).start("run", http_listen=LOOPBACK_FREE_PORT)
+    url = await address_of(daemon)
+    await wait_until(lambda: emulator.requests[TOKEN] == 1)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (3, 300))
+    waiting = asyncio.create_task(get(f"{url}/livez"))
+    failed = await daemon.wait_for_event("http_accept_failed")
+    with ExitStack() as stack:
+        half_open_connections(stack, urlsplit(url).port or 0, 20)
+        await asyncio.sleep(2.5)  # it tries again every second
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (300, 300))
+        answer = await waiting
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (3, 300))
+    pending = asyncio.create_task(get(f"{url}/livez"))
+    ended = await daemon.stop(within=8)
+    await asyncio.wait({pending})
+
+    assert (failed["level"], failed["error"]) == ("warning", "Too many open files")
+    assert answer == (200, "live\n")
+    assert pending.exception() is not None
+    assert ended.code == 0
+    assert len(daemon.events("http_accept_failed")) == 1
+    assert "Traceback" not in ended.err
