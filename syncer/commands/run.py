@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from syncer.daemon import systemd
 from syncer.daemon.malloc import tune_malloc
+from syncer.daemon.open_files import raise_open_files_limit
 from syncer.daemon.scheduler import Daemon
 from syncer.daemon.signals import install_hangup_handler, install_stop_handlers
 from syncer.endpoint.client import Source
@@ -40,6 +41,7 @@ async def run_daemon(
         ConfigurationError: The daemon cannot listen on SYNCER_HTTP_LISTEN.
     """
     tune_malloc()
+    raise_open_files_limit()
     stop = install_stop_handlers()
     async with Source(settings) as source, AsyncExitStack() as stack:
         daemon = Daemon(database, Poller(database.engine, source, settings), accounts)

@@ -84,6 +84,14 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def canonical_host(host: str) -> str:
+    """Returns the one form of a host name or of an address without brackets that is compared."""
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return host.lower().removesuffix(".")
+
+
 def require_https_or_loopback(address: str) -> None:
     """Raises ValueError if a token sent to `address` would cross the network unencrypted."""
     parts = urlsplit(address)
@@ -175,6 +183,23 @@ def _parse_listen_address(value: object) -> object:
         return ListenAddress.parse(value)
     except ValueError as error:
         raise ValueError(f"{error}, or off") from None
+
+
+def _parse_host_names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = tuple(canonical_host(name.strip()) for name in value.split(","))
+    if not all(re.fullmatch(r"[a-z0-9_.-]{1,253}", name) or _is_address(name) for name in names):
+        raise ValueError("it must be host names or addresses without ports, such as pbx.example,192.0.2.7")
+    return names
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_token(secret: SecretStr) -> SecretStr:
@@ -281,6 +306,7 @@ Crontab = Annotated[str, AfterValidator(_check_crontab)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_check_database_address)]
 Duration = Annotated[timedelta, BeforeValidator(_duration_parser(timedelta(0), "of at most 3650d"))]
 Endpoint = Annotated[str, AfterValidator(_normalize_endpoint)]
+HostNames = Annotated[tuple[str, ...], BeforeValidator(_parse_host_names)]
 OptionalListenAddress = Annotated[ListenAddress | None, BeforeValidator(_parse_listen_address)]
 PollInterval = Annotated[timedelta, BeforeValidator(_duration_parser(_SECOND, "from 1s to 3650d"))]
 Proxy = Annotated[SecretStr, AfterValidator(_check_proxy)]

@@ -92,6 +92,7 @@ class Settings(BaseSettings):
 
     http_listen: fields.OptionalListenAddress = ListenAddress("127.0.0.1", 8080)
     http_page: Annotated[Literal["auto", "on", "off"], fields.CaseInsensitive] = "auto"
+    http_hosts: fields.HostNames | None = None
     shutdown_timeout: fields.Duration = timedelta(seconds=30)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], fields.CaseInsensitive] = "info"
     log_format: Annotated[Literal["auto", "console", "json"], fields.CaseInsensitive] = "auto"

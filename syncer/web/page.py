@@ -23,7 +23,13 @@ from markupsafe import Markup
 
 from syncer.errors import DatabaseError, SyncerError
 from syncer.outcome import accept_removals_command
-from syncer.store.queries.account_list import ACCOUNTS_PER_PAGE, AccountPage, read_account_page, read_titles
+from syncer.store.queries.account_list import (
+    ACCOUNTS_PER_PAGE,
+    AccountPage,
+    read_account_names,
+    read_account_page,
+    read_titles,
+)
 from syncer.store.queries.recent_activity import RecentActivity, read_recent_activity
 from syncer.store.queries.state_timeline import Timeline, read_timeline
 from syncer.store.schema import schema_state
@@ -51,6 +57,10 @@ _MAX_WAIT_SECONDS: Final = 10.0
 _MIN_CACHE_SECONDS: Final = 2.0
 _CACHE_TIME_FACTOR: Final = 20.0
 _MAX_CACHED: Final = 32
+_MAX_QUEUED: Final = 8
+"""How many selections may wait while another one is loaded; fewer than are cached."""
+_NAMES_CACHE_SECONDS: Final = 60.0
+"""How long it is remembered which accounts are stored, so that any number of unknown names needs one query."""
 
 _STYLE: Final = (files("syncer.web") / "templates" / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -159,6 +169,11 @@ class Page:
         self._refresh = round(refresh.total_seconds())
         self._snapshots: OrderedDict[Selection, SingleFlight[Snapshot]] = OrderedDict()
         self._query_slot = asyncio.Semaphore()
+        self._queued = 0
+        self._names = SingleFlight(
+            lambda: read_account_names(engine, statement_seconds=_STATEMENT_TIMEOUT_SECONDS),
+            min_ttl=_NAMES_CACHE_SECONDS,
+        )
         self._template = _environment().get_template("page.html")
         # A document depends on the arguments only, and many browsers ask for the same one.
         self._render_cached = lru_cache(maxsize=_MAX_CACHED)(self._render)
@@ -166,6 +181,8 @@ class Page:
     async def document(self, query: Mapping[str, str], accept_language: str) -> Document:
         """Renders the page for a query string and an Accept-Language header."""
         request = PageRequest.from_request(query, accept_language)
+        if not await self._may_exist(request.selection.account):
+            return Document(404, request.language, self._render_cached(request, None, None))
         flight = self._cached_snapshot(request.selection)
         problem = None
         try:
@@ -179,8 +196,19 @@ class Page:
 
     async def close(self) -> None:
         """Cancels the running queries."""
+        await self._names.close()
         for flight in self._snapshots.values():
             await flight.close()
+
+    async def _may_exist(self, account: str | None) -> bool:
+        """Whether an account is configured or stored, or that is not known."""
+        if account is None or account in self._configured():
+            return True
+        try:
+            names: set[str] | None = await self._names.get(max_wait=_MAX_WAIT_SECONDS)
+        except (SyncerError, TimeoutError):
+            names = self._names.last_result
+        return names is None or account in names
 
     def _cached_snapshot(self, selection: Selection) -> SingleFlight[Snapshot]:
         flight = self._snapshots.get(selection)
@@ -190,24 +218,39 @@ class Page:
             )
             self._snapshots[selection] = flight
         self._snapshots.move_to_end(selection)
-        while len(self._snapshots) > _MAX_CACHED:
-            self._snapshots.popitem(last=False)
+        if len(self._snapshots) > _MAX_CACHED:
+            oldest = next(key for key, cached in self._snapshots.items() if not cached.is_running)
+            del self._snapshots[oldest]
         return flight
 
     async def _load_snapshot(self, selection: Selection) -> Snapshot:
+        if self._queued >= _MAX_QUEUED:
+            raise DatabaseError("database: busy with other requests for this page; try again in a few seconds")
+        self._queued += 1
+        try:
+            await self._query_slot.acquire()
+        finally:
+            self._queued -= 1
+        try:
+            return await self._query_snapshot(selection)
+        finally:
+            self._query_slot.release()
+
+    async def _query_snapshot(self, selection: Selection) -> Snapshot:
         engine, limit = self._engine, _STATEMENT_TIMEOUT_SECONDS
-        async with self._query_slot:
-            (await schema_state(engine)).require_current()
-            account_page = await read_account_page(
-                engine, self._configured(), selection.account, selection.page, statement_seconds=limit
-            )
-            span = timedelta(days=selection.days)
-            return Snapshot(
-                account_page,
-                await read_titles(engine, statement_seconds=limit),
-                await _none_on_error(read_timeline(engine, selection.account, span, statement_seconds=limit)),
-                await _none_on_error(read_recent_activity(engine, selection.account, statement_seconds=limit)),
-            )
+        (await schema_state(engine)).require_current()
+        account_page = await read_account_page(
+            engine, self._configured(), selection.account, selection.page, statement_seconds=limit
+        )
+        if self._names.last_result is not None:  # the page links to these accounts
+            self._names.last_result.update(account.account for account in account_page.accounts)
+        span = timedelta(days=selection.days)
+        return Snapshot(
+            account_page,
+            await read_titles(engine, statement_seconds=limit),
+            await _none_on_error(read_timeline(engine, selection.account, span, statement_seconds=limit)),
+            await _none_on_error(read_recent_activity(engine, selection.account, statement_seconds=limit)),
+        )
 
     def _render(self, request: PageRequest, snapshot: Snapshot | None, problem: str | None) -> str:
         texts = texts_for(request.language)

@@ -26,14 +26,22 @@ class SingleFlight(Generic[T]):
         self._min_ttl = min_ttl
         self._ttl_factor = ttl_factor
         self._task: asyncio.Task[T] | None = None
+        self._callers = 0
+        self._cancelled: set[asyncio.Task[T]] = set()
         self._fresh_until = 0.0
         self.last_result: T | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a fetch is running or being cancelled."""
+        return bool(self._cancelled) or (self._task is not None and not self._task.done())
 
     async def get(self, *, max_wait: float) -> T:
         """Returns the value, from the cache while that is fresh.
 
         Args:
-            max_wait: How many seconds to wait. The fetch goes on after that, for later callers.
+            max_wait: How many seconds to wait. The fetch goes on after that, for later callers. It is cancelled if all
+                its callers are.
 
         Raises:
             TimeoutError: The fetch takes longer than `max_wait`.
@@ -42,16 +50,32 @@ class SingleFlight(Generic[T]):
         if task is None or (task.done() and asyncio.get_running_loop().time() >= self._fresh_until):
             task = self._task = asyncio.create_task(self._fetch_and_cache())
             task.add_done_callback(_retrieve_exception)
-        await asyncio.wait({task}, timeout=max_wait)
+        self._callers += 1
+        try:
+            await asyncio.wait({task}, timeout=max_wait)
+        except asyncio.CancelledError:
+            if self._callers == 1:
+                self._cancel_fetch()
+            raise
+        finally:
+            self._callers -= 1
         if not task.done():
             raise TimeoutError
         return task.result()
 
     async def close(self) -> None:
         """Cancels the running fetch, if any."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        self._cancel_fetch()
+        if self._cancelled:
+            await asyncio.wait(self._cancelled)
+
+    def _cancel_fetch(self) -> None:
+        task = self._task
+        if task is not None and not task.done():
+            self._task = None  # the next caller must not join it
+            self._cancelled.add(task)
+            task.add_done_callback(self._cancelled.discard)
+            task.cancel()
 
     async def _fetch_and_cache(self) -> T:
         clock = asyncio.get_running_loop().time

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 from prometheus_client.exposition import choose_encoder
 from yarl import URL
 
@@ -15,14 +16,16 @@ from syncer.errors import ConfigurationError, SyncerError, os_error_text
 from syncer.store.engine import create_engine
 from syncer.store.schema import schema_state
 from syncer.telemetry.logs import log
+from syncer.web.access import Access
+from syncer.web.http_server import HttpServer, Response
 from syncer.web.page import POLICY, Page
 from syncer.web.single_flight import SingleFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection
     from typing import Self
 
-    from aiohttp.typedefs import Handler
+    from aiohttp.web import BaseRequest
     from prometheus_client import CollectorRegistry
 
     from syncer.config.fields import ListenAddress
@@ -32,34 +35,27 @@ READY_TIMEOUT_SECONDS: Final = 3.0
 """The daemon is not ready if the database takes longer than this to answer."""
 STATEMENT_TIMEOUT_SECONDS: Final = 10.0
 """When the driver gives up on a statement; the statement timeout in PostgreSQL is shorter."""
+MAX_OPEN_REQUESTS: Final = 64
+"""Beyond so many requests that wait, all but those for /livez are refused."""
 _MIN_REFRESH: Final = timedelta(seconds=5)
 _MAX_REFRESH: Final = timedelta(seconds=60)
 
-_HEADERS: Final = {
-    hdrs.CACHE_CONTROL: "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 _PAGE_LOOPBACK_ONLY: Final = (
     "The page is served on a loopback address only, since it shows phone numbers to anyone who can reach it: "
     "set SYNCER_HTTP_PAGE=on to serve it here too.\n"
 )
 _NOT_FOUND: Final = "Not found. Available paths: /livez, /readyz, /metrics and the page at /.\n"
 _PAGE_OFF: Final = "The page is switched off: SYNCER_HTTP_PAGE is off.\n"
-_PAGE_LOCALHOST_ONLY: Final = (
-    "The page answers to localhost only, so that no web site can read it through your browser: open it as "
-    "http://127.0.0.1, or set SYNCER_HTTP_PAGE=on to let it answer to any name.\n"
-)
+_TOO_MANY: Final = "Too many requests are waiting: try again in a few seconds.\n"
+_ALLOWED_METHODS: Final = (hdrs.METH_GET, hdrs.METH_HEAD)
 
 
 class Site:
     """The daemon's HTTP server; it listens within `async with`.
 
     Args:
-        settings: SYNCER_HTTP_PAGE, and the poll interval, from which the refresh interval of the page follows.
+        settings: SYNCER_HTTP_PAGE, SYNCER_HTTP_HOSTS, and the poll interval, from which the page's refresh interval
+            follows.
         address: The address to listen on; port 0 takes a free one.
         database_address: Returns the database URL; called for each new connection.
         registry: The metrics.
@@ -83,28 +79,23 @@ class Site:
         self._registry = registry
         self._is_live = is_live
         self._ready = SingleFlight(self._require_ready)
+        self._metrics_executor = ThreadPoolExecutor(1, "metrics")
+        self._access = Access(address.host, settings.http_hosts or ())
         self._page_mode = settings.http_page
         refresh = min(max(settings.poll_interval, _MIN_REFRESH), _MAX_REFRESH)
         self._page = Page(self._engine, configured, settings.timezone.key, refresh)
-        self._runner: web.AppRunner | None = None
-
-    async def __aenter__(self) -> Self:
-        application = web.Application(middlewares=[_plain_text_errors])
-        application.on_response_prepare.append(_add_headers)
-        for path, handler in {
+        self._server = HttpServer(self._respond, address.host, address.port)
+        self._handlers: dict[str, Callable[[BaseRequest], Awaitable[Response]]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
             "/metrics": self._metrics,
             "/": self._root,
-        }.items():
-            application.router.add_get(path, handler)
-        # A client that reads slowly must not delay the stop of the daemon.
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
-        await self._runner.setup()
+        }
+
+    async def __aenter__(self) -> Self:
         try:
-            await web.TCPSite(self._runner, self._address.host, self._address.port).start()
+            await self._server.__aenter__()
         except (OSError, UnicodeError) as error:
-            await self._runner.cleanup()
             problem = os_error_text(error)
         else:
             log.info("http_listening", url=self.url, page=self._serves_page)
@@ -115,8 +106,8 @@ class Site:
         )
 
     async def __aexit__(self, *_: object) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._server.__aexit__()
+        self._metrics_executor.shutdown(wait=False, cancel_futures=True)
         await self._page.close()
         await self._ready.close()
         await self._engine.dispose()
@@ -124,20 +115,38 @@ class Site:
     @property
     def url(self) -> str:
         """The URL of the server, without a path."""
-        assert self._runner is not None  # noqa: S101 - it listens
-        port: int = self._runner.addresses[0][1]
-        return str(URL.build(scheme="http", host=self._address.host, port=port))
+        return str(URL.build(scheme="http", host=self._address.host, port=self._server.port))
+
+    @property
+    def paths(self) -> Collection[str]:
+        """The paths that it answers."""
+        return self._handlers.keys()
 
     @property
     def _serves_page(self) -> bool:
         return self._page_mode == "on" or (self._page_mode == "auto" and is_loopback(self._address.host))
 
-    async def _livez(self, _: web.Request) -> web.Response:
-        if self._is_live():
-            return web.Response(text="live\n")
-        return web.Response(status=503, text="not live: the scheduler has stopped looking for due accounts\n")
+    async def _respond(self, request: BaseRequest) -> Response:
+        if refusal := self._access.refusal(request):
+            return refusal
+        handler = self._handlers.get(request.path)
+        if handler is None:
+            return Response(status=404, text=_NOT_FOUND)
+        if request.method not in _ALLOWED_METHODS:
+            allowed = ", ".join(_ALLOWED_METHODS)
+            return Response(
+                status=405, text=f"The allowed methods here are {allowed}.\n", headers={hdrs.ALLOW: allowed}
+            )
+        if self._server.requests_open > MAX_OPEN_REQUESTS and request.path != "/livez":
+            return Response(status=503, text=_TOO_MANY, headers={hdrs.RETRY_AFTER: "5"})
+        return await handler(request)
 
-    async def _readyz(self, _: web.Request) -> web.Response:
+    async def _livez(self, _: BaseRequest) -> Response:
+        if self._is_live():
+            return Response(text="live\n")
+        return Response(status=503, text="not live: the scheduler has stopped looking for due accounts\n")
+
+    async def _readyz(self, _: BaseRequest) -> Response:
         try:
             await self._ready.get(max_wait=READY_TIMEOUT_SECONDS)
         except TimeoutError:
@@ -146,27 +155,30 @@ class Site:
         except SyncerError as error:
             reason = str(error)
         else:
-            return web.Response(text="ready\n")
-        return web.Response(status=503, text=f"not ready: {reason}\n")
+            return Response(text="ready\n")
+        return Response(status=503, text=f"not ready: {reason}\n")
 
     async def _require_ready(self) -> None:
         (await schema_state(self._engine)).require_current()
 
-    async def _metrics(self, request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))
-        # In a thread: with ten thousand accounts there are three hundred thousand lines.
-        body = await asyncio.to_thread(encode, self._registry)
-        response = web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
+    async def _metrics(self, request: BaseRequest) -> Response:
+        try:
+            encode, content_type = choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))
+        except Exception:  # noqa: BLE001 - the client's version numbers are not numbers
+            encode, content_type = choose_encoder("")
+        # In a thread: with ten thousand accounts there are three hundred thousand lines. In one of its own, so that
+        # many scrapes delay each other and not the polls.
+        loop = asyncio.get_running_loop()
+        body = await loop.run_in_executor(self._metrics_executor, encode, self._registry)
+        response = Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
         response.enable_compression()
         return response
 
-    async def _root(self, request: web.Request) -> web.Response:
+    async def _root(self, request: BaseRequest) -> Response:
         if not self._serves_page:
-            return web.Response(status=404, text=_PAGE_OFF if self._page_mode == "off" else _PAGE_LOOPBACK_ONLY)
-        if self._page_mode == "auto" and not _is_loopback_host(request.host):
-            return web.Response(status=421, text=_PAGE_LOCALHOST_ONLY)
+            return Response(status=404, text=_PAGE_OFF if self._page_mode == "off" else _PAGE_LOOPBACK_ONLY)
         document = await self._page.document(request.query, ",".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, [])))
-        response = web.Response(
+        response = Response(
             status=document.status,
             text=document.html,
             content_type="text/html",
@@ -178,36 +190,6 @@ class Site:
         )
         response.enable_compression()
         return response
-
-
-@web.middleware
-async def _plain_text_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answers 404 and 405 with one line of plain text that names what exists."""
-    try:
-        return await handler(request)
-    except web.HTTPMethodNotAllowed as error:
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return web.Response(
-            status=405, text=f"The allowed methods here are {allowed}.\n", headers={hdrs.ALLOW: allowed}
-        )
-    except web.HTTPNotFound:
-        return web.Response(
-            status=404, text="Not found. Available paths: /livez, /readyz, /metrics and the page at /.\n"
-        )
-
-
-async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers[hdrs.SERVER] = "syncer"
-
-
-def _is_loopback_host(host: str) -> bool:
-    """Returns whether a Host header names a loopback address or localhost."""
-    try:
-        return is_loopback(URL.build(scheme="http", authority=host).host or "")
-    except ValueError:
-        return False
 
 
 def _host_and_port(address: ListenAddress) -> str:

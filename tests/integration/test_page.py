@@ -23,6 +23,7 @@ from syncer.config.fields import ListenAddress
 from syncer.config.settings import Settings
 from syncer.emulator import STATIC, Emulator, faults
 from syncer.store.engine import create_engine
+from syncer.web.http_server import HttpServer, Response
 from syncer.web.site import Site
 from tests.builders import PolledAccount, record, redirect, settings_for
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
+    from aiohttp import web
     from playwright.async_api import Browser, Page, ViewportSize
 
     from syncer.embedded import EmbeddedServer
@@ -202,6 +204,56 @@ async def test_the_policy_blocks_an_injected_script(open_page: OpenPage) -> None
 
     assert title == "syncer: virtual numbers"
     assert len([line for line in opened.console if "Content Security Policy" in line]) == 2
+
+
+# What a page of another web site tries; each promise is kept as the text that it got, or as the kind of its error.
+ATTACKS = """
+async base => Promise.all([
+  fetch(base + "/metrics"),
+  fetch(base + "/metrics", {mode: "no-cors"}),
+  fetch(base + "/", {mode: "no-cors", credentials: "include"}),
+  fetch(base + "/livez", {method: "POST", mode: "no-cors", body: "x"}),
+].map(one => one.then(reply => reply.text(), error => error.name)))
+"""
+
+
+async def test_another_web_site_reads_nothing_through_the_browser_but_may_link_to_the_page(
+    browser: Browser, site: Site
+) -> None:
+    async def other_site(_: web.BaseRequest) -> Response:
+        content = f'<a href="{site.url}/?lang=en">link</a><iframe src="{site.url}/">'
+        return Response(text=content, content_type="text/html", headers={"Content-Security-Policy": "frame-src *"})
+
+    async with HttpServer(other_site, "127.0.0.1", 0) as other:
+        page = await browser.new_page()
+        answers: list[tuple[str, str, int]] = []
+        page.on("response", lambda reply: answers.append((reply.request.method, reply.url, reply.status)))
+        await page.goto(f"http://localhost:{other.port}/")
+        stolen = await page.evaluate(ATTACKS, site.url)
+        refused = [answer for answer in answers if answer[1].startswith(site.url)]
+        await page.click("text=link")
+        followed = await page.inner_text("body")
+        await page.close()
+
+    assert stolen == ["TypeError"] * 4  # blocked by the browser too, because the responses allow no other origin
+    assert refused == [("GET", f"{site.url}/", 403)]  # that of the frame; the others are not shown to the test either
+    assert "Something needs attention" in followed
+
+
+async def test_a_web_site_whose_name_resolves_to_this_machine_gets_nothing(site: Site) -> None:
+    port = site.url.rpartition(":")[2]
+    async with async_playwright() as playwright:
+        rebound = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP evil.example 127.0.0.1"],
+        )
+        page = await rebound.new_page()
+        answers = [await page.goto(f"http://evil.example:{port}{path}") for path in ("/", "/metrics", "/livez")]
+        text = await page.inner_text("body")
+        await rebound.close()
+
+    assert [answer.status if answer else None for answer in answers] == [421, 421, 421]
+    assert text.startswith("This host name is not answered, so that no web site can read this through your browser")
 
 
 async def test_a_payload_can_be_expanded_without_javascript(open_page: OpenPage) -> None:

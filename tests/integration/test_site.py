@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from syncer.errors import ConfigurationError
 from syncer.web import site as site_module
 from syncer.web.site import Site
 from tests.builders import record
+from tests.service.processes import wait_until
 from tests.silence import SilentServer
 
 if TYPE_CHECKING:
@@ -50,11 +52,30 @@ class Client:
         self._session = session
         self.port = site.url.rpartition(":")[2]
 
-    async def get(self, path: str, method: str = "GET", **headers: str) -> Reply:
+    async def get(self, path: str, address: str = "127.0.0.1", *, method: str = "GET", **headers: str) -> Reply:
         sent_headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        url = f"http://127.0.0.1:{self.port}{path}"
+        url = f"http://{address}:{self.port}{path}"
         async with self._session.request(method, url, headers=sent_headers) as reply:
             return Reply(reply, await reply.text())
+
+    async def send(self, request: bytes) -> bytes:
+        """Sends bytes and returns what is answered until the server closes the connection, or the first part of it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(self.port))
+        writer.write(request)
+        reply = await asyncio.wait_for(reader.read(65536), 20)
+        writer.close()
+        return reply
+
+
+def own_address_beyond_loopback() -> str:
+    """Returns an address of this machine, to which packets go over loopback; skips the test if there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
+        try:
+            unsent.connect(("192.0.2.1", 9))  # sends nothing: it only chooses a route
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        address: str = unsent.getsockname()[0]
+    return address
 
 
 @asynccontextmanager
@@ -63,11 +84,12 @@ async def listening(
     *,
     address: ListenAddress = LOOPBACK,
     page: str = "auto",
+    hosts: Collection[str] = (),
     registry: CollectorRegistry | None = None,
     is_live: Callable[[], bool] = lambda: True,
     configured: Collection[str] = ("default",),
 ) -> AsyncIterator[Client]:
-    settings = Settings.model_construct(http_page=page)
+    settings = Settings.model_construct(http_page=page, http_hosts=tuple(hosts))
     site = Site(
         settings,
         address,
@@ -156,6 +178,18 @@ async def test_metrics_come_in_the_requested_format(database: str) -> None:
     assert open_metrics.text.endswith("# EOF\n")
 
 
+async def test_metrics_ignore_an_accept_header_that_makes_no_sense(client: Client) -> None:
+    for accept in (
+        "application/openmetrics-text;version=x",
+        "application/openmetrics-text; version=",
+        ";;;q=,",
+        "\xff",
+    ):
+        reply = await client.get("/metrics", Accept=accept)
+
+        assert (reply.status, "version=" in reply.headers["Content-Type"]) == (200, True)
+
+
 # Every reply
 
 
@@ -167,7 +201,9 @@ async def test_no_reply_may_be_cached_framed_sniffed_or_sent_as_referrer(client:
         assert headers["Cache-Control"] == "no-store"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
-        assert headers["Server"] == "syncer"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert "Server" not in headers
         assert policy.startswith("default-src 'none';")
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
@@ -179,10 +215,10 @@ async def test_404_and_405_are_one_line_of_plain_text(client: Client) -> None:
     paths = "/livez, /readyz, /metrics and the page at /"
     assert missing.status_and_text == (404, f"Not found. Available paths: {paths}.\n")
     for path in ("/livez", "/readyz", "/metrics", "/"):
-        refused = await client.get(path, "POST")
+        refused = await client.get(path, method="POST")
         assert refused.status_and_text == (405, "The allowed methods here are GET, HEAD.\n")
         assert refused.headers["Allow"] == "GET, HEAD"
-        assert (await client.get(path, "HEAD")).status_and_text == (200, "")
+        assert (await client.get(path, method="HEAD")).status_and_text == (200, "")
 
 
 # Access to the page
@@ -192,7 +228,7 @@ async def test_the_page_is_served_on_loopback_only_unless_it_is_switched_on(data
     async with listening(database, address=ALL_INTERFACES) as client:
         refused = await client.get("/")
         assert (await client.get("/livez")).status == 200
-    async with listening(database, address=ALL_INTERFACES, page="on") as client:
+    async with listening(database, address=ALL_INTERFACES, page="on", hosts=["pbx.example"]) as client:
         served = await client.get("/", Host="pbx.example")
     async with listening(database, page="off") as client:
         switched_off = await client.get("/")
@@ -203,16 +239,98 @@ async def test_the_page_is_served_on_loopback_only_unless_it_is_switched_on(data
     assert switched_off.status_and_text == (404, "The page is switched off: SYNCER_HTTP_PAGE is off.\n")
 
 
-async def test_the_page_answers_to_loopback_host_names_only(
-    client: Client,
-) -> None:
-    for host in ("localhost", "LOCALHOST:81", "127.0.0.1", "127.1.2.3:80", "[::1]:8080"):
+PATHS = ("/livez", "/readyz", "/metrics", "/", "/nothing")
+WRONG_HOST = (
+    "This host name is not answered, so that no web site can read this through your browser: use 127.0.0.1 or "
+    "the address that the daemon listens on, or add the name to SYNCER_HTTP_HOSTS.\n"
+)
+
+
+async def test_the_page_answers_to_loopback_host_names_only(client: Client) -> None:
+    for host in ("localhost", "LOCALHOST:81", "127.0.0.1", "127.1.2.3:80", "[::1]:8080", "localhost."):
         assert (await client.get("/", Host=host)).status == 200
-    for host in ("evil.example", "localhost.evil.example:8080", "10.0.0.1", "127.0.0.1.evil.example", "", "["):
-        refused = await client.get("/", Host=host)
-        assert refused.status in {400, 421}  # aiohttp itself rejects malformed names
-        assert "<html" not in refused.text
-    assert (await client.get("/livez", Host="10.0.0.1")).status == 200
+    for host in (
+        *("evil.example", "localhost.evil.example:8080", "10.0.0.1", "127.0.0.1.evil.example", "", "[", "::1"),
+        *(
+            "localhost@evil.example",
+            "evil.example#localhost",
+            "localhost:80:80",
+            "localhost, evil.example",
+        ),
+    ):
+        assert (await client.get("/", Host=host)).status_and_text == (421, WRONG_HOST)
+
+
+@pytest.mark.parametrize("page", ["auto", "on"])
+@pytest.mark.parametrize("address", [LOOPBACK, ALL_INTERFACES])
+async def test_every_path_checks_the_host_and_answers_to_the_names_of_the_setting(
+    database: str, address: ListenAddress, page: str
+) -> None:
+    async with listening(
+        database, address=address, page=page, hosts=["pbx.example", "192.0.2.7", "2001:db8::7"]
+    ) as client:
+        for path in PATHS:
+            usual = (await client.get(path)).status_and_text
+            for host in ("pbx.example", "PBX.example:443", "pbx.example.", "192.0.2.7:8080", "[2001:DB8:0::7]:80"):
+                assert (await client.get(path, Host=host)).status == usual[0]
+            for host in ("evil.example", "sub.pbx.example", "pbx.example.evil.example", "192.0.2.8"):
+                assert (await client.get(path, Host=host)).status_and_text == (421, WRONG_HOST)
+
+
+async def test_probes_reach_every_path_by_the_address_that_they_connect_to(database: str) -> None:
+    own_address = own_address_beyond_loopback()
+    async with listening(database, address=ALL_INTERFACES, page="on") as client:
+        for path in ("/livez", "/readyz", "/metrics", "/"):
+            assert (await client.get(path, own_address)).status == 200
+        for host in ("10.255.255.254", f"{own_address}.evil.example"):
+            assert (await client.get("/livez", own_address, Host=host)).status == 421
+        # Over loopback it is not the address of the connection.
+        assert (await client.get("/livez", Host=own_address)).status == 421
+
+
+async def test_the_host_in_the_request_line_counts_too_and_http_1_0_needs_none(client: Client) -> None:
+    proxied = await client.send(b"GET http://evil.example/livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    tunnel = await client.send(b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    old_probe = await client.send(b"GET /livez HTTP/1.0\r\n\r\n")
+    old_foreign = await client.send(b"GET /livez HTTP/1.0\r\nHost: evil.example\r\n\r\n")
+    without = await client.send(b"GET /livez HTTP/1.1\r\n\r\n")
+
+    assert [reply.split(b" ")[1] for reply in (proxied, tunnel, old_probe, old_foreign, without)] == [
+        *(b"421", b"421", b"200", b"421", b"400")
+    ]
+
+
+CROSS_SITE = "Requests from other web sites are refused: open the address in a browser window of its own.\n"
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_requests_from_other_web_sites_are_refused_and_links_are_followed(client: Client, path: str) -> None:
+    usual = await client.get(path)
+    link = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    allowed: list[dict[str, str]] = [
+        {"Sec_Fetch_Site": "none", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"},
+        {"Sec_Fetch_Site": "same-origin", "Sec_Fetch_Mode": "cors", "Sec_Fetch_Dest": "empty"},
+        {"Origin": f"http://127.0.0.1:{client.port}"},
+        link,
+        link | {"Sec_Fetch_Site": "same-site"},
+    ]
+    refused: list[dict[str, str]] = [
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Site": "anything"},
+        {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "image"},
+        {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "cors", "Sec_Fetch_Dest": "empty"},
+        link | {"Sec_Fetch_Dest": "iframe"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "null"},
+    ]
+
+    for headers in allowed:
+        assert (await client.get(path, **headers)).status == usual.status
+    for headers in refused:
+        assert (await client.get(path, **headers)).status_and_text == (403, CROSS_SITE)
+    assert (await client.get(path, method="HEAD", **link)).status == 403
 
 
 async def test_an_address_in_use_is_reported_in_one_sentence(client: Client, database: str) -> None:
@@ -335,6 +453,35 @@ async def test_the_page_can_show_one_account(account: PolledAccount, client: Cli
     assert "There is no account with this name" in unknown.text
 
 
+async def test_unknown_accounts_are_404_without_a_query_and_retired_ones_are_shown(
+    account: PolledAccount, sql: asyncpg.Connection, database: str
+) -> None:
+    await account.poll(record(1))
+    async with listening(database, configured=["another"]) as client:
+        retired = await client.get("/?account=default&lang=en")
+        first = await client.get("/?account=nobody&lang=en")
+        await sql.execute("alter schema syncer rename to elsewhere")
+        unknown = [await client.get(f"/?account=nobody{number}&lang=en") for number in range(20)]
+        configured = await client.get("/?account=another&lang=en")
+
+    assert (retired.status, first.status) == (200, 404)
+    assert "default not polled" in text_of(retired)
+    assert {reply.status for reply in unknown} == {404}
+    assert all("There is no account with this name" in reply.text for reply in unknown)
+    assert (configured.status, "The database cannot be read" in configured.text) == (503, True)
+
+
+async def test_an_account_that_the_list_shows_can_be_opened_though_it_is_new(
+    account: PolledAccount, client: Client, sql: asyncpg.Connection
+) -> None:
+    await account.poll(record(1))
+    assert (await client.get("/?account=new")).status == 404  # the names are remembered now
+    await sql.execute("insert into syncer.account (name, time_zone, created_at) values ('new', 'UTC', now())")
+    await client.get("/?days=7")
+
+    assert (await client.get("/?account=new")).status == 200
+
+
 async def test_invalid_query_parameters_are_ignored(client: Client) -> None:
     for page in ("page=0", "page=-1", "page=x", "page=99999999999999999999", "page=٣"):
         assert (await client.get(f"/?{page}")).status == 200
@@ -376,3 +523,93 @@ async def test_a_blocked_statement_of_the_page_times_out(
     assert page.status == 200  # the accounts are shown nevertheless
     assert "This query took too long." in page.text
     assert "default" in text_of(page)
+
+
+# Requests that wait
+
+
+async def blocked_queries(sql: asyncpg.Connection) -> int:
+    """Returns how many queries wait for a lock."""
+    waiting: int = await sql.fetchval(
+        "select count(*) from pg_locks join pg_database on oid = database"
+        " where datname = current_database() and not granted"
+    )
+    return waiting
+
+
+async def test_a_query_ends_when_the_last_client_that_waits_for_it_leaves(
+    account: PolledAccount, sql: asyncpg.Connection, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    await account.poll(record(1))
+    async with sql.transaction():
+        await sql.execute("lock table syncer.account in access exclusive mode")
+        first, second = (asyncio.create_task(client.get("/")) for _ in range(2))
+        await wait_until(lambda: blocked_queries(sql))
+        first.cancel()
+        await asyncio.wait({first})
+        assert (await client.get("/livez")).status == 200
+        assert await blocked_queries(sql) == 1
+        second.cancel()
+        async with asyncio.timeout(4):  # the statement timeout is 5 s
+            await wait_until(lambda: no_query_is_blocked(sql))
+    page = await client.get("/")
+
+    assert (page.status, "default" in page.text) == (200, True)
+    assert caplog.records == []
+
+
+async def no_query_is_blocked(sql: asyncpg.Connection) -> bool:
+    return await blocked_queries(sql) == 0
+
+
+async def test_clients_that_leave_do_not_leave_queries_in_the_queue(
+    account: PolledAccount, sql: asyncpg.Connection, client: Client
+) -> None:
+    await account.poll(record(1))
+    async with sql.transaction():
+        await sql.execute("lock table syncer.account in access exclusive mode")
+        for batch in range(0, 40, 8):
+            waiting = [asyncio.create_task(client.get(f"/?page={batch + number}")) for number in range(1, 9)]
+            await wait_until(lambda: blocked_queries(sql))
+            for task in waiting:
+                task.cancel()
+            await asyncio.wait(waiting)
+            await wait_until(lambda: no_query_is_blocked(sql))
+    page = await client.get("/?lang=en")
+
+    assert (page.status, "Everything is up to date" in page.text) == (200, True)
+
+
+async def test_more_requests_than_may_wait_are_refused_at_once(
+    account: PolledAccount, sql: asyncpg.Connection, client: Client
+) -> None:
+    await account.poll(record(1))
+    async with sql.transaction():
+        await sql.execute("lock table syncer.account in access exclusive mode")
+        replies = [asyncio.create_task(client.get(f"/?lang=en&page={number}")) for number in range(1, 16)]
+        done, _ = await asyncio.wait(replies, timeout=3, return_when=asyncio.FIRST_COMPLETED)
+        refused = done.pop().result()
+        live = await client.get("/livez")
+    for task in replies:
+        task.cancel()
+
+    assert refused.status == 503
+    assert "database: busy with other requests for this page; try again in a few seconds" in text_of(refused)
+    assert live.status == 200
+
+
+async def test_livez_is_answered_while_no_other_request_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site_module, "MAX_OPEN_REQUESTS", 3)
+    async with SilentServer() as silent, listening(silent.url) as client:
+        waiting = [asyncio.create_task(client.get("/readyz")) for _ in range(3)]
+        await silent.connected.wait()
+        refused = [await client.get(path) for path in ("/readyz", "/metrics", "/")]
+        live = await client.get("/livez")
+        waited = await asyncio.gather(*waiting)
+
+    assert {reply.status_and_text for reply in refused} == {
+        (503, "Too many requests are waiting: try again in a few seconds.\n")
+    }
+    assert {reply.headers["Retry-After"] for reply in refused} == {"5"}
+    assert live.status_and_text == (200, "live\n")
+    assert {reply.text[:20] for reply in waited} == {"not ready: database:"}

@@ -7,10 +7,12 @@ import contextlib
 import inspect
 import json
 import os
+import resource
 import signal
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -189,12 +191,14 @@ class Process:
 class Program:
     """`syncer` with default settings, which each command can add to; None removes a setting.
 
-    `variables` are environment variables that are not settings. A `syncer` package in the folder takes precedence.
+    `variables` are environment variables that are not settings. `open_files` are the soft and the hard limit of open
+    files; None leaves them as they are. A `syncer` package in the folder takes precedence.
     """
 
     folder: Path
     settings: Mapping[str, str | None]
     variables: Mapping[str, str] = field(default_factory=dict)
+    open_files: tuple[int, int] | None = None
     _started: list[Process] = field(default_factory=list)
 
     def accounts(self, *names: str) -> dict[str, str | None]:
@@ -205,6 +209,7 @@ class Program:
     async def start(self, *arguments: str, **settings: str | None) -> Process:
         """Starts a command in a session, and thus a process group, of its own."""
         all_settings = {**self.settings, **settings}
+        limit_files = self.open_files and partial(resource.setrlimit, resource.RLIMIT_NOFILE, self.open_files)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -217,6 +222,7 @@ class Program:
             stderr=asyncio.subprocess.PIPE,
             limit=2**22,
             start_new_session=True,
+            preexec_fn=limit_files,
         )
         password = urlsplit(all_settings.get("database_url") or "").password
         self._started.append(Process(process, {TOKEN, *([password] if password else [])}))

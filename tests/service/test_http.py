@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import resource
+import socket
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -117,3 +122,85 @@ async def test_the_health_command_reports_whether_the_daemon_is_alive(syncer: Pr
         again.error_line(),
     )
     assert page[0] == 404  # it shows phone numbers to anyone who can reach it
+
+
+# A port that others can reach
+
+
+HALF_A_REQUEST = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def half_open_connections(stack: ExitStack, port: int, count: int) -> None:
+    """Opens connections and sends half a request over each; they are closed with the stack."""
+    for _ in range(count):
+        connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        connection.sendall(HALF_A_REQUEST)
+
+
+def count_open_files(daemon: Process) -> int:
+    return len(list(Path(f"/proc/{daemon.pid}/fd").iterdir()))
+
+
+@run_concurrently
+async def test_a_thousand_half_open_connections_stop_neither_polls_nor_livez_and_leave_a_line_in_the_log(
+    syncer: Program, emulator: Emulator
+) -> None:
+    daemon = await replace(syncer, open_files=(128, 256)).start(
+        "run", poll_interval="1s", http_listen=LOOPBACK_FREE_PORT
+    )
+    url = await address_of(daemon)
+    await daemon.wait_for_event("poll_finished", outcome="applied")
+    with ExitStack() as stack:
+        await asyncio.to_thread(half_open_connections, stack, urlsplit(url).port or 0, 1100)
+        polls_before = emulator.requests[TOKEN]
+        answers = [await get(f"{url}/livez"), await get(f"{url}/readyz")]
+        await wait_until(lambda: emulator.requests[TOKEN] >= polls_before + 4)
+        open_files = count_open_files(daemon)
+    after = await get(f"{url}/livez")
+    ended = await daemon.stop(within=8)
+
+    assert answers == [(200, "live\n"), (200, "ready\n")]
+    assert after == (200, "live\n")
+    assert open_files < 128
+    assert ended.code == 0
+    assert set(daemon.event_names) <= {
+        *("http_listening", "daemon_started", "ready", "poll_finished", "finishing_polls", "daemon_stopped"),
+        "http_connections_full",
+    }
+    assert len(daemon.events("http_connections_full")) == 1
+
+
+@run_concurrently
+async def test_the_daemon_raises_its_soft_limit_of_open_files_to_the_hard_one(syncer: Program) -> None:
+    daemon = await replace(syncer, open_files=(200, 300)).start("run", http_listen=LOOPBACK_FREE_PORT)
+    await address_of(daemon)
+    limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    await daemon.stop(within=8)
+
+    assert limits == (300, 300)
+
+
+@run_concurrently
+async def test_a_daemon_without_files_to_open_logs_one_line_and_recovers(syncer: Program, emulator: Emulator) -> None:
+    daemon = await replace(syncer, open_files=(300, 300)).start("run", http_listen=LOOPBACK_FREE_PORT)
+    url = await address_of(daemon)
+    await wait_until(lambda: emulator.requests[TOKEN] == 1)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (3, 300))
+    waiting = asyncio.create_task(get(f"{url}/livez"))
+    failed = await daemon.wait_for_event("http_accept_failed")
+    with ExitStack() as stack:
+        half_open_connections(stack, urlsplit(url).port or 0, 20)
+        await asyncio.sleep(2.5)  # it tries again every second
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (300, 300))
+        answer = await waiting
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (3, 300))
+    pending = asyncio.create_task(get(f"{url}/livez"))
+    ended = await daemon.stop(within=8)
+    await asyncio.wait({pending})
+
+    assert (failed["level"], failed["error"]) == ("warning", "Too many open files")
+    assert answer == (200, "live\n")
+    assert pending.exception() is not None
+    assert ended.code == 0
+    assert len(daemon.events("http_accept_failed")) == 1
+    assert "Traceback" not in ended.err

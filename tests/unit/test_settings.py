@@ -88,6 +88,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "run_retention": timedelta(days=90),
         "http_listen": ("127.0.0.1", 8080),
         "http_page": "auto",
+        "http_hosts": None,
         "shutdown_timeout": timedelta(seconds=30),
         "log_level": "info",
         "log_format": "auto",
@@ -123,6 +124,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ("HTTP_LISTEN", "[::]:0", ("::", 0)),
         ("HTTP_LISTEN", "off", None),
         ("HTTP_PAGE", "On", "on"),
+        ("HTTP_HOSTS", "PBX.example., 192.0.2.7,2001:DB8:0::7", ("pbx.example", "192.0.2.7", "2001:db8::7")),
+        ("HTTP_HOSTS", "syncer", ("syncer",)),
         ("MIGRATE_ON_START", "off", False),
         ("EMBEDDED", "FALSE", False),
         ("EMBEDDED", "on", True),
@@ -168,6 +171,14 @@ def test_a_value_is_parsed_as_the_type_of_its_setting(
         ("HTTP_LISTEN", "::1:80", "is '::1:80': it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or off"),
         ("HTTP_LISTEN", "a:65536", "is 'a:65536': it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or off"),
         ("HTTP_PAGE", "maybe", "is 'maybe': it must be 'auto', 'on' or 'off'"),
+        *(
+            (
+                "HTTP_HOSTS",
+                hosts,
+                f"is '{hosts}': it must be host names or addresses without ports, such as pbx.example,192.0.2.7",
+            )
+            for hosts in ("pbx.example:8080", "http://pbx.example", "a,,b", "*", "[::1]", "a b", "пбх.рф", "::g")
+        ),
         ("EMBEDDED", "maybe", "is 'maybe': it must be on or off (true or false)"),
         ("LOG_LEVEL", "loud", "is 'loud': it must be 'debug', 'info', 'warning' or 'error'"),
         ("ACCOUNT_NAME", " a", "is ' a': it must be 1 to 100 printable characters, with no space before or after them"),

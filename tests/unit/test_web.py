@@ -211,3 +211,44 @@ async def test_closing_cancels_the_running_query() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_a_query_is_cancelled_when_its_last_caller_is_and_begins_anew_for_the_next() -> None:
+    query = Query()
+    flight = SingleFlight(query, min_ttl=3600)
+    first, last = (asyncio.create_task(flight.get(max_wait=10)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait({first})
+    assert flight.is_running
+    last.cancel()
+    await asyncio.wait({last})
+    next_caller = asyncio.create_task(flight.get(max_wait=10))
+    await asyncio.sleep(0)
+    query.result.set_result("so")
+
+    assert await next_caller == "so"
+    assert query.call_count == 2
+    assert not flight.is_running
+
+
+async def test_closing_waits_for_a_query_that_is_being_cancelled() -> None:
+    ended = False
+
+    async def query() -> None:
+        nonlocal ended
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended = True
+
+    flight = SingleFlight(query)
+    caller = asyncio.create_task(flight.get(max_wait=10))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.wait({caller})
+    await flight.close()
+
+    assert ended

@@ -153,6 +153,16 @@ async def read_account_page(
     return AccountPage(now=rows[0].now, page=rows[0].page, totals=AccountTotals(*rows[0][12:]), accounts=accounts)
 
 
+async def read_account_names(engine: AsyncEngine, *, statement_seconds: int) -> set[str]:
+    """Reads the names of all accounts, retired ones included.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
+        return set(await connection.scalars(text("select name from syncer.account")))
+
+
 class Title(Struct, frozen=True):
     """The titles of one of the vendor's values, such as a state; None if there is none in a language."""
 
