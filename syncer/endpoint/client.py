@@ -19,7 +19,9 @@ import stamina
 from yarl import URL
 
 from syncer import __version__
+from syncer.diff.declared_length import NOTHING_DECLARED, DeclaredLength
 from syncer.endpoint.http_errors import error_for_exception, error_for_status
+from syncer.endpoint.length_headers import read_length_headers
 from syncer.errors import ConfigurationError, PollError, TooLargeError
 
 if TYPE_CHECKING:
@@ -53,11 +55,13 @@ class Response:
         body: The decoded body, which may not be JSON.
         http_status: Always 200.
         attempts: Number of requests until this response.
+        declared_length: What its headers say about the length of the whole list.
     """
 
     body: bytes
     http_status: int
     attempts: int
+    declared_length: DeclaredLength = NOTHING_DECLARED
 
 
 class Source:
@@ -152,7 +156,12 @@ class Source:
                     raise error_for_status(response, account)
                 await self._read(response, body, slot)
                 # This makes no copy: BytesIO returns its own buffer.
-                return Response(body=body.getvalue(), http_status=status, attempts=attempt)
+                return Response(
+                    body=body.getvalue(),
+                    http_status=status,
+                    attempts=attempt,
+                    declared_length=read_length_headers(response.headers),
+                )
         except (aiohttp.ClientError, OSError) as error:
             failure = error_for_exception(error, url, seconds=self._timeout_seconds, received=body.tell())
             failure.http_status = status
