@@ -46,6 +46,7 @@ IDENTITY_COLUMNS: Final = (
     "success_run_id",
     "applied_run_id",
     "fingerprints_run_id",
+    "believable_run_id",
 )
 
 
