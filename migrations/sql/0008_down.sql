@@ -1,0 +1,1 @@
+-- Reverts 0008_up.sql, in reverse order.

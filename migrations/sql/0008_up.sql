@@ -1,0 +1,1 @@
+-- What 0008_down.sql reverts, in reverse order.
