@@ -3,7 +3,7 @@
     SyncerError
     ├── ConfigurationError            a setting is missing or invalid; exit code 2
     ├── EmbeddedServerError           the embedded PostgreSQL cannot run
-    ├── SchemaError                   the database's schema is not the one this version requires
+    ├── SchemaError                   the database's schema is not the one this version requires, or cannot be created
     └── PollError                     a poll failed, the data are unchanged; `kind` is the contract's `error_kind`
         ├── UnauthorizedError         401
         ├── ForbiddenError            403
@@ -41,7 +41,7 @@ class EmbeddedServerError(SyncerError):
 
 
 class SchemaError(SyncerError):
-    """The database's schema is older or newer than this version requires; the message names the command to run."""
+    """The database's schema is not the one this version requires, or cannot be; the message says what to do."""
 
 
 class PollError(SyncerError):

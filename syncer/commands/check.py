@@ -16,7 +16,7 @@ from syncer.errors import ConfigurationError, SyncerError
 from syncer.store.engine import MIN_SERVER_VERSION, redacted
 from syncer.store.invariants import find_violations
 from syncer.store.queries.account_status import read_account_statuses
-from syncer.store.schema import migrations_folder, schema_state
+from syncer.store.schema import find_migration_obstacle, migrations_folder, schema_state
 from syncer.store.server import find_write_obstacle, missing_roles, server_version
 
 if TYPE_CHECKING:
@@ -88,10 +88,13 @@ async def _check_database(settings: Settings, database: Database) -> tuple[list[
         results.append(_check_server_version(await server_version(database.engine), location))
         if obstacle := await find_write_obstacle(database.engine):
             results.append(Finding("database", obstacle, is_ok=False))
-        subject = "schema"
         state = await schema_state(database.engine)
+        state.require_utf8()
+        subject = "schema"
         if state.found is None and settings.migrate_on_start:
-            return [*results, Finding("schema", "none yet: `syncer run` and `syncer sync` create it")], None
+            obstacle = await find_migration_obstacle(database.owner_engine, state)
+            text = obstacle or "none yet: `syncer run` and `syncer sync` create it"
+            return [*results, Finding("schema", text, is_ok=obstacle is None)], None
         state.require_current()
         results.append(Finding("schema", state.required))
         if missing := await missing_roles(database.engine):

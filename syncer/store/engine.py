@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -221,7 +222,16 @@ def error_message(error: BaseException) -> str:
 
 
 def _problem(cause: BaseException) -> str:
-    message = " ".join(str(cause).split())
+    """Describes what happened, without any value that was to be stored.
+
+    The text of an asyncpg error has PostgreSQL's DETAIL, which repeats a refused row; and both asyncpg and PostgreSQL
+    quote a value that cannot be converted.
+    """
+    message = str(cause.args[0]) if isinstance(cause, asyncpg.PostgresError) and cause.args else str(cause)
+    if isinstance(cause, asyncpg.DataError):
+        message = re.sub(r'"(?:[^"]|"")*"', '"…"', message, flags=re.DOTALL)
+        message = re.sub(r"^(invalid input for query argument \$\d+).*", r"\1", message, flags=re.DOTALL)
+    message = " ".join(message.split())
     if isinstance(cause, asyncpg.InterfaceError) and "connection is closed" in message:
         return "the connection broke"  # asyncpg's message names whatever was attempted next
     return message or type(cause).__name__
