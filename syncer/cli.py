@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import sys
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, TypeVar
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, Type
 import typer
 
 from syncer.daemon.signals import block_sighup, exit_cleanly_during_startup
-from syncer.errors import ConfigurationError, SyncerError
+from syncer.errors import ConfigurationError, OutputError, SyncerError
+from syncer.standard_streams import discard_standard_output, prepare_standard_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -50,16 +50,19 @@ def main() -> NoReturn:
     """Runs the command line. An error that an operator can cause is printed as one line, without a traceback."""
     gc.disable()  # during the imports: none of what they load is garbage
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
+    prepare_standard_streams()
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            sys.stdout.flush()
     except ConfigurationError as error:
         _exit_with_error(error, 2)
+    except OutputError as error:
+        discard_standard_output()  # without this, the flush at exit would fail too
+        _exit_with_error(error, 1)
     except SyncerError as error:
         _exit_with_error(error, 1)
-    except BrokenPipeError:
-        # The reader of our output has closed the pipe, as `head` does; without this, the flush at exit would fail too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
     raise SystemExit(0)
 
 

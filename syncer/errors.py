@@ -3,6 +3,7 @@
     SyncerError
     ├── ConfigurationError            a setting is missing or invalid; exit code 2
     ├── EmbeddedServerError           the embedded PostgreSQL cannot run
+    ├── OutputError                   standard output cannot be written
     ├── SchemaError                   the database's schema is not the one this version requires, or cannot be created
     └── PollError                     a poll failed, the data are unchanged; `kind` is the contract's `error_kind`
         ├── UnauthorizedError         401
@@ -38,6 +39,10 @@ class ConfigurationError(SyncerError):
 
 class EmbeddedServerError(SyncerError):
     """The embedded PostgreSQL cannot be found, created, started or reached."""
+
+
+class OutputError(SyncerError):
+    """Standard output is closed, or cannot be written."""
 
 
 class SchemaError(SyncerError):

@@ -28,7 +28,7 @@ from syncer.daemon.signals import install_stop_handlers, run_unless_stopped
 from syncer.database import Database
 from syncer.emulator import Emulator
 from syncer.endpoint.client import Source
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, OutputError
 from syncer.poll import Poller
 from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.queries.change_feed import read_changes_after
@@ -108,14 +108,19 @@ async def _backfill(stop: asyncio.Event, settings: Settings, database: Database,
 
 async def _run_until(stop: asyncio.Event, daemon: Daemon, engine: AsyncEngine, emulator: Emulator) -> None:
     last_run_id = max((account.last_run_id or 0 for account in await read_account_statuses(engine)), default=0)
-    async with asyncio.TaskGroup() as tasks:
-        background = [
-            tasks.create_task(_step_emulator(emulator)),
-            tasks.create_task(_show_changes(engine, last_run_id)),
-        ]
-        await daemon.run(stop)
-        for task in background:
-            task.cancel()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(_step_emulator(emulator)),
+                tasks.create_task(_show_changes(engine, last_run_id)),
+            ]
+            await daemon.run(stop)
+            for task in background:
+                task.cancel()
+    except ExceptionGroup as group:
+        if output_errors := group.subgroup(OutputError):
+            raise output_errors.exceptions[0] from None
+        raise
 
 
 async def _step_emulator(emulator: Emulator) -> None:

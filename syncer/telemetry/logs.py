@@ -15,6 +15,7 @@ import stamina.instrumentation
 import structlog
 
 from syncer.outcome import COUNTERS, accept_removals_command
+from syncer.standard_streams import QueuedStream
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -152,7 +153,7 @@ def configure_logging(level: str, log_format: str) -> None:
     structlog.configure(
         processors=[*enrichers, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
     library_handler = logging.StreamHandler(sys.stderr)
     library_handler.setFormatter(
@@ -162,8 +163,14 @@ def configure_logging(level: str, log_format: str) -> None:
         )
     )
     logging.basicConfig(handlers=[library_handler], level=logging.WARNING, force=True)
+    if isinstance(sys.stderr, QueuedStream):
+        sys.stderr.on_resume = _report_dropped_lines
     # By default each retry would be printed to standard output; `attempts` in `poll_finished` counts them.
     stamina.instrumentation.set_on_retry_hooks(())
+
+
+def _report_dropped_lines(lines: int) -> None:
+    log.warning("log_lines_dropped", lines=lines, todo="what reads the log had stopped, or is too slow")
 
 
 def _console_processors() -> list[Any]:
