@@ -15,6 +15,7 @@ import typer
 
 from syncer.daemon.signals import block_sighup, exit_cleanly_during_startup
 from syncer.errors import ConfigurationError, OutputError, SyncerError
+from syncer.printable import escape_unprintable
 from syncer.standard_streams import discard_standard_output, prepare_standard_streams
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def main() -> NoReturn:
 
 
 def _exit_with_error(error: SyncerError, code: int) -> NoReturn:
-    typer.echo(f"syncer: {error}", err=True)
+    typer.echo(f"syncer: {escape_unprintable(str(error))}", err=True)
     raise SystemExit(code) from None
 
 
@@ -103,7 +104,7 @@ def sync(
     with _open_database(settings) as database:
         results = _run_async(sync_now(settings, accounts, database, accept_removals=accept_removals))
     for result in results:
-        typer.echo(json_line(result) if as_json else result.summary)
+        typer.echo(json_line(result) if as_json else escape_unprintable(result.summary))
     raise SystemExit(worst_exit_code(results))
 
 
@@ -185,7 +186,7 @@ def health() -> None:
     from syncer.config.settings import load_settings
 
     is_alive, message = check_liveness(load_settings().http_listen)
-    typer.echo(message, err=not is_alive)
+    typer.echo(escape_unprintable(message), err=not is_alive)
     raise SystemExit(0 if is_alive else 1)
 
 

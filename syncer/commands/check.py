@@ -13,6 +13,7 @@ from syncer.diff.response import parse_response
 from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError, SyncerError
+from syncer.printable import escape_unprintable
 from syncer.store.engine import MIN_SERVER_VERSION, redacted
 from syncer.store.invariants import find_violations
 from syncer.store.queries.account_status import read_account_statuses
@@ -46,7 +47,8 @@ async def print_findings(settings: Settings, database: Database, *, data: bool) 
     """
     is_ok = True
     async for finding in check_all(settings, database, data=data):
-        typer.echo(f"{'ok' if finding.is_ok else 'WRONG':5}  {finding.subject}: {finding.text}")
+        line = f"{'ok' if finding.is_ok else 'WRONG':5}  {finding.subject}: {finding.text}"
+        typer.echo(escape_unprintable(line))
         is_ok = is_ok and finding.is_ok
     await database.dispose()
     return 0 if is_ok else 1

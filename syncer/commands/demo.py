@@ -30,13 +30,14 @@ from syncer.emulator import Emulator
 from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError, OutputError
 from syncer.poll import Poller
+from syncer.printable import escape_unprintable
 from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.queries.change_feed import read_changes_after
 from syncer.store.schema import migrate
 from syncer.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rich.console import RenderableType
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -170,14 +171,15 @@ async def _show_changes(engine: AsyncEngine, last_run_id: int) -> None:
                 last_run_id = changes[-1].run_id
                 latest.extend(changes[-_MAX_CHANGES_PER_RUN:])
             if live is not None:
-                live.update(_live_view(await read_account_statuses(engine), latest), refresh=True)
+                live.update(live_view(await read_account_statuses(engine), latest), refresh=True)
             else:
-                for line in _plain_lines(changes):
-                    console.print(line, soft_wrap=True)
+                for line in plain_lines(changes):
+                    console.print(line, markup=False, soft_wrap=True)
             await asyncio.sleep(0.5)
 
 
-def _live_view(accounts: list[AccountStatus], latest: deque[FeedEntry]) -> RenderableType:
+def live_view(accounts: Iterable[AccountStatus], latest: Iterable[FeedEntry]) -> RenderableType:
+    """Returns what is shown on a terminal: the accounts, and the latest changes."""
     table = Table(box=None, pad_edge=False, header_style="bold", title="latest changes", title_justify="left")
     for column in ("run", "at", "number", "what", "from", "to"):
         table.add_column(column, no_wrap=True)
@@ -185,17 +187,19 @@ def _live_view(accounts: list[AccountStatus], latest: deque[FeedEntry]) -> Rende
         table.add_row(
             str(change.run_id),
             f"{change.recorded_at:%H:%M:%S}",
-            change.number,
+            Text(escape_unprintable(change.number)),
             change.event,
-            Text(change.old_value or "", overflow="ellipsis"),
-            Text(change.new_value or "", overflow="ellipsis"),
+            Text(escape_unprintable(change.old_value or ""), overflow="ellipsis"),
+            Text(escape_unprintable(change.new_value or ""), overflow="ellipsis"),
         )
     return Group(accounts_table(accounts), Text(), table)
 
 
-def _plain_lines(changes: list[FeedEntry]) -> Iterator[str]:
+def plain_lines(changes: list[FeedEntry]) -> Iterator[str]:
+    """Yields what is printed elsewhere: a line per change, up to a limit."""
     for change in changes[:_MAX_CHANGES_PER_RUN]:
         values = f"{change.old_value or '-'} → {change.new_value or '-'}"
-        yield f"run {change.run_id}  {change.recorded_at:%H:%M:%S}  {change.number}  {change.event}  {values}"
+        line = f"run {change.run_id}  {change.recorded_at:%H:%M:%S}  {change.number}  {change.event}  {values}"
+        yield escape_unprintable(line)
     if len(changes) > _MAX_CHANGES_PER_RUN:
         yield f"run {changes[-1].run_id}  and {len(changes) - _MAX_CHANGES_PER_RUN} more"

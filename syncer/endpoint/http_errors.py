@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
@@ -27,6 +28,7 @@ from syncer.errors import (
     TlsError,
     UnauthorizedError,
 )
+from syncer.printable import contains_phone_number
 
 if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
@@ -80,12 +82,14 @@ def error_for_status(response: aiohttp.ClientResponse, account: Account) -> Poll
 
 
 def _redirect_target(response: aiohttp.ClientResponse, account: Account) -> str:
-    """Returns the host of a redirect, unless it contains the token; the rest of the address is never shown."""
+    """Returns the host of a redirect, unless it may contain the token or a phone number; the rest is never shown."""
     try:
         host = response.url.join(URL(response.headers.get("Location", ""))).host
     except ValueError:
         host = None
-    return f" to {host}" if host and account.token.get_secret_value().lower() not in host else ""
+    if not host or "%" in host or contains_phone_number(host):  # "%": it is encoded more than once
+        return ""
+    return f" to {host}" if account.token.get_secret_value().lower() not in unquote(host).lower() else ""
 
 
 def _retry_after_seconds(headers: CIMultiDictProxy[str]) -> float | None:
