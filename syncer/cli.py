@@ -279,12 +279,15 @@ def _load_settings() -> Settings:
 
 def _load_accounts(settings: Settings) -> Sequence[Account]:
     from syncer.config.accounts import load_accounts
+    from syncer.config.database_security import describe_unverified_connections
     from syncer.config.settings import describe_unknown_variables
     from syncer.telemetry.logs import log
 
     accounts = load_accounts(settings)
     for sentence in describe_unknown_variables({account.token_source for account in accounts}):
         log.warning("unknown_setting", found=sentence)
+    for sentence in describe_unverified_connections(settings):
+        log.warning("database_not_verified", found=sentence)
     return accounts
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from syncer.config.accounts import load_accounts
+from syncer.config.database_security import describe_unverified_connections
 from syncer.config.settings import describe_unknown_variables
 from syncer.diff.response import parse_response
 from syncer.diff.stored import Fingerprints
@@ -32,11 +33,19 @@ _MAX_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check; `text` says what was found and, if it is wrong, how to fix it."""
+    """The result of one check; `text` says what was found and, if it is wrong or a risk, how to fix it.
+
+    A warning is ok, and changes no exit code.
+    """
 
     subject: str
     text: str
     is_ok: bool = True
+    is_warning: bool = False
+
+    def __str__(self) -> str:
+        word = "warn" if self.is_warning else "ok" if self.is_ok else "WRONG"
+        return escape_unprintable(f"{word:5}  {self.subject}: {self.text}")
 
 
 async def print_findings(settings: Settings, database: Database, *, data: bool) -> int:
@@ -47,8 +56,7 @@ async def print_findings(settings: Settings, database: Database, *, data: bool) 
     """
     is_ok = True
     async for finding in check_all(settings, database, data=data):
-        line = f"{'ok' if finding.is_ok else 'WRONG':5}  {finding.subject}: {finding.text}"
-        typer.echo(escape_unprintable(line))
+        typer.echo(str(finding))
         is_ok = is_ok and finding.is_ok
     await database.dispose()
     return 0 if is_ok else 1
@@ -65,6 +73,8 @@ async def check_all(settings: Settings, database: Database, *, data: bool) -> As
         yield Finding("configuration", f"{len(accounts)} account{'s' * (len(accounts) != 1)}")
     for sentence in describe_unknown_variables({account.token_source for account in accounts}):
         yield Finding("configuration", sentence, is_ok=False)
+    for sentence in describe_unverified_connections(settings):
+        yield Finding("database", sentence, is_warning=True)
     database_findings, app_ids = await _check_database(settings, database)
     for finding in database_findings:
         yield finding
