@@ -104,7 +104,7 @@ def sync(
     with _open_database(settings) as database:
         results = _run_async(sync_now(settings, accounts, database, accept_removals=accept_removals))
     for result in results:
-        typer.echo(json_line(result) if as_json else escape_unprintable(result.summary))
+        typer.echo(escape_unprintable(json_line(result) if as_json else result.summary))
     raise SystemExit(worst_exit_code(results))
 
 

@@ -43,7 +43,7 @@ async def print_status(database: Database, *, as_json: bool) -> None:
     await database.dispose()
     if as_json:
         for status in accounts:
-            typer.echo(msgspec.json.encode(status).decode())
+            typer.echo(escape_unprintable(msgspec.json.encode(status).decode()))
         return
     console = Console(width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
     if accounts:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _ENCODING: Final = "UTF8"
 # Schema `analytics` comes with the migrations too, so privileges on a schema `syncer` made in advance are not enough.
+# Another process may commit the migration at this moment: the table is looked for after the schemas.
 _PREREQUISITES: Final = """
 select current_user as login, current_database() as database,
        has_database_privilege(current_database(), 'create')
@@ -33,8 +34,11 @@ select current_user as login, current_database() as database,
            as may_create,
        (select pg_get_userbyid(nspowner) from pg_namespace
          where nspname = 'syncer' and not pg_has_role(nspowner, 'usage')) as other_owner,
-       case when to_regnamespace('analytics') is not null then 'analytics'
-            when exists (select from pg_class where relnamespace = to_regnamespace('syncer')) then 'syncer'
+       case when to_regnamespace('analytics') is not null and to_regclass('syncer.alembic_version') is null
+            then 'analytics'
+            when exists (select from pg_class where relnamespace = to_regnamespace('syncer'))
+                 and to_regclass('syncer.alembic_version') is null
+            then 'syncer'
        end as foreign_schema
 """
 
@@ -140,7 +144,7 @@ async def find_migration_obstacle(engine: AsyncEngine, state: SchemaState) -> st
     with translate_errors():
         async with engine.connect() as connection:
             row = (await connection.execute(text(_PREREQUISITES))).one()
-    if state.found is None and row.foreign_schema is not None:
+    if row.foreign_schema is not None:
         return (
             f"the database already has a schema {row.foreign_schema} that is not syncer's: create a database for "
             "syncer and set SYNCER_DATABASE_URL to it, or rename the schema that is there"

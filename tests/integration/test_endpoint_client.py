@@ -311,6 +311,7 @@ async def test_a_client_error_is_explained_and_not_retried(status: str, kind: ty
         (f"https://{''.join(f'%{ord(character):02X}' for character in TOKEN)}.example/", ""),
         (f"https://{''.join(f'%25{ord(character):02X}' for character in TOKEN)}.example/", ""),
         ("https://79161234567.example/", ""),
+        ("https://192.168.100.200/login", " to 192.168.100.200"),
         ("http://[", ""),
     ],
 )

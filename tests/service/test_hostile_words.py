@@ -45,15 +45,18 @@ def hostile_records() -> Sequence[dict[str, object]]:
 async def test_status_sync_and_check_show_the_vendors_words_escaped(syncer: Program, account: PolledAccount) -> None:
     await account.poll(*hostile_records(), {"id": "\x1b[31m"})
 
-    sync, status, check = await asyncio.gather(*(syncer.run(command) for command in ("sync", "status", "check")))
+    sync, status, check, as_json = await asyncio.gather(
+        *(syncer.run(*command.split()) for command in ("sync", "status", "check", "status --json"))
+    )
     logged = await syncer.run("sync", log_format="console", log_level="debug")
 
-    for finished in (sync, status, check, logged):
+    for finished in (sync, status, check, as_json, logged):
         assert DANGEROUS.findall(finished.out + finished.err) == []
     assert "\\u001b[31mRED\\u001b[0m 1" in status.out
     assert "a\\u000ab 1" in status.out
     assert "left\\u202eright 1" in status.out
     assert "[bold]x[/bold] 1" in status.out
+    assert json.loads(as_json.out)["numbers"] == dict.fromkeys(HOSTILE, 1)
 
 
 async def test_the_log_of_new_words_and_of_failures_is_escaped(syncer: Program, emulator: Emulator) -> None:
