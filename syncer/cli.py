@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import sys
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, TypeVar
@@ -15,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, Type
 import typer
 
 from syncer.daemon.signals import block_sighup, exit_cleanly_during_startup
-from syncer.errors import ConfigurationError, SyncerError
+from syncer.errors import ConfigurationError, OutputError, SyncerError
+from syncer.printable import escape_unprintable
+from syncer.standard_streams import discard_standard_output, prepare_standard_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -50,21 +51,24 @@ def main() -> NoReturn:
     """Runs the command line. An error that an operator can cause is printed as one line, without a traceback."""
     gc.disable()  # during the imports: none of what they load is garbage
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
+    prepare_standard_streams()
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            sys.stdout.flush()
     except ConfigurationError as error:
         _exit_with_error(error, 2)
+    except OutputError as error:
+        discard_standard_output()  # without this, the flush at exit would fail too
+        _exit_with_error(error, 1)
     except SyncerError as error:
         _exit_with_error(error, 1)
-    except BrokenPipeError:
-        # The reader of our output has closed the pipe, as `head` does; without this, the flush at exit would fail too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
     raise SystemExit(0)
 
 
 def _exit_with_error(error: SyncerError, code: int) -> NoReturn:
-    typer.echo(f"syncer: {error}", err=True)
+    typer.echo(f"syncer: {escape_unprintable(str(error))}", err=True)
     raise SystemExit(code) from None
 
 
@@ -100,7 +104,7 @@ def sync(
     with _open_database(settings) as database:
         results = _run_async(sync_now(settings, accounts, database, accept_removals=accept_removals))
     for result in results:
-        typer.echo(json_line(result) if as_json else result.summary)
+        typer.echo(escape_unprintable(json_line(result) if as_json else result.summary))
     raise SystemExit(worst_exit_code(results))
 
 
@@ -182,7 +186,7 @@ def health() -> None:
     from syncer.config.settings import load_settings
 
     is_alive, message = check_liveness(load_settings().http_listen)
-    typer.echo(message, err=not is_alive)
+    typer.echo(escape_unprintable(message), err=not is_alive)
     raise SystemExit(0 if is_alive else 1)
 
 
@@ -275,12 +279,15 @@ def _load_settings() -> Settings:
 
 def _load_accounts(settings: Settings) -> Sequence[Account]:
     from syncer.config.accounts import load_accounts
+    from syncer.config.database_security import describe_unverified_connections
     from syncer.config.settings import describe_unknown_variables
     from syncer.telemetry.logs import log
 
     accounts = load_accounts(settings)
     for sentence in describe_unknown_variables({account.token_source for account in accounts}):
         log.warning("unknown_setting", found=sentence)
+    for sentence in describe_unverified_connections(settings):
+        log.warning("database_not_verified", found=sentence)
     return accounts
 
 

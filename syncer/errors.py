@@ -3,7 +3,8 @@
     SyncerError
     ├── ConfigurationError            a setting is missing or invalid; exit code 2
     ├── EmbeddedServerError           the embedded PostgreSQL cannot run
-    ├── SchemaError                   the database's schema is not the one this version requires
+    ├── OutputError                   standard output cannot be written
+    ├── SchemaError                   the database's schema is not the one this version requires, or cannot be created
     └── PollError                     a poll failed, the data are unchanged; `kind` is the contract's `error_kind`
         ├── UnauthorizedError         401
         ├── ForbiddenError            403
@@ -42,8 +43,12 @@ class EmbeddedServerError(SyncerError):
     """The embedded PostgreSQL cannot be found, created, started or reached."""
 
 
+class OutputError(SyncerError):
+    """Standard output is closed, or cannot be written."""
+
+
 class SchemaError(SyncerError):
-    """The database's schema is older or newer than this version requires; the message names the command to run."""
+    """The database's schema is not the one this version requires, or cannot be; the message says what to do."""
 
 
 class PollError(SyncerError):

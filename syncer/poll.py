@@ -125,7 +125,7 @@ class Poller:
             lateness: How long after its due time the poll starts; None if it was not scheduled.
         """
         started = time.monotonic()
-        stats = PollStats(trigger, lateness)
+        stats = PollStats(trigger, lateness, token=account.token)
         run: Run | None = None
         response: Response | None = None
         error: PollError | None = None

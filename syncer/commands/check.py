@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from syncer.config.accounts import load_accounts
+from syncer.config.database_security import describe_unverified_connections
 from syncer.config.settings import describe_unknown_variables
 from syncer.diff.response import parse_response
 from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError, SyncerError
+from syncer.printable import escape_unprintable
 from syncer.store.engine import MIN_SERVER_VERSION, redacted
 from syncer.store.invariants import find_violations
 from syncer.store.queries.account_status import read_account_statuses
-from syncer.store.schema import migrations_folder, schema_state
+from syncer.store.schema import find_migration_obstacle, migrations_folder, schema_state
 from syncer.store.server import find_write_obstacle, missing_roles, server_version
 
 if TYPE_CHECKING:
@@ -31,11 +33,19 @@ _MAX_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check; `text` says what was found and, if it is wrong, how to fix it."""
+    """The result of one check; `text` says what was found and, if it is wrong or a risk, how to fix it.
+
+    A warning is ok, and changes no exit code.
+    """
 
     subject: str
     text: str
     is_ok: bool = True
+    is_warning: bool = False
+
+    def __str__(self) -> str:
+        word = "warn" if self.is_warning else "ok" if self.is_ok else "WRONG"
+        return escape_unprintable(f"{word:5}  {self.subject}: {self.text}")
 
 
 async def print_findings(settings: Settings, database: Database, *, data: bool) -> int:
@@ -46,7 +56,7 @@ async def print_findings(settings: Settings, database: Database, *, data: bool) 
     """
     is_ok = True
     async for finding in check_all(settings, database, data=data):
-        typer.echo(f"{'ok' if finding.is_ok else 'WRONG':5}  {finding.subject}: {finding.text}")
+        typer.echo(str(finding))
         is_ok = is_ok and finding.is_ok
     await database.dispose()
     return 0 if is_ok else 1
@@ -63,6 +73,8 @@ async def check_all(settings: Settings, database: Database, *, data: bool) -> As
         yield Finding("configuration", f"{len(accounts)} account{'s' * (len(accounts) != 1)}")
     for sentence in describe_unknown_variables({account.token_source for account in accounts}):
         yield Finding("configuration", sentence, is_ok=False)
+    for sentence in describe_unverified_connections(settings):
+        yield Finding("database", sentence, is_warning=True)
     database_findings, app_ids = await _check_database(settings, database)
     for finding in database_findings:
         yield finding
@@ -88,10 +100,13 @@ async def _check_database(settings: Settings, database: Database) -> tuple[list[
         results.append(_check_server_version(await server_version(database.engine), location))
         if obstacle := await find_write_obstacle(database.engine):
             results.append(Finding("database", obstacle, is_ok=False))
-        subject = "schema"
         state = await schema_state(database.engine)
+        state.require_utf8()
+        subject = "schema"
         if state.found is None and settings.migrate_on_start:
-            return [*results, Finding("schema", "none yet: `syncer run` and `syncer sync` create it")], None
+            obstacle = await find_migration_obstacle(database.owner_engine, state)
+            text = obstacle or "none yet: `syncer run` and `syncer sync` create it"
+            return [*results, Finding("schema", text, is_ok=obstacle is None)], None
         state.require_current()
         results.append(Finding("schema", state.required))
         if missing := await missing_roles(database.engine):

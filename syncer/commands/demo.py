@@ -28,15 +28,16 @@ from syncer.daemon.signals import install_stop_handlers, run_unless_stopped
 from syncer.database import Database
 from syncer.emulator import Emulator
 from syncer.endpoint.client import Source
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, OutputError
 from syncer.poll import Poller
+from syncer.printable import escape_unprintable
 from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.queries.change_feed import read_changes_after
 from syncer.store.schema import migrate
 from syncer.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rich.console import RenderableType
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -108,14 +109,19 @@ async def _backfill(stop: asyncio.Event, settings: Settings, database: Database,
 
 async def _run_until(stop: asyncio.Event, daemon: Daemon, engine: AsyncEngine, emulator: Emulator) -> None:
     last_run_id = max((account.last_run_id or 0 for account in await read_account_statuses(engine)), default=0)
-    async with asyncio.TaskGroup() as tasks:
-        background = [
-            tasks.create_task(_step_emulator(emulator)),
-            tasks.create_task(_show_changes(engine, last_run_id)),
-        ]
-        await daemon.run(stop)
-        for task in background:
-            task.cancel()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(_step_emulator(emulator)),
+                tasks.create_task(_show_changes(engine, last_run_id)),
+            ]
+            await daemon.run(stop)
+            for task in background:
+                task.cancel()
+    except ExceptionGroup as group:
+        if output_errors := group.subgroup(OutputError):
+            raise output_errors.exceptions[0] from None
+        raise
 
 
 async def _step_emulator(emulator: Emulator) -> None:
@@ -165,14 +171,15 @@ async def _show_changes(engine: AsyncEngine, last_run_id: int) -> None:
                 last_run_id = changes[-1].run_id
                 latest.extend(changes[-_MAX_CHANGES_PER_RUN:])
             if live is not None:
-                live.update(_live_view(await read_account_statuses(engine), latest), refresh=True)
+                live.update(live_view(await read_account_statuses(engine), latest), refresh=True)
             else:
-                for line in _plain_lines(changes):
-                    console.print(line, soft_wrap=True)
+                for line in plain_lines(changes):
+                    console.print(line, markup=False, soft_wrap=True)
             await asyncio.sleep(0.5)
 
 
-def _live_view(accounts: list[AccountStatus], latest: deque[FeedEntry]) -> RenderableType:
+def live_view(accounts: Iterable[AccountStatus], latest: Iterable[FeedEntry]) -> RenderableType:
+    """Returns what is shown on a terminal: the accounts, and the latest changes."""
     table = Table(box=None, pad_edge=False, header_style="bold", title="latest changes", title_justify="left")
     for column in ("run", "at", "number", "what", "from", "to"):
         table.add_column(column, no_wrap=True)
@@ -180,17 +187,19 @@ def _live_view(accounts: list[AccountStatus], latest: deque[FeedEntry]) -> Rende
         table.add_row(
             str(change.run_id),
             f"{change.recorded_at:%H:%M:%S}",
-            change.number,
+            Text(escape_unprintable(change.number)),
             change.event,
-            Text(change.old_value or "", overflow="ellipsis"),
-            Text(change.new_value or "", overflow="ellipsis"),
+            Text(escape_unprintable(change.old_value or ""), overflow="ellipsis"),
+            Text(escape_unprintable(change.new_value or ""), overflow="ellipsis"),
         )
     return Group(accounts_table(accounts), Text(), table)
 
 
-def _plain_lines(changes: list[FeedEntry]) -> Iterator[str]:
+def plain_lines(changes: list[FeedEntry]) -> Iterator[str]:
+    """Yields what is printed elsewhere: a line per change, up to a limit."""
     for change in changes[:_MAX_CHANGES_PER_RUN]:
         values = f"{change.old_value or '-'} → {change.new_value or '-'}"
-        yield f"run {change.run_id}  {change.recorded_at:%H:%M:%S}  {change.number}  {change.event}  {values}"
+        line = f"run {change.run_id}  {change.recorded_at:%H:%M:%S}  {change.number}  {change.event}  {values}"
+        yield escape_unprintable(line)
     if len(changes) > _MAX_CHANGES_PER_RUN:
         yield f"run {changes[-1].run_id}  and {len(changes) - _MAX_CHANGES_PER_RUN} more"

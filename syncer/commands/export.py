@@ -81,8 +81,7 @@ async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> 
         ConfigurationError: There is no such view or account.
         DatabaseError: The database cannot be reached, or the connection was lost.
         SchemaError: The database has no views.
-        SyncerError: The file cannot be written, or pyarrow is not installed.
-        BrokenPipeError: The reader of standard output has closed the pipe.
+        SyncerError: The file or standard output cannot be written, or pyarrow is not installed.
     """
     with _exit_on_sigterm():
         async with open_snapshot(database.url(), zone) as connection:
@@ -154,10 +153,8 @@ def _open_output(path: Path | None) -> Iterator[IO[bytes]]:
                 raise SyncerError(f"{path} is not a file: omit --output to write to standard output")
             with _replace_when_complete(path.resolve()) as file:
                 yield file
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        raise SyncerError(f"{path or 'standard output'} cannot be written: {error.strerror or error}") from None
+        raise SyncerError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 @contextmanager

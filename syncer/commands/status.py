@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from syncer.outcome import accept_removals_command
+from syncer.printable import escape_unprintable
 from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.schema import schema_state
 
@@ -42,7 +43,7 @@ async def print_status(database: Database, *, as_json: bool) -> None:
     await database.dispose()
     if as_json:
         for status in accounts:
-            typer.echo(msgspec.json.encode(status).decode())
+            typer.echo(escape_unprintable(msgspec.json.encode(status).decode()))
         return
     console = Console(width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
     if accounts:
@@ -50,7 +51,7 @@ async def print_status(database: Database, *, as_json: bool) -> None:
     else:
         console.print("no data yet: `syncer sync` polls once, `syncer run` keeps polling")
     for line in attention_lines(accounts):
-        console.print(f"! {line}", markup=False, highlight=False)
+        console.print(f"! {escape_unprintable(line)}", markup=False, highlight=False)
 
 
 def accounts_table(accounts: Iterable[AccountStatus]) -> Table:
@@ -63,10 +64,10 @@ def accounts_table(accounts: Iterable[AccountStatus]) -> Table:
     for status in accounts:
         states = "  ".join(f"{state} {numbers}" for state, numbers in status.numbers.items())
         table.add_row(
-            Text(status.account),
+            Text(escape_unprintable(status.account)),
             "never" if status.last_success_at is None else f"{_format(status.last_success_at)}, {_ago(status)}",
             " ".join(filter(None, (status.last_outcome or "-", status.last_error_kind))),
-            Text(states or "-"),
+            Text(escape_unprintable(states) or "-"),
             str(status.held or "-"),
             str(status.unconfirmed or "-"),
             str(len(status.rejected) or "-"),

@@ -66,7 +66,7 @@ async def _ensure_schema(settings: Settings, database: Database) -> None:
     if settings.migrate_on_start and state.found != state.required:
         await migrate(database.owner_engine)
         state = await schema_state(database.engine)
-    state.require_current()
+    state.require_writable()
 
 
 def _progress(text: str) -> AbstractContextManager[object]:

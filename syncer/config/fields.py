@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from syncer.config.crontab import crontab_trigger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _MAX_DURATION = timedelta(
     days=3650
@@ -34,10 +34,13 @@ _MAX_NAME_CHARS = 100
 _MAX_SHOWN_CHARS = 100
 _MAX_PORT = 65535
 _PORTS = range(1, _MAX_PORT + 1)
-# Parameters of libpq with a fixed set of values. For features that asyncpg lacks, only the values that switch them off.
+# Parameters of libpq with a fixed set of values.
 _DATABASE_PARAMETERS = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+}
+# Parameters that demand what asyncpg lacks, each with the values that demand nothing: to ignore others would be unsafe.
+_DATABASE_DEMANDS = {
     "channel_binding": ("disable", "prefer"),
     "gssencmode": ("disable", "prefer"),
     "require_auth": ("",),
@@ -234,16 +237,30 @@ def _check_database_address(secret: SecretStr) -> SecretStr:
             "its host and port must be valid, as in postgresql://user:password@host:5432/name; "
             "in a password, / is written %2F, @ %40, : %3A, ? %3F, # %23 and % %25"
         )
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+    _check_database_parameters(dict(parse_qsl(parts.query, keep_blank_values=True)))
+    return secret
+
+
+def _check_database_parameters(parameters: Mapping[str, str]) -> None:
+    for name, value in parameters.items():
         allowed = _DATABASE_PARAMETERS.get(name)
         if allowed is not None and value not in allowed:
             raise ValueError(f"its {name} must be one of {', '.join(allowed)}")
+        if name in _DATABASE_DEMANDS and value not in _DATABASE_DEMANDS[name]:
+            raise ValueError(
+                f"this program cannot honour its {name}: remove that, and set sslmode=verify-full, so that only the "
+                "right server is given the password"
+            )
         largest = _DATABASE_NUMBERS.get(name)
         if largest is not None and not (re.fullmatch("[0-9]{1,10}", value) and int(value) <= largest):
             raise ValueError(f"its {name} must be a whole number from 0 to {largest}")
-        if name in {"sslrootcert", "sslcert", "sslkey", "sslcrl"} and not os.access(value, os.R_OK):
+        names_file = name in {"sslcert", "sslkey", "sslcrl"} or (name == "sslrootcert" and value != "system")
+        if names_file and not os.access(value, os.R_OK):
             raise ValueError(f"its {name} must name a file that can be read")
-    return secret
+    if parameters.get("sslrootcert") == "system" and parameters.get("sslmode", "verify-full") != "verify-full":
+        raise ValueError("its sslmode must be verify-full with sslrootcert=system, or be left out")
+    if os.environ.get("PGREQUIREAUTH"):
+        raise ValueError("this program cannot honour PGREQUIREAUTH: unset it, and set sslmode=verify-full")
 
 
 def _check_proxy(secret: SecretStr) -> SecretStr:

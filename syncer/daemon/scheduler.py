@@ -216,7 +216,7 @@ class Daemon:
             self._iteration_deadline = math.inf  # a migration takes as long as it takes
             await migrate(self._database.owner_engine)
             self._set_iteration_deadline()
-        (await schema_state(self._engine)).require_current()
+        (await schema_state(self._engine)).require_writable()
         self._schema_checked_at = now
 
     async def _schedule_accounts(self, accounts: Mapping[str, Account]) -> None:

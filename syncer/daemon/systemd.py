@@ -13,6 +13,8 @@ import socket
 import time
 from typing import TYPE_CHECKING, Final
 
+from syncer.printable import escape_unprintable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -28,7 +30,7 @@ def sd_notify(*lines: str) -> None:
     address = f"\0{path[1:]}" if path.startswith("@") else path
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify_socket:
         notify_socket.setblocking(False)
-        notify_socket.sendto("\n".join(lines).encode(), address)
+        notify_socket.sendto("\n".join(map(escape_unprintable, lines)).encode(), address)
 
 
 async def notify_until(stop: asyncio.Event, is_live: Callable[[], bool]) -> None:

@@ -5,6 +5,7 @@ The messages name hosts and settings, but never a token, a password, or any othe
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -89,7 +90,7 @@ def _status_error(response: aiohttp.ClientResponse, account: Account, peer: str,
 
 
 def _redirect_target(response: aiohttp.ClientResponse, account: Account) -> str:
-    """Returns the host of a redirect, unless it contains the token; the rest of the address is never shown."""
+    """Returns the host of a redirect, unless it may contain the token or a phone number; the rest is never shown."""
     location = response.headers.get("Location")
     if not location:
         return " that does not say where to"
@@ -97,7 +98,9 @@ def _redirect_target(response: aiohttp.ClientResponse, account: Account) -> str:
         host = response.url.join(URL(location)).host
     except ValueError:
         host = None
-    target = f" to {host}" if host and account.token.get_secret_value().lower() not in host else ""
+    # A "%" could hide anything.
+    is_shown = host and "%" not in host and re.search("[0-9]{7}", host) is None
+    target = f" to {host}" if is_shown and account.token.get_secret_value().lower() not in str(host).lower() else ""
     return f"{target}, which is not followed because it would send the token along"
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import ssl
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -17,7 +20,7 @@ from syncer.store.keepalive import KEEPALIVE_PARAMETERS, enable_keepalive
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
@@ -45,6 +48,12 @@ _IGNORED_PARAMETERS: Final = {
     "sslcompression",
     "sslsni",
 }
+
+
+_CHECK_SERVER: Final = "check that the server is up and SYNCER_DATABASE_URL is right"
+_CHECK_CERTIFICATE: Final = "check the host's name and sslrootcert in SYNCER_DATABASE_URL"
+_SYSTEM: Final = "system"
+"""The value of libpq's `sslrootcert` that stands for the machine's own authorities."""
 
 
 class Connection(asyncpg.Connection):
@@ -128,14 +137,30 @@ def driver_arguments(address: str) -> tuple[str, dict[str, Any]]:
     parts = urlsplit(address)
     arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT, "server_settings": {"application_name": "syncer"}}
     passed_on = []
+    uses_system_authorities = False
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name == "connect_timeout":
             arguments["timeout"] = float(value) or None
         elif name == "application_name":
             arguments["server_settings"] = {"application_name": value}
+        elif name == "sslrootcert" and value == _SYSTEM:
+            uses_system_authorities = True
         elif name not in _IGNORED_PARAMETERS and name not in KEEPALIVE_PARAMETERS:
             passed_on.append((name, value))
+    if uses_system_authorities or ("sslrootcert" not in dict(passed_on) and os.environ.get("PGSSLROOTCERT") == _SYSTEM):
+        arguments["ssl"] = _system_tls(dict(passed_on))
     return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(passed_on, quote_via=quote), "")), arguments
+
+
+def _system_tls(parameters: Mapping[str, str]) -> ssl.SSLContext:
+    """Returns what `sslrootcert=system` means: the machine's authorities, and verify-full."""
+    context = ssl.create_default_context()
+    if "sslcert" in parameters:
+        context.load_cert_chain(parameters["sslcert"], parameters.get("sslkey"), parameters.get("sslpassword", ""))
+    if "sslcrl" in parameters:
+        context.load_verify_locations(parameters["sslcrl"])
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+    return context
 
 
 async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[Any]:
@@ -214,14 +239,24 @@ def error_message(error: BaseException) -> str:
         case TimeoutError():
             problem, todo = "PostgreSQL did not answer in time", "check that the server and the network are up"
         case OSError() | asyncpg.InterfaceError() | asyncpg.PostgresConnectionError():
-            todo = "check that the server is up and SYNCER_DATABASE_URL is right"
+            is_untrusted = isinstance(cause, ssl.SSLCertVerificationError)
+            todo = _CHECK_CERTIFICATE if is_untrusted else _CHECK_SERVER
         case _:
             todo = "check the server's log"
     return f"database: {problem}; {todo}"
 
 
 def _problem(cause: BaseException) -> str:
-    message = " ".join(str(cause).split())
+    """Describes what happened, without any value that was to be stored.
+
+    The text of an asyncpg error has PostgreSQL's DETAIL, which repeats a refused row; and both asyncpg and PostgreSQL
+    quote a value that cannot be converted.
+    """
+    message = str(cause.args[0]) if isinstance(cause, asyncpg.PostgresError) and cause.args else str(cause)
+    if isinstance(cause, asyncpg.DataError):
+        message = re.sub(r'"(?:[^"]|"")*"', '"…"', message, flags=re.DOTALL)
+        message = re.sub(r"^(invalid input for query argument \$\d+).*", r"\1", message, flags=re.DOTALL)
+    message = " ".join(message.split())
     if isinstance(cause, asyncpg.InterfaceError) and "connection is closed" in message:
         return "the connection broke"  # asyncpg's message names whatever was attempted next
     return message or type(cause).__name__

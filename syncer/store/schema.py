@@ -1,4 +1,8 @@
-"""Reads which schema the database has, and migrates it to the one this version requires."""
+"""Reads which schema the database has, and migrates it to the one this version requires.
+
+A database that is not UTF-8 is refused by everything that writes: it would store most of the vendor's texts, and fail
+every poll of an account from the first character on that its encoding lacks.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
 
@@ -20,19 +24,62 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
+_ENCODING: Final = "UTF8"
+# Schema `analytics` comes with the migrations too, so privileges on a schema `syncer` made in advance are not enough.
+# Another process may commit the migration at this moment: the table is looked for after the schemas.
+_PREREQUISITES: Final = """
+select current_user as login, current_database() as database,
+       has_database_privilege(current_database(), 'create')
+       and coalesce((select has_schema_privilege(oid, 'create') from pg_namespace where nspname = 'syncer'), true)
+           as may_create,
+       (select pg_get_userbyid(nspowner) from pg_namespace
+         where nspname = 'syncer' and not pg_has_role(nspowner, 'usage')) as other_owner,
+       case when to_regnamespace('analytics') is not null and to_regclass('syncer.alembic_version') is null
+            then 'analytics'
+            when exists (select from pg_class where relnamespace = to_regnamespace('syncer'))
+                 and to_regclass('syncer.alembic_version') is null
+            then 'syncer'
+       end as foreign_schema
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """The schema's revision.
+    """The schema's revision, and the database's encoding.
 
     Attributes:
         found: The revision that the database has; None if it has none.
         required: The revision that this version requires.
         is_known: Whether this version knows the revision that was found.
+        encoding: The encoding in which the database stores text.
     """
 
     found: str | None
     required: str
     is_known: bool
+    encoding: str
+
+    def require_utf8(self) -> None:
+        """Checks that the database can store any character.
+
+        Raises:
+            SchemaError: It cannot; the message says how to create one that can.
+        """
+        if self.encoding != _ENCODING:
+            raise SchemaError(
+                f"the database's encoding is {self.encoding}, which cannot store every character that the vendor may "
+                f"send: create another one with `create database NAME template template0 encoding '{_ENCODING}' locale "
+                "'C'` and set SYNCER_DATABASE_URL to it"
+            )
+
+    def require_writable(self) -> None:
+        """Checks that polls can write: the database is UTF-8, and the schema is the one this version requires.
+
+        Raises:
+            SchemaError: It is not; the message says what to do.
+        """
+        self.require_utf8()
+        self.require_current()
 
     def require_current(self) -> None:
         """Checks that the schema is the one this version requires.
@@ -77,10 +124,42 @@ async def schema_state(engine: AsyncEngine) -> SchemaState:
     found = None
     with translate_errors():
         async with engine.connect() as connection:
+            encoding = await connection.scalar(text("show server_encoding"))
             if await connection.scalar(text("select to_regclass('syncer.alembic_version')")) is not None:
                 found = await connection.scalar(text("select version_num from syncer.alembic_version"))
     known = known_revisions()
-    return SchemaState(found=found, required=known[0], is_known=found in known)
+    return SchemaState(found=found, required=known[0], is_known=found in known, encoding=encoding)
+
+
+async def find_migration_obstacle(engine: AsyncEngine, state: SchemaState) -> str | None:
+    """Returns why the schema cannot be created or upgraded, in one line with what to do; None if nothing is known.
+
+    Args:
+        engine: The database, as the role that would migrate it.
+        state: The schema that it has.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    with translate_errors():
+        async with engine.connect() as connection:
+            row = (await connection.execute(text(_PREREQUISITES))).one()
+    if row.foreign_schema is not None:
+        return (
+            f"the database already has a schema {row.foreign_schema} that is not syncer's: create a database for "
+            "syncer and set SYNCER_DATABASE_URL to it, or rename the schema that is there"
+        )
+    if state.found is None and not row.may_create:
+        return (
+            f"the login {row.login} may not create the schema in database {row.database}: run `syncer migrate` as the "
+            "owner, with SYNCER_MIGRATE_DATABASE_URL"
+        )
+    if state.found is not None and row.other_owner is not None:
+        return (
+            f"the login {row.login} does not own the schema syncer: run `syncer migrate` as the owner, "
+            f"{row.other_owner}, with SYNCER_MIGRATE_DATABASE_URL"
+        )
+    return None
 
 
 async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
@@ -92,13 +171,16 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
 
     Raises:
         DatabaseError: PostgreSQL refused.
-        SchemaError: The database's schema is newer than this version.
+        SchemaError: The database's schema is newer than this version, or this database or login cannot have it.
     """
     state = await schema_state(engine)
+    state.require_utf8()
     if state.found is not None and not state.is_known:
         state.require_current()
     if revision == "head" and state.found == state.required:
         return
+    if obstacle := await find_migration_obstacle(engine, state):
+        raise SchemaError(obstacle)
     from alembic import command  # noqa: PLC0415 - takes a fifth of a command's start time, and is rarely needed
     from alembic.util import CommandError  # noqa: PLC0415 - as above
 

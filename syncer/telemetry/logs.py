@@ -12,18 +12,26 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 import stamina.instrumentation
 import structlog
 
 from syncer.endpoint.retry_after import in_words
 from syncer.outcome import COUNTERS, accept_removals_command
+from syncer.printable import contains_phone_number, escape_unprintable
+from syncer.standard_streams import QueuedStream
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator
     from datetime import datetime, timedelta
+    from typing import TextIO
+
+    from pydantic import SecretStr
+    from structlog.typing import EventDict, ExcInfo
 
     from syncer.diff.changeset import PollTotals
     from syncer.endpoint.client import Response
@@ -53,6 +61,7 @@ class PollStats:
         suspicious_columns: Columns that changed in more than a fifth of the numbers, each with the count.
         fields_changed: Changed fields of all numbers, not counting state, reason and redirects.
         new_lookup_values: Values of the vendor that were never seen before, by field.
+        token: The account's token, which no log line may contain.
         clock_ahead: How far the last observation is ahead of the database's clock, if by more than five minutes.
         slot_waits: For each of `SLOTS` that it needed, for how many seconds the poll waited until one was free.
         partial_reason: Why the response is a part of the list only, in a sentence; None if no header says so.
@@ -68,8 +77,11 @@ class PollStats:
     suspicious_columns: dict[str, int] = field(default_factory=dict)
     fields_changed: int = 0
     new_lookup_values: dict[str, list[str]] = field(default_factory=dict)
+    token: SecretStr | None = None
     clock_ahead: timedelta | None = None
     slot_waits: dict[str, float] = field(default_factory=dict)
+    partial_reason: str | None = None
+    unreadable: int = 0
 
     @asynccontextmanager
     async def count_wait(self, slot: str, slots: asyncio.Semaphore) -> AsyncIterator[None]:
@@ -78,9 +90,6 @@ class PollStats:
         async with slots:
             self.slot_waits[slot] = time.monotonic() - began
             yield
-
-    partial_reason: str | None = None
-    unreadable: int = 0
 
     def notes(self, conclusion: Conclusion) -> tuple[str, ...]:
         """Returns what a person should know about the response besides the counters, one sentence each."""
@@ -146,12 +155,24 @@ def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
         bound.warning("records_rejected", rejected=result.rejected, todo="see: syncer status")
     if stats.new_lookup_values:
         bound.warning(
-            "unknown_values", **{name: values[:_MAX_LOGGED_VALUES] for name, values in stats.new_lookup_values.items()}
+            "unknown_values",
+            **{
+                name: [_masked(value, stats.token) for value in values[:_MAX_LOGGED_VALUES]]
+                for name, values in stats.new_lookup_values.items()
+            },
         )
     if stats.suspicious_columns:
         bound.warning("mass_column_change", **stats.suspicious_columns)
     if stats.clock_ahead is not None:
         bound.warning("database_clock_behind", seconds=stats.clock_ahead.total_seconds())
+
+
+def _masked(value: str, token: SecretStr | None) -> str:
+    """Returns a value of the vendor, or asterisks in its place if it contains the token or a phone number."""
+    plain = unquote(value).lower()
+    if contains_phone_number(plain) or (token is not None and token.get_secret_value().lower() in plain):
+        return "***"
+    return value
 
 
 def report_poll_crash(account: str, error: Exception, metrics: Metrics) -> None:
@@ -207,7 +228,7 @@ def configure_logging(level: str, log_format: str) -> None:
     structlog.configure(
         processors=[*enrichers, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
     library_handler = logging.StreamHandler(sys.stderr)
     library_handler.setFormatter(
@@ -217,19 +238,53 @@ def configure_logging(level: str, log_format: str) -> None:
         )
     )
     logging.basicConfig(handlers=[library_handler], level=logging.WARNING, force=True)
+    if isinstance(sys.stderr, QueuedStream):
+        sys.stderr.on_resume = _report_dropped_lines
     # By default each retry would be printed to standard output; `attempts` in `poll_finished` counts them.
     stamina.instrumentation.set_on_retry_hooks(())
 
 
+def _report_dropped_lines(lines: int) -> None:
+    log.warning("log_lines_dropped", lines=lines, todo="what reads the log had stopped, or is too slow")
+
+
 def _console_processors() -> list[Any]:
     return [
+        _escape_fields,
         structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
-        )
+            colors=sys.stderr.isatty(), exception_formatter=_print_traceback, sort_keys=False
+        ),
     ]
+
+
+def _escape_fields(_: Any, __: str, event_dict: EventDict) -> EventDict:  # noqa: ANN401 - as structlog has it
+    return {name: _escaped(value) for name, value in event_dict.items()}
+
+
+def _escaped(value: Any) -> Any:  # noqa: ANN401 - a field may hold anything
+    match value:
+        case str():
+            return escape_unprintable(value)
+        case list():
+            return [_escaped(element) for element in value]
+        case dict():
+            return {_escaped(key): _escaped(element) for key, element in value.items()}
+        case _:
+            return value
+
+
+def _print_traceback(file: TextIO, exc_info: ExcInfo) -> None:
+    text = StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    file.write("\n".join(map(escape_unprintable, text.getvalue().split("\n"))))
 
 
 def _json_processors() -> list[Any]:
     # Local variables are never logged: one of them may hold a token.
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    return [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer(ensure_ascii=False)]
+    to_json = structlog.processors.JSONRenderer(ensure_ascii=False)
+
+    def render(logger: Any, name: str, event_dict: EventDict) -> str:  # noqa: ANN401 - as structlog has it
+        return escape_unprintable(str(to_json(logger, name, event_dict)))  # JSON escapes only some of these characters
+
+    return [structlog.processors.ExceptionRenderer(tracebacks), render]

@@ -26,6 +26,7 @@ from prometheus_client.registry import Collector
 
 from syncer import __version__
 from syncer.outcome import Outcome
+from syncer.standard_streams import dropped_log_lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -208,6 +209,9 @@ class Metrics(Collector):
         """Yields the metrics of a scrape. May be called from any thread."""
         counters = self._counters
         yield from _counter_families(counters)
+        yield CounterMetricFamily(
+            "syncer_log_lines_dropped", "Log lines dropped because nothing read them", dropped_log_lines()
+        )
         if self._gauge_values is not None:
             yield from _gauge_families(counters.keys(), *self._gauge_values)
 

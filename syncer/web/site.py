@@ -12,9 +12,10 @@ from prometheus_client.exposition import choose_encoder
 from yarl import URL
 
 from syncer.config.fields import is_loopback
-from syncer.errors import ConfigurationError, SyncerError, os_error_text
+from syncer.errors import ConfigurationError, DatabaseError, SyncerError, os_error_text
 from syncer.store.engine import create_engine
 from syncer.store.schema import schema_state
+from syncer.store.server import find_write_obstacle
 from syncer.telemetry.logs import log
 from syncer.web.access import Access
 from syncer.web.http_server import HttpServer, Response
@@ -159,7 +160,9 @@ class Site:
         return Response(status=503, text=f"not ready: {reason}\n")
 
     async def _require_ready(self) -> None:
-        (await schema_state(self._engine)).require_current()
+        (await schema_state(self._engine)).require_writable()
+        if obstacle := await find_write_obstacle(self._engine):
+            raise DatabaseError(f"database: {obstacle}")
 
     async def _metrics(self, request: BaseRequest) -> Response:
         try:

@@ -310,6 +310,11 @@ async def test_a_client_error_is_explained_and_not_retried(status: str, kind: ty
         (f"https://user:{PASSWORD}@login.example/?token={TOKEN}", " to login.example"),
         ("/login", " to 127.0.0.1"),
         (f"https://{TOKEN.upper()}.example", ""),
+        (f"https://{TOKEN[:3]}%{ord(TOKEN[3]):02x}{TOKEN[4:]}.example", ""),
+        (f"https://{''.join(f'%{ord(character):02X}' for character in TOKEN)}.example/", ""),
+        (f"https://{''.join(f'%25{ord(character):02X}' for character in TOKEN)}.example/", ""),
+        ("https://79161234567.example/", ""),
+        ("https://192.168.100.200/login", " to 192.168.100.200"),
         ("http://[", ""),
     ],
 )

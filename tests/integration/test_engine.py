@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from syncer.errors import DatabaseError
-from syncer.store.engine import Connection, create_engine, driver_connection
+from syncer.store.engine import Connection, autocommit_connection, create_engine, driver_connection
 from syncer.store.schema import schema_state
 from tests.builders import PolledAccount, record
 from tests.proxy import Proxy
@@ -131,3 +131,26 @@ async def test_a_connection_that_breaks_during_a_poll_is_reported_in_plain_words
     assert result.error == (
         "database: the connection broke; check that the server is up and SYNCER_DATABASE_URL is right"
     )
+
+
+@pytest.mark.parametrize(
+    ("statement", "arguments", "message"),
+    [
+        ("insert into syncer.account (name) values ($1)", ["79161234567"], 'null value in column "time_zone" of'),
+        ("insert into syncer.region (name) values ($1), ($1)", ["79161234567"], "duplicate key value violates"),
+        ("select $1::text::bigint", ["+7-916-123-45-67"], 'invalid input syntax for type bigint: "…"'),
+        ("select $1::text::integer", ["79161234567"], 'value "…" is out of range for type integer'),
+        ("select $1::bigint", ["79161234567"], "invalid input for query argument $1;"),
+        ("select $1::jsonb", ['{"number": 79161234567'], "invalid input syntax for type json;"),
+    ],
+)
+async def test_an_error_repeats_no_value_that_was_to_be_stored(
+    engine: AsyncEngine, statement: str, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(DatabaseError) as caught:
+        async with autocommit_connection(engine) as connection:
+            await connection.execute(statement, *arguments)
+
+    assert str(caught.value).startswith(f"database: {message}")
+    assert "123" not in str(caught.value)
+    assert "DETAIL" not in str(caught.value)

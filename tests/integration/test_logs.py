@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from contextlib import redirect_stderr
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -13,7 +14,7 @@ import pytest
 import structlog
 
 from syncer.emulator import faults
-from syncer.telemetry.logs import configure_logging, report_poll_crash
+from syncer.telemetry.logs import configure_logging, log, report_poll_crash
 from syncer.telemetry.metrics import Metrics
 from tests.builders import record, redirect, without
 
@@ -206,6 +207,44 @@ async def test_at_most_twenty_unknown_values_are_logged(account: PolledAccount, 
 
     (line,) = [line for line in log_lines() if line["event"] == "unknown_values"]
     assert line["state"] == [f"state {number}" for number in range(100, 120)]
+
+
+async def test_a_value_that_contains_the_token_or_a_phone_number_is_counted_and_not_logged(
+    account: PolledAccount, log_lines: ReadLogLines
+) -> None:
+    token = account.account.token.get_secret_value()
+    states = ["+7 (916) 123-45-67", "79161234567", f"a {token.upper()} b", "".join(f"%{ord(c):02x}" for c in token)]
+
+    await account.poll(*(record(key, state=state) for key, state in enumerate([*states, "parked 24"], start=1)))
+
+    (line,) = [line for line in log_lines() if line["event"] == "unknown_values"]
+    assert sorted(line["state"]) == [*["***"] * 4, "parked 24"]
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_no_log_line_carries_a_character_that_commands_a_terminal_or_forges_a_line(log_format: str) -> None:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    hostile = "a\nb\x1b[31m\x9b1m\u202ec\u2028d\x7f"
+    with redirect_stderr(StringIO()) as stream:
+        configure_logging("debug", log_format)
+        log.warning("unknown_values", state=[hostile], mapping={hostile: hostile}, error=hostile)
+        logging.getLogger("asyncio").error("callback of %s", hostile)
+        report_poll_crash("default", ValueError(hostile.replace("\n", "")), Metrics())
+    structlog.reset_defaults()
+    logging.basicConfig(handlers=handlers, level=level, force=True)
+
+    text = stream.getvalue()
+    assert re.findall("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]", text) == []
+    assert "a\nb" not in text
+    assert text.count("\\u001b[31m") == 6
+    if log_format == "json":
+        events = [json.loads(line) for line in text.splitlines()]
+        assert (events[0]["state"], events[0]["mapping"], events[0]["error"]) == (
+            [hostile],
+            {hostile: hostile},
+            hostile,
+        )
 
 
 def test_an_unexpected_exception_is_logged_with_its_traceback_and_no_local_variables(log_lines: ReadLogLines) -> None:

@@ -90,6 +90,7 @@ async def test_all_series_are_exported_before_the_first_poll(account: PolledAcco
         "syncer_tasks": none,
         "syncer_stale_from_timestamp_seconds": {(): (T0 + timedelta(minutes=15)).timestamp()},
         "syncer_clock_behind_seconds": none,
+        "syncer_log_lines_dropped_total": none,
         "syncer_runs_total": {(outcome,): 0.0 for outcome in OUTCOMES},
         "syncer_changes_total": {(kind,): 0.0 for kind in KINDS},
         "syncer_slot_wait_seconds_total": {("large_body",): 0.0, ("processing",): 0.0},
@@ -217,10 +218,13 @@ async def test_the_gauges_equal_the_views_also_in_a_process_that_has_just_starte
         assert process["syncer_last_success_timestamp_seconds"] == {(): success.timestamp()}
         assert process["syncer_held_removals"] == {(): held}
         assert process["syncer_rejected_records"] == {(): rejected}
-        assert process["syncer_numbers"] == {("active",): 8, ("freeze",): 1, ("parked",): 1}
+        assert process["syncer_numbers"] == {("active",): 8, ("freeze",): 1, ("other",): 1}
         assert process["syncer_numbers"] == {
             (state,): count
-            for state, count in await account.rows("select state, count(*) from analytics.numbers group by 1")
+            for state, count in await account.rows(
+                "select case when documented then state else 'other' end, count(*) "
+                "from analytics.numbers join analytics.states using (state) group by 1"
+            )
         }
         assert process["syncer_stale_from_timestamp_seconds"] == {
             (): (T0 + timedelta(minutes=5) + 3 * timedelta(minutes=5)).timestamp()
@@ -252,19 +256,15 @@ async def test_a_state_without_numbers_has_no_series(account: PolledAccount, scr
     assert scraped.all()["syncer_numbers"] == {("freeze",): 2}
 
 
-async def test_at_most_twenty_undocumented_states_become_labels(
-    account: PolledAccount, scraped: ScrapedProcess
-) -> None:
-    await account.poll(*(record(number, state=f"state {number:03}") for number in range(100, 200)), record(1))
-    await scraped.refresh()
-    undocumented = {(f"state {number}",): 1.0 for number in range(100, 120)}
-    assert scraped["syncer_numbers"] == {("active",): 1, **undocumented, ("other",): 80}
+async def test_no_undocumented_state_becomes_a_label(account: PolledAccount, scraped: ScrapedProcess) -> None:
+    hostile = ["79161234567", "token", "a\nb", "\x1b[31mred", 'a"} 1\nsyncer_ready 0', "x" * 200]
+    records = [record(number, state=state) for number, state in enumerate(hostile, start=10)]
 
-    # Another account adds a state that sorts before them, which displaces the last one.
-    await account.sql.execute("insert into syncer.number_state (state, documented) values ('aaa', false)")
+    await account.poll(*records, record(1), record(2, state="parked", type="79161234567", purpose="token"))
     await scraped.refresh()
-    del undocumented["state 119",]
-    assert scraped["syncer_numbers"] == {("active",): 1, **undocumented, ("other",): 81}
+
+    assert scraped["syncer_numbers"] == {("active",): 1, ("other",): 7}
+    assert scraped["syncer_unknown_values_total"] == {("type",): 1, ("purpose",): 1, ("state",): 7}
 
 
 async def test_gauges_of_the_current_state_disappear_if_the_database_cannot_be_read_for_long(
@@ -324,7 +324,7 @@ async def test_no_phone_number_and_no_token_is_exported(account: PolledAccount, 
 
     exported = generate_latest(scraped.metrics.registry).decode()
 
-    assert 'state="parked"' in exported
+    assert 'state="other"' in exported
     for secret in ("79208547433", "секрет", account.account.token.get_secret_value() + '"'):
         assert secret not in exported
 

@@ -135,6 +135,23 @@ async def test_readyz_answers_200_with_the_current_schema_and_says_what_to_do_ot
     assert none.status_and_text == (503, "not ready: the database has no schema of syncer yet: run `syncer migrate`\n")
 
 
+async def test_readyz_answers_503_while_the_database_cannot_be_written_to(
+    client: Client, database: str, sql: asyncpg.Connection
+) -> None:
+    name = database.rpartition("/")[2]
+    await sql.execute(f"alter database {name} set default_transaction_read_only = on")
+    async with listening(database) as fresh:  # settings of a database hold for new connections
+        read_only = await fresh.get("/readyz")
+    await sql.execute(f"alter database {name} reset default_transaction_read_only")
+
+    assert read_only.status == 503
+    assert read_only.text == (
+        "not ready: database: transactions are read-only: check default_transaction_read_only of the server, database "
+        "and role\n"
+    )
+    assert (await client.get("/readyz")).status_and_text == (200, "ready\n")
+
+
 async def test_readyz_answers_503_without_a_database_and_reveals_no_credentials() -> None:
     async with listening("postgresql://user:passw0rd@127.0.0.1:1/none") as client:
         reply = await client.get("/readyz")

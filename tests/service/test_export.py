@@ -179,7 +179,7 @@ async def test_an_impossible_export_is_reported_in_one_line(syncer: Program, emp
     assert device.error_line().endswith("is not a file: omit --output to write to standard output")
 
 
-async def test_a_closed_pipe_ends_the_export_silently(syncer: Program, sql: asyncpg.Connection) -> None:
+async def test_a_closed_pipe_ends_the_export_with_one_line(syncer: Program, sql: asyncpg.Connection) -> None:
     await sql.execute(MANY)
     process = await asyncio.create_subprocess_exec(
         "/bin/sh",
@@ -191,7 +191,10 @@ async def test_a_closed_pipe_ends_the_export_silently(syncer: Program, sql: asyn
         stderr=asyncio.subprocess.PIPE,
     )
 
-    assert await process.communicate() == (b"account_id,text\n", b"")
+    assert await process.communicate() == (
+        b"account_id,text\n",
+        b"syncer: standard output cannot be written: its reader has closed it\n",
+    )
 
 
 @pytest.mark.parametrize("name", ["endless.csv", "endless.parquet"])

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 DEADLINE_SECONDS = 40.0
 
 
+def test_an_error_in_the_status_adds_no_assignment_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with notify_socket(str(tmp_path / "socket")) as receiver:
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "socket"))
+        systemd.sd_notify("STATUS=error\nMAINPID=1\x1b[31m", "READY=1")
+        assert receiver.recv(1000) == b"STATUS=error\\u000aMAINPID=1\\u001b[31m\nREADY=1"
+
+
 @contextmanager
 def notify_socket(name: str) -> Iterator[socket.socket]:
     """Opens a notification socket; a name that begins with `@` is in the abstract namespace, without a file."""

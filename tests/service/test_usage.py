@@ -63,7 +63,13 @@ INVALID_SETTINGS = [
     InvalidSettings(
         "SYNCER_DATABASE_URL",
         {"database_url": f"{VALID_SETTINGS['database_url']}?channel_binding=require"},
-        "channel_binding",
+        "this program cannot honour its channel_binding: remove that, and set sslmode=verify-full",
+        "run",
+    ),
+    InvalidSettings(
+        "SYNCER_DATABASE_URL",
+        {"database_url": f"{VALID_SETTINGS['database_url']}?require_auth=scram-sha-256"},
+        "this program cannot honour its require_auth: remove that, and set sslmode=verify-full",
         "run",
     ),
     InvalidSettings("SYNCER_DATABASE_URL", {"database_url": None, "embedded": "off"}, "SYNCER_EMBEDDED is off", "run"),

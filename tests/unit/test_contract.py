@@ -96,6 +96,7 @@ def test_what_keeps_a_command_from_working_ends_it_with_the_code_on_the_page(
         raise error
 
     monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(cli, "prepare_standard_streams", lambda: None)
     monkeypatch.setattr("syncer.cli.gc.disable", lambda: None)
     monkeypatch.setattr("syncer.cli.sys.setswitchinterval", lambda _: None)
     with pytest.raises(SystemExit) as ended:

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-MAX_UNDOCUMENTED_STATES: Final = 20
 OTHER: Final = "other"
-"""The label of all states other than the documented ones and the first `MAX_UNDOCUMENTED_STATES` others."""
+"""The label of all states that the vendor does not document: a label is no place for text that others choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +66,7 @@ select a.account_id, a.name, a.created_at, a.observed_at, a.success_started_at, 
   left join syncer.sync_run r on r.account_id = a.account_id and r.run_id = a.success_run_id
  where a.account_id = any($1::integer[])
 """
-# Sorted, so that all replicas choose the same undocumented states.
-_STATES: Final = """
-select array(select state from syncer.number_state where documented order by state)
-       || array(select state from syncer.number_state where not documented order by state limit $1)
-"""
+_STATES: Final = "select array(select state from syncer.number_state where documented order by state)"
 _NUMBERS: Final = """
 select account_id, case when state = any($2::text[]) then state else $3 end as state, count(*)
   from syncer.virtual_number
@@ -97,7 +92,7 @@ class GaugeReader:
             async with engine.connect() as sqlalchemy_connection:
                 connection = await driver_connection(sqlalchemy_connection)
                 rows = await connection.fetch(_ACCOUNTS, account_ids)
-                states = await connection.fetchval(_STATES, MAX_UNDOCUMENTED_STATES)
+                states = await connection.fetchval(_STATES)
                 if states != self._states:
                     self._states, self._counts = states, {}
                 runs = {row["account_id"]: row["applied_run_id"] for row in rows}
