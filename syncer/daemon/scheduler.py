@@ -1,9 +1,9 @@
 """The daemon's scheduler: claims accounts that are due, polls them concurrently, and shuts down cleanly.
 
-Due times are in the database, one row per account (`account_schedule`). APScheduler's triggers compute them, and a
-single APScheduler job starts each iteration of the loop, so ten thousand accounts need one timer. In one statement
-each, an iteration releases all accounts whose polls have finished and claims all that are due. Each poll is a task;
-shutdown waits for those still running.
+Due times are in the database, one row per account (`account_schedule`). APScheduler's triggers compute them from the
+database's time. One loop looks for due accounts, by the event loop's monotonic clock, so ten thousand accounts need one
+timer and the wall clock of this machine decides nothing. In one statement each, an iteration releases all accounts
+whose polls have finished and claims all that are due. Each poll is a task; shutdown waits for those still running.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
-
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.interval import IntervalTrigger
 
 from syncer.daemon import systemd
 from syncer.daemon.due_times import MAX_RETRY_AFTER, compute_due_times, next_due
@@ -106,7 +103,6 @@ class Daemon:
         self._schema_checked_at = 0.0
         self._iteration_deadline = 0.0
         self._stopping = False
-        self._wakeup = asyncio.Event()
 
     @property
     def account_names(self) -> Collection[str]:
@@ -121,9 +117,6 @@ class Daemon:
         """Polls until `stop` is set, then gives running polls SYNCER_SHUTDOWN_TIMEOUT to finish."""
         self.metrics.track_tasks(asyncio.get_running_loop())
         self._set_iteration_deadline()
-        scheduler = AsyncIOScheduler()
-        scheduler.add_job(self._on_tick, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True)
-        scheduler.start()
         log.info("daemon_started", accounts=len(self._accounts))
         loop_task = asyncio.create_task(self._run_loop())
         gauges_task = asyncio.create_task(Gauges(self._engine, self.metrics).run(lambda: self._accounts_by_id))
@@ -138,7 +131,6 @@ class Daemon:
             for task in (gauges_task, retention_task):
                 task.cancel()
             await asyncio.gather(loop_task, gauges_task, retention_task, return_exceptions=True)
-            scheduler.shutdown(wait=False)
         with contextlib.suppress(DatabaseError, TimeoutError):
             async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
                 await self._release_finished()
@@ -150,15 +142,13 @@ class Daemon:
         self.metrics.set_accounts(self._accounts)
         self._notify_status()
 
-    async def _on_tick(self) -> None:
-        """Wakes the loop. It does no work itself, because APScheduler cancels running jobs when it shuts down."""
-        self._wakeup.set()
-
     async def _run_loop(self) -> None:
+        """Starts an iteration every TICK_SECONDS, or as soon as the one before has finished if that takes longer."""
+        clock = asyncio.get_running_loop().time
         while True:
-            await self._wakeup.wait()
-            self._wakeup.clear()
+            next_tick = clock() + TICK_SECONDS
             await self._iteration()
+            await asyncio.sleep(max(0.0, next_tick - clock()))
 
     async def _iteration(self) -> None:
         """Releases finished accounts and claims due ones. Errors are logged and do not end the daemon."""
