@@ -25,7 +25,12 @@ from syncer.daemon.retention import run_retention
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.poll import CONCURRENT_POLLS
 from syncer.store import schedule
-from syncer.store.accounts import register_accounts, retire_other_accounts
+from syncer.store.accounts import (
+    find_unknown_time_zones,
+    read_account_ids,
+    register_accounts,
+    retire_other_accounts,
+)
 from syncer.store.engine import translate_errors
 from syncer.store.schema import migrate, schema_state
 from syncer.telemetry.logs import log, report_poll_crash, report_postponed
@@ -94,6 +99,7 @@ class Daemon:
         self.metrics.set_accounts(self._accounts)
         self._scheduled_accounts: Mapping[str, Account] = {}
         self._accounts_by_id: dict[int, Account] = {}
+        self._refused_by_id: dict[int, Account] = {}
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._finished: dict[int, _Finished] = {}
         self._failing_ids: set[int] = set()
@@ -119,7 +125,9 @@ class Daemon:
         self._set_iteration_deadline()
         log.info("daemon_started", accounts=len(self._accounts))
         loop_task = asyncio.create_task(self._run_loop())
-        gauges_task = asyncio.create_task(Gauges(self._engine, self.metrics).run(lambda: self._accounts_by_id))
+        gauges_task = asyncio.create_task(
+            Gauges(self._engine, self.metrics).run(lambda: self._accounts_by_id | self._refused_by_id)
+        )
         retention = self._poller.settings.run_retention
         retention_task = asyncio.create_task(run_retention(self._engine, retention, lambda: bool(self._accounts_by_id)))
         try:
@@ -180,7 +188,7 @@ class Daemon:
     async def _reset(self) -> None:
         """Forgets all state and connections: after a failover, the database may be a different one."""
         self.metrics.ready.set(0)
-        self._scheduled_accounts, self._accounts_by_id, self._finished = {}, {}, {}
+        self._scheduled_accounts, self._accounts_by_id, self._refused_by_id, self._finished = {}, {}, {}, {}
         await self._database.dispose()
 
     def _report_unready(self, error: SyncerError | None) -> None:
@@ -210,16 +218,28 @@ class Daemon:
         self._schema_checked_at = now
 
     async def _schedule_accounts(self, accounts: Mapping[str, Account]) -> None:
-        """Registers new accounts, sets due times that are missing or outdated, and retires accounts not listed."""
-        ids = await register_accounts(self._engine, {name: account.time_zone.key for name, account in accounts.items()})
-        by_id = {ids[name]: account for name, account in accounts.items()}
+        """Registers new accounts, sets due times that are missing or outdated, and retires accounts not listed.
+
+        An account whose time zone the server does not know is not polled; it is neither registered nor retired.
+        """
+        time_zones = {name: account.time_zone.key for name, account in accounts.items()}
+        refused = await find_unknown_time_zones(self._engine, time_zones)
+        if refused and refused.keys() == accounts.keys():
+            raise next(iter(refused.values()))
+        for name, error in refused.items():
+            log.error("account_refused", account=name, error=str(error))
+            del time_zones[name]
+        ids = await register_accounts(self._engine, time_zones)
+        by_id = {ids[name]: accounts[name] for name in time_zones}
+        refused_ids = await read_account_ids(self._engine, list(refused))
         before = await schedule.read_due_times(self._engine, list(by_id))
         now = await schedule.read_clock(self._engine)
         not_before = await schedule.read_not_before(self._engine, list(by_id))
         due_times = await asyncio.to_thread(compute_due_times, by_id, before, now, not_before)
         await schedule.set_due_times(self._engine, due_times, before)
-        await retire_other_accounts(self._engine, list(by_id))
+        await retire_other_accounts(self._engine, [*by_id, *refused_ids.values()])
         self._accounts_by_id, self._scheduled_accounts = by_id, accounts
+        self._refused_by_id = {account_id: accounts[name] for name, account_id in refused_ids.items()}
         self._failing_ids.intersection_update(by_id)
 
     async def _renew_leases(self) -> None:

@@ -46,30 +46,31 @@ delete from syncer.rejected_record j using old
 # Days with a run that is still `running` are left out: it may still succeed.
 _PRUNE: Final = text("""
 with zone as materialized (
-    select account_id, time_zone, success_run_id from syncer.account where account_id = :account_id
+    select account_id, syncer.known_zone(time_zone) as name, success_run_id
+      from syncer.account where account_id = :account_id
 ), old as materialized (
-    select r.account_id, r.run_id, (r.started_at at time zone z.time_zone)::date as day, r.outcome
+    select r.account_id, r.run_id, (r.started_at at time zone z.name)::date as day, r.outcome
       from zone z
       join syncer.sync_run r using (account_id)
      where r.started_at < :cutoff
-       and (r.started_at at time zone z.time_zone)::date < (cast(:cutoff as timestamptz) at time zone z.time_zone)::date
+       and (r.started_at at time zone z.name)::date < (cast(:cutoff as timestamptz) at time zone z.name)::date
        and r.outcome <> 'running' and r.created + r.changed + r.removed + r.restored = 0
        and r.run_id is distinct from z.success_run_id
        and not exists (select from syncer.rejected_record j
                         where j.account_id = r.account_id and r.run_id in (j.first_run_id, j.last_run_id))
        and not exists (select from syncer.sync_run running
                         where running.account_id = r.account_id and running.outcome = 'running'
-                          and (running.started_at at time zone z.time_zone)::date
-                            = (r.started_at at time zone z.time_zone)::date)
+                          and (running.started_at at time zone z.name)::date
+                            = (r.started_at at time zone z.name)::date)
      order by r.started_at
      limit :batch
 ), deleted as (
     delete from syncer.sync_run r using old where r.account_id = old.account_id and r.run_id = old.run_id
 ), days as (
     select old.account_id, old.day, count(*) as polls,
-           count(*) filter (where old.outcome in ('failed', 'abandoned')) as failed, z.time_zone,
-           old.day::timestamp at time zone z.time_zone as starts_at,
-           (old.day + interval '1 day') at time zone z.time_zone as ends_at
+           count(*) filter (where old.outcome in ('failed', 'abandoned')) as failed, z.name as zone,
+           syncer.day_start(old.day, z.name) as starts_at,
+           syncer.day_start(old.day + interval '1 day', z.name) as ends_at
       from old join zone z using (account_id) group by 1, 2, 5
 ), summed as (
     insert into syncer.sync_day as existing (account_id, day, polls, failed, longest_gap_seconds)
@@ -84,7 +85,7 @@ with zone as materialized (
                          from syncer.sync_run r
                         where r.account_id = d.account_id and r.outcome in ('applied', 'unchanged')
                           and r.started_at between d.starts_at - interval '1 day' and d.ends_at + interval '1 day'
-                          and (r.started_at at time zone d.time_zone)::date = d.day) successes) gap
+                          and (r.started_at at time zone d.zone)::date = d.day) successes) gap
     on conflict (account_id, day)
     do update set polls = existing.polls + excluded.polls, failed = existing.failed + excluded.failed
 )

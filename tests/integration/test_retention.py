@@ -290,3 +290,33 @@ async def test_each_account_is_pruned_by_the_days_of_its_time_zone(
         assert await prune(engine, account_id, 10 * DAY) is False
 
     assert await account.rows("select account_id, day, polls from syncer.sync_day") == [(1, date(2026, 3, 1), 1)]
+
+
+async def test_the_longest_gap_of_a_day_counts_from_the_earlier_midnight_where_clocks_go_back_over_it(
+    sql: asyncpg.Connection, engine: AsyncEngine
+) -> None:
+    havana = ZoneInfo("America/Havana")
+    noons = [datetime(2025, 11, day, 12, tzinfo=havana).astimezone(UTC) for day in (1, 2, 3)]
+    account = OldAccount(sql, engine, havana)
+    await account.insert()
+    await sql.execute("update syncer.account set created_at = $1", noons[0])
+    await account.insert_runs([StoredRun(noon, "unchanged", 0) for noon in noons])
+    await account.prune_completely(noons[2] + 10 * DAY, DAY, 1)
+
+    assert await sql.fetch("select day, longest_gap_seconds / 3600 from syncer.sync_day order by 1") == [
+        (date(2025, 11, 1), 12),
+        (date(2025, 11, 2), 13),
+    ]
+
+
+async def test_an_account_whose_time_zone_the_server_does_not_know_is_pruned_by_days_in_utc(
+    account: PolledAccount, sql: asyncpg.Connection
+) -> None:
+    await account.poll_at(moscow(1), record(1))
+    await account.poll_at(moscow(2, 1), record(1))
+    await account.poll_at(moscow(3), record(1))
+    await sql.execute("update syncer.account set time_zone = 'localtime'")
+
+    await prune_at(account, moscow(30), DAY)
+
+    assert await account.rows("select day, polls from syncer.sync_day") == [(date(2026, 3, 1), 1)]
