@@ -125,7 +125,7 @@ comment on function syncer.succeeded_by(integer, bigint, timestamptz, timestampt
 create or replace view analytics.freshness as
 select a.account_id, a.name as account, a.observed_at as last_success_at,
        -- now() is when the transaction began, and what it reads may be younger.
-       case when a.observed_at is not null then greatest(extract(epoch from now() - k.succeeded_by), 0) end as lag_seconds,
+       case when k.succeeded_by is not null then greatest(extract(epoch from now() - k.succeeded_by), 0) end as lag_seconds,
        l.outcome as last_outcome,
        l.error_kind as last_error_kind,
        l.error as last_error,

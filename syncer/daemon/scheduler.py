@@ -19,6 +19,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from syncer.daemon import systemd
+from syncer.daemon.database_clock import DatabaseClock
 from syncer.daemon.due_times import MAX_RETRY_AFTER, compute_due_times, next_due
 from syncer.daemon.gauges import Gauges
 from syncer.daemon.retention import run_retention
@@ -109,6 +110,7 @@ class Daemon:
         self._schema_checked_at = 0.0
         self._iteration_deadline = 0.0
         self._stopping = False
+        self._database_clock = DatabaseClock()
 
     @property
     def account_names(self) -> Collection[str]:
@@ -206,7 +208,10 @@ class Daemon:
         systemd.sd_notify(f"STATUS={self._unready_error or 'polling'}")
 
     async def _check_schema(self) -> None:
-        """Migrates the schema before the first polls if SYNCER_MIGRATE_ON_START is on, then checks it periodically."""
+        """Migrates the schema before the first polls if SYNCER_MIGRATE_ON_START is on, then checks it periodically.
+
+        Checks the database's clock, too: when that is set back, due times have to be brought forward.
+        """
         now = asyncio.get_running_loop().time()
         if self._accounts_by_id and now - self._schema_checked_at < SCHEMA_CHECK_SECONDS:
             return
@@ -216,6 +221,9 @@ class Daemon:
             self._set_iteration_deadline()
         (await schema_state(self._engine)).require_current()
         self._schema_checked_at = now
+        if (seconds := self._database_clock.seconds_set_back(await schedule.read_clock(self._engine), now)) is not None:
+            log.warning("database_clock_set_back", seconds=seconds)
+            self._scheduled_accounts = {}  # the due times are too late
 
     async def _schedule_accounts(self, accounts: Mapping[str, Account]) -> None:
         """Registers new accounts, sets due times that are missing or outdated, and retires accounts not listed.

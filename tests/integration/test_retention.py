@@ -303,7 +303,8 @@ async def test_the_longest_gap_of_a_day_counts_from_the_earlier_midnight_where_c
     await account.insert_runs([StoredRun(noon, "unchanged", 0) for noon in noons])
     await account.prune_completely(noons[2] + 10 * DAY, DAY, 1)
 
-    assert await sql.fetch("select day, longest_gap_seconds / 3600 from syncer.sync_day order by 1") == [
+    rows = await sql.fetch("select day, longest_gap_seconds / 3600 from syncer.sync_day order by 1")
+    assert list(map(tuple, rows)) == [
         (date(2025, 11, 1), 12),
         (date(2025, 11, 2), 13),
     ]
