@@ -22,7 +22,7 @@ from syncer.daemon import systemd
 from syncer.daemon.database_clock import DatabaseClock
 from syncer.daemon.due_times import MAX_RETRY_AFTER, compute_due_times, next_due
 from syncer.daemon.gauges import Gauges
-from syncer.daemon.retention import run_retention
+from syncer.daemon.retention import Retention
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.poll import CONCURRENT_POLLS
 from syncer.store import schedule
@@ -130,8 +130,8 @@ class Daemon:
         gauges_task = asyncio.create_task(
             Gauges(self._engine, self.metrics).run(lambda: self._accounts_by_id | self._refused_by_id)
         )
-        retention = self._poller.settings.run_retention
-        retention_task = asyncio.create_task(run_retention(self._engine, retention, lambda: bool(self._accounts_by_id)))
+        retention = Retention(self._engine, self._poller.settings.run_retention, self.metrics)
+        retention_task = asyncio.create_task(retention.run(lambda: bool(self._accounts_by_id)))
         try:
             await stop.wait()
             self._stopping = True

@@ -115,7 +115,8 @@ update syncer.account_schedule s
            select due.account_id
              from syncer.account_schedule due, now
             where due.account_id = any($1::integer[]) and due.due_at <= now.now
-              and (due.lease_until is null or due.lease_until <= now.now or due.lease_until > now.now + 2 * $3::interval)
+              and (due.lease_until is null
+                   or due.lease_until <= now.now or due.lease_until > now.now + 2 * $3::interval)
             order by due.due_at
             limit $4
               for update of due skip locked)
