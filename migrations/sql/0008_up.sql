@@ -100,10 +100,11 @@ select d.account_id, d.account, d.day, (coalesce(c.polls, 0) + coalesce(p.polls,
 
 -- A success that is recorded in the future, or that a later poll began before, was recorded by a clock that was ahead.
 -- What is certain then: it is not younger than its own beginning, nor than the beginning of any later poll, where a
--- right clock recorded these. A few polls are looked at, so that the answer does not take longer as failures go on.
+-- right clock recorded these. A few polls are looked at, so that the answer does not take longer as failures go on. It
+-- reads with the owner's rights, as the views do: an analyst has none on runs.
 create function syncer.succeeded_by(
     account_id integer, success_run_id bigint, success_started_at timestamptz, observed_at timestamptz, now timestamptz)
-returns timestamptz language sql stable parallel safe
+returns timestamptz language sql stable parallel safe security definer set search_path = pg_catalog
 begin atomic
 select case when success.observed_at <= success.now + interval '5 minutes'
                  and (later.started_at is null
