@@ -153,6 +153,23 @@ class DatabaseError(PollError):
     kind = "database"
 
 
+class UnknownTimeZoneError(DatabaseError):
+    """PostgreSQL does not know the time zone of an account, so it could not tell the account's days apart.
+
+    Args:
+        account: The name of the account.
+        zone: The name of its time zone, which Python knows.
+    """
+
+    def __init__(self, account: str, zone: str) -> None:
+        plain = zone.removeprefix("posix/").removeprefix("right/")
+        proposed = plain if plain != zone else "an IANA name, such as Europe/Moscow,"
+        super().__init__(
+            f"account {account}: the database's server does not know the time zone {zone}: write {proposed} in "
+            "SYNCER_TIMEZONE, or in time_zone in the accounts file"
+        )
+
+
 def os_error_text(error: Exception) -> str:
     """Returns the operating system's message for an error, without what asyncio adds to it, or else its text."""
     number = error.errno if isinstance(error, OSError) else None

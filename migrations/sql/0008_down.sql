@@ -1,7 +1,62 @@
 -- Reverts 0008_up.sql, in reverse order.
 
--- How long the endpoint asked not to be polled (Retry-After).
-alter table syncer.account_schedule drop column not_before;
+-- Days and time zones --------------------------------------------------------------------------------------------------
+
+create or replace view analytics.coverage as
+with days as (
+    select a.account_id, a.name as account, each.day::date as day, each.day at time zone a.time_zone as begins,
+           least((each.day + interval '1 day') at time zone a.time_zone, now()) as ends
+      from syncer.account a
+     cross join lateral generate_series(
+               (least(a.created_at, (select min(started_at) from syncer.sync_run r where r.account_id = a.account_id))
+                    at time zone a.time_zone)::date::timestamp,
+               (now() at time zone a.time_zone)::date::timestamp, interval '1 day') as each (day)
+), successes as (
+    select r.account_id, (r.started_at at time zone a.time_zone)::date as day, r.started_at,
+           lag(r.started_at) over (partition by r.account_id, (r.started_at at time zone a.time_zone)::date
+                                       order by r.started_at) as before
+      from syncer.sync_run r
+      join syncer.account a using (account_id)
+     where r.outcome in ('applied', 'unchanged')
+), gaps as (
+    select account_id, day, min(started_at) as first, max(started_at) as last, max(started_at - before) as between_polls
+      from successes group by 1, 2
+), counts as (
+    select r.account_id, (r.started_at at time zone a.time_zone)::date as day, count(*) as polls,
+           count(*) filter (where r.outcome in ('failed', 'abandoned')) as failed
+      from syncer.sync_run r
+      join syncer.account a using (account_id)
+     where r.outcome <> 'running'
+     group by 1, 2
+)
+select d.account_id, d.account, d.day, (coalesce(c.polls, 0) + coalesce(p.polls, 0))::integer as polls,
+       (coalesce(c.failed, 0) + coalesce(p.failed, 0))::integer as failed,
+       -- Of a day whose runs were pruned, what they added up to is known, and what remains of them is not the whole day.
+       coalesce(p.longest_gap_seconds,
+                extract(epoch from case when g.first is null then d.ends - d.begins
+                                        else greatest(g.first - d.begins, g.between_polls, d.ends - g.last) end))
+           as longest_gap_seconds
+  from days d
+  left join gaps g using (account_id, day)
+  left join counts c using (account_id, day)
+  left join syncer.sync_day p using (account_id, day);
+
+create or replace view syncer.account_day as
+select a.account_id, d.day, d.begins, d.ends
+  from syncer.account a
+ cross join lateral (
+       -- `offset 0`: a day's ends are computed once a day, not once for each row that is compared with them.
+       select day::date as day, day at time zone a.time_zone as begins,
+              (day + interval '1 day') at time zone a.time_zone as ends
+         from generate_series(
+                  (select (h.valid_from at time zone a.time_zone)::date::timestamp from syncer.state_history h
+                    where h.account_id = a.account_id order by h.run_id limit 1),
+                  (now() at time zone a.time_zone)::date::timestamp, interval '1 day') as each (day)
+       offset 0) d;
+
+drop function syncer.known_zone(text);
+drop function syncer.day_start(timestamp, text);
+
 -- Believable responses
 do $$
 declare
@@ -26,7 +81,7 @@ select c.relname, a.attname, d.description
   join pg_description d on d.objoid = c.oid and d.classoid = 'pg_class'::regclass
   left join pg_attribute a on a.attrelid = c.oid and a.attnum = d.objsubid and a.attnum > 0
  where c.oid in ('analytics.runs'::regclass, 'analytics.freshness'::regclass)
-   and a.attname is distinct from 'unconfirmed';
+   and a.attname is distinct from 'unconfirmed' and a.attname is distinct from 'clock_ahead';
 create temporary table granted on commit drop as
 select c.relname, g.grantee::regrole as role, g.privilege_type
   from pg_class c
@@ -85,3 +140,9 @@ comment on column syncer.account.body_digest is
     'Digest of the response body that the stored data corresponds to; null while removals are held';
 alter table syncer.account
     drop column believable_responses, drop column believable_run_id, drop column believable_started_at;
+-- The age of the last success, whose view is the one before.
+comment on column analytics.freshness.lag_seconds is 'Time since last_success_at, in seconds; example: 140';
+drop function syncer.succeeded_by(integer, bigint, timestamptz, timestamptz, timestamptz);
+
+-- How long the endpoint asked not to be polled (Retry-After).
+alter table syncer.account_schedule drop column not_before;

@@ -15,14 +15,15 @@ from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.printable import escape_unprintable
+from syncer.store.accounts import find_unknown_time_zones
 from syncer.store.engine import MIN_SERVER_VERSION, redacted
 from syncer.store.invariants import find_violations
-from syncer.store.queries.account_status import read_account_statuses
+from syncer.store.queries.account_status import describe_clock, read_account_statuses
 from syncer.store.schema import find_migration_obstacle, migrations_folder, schema_state
 from syncer.store.server import find_write_obstacle, missing_roles, server_version
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
@@ -75,7 +76,7 @@ async def check_all(settings: Settings, database: Database, *, data: bool) -> As
         yield Finding("configuration", sentence, is_ok=False)
     for sentence in describe_unverified_connections(settings):
         yield Finding("database", sentence, is_warning=True)
-    database_findings, app_ids = await _check_database(settings, database)
+    database_findings, app_ids = await _check_database(settings, database, accounts)
     for finding in database_findings:
         yield finding
     if accounts:
@@ -87,8 +88,10 @@ async def check_all(settings: Settings, database: Database, *, data: bool) -> As
             yield finding
 
 
-async def _check_database(settings: Settings, database: Database) -> tuple[list[Finding], dict[str, int | None] | None]:
-    """Checks the server and the schema.
+async def _check_database(
+    settings: Settings, database: Database, accounts: Sequence[Account]
+) -> tuple[list[Finding], dict[str, int | None] | None]:
+    """Checks the server, whether it knows the accounts' time zones, the schema, and the clock.
 
     Returns:
         The findings, and each account's `app_id` by account name, or None if the schema is not usable.
@@ -100,6 +103,7 @@ async def _check_database(settings: Settings, database: Database) -> tuple[list[
         results.append(_check_server_version(await server_version(database.engine), location))
         if obstacle := await find_write_obstacle(database.engine):
             results.append(Finding("database", obstacle, is_ok=False))
+        results += await _check_time_zones(database, accounts)
         state = await schema_state(database.engine)
         state.require_utf8()
         subject = "schema"
@@ -114,10 +118,22 @@ async def _check_database(settings: Settings, database: Database) -> tuple[list[
             roles = " and ".join(missing)
             text = f"{roles} could not be created: ask an administrator to run psql --file={script} on this database"
             results.append(Finding("roles", text, is_ok=False))
-        app_ids = {status.account: status.app_id for status in await read_account_statuses(database.engine)}
+        statuses = await read_account_statuses(database.engine)
+        for status in statuses:
+            if status.clock_ahead:
+                results.append(Finding(f"clock of {status.account}", describe_clock(status), is_ok=False))
+        app_ids = {status.account: status.app_id for status in statuses}
     except SyncerError as error:
         return [*results, Finding(subject, str(error), is_ok=False)], None
     return results, app_ids
+
+
+async def _check_time_zones(database: Database, accounts: Sequence[Account]) -> list[Finding]:
+    time_zones = {account.name: account.time_zone.key for account in accounts}
+    errors = await find_unknown_time_zones(database.engine, time_zones)
+    if errors or not accounts:
+        return [Finding("time zones", str(error), is_ok=False) for error in errors.values()]
+    return [Finding("time zones", f"the database's server knows {', '.join(sorted(set(time_zones.values())))}")]
 
 
 def _check_server_version(version: int, location: str) -> Finding:

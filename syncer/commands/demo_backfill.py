@@ -19,6 +19,7 @@ from syncer.emulator import STATIC, Emulator
 from syncer.emulator.simulation import Simulation
 from syncer.endpoint.client import Source
 from syncer.poll import Poller
+from syncer.store.schedule import read_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -81,7 +82,7 @@ async def backfill_account(
         on_progress: Called after each poll with the number of polls done and their total.
     """
     zone = settings.timezone
-    until = datetime.now(zone) if until is None else until.astimezone(zone)
+    until = (until or await read_clock(database.owner_engine)).astimezone(zone)
     start = datetime.combine(until.date() - timedelta(days=days), time(), tzinfo=zone)
     simulation = Simulation(emulator.fleet(TOKEN), seed=seed, start=start, days=days)
     poll_times = [until - index * BACKFILL_INTERVAL for index in range((until - start) // BACKFILL_INTERVAL, -1, -1)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from syncer.outcome import accept_removals_command
 from syncer.printable import escape_unprintable
-from syncer.store.queries.account_status import read_account_statuses
+from syncer.store.queries.account_status import describe_clock, format_age, read_account_statuses
 from syncer.store.schema import schema_state
 
 if TYPE_CHECKING:
@@ -85,6 +84,8 @@ def attention_lines(accounts: Iterable[AccountStatus]) -> Iterator[str]:
             )
         elif status.last_outcome == "failed":
             yield f"{status.account}: the last poll failed: {status.last_error}"
+        if status.clock_ahead:
+            yield f"{status.account}: {describe_clock(status)}"
         if status.held:
             since = f"{status.held_since:%Y-%m-%d %H:%M:%S %Z}"
             yield (
@@ -106,4 +107,6 @@ def _format(moment: datetime) -> str:
 
 
 def _ago(status: AccountStatus) -> str:
-    return f"{timedelta(seconds=round(max(status.lag_seconds or 0, 0)))} ago"
+    if not status.clock_ahead:
+        return f"{format_age(status)} ago"
+    return "clock ahead" if status.lag_seconds is None else f"clock ahead, at least {format_age(status)} ago"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_ANY_MOMENT: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_LONGEST_CLOCK_CHANGE: Final = timedelta(hours=3)
+_RESOLUTION: Final = timedelta(microseconds=1)
 
 
 def crontab_trigger(line: str, zone: ZoneInfo) -> CronTrigger:
@@ -33,9 +37,51 @@ def crontab_trigger(line: str, zone: ZoneInfo) -> CronTrigger:
         raise ValueError("a day of the month and a day of the week")
     renamed = " ".join((minute, hour, day, month, _replace_weekday_numbers(weekday)))
     trigger = CronTrigger.from_crontab(renamed, timezone=zone)
-    if trigger.get_next_fire_time(None, datetime.now(zone)) is None:
+    if trigger.get_next_fire_time(None, _ANY_MOMENT) is None:
         raise ValueError("a line that never fires")
     return trigger
+
+
+def next_crontab_time(line: str, zone: ZoneInfo, earliest: datetime) -> datetime:
+    """Returns the first time of a crontab line that is not before `earliest`, in UTC.
+
+    When clocks are changed, it does what cron does. A line with a fixed minute and hour fires once: at the first of two
+    equal times, and after the change if its time is skipped. A line that begins with `*` for one of the two follows the
+    time that passes, and fires in both of two equal hours.
+
+    Args:
+        line: A line that `crontab_trigger` accepts.
+        zone: The time zone of the line.
+        earliest: The earliest time to return.
+    """
+    trigger = _cached_trigger(line, zone)
+    start = earliest
+    if (earliest - _LONGEST_CLOCK_CHANGE).astimezone(zone).utcoffset() != earliest.astimezone(zone).utcoffset():
+        # APScheduler moves a skipped time to after the change only if it begins to search before the change.
+        start -= _LONGEST_CLOCK_CHANGE
+    is_fixed_time = not any(field.startswith("*") for field in line.split()[:2])
+    while True:
+        fires_at: datetime | None = trigger.get_next_fire_time(None, start)
+        assert fires_at is not None  # noqa: S101 - such a line never ends
+        is_repetition = is_fixed_time and _is_second_of_two(fires_at)
+        # In UTC: in any other zone, times in an hour that comes twice or never are not equal to anything.
+        fires_at = fires_at.astimezone(UTC)
+        if fires_at >= earliest and not is_repetition:
+            return fires_at
+        start = fires_at + _RESOLUTION
+
+
+def _is_second_of_two(moment: datetime) -> bool:
+    """Whether a local time comes twice, because clocks are set back, and this is the second time."""
+    first, second = moment.replace(fold=0).utcoffset(), moment.replace(fold=1).utcoffset()
+    assert first is not None  # noqa: S101 - the time has a zone
+    assert second is not None  # noqa: S101
+    return moment.fold == 1 and first > second
+
+
+@lru_cache(maxsize=256)
+def _cached_trigger(line: str, zone: ZoneInfo) -> CronTrigger:
+    return crontab_trigger(line, zone)
 
 
 def _replace_weekday_numbers(field: str) -> str:

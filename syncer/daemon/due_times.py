@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from apscheduler.triggers.interval import IntervalTrigger
 
-from syncer.config.crontab import crontab_trigger
+from syncer.config.crontab import next_crontab_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-
-    from apscheduler.triggers.base import BaseTrigger
 
     from syncer.config.accounts import Account
 
@@ -42,16 +40,13 @@ def next_due(account: Account, due_at: datetime, now: datetime, *, at_least: tim
         now: The database's time.
         at_least: The minimum time from `now`.
     """
-    after = max(now + at_least, now + timedelta(microseconds=1))
-    fires_at: datetime | None = _trigger(account, due_at).get_next_fire_time(None, after)
-    assert fires_at is not None  # noqa: S101 - neither kind of trigger ends
-    return fires_at
-
-
-def _trigger(account: Account, start: datetime) -> BaseTrigger:
+    earliest = max(now + at_least, now + timedelta(microseconds=1))
     if account.poll_cron is not None:
-        return crontab_trigger(account.poll_cron, account.time_zone)
-    return IntervalTrigger(seconds=account.poll_interval.total_seconds(), start_date=start, timezone="UTC")
+        return next_crontab_time(account.poll_cron, account.time_zone, earliest)
+    trigger = IntervalTrigger(seconds=account.poll_interval.total_seconds(), start_date=due_at, timezone="UTC")
+    fires_at: datetime | None = trigger.get_next_fire_time(None, earliest)
+    assert fires_at is not None  # noqa: S101 - an interval does not end
+    return fires_at
 
 
 def compute_due_times(

@@ -6,10 +6,10 @@ The database is read at intervals and not at each scrape, so that its load does 
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from syncer.config.crontab import crontab_trigger
+from syncer.config.crontab import next_crontab_time
 from syncer.errors import DatabaseError
 from syncer.store.queries.gauge_values import GaugeReader
 from syncer.telemetry.logs import log
@@ -17,9 +17,7 @@ from syncer.telemetry.logs import log
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
-    from zoneinfo import ZoneInfo
 
-    from apscheduler.triggers.cron import CronTrigger
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.config.accounts import Account
@@ -100,13 +98,7 @@ def stale_from(account: Account, since: datetime) -> datetime:
     """
     if account.poll_cron is None:
         return since + MISSED_POLLS * account.poll_interval
-    trigger = _trigger(account.poll_cron, account.time_zone)
     fires_at = since
     for _ in range(MISSED_POLLS):
-        fires_at = trigger.get_next_fire_time(fires_at, fires_at)
+        fires_at = next_crontab_time(account.poll_cron, account.time_zone, fires_at + timedelta(microseconds=1))
     return fires_at
-
-
-@lru_cache(maxsize=256)
-def _trigger(line: str, zone: ZoneInfo) -> CronTrigger:
-    return crontab_trigger(line, zone)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from syncer.errors import DatabaseError
-from syncer.store.retention import list_account_ids, prune
+from syncer.store.retention import list_accounts, oldest_prunable_run_age, prune
 from syncer.telemetry.logs import log
 
 if TYPE_CHECKING:
@@ -15,36 +16,94 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.telemetry.metrics import Metrics
+
 BATCH_PAUSE_SECONDS: Final = 0.5
 """Pause between batches. A batch holds a day's runs of one account, so ten thousand accounts take 1.5 hours."""
 ROUND_PAUSE_SECONDS: Final = 600.0
 """Pause between rounds over all accounts; runs expire by whole days."""
+_LOCKED: Final = (
+    "another session has locked the account's row in syncer.account since the last round: end its transaction "
+    "(pg_stat_activity and pg_locks show it)"
+)
 
 
-async def run_retention(engine: AsyncEngine, retention: timedelta, is_ready: Callable[[], bool]) -> None:
-    """Deletes expired runs, account by account, until it is cancelled.
+class Retention:
+    """Deletes expired runs, one batch of each account in turn: an account that is locked or fails delays no other.
 
     Args:
         engine: The database.
         retention: How long runs are kept.
-        is_ready: Whether the database is reachable and has the expected schema.
+        metrics: Where the age of the oldest run that should have been deleted is exported.
     """
-    while True:
-        if not is_ready():
+
+    def __init__(self, engine: AsyncEngine, retention: timedelta, metrics: Metrics) -> None:
+        self._engine = engine
+        self._retention = retention
+        self._metrics = metrics
+        self._locked: set[int] = set()
+        self._reported: set[str] = set()
+
+    async def run(self, is_ready: Callable[[], bool]) -> None:
+        """Deletes expired runs, round by round, until it is cancelled.
+
+        Args:
+            is_ready: Whether the database is reachable and has the expected schema.
+        """
+        while True:
+            if not is_ready():
+                await asyncio.sleep(BATCH_PAUSE_SECONDS)
+                continue
+            try:
+                await self.prune_all(is_ready)
+            except DatabaseError:
+                pass  # the scheduler logs it
+            except Exception:  # noqa: BLE001 - a bug must be logged and must not end the daemon
+                log.exception("retention_crashed")
+            await asyncio.sleep(ROUND_PAUSE_SECONDS if is_ready() else BATCH_PAUSE_SECONDS)
+
+    async def prune_all(self, is_ready: Callable[[], bool]) -> None:
+        """Prunes every account until nothing is left of it, or it is locked or fails; the next round tries it again.
+
+        Logs what is wrong, once for as long as it stays so, and exports how old the oldest run is that is left.
+
+        Raises:
+            DatabaseError: The accounts cannot be listed.
+        """
+        names = await list_accounts(self._engine)
+        remaining = deque(names)
+        locked: set[int] = set()
+        problems: dict[str, str] = {}
+        left = 0.0
+        while remaining and is_ready():
+            account_id = remaining.popleft()
+            try:
+                progress = await prune(self._engine, account_id, self._retention)
+                if progress == "more":
+                    remaining.append(account_id)
+                elif progress == "locked":
+                    locked.add(account_id)
+                    if account_id in self._locked:
+                        problems.setdefault(_LOCKED, names[account_id])
+            except DatabaseError as error:
+                progress = "locked"
+                problems.setdefault(str(error), names[account_id])
+            if progress == "locked":
+                left = max(left, await self._age_of_oldest(account_id))
             await asyncio.sleep(BATCH_PAUSE_SECONDS)
-            continue
+        if is_ready():  # else the database cannot be reached, which the scheduler logs
+            self._locked = locked
+            self._report(problems)
+            self._metrics.oldest_prunable_run_age.set(left)
+
+    async def _age_of_oldest(self, account_id: int) -> float:
         try:
-            await _prune_all(engine, retention, is_ready)
+            return await oldest_prunable_run_age(self._engine, account_id, self._retention)
         except DatabaseError:
-            pass  # the scheduler logs it
-        except Exception:  # noqa: BLE001 - a bug must be logged and must not end the daemon
-            log.exception("retention_crashed")
-        await asyncio.sleep(ROUND_PAUSE_SECONDS if is_ready() else BATCH_PAUSE_SECONDS)
+            return 0.0  # what keeps it from being read keeps it from being pruned, and is reported
 
-
-async def _prune_all(engine: AsyncEngine, retention: timedelta, is_ready: Callable[[], bool]) -> None:
-    remaining = await list_account_ids(engine)
-    while remaining and is_ready():
-        if not await prune(engine, remaining[-1], retention):
-            remaining.pop()
-        await asyncio.sleep(BATCH_PAUSE_SECONDS)
+    def _report(self, problems: dict[str, str]) -> None:
+        for error, account in problems.items():
+            if error not in self._reported:
+                log.warning("retention_failed", account=account, error=error)
+        self._reported = set(problems)

@@ -1,9 +1,9 @@
 """The daemon's scheduler: claims accounts that are due, polls them concurrently, and shuts down cleanly.
 
-Due times are in the database, one row per account (`account_schedule`). APScheduler's triggers compute them, and a
-single APScheduler job starts each iteration of the loop, so ten thousand accounts need one timer. In one statement
-each, an iteration releases all accounts whose polls have finished and claims all that are due. Each poll is a task;
-shutdown waits for those still running.
+Due times are in the database, one row per account (`account_schedule`). APScheduler's triggers compute them from the
+database's time. One loop looks for due accounts, by the event loop's monotonic clock, so ten thousand accounts need one
+timer and the wall clock of this machine decides nothing. In one statement each, an iteration releases all accounts
+whose polls have finished and claims all that are due. Each poll is a task; shutdown waits for those still running.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.interval import IntervalTrigger
-
 from syncer.daemon import systemd
+from syncer.daemon.database_clock import DatabaseClock
 from syncer.daemon.due_times import MAX_RETRY_AFTER, compute_due_times, next_due
 from syncer.daemon.gauges import Gauges
-from syncer.daemon.retention import run_retention
+from syncer.daemon.retention import Retention
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.poll import CONCURRENT_POLLS
 from syncer.store import schedule
-from syncer.store.accounts import register_accounts, retire_other_accounts
+from syncer.store.accounts import (
+    find_unknown_time_zones,
+    read_account_ids,
+    register_accounts,
+    retire_other_accounts,
+)
 from syncer.store.engine import translate_errors
 from syncer.store.schema import migrate, schema_state
 from syncer.telemetry.logs import log, report_poll_crash, report_postponed
@@ -97,6 +100,7 @@ class Daemon:
         self.metrics.set_accounts(self._accounts)
         self._scheduled_accounts: Mapping[str, Account] = {}
         self._accounts_by_id: dict[int, Account] = {}
+        self._refused_by_id: dict[int, Account] = {}
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._finished: dict[int, _Finished] = {}
         self._failing_ids: set[int] = set()
@@ -106,7 +110,7 @@ class Daemon:
         self._schema_checked_at = 0.0
         self._iteration_deadline = 0.0
         self._stopping = False
-        self._wakeup = asyncio.Event()
+        self._database_clock = DatabaseClock()
 
     @property
     def account_names(self) -> Collection[str]:
@@ -121,14 +125,13 @@ class Daemon:
         """Polls until `stop` is set, then gives running polls SYNCER_SHUTDOWN_TIMEOUT to finish."""
         self.metrics.track_tasks(asyncio.get_running_loop())
         self._set_iteration_deadline()
-        scheduler = AsyncIOScheduler()
-        scheduler.add_job(self._on_tick, IntervalTrigger(seconds=TICK_SECONDS), misfire_grace_time=None, coalesce=True)
-        scheduler.start()
         log.info("daemon_started", accounts=len(self._accounts))
         loop_task = asyncio.create_task(self._run_loop())
-        gauges_task = asyncio.create_task(Gauges(self._engine, self.metrics).run(lambda: self._accounts_by_id))
-        retention = self._poller.settings.run_retention
-        retention_task = asyncio.create_task(run_retention(self._engine, retention, lambda: bool(self._accounts_by_id)))
+        gauges_task = asyncio.create_task(
+            Gauges(self._engine, self.metrics).run(lambda: self._accounts_by_id | self._refused_by_id)
+        )
+        retention = Retention(self._engine, self._poller.settings.run_retention, self.metrics)
+        retention_task = asyncio.create_task(retention.run(lambda: bool(self._accounts_by_id)))
         try:
             await stop.wait()
             self._stopping = True
@@ -138,7 +141,6 @@ class Daemon:
             for task in (gauges_task, retention_task):
                 task.cancel()
             await asyncio.gather(loop_task, gauges_task, retention_task, return_exceptions=True)
-            scheduler.shutdown(wait=False)
         with contextlib.suppress(DatabaseError, TimeoutError):
             async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
                 await self._release_finished()
@@ -150,15 +152,13 @@ class Daemon:
         self.metrics.set_accounts(self._accounts)
         self._notify_status()
 
-    async def _on_tick(self) -> None:
-        """Wakes the loop. It does no work itself, because APScheduler cancels running jobs when it shuts down."""
-        self._wakeup.set()
-
     async def _run_loop(self) -> None:
+        """Starts an iteration every TICK_SECONDS, or as soon as the one before has finished if that takes longer."""
+        clock = asyncio.get_running_loop().time
         while True:
-            await self._wakeup.wait()
-            self._wakeup.clear()
+            next_tick = clock() + TICK_SECONDS
             await self._iteration()
+            await asyncio.sleep(max(0.0, next_tick - clock()))
 
     async def _iteration(self) -> None:
         """Releases finished accounts and claims due ones. Errors are logged and do not end the daemon."""
@@ -190,7 +190,7 @@ class Daemon:
     async def _reset(self) -> None:
         """Forgets all state and connections: after a failover, the database may be a different one."""
         self.metrics.ready.set(0)
-        self._scheduled_accounts, self._accounts_by_id, self._finished = {}, {}, {}
+        self._scheduled_accounts, self._accounts_by_id, self._refused_by_id, self._finished = {}, {}, {}, {}
         await self._database.dispose()
 
     def _report_unready(self, error: SyncerError | None) -> None:
@@ -208,7 +208,10 @@ class Daemon:
         systemd.sd_notify(f"STATUS={self._unready_error or 'polling'}")
 
     async def _check_schema(self) -> None:
-        """Migrates the schema before the first polls if SYNCER_MIGRATE_ON_START is on, then checks it periodically."""
+        """Migrates the schema before the first polls if SYNCER_MIGRATE_ON_START is on, then checks it periodically.
+
+        Checks the database's clock, too: when that is set back, due times have to be brought forward.
+        """
         now = asyncio.get_running_loop().time()
         if self._accounts_by_id and now - self._schema_checked_at < SCHEMA_CHECK_SECONDS:
             return
@@ -218,18 +221,33 @@ class Daemon:
             self._set_iteration_deadline()
         (await schema_state(self._engine)).require_writable()
         self._schema_checked_at = now
+        if (seconds := self._database_clock.seconds_set_back(await schedule.read_clock(self._engine), now)) is not None:
+            log.warning("database_clock_set_back", seconds=seconds)
+            self._scheduled_accounts = {}  # the due times are too late
 
     async def _schedule_accounts(self, accounts: Mapping[str, Account]) -> None:
-        """Registers new accounts, sets due times that are missing or outdated, and retires accounts not listed."""
-        ids = await register_accounts(self._engine, {name: account.time_zone.key for name, account in accounts.items()})
-        by_id = {ids[name]: account for name, account in accounts.items()}
+        """Registers new accounts, sets due times that are missing or outdated, and retires accounts not listed.
+
+        An account whose time zone the server does not know is not polled; it is neither registered nor retired.
+        """
+        time_zones = {name: account.time_zone.key for name, account in accounts.items()}
+        refused = await find_unknown_time_zones(self._engine, time_zones)
+        if refused and refused.keys() == accounts.keys():
+            raise next(iter(refused.values()))
+        for name, error in refused.items():
+            log.error("account_refused", account=name, error=str(error))
+            del time_zones[name]
+        ids = await register_accounts(self._engine, time_zones)
+        by_id = {ids[name]: accounts[name] for name in time_zones}
+        refused_ids = await read_account_ids(self._engine, list(refused))
         before = await schedule.read_due_times(self._engine, list(by_id))
         now = await schedule.read_clock(self._engine)
         not_before = await schedule.read_not_before(self._engine, list(by_id))
         due_times = await asyncio.to_thread(compute_due_times, by_id, before, now, not_before)
         await schedule.set_due_times(self._engine, due_times, before)
-        await retire_other_accounts(self._engine, list(by_id))
+        await retire_other_accounts(self._engine, [*by_id, *refused_ids.values()])
         self._accounts_by_id, self._scheduled_accounts = by_id, accounts
+        self._refused_by_id = {account_id: accounts[name] for name, account_id in refused_ids.items()}
         self._failing_ids.intersection_update(by_id)
 
     async def _renew_leases(self) -> None:

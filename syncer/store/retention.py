@@ -10,7 +10,7 @@ These are kept, however old: runs that changed something, the newest success, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from sqlalchemy import text
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 BATCH_ROWS: Final = 1000
 """The number of rows that one transaction deletes at most."""
 
+# A session that holds locks on single runs must not block the other accounts for as long as a statement may take.
+_SET_TIMEOUTS: Final = text("select set_config('lock_timeout', '5s', true)")
 # Skips an account that a poll or another replica has locked.
 _LOCK: Final = text("""
 select syncer.clock() - cast(:retention as interval) as cutoff
@@ -44,32 +46,35 @@ delete from syncer.rejected_record j using old
  where j.account_id = old.account_id and j.rejected_record_id = old.rejected_record_id
 """)
 # Days with a run that is still `running` are left out: it may still succeed.
-_PRUNE: Final = text("""
+_PRUNABLE: Final = """
 with zone as materialized (
-    select account_id, time_zone, success_run_id from syncer.account where account_id = :account_id
+    select account_id, syncer.known_zone(time_zone) as name, success_run_id
+      from syncer.account where account_id = :account_id
 ), old as materialized (
-    select r.account_id, r.run_id, (r.started_at at time zone z.time_zone)::date as day, r.outcome
+    select r.account_id, r.run_id, (r.started_at at time zone z.name)::date as day, r.outcome, r.started_at
       from zone z
       join syncer.sync_run r using (account_id)
      where r.started_at < :cutoff
-       and (r.started_at at time zone z.time_zone)::date < (cast(:cutoff as timestamptz) at time zone z.time_zone)::date
+       and (r.started_at at time zone z.name)::date < (cast(:cutoff as timestamptz) at time zone z.name)::date
        and r.outcome <> 'running' and r.created + r.changed + r.removed + r.restored = 0
        and r.run_id is distinct from z.success_run_id
        and not exists (select from syncer.rejected_record j
                         where j.account_id = r.account_id and r.run_id in (j.first_run_id, j.last_run_id))
        and not exists (select from syncer.sync_run running
                         where running.account_id = r.account_id and running.outcome = 'running'
-                          and (running.started_at at time zone z.time_zone)::date
-                            = (r.started_at at time zone z.time_zone)::date)
+                          and (running.started_at at time zone z.name)::date
+                            = (r.started_at at time zone z.name)::date)
      order by r.started_at
      limit :batch
-), deleted as (
+)
+"""
+_PRUNE: Final = text(f"""{_PRUNABLE}, deleted as (
     delete from syncer.sync_run r using old where r.account_id = old.account_id and r.run_id = old.run_id
 ), days as (
     select old.account_id, old.day, count(*) as polls,
-           count(*) filter (where old.outcome in ('failed', 'abandoned')) as failed, z.time_zone,
-           old.day::timestamp at time zone z.time_zone as starts_at,
-           (old.day + interval '1 day') at time zone z.time_zone as ends_at
+           count(*) filter (where old.outcome in ('failed', 'abandoned')) as failed, z.name as zone,
+           syncer.day_start(old.day, z.name) as starts_at,
+           syncer.day_start(old.day + interval '1 day', z.name) as ends_at
       from old join zone z using (account_id) group by 1, 2, 5
 ), summed as (
     insert into syncer.sync_day as existing (account_id, day, polls, failed, longest_gap_seconds)
@@ -84,19 +89,22 @@ with zone as materialized (
                          from syncer.sync_run r
                         where r.account_id = d.account_id and r.outcome in ('applied', 'unchanged')
                           and r.started_at between d.starts_at - interval '1 day' and d.ends_at + interval '1 day'
-                          and (r.started_at at time zone d.time_zone)::date = d.day) successes) gap
+                          and (r.started_at at time zone d.zone)::date = d.day) successes) gap
     on conflict (account_id, day)
     do update set polls = existing.polls + excluded.polls, failed = existing.failed + excluded.failed
 )
 select count(*) from old
-""")
+""")  # noqa: S608 - a constant
+_OLDEST: Final = text(f"{_PRUNABLE} select extract(epoch from syncer.clock() - min(started_at))::float8 from old")  # noqa: S608
+_CUTOFF: Final = text("select syncer.clock() - cast(:retention as interval)")
+
+Progress = Literal["done", "more", "locked"]
+"""What is left of an account after a batch: nothing, perhaps more, or everything because another session has locked the
+account, most often for a moment and to poll it."""
 
 
-async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, batch: int = BATCH_ROWS) -> bool:
+async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, batch: int = BATCH_ROWS) -> Progress:
     """Deletes one batch of an account's rejected records or runs that are older than `retention`.
-
-    Returns:
-        Whether more may be left to delete.
 
     Raises:
         DatabaseError: PostgreSQL refused.
@@ -104,26 +112,40 @@ async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, b
     account = {"account_id": account_id}
     with translate_errors():
         async with engine.begin() as transaction:
+            await transaction.execute(_SET_TIMEOUTS)
             cutoff = await transaction.scalar(_LOCK, account | {"retention": retention})
             if cutoff is None:
-                return True
+                return "locked"
             limits = account | {"cutoff": cutoff, "batch": batch}
             deleted = await transaction.execute(_DELETE_REJECTED, limits)
             if deleted.rowcount == batch:
-                return True
+                return "more"
             pruned: int = await transaction.scalar(_PRUNE, limits)
-    return pruned == batch
+    return "more" if pruned == batch else "done"
 
 
-_ACCOUNT_IDS: Final = text("select account_id from syncer.account order by account_id")
-
-
-async def list_account_ids(engine: AsyncEngine) -> list[int]:
-    """Returns every account that was ever polled, retired ones included.
+async def oldest_prunable_run_age(engine: AsyncEngine, account_id: int, retention: timedelta) -> float:
+    """Returns the age, in seconds, of an account's oldest run that should have been deleted; 0 if there is none.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
     with translate_errors():
         async with engine.connect() as connection:
-            return list(await connection.scalars(_ACCOUNT_IDS))
+            cutoff = await connection.scalar(_CUTOFF, {"retention": retention})
+            return await connection.scalar(_OLDEST, {"account_id": account_id, "cutoff": cutoff, "batch": 1}) or 0.0
+
+
+_ACCOUNTS: Final = text("select account_id, name from syncer.account order by account_id")
+
+
+async def list_accounts(engine: AsyncEngine) -> dict[int, str]:
+    """Returns the name of every account that was ever polled, retired ones included, by `account_id`.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    with translate_errors():
+        async with engine.connect() as connection:
+            rows = await connection.execute(_ACCOUNTS)
+            return dict(map(tuple, rows))

@@ -104,7 +104,8 @@ async def set_due_times(engine: AsyncEngine, due: Mapping[int, datetime], previo
         )
 
 
-# A daemon claims only accounts of its own configuration, so a claimed account is not retired.
+# A daemon claims only accounts of its own configuration, so a claimed account is not retired. A lease that ends later
+# than any that is granted now is from a time when the clock was ahead; who holds it renews it soon, or has died.
 _CLAIM: Final = """
 with now as materialized (select syncer.clock() as now)
 update syncer.account_schedule s
@@ -114,7 +115,8 @@ update syncer.account_schedule s
            select due.account_id
              from syncer.account_schedule due, now
             where due.account_id = any($1::integer[]) and due.due_at <= now.now
-              and (due.lease_until is null or due.lease_until <= now.now)
+              and (due.lease_until is null
+                   or due.lease_until <= now.now or due.lease_until > now.now + 2 * $3::interval)
             order by due.due_at
             limit $4
               for update of due skip locked)

@@ -110,6 +110,7 @@ class Metrics(Collector):
     Attributes:
         registry: The registry to serve.
         ready: 1 while the database is reachable, its schema is current and due accounts are polled, else 0.
+        oldest_prunable_run_age: How many seconds ago the oldest run began that retention could not delete; else 0.
     """
 
     def __init__(self) -> None:
@@ -125,6 +126,11 @@ class Metrics(Collector):
         self._tasks = Gauge(
             "syncer_tasks",
             "Tasks of the event loop: some of the daemon itself, and those of polls and HTTP requests in progress",
+            registry=self.registry,
+        )
+        self.oldest_prunable_run_age = Gauge(
+            "syncer_oldest_prunable_run_age_seconds",
+            "Age of the oldest run that retention should have deleted and could not; 0 if there is none",
             registry=self.registry,
         )
         self._failures = Counter(

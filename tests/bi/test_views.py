@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -332,6 +332,66 @@ async def test_shares_of_days_with_23_and_25_hours_add_up_to_one(
             (date(2025, 10, 26), "active", round(12 / 25, 6)),
             (date(2025, 10, 26), "freeze", round(13 / 25, 6)),
         ]
+
+
+async def test_a_day_begins_at_the_earlier_midnight_where_clocks_go_back_over_it(
+    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    # In Havana it was twice midnight on 2 November 2025: at 4:00 UTC and an hour later.
+    settings = settings_for(emulator, timezone=ZoneInfo("America/Havana"))
+    first_midnight = datetime(2025, 11, 2, 4, tzinfo=UTC)
+    async with PolledAccount(engine, emulator, sql, settings) as account:
+        await account.poll_at(first_midnight - 10 * HOUR - TICK, record(1))
+        await account.poll_at(first_midnight + HOUR / 2 - TICK, record(1, state="freeze"))
+        await account.poll_at(first_midnight + 12 * HOUR - TICK, record(1, state="freeze"))
+
+        assert await account.rows(
+            "select day, state, duration_seconds / 3600"
+            "  from analytics.state_share where day <= '2025-11-02' order by 1, 2"
+        ) == [
+            (date(2025, 11, 1), "active", 10),
+            (date(2025, 11, 2), "active", Decimal("0.5")),
+            (date(2025, 11, 2), "freeze", Decimal("24.5")),
+        ]
+        assert await account.rows(
+            "select day, state, numbers from analytics.daily_states where day <= '2025-11-02' order by 1"
+        ) == [
+            (date(2025, 11, 1), "active", 1),
+            (date(2025, 11, 2), "freeze", 1),
+        ]
+        assert await account.rows(
+            "select day, round(longest_gap_seconds / 3600, 3)"
+            "  from analytics.coverage where day <= '2025-11-02' order by 1"
+        ) == [(date(2025, 11, 1), 14), (date(2025, 11, 2), 13)]
+
+
+@pytest.mark.parametrize("zone", ["America/Havana", "Atlantic/Azores", "Asia/Beirut", "America/Santiago", "UTC"])
+async def test_days_begin_when_they_begin_in_python(zone: str, sql: asyncpg.Connection) -> None:
+    rows = await sql.fetch(
+        "select day::date, syncer.day_start(day, $1)"
+        "  from generate_series(timestamp '2024-01-01', '2025-12-31', interval '1 day') day",
+        zone,
+    )
+    assert len(rows) == 731
+    assert dict(map(tuple, rows)) == {
+        day: datetime.combine(day, time(), tzinfo=ZoneInfo(zone)).astimezone(UTC) for day, _ in rows
+    }
+
+
+async def test_an_account_whose_time_zone_the_server_does_not_know_breaks_no_view(
+    account: PolledAccount, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    async with PolledAccount(engine, emulator, sql, settings_for(emulator, account_name="elsewhere")) as elsewhere:
+        for polled in (account, elsewhere):
+            await polled.poll_at(moscow(1, 1), record(1))  # still 28 February in UTC
+    await sql.execute("update syncer.account set time_zone = 'posixrules' where name = 'elsewhere'")
+
+    for query in (
+        "select account, min(day) from analytics.daily_states group by 1 order by 1",
+        "select account, min(day) from analytics.state_share group by 1 order by 1",
+        "select account, min(day) from analytics.coverage group by 1 order by 1",
+    ):
+        assert await account.rows(query) == [("default", date(2026, 3, 1)), ("elsewhere", date(2026, 2, 28))]
 
 
 async def test_numbers_as_of_returns_the_state_at_that_time(account: PolledAccount) -> None:

@@ -390,6 +390,15 @@ async def test_an_invalid_retry_after_is_ignored(text: str, retry_waits: list[fl
     assert retry_waits == [0.0]
 
 
+async def test_a_date_to_retry_after_is_ignored_unless_the_endpoint_sends_the_date_of_its_own_clock(
+    retry_waits: list[float],
+) -> None:
+    headers = {"Retry_After": "Fri, 02 Jan 2099 10:00:01 GMT"}
+    async with run_endpoint(respond("503 Service Unavailable", b"", **headers), respond()) as served:
+        assert (await fetch(served.url)).attempts == 2
+    assert retry_waits == [0.0]
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "message"),
     [

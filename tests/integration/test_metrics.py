@@ -88,6 +88,7 @@ async def test_all_series_are_exported_before_the_first_poll(account: PolledAcco
         "syncer_build_info": {(__version__,): 1.0},
         "syncer_ready": none,
         "syncer_tasks": none,
+        "syncer_oldest_prunable_run_age_seconds": none,
         "syncer_stale_from_timestamp_seconds": {(): (T0 + timedelta(minutes=15)).timestamp()},
         "syncer_clock_behind_seconds": none,
         "syncer_log_lines_dropped_total": none,

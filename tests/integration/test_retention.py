@@ -9,11 +9,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from syncer.daemon.retention import Retention
 from syncer.store.engine import create_engine
 from syncer.store.retention import prune
+from syncer.telemetry.metrics import Metrics
 from tests.builders import PolledAccount, record, settings_for
 
 if TYPE_CHECKING:
@@ -121,7 +125,7 @@ class OldAccount:
         before = await self.coverage()
         more = True
         while more:
-            more = await prune(self._engine, self.account_id, retention, batch=batch)
+            more = await prune(self._engine, self.account_id, retention, batch=batch) != "done"
             assert await self.coverage() == before
 
 
@@ -191,7 +195,7 @@ async def test_replicas_that_prune_concurrently_count_each_run_once(sql: asyncpg
     before = await account.coverage()
 
     async def prune_all(engine: AsyncEngine) -> None:
-        while await prune(engine, account.account_id, DAY, batch=7):
+        while await prune(engine, account.account_id, DAY, batch=7) != "done":
             pass
 
     await asyncio.gather(*map(prune_all, engines))
@@ -209,7 +213,7 @@ def moscow(day: int, hour: int = 12) -> datetime:
 
 async def prune_at(account: PolledAccount, moment: datetime, retention: timedelta) -> None:
     await account.set_clock(moment)
-    while await prune(account.engine, 1, retention):
+    while await prune(account.engine, 1, retention) != "done":
         pass
 
 
@@ -269,10 +273,10 @@ async def test_an_account_that_a_poll_has_locked_is_skipped(account: PolledAccou
 
     async with sql.transaction():
         await sql.execute("select from syncer.account for no key update")
-        assert await prune(account.engine, 1, DAY) is True
+        assert await prune(account.engine, 1, DAY) == "locked"
         assert await sql.fetchval("select count(*) from syncer.sync_run") == 3
 
-    assert await prune(account.engine, 1, DAY) is False
+    assert await prune(account.engine, 1, DAY) == "done"
     assert await account.row("select count(*) from syncer.sync_run") == (2,)
 
 
@@ -287,6 +291,147 @@ async def test_each_account_is_pruned_by_the_days_of_its_time_zone(
             await polled.poll_at(moscow(3), record(1))
     for account_id in (1, 2):
         await account.set_clock(moscow(12))
-        assert await prune(engine, account_id, 10 * DAY) is False
+        assert await prune(engine, account_id, 10 * DAY) == "done"
 
     assert await account.rows("select account_id, day, polls from syncer.sync_day") == [(1, date(2026, 3, 1), 1)]
+
+
+async def test_the_longest_gap_of_a_day_counts_from_the_earlier_midnight_where_clocks_go_back_over_it(
+    sql: asyncpg.Connection, engine: AsyncEngine
+) -> None:
+    havana = ZoneInfo("America/Havana")
+    noons = [datetime(2025, 11, day, 12, tzinfo=havana).astimezone(UTC) for day in (1, 2, 3)]
+    account = OldAccount(sql, engine, havana)
+    await account.insert()
+    await sql.execute("update syncer.account set created_at = $1", noons[0])
+    await account.insert_runs([StoredRun(noon, "unchanged", 0) for noon in noons])
+    await account.prune_completely(noons[2] + 10 * DAY, DAY, 1)
+
+    rows = await sql.fetch("select day, longest_gap_seconds / 3600 from syncer.sync_day order by 1")
+    assert list(map(tuple, rows)) == [
+        (date(2025, 11, 1), 12),
+        (date(2025, 11, 2), 13),
+    ]
+
+
+async def test_an_account_whose_time_zone_the_server_does_not_know_is_pruned_by_days_in_utc(
+    account: PolledAccount, sql: asyncpg.Connection
+) -> None:
+    await account.poll_at(moscow(1), record(1))
+    await account.poll_at(moscow(2, 1), record(1))
+    await account.poll_at(moscow(3), record(1))
+    await sql.execute("update syncer.account set time_zone = 'localtime'")
+
+    await prune_at(account, moscow(30), DAY)
+
+    assert await account.rows("select day, polls from syncer.sync_day") == [(date(2026, 3, 1), 1)]
+
+
+class ThreeAccounts:
+    """Accounts 1, 2 and 3, each with a run of its own that should be gone, and the retention of a daemon."""
+
+    def __init__(self, account: PolledAccount) -> None:
+        self._account = account
+        self.metrics = Metrics()
+        self.retention = Retention(account.engine, DAY, self.metrics)
+
+    async def insert(self) -> None:
+        await self._account.sql.execute(
+            "insert into syncer.account (name, time_zone, created_at)"
+            " select name, 'UTC', $1 from unnest(array['one', 'two', 'three']) as name",
+            START,
+        )
+        for _ in range(2):
+            await self._account.sql.execute(
+                "insert into syncer.sync_run (account_id, trigger, started_at, finished_at, outcome)"
+                " select account_id, 'schedule', $1, $1, 'unchanged' from syncer.account order by account_id",
+                START,
+            )
+        await self._account.set_clock(START + 10 * DAY)
+
+    async def round(self) -> list[int]:
+        """Prunes all accounts, and returns those that still have runs."""
+        await self.retention.prune_all(lambda: True)
+        rows = await self._account.rows("select distinct account_id from syncer.sync_run order by 1")
+        return [account_id for (account_id,) in rows]
+
+    @property
+    def oldest(self) -> timedelta:
+        """The age of the oldest run that should be gone, as exported."""
+        value = self.metrics.registry.get_sample_value("syncer_oldest_prunable_run_age_seconds")
+        assert value is not None
+        return timedelta(seconds=value)
+
+
+@pytest.fixture
+async def three(account: PolledAccount) -> ThreeAccounts:
+    accounts = ThreeAccounts(account)
+    await accounts.insert()
+    return accounts
+
+
+async def test_a_locked_account_delays_no_other_and_is_named_once_it_stays_locked(
+    three: ThreeAccounts, sql: asyncpg.Connection
+) -> None:
+    with capture_logs() as logged:
+        async with sql.transaction():
+            await sql.execute("select from syncer.account where name = 'three' for no key update")
+            assert (await three.round(), three.oldest, logged) == ([3], 10 * DAY, [])
+            await three.round()
+            await three.round()
+        assert [(line["event"], line["account"]) for line in logged] == [("retention_failed", "three")]
+        assert "another session has locked the account's row" in logged[0]["error"]
+        assert (await three.round(), three.oldest, len(logged)) == ([], timedelta(), 1)
+
+
+async def test_an_account_that_fails_delays_no_other_and_the_reason_is_logged_once(
+    three: ThreeAccounts, sql: asyncpg.Connection
+) -> None:
+    await sql.execute(
+        "create function fail() returns trigger language plpgsql as $$ begin raise 'the disk is worn'; end $$"
+    )
+    await sql.execute(
+        "create trigger fail before delete on syncer.sync_run for each row when (old.account_id = 3)"
+        " execute function fail()"
+    )
+    with capture_logs() as logged:
+        assert (await three.round(), three.oldest) == ([3], 10 * DAY)
+        assert (await three.round(), three.oldest) == ([3], 10 * DAY)
+        assert logged == [
+            {
+                "event": "retention_failed",
+                "log_level": "warning",
+                "account": "three",
+                "error": "database: the disk is worn; check the server's log",
+            }
+        ]
+        await sql.execute("drop trigger fail on syncer.sync_run")
+        assert (await three.round(), three.oldest, len(logged)) == ([], timedelta(), 1)
+
+
+async def test_a_role_that_may_not_delete_runs_is_told_so_once(
+    three: ThreeAccounts, sql: asyncpg.Connection, account: PolledAccount
+) -> None:
+    await sql.execute("create role no_deletion nosuperuser")
+    try:
+        await sql.execute("grant usage on schema syncer to no_deletion")
+        await sql.execute("grant select, update on all tables in schema syncer to no_deletion")
+        async with account.engine.connect() as connection:
+            user = (await connection.exec_driver_sql("select current_user")).scalar_one()
+        await sql.execute(f'alter database "{await sql.fetchval("select current_database()")}" set role no_deletion')
+        assert user == "postgres"
+        await account.engine.dispose()
+        with capture_logs() as logged:
+            assert (await three.round(), three.oldest) == ([1, 2, 3], 10 * DAY)
+            await three.round()
+        assert [(line["event"], line["account"], line["error"]) for line in logged] == [
+            (
+                "retention_failed",
+                "one",
+                "database: permission denied for table rejected_record; let an administrator grant what is missing",
+            )
+        ]
+    finally:
+        await account.engine.dispose()
+        await sql.execute("drop owned by no_deletion")
+        await sql.execute("drop role no_deletion")

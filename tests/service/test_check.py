@@ -41,6 +41,7 @@ async def test_everything_that_is_ok_is_listed_one_line_each(
     assert finished.out.splitlines() == [
         "ok     configuration: 1 account",
         f"ok     database: PostgreSQL 18, {location}",
+        "ok     time zones: the database's server knows Europe/Moscow",
         f"ok     schema: {NEWEST}",
         f"ok     endpoint of default: {syncer.settings['api_url']} accepts the token and lists 200 numbers",
         "ok     data: every invariant holds",

@@ -118,6 +118,37 @@ def test_a_daily_time_skipped_by_daylight_saving_time_still_fires_that_day() -> 
     assert due_times == [utc(28, 1, 30), utc(29, 1, 30), utc(30, 0, 30)]
 
 
+def test_a_daily_time_that_comes_twice_fires_the_first_time_only() -> None:
+    due_times = due_times_from(account(cron="30 2 * * *", zone="Europe/Berlin"), utc(24, 12, month=10), 3)
+    assert due_times == [utc(25, 0, 30, month=10), utc(26, 1, 30, month=10), utc(27, 1, 30, month=10)]
+    due_times = due_times_from(account(cron="0,30 0 * * *", zone="America/Havana"), utc(31, 12, month=10), 4)
+    first = datetime(2026, 11, 1, 4, tzinfo=UTC)
+    half_hour, next_midnight = timedelta(minutes=30), timedelta(hours=25)
+    assert due_times == [first, first + half_hour, first + next_midnight, first + next_midnight + half_hour]
+
+
+def test_a_daily_time_that_comes_twice_has_passed_between_the_two() -> None:
+    polled = account(cron="30 2 * * *", zone="Europe/Berlin")
+    for now in (utc(25, 0, 30, month=10), utc(25, 1, 10, month=10), utc(25, 1, 29, 59, month=10)):
+        assert next_due(polled, now, now) == utc(26, 1, 30, month=10)
+
+
+def test_a_line_for_every_hour_or_every_few_minutes_fires_in_both_of_two_equal_hours() -> None:
+    for line, minutes in (("30 * * * *", 60), ("*/20 2 * * *", 20), ("*/30 1-3 * * *", 30)):
+        polled = account(cron=line, zone="Europe/Berlin")
+        first = next_due(polled, NOW, utc(25, 0, month=10) - MICROSECOND)
+        assert next_due(polled, NOW, first) == first + timedelta(minutes=minutes)
+        assert next_due(polled, NOW, utc(25, 1, month=10) - MICROSECOND) == first + timedelta(hours=1)
+
+
+def test_a_daily_time_that_is_skipped_is_due_until_it_has_fired_whenever_it_is_computed() -> None:
+    polled = account(cron="30 2 * * *", zone="Europe/Berlin")
+    for now in (utc(29, 0, 59), utc(29, 1), utc(29, 1, 10), utc(29, 1, 29, 59)):
+        assert next_due(polled, now, now) == utc(29, 1, 30)
+        assert compute_due_times({1: polled}, {1: utc(29, 1, 30)}, now) == {}
+    assert next_due(polled, NOW, utc(29, 1, 30)) == utc(30, 0, 30)
+
+
 def seconds_from_now(due_times: dict[int, datetime]) -> list[float]:
     """Returns the due times as seconds from now, in the order of the accounts."""
     return [(due_times[key] - NOW).total_seconds() for key in sorted(due_times)]

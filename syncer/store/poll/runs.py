@@ -110,10 +110,12 @@ class ResponseMeta:
     declared_length: DeclaredLength
 
 
-# Returns no row if the account is new or its time zone has changed: then it is registered first.
+# Returns no row if the account is new or its time zone has changed, or if the server does not know its time zone any
+# more: then it is registered first, or refused.
 _INSERT_RUN: Final = """
 with polled as (
-    select account_id, body_digest from syncer.account where name = $1 and time_zone = $2
+    select account_id, body_digest
+      from syncer.account where name = $1 and time_zone = $2 and time_zone = syncer.known_zone(time_zone)
 ), inserted as (
     insert into syncer.sync_run (account_id, trigger, started_at, outcome)
     select account_id, $3, syncer.clock(), 'running' from polled

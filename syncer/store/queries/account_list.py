@@ -30,7 +30,8 @@ class AccountSummary(Struct, frozen=True):
 
     Attributes:
         numbers: The number of phone numbers in each state, largest first, without removed ones.
-        last_success_at: When the newest successful run was recorded.
+        last_success_at: When the newest successful run was recorded; if the database's clock was ahead, when it had
+            certainly been recorded.
         due_at: When the account is polled next; None if no daemon has scheduled it.
         last_error: The error of the newest run, if that failed.
         held: How many removals are held.
@@ -73,7 +74,10 @@ class AccountPage(Struct, frozen=True):
 
 _ACCOUNTS: Final = """
 with clock as materialized (select syncer.clock() as now), summaries as materialized (
-    select a.account_id, a.name as account, a.time_zone, a.observed_at as last_success_at, s.due_at,
+    select a.account_id, a.name as account, a.time_zone,
+           case when a.observed_at is not null
+                then coalesce(syncer.succeeded_by(a.account_id, a.success_run_id, a.success_started_at, a.observed_at,
+                                                  clock.now), clock.now) end as last_success_at, s.due_at,
            last.error as last_error, coalesce(newest.held, 0)::integer as held,
            case when newest.held > 0 then (
                select min(missing_since) from syncer.virtual_number n

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +33,7 @@ class AccountStatus(Struct, frozen=True):
     Attributes:
         last_run_id: The newest run that has an outcome.
         last_success_at: When the newest successful run was recorded.
-        lag_seconds: How long ago that was.
+        lag_seconds: How long ago that was; if `clock_ahead`, how long ago it was at least, None if nothing is known.
         last_outcome: The outcome of run `last_run_id`.
         last_error_kind: The kind of its error, if it failed.
         last_error: Its error, if it failed.
@@ -43,6 +43,7 @@ class AccountStatus(Struct, frozen=True):
         unconfirmed: How many removals only wait for their confirmation.
         rejected: The elements that the newest applied run rejected.
         retired_at: When the account was removed from the configuration; it is no longer polled.
+        clock_ahead: Whether the database's clock was ahead when the newest successful run was recorded.
     """
 
     account_id: int
@@ -60,14 +61,33 @@ class AccountStatus(Struct, frozen=True):
     unconfirmed: int
     rejected: list[RejectedElement]
     retired_at: datetime | None
+    clock_ahead: bool
+
+
+def describe_clock(status: AccountStatus) -> str:
+    """Returns a sentence about an account whose newest success was recorded by a clock that was ahead."""
+    age = "its age is not known" if status.lag_seconds is None else f"it is at least {format_age(status)} old"
+    return (
+        "the database's clock was ahead when the last successful poll was recorded, at "
+        f"{status.last_success_at:%Y-%m-%d %H:%M:%S %Z}: {age}; check that the server synchronizes its clock"
+    )
+
+
+def format_age(status: AccountStatus) -> str:
+    """Formats how long ago the newest successful run was recorded, to the second."""
+    return str(timedelta(seconds=round(max(status.lag_seconds or 0, 0))))
 
 
 _ACCOUNTS: Final = """
 select a.account_id, a.name as account, a.app_id, last.run_id as last_run_id, a.observed_at as last_success_at,
-       extract(epoch from syncer.clock() - a.observed_at)::float8 as lag_seconds,
+       extract(epoch from clock.now - known.succeeded_by)::float8 as lag_seconds,
        last.outcome as last_outcome, last.error_kind as last_error_kind, last.error as last_error,
-       s.retired_at
-  from syncer.account a
+       s.retired_at, a.observed_at is distinct from known.succeeded_by as clock_ahead
+  from (select syncer.clock() as now) clock
+ cross join syncer.account a
+ cross join lateral (select syncer.succeeded_by(a.account_id, a.success_run_id, a.success_started_at, a.observed_at,
+                                                clock.now) as succeeded_by
+                     offset 0) known
   left join syncer.account_schedule s using (account_id)
   left join lateral (select * from syncer.sync_run r
                       where r.account_id = a.account_id and r.outcome not in ('running', 'abandoned')

@@ -24,8 +24,9 @@ class AccountGauges:
 
     Attributes:
         created_at: When the account's row was inserted.
-        last_success_at: When the newest successful run was recorded; None before the first.
-        success_started_at: When that run started.
+        last_success_at: When the newest successful run was recorded; None before the first. If the database's clock was
+            ahead, this is when it had certainly been recorded.
+        success_started_at: When that run started, and not after `last_success_at`.
         held: How many removals are held.
         unconfirmed: How many removals only wait for their confirmation.
         rejected: How many elements the newest applied run rejected.
@@ -58,11 +59,17 @@ class GaugeValues:
 
 # The run of the newest success, unchanged or not, has the current counts: nothing is counted here.
 _ACCOUNTS: Final = """
-select a.account_id, a.name, a.created_at, a.observed_at, a.success_started_at, a.applied_run_id,
+select a.account_id, a.name, a.created_at, a.observed_at, known.last_success_at,
+       least(a.success_started_at, known.last_success_at) as success_started_at, a.applied_run_id,
        coalesce(r.held, 0) as held, coalesce(r.unconfirmed, 0) as unconfirmed, coalesce(r.rejected, 0) as rejected,
        clock.now
   from (select syncer.clock() as now) clock
  cross join syncer.account a
+ cross join lateral (
+       select case when a.observed_at is not null
+                   then coalesce(syncer.succeeded_by(a.account_id, a.success_run_id, a.success_started_at,
+                                                     a.observed_at, clock.now), clock.now) end as last_success_at
+       offset 0) known
   left join syncer.sync_run r on r.account_id = a.account_id and r.run_id = a.success_run_id
  where a.account_id = any($1::integer[])
 """
@@ -113,7 +120,7 @@ class GaugeReader:
                     account_id=row["account_id"],
                     name=row["name"],
                     created_at=row["created_at"],
-                    last_success_at=row["observed_at"],
+                    last_success_at=row["last_success_at"],
                     success_started_at=row["success_started_at"],
                     held=row["held"],
                     unconfirmed=row["unconfirmed"],
