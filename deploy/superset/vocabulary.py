@@ -73,6 +73,11 @@ COLOURS: Final = (
 )
 
 
+def _literal(text: str) -> str:
+    """Quotes a text as an SQL literal: a title may have an apostrophe."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def title_expression(column: str, titles: Mapping[str, Text]) -> Text:
     """Returns an SQL expression that replaces a value by its title and keeps values without a title."""
     return Text(
@@ -80,7 +85,7 @@ def title_expression(column: str, titles: Mapping[str, Text]) -> Text:
             " ".join(
                 [
                     f"case {column}",
-                    *(f"when '{value}' then '{title[index]}'" for value, title in titles.items()),
+                    *(f"when {_literal(value)} then {_literal(title[index])}" for value, title in titles.items()),
                     f"else {column} end",
                 ]
             )
