@@ -24,6 +24,7 @@ COUNTERS: Final = (
     "removed",
     "restored",
     "held",
+    "unconfirmed",
     "rejected",
     "state_changes",
     "redirects_opened",
@@ -54,6 +55,7 @@ class PollResult(Struct, frozen=True, kw_only=True):
         error_kind: If it failed, the kind of the error, one of those listed in the contract.
         error: If it failed, what went wrong and what to do, in one line.
         retry_after_seconds: If it failed, how long the endpoint asked to wait before the next request, if it did.
+        notes: What a person should know about the response besides; not part of the JSON.
     """
 
     account: str
@@ -66,6 +68,7 @@ class PollResult(Struct, frozen=True, kw_only=True):
     removed: int = 0
     restored: int = 0
     held: int = 0
+    unconfirmed: int = 0
     rejected: int = 0
     state_changes: int = 0
     redirects_opened: int = 0
@@ -74,10 +77,18 @@ class PollResult(Struct, frozen=True, kw_only=True):
     error_kind: str | None = None
     error: str | None = None
     retry_after_seconds: float | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(
-        cls, account: str, run_id: int | None, conclusion: Conclusion, error: PollError | None, *, seconds: float
+    def of(  # noqa: PLR0913 - the parts of a result
+        cls,
+        account: str,
+        run_id: int | None,
+        conclusion: Conclusion,
+        error: PollError | None,
+        *,
+        seconds: float,
+        notes: tuple[str, ...] = (),
     ) -> Self:
         """Makes the result of a poll.
 
@@ -87,6 +98,7 @@ class PollResult(Struct, frozen=True, kw_only=True):
             conclusion: The outcome and the counters.
             error: The error, if there was one; it is reported only if the outcome is `failed`.
             seconds: How long the poll took.
+            notes: What a person should know about the response besides.
         """
         failed = conclusion.outcome == "failed"
         return cls(
@@ -98,6 +110,7 @@ class PollResult(Struct, frozen=True, kw_only=True):
             error_kind=error.kind if failed and error is not None else None,
             error=str(error) if failed and error is not None else None,
             retry_after_seconds=error.retry_after if failed and error is not None else None,
+            notes=notes,
         )
 
     @property
@@ -105,7 +118,8 @@ class PollResult(Struct, frozen=True, kw_only=True):
         """The result in one line of text."""
         counters = {name: getattr(self, name) for name in ("received", *COUNTERS)}
         counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counters.items() if value)
-        return f"{self.account}: {self.outcome}{': ' * bool(self.error or counts)}{self.error or counts}"
+        result = f"{self.account}: {self.outcome}{': ' * bool(self.error or counts)}{self.error or counts}"
+        return "; ".join((result, *self.notes))
 
     @property
     def exit_code(self) -> int:

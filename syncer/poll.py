@@ -144,7 +144,12 @@ class Poller:
             conclusion = await self._record_failure(run, response, error)
             stats.http_status, stats.response_bytes = error.http_status, error.response_bytes
         result = PollResult.of(
-            account.name, None if run is None else run.run_id, conclusion, error, seconds=time.monotonic() - started
+            account.name,
+            None if run is None else run.run_id,
+            conclusion,
+            error,
+            seconds=time.monotonic() - started,
+            notes=stats.notes(conclusion),
         )
         stats.slot_waits["large_body"] = body_slot.waited_seconds
         report_poll(result, stats, self.metrics)
@@ -153,19 +158,21 @@ class Poller:
     async def _record_response(self, run: Run, response: Response, trigger: Trigger, stats: PollStats) -> Conclusion:
         """Records a response: as unchanged if its body is byte-identical to the last, otherwise by what differs."""
         body = response.body
-        meta = ResponseMeta(response.http_status, len(body), digest(body))
+        meta = ResponseMeta(response.http_status, len(body), digest(body), response.declared_length)
         if run.last_body_digest == meta.body_digest:
             async with runs.fence(self.engine, run) as fence:
                 stats.clock_ahead = fence.clock_ahead
                 if fence.is_superseded:
                     return await runs.mark_superseded(fence, meta)
                 if runs.is_still_last_body(fence, meta):
-                    return await runs.mark_unchanged(fence, meta)
+                    unchanged = await runs.mark_unchanged(fence, meta)
+                    stats.partial_reason = response.declared_length.partial_reason(unchanged.counters["received"])
+                    return unchanged
         while True:
             known = await load_fingerprints(self.engine, run.account_id, self.fingerprint_cache)
             try:
                 parsed = await _run_in_thread_if_large(
-                    len(body), parse_response, body, known.fingerprints, known.app_id
+                    len(body), parse_response, body, known.fingerprints, known.app_id, response.declared_length
                 )
             except PollError:
                 # A run that began later may have succeeded: then this one is superseded, not failed.
@@ -173,6 +180,7 @@ class Poller:
                     if fence.is_superseded:
                         return await runs.mark_superseded(fence, meta)
                 raise
+            stats.partial_reason = parsed.partial_reason
             conclusion = await self._reconcile_and_apply(run, meta, trigger, known, parsed, stats)
             if conclusion is not None:
                 return conclusion
@@ -194,7 +202,9 @@ class Poller:
         """
         settings, response_bytes = self.settings, meta.response_bytes
         accepted = trigger == "accept_removals"
-        guard = RemovalGuard(settings.removal_guard_ratio, settings.removal_guard_hold, accepted)
+        guard = RemovalGuard(
+            settings.removal_guard_ratio, settings.removal_guard_hold, settings.removal_confirmations, accepted
+        )
         lookups = await upsert_lookups(self.engine, parsed.lookup_values)
         stats.new_lookup_values |= lookups.new_lookup_values
         async with runs.fence(self.engine, run) as fence:
@@ -206,11 +216,12 @@ class Poller:
                 return None
             stored = await load_account(fence, parsed, known.fingerprints, guard.hold)
             totals = await self._write_batches(fence, parsed, stored, guard, lookups.regions, response_bytes)
-            conclusion = await runs.mark_succeeded(fence, meta, totals, parsed.app_id)
+            conclusion = await runs.mark_succeeded(fence, meta, totals, parsed)
         self.fingerprint_cache.put(
             run.account_id,
             await _run_in_thread_if_large(response_bytes, next_fingerprints, known, parsed, totals, run.run_id),
         )
+        stats.unreadable = parsed.unreadable_count
         stats.add_changes(totals, listed=stored.listed_count)
         return conclusion
 

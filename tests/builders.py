@@ -87,8 +87,16 @@ def redirect(id: int, number: str) -> dict[str, Any]:  # noqa: A002 - the vendor
 
 
 def settings_for(emulator: Emulator, **settings: Any) -> Settings:
-    """Returns settings for the emulated endpoint, with one attempt per poll and nothing from the environment."""
-    given: dict[str, Any] = {"api_url": emulator.url, "api_token": SecretStr("token"), "api_attempts": 1}
+    """Returns settings for the emulated endpoint, with nothing from the environment.
+
+    There is one attempt per poll, and one response is enough to remove the numbers that it does not list.
+    """
+    given: dict[str, Any] = {
+        "api_url": emulator.url,
+        "api_token": SecretStr("token"),
+        "api_attempts": 1,
+        "removal_confirmations": 1,
+    }
     return Settings.model_construct(**given | settings)
 
 

@@ -58,7 +58,7 @@ def accounts_table(accounts: Iterable[AccountStatus]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("account", "last success", "last outcome", "numbers by state"):
         table.add_column(column)
-    for column in ("held", "rejected"):
+    for column in ("held", "unconfirmed", "rejected"):
         table.add_column(column, justify="right")
     for status in accounts:
         states = "  ".join(f"{state} {numbers}" for state, numbers in status.numbers.items())
@@ -68,6 +68,7 @@ def accounts_table(accounts: Iterable[AccountStatus]) -> Table:
             " ".join(filter(None, (status.last_outcome or "-", status.last_error_kind))),
             Text(states or "-"),
             str(status.held or "-"),
+            str(status.unconfirmed or "-"),
             str(len(status.rejected) or "-"),
         )
     return table

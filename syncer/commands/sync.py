@@ -80,7 +80,9 @@ def _progress(text: str) -> AbstractContextManager[object]:
 
 def json_line(result: PollResult) -> str:
     """Formats a result as one line of JSON with all fields of the contract."""
-    return msgspec.json.encode(result).decode()
+    fields = msgspec.structs.asdict(result)
+    del fields["notes"]
+    return msgspec.json.encode(fields).decode()
 
 
 def worst_exit_code(results: Iterable[PollResult]) -> int:

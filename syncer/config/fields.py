@@ -29,6 +29,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SIZES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _BOOLEANS = {"on": True, "true": True, "off": False, "false": False}
 _MAX_ATTEMPTS = 100
+_MAX_CONFIRMATIONS = 1000
 _MAX_NAME_CHARS = 100
 _MAX_SHOWN_CHARS = 100
 _MAX_PORT = 65535
@@ -133,12 +134,15 @@ def _parse_size(value: object) -> object:
     return value
 
 
-def _parse_attempts(value: object) -> object:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}", value):
-        value = int(value)
-    if not isinstance(value, int) or not 1 <= value <= _MAX_ATTEMPTS:
-        raise ValueError(f"it must be a whole number from 1 to {_MAX_ATTEMPTS}")
-    return value
+def _count_parser(maximum: int) -> Callable[[object], object]:
+    def parse(value: object) -> object:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,4}", value):
+            value = int(value)
+        if not isinstance(value, int) or not 1 <= value <= maximum:
+            raise ValueError(f"it must be a whole number from 1 to {maximum}")
+        return value
+
+    return parse
 
 
 def _parse_ratio(value: object) -> object:
@@ -274,9 +278,10 @@ def _lower(value: object) -> object:
 _SECOND = timedelta(seconds=1)
 
 AccountName = Annotated[str, AfterValidator(_check_account_name)]
-Attempts = Annotated[int, BeforeValidator(_parse_attempts)]
+Attempts = Annotated[int, BeforeValidator(_count_parser(_MAX_ATTEMPTS))]
 AuthScheme = Annotated[str, AfterValidator(_check_auth_scheme)]
 CaseInsensitive = BeforeValidator(_lower)
+Confirmations = Annotated[int, BeforeValidator(_count_parser(_MAX_CONFIRMATIONS))]
 Crontab = Annotated[str, AfterValidator(_check_crontab)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_check_database_address)]
 Duration = Annotated[timedelta, BeforeValidator(_duration_parser(timedelta(0), "of at most 3650d"))]

@@ -88,6 +88,7 @@ class Settings(BaseSettings):
 
     removal_guard_ratio: fields.Ratio = 0.2
     removal_guard_hold: fields.Duration = timedelta(hours=24)
+    removal_confirmations: fields.Confirmations = 2
     run_retention: fields.Duration = timedelta(days=90)
 
     http_listen: fields.OptionalListenAddress = ListenAddress("127.0.0.1", 8080)

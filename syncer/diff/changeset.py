@@ -1,7 +1,8 @@
 """The changes that a response makes. `syncer.diff.reconcile` decides them, `syncer.store.poll.apply` writes them.
 
 A poll sees a change after it happened. `changed_after` is the earliest time at which it can have happened: the start of
-the last successful poll that read the number's record, or None if no poll had read it before.
+the last successful poll that read the number's record or, for a number that is created or restored, of the last one
+whose response was believable and did not list it. It is None if there was no such poll.
 """
 
 from __future__ import annotations
@@ -52,12 +53,23 @@ class RedirectChange(Struct, frozen=True, gc=False):
 
 
 class PresenceUpdate(Struct, frozen=True, gc=False):
-    """New values of a number's `last_read_at`, `missing_since` and `removed_at`, where its record does not change."""
+    """What is stored about the presence of a number whose record does not change.
+
+    Attributes:
+        virtual_number_id: The number's id.
+        last_read_at: The start of the last successful poll that read its record; None if that is this one.
+        missing_since: When it was first missed; None if it is listed, as are the next three.
+        removed_at: Equal to `missing_since` if it is removed now.
+        believable_missing_since: When it was first missed by a believable response.
+        believable_missing_from: Which of the account's believable responses that was, counted from 1.
+    """
 
     virtual_number_id: int
-    last_read_at: datetime | None
-    missing_since: datetime | None
-    removed_at: datetime | None
+    last_read_at: datetime | None = None
+    missing_since: datetime | None = None
+    removed_at: datetime | None = None
+    believable_missing_since: datetime | None = None
+    believable_missing_from: int | None = None
 
 
 @dataclass(slots=True)
@@ -74,7 +86,8 @@ class ChangeSet:
         opened_redirects: Redirects that begin, including those of created and restored numbers.
         closed_redirects: Redirects that end.
         extra_updates: `virtual_number_id` and `extra` of the numbers that differ only in fields without a column.
-        presence_updates: Numbers that are newly missing, removed, newly rejected, or read again.
+        presence_updates: Numbers that are newly missing, missed by a believable response for the first time, removed,
+            newly rejected, or read again.
         fingerprints: `virtual_number_id` → fingerprint of the record, for each valid record compared.
         is_first_or_rejections_changed: Whether this is the account's first successful poll, or the response's rejected
             elements are not those of the last one.

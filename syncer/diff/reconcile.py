@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from syncer.diff.record import ParsedRecord, RedirectKey
     from syncer.diff.removal_guard import RemovalGuard
     from syncer.diff.response import ParsedResponse
-    from syncer.diff.stored import StoredAccount, StoredNumber, StoredNumbers
+    from syncer.diff.stored import StartedRun, StoredAccount, StoredNumber, StoredNumbers
 
 _STATE: Final = COLUMNS.index("state")
 _REASON: Final = COLUMNS.index("reason")
@@ -43,8 +43,12 @@ def reconcile(
         stored = stored_numbers.by_id.get(number_id)
         if stored is None:
             # If only rejected records of it were received before, it is not known since when it has been as it is now.
-            was_rejected = number_id in stored_numbers.rejected_before
-            _create(changes, record, None if was_rejected else stored_account.success_started_at)
+            was_rejected = number_id in stored_numbers.rejected_by
+            last_absence = None if was_rejected else stored_account.believable_run
+            _create(changes, record, None if last_absence is None else last_absence.started_at)
+        elif stored.removal is not None:
+            rejected_by = stored_numbers.rejected_by.get(number_id)
+            _restore(changes, record, stored, _last_absence(stored.removal, rejected_by, stored_account.believable_run))
         else:
             _compare(changes, record, stored, stored_account)
         changes.fingerprints[number_id] = record.fingerprint
@@ -79,17 +83,33 @@ def _create(changes: ChangeSet, record: ParsedRecord, changed_after: datetime | 
     changes.counters["created"] += 1
 
 
+def _last_absence(removal: StartedRun, rejected_by: int | None, believable_run: StartedRun | None) -> datetime:
+    """Returns the start of the last poll that is known not to have listed a number which was removed and returns.
+
+    A believable response later than the removal did not list the number, or it would have been restored then, unless
+    its record was rejected.
+    """
+    was_rejected = rejected_by is not None and rejected_by > removal.run_id
+    if was_rejected or believable_run is None or believable_run.run_id < removal.run_id:
+        return removal.started_at
+    return believable_run.started_at
+
+
+def _restore(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber, changed_after: datetime) -> None:
+    number_id = record.virtual_number_id
+    values = _fill_absent_keys(changes, record, stored)
+    redirects = stored.redirects if record.redirects is UNSET else record.redirects
+    changes.replaced.append(NewVersion(number_id, values, record.extra, changed_after))
+    changes.opened_states.append(NewState(number_id, values[_STATE], values[_REASON], changed_after))
+    changes.opened_redirects += _redirect_changes(number_id, redirects, changed_after)
+    changes.counters["restored"] += 1
+
+
 def _compare(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber, stored_account: StoredAccount) -> None:
     number_id = record.virtual_number_id
     values = _fill_absent_keys(changes, record, stored)
     redirects = stored.redirects if record.redirects is UNSET else record.redirects
     changed_after = stored.last_read_at or stored_account.success_started_at
-    if stored.removed_at is not None:
-        changes.replaced.append(NewVersion(number_id, values, record.extra, changed_after))
-        changes.opened_states.append(NewState(number_id, values[_STATE], values[_REASON], changed_after))
-        changes.opened_redirects += _redirect_changes(number_id, redirects, changed_after)
-        changes.counters["restored"] += 1
-        return
     if values != stored.values:
         changes.replaced.append(NewVersion(number_id, values, record.extra, changed_after))
         changes.column_changes.update(
@@ -104,7 +124,7 @@ def _compare(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber, sto
         if not equal_as_jsonb(stored.extra, record.extra):
             changes.extra_updates.append((number_id, record.extra))
         if number_id in stored_account.unread:
-            changes.presence_updates.append(PresenceUpdate(number_id, None, None, None))
+            changes.presence_updates.append(PresenceUpdate(number_id))
     if redirects != stored.redirects:
         changes.opened_redirects += _redirect_changes(number_id, redirects - stored.redirects, changed_after)
         changes.closed_redirects += _redirect_changes(number_id, stored.redirects - redirects, changed_after)
@@ -146,8 +166,8 @@ def _update_presence(changes: ChangeSet, parsed: ParsedResponse, stored_account:
         if number_id in parsed.missing_ids or number_id in parsed.records:
             continue
         if number_id not in rejected_ids:
-            changes.presence_updates.append(PresenceUpdate(number_id, None, None, None))
+            changes.presence_updates.append(PresenceUpdate(number_id))
         elif unread.missing_since is not None:
-            changes.presence_updates.append(PresenceUpdate(number_id, unread.last_read_at, None, None))
+            changes.presence_updates.append(PresenceUpdate(number_id, unread.last_read_at))
     for number_id in sorted(stored_account.listed_and_rejected - stored_account.unread.keys()):
-        changes.presence_updates.append(PresenceUpdate(number_id, stored_account.success_started_at, None, None))
+        changes.presence_updates.append(PresenceUpdate(number_id, stored_account.success_started_at))

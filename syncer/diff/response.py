@@ -7,6 +7,8 @@ fingerprint        The XXH3 hash (128 bits) of an element's bytes.
 known element      Its fingerprint is stored: it is the record that its number was last read from, and is not decoded.
 unmatched element  Its fingerprint is not stored: it is new, changed or formatted differently, and is decoded.
 missing number     It is stored, is not removed, and the response does not list it.
+believable         Said of a response whose silence about a number is evidence that the number is gone: it is not empty,
+                   the id of each element can be read, and no header says that it is a part of a longer list.
 
 Parsing a response therefore takes one pass over its bytes, and work in proportion to the elements that are unmatched.
 """
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET
 from xxhash import xxh3_128_digest
 
+from syncer.diff.declared_length import NOTHING_DECLARED, DeclaredLength
 from syncer.diff.json_array import split_array
 from syncer.diff.record import (
     MIN_RECORD_BYTES,
@@ -68,6 +71,7 @@ class ParsedResponse:
         vanished_fingerprints: The stored fingerprints that no element has → `virtual_number_id`. These numbers are
             missing, changed or formatted differently.
         lookup_values: The values that the unmatched elements have in each of `LOOKUP_FIELDS`.
+        partial_reason: The sentence that says why the response is a part of the list only; None if no header says so.
     """
 
     received: int
@@ -80,6 +84,17 @@ class ParsedResponse:
     elements: Elements = field(default_factory=Elements, compare=False)
     vanished_fingerprints: Mapping[bytes, int] = field(default_factory=dict, compare=False)
     lookup_values: Mapping[str, AbstractSet[str]] = field(default_factory=dict, compare=False)
+    partial_reason: str | None = None
+
+    @property
+    def unreadable_count(self) -> int:
+        """How many distinct elements have an id that cannot be read."""
+        return sum(rejection.virtual_number_id is None for rejection in self.rejections)
+
+    @property
+    def is_believable(self) -> bool:
+        """Whether the response is evidence that the numbers that it does not list are gone."""
+        return self.received > 0 and self.unreadable_count == 0 and self.partial_reason is None
 
 
 def digest(body: bytes) -> bytes:
@@ -87,13 +102,16 @@ def digest(body: bytes) -> bytes:
     return xxh3_128_digest(body)
 
 
-def parse_response(body: bytes, stored: Fingerprints, app_id: int | None) -> ParsedResponse:
+def parse_response(
+    body: bytes, stored: Fingerprints, app_id: int | None, declared_length: DeclaredLength = NOTHING_DECLARED
+) -> ParsedResponse:
     """Splits a response into known elements, records to compare with the database, and rejected elements.
 
     Args:
         body: The response, without any content encoding.
         stored: The fingerprints of the account's stored numbers.
         app_id: The account's `app_id`; None until a record had one.
+        declared_length: What the response's headers say about the length of the list.
 
     Raises:
         NotJsonError: The body is not JSON, or was cut short.
@@ -131,6 +149,7 @@ def parse_response(body: bytes, stored: Fingerprints, app_id: int | None) -> Par
         missing_ids=frozenset(not_known_ids - classifier.spans.keys() - rejected_ids),
         app_id=min(classifier.app_ids, key=lambda carried: (-classifier.app_ids[carried], carried), default=None),
         lookup_values=classifier.lookup_values_by_field(),
+        partial_reason=declared_length.partial_reason(len(elements)),
     )
 
 

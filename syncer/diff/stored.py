@@ -11,7 +11,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from syncer.diff.record import RedirectKey
 
@@ -76,6 +76,13 @@ class Fingerprints:
         ]
 
 
+class StartedRun(Struct, frozen=True, gc=False):
+    """A run, and when it started."""
+
+    run_id: int
+    started_at: datetime
+
+
 class StoredNumber(Struct, frozen=True, gc=False):
     """A number's row.
 
@@ -85,14 +92,14 @@ class StoredNumber(Struct, frozen=True, gc=False):
         extra: The latest fields that have no column.
         last_read_at: None if the last successful poll read the number's record, else the start of the last successful
             poll that did.
-        removed_at: When the number was removed; None if it is not.
+        removal: The run that removed it; None if it is not removed.
     """
 
     values: tuple[Any, ...]
     redirects: frozenset[RedirectKey]
     extra: Mapping[str, Any]
     last_read_at: datetime | None
-    removed_at: datetime | None
+    removal: StartedRun | None
 
 
 class UnreadNumber(Struct, frozen=True):
@@ -101,10 +108,19 @@ class UnreadNumber(Struct, frozen=True):
     Attributes:
         last_read_at: The start of the last successful poll that read the record.
         missing_since: When the number was first missed; None if its record was rejected.
+        believable_missing_since: When it was first missed by a believable response; None if it was not yet.
+        believable_missing_from: Which of the account's believable responses that was, counted from 1.
     """
 
     last_read_at: datetime
     missing_since: datetime | None
+    believable_missing_since: datetime | None = None
+    believable_missing_from: int | None = None
+
+    def is_past_hold(self, observed_at: datetime, hold: timedelta) -> bool:
+        """Returns whether believable responses have missed the number for the hold time."""
+        since = self.believable_missing_since
+        return since is not None and observed_at - since >= hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +132,8 @@ class StoredAccount:
     Attributes:
         observed_at: The time under which this poll's changes are recorded.
         success_started_at: The start of the last successful poll; None if there was none.
+        believable_run: The last successful poll whose response was believable; None if there was none.
+        believable_count: How many responses were believable so far.
         unread: The numbers, not removed, that the last successful poll did not read, by `virtual_number_id`.
         listed_count: How many numbers are not removed.
         removed_in_hold: The numbers removed within the hold time that have not returned, except those whose removal an
@@ -136,11 +154,8 @@ class StoredAccount:
     added_since_first_missing: AbstractSet[int]
     rejected_fingerprints: AbstractSet[bytes]
     listed_and_rejected: AbstractSet[int] = frozenset()
-
-    def missing_since(self, number_id: int) -> datetime | None:
-        """Returns since when a number has been missing; None if the last successful poll did not miss it."""
-        unread = self.unread.get(number_id)
-        return None if unread is None else unread.missing_since
+    believable_run: StartedRun | None = None
+    believable_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +164,11 @@ class StoredNumbers:
 
     Attributes:
         by_id: The stored numbers, by `virtual_number_id`.
-        rejected_before: The numbers that are not stored because only rejected records of them were ever received.
+        rejected_by: The newest applied run that rejected a record of it, for each number that is removed, or that is not
+            stored because only rejected records of it were ever received.
         regions: The `region_id` of each region that the stored numbers have, by name.
     """
 
     by_id: Mapping[int, StoredNumber] = field(default_factory=dict)
-    rejected_before: AbstractSet[int] = frozenset()
+    rejected_by: Mapping[int, int] = field(default_factory=dict)
     regions: Mapping[str, int] = field(default_factory=dict)

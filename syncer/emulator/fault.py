@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
 from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -41,7 +44,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if (replacement := await self.replacement_response()) is not None:
             return replacement
         body = self.alter_body(context.body)
-        response = await start_response(context, length=len(body))
+        response = await start_response(context, length=len(body), headers=self.extra_headers())
         for start in range(0, len(body), CHUNK_BYTES):
             await response.write(memoryview(body)[start : start + CHUNK_BYTES])
         return response
@@ -53,6 +56,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def alter_body(self, body: bytes) -> bytes:
         """Returns the body to send instead of the correct one."""
         return body
+
+    def extra_headers(self) -> Mapping[str, str]:
+        """Returns the headers to send in addition to the correct ones."""
+        return {}
 
 
 class RecordsFault(Fault, frozen=True):
@@ -67,9 +74,17 @@ class RecordsFault(Fault, frozen=True):
         raise NotImplementedError
 
 
-async def start_response(context: FaultContext, *, length: int) -> web.StreamResponse:
-    """Sends the headers of a correct response with a body of this length; the caller sends the body."""
-    response = web.StreamResponse(headers={"Content-Type": JSON})
+async def start_response(
+    context: FaultContext, *, length: int, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
+    """Sends the headers of a correct response with a body of this length; the caller sends the body.
+
+    Args:
+        context: The request.
+        length: The length of the body.
+        headers: Further headers.
+    """
+    response = web.StreamResponse(headers={"Content-Type": JSON, **(headers or {})})
     if context.gzip:
         response.enable_compression(web.ContentCoding.gzip)
     else:

@@ -19,8 +19,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from syncer import __version__
+from syncer.diff.declared_length import NOTHING_DECLARED, DeclaredLength
 from syncer.endpoint.connection_errors import MAX_HEADER_BYTES, Exchange, error_for_exception
 from syncer.endpoint.http_errors import check_encoding, check_is_decoded, error_for_status
+from syncer.endpoint.length_headers import read_length_headers
 from syncer.endpoint.slots import LARGE_BODY_BYTES, MAX_LARGE_BODIES, BodySlot, stopped
 from syncer.errors import ConfigurationError, PollError, TooLargeError
 
@@ -52,11 +54,13 @@ class Response:
         body: The decoded body, which may not be JSON.
         http_status: Always 200.
         attempts: Number of requests until this response.
+        declared_length: What its headers say about the length of the whole list.
     """
 
     body: bytes
     http_status: int
     attempts: int
+    declared_length: DeclaredLength = NOTHING_DECLARED
 
 
 class Source:
@@ -175,7 +179,12 @@ class Source:
                 await self._read(response, body, slot, clock)
                 check_is_decoded(body.getvalue(), exchange.answering_peer)
                 # This makes no copy: BytesIO returns its own buffer.
-                return Response(body=body.getvalue(), http_status=status, attempts=attempt)
+                return Response(
+                    body=body.getvalue(),
+                    http_status=status,
+                    attempts=attempt,
+                    declared_length=read_length_headers(response.headers),
+                )
         except (aiohttp.ClientError, OSError) as error:
             exchange.received, exchange.waited_seconds = body.tell(), slot.waited_seconds - waited_before
             failure = error_for_exception(error, exchange)

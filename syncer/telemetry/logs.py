@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from syncer.diff.changeset import PollTotals
     from syncer.endpoint.client import Response
-    from syncer.outcome import PollResult, Trigger
+    from syncer.outcome import Conclusion, PollResult, Trigger
     from syncer.telemetry.metrics import Metrics
 
 log = structlog.get_logger("syncer")
@@ -55,6 +55,8 @@ class PollStats:
         new_lookup_values: Values of the vendor that were never seen before, by field.
         clock_ahead: How far the last observation is ahead of the database's clock, if by more than five minutes.
         slot_waits: For each of `SLOTS` that it needed, for how many seconds the poll waited until one was free.
+        partial_reason: Why the response is a part of the list only, in a sentence; None if no header says so.
+        unreadable: How many distinct elements of the response have an id that cannot be read.
     """
 
     trigger: Trigger
@@ -76,6 +78,20 @@ class PollStats:
         async with slots:
             self.slot_waits[slot] = time.monotonic() - began
             yield
+
+    partial_reason: str | None = None
+    unreadable: int = 0
+
+    def notes(self, conclusion: Conclusion) -> tuple[str, ...]:
+        """Returns what a person should know about the response besides the counters, one sentence each."""
+        notes = []
+        if self.partial_reason is not None:
+            notes.append(self.partial_reason)
+        if self.trigger == "accept_removals" and self.unreadable and conclusion.counters.get("removed"):
+            notes.append(
+                f"elements whose id cannot be read: {self.unreadable}; each of them may be one of the removed numbers"
+            )
+        return tuple(notes)
 
     def add_response(self, response: Response) -> None:
         """Adds what is logged about a response, before its body is parsed."""
@@ -109,11 +125,22 @@ def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
     is_unchanged = result.outcome == "unchanged"
     level = logging.WARNING if result.outcome == "failed" else logging.DEBUG if is_unchanged else logging.INFO
     bound.log(level, "poll_finished", **_event_fields(result, stats))
+    if stats.partial_reason is not None:
+        bound.warning("response_is_partial", reason=stats.partial_reason)
     if result.held and not is_unchanged:
+        unreadable = {"unreadable": stats.unreadable} if stats.unreadable else {}
         bound.warning(
             "removals_held",
             held=result.held,
+            **unreadable,
             todo=f"if they are really gone: {accept_removals_command(result.account)}",
+        )
+    if stats.trigger == "accept_removals" and stats.unreadable and result.removed:
+        bound.warning(
+            "removals_accepted_with_unreadable_elements",
+            removed=result.removed,
+            unreadable=stats.unreadable,
+            todo="each of these elements may be one of the removed numbers: see: syncer status",
         )
     if result.rejected and not is_unchanged:
         bound.warning("records_rejected", rejected=result.rejected, todo="see: syncer status")

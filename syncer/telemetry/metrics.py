@@ -254,6 +254,9 @@ def _gauge_families(
         "success",
     )
     held = _gauge("held_removals", "Missing numbers whose removal is held")
+    unconfirmed = _gauge(
+        "unconfirmed_removals", "Missing numbers whose removal waits for another response to confirm it"
+    )
     rejected = _gauge("rejected_records", "Rejected records of the last successful poll")
     numbers = _gauge("numbers", "Currently listed numbers, by state", "state")
     for account_values in gauge_values.accounts:
@@ -263,6 +266,7 @@ def _gauge_families(
             last_success.add_metric([account_values.name], account_values.last_success_at.timestamp())
         stale.add_metric([account_values.name], stale_from[account_values.name].timestamp())
         held.add_metric([account_values.name], account_values.held)
+        unconfirmed.add_metric([account_values.name], account_values.unconfirmed)
         rejected.add_metric([account_values.name], account_values.rejected)
         for state, count in account_values.numbers.items():
             numbers.add_metric([account_values.name, state], count)
@@ -274,7 +278,7 @@ def _gauge_families(
     yield from (last_success, stale, clock)
     # Timestamps stay true; values of the current state may be outdated if the database cannot be read.
     if time.monotonic() - read_at < MAX_GAUGE_AGE_SECONDS:
-        yield from (held, rejected, numbers)
+        yield from (held, unconfirmed, rejected, numbers)
 
 
 def _gauge(name: str, help_text: str, *labels: str) -> GaugeMetricFamily:

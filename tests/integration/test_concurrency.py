@@ -12,6 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from syncer.diff.changeset import PollTotals
+from syncer.diff.declared_length import NOTHING_DECLARED
+from syncer.diff.response import parse_response
+from syncer.diff.stored import Fingerprints
 from syncer.errors import ResponseTimeoutError
 from syncer.store.poll import runs
 from syncer.store.poll.runs import ResponseMeta
@@ -237,7 +240,9 @@ async def test_a_run_that_was_marked_failed_and_then_succeeds_has_no_error(accou
     assert await account.row(query) == ("failed", "timeout", "given up", 203, 7)
 
     async with runs.fence(account.engine, run) as fence:
-        await runs.mark_succeeded(fence, ResponseMeta(200, 2, b"d" * 16), PollTotals(is_unchanged=False), None)
+        meta = ResponseMeta(200, 2, b"d" * 16, NOTHING_DECLARED)
+        parsed = parse_response(b"[]", Fingerprints(), None)
+        await runs.mark_succeeded(fence, meta, PollTotals(is_unchanged=False), parsed)
 
     assert await account.row(query) == ("applied", None, None, 200, 2)
 

@@ -20,7 +20,8 @@ _TABLES: Final[dict[str, tuple[int, str]]] = {
         1,
         f"""
         select n.virtual_number_id, {_RECORD}, n.extra::text, n.first_seen_at, n.changed_at, n.changed_after,
-               n.last_read_at, n.missing_since, n.removed_at, n.run_id, n.xmin::text
+               n.last_read_at, n.missing_since, n.removed_at, n.run_id,
+               n.believable_missing_since, n.xmin::text
           from syncer.virtual_number n left join syncer.region r using (region_id) where n.account_id = $1
         """,
     ),

@@ -197,10 +197,10 @@ async def _respond(plan_run: PlanRun, choice: int, records: list[Any] | None) ->
     body = json.dumps(records, ensure_ascii=False).encode(errors="replace")
     waiting.request.answer(*json.loads(body))
     result = await plan_run.result_of(waiting.task)
-    expected = account.model.complete(waiting.run_id, body, plan_run.clock)
+    expected = account.model.complete(waiting.run_id, body, plan_run.clock, headers={})
     plan_run.log.append(f"  run {waiting.run_id} gets {body.decode()} -> {expected.outcome}")
     if expected.outcome in {"applied", "unchanged"}:
-        account.last_good_body = body
+        account.last_good_response = body, {}
     await plan_run.compare(result, expected)
     return True
 

@@ -10,13 +10,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.model.response_parser import COLUMNS, Element, InvalidResponseError, Record, canonical, read
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 TICK: Final = timedelta(microseconds=1)
 COUNTERS: Final = (
-    *("created", "changed", "unchanged", "removed", "restored", "held", "rejected"),
+    *("created", "changed", "unchanged", "removed", "restored", "held", "unconfirmed", "rejected"),
     *("state_changes", "redirects_opened", "redirects_closed"),
 )
 
@@ -47,7 +50,13 @@ class Period:
 
 @dataclass
 class Number:
-    """A row of `virtual_number`, the rows of its history, and the run that removed it."""
+    """A row of `virtual_number`, the rows of its history, and the run that removed it.
+
+    Attributes:
+        believable_misses: When believable responses have missed it since it was last listed.
+        absent_at: For a removed number, the start of the last poll that is known not to have listed it.
+        was_rejected: Whether an invalid record of it was listed since its removal; then it is unknown when it returned.
+    """
 
     values: dict[str, Any]
     extra: dict[str, Any]
@@ -59,6 +68,9 @@ class Number:
     missing_since: datetime | None = None
     removed_at: datetime | None = None
     removed_by: int | None = None
+    believable_misses: list[datetime] = field(default_factory=list)
+    absent_at: datetime | None = None
+    was_rejected: bool = False
     versions: list[Period] = field(default_factory=list)
     states: list[Period] = field(default_factory=list)
     redirects: list[Period] = field(default_factory=list)
@@ -111,6 +123,7 @@ class PollContext:
     """The values that all rows written by one successful poll have in common, and its counters."""
 
     run_id: int
+    started_at: datetime
     observed_at: datetime
     success_started_at: datetime | None
     removed_in_hold: set[int]
@@ -125,11 +138,13 @@ class ParsedResponse:
         records: The valid records, by id.
         rejected: The id of each distinct invalid content; None if it cannot be read.
         is_empty: Whether the array has no elements.
+        is_partial: Whether a header says that the list is longer.
     """
 
     records: dict[int, Record]
     rejected: dict[bytes, int | None]
     is_empty: bool
+    is_partial: bool
 
     @property
     def listed(self) -> set[int]:
@@ -139,6 +154,11 @@ class ParsedResponse:
     def has_unreadable_id(self) -> bool:
         return None in self.rejected.values()
 
+    @property
+    def is_believable(self) -> bool:
+        """Whether a number that is not listed may be gone."""
+        return not (self.is_empty or self.is_partial or self.has_unreadable_id)
+
 
 def missing_since(stored: Number) -> datetime:
     """Returns the time since when a missing number is missing."""
@@ -146,7 +166,15 @@ def missing_since(stored: Number) -> datetime:
     return stored.missing_since
 
 
-def classify(elements: list[Element]) -> ParsedResponse:
+def says_partial(headers: Mapping[str, str], received: int) -> bool:
+    """Returns whether headers say that the list is longer than the elements that were received."""
+    if 'rel="next"' in headers.get("Link", ""):
+        return True
+    totals = [headers.get("X-Total-Count", ""), headers.get("Content-Range", "").rpartition("/")[2]]
+    return any(total.isdigit() and int(total) > received for total in totals)
+
+
+def classify(elements: list[Element], headers: Mapping[str, str]) -> ParsedResponse:
     """Divides the elements: different records with the same id are all rejected, equal ones count as one."""
     by_id: dict[int | None, list[Element]] = {}
     for element in elements:
@@ -163,7 +191,9 @@ def classify(elements: list[Element]) -> ParsedResponse:
             records[number] = first
         else:
             rejected.update((one.payload, number) for one in same_id)
-    return ParsedResponse(records, rejected, is_empty=not elements)
+    return ParsedResponse(
+        records, rejected, is_empty=not elements, is_partial=says_partial(headers, received=len(elements))
+    )
 
 
 class AccountModel:
@@ -173,8 +203,8 @@ class AccountModel:
         consequences: How often each kind of consequence occurred, for the statistics.
     """
 
-    def __init__(self, *, ratio: float, hold: timedelta) -> None:
-        self.ratio, self.hold = Fraction(str(ratio)), hold
+    def __init__(self, *, ratio: float, hold: timedelta, confirmations: int) -> None:
+        self.ratio, self.hold, self.confirmations = Fraction(str(ratio)), hold, confirmations
         self.app_id: int | None = None
         self.numbers: dict[int, Number] = {}
         self.runs: dict[int, RunRow] = {}
@@ -183,13 +213,10 @@ class AccountModel:
         self.success_run_id: int | None = None
         self.success_started_at: datetime | None = None
         self.observed_at: datetime | None = None
+        self.believable_started_at: datetime | None = None
+        self.held = self.unconfirmed = 0
         self.unaccepted_removals: list[tuple[int, datetime]] = []
         self.consequences: Counter[str] = Counter()
-
-    @property
-    def held(self) -> int:
-        """The number of held removals."""
-        return sum(stored.missing_since is not None and not stored.is_removed for stored in self.numbers.values())
 
     def upcoming_deadlines(self) -> list[datetime]:
         """Returns the times when a poll gets another result only because time has passed.
@@ -197,7 +224,9 @@ class AccountModel:
         Then a number has been missing for the hold time, or a removal no longer counts.
         """
         missing = [
-            missing_since(stored) for stored in self.numbers.values() if stored.missing_since and not stored.is_removed
+            stored.believable_misses[0]
+            for stored in self.numbers.values()
+            if stored.believable_misses and not stored.is_removed
         ]
         removed = [removed_at for _, removed_at in self.unaccepted_removals]
         deadlines = [moment + self.hold for moment in missing + removed]
@@ -219,8 +248,8 @@ class AccountModel:
         self.consequences[f"failed: {kind}"] += 1
         return run
 
-    def complete(self, run_id: int, body: bytes, clock: datetime) -> RunRow:
-        """Completes a poll that received status 200 and a body."""
+    def complete(self, run_id: int, body: bytes, clock: datetime, headers: Mapping[str, str]) -> RunRow:
+        """Completes a poll that received status 200, a body, and headers about the length of the list."""
         run = self.runs[run_id]
         if self.success_run_id is not None and self.success_run_id > run_id:
             run.outcome, run.http_status, run.response_bytes = "superseded", 200, len(body)
@@ -235,14 +264,21 @@ class AccountModel:
         earlier = [self.observed_at, self.success_started_at, run.started_at]
         observed_at = max(clock, *(moment + TICK for moment in earlier if moment is not None))
         poll = PollContext(
-            run_id, observed_at, self.success_started_at, self._removed_in_hold(observed_at), run.counters
+            run_id,
+            run.started_at,
+            observed_at,
+            self.success_started_at,
+            self._removed_in_hold(observed_at),
+            run.counters,
         )
-        parsed = classify(elements)
+        parsed = classify(elements, headers)
         has_changed = self._apply_response(parsed, poll, accepted=run.trigger == "accept_removals")
         run.outcome = "applied" if has_changed or self.success_run_id is None else "unchanged"
         if run.outcome == "applied":
             self._record_rejected(parsed, run_id)
         self._succeed(run_id, run, observed_at, elements)
+        if parsed.is_believable:
+            self.believable_started_at = run.started_at
         self._count_consequences(run, parsed)
         return run
 
@@ -261,31 +297,52 @@ class AccountModel:
             has_changed |= self._mark_unread(self.numbers[number], poll)
         for record in parsed.records.values():
             has_changed |= self._apply_record(record, poll)
+        self._look_for_removed(parsed, poll)
         missing = before - parsed.listed
-        if parsed.has_unreadable_id:
-            removed: set[int] = set()
+        if parsed.is_believable:
+            for number in missing:
+                self.numbers[number].believable_misses.append(poll.observed_at)
+                has_changed |= len(self.numbers[number].believable_misses) == 1
+        unconfirmed: set[int] = set()
+        if accepted:
+            removed = missing
+        elif parsed.is_believable:
+            believed = self._believed_removals(missing, before, poll)
+            unconfirmed = {
+                number for number in believed if len(self.numbers[number].believable_misses) < self.confirmations
+            }
+            removed = believed - unconfirmed
         else:
-            removed = missing if accepted else self._removals_to_apply(missing, before, parsed, poll)
+            removed = set()
         for number in removed:
             self._remove(self.numbers[number], poll)
             if not accepted:
                 self.unaccepted_removals.append((number, missing_since(self.numbers[number])))
-        poll.counters["held"] = len(missing) - len(removed)
-        poll.counters["rejected"] = len(parsed.rejected)
+        self.held, self.unconfirmed = len(missing - removed - unconfirmed), len(unconfirmed)
+        poll.counters.update(held=self.held, unconfirmed=self.unconfirmed, rejected=len(parsed.rejected))
         return has_changed or bool(removed)
+
+    def _look_for_removed(self, parsed: ParsedResponse, poll: PollContext) -> None:
+        """Notes whether this response says anything of the numbers that are removed."""
+        for number, stored in self.numbers.items():
+            if not stored.is_removed:
+                continue
+            if number in parsed.listed:
+                stored.was_rejected = True
+                stored.absent_at = None
+            elif parsed.is_believable and not stored.was_rejected:
+                stored.absent_at = poll.started_at
 
     def _removed_in_hold(self, observed_at: datetime) -> set[int]:
         """Returns the numbers that were removed within the hold time, whether or not they have returned."""
         return {number for number, removed_at in self.unaccepted_removals if removed_at > observed_at - self.hold}
 
-    def _removals_to_apply(
-        self, missing: set[int], before: set[int], parsed: ParsedResponse, poll: PollContext
-    ) -> set[int]:
-        """Returns the missing numbers to remove without an operator's approval; the others are held."""
-        if parsed.is_empty:
-            return set()
+    def _believed_removals(self, missing: set[int], before: set[int], poll: PollContext) -> set[int]:
+        """Returns the missing numbers to remove, once confirmed, without an operator's approval; the others are held."""
         stored = self.numbers
-        past_hold = {number for number in missing if poll.observed_at - missing_since(stored[number]) >= self.hold}
+        past_hold = {
+            number for number in missing if poll.observed_at - stored[number].believable_misses[0] >= self.hold
+        }
         in_hold = missing - past_hold
         # Numbers past the hold time count neither as lost nor as listed. Held ones are compared with what was listed
         # just before the first of them went missing: numbers that appeared at the same time do not make a loss smaller.
@@ -322,6 +379,7 @@ class AccountModel:
         has_changed = stored.missing_since is not None or stored.last_read_at is None
         self.consequences["missing, then rejected"] += stored.missing_since is not None
         stored.missing_since = None
+        stored.believable_misses.clear()
         stored.last_read_at = self._last_read(stored, poll)
         return has_changed
 
@@ -338,10 +396,10 @@ class AccountModel:
         return self._restore(stored, record, poll) if stored.is_removed else self._update(stored, record, poll)
 
     def _create(self, record: Record, poll: PollContext) -> None:
-        # The contract leaves this open. The number appeared after the last success, unless an invalid record of it was
-        # listed before; then it is unknown when it appeared.
+        # The contract leaves this open. The number appeared after the last believable response, unless an invalid record
+        # of it was listed before; then it is unknown when it appeared.
         was_listed = any(row.virtual_number_id == record.id for row in self.rejected.values())
-        after = None if was_listed else poll.success_started_at
+        after = None if was_listed else self.believable_started_at
         self.consequences["created after it was rejected"] += was_listed
         stored = self.numbers[record.id] = Number(
             values=dict.fromkeys(COLUMNS) | record.values,
@@ -360,6 +418,7 @@ class AccountModel:
         was_unread = stored.last_read_at is not None
         self.consequences["missing, then back"] += stored.missing_since is not None
         stored.last_read_at = stored.missing_since = None
+        stored.believable_misses.clear()
         values = stored.values | record.values
         has_new_version = values != stored.values
         has_new_state = any(values[name] != stored.values[name] for name in ("state", "reason"))
@@ -379,14 +438,18 @@ class AccountModel:
         return has_new_version or has_other_redirects or has_other_extra or was_unread
 
     def _restore(self, stored: Number, record: Record, poll: PollContext) -> bool:
-        after = stored.last_read_at
+        # The contract leaves open what holds if an invalid record of it was listed since: the removal is certain.
+        after = stored.absent_at or self.runs[stored.removed_by or 0].started_at
+        self.consequences["restored after it was rejected"] += stored.was_rejected
         reopened = stored.redirects_closed_by_removal()
         if record.redirects is None and reopened:
             self.consequences["restored with the redirects it had"] += 1
         redirects = reopened if record.redirects is None else record.redirects
         _replace_version(stored, stored.values | record.values, poll, after)
         stored.extra = record.extra
-        stored.removed_at = stored.removed_by = stored.missing_since = stored.last_read_at = None
+        stored.removed_at = stored.removed_by = stored.missing_since = stored.last_read_at = stored.absent_at = None
+        stored.was_rejected = False
+        stored.believable_misses.clear()
         _open_state(stored, poll, after)
         _set_redirects(stored, redirects, poll, after)
         poll.counters["restored"] += 1
@@ -395,7 +458,7 @@ class AccountModel:
     @staticmethod
     def _remove(stored: Number, poll: PollContext) -> None:
         removed_at = missing_since(stored)
-        stored.removed_at, stored.removed_by = removed_at, poll.run_id
+        stored.removed_at, stored.removed_by, stored.absent_at = removed_at, poll.run_id, poll.started_at
         stored.states[-1].close(removed_at, stored.last_read_at, poll.run_id)
         for row in stored.open_redirects().values():
             row.close(removed_at, stored.last_read_at, poll.run_id)
@@ -428,6 +491,10 @@ class AccountModel:
         self.consequences["repeated"] += repeated
         self.consequences["removals held for an unreadable id"] += parsed.has_unreadable_id and run.counters["held"] > 0
         self.consequences["removals held for an empty list"] += parsed.is_empty and run.counters["held"] > 0
+        self.consequences["removals held for a header"] += parsed.is_partial and run.counters["held"] > 0
+        self.consequences["removals accepted though the response is not believable"] += (
+            run.trigger == "accept_removals" and run.counters["removed"] > 0 and not parsed.is_believable
+        )
         self.consequences["removals accepted by an operator"] += (
             run.trigger == "accept_removals" and run.counters["removed"] > 0
         )
@@ -489,4 +556,9 @@ def _set_redirects(
 
 def _number_row(stored: Number) -> dict[str, Any]:
     names = ("first_seen_at", "changed_at", "changed_after", "last_read_at", "missing_since", "removed_at", "run_id")
-    return stored.values | {"extra": canonical(stored.extra)} | {name: getattr(stored, name) for name in names}
+    return (
+        stored.values
+        | {"extra": canonical(stored.extra)}
+        | {name: getattr(stored, name) for name in names}
+        | {"believable_missing_since": stored.believable_misses[0] if stored.believable_misses else None}
+    )

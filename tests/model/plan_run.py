@@ -52,6 +52,7 @@ class Plan:
         numbers: The initial number of numbers of each account.
         ratio: `SYNCER_REMOVAL_GUARD_RATIO`.
         hold_hours: `SYNCER_REMOVAL_GUARD_HOLD`.
+        confirmations: `SYNCER_REMOVAL_CONFIRMATIONS`.
         replays: Whether the last successful response is polled again after each step, not only after the last one.
     """
 
@@ -59,6 +60,7 @@ class Plan:
     numbers: int = 0
     ratio: float = 0.2
     hold_hours: int = 24
+    confirmations: int = 1
     replays: bool = False
 
 
@@ -88,7 +90,7 @@ class Environment:
 
     async def process(self, role: str, name: str, url: str, plan: Plan) -> PolledAccount:
         """Returns a restarted process that polls an account; a new one would load the certificates each time."""
-        key = (role, name, plan.ratio, plan.hold_hours)
+        key = (role, name, plan.ratio, plan.hold_hours, plan.confirmations)
         if key not in self.processes:
             settings = settings_for(
                 self.emulator,
@@ -96,6 +98,7 @@ class Environment:
                 api_url=url,
                 removal_guard_ratio=plan.ratio,
                 removal_guard_hold=plan.hold_hours * HOUR,
+                removal_confirmations=plan.confirmations,
             )
             made = PolledAccount(self.engine, self.emulator, self.sql, settings, batch=_BATCH)
             self.processes[key] = await self.stack.enter_async_context(made)
@@ -127,7 +130,7 @@ class ComparedAccount:
     slow_process: PolledAccount
     account_id: int | None = None
     waiting_polls: list[WaitingPoll] = field(default_factory=list)
-    last_good_body: bytes | None = None
+    last_good_response: tuple[bytes, dict[str, str]] | None = None
     previous_rows: dict[str, dict[tuple[Any, ...], Row]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -153,7 +156,7 @@ class PlanRun:
         for name in ("one", "another"):
             account = ComparedAccount(
                 VendorAccount(self.plan.numbers),
-                AccountModel(ratio=self.plan.ratio, hold=self.hold),
+                AccountModel(ratio=self.plan.ratio, hold=self.hold, confirmations=self.plan.confirmations),
                 await self.environment.process("first", name, emulated, self.plan),
                 await self.environment.process("second", name, emulated, self.plan),
                 await self.environment.process("slow", name, blocking_endpoint, self.plan),
@@ -191,23 +194,23 @@ class PlanRun:
 
     async def _poll(self) -> None:
         account, emulator = self.account, self.environment.emulator
-        body = account.vendor.body()
+        body, headers = account.vendor.response()
         status = account.vendor.http_error
         text = body.decode(errors="surrogateescape")
-        emulator.fault = faults.Body(body=text) if status is None else faults.Status(status=status)
+        emulator.fault = faults.Body(body=text, headers=headers) if status is None else faults.Status(status=status)
         process = account.another_process if self.use_another_process else account.process
         result = await self.result_of(process.poll_again(trigger=self.trigger))
         run_id = _run_id(result)
         account.model.begin(run_id, self.trigger, self.clock)
         if status is None:
-            expected = account.model.complete(run_id, body, self.clock)
+            expected = account.model.complete(run_id, body, self.clock, headers)
         else:
             expected = account.model.fail(
                 run_id, _STATUS_KINDS.get(status, "http_status"), http_status=status, response_bytes=None
             )
-        self.log.append(f"  {self.trigger} {status or ''} {text} -> {expected.outcome}")
+        self.log.append(f"  {self.trigger} {status or ''} {headers or ''} {text} -> {expected.outcome}")
         if expected.outcome in {"applied", "unchanged"}:
-            account.last_good_body = body
+            account.last_good_response = body, headers
         await self.compare(result, expected)
 
     async def result_of(self, poll: Awaitable[PollResult]) -> PollResult:
@@ -221,20 +224,26 @@ class PlanRun:
         return "\n".join(self.log[-60:])
 
     async def replay_last_success(self) -> None:
-        """Polls the last successful response again: nothing may change except the run and the account."""
+        """Polls the last successful response again: nothing may change except the run and the account.
+
+        If removals wait for their confirmation, it confirms them.
+        """
         account = self.account
-        if account.last_good_body is None:
+        if account.last_good_response is None:
             return
-        account.process.emulator.fault = faults.Body(body=account.last_good_body.decode(errors="surrogateescape"))
+        body, headers = account.last_good_response
+        account.process.emulator.fault = faults.Body(body=body.decode(errors="surrogateescape"), headers=headers)
         result = await self.result_of(account.process.poll_again())
         run_id = _run_id(result)
         account.model.begin(run_id, "schedule", self.clock)
-        deadlines = account.model.upcoming_deadlines()
-        expected = account.model.complete(run_id, account.last_good_body, self.clock)
+        deadlines, unconfirmed = account.model.upcoming_deadlines(), account.model.unconfirmed
+        expected = account.model.complete(run_id, body, self.clock, headers)
         self.log.append("  replayed")
         # The clock does not move, but each poll is recorded one microsecond after the one before.
         if account.model.has_passed(deadlines):
             account.model.consequences["a deadline passed at a replay"] += 1
+        elif unconfirmed:
+            account.model.consequences["a replay confirmed removals"] += expected.counters["removed"] > 0
         else:
             self._assert_equal("the model's outcome of a replay", "unchanged", expected.outcome)
         await self.compare(result, expected)

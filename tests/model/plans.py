@@ -19,6 +19,7 @@ STEP_COUNT: Final = 15
 ACTIONS_PER_STEP: Final = 3
 RATIOS: Final = (0.2, 0.5, 0.0, 1.0)
 HOLD_HOURS: Final = (24, 2, 0)
+CONFIRMATIONS: Final = (1, 2, 3)
 
 # A number that returns must have disappeared before, and so on: these are drawn more often than the others.
 _OFTEN: Final = tuple(
@@ -49,6 +50,7 @@ def plans(sizes: st.SearchStrategy[int]) -> st.SearchStrategy[Plan]:
         numbers=sizes,
         ratio=st.sampled_from(RATIOS),
         hold_hours=st.sampled_from(HOLD_HOURS),
+        confirmations=st.sampled_from(CONFIRMATIONS),
         replays=st.booleans(),
     )
 
@@ -75,5 +77,6 @@ def plan_for_missing_pairs(statistics: ActionStatistics, random: Random) -> Plan
         numbers=random.choice((6, 12)),
         ratio=random.choice(RATIOS),
         hold_hours=random.choice(HOLD_HOURS),
+        confirmations=random.choice(CONFIRMATIONS),
         replays=random.random() < 0.2,
     )

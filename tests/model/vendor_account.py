@@ -59,10 +59,15 @@ class VendorAccount:
         self.edits: list[Callable[[list[bytes]], list[bytes]]] = []
         self.transform_body: Callable[[bytes], bytes] | None = None
         self.http_error: int | None = None
+        self.headers: dict[str, str] = {}
         self.last_body = b"[]"
 
-    def body(self) -> bytes:
-        """Returns the response of this step, and clears the edits that apply to it only."""
+    def response(self) -> tuple[bytes, dict[str, str]]:
+        """Returns the body and the headers of this step's response, and clears what applies to it only."""
+        headers, self.headers = self.headers, {}
+        return self._body(), headers
+
+    def _body(self) -> bytes:
         elements = self.elements()
         if self.order:
             shift = self.order % max(1, len(elements))

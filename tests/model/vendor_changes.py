@@ -16,6 +16,7 @@ from tests.model.vendor_account import (
     COLUMNS,
     EXTRA,
     MAX_BIGINT,
+    MAX_NUMBERS,
     OPTIONAL,
     REDIRECTS,
     STYLE_COUNT,
@@ -544,6 +545,37 @@ def persistent_edits_end(vendor: VendorAccount, a: int, b: int) -> bool:
 
 
 # The response as a whole
+
+
+@vendor_change
+def response_says_that_it_is_a_part(vendor: VendorAccount, a: int, b: int) -> bool:
+    vendor.headers = (
+        {"Link": '</numbers/virtual-number?page=1>; rel="prev", </numbers/virtual-number?page=3>; rel="next"'},
+        {"X-Total-Count": str(MAX_NUMBERS + 5 + b)},
+        {"Content-Range": f"items 0-{b}/{MAX_NUMBERS + 5 + b}"},
+        {"Content-Range": f"*/{MAX_NUMBERS + 5 + b}"},
+    )[a % 4]
+    return True
+
+
+@vendor_change
+def part_of_the_list_says_so(vendor: VendorAccount, a: int, b: int) -> bool:
+    total = len(vendor.listed)
+    vendor.headers = {"X-Total-Count": str(total)} if b % 2 else {"Content-Range": f"items 0-9/{total}"}
+    _edit(vendor, 0, lambda elements: elements[: len(elements) * (a % 4) // 4])
+    return total > 0
+
+
+@vendor_change
+def response_says_how_long_it_is(vendor: VendorAccount, a: int, b: int) -> bool:
+    total = len(vendor.listed)
+    vendor.headers = (
+        {"X-Total-Count": str(total)},
+        {"Content-Range": f"items 0-{total}/{total}"},
+        {"X-Total-Count": "many", "Content-Range": "items 0-9/*"},
+        {"Link": '</numbers/virtual-number?page=1>; rel="first"', "X-Total-Count": "0"},
+    )[a % 4]
+    return True
 
 
 @vendor_change

@@ -150,6 +150,7 @@ class AccountScenario:
             "last_outcome": last and last.outcome,
             "last_error_kind": last and last.error_kind,
             "held": model.held,
+            "unconfirmed": model.unconfirmed,
             "rejected": len(model.current_rejected),
         }
         return {(self.account_id,): row}

@@ -212,7 +212,7 @@ def families() -> dict[str, Metric]:
     metrics.set_accounts(["default"])
     failed = PollResult(account="default", outcome="failed", duration_seconds=1, error_kind="timeout")
     metrics.count_poll(failed, fields_changed=0, new_lookup_values={}, lateness=timedelta(0))
-    reading = AccountGauges(1, "default", NOON, NOON, NOON, held=0, rejected=0, numbers={"active": 1})
+    reading = AccountGauges(1, "default", NOON, NOON, NOON, held=0, unconfirmed=0, rejected=0, numbers={"active": 1})
     metrics.set_gauge_values(GaugeValues([reading], timedelta(0)), {"default": NOON})
     suffixes = {"counter": "_total", "info": "_info"}
     return {

@@ -19,7 +19,15 @@ from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.record import COLUMNS, ParsedRecord, Rejection, decode
 from syncer.diff.removal_guard import RemovalGuard
 from syncer.diff.response import ParsedResponse, parse_response
-from syncer.diff.stored import Elements, Fingerprints, StoredAccount, StoredNumber, StoredNumbers, UnreadNumber
+from syncer.diff.stored import (
+    Elements,
+    Fingerprints,
+    StartedRun,
+    StoredAccount,
+    StoredNumber,
+    StoredNumbers,
+    UnreadNumber,
+)
 from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from tests.builders import reconcile_response, record, redirect, without
 
@@ -32,11 +40,17 @@ LAST_SUCCESS = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """The start of the last successful poll."""
 NOW = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
 """The time under which this poll's changes are recorded."""
+REMOVAL = StartedRun(6, EARLIER_SUCCESS + timedelta(hours=1))
+"""The run that removed a number which was removed."""
+BELIEVABLE_RUN = StartedRun(8, LAST_SUCCESS)
+"""The last run whose response was believable: it is the last successful one."""
+BELIEVABLE_COUNT = 8
+"""How many responses were believable before this one."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 HOLD = timedelta(hours=24)
-GUARD = RemovalGuard(ratio=0.2, hold=HOLD)
-ACCEPTING_GUARD = RemovalGuard(ratio=0.2, hold=HOLD, accept_removals=True)
-ZERO_RATIO_GUARD = RemovalGuard(ratio=0, hold=HOLD)
+GUARD = RemovalGuard(ratio=0.2, hold=HOLD, confirmations=1)
+ACCEPTING_GUARD = RemovalGuard(ratio=0.2, hold=HOLD, confirmations=1, accept_removals=True)
+ZERO_RATIO_GUARD = RemovalGuard(ratio=0, hold=HOLD, confirmations=1)
 
 
 def encode_element(element: dict[str, Any]) -> bytes:
@@ -59,12 +73,12 @@ def column_values(element: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def stored_number(
-    element: dict[str, Any], *, last_read_at: datetime | None = None, removed_at: datetime | None = None
+    element: dict[str, Any], *, last_read_at: datetime | None = None, removal: StartedRun | None = None
 ) -> StoredNumber:
     """A number as stored after it was read from an element."""
     parsed = parse_element(element)
     redirects = frozenset[tuple[int, str]]() if parsed.redirects is UNSET else parsed.redirects
-    return StoredNumber(column_values(element), redirects, parsed.extra, last_read_at, removed_at)
+    return StoredNumber(column_values(element), redirects, parsed.extra, last_read_at, removal)
 
 
 def rejection(number_id: int | None, *, fingerprint: bytes = b"r" * 16) -> Rejection:
@@ -104,7 +118,7 @@ class StoredData(NamedTuple):
 
 def decide_changes(parsed: ParsedResponse, stored: StoredData, guard: RemovalGuard) -> ChangeSet:
     """Decides what a response changes. `listed_and_rejected` is derived from the numbers and the rejections."""
-    not_removed = {number_id for number_id, number in stored.numbers.by_id.items() if number.removed_at is None}
+    not_removed = {number_id for number_id, number in stored.numbers.by_id.items() if number.removal is None}
     rejected_ids = {rejection.virtual_number_id for rejection in parsed.rejections}
     account = replace(stored.account, listed_and_rejected=not_removed & rejected_ids)
     return reconcile_response(parsed, stored.numbers, account, guard)
@@ -131,6 +145,8 @@ def stored_data(
         returned_in_hold=frozenset(returned_in_hold),
         added_since_first_missing=frozenset(added_since_first_missing),
         rejected_fingerprints=frozenset(rejected_fingerprints),
+        believable_run=None if success_started_at is None else BELIEVABLE_RUN,
+        believable_count=0 if success_started_at is None else BELIEVABLE_COUNT,
     )
     return StoredData(StoredNumbers(numbers or {}), account)
 
@@ -154,6 +170,19 @@ def writes_no_data(changes: ChangeSet) -> bool:
         or changes.extra_updates
         or changes.presence_updates
     )
+
+
+def unread_number(last_read_at: datetime, missing_since: datetime | None) -> UnreadNumber:
+    """A number that was not read; if it is missing, all responses that missed it were believable."""
+    return UnreadNumber(last_read_at, missing_since, missing_since, None if missing_since is None else BELIEVABLE_COUNT)
+
+
+def presence_update(
+    number_id: int, last_read_at: datetime | None, missing_since: datetime | None, removed_at: datetime | None
+) -> PresenceUpdate:
+    """A presence update; if the number is missing, all responses that missed it were believable."""
+    missing_from = None if missing_since is None else BELIEVABLE_COUNT + (missing_since == NOW)
+    return PresenceUpdate(number_id, last_read_at, missing_since, removed_at, missing_since, missing_from)
 
 
 def test_numbers_found_by_the_first_success_have_no_lower_bound() -> None:
@@ -391,12 +420,12 @@ def test_null_clears_the_value_and_does_not_count_as_an_absent_key() -> None:
 def test_a_removed_number_that_returns_gets_a_version_a_state_period_and_its_redirects() -> None:
     element = record(1, state="freeze", from_redirect_numbers=[redirect(9, "79")])
     before = stored_number(
-        record(1, from_redirect_numbers=[redirect(8, "78")]), last_read_at=EARLIER_SUCCESS, removed_at=LAST_SUCCESS
+        record(1, from_redirect_numbers=[redirect(8, "78")]), last_read_at=EARLIER_SUCCESS, removal=REMOVAL
     )
     changes = decide_changes(parsed_response(element), stored_data({1: before}), GUARD)
-    assert changes.replaced == [NewVersion(1, column_values(element), {}, EARLIER_SUCCESS)]
-    assert changes.opened_states == [NewState(1, "freeze", None, EARLIER_SUCCESS)]
-    assert changes.opened_redirects == [RedirectChange(1, 9, "79", EARLIER_SUCCESS)]
+    assert changes.replaced == [NewVersion(1, column_values(element), {}, LAST_SUCCESS)]
+    assert changes.opened_states == [NewState(1, "freeze", None, LAST_SUCCESS)]
+    assert changes.opened_redirects == [RedirectChange(1, 9, "79", LAST_SUCCESS)]
     assert (changes.closed_states, changes.closed_redirects, changes.presence_updates) == ([], [], [])
     assert nonzero_counters(changes) == {"received": 1, "restored": 1, "redirects_opened": 1}
     assert changes.column_changes == Counter()
@@ -404,11 +433,11 @@ def test_a_removed_number_that_returns_gets_a_version_a_state_period_and_its_red
 
 def test_a_removed_number_that_returns_unchanged_is_restored() -> None:
     element = record(1, from_redirect_numbers=[redirect(9, "79")], x=1)
-    before = stored_number(element, last_read_at=EARLIER_SUCCESS, removed_at=LAST_SUCCESS)
+    before = stored_number(element, last_read_at=EARLIER_SUCCESS, removal=REMOVAL)
     changes = decide_changes(parsed_response(element), stored_data({1: before}), GUARD)
-    assert changes.replaced == [NewVersion(1, column_values(element), {"x": 1}, EARLIER_SUCCESS)]
-    assert changes.opened_states == [NewState(1, "active", None, EARLIER_SUCCESS)]
-    assert changes.opened_redirects == [RedirectChange(1, 9, "79", EARLIER_SUCCESS)]
+    assert changes.replaced == [NewVersion(1, column_values(element), {"x": 1}, LAST_SUCCESS)]
+    assert changes.opened_states == [NewState(1, "active", None, LAST_SUCCESS)]
+    assert changes.opened_redirects == [RedirectChange(1, 9, "79", LAST_SUCCESS)]
     assert nonzero_counters(changes) == {"received": 1, "restored": 1, "redirects_opened": 1}
 
 
@@ -417,20 +446,20 @@ def test_a_removed_number_that_returns_without_a_redirects_key_gets_back_those_i
     element = without(before, "comment", "from_redirect_numbers")
     changes = decide_changes(
         parsed_response(element),
-        stored_data({1: stored_number(before, last_read_at=EARLIER_SUCCESS, removed_at=LAST_SUCCESS)}),
+        stored_data({1: stored_number(before, last_read_at=EARLIER_SUCCESS, removal=REMOVAL)}),
         GUARD,
     )
-    assert changes.replaced == [NewVersion(1, column_values(before), {}, EARLIER_SUCCESS)]
+    assert changes.replaced == [NewVersion(1, column_values(before), {}, LAST_SUCCESS)]
     assert changes.opened_redirects == [
-        RedirectChange(1, 8, "78", EARLIER_SUCCESS),
-        RedirectChange(1, 9, "79", EARLIER_SUCCESS),
+        RedirectChange(1, 8, "78", LAST_SUCCESS),
+        RedirectChange(1, 9, "79", LAST_SUCCESS),
     ]
     assert changes.absent_keys == Counter(comment=1, from_redirect_numbers=1)
 
 
 def test_a_removed_number_that_returns_with_no_redirects_gets_none() -> None:
     before = stored_number(
-        record(1, from_redirect_numbers=[redirect(9, "79")]), last_read_at=EARLIER_SUCCESS, removed_at=LAST_SUCCESS
+        record(1, from_redirect_numbers=[redirect(9, "79")]), last_read_at=EARLIER_SUCCESS, removal=REMOVAL
     )
     changes = decide_changes(parsed_response(record(1, from_redirect_numbers=None)), stored_data({1: before}), GUARD)
     assert (changes.opened_redirects, changes.closed_redirects) == ([], [])
@@ -441,7 +470,7 @@ def test_the_lower_bound_of_a_missing_number_that_returns_changed_is_when_it_was
     before = stored_number(record(1, from_redirect_numbers=[redirect(8, "78")]), last_read_at=EARLIER_SUCCESS)
     changes = decide_changes(
         parsed_response(element),
-        stored_data({1: before}, unread={1: UnreadNumber(EARLIER_SUCCESS, LAST_SUCCESS)}),
+        stored_data({1: before}, unread={1: unread_number(EARLIER_SUCCESS, LAST_SUCCESS)}),
         GUARD,
     )
     assert changes.replaced == [NewVersion(1, column_values(element), {}, EARLIER_SUCCESS)]
@@ -457,9 +486,9 @@ def test_the_lower_bound_of_a_missing_number_that_returns_changed_is_when_it_was
 @pytest.mark.parametrize("missing_since", [LAST_SUCCESS, None], ids=["missing", "rejected"])
 def test_an_unread_number_that_returns_unchanged_is_read_again(missing_since: datetime | None) -> None:
     unread = {
-        1: UnreadNumber(EARLIER_SUCCESS, missing_since),
-        2: UnreadNumber(EARLIER_SUCCESS, missing_since),
-        3: UnreadNumber(EARLIER_SUCCESS, missing_since),
+        1: unread_number(EARLIER_SUCCESS, missing_since),
+        2: unread_number(EARLIER_SUCCESS, missing_since),
+        3: unread_number(EARLIER_SUCCESS, missing_since),
     }
     numbers = {
         1: stored_number(record(1), last_read_at=EARLIER_SUCCESS),
@@ -467,7 +496,7 @@ def test_an_unread_number_that_returns_unchanged_is_read_again(missing_since: da
     }
     parsed = parsed_response(record(1), record(2, from_redirect_numbers=[redirect(9, "79")]), known_count=1)
     changes = decide_changes(parsed, stored_data(numbers, unread=unread), GUARD)
-    assert changes.presence_updates == [PresenceUpdate(number, None, None, None) for number in (1, 2, 3)]
+    assert changes.presence_updates == [presence_update(number, None, None, None) for number in (1, 2, 3)]
     assert changes.opened_redirects == [RedirectChange(2, 9, "79", EARLIER_SUCCESS)]
     assert nonzero_counters(changes) == {"received": 3, "unchanged": 2, "changed": 1, "redirects_opened": 1}
     assert not changes.is_empty
@@ -479,7 +508,7 @@ def test_a_number_whose_record_is_rejected_keeps_its_values_and_was_last_read_by
         stored_data({1: stored_number(record(1))}, rejected_fingerprints=[b"r" * 16]),
         GUARD,
     )
-    assert changes.presence_updates == [PresenceUpdate(1, LAST_SUCCESS, None, None)]
+    assert changes.presence_updates == [presence_update(1, LAST_SUCCESS, None, None)]
     assert (changes.replaced, changes.fingerprints, changes.is_empty) == ([], {}, False)
     assert nonzero_counters(changes) == {"received": 1, "rejected": 1}
 
@@ -493,14 +522,14 @@ def test_a_rejected_record_of_an_unknown_number_changes_no_number() -> None:
 
 
 def test_a_removed_number_whose_record_is_rejected_stays_removed() -> None:
-    before = stored_number(record(1), last_read_at=EARLIER_SUCCESS, removed_at=LAST_SUCCESS)
+    before = stored_number(record(1), last_read_at=EARLIER_SUCCESS, removal=REMOVAL)
     assert writes_no_data(decide_changes(parsed_response(rejections=[rejection(1)]), stored_data({1: before}), GUARD))
 
 
 def test_a_number_that_stays_rejected_is_not_changed() -> None:
     before = stored_data(
         {1: stored_number(record(1), last_read_at=EARLIER_SUCCESS)},
-        unread={1: UnreadNumber(EARLIER_SUCCESS, None)},
+        unread={1: unread_number(EARLIER_SUCCESS, None)},
         rejected_fingerprints=[b"r" * 16],
     )
     changes = decide_changes(parsed_response(rejections=[rejection(1)]), before, GUARD)
@@ -512,26 +541,26 @@ def test_a_number_that_stays_rejected_is_not_changed() -> None:
 def test_a_missing_number_that_returns_rejected_is_no_longer_missing() -> None:
     before = stored_data(
         {1: stored_number(record(1), last_read_at=EARLIER_SUCCESS)},
-        unread={1: UnreadNumber(EARLIER_SUCCESS, LAST_SUCCESS)},
+        unread={1: unread_number(EARLIER_SUCCESS, LAST_SUCCESS)},
     )
     changes = decide_changes(parsed_response(rejections=[rejection(1)]), before, GUARD)
-    assert changes.presence_updates == [PresenceUpdate(1, EARLIER_SUCCESS, None, None)]
+    assert changes.presence_updates == [presence_update(1, EARLIER_SUCCESS, None, None)]
 
 
 def test_a_rejected_number_that_goes_missing_is_missing_from_now_on() -> None:
     changes = decide_changes(
         parsed_response(known_count=99, missing_ids=[1]),
-        stored_data(unread={1: UnreadNumber(EARLIER_SUCCESS, None)}),
+        stored_data(unread={1: unread_number(EARLIER_SUCCESS, None)}),
         ZERO_RATIO_GUARD,
     )
-    assert changes.presence_updates == [PresenceUpdate(1, EARLIER_SUCCESS, NOW, None)]
+    assert changes.presence_updates == [presence_update(1, EARLIER_SUCCESS, NOW, None)]
     assert nonzero_counters(changes) == {"received": 99, "unchanged": 99, "held": 1}
 
 
 def test_two_rejected_records_of_one_number_are_one_presence_update_and_two_rejections() -> None:
     both = [rejection(1), rejection(1, fingerprint=b"s" * 16)]
     changes = decide_changes(parsed_response(rejections=both), stored_data({1: stored_number(record(1))}), GUARD)
-    assert changes.presence_updates == [PresenceUpdate(1, LAST_SUCCESS, None, None)]
+    assert changes.presence_updates == [presence_update(1, LAST_SUCCESS, None, None)]
     assert nonzero_counters(changes) == {"received": 2, "rejected": 2}
 
 
@@ -566,20 +595,20 @@ def removal_counts(changes: ChangeSet) -> tuple[int, int]:
 
 def test_a_removal_within_the_ratio_is_applied_at_once() -> None:
     changes = decide_changes(parsed_response(known_count=99, missing_ids=[1]), stored_data(listed_count=100), GUARD)
-    assert changes.presence_updates == changes.removed == [PresenceUpdate(1, LAST_SUCCESS, NOW, NOW)]
+    assert changes.presence_updates == changes.removed == [presence_update(1, LAST_SUCCESS, NOW, NOW)]
     assert nonzero_counters(changes) == {"received": 99, "unchanged": 99, "removed": 1}
     assert not changes.is_empty
 
 
 def test_a_removal_above_the_ratio_is_held_and_its_hold_time_begins() -> None:
     changes = decide_changes(parsed_response(known_count=1, missing_ids=[2]), stored_data(listed_count=2), GUARD)
-    assert (changes.presence_updates, changes.removed) == ([PresenceUpdate(2, LAST_SUCCESS, NOW, None)], [])
+    assert (changes.presence_updates, changes.removed) == ([presence_update(2, LAST_SUCCESS, NOW, None)], [])
     assert nonzero_counters(changes) == {"received": 1, "unchanged": 1, "held": 1}
     assert not changes.is_empty
 
 
 def test_a_removal_that_stays_held_writes_nothing_and_is_counted_again() -> None:
-    before = stored_data(unread={2: UnreadNumber(EARLIER_SUCCESS, LAST_SUCCESS)}, listed_count=2)
+    before = stored_data(unread={2: unread_number(EARLIER_SUCCESS, LAST_SUCCESS)}, listed_count=2)
     changes = decide_changes(parsed_response(known_count=1, missing_ids=[2]), before, GUARD)
     assert writes_no_data(changes)
     assert changes.is_empty
@@ -620,7 +649,7 @@ def test_a_removal_that_stays_held_writes_nothing_and_is_counted_again() -> None
 )
 def test_a_loss_of_exactly_the_ratio_is_removed(ratio: float, listed: int, missing: int, is_removed: bool) -> None:
     parsed = parsed_response(known_count=max(listed - missing, 1), missing_ids=range(1, missing + 1))
-    changes = decide_changes(parsed, stored_data(listed_count=listed), RemovalGuard(ratio, HOLD))
+    changes = decide_changes(parsed, stored_data(listed_count=listed), RemovalGuard(ratio, HOLD, confirmations=1))
     assert removal_counts(changes) == ((missing, 0) if is_removed else (0, missing))
 
 
@@ -662,41 +691,45 @@ def test_a_number_that_was_removed_and_returned_counts_once(
 
 def test_removals_held_already_count_with_newly_missing_numbers() -> None:
     before = stored_data(
-        unread={1: UnreadNumber(EARLIER_SUCCESS, LAST_SUCCESS), 2: UnreadNumber(EARLIER_SUCCESS, LAST_SUCCESS)},
+        unread={1: unread_number(EARLIER_SUCCESS, LAST_SUCCESS), 2: unread_number(EARLIER_SUCCESS, LAST_SUCCESS)},
         listed_count=10,
     )
     changes = decide_changes(parsed_response(known_count=7, missing_ids=[1, 2, 3]), before, GUARD)
     assert removal_counts(changes) == (0, 3)
-    assert changes.presence_updates == [PresenceUpdate(3, LAST_SUCCESS, NOW, None)]
+    assert changes.presence_updates == [presence_update(3, LAST_SUCCESS, NOW, None)]
 
 
 def test_held_removals_are_applied_once_they_are_few_enough_and_dated_when_first_missed() -> None:
-    missing = {number: UnreadNumber(EARLIER_SUCCESS, LAST_SUCCESS) for number in (1, 2, 3)}
+    missing = {number: unread_number(EARLIER_SUCCESS, LAST_SUCCESS) for number in (1, 2, 3)}
     changes = decide_changes(
         parsed_response(known_count=8, missing_ids=[1, 2]), stored_data(unread=missing, listed_count=10), GUARD
     )
     assert changes.presence_updates == [
-        PresenceUpdate(3, None, None, None),
-        PresenceUpdate(1, EARLIER_SUCCESS, LAST_SUCCESS, LAST_SUCCESS),
-        PresenceUpdate(2, EARLIER_SUCCESS, LAST_SUCCESS, LAST_SUCCESS),
+        presence_update(3, None, None, None),
+        presence_update(1, EARLIER_SUCCESS, LAST_SUCCESS, LAST_SUCCESS),
+        presence_update(2, EARLIER_SUCCESS, LAST_SUCCESS, LAST_SUCCESS),
     ]
     assert removal_counts(changes) == (2, 0)
 
 
 def test_numbers_added_since_a_loss_do_not_release_it() -> None:
     before = stored_data(
-        unread={1: UnreadNumber(EARLIER_SUCCESS, LAST_SUCCESS)}, listed_count=10, added_since_first_missing=range(5, 11)
+        unread={1: unread_number(EARLIER_SUCCESS, LAST_SUCCESS)},
+        listed_count=10,
+        added_since_first_missing=range(5, 11),
     )
     assert removal_counts(decide_changes(parsed_response(known_count=9, missing_ids=[1]), before, GUARD)) == (0, 1)
 
 
 def test_a_newly_missing_number_is_compared_with_all_numbers_listed_now() -> None:
     before = stored_data(
-        unread={1: UnreadNumber(EARLIER_SUCCESS, LAST_SUCCESS)}, listed_count=10, added_since_first_missing=range(5, 11)
+        unread={1: unread_number(EARLIER_SUCCESS, LAST_SUCCESS)},
+        listed_count=10,
+        added_since_first_missing=range(5, 11),
     )
     changes = decide_changes(parsed_response(known_count=8, missing_ids=[1, 2]), before, GUARD)
     # Two of the 10 numbers listed now are missing, but two of the 4 that were listed before number 1 was first missed.
-    assert changes.presence_updates == [PresenceUpdate(2, LAST_SUCCESS, NOW, NOW)]
+    assert changes.presence_updates == [presence_update(2, LAST_SUCCESS, NOW, NOW)]
     assert removal_counts(changes) == (1, 1)
 
 
@@ -711,20 +744,20 @@ def test_a_number_added_since_a_loss_and_lost_itself_counts_the_same_before_and_
 ) -> None:
     added = {11, 12, 13} - set(removed_in_hold)
     before = stored_data(
-        unread={1: UnreadNumber(EARLIER_SUCCESS, LAST_SUCCESS)},
+        unread={1: unread_number(EARLIER_SUCCESS, LAST_SUCCESS)},
         listed_count=first_listed + len(added),
         removed_in_hold=removed_in_hold,
         returned_in_hold=returned_in_hold,
         added_since_first_missing=added,
     )
     changes = decide_changes(parsed_response(known_count=8, missing_ids=missing_ids), before, GUARD)
-    assert (PresenceUpdate(1, EARLIER_SUCCESS, LAST_SUCCESS, LAST_SUCCESS) in changes.removed) is is_removed
+    assert (presence_update(1, EARLIER_SUCCESS, LAST_SUCCESS, LAST_SUCCESS) in changes.removed) is is_removed
 
 
 def test_numbers_past_the_hold_time_do_not_hold_others() -> None:
     since = NOW - HOLD
     before = stored_data(
-        unread={number: UnreadNumber(EARLIER_SUCCESS, since) for number in range(1, 51)}, listed_count=100
+        unread={number: unread_number(EARLIER_SUCCESS, since) for number in range(1, 51)}, listed_count=100
     )
     changes = decide_changes(parsed_response(known_count=49, missing_ids=range(1, 52)), before, GUARD)
     assert removal_counts(changes) == (51, 0)
@@ -732,7 +765,7 @@ def test_numbers_past_the_hold_time_do_not_hold_others() -> None:
 
 def test_numbers_past_the_hold_time_do_not_count_as_listed() -> None:
     before = stored_data(
-        unread={number: UnreadNumber(EARLIER_SUCCESS, NOW - HOLD) for number in range(1, 6)}, listed_count=10
+        unread={number: unread_number(EARLIER_SUCCESS, NOW - HOLD) for number in range(1, 6)}, listed_count=10
     )
     changes = decide_changes(parsed_response(known_count=3, missing_ids=range(1, 8)), before, GUARD)  # 2 of 5
     assert removal_counts(changes) == (5, 2)
@@ -744,9 +777,9 @@ def test_numbers_past_the_hold_time_do_not_count_as_listed() -> None:
 )
 def test_a_held_removal_is_applied_when_the_hold_time_is_reached(missing_for: timedelta, is_removed: bool) -> None:
     since = NOW - missing_for
-    before = stored_data(unread={1: UnreadNumber(EARLIER_SUCCESS, since)}, listed_count=2)
+    before = stored_data(unread={1: unread_number(EARLIER_SUCCESS, since)}, listed_count=2)
     changes = decide_changes(parsed_response(known_count=1, missing_ids=[1]), before, GUARD)
-    assert changes.presence_updates == ([PresenceUpdate(1, EARLIER_SUCCESS, since, since)] if is_removed else [])
+    assert changes.presence_updates == ([presence_update(1, EARLIER_SUCCESS, since, since)] if is_removed else [])
     assert removal_counts(changes) == ((1, 0) if is_removed else (0, 1))
 
 
@@ -754,48 +787,50 @@ def test_each_held_removal_has_its_own_hold_time() -> None:
     old, young = NOW - HOLD, NOW - HOLD + timedelta(seconds=1)
     before = stored_data(
         unread={
-            1: UnreadNumber(EARLIER_SUCCESS, old),
-            2: UnreadNumber(EARLIER_SUCCESS, young),
-            4: UnreadNumber(EARLIER_SUCCESS, None),
+            1: unread_number(EARLIER_SUCCESS, old),
+            2: unread_number(EARLIER_SUCCESS, young),
+            4: unread_number(EARLIER_SUCCESS, None),
         },
         listed_count=5,
     )
     changes = decide_changes(parsed_response(known_count=1, missing_ids=[1, 2, 3, 4]), before, GUARD)
     assert changes.presence_updates == [
-        PresenceUpdate(1, EARLIER_SUCCESS, old, old),
-        PresenceUpdate(3, LAST_SUCCESS, NOW, None),
-        PresenceUpdate(4, EARLIER_SUCCESS, NOW, None),
+        presence_update(1, EARLIER_SUCCESS, old, old),
+        presence_update(3, LAST_SUCCESS, NOW, None),
+        presence_update(4, EARLIER_SUCCESS, NOW, None),
     ]
     assert removal_counts(changes) == (1, 3)
 
 
 def test_without_a_hold_time_a_removal_is_applied_at_once() -> None:
     changes = decide_changes(
-        parsed_response(known_count=1, missing_ids=[1, 2]), stored_data(listed_count=3), RemovalGuard(0, timedelta())
+        parsed_response(known_count=1, missing_ids=[1, 2]),
+        stored_data(listed_count=3),
+        RemovalGuard(0, timedelta(), confirmations=1),
     )
     assert changes.presence_updates == [
-        PresenceUpdate(1, LAST_SUCCESS, NOW, NOW),
-        PresenceUpdate(2, LAST_SUCCESS, NOW, NOW),
+        presence_update(1, LAST_SUCCESS, NOW, NOW),
+        presence_update(2, LAST_SUCCESS, NOW, NOW),
     ]
 
 
 def test_removals_an_operator_accepts_are_applied_and_dated_when_first_missed() -> None:
-    before = stored_data(unread={1: UnreadNumber(EARLIER_SUCCESS, LAST_SUCCESS)}, listed_count=3)
+    before = stored_data(unread={1: unread_number(EARLIER_SUCCESS, LAST_SUCCESS)}, listed_count=3)
     changes = decide_changes(parsed_response(known_count=1, missing_ids=[1, 2]), before, ACCEPTING_GUARD)
     assert changes.presence_updates == [
-        PresenceUpdate(1, EARLIER_SUCCESS, LAST_SUCCESS, LAST_SUCCESS),
-        PresenceUpdate(2, LAST_SUCCESS, NOW, NOW),
+        presence_update(1, EARLIER_SUCCESS, LAST_SUCCESS, LAST_SUCCESS),
+        presence_update(2, LAST_SUCCESS, NOW, NOW),
     ]
     assert removal_counts(changes) == (2, 0)
 
 
 @pytest.mark.parametrize(
-    "guard", [GUARD, RemovalGuard(1, HOLD), RemovalGuard(0.2, timedelta()), RemovalGuard(1, timedelta())]
+    "guard", [GUARD, RemovalGuard(1, HOLD, 1), RemovalGuard(0.2, timedelta(), 1), RemovalGuard(1, timedelta(), 1)]
 )
 def test_an_empty_list_never_removes_a_number(guard: RemovalGuard) -> None:
-    before = stored_data(unread={1: UnreadNumber(EARLIER_SUCCESS, NOW - 2 * HOLD)}, listed_count=100)
+    before = stored_data(unread={1: unread_number(EARLIER_SUCCESS, NOW - 2 * HOLD)}, listed_count=100)
     changes = decide_changes(parsed_response(missing_ids=[1, 2]), before, guard)
-    assert changes.presence_updates == [PresenceUpdate(2, LAST_SUCCESS, NOW, None)]
+    assert changes.presence_updates == [PresenceUpdate(2, LAST_SUCCESS, NOW)]
     assert removal_counts(changes) == (0, 2)
 
 
@@ -807,15 +842,13 @@ def test_an_empty_list_removes_all_numbers_if_an_operator_accepts_it() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "guard", [GUARD, ACCEPTING_GUARD, RemovalGuard(1, timedelta()), RemovalGuard(1, timedelta(), True)]
-)
+@pytest.mark.parametrize("guard", [GUARD, RemovalGuard(0.2, HOLD, 2), RemovalGuard(1, timedelta(), 1)])
 def test_a_record_whose_id_cannot_be_read_holds_all_removals(guard: RemovalGuard) -> None:
-    before = stored_data(unread={1: UnreadNumber(EARLIER_SUCCESS, NOW - 2 * HOLD)}, listed_count=100)
+    before = stored_data(unread={1: unread_number(EARLIER_SUCCESS, NOW - 2 * HOLD)}, listed_count=100)
     changes = decide_changes(
         parsed_response(known_count=98, rejections=[rejection(None)], missing_ids=[1, 2]), before, guard
     )
-    assert changes.presence_updates == [PresenceUpdate(2, LAST_SUCCESS, NOW, None)]
+    assert changes.presence_updates == [PresenceUpdate(2, LAST_SUCCESS, NOW)]
     assert removal_counts(changes) == (0, 2)
 
 
@@ -826,8 +859,8 @@ def test_a_rejected_record_whose_id_can_be_read_holds_no_removal() -> None:
         GUARD,
     )
     assert changes.presence_updates == [
-        PresenceUpdate(1, LAST_SUCCESS, None, None),
-        PresenceUpdate(2, LAST_SUCCESS, NOW, NOW),
+        presence_update(1, LAST_SUCCESS, None, None),
+        presence_update(2, LAST_SUCCESS, NOW, NOW),
     ]
     assert removal_counts(changes) == (1, 0)
 
@@ -854,7 +887,7 @@ def test_an_empty_list_is_unchanged_if_no_number_was_listed() -> None:
 
 def test_a_number_only_rejected_until_now_has_no_lower_bound() -> None:
     element = record(1, from_redirect_numbers=[redirect(9, "79")])
-    before = StoredData(StoredNumbers(rejected_before=frozenset({1})), stored_data().account)
+    before = StoredData(StoredNumbers(rejected_by={1: 8}), stored_data().account)
     changes = decide_changes(parsed_response(element, record(2)), before, GUARD)
     assert [version.changed_after for version in changes.created] == [None, LAST_SUCCESS]
     assert changes.opened_states == [NewState(1, "active", None, None), NewState(2, "active", None, LAST_SUCCESS)]
@@ -863,8 +896,7 @@ def test_a_number_only_rejected_until_now_has_no_lower_bound() -> None:
 
 def test_counters_count_numbers() -> None:
     removed = {
-        number: stored_number(record(number), last_read_at=EARLIER_SUCCESS, removed_at=LAST_SUCCESS)
-        for number in (3, 4, 5)
+        number: stored_number(record(number), last_read_at=EARLIER_SUCCESS, removal=REMOVAL) for number in (3, 4, 5)
     }
     listed = {number: stored_number(record(number)) for number in (6, 7, 8)}
     elements = [record(number, state="freeze", from_redirect_numbers=[redirect(9, "79")]) for number in range(1, 9)]
@@ -887,7 +919,9 @@ def test_the_changes_of_all_batches_are_added_up() -> None:
     for element in batches:
         totals.add(reconcile(parsed_response(element).records, before.numbers, before.account))
     totals.add(
-        reconcile_absences(parsed_response(known_count=1, missing_ids=[3]), before.account, RemovalGuard(1, HOLD))
+        reconcile_absences(
+            parsed_response(known_count=1, missing_ids=[3]), before.account, RemovalGuard(1, HOLD, confirmations=1)
+        )
     )
     assert totals == PollTotals(
         counters=Counter(received=1, changed=2, unchanged=1, removed=1),
@@ -939,6 +973,9 @@ class Number:
     last_read_at: datetime | None = None
     missing_since: datetime | None = None
     removed_at: datetime | None = None
+    believable_missing_since: datetime | None = None
+    believable_missing_from: int | None = None
+    removal: StartedRun | None = None
     last_removed_at: datetime = NEVER
     states: list[Period] = field(default_factory=list)
     redirects: list[Period] = field(default_factory=list)
@@ -948,7 +985,7 @@ class Number:
 
     def row(self) -> StoredNumber:
         redirects = self.redirects_valid_to(self.removed_at)
-        return StoredNumber(self.values, redirects, self.extra, self.last_read_at, self.removed_at)
+        return StoredNumber(self.values, redirects, self.extra, self.last_read_at, self.removal)
 
 
 @dataclass
@@ -960,12 +997,17 @@ class FakeDatabase:
     last_response: Elements = field(default_factory=Elements)
     rejected_fingerprints: frozenset[bytes] = frozenset()
     last_started_at: datetime | None = None
+    run_id: int = 0
+    believable_run: StartedRun | None = None
+    believable_count: int = 0
 
     def poll(
         self, body: bytes, guard: RemovalGuard, *, after: timedelta = timedelta(hours=1)
     ) -> tuple[ParsedResponse, ChangeSet]:
         """Polls once; the poll starts `after` the previous one and takes a minute."""
         started_at = EARLIER_SUCCESS if self.last_started_at is None else self.last_started_at + after
+        self.run_id += 1
+        run = StartedRun(self.run_id, started_at)
         not_removed = {key for key, number in self.numbers.items() if number.removed_at is None}
         fingerprints = Fingerprints(
             self.fingerprints, frozenset(not_removed - set(self.fingerprints.values())), self.last_response
@@ -980,7 +1022,12 @@ class FakeDatabase:
             observed_at=now,
             success_started_at=self.last_started_at,
             unread={
-                key: UnreadNumber(number.last_read_at, number.missing_since)
+                key: UnreadNumber(
+                    number.last_read_at,
+                    number.missing_since,
+                    number.believable_missing_since,
+                    number.believable_missing_from,
+                )
                 for key, number in self.numbers.items()
                 if number.last_read_at is not None and number.removed_at is None
             },
@@ -989,17 +1036,26 @@ class FakeDatabase:
             returned_in_hold={key for key in recently_removed if self.numbers[key].removed_at is None},
             added_since_first_missing=self._added_since_first_missing(parsed, now - guard.hold),
             rejected_fingerprints=self.rejected_fingerprints,
+            believable_run=self.believable_run,
+            believable_count=self.believable_count,
         )
         changes = decide_changes(parsed, StoredData(numbers, stored_account), guard)
-        self._apply(changes, now)
+        self._apply(changes, now, run)
+        if parsed.is_believable:
+            self.believable_run = run
+            self.believable_count += 1
         self.rejected_fingerprints = frozenset(rejected.fingerprint for rejected in parsed.rejections)
         self.last_started_at = started_at
         return parsed, changes
 
     def _added_since_first_missing(self, parsed: ParsedResponse, earliest: datetime) -> set[int]:
         """The numbers created or restored since the oldest removal still within the hold time was first missed."""
-        times = [self.numbers[key].missing_since for key in parsed.missing_ids]
-        missing_since = [time for time in times if time is not None and time > earliest]
+        missing_since = [
+            number.missing_since
+            for number in (self.numbers[key] for key in parsed.missing_ids)
+            if number.missing_since is not None
+            and (number.believable_missing_since is None or number.believable_missing_since > earliest)
+        ]
         if not missing_since:
             return set()
         added = set()
@@ -1010,14 +1066,15 @@ class FakeDatabase:
                 added.add(key)
         return added
 
-    def _apply(self, changes: ChangeSet, now: datetime) -> None:
+    def _apply(self, changes: ChangeSet, now: datetime, run: StartedRun) -> None:
         for version in changes.created:
             assert version.virtual_number_id not in self.numbers
             self.numbers[version.virtual_number_id] = Number(version.values, version.extra)
         for version in changes.replaced:
             number = self.numbers[version.virtual_number_id]
             number.values, number.extra = version.values, version.extra
-            number.last_read_at = number.missing_since = number.removed_at = None
+            number.last_read_at = number.missing_since = number.removed_at = number.removal = None
+            number.believable_missing_since = number.believable_missing_from = None
         for key, extra in changes.extra_updates:
             self.numbers[key].extra = extra
         for key, after in changes.closed_states:
@@ -1026,7 +1083,7 @@ class FakeDatabase:
             redirect_key = (change.redirect_number_id, change.number)
             self._close(self.numbers[change.virtual_number_id].redirects, redirect_key, now, change.changed_after)
         for presence in changes.presence_updates:
-            self._update_presence(self.numbers[presence.virtual_number_id], presence)
+            self._update_presence(self.numbers[presence.virtual_number_id], presence, run)
         for opened in changes.opened_states:
             states = self.numbers[opened.virtual_number_id].states
             states.append(Period((opened.state, opened.reason), opened.changed_after, now))
@@ -1037,10 +1094,13 @@ class FakeDatabase:
         self.fingerprints = {fingerprint: key for fingerprint, key in self.fingerprints.items() if key not in outdated}
         self.fingerprints.update((fingerprint, key) for key, fingerprint in changes.fingerprints.items())
 
-    def _update_presence(self, number: Number, presence: PresenceUpdate) -> None:
+    def _update_presence(self, number: Number, presence: PresenceUpdate, run: StartedRun) -> None:
         number.last_read_at, number.missing_since = presence.last_read_at, presence.missing_since
         number.removed_at = presence.removed_at
+        number.believable_missing_since = presence.believable_missing_since
+        number.believable_missing_from = presence.believable_missing_from
         if presence.removed_at is not None:
+            number.removal = run
             number.last_removed_at = presence.removed_at
             self._close(number.states, None, presence.removed_at, presence.last_read_at)
             for key in number.redirects_valid_to(None):
@@ -1102,6 +1162,7 @@ _guards = st.builds(
     RemovalGuard,
     st.sampled_from([0, 0.2, 0.5, 1]),
     st.sampled_from([timedelta(), timedelta(hours=1), timedelta(hours=2)]),
+    st.integers(1, 3),
     st.booleans(),
 )
 
@@ -1119,13 +1180,13 @@ def test_an_applied_response_is_unchanged_when_repeated_and_history_stays_consis
         kinds = ("created", "changed", "unchanged", "restored", "rejected")
         assert parsed.received == sum(counters[kind] for kind in kinds) + parsed.repeated == len(elements)
         assert counters["removed"] == len(changes.removed)
-        assert counters["removed"] + counters["held"] == len(parsed.missing_ids)
+        assert counters["removed"] + counters["held"] + counters["unconfirmed"] == len(parsed.missing_ids)
         assert counters["changed"] + counters["restored"] >= len(changes.replaced)
         assert changes.is_empty <= writes_no_data(changes)
     _, again = database.poll(encode_list(reversed(elements)), ZERO_RATIO_GUARD)
     assert again.is_empty
     assert writes_no_data(again)
-    assert again.counters["held"] == counters["held"]
+    assert again.counters["held"] + again.counters["unconfirmed"] == counters["held"] + counters["unconfirmed"]
 
 
 @given(
@@ -1137,7 +1198,11 @@ def test_a_response_polled_again_changes_nothing_whatever_numbers_came_and_went(
     polls: list[tuple[set[int], bool]], ratio: float
 ) -> None:
     """In each poll some numbers come or go, and one id may be unreadable. No hold time ends within the half hours."""
-    database, guard, half_an_hour = FakeDatabase(), RemovalGuard(ratio, timedelta(hours=2)), timedelta(minutes=30)
+    database, guard, half_an_hour = (
+        FakeDatabase(),
+        RemovalGuard(ratio, timedelta(hours=2), confirmations=1),
+        timedelta(minutes=30),
+    )
     numbers = set(range(1, 10))
     database.poll(encode_list(map(record, numbers)), guard)
     for others, is_readable in polls:
@@ -1158,7 +1223,7 @@ def test_after_a_response_with_all_removals_applied_the_database_equals_the_resp
     database.poll(encode_list(before), GUARD)
     valid = [record(99), *(record() | element for element in after if isinstance(element, dict) and "state" in element)]
     by_id = {element["id"]: element for element in valid}
-    database.poll(encode_list(by_id.values()), RemovalGuard(1, HOLD))
+    database.poll(encode_list(by_id.values()), RemovalGuard(1, HOLD, confirmations=1))
     not_removed = {key: number for key, number in database.numbers.items() if number.removed_at is None}
     assert {key: number.values for key, number in not_removed.items()} == {
         key: column_values(element) for key, element in by_id.items()
@@ -1170,7 +1235,7 @@ def test_after_a_response_with_all_removals_applied_the_database_equals_the_resp
 
 def test_a_number_removed_late_and_restored_later_has_two_periods_with_their_lower_bounds() -> None:
     database = FakeDatabase()
-    guard = RemovalGuard(0, timedelta(hours=2))
+    guard = RemovalGuard(0, timedelta(hours=2), confirmations=1)
     both, one = encode_list([record(1), record(2)]), encode_list([record(2)])
     for body in (both, one, one, one, one, both):
         database.poll(body, guard)
@@ -1178,5 +1243,5 @@ def test_a_number_removed_late_and_restored_later_has_two_periods_with_their_low
     minute = timedelta(minutes=1)
     assert database.numbers[1].states == [
         Period(("active", None), None, starts[0] + minute, starts[1] + minute, starts[0]),
-        Period(("active", None), starts[0], starts[5] + minute),
+        Period(("active", None), starts[4], starts[5] + minute),
     ]

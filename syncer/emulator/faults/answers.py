@@ -53,15 +53,22 @@ class Redirect(Fault, frozen=True, tag="redirect"):
 
 
 class Body(Fault, frozen=True, tag="body"):
-    """Status 200 with any text; bytes that are not UTF-8 are given as Python surrogate escapes."""
+    """Status 200 with any text; bytes that are not UTF-8 are given as Python surrogate escapes.
+
+    Attributes:
+        body: The text.
+        content_type: Its `Content-Type`.
+        headers: Further headers.
+    """
 
     body: str = ""
     content_type: str = "application/json"
+    headers: dict[str, str] = {}
 
     async def replacement_response(self) -> web.Response:
         """Returns a response with the text."""
         body = self.body.encode(errors="surrogateescape")
-        return web.Response(body=body, content_type=self.content_type, charset="UTF-8")
+        return web.Response(body=body, content_type=self.content_type, charset="UTF-8", headers=self.headers)
 
 
 class Html(Body, frozen=True, tag="html"):

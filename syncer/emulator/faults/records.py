@@ -18,13 +18,23 @@ class WrongAccount(RecordsFault, frozen=True, tag="wrong_account"):
 
 
 class PartialList(RecordsFault, frozen=True, tag="partial_list"):
-    """A part of the list that looks like the complete list."""
+    """A part of the list that looks like the complete list, unless headers say that it is not.
+
+    Attributes:
+        share: The share of the records.
+        headers: Further headers, such as `Link`, `X-Total-Count` or `Content-Range`.
+    """
 
     share: Fraction = 0.5
+    headers: dict[str, str] = {}
 
     def alter_records(self, records: list[Record]) -> list[Record]:
         """Keeps this share of the records."""
         return records[: round(len(records) * self.share)]
+
+    def extra_headers(self) -> dict[str, str]:
+        """Returns the headers."""
+        return self.headers
 
 
 class AbsentKeys(RecordsFault, frozen=True, tag="absent_keys"):

@@ -109,7 +109,8 @@ def _chain_checks(kind: str, rows: str, rule_if_open: int) -> str:
         then format('its {kind} from %s is open, but another begins at %s', previous_from, valid_from)
         when previous_to > valid_from
         then format('its {kind} from %s begins before the previous one ends, at %s', valid_from, previous_to)
-        when previous_closed_after is distinct from changed_after
+        when previous_to = valid_from and previous_closed_after is distinct from changed_after
+             or previous_to < valid_from and changed_after is null
         then format('its {kind} from %s has changed_after %s, but the previous one has closed_after %s', valid_from,
                     coalesce(changed_after::text, 'null'), coalesce(previous_closed_after::text, 'null'))
         when (previous_to = valid_from and run_id <> previous_closed_run_id)

@@ -67,7 +67,8 @@ with states as materialized (
            min(changed_at) filter (where kind not in ('removed', 'closed')) as earliest, max(changed_at) as latest
       from events group by 1, 2
 ), compared as (
-    select account_id, run_id, r.outcome, r.started_at, r.finished_at, r.received, r.removed, r.held,
+    select account_id, run_id, r.outcome, r.started_at, r.finished_at, r.received, r.removed,
+           r.held + r.unconfirmed as missing,
            r.created + r.changed + r.unchanged + r.restored + r.rejected as accounted, c.earliest, c.latest,
            (select string_agg(format('%s is %s, but its rows show %s', name, value, coalesce(row_count, 0)), '; ')
               from (values ('created', r.created, c.created), ('changed', r.changed, c.changed),
@@ -84,7 +85,7 @@ select 5 as rule, account_id, null::bigint as virtual_number_id, run_id, problem
  cross join lateral (select case
     when outcome is null then 'rows refer to it, but it does not exist'
     when outcome <> 'applied' and latest is not null then 'rows refer to it, but it is ' || outcome
-    when outcome not in ('applied', 'unchanged') and (received is not null or accounted + removed + held > 0)
+    when outcome not in ('applied', 'unchanged') and (received is not null or accounted + removed + missing > 0)
     then format('it is %s, but has counters', outcome)
     when difference is not null then difference
     when outcome in ('applied', 'unchanged') and (accounted <= received) is not true
@@ -100,7 +101,8 @@ select 4, account_id, virtual_number_id, null,
   from redirect_changes where problem is not null
 """  # noqa: S608 - a constant
 
-# Each account refers to its newest runs; `held` and `rejected` of its newest success are the current counts of rows.
+# Each account refers to its newest runs; `held`, `unconfirmed` and `rejected` of its newest success are the current counts
+# of rows, and a believable response is one of a successful run.
 NEWEST: Final = """
 with newest as (
     select account_id, max(run_id) as success, max(run_id) filter (where outcome = 'applied') as applied
@@ -129,7 +131,11 @@ select 5 as rule, account_id, null::bigint as virtual_number_id, coalesce(succes
     when success_started_at <> r.started_at or observed_at > r.finished_at
     then format('it ran from %s to %s, but its account has %s to %s', r.started_at, r.finished_at,
                 success_started_at, observed_at)
-    when r.held <> coalesce(numbers, 0) then format('held is %s, but the rows show %s', r.held, coalesce(numbers, 0))
+    when r.held + r.unconfirmed <> coalesce(numbers, 0)
+    then format('held and unconfirmed are %s and %s, but the rows show %s', r.held, r.unconfirmed, coalesce(numbers, 0))
+    when believable_run_id > success_run_id or believable_started_at is null and believable_responses > 0
+    then format('believable_run_id is %s, after %s of them', coalesce(believable_run_id::text, 'null'),
+                believable_responses)
     when r.rejected <> coalesce(records, 0)
     then format('rejected is %s, but the rows show %s', r.rejected, coalesce(records, 0))
     end as problem) checked

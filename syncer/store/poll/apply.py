@@ -101,7 +101,8 @@ _ARCHIVE_VERSIONS: Final = from_unnest(
     """,
     ", ".join(f"n.{name}" for name in RECORD_COLUMNS),
     """,
-           n.changed_at, coalesce(n.removed_at, staged.observed_at), n.changed_after, staged.closed_after, n.run_id,
+           n.changed_at, coalesce(n.removed_at, staged.observed_at), n.changed_after,
+           case when n.removed_at is null then staged.closed_after else n.last_read_at end, n.run_id,
            case when n.removed_at is null then staged.this_run_id else (
                select removal.closed_run_id
                  from syncer.state_history removal
@@ -120,7 +121,8 @@ _UPDATE_VERSIONS: Final = from_unnest(
     """,
            extra = staged.extra::jsonb,
            changed_at = staged.observed_at, changed_after = staged.changed_after, run_id = staged.this_run_id,
-           last_read_at = null, missing_since = null, removed_at = null
+           last_read_at = null, missing_since = null, removed_at = null,
+           believable_missing_since = null, believable_missing_from = null
       from staged
      where
     """,
@@ -174,11 +176,20 @@ _CLOSE_REDIRECTS: Final = _close_periods(
     closed_after="timestamptz",
 )
 
-_presence_row = attrgetter("virtual_number_id", "last_read_at", "missing_since", "removed_at")
+_presence_row = attrgetter(
+    "virtual_number_id",
+    "last_read_at",
+    "missing_since",
+    "removed_at",
+    "believable_missing_since",
+    "believable_missing_from",
+)
 _UPDATE_PRESENCE: Final = from_unnest(
     """
     update syncer.virtual_number n
-       set last_read_at = staged.last_read_at, missing_since = staged.missing_since, removed_at = staged.removed_at
+       set last_read_at = staged.last_read_at, missing_since = staged.missing_since, removed_at = staged.removed_at,
+           believable_missing_since = staged.believable_missing_since,
+           believable_missing_from = staged.believable_missing_from
       from staged
      where
     """,
@@ -187,6 +198,8 @@ _UPDATE_PRESENCE: Final = from_unnest(
     last_read_at="timestamptz",
     missing_since="timestamptz",
     removed_at="timestamptz",
+    believable_missing_since="timestamptz",
+    believable_missing_from="bigint",
 )
 
 _removal_row = attrgetter("virtual_number_id", "last_read_at", "removed_at")

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from syncer.diff.stored import StoredAccount, StoredNumber, StoredNumbers, UnreadNumber
+from syncer.diff.stored import StartedRun, StoredAccount, StoredNumber, StoredNumbers, UnreadNumber
 from syncer.store.tables import RECORD_COLUMNS
 
 if TYPE_CHECKING:
@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 
 _NUMBERS: Final = f"""
 select n.virtual_number_id, {", ".join("r.name" if name == "region_id" else f"n.{name}" for name in RECORD_COLUMNS)},
-       n.extra::text, n.last_read_at, n.removed_at, r.name, r.region_id
+       n.extra::text, n.last_read_at, r.name, r.region_id, removal.run_id as removed_by,
+       (select started_at from syncer.sync_run s where s.account_id = n.account_id and s.run_id = removal.run_id)
   from syncer.virtual_number n
   left join syncer.region r using (region_id)
+ cross join lateral (select case when n.removed_at is not null then (
+                         select h.closed_run_id from syncer.state_history h
+                          where h.account_id = n.account_id and h.virtual_number_id = n.virtual_number_id
+                            and h.valid_to = n.removed_at) end as run_id) removal
  where n.account_id = $1 and n.virtual_number_id = any($2::bigint[]) and n.virtual_number_id between $3 and $4
 """  # noqa: S608 - names from a constant
 # The open ones; for a removed number, those that its removal closed.
@@ -36,7 +41,7 @@ select n.virtual_number_id, r.redirect_number_id, r.number
    and r.valid_to is not distinct from n.removed_at
 """
 _UNREAD: Final = """
-select virtual_number_id, last_read_at, missing_since
+select virtual_number_id, last_read_at, missing_since, believable_missing_since, believable_missing_from
   from syncer.virtual_number where account_id = $1 and last_read_at is not null and removed_at is null
 """
 # Numbers that have returned since are included: a list that flickers must not be accepted piece by piece. A removal is
@@ -67,9 +72,9 @@ select h.virtual_number_id
 _REJECTED_FINGERPRINTS: Final = (
     "select rejected_record_id from syncer.rejected_record where account_id = $1 and last_run_id = $2"
 )
-_REJECTED_BEFORE: Final = """
-select virtual_number_id
-  from syncer.rejected_record where account_id = $1 and virtual_number_id = any($2::bigint[])
+_REJECTED_BY: Final = """
+select virtual_number_id, max(last_run_id)
+  from syncer.rejected_record where account_id = $1 and virtual_number_id = any($2::bigint[]) group by 1
 """
 _LISTED: Final = """
 select virtual_number_id
@@ -95,9 +100,11 @@ async def load_account(
     rejected = await connection.fetch(_REJECTED_FINGERPRINTS, account_id, fence.applied_run_id)
     unread = {key: UnreadNumber(*times) for key, *times in await connection.fetch(_UNREAD, account_id)}
     missed_at = [
-        times.missing_since for key, times in unread.items() if key in parsed.missing_ids and times.missing_since
+        absence.missing_since
+        for key, absence in unread.items()
+        if key in parsed.missing_ids and absence.missing_since and not absence.is_past_hold(fence.observed_at, hold)
     ]
-    first_missed_at = min((moment for moment in missed_at if fence.observed_at - moment < hold), default=None)
+    first_missed_at = min(missed_at, default=None)
     added_since_first_missing: list[tuple[int]] = []
     if first_missed_at is not None:
         added_since_first_missing = await connection.fetch(_ADDED_SINCE, account_id, first_missed_at)
@@ -113,6 +120,8 @@ async def load_account(
         added_since_first_missing={number for (number,) in added_since_first_missing},
         rejected_fingerprints={row["rejected_record_id"].bytes for row in rejected},
         listed_and_rejected={number for (number,) in listed_and_rejected},
+        believable_run=fence.believable_run,
+        believable_count=fence.believable_count,
     )
 
 
@@ -122,7 +131,7 @@ class NumberRows:
 
     numbers: Sequence[Sequence[Any]] = ()
     redirects: Sequence[Sequence[Any]] = ()
-    rejected_before: Sequence[Sequence[Any]] = ()
+    rejected_by: Sequence[Sequence[Any]] = ()
 
     def to_stored_numbers(self) -> StoredNumbers:
         """Converts the rows; no I/O, but for a large batch it takes too long for the event loop."""
@@ -130,17 +139,17 @@ class NumberRows:
         for number, *redirect in self.redirects:
             redirects[number].add((redirect[0], redirect[1]))
         stored, regions = {}, {}
-        for number, *values, extra, last_read_at, removed_at, region, region_id in self.numbers:
+        for number, *values, extra, last_read_at, region, region_id, removed_by, removal_started_at in self.numbers:
             stored[number] = StoredNumber(
                 values=tuple(values),
                 redirects=frozenset(redirects.get(number, ())),
                 extra=json.loads(extra),
                 last_read_at=last_read_at,
-                removed_at=removed_at,
+                removal=None if removed_by is None else StartedRun(removed_by, removal_started_at),
             )
             if region is not None:
                 regions[region] = region_id
-        return StoredNumbers(stored, {number for (number,) in self.rejected_before}, regions)
+        return StoredNumbers(stored, dict(map(tuple, self.rejected_by)), regions)
 
 
 async def load_numbers(fence: Fence, numbers: Collection[int]) -> NumberRows:
@@ -151,7 +160,7 @@ async def load_numbers(fence: Fence, numbers: Collection[int]) -> NumberRows:
     arguments = (account_id, numbers, min(numbers), max(numbers))
     rows = await connection.fetch(_NUMBERS, *arguments)
     redirects = await connection.fetch(_REDIRECTS, *arguments) if rows else []
-    stored = {row[0] for row in rows}
-    new = [number for number in numbers if number not in stored]
-    rejected_before = await connection.fetch(_REJECTED_BEFORE, account_id, new) if new else []
-    return NumberRows(rows, redirects, rejected_before)
+    not_removed = {row[0] for row in rows if row["removed_by"] is None}
+    new_or_removed = [number for number in numbers if number not in not_removed]
+    rejected_by = await connection.fetch(_REJECTED_BY, account_id, new_or_removed) if new_or_removed else []
+    return NumberRows(rows, redirects, rejected_by)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, func, select, text, update
 
 from syncer.diff.record import DECODER_VERSION
+from syncer.diff.stored import StartedRun
 from syncer.outcome import COUNTERS, Conclusion
 from syncer.store.accounts import register_accounts
 from syncer.store.engine import autocommit_connection, driver_connection, invalidate_on_timeout
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.diff.changeset import PollTotals
+    from syncer.diff.declared_length import DeclaredLength
+    from syncer.diff.response import ParsedResponse
     from syncer.errors import PollError
     from syncer.outcome import Trigger
 
@@ -46,7 +49,7 @@ class Run:
     Attributes:
         started_at: The database's time before the request was sent.
         last_body_digest: The digest of the last successful response at that time, whichever decoder version read it;
-            None if there was none or it left removals held.
+            None if there was none or it left numbers missing.
     """
 
     account_id: int
@@ -68,8 +71,10 @@ class Fence:
         success_started_at: When that run started.
         applied_run_id: The newest applied run.
         fingerprints_run_id: The run that last changed the stored fingerprints.
-        body_digest: The digest of the last successful response; None if that left removals held.
+        body_digest: The digest of the last successful response; None if that left numbers missing.
         decoder_version: The decoder version that read that response.
+        believable_run: The newest successful run whose response was believable; None before the first.
+        believable_count: How many responses were believable so far.
     """
 
     connection: asyncpg.Connection[Any]
@@ -84,15 +89,25 @@ class Fence:
     fingerprints_run_id: int | None
     body_digest: bytes | None
     decoder_version: int | None
+    believable_run: StartedRun | None
+    believable_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseMeta:
-    """A response's HTTP status, and the size in bytes and the digest of its decoded body."""
+    """What is known of a response before it is parsed.
+
+    Attributes:
+        http_status: Its HTTP status.
+        response_bytes: The size of its decoded body.
+        body_digest: The digest of that.
+        declared_length: What its headers say about the length of the list.
+    """
 
     http_status: int
     response_bytes: int
     body_digest: bytes
+    declared_length: DeclaredLength
 
 
 # Returns no row if the account is new or its time zone has changed: then it is registered first.
@@ -154,13 +169,16 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
         assert connection.is_in_transaction()  # noqa: S101 - begun by the statement above
         locked = await connection.fetchrow(_LOCK, run.account_id, run.started_at)
         assert locked is not None  # noqa: S101 - accounts are never deleted
-        ahead = locked["observed_at"] - locked["now"]
+        values = dict(locked)
+        ahead = values["observed_at"] - values.pop("now")
+        believable_run_id, believable_started_at = values.pop("believable_run_id"), values.pop("believable_started_at")
         yield Fence(
             connection=connection,
             run=run,
             clock_ahead=ahead if ahead > _CLOCK_TOLERANCE else None,
-            is_superseded=locked["success_run_id"] is not None and locked["success_run_id"] > run.run_id,
-            **{name: value for name, value in locked.items() if name != "now"},
+            is_superseded=values["success_run_id"] is not None and values["success_run_id"] > run.run_id,
+            believable_run=None if believable_run_id is None else StartedRun(believable_run_id, believable_started_at),
+            **values,
         )
 
 
@@ -176,14 +194,16 @@ select set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_
 _LOCK: Final = """
 with locked as materialized (
     select app_id, success_run_id, success_started_at, observed_at as last_observed_at, applied_run_id,
-           fingerprints_run_id, body_digest, decoder_version
+           fingerprints_run_id, body_digest, decoder_version, believable_run_id, believable_started_at,
+           believable_responses as believable_count
       from syncer.account where account_id = $1 for no key update
 ), clock as materialized (
     select locked.*, syncer.clock() as now from locked
 )
 select app_id, success_run_id, success_started_at, applied_run_id, fingerprints_run_id, body_digest, decoder_version,
-       now, greatest(now, last_observed_at + interval '1 microsecond',
-                     $2::timestamptz + interval '1 microsecond') as observed_at
+       believable_run_id, believable_started_at, believable_count, now,
+       greatest(now, last_observed_at + interval '1 microsecond',
+                $2::timestamptz + interval '1 microsecond') as observed_at
   from clock
 """
 
@@ -207,23 +227,40 @@ async def mark_superseded(fence: Fence, meta: ResponseMeta) -> Conclusion:
 
 
 async def mark_unchanged(fence: Fence, meta: ResponseMeta) -> Conclusion:
-    """Marks the run as unchanged, with the counters of the last success: the bodies are byte-identical."""
-    row = await fence.connection.fetchrow(_LAST_COUNTERS, fence.run.account_id, fence.success_run_id)
+    """Marks the run as unchanged, with the counters of the last success: the bodies are byte-identical.
+
+    No number is missing then; but the headers may differ, and with them whether the response is believable.
+    """
+    row = await fence.connection.fetchrow(
+        _LAST_COUNTERS, fence.run.account_id, fence.success_run_id, fence.applied_run_id
+    )
     assert row is not None  # noqa: S101 - the newest success is never pruned
-    return await _write_success(fence, meta, Conclusion("unchanged", dict(row)), body_digest=meta.body_digest)
+    counters = dict(row)
+    has_unreadable_id, received = counters.pop("has_unreadable_id"), counters["received"]
+    is_partial = meta.declared_length.partial_reason(received) is not None
+    return await _write_success(
+        fence,
+        meta,
+        Conclusion("unchanged", counters),
+        body_digest=meta.body_digest,
+        is_believable=received > 0 and not has_unreadable_id and not is_partial,
+    )
 
 
-async def mark_succeeded(fence: Fence, meta: ResponseMeta, totals: PollTotals, app_id: int | None) -> Conclusion:
+async def mark_succeeded(fence: Fence, meta: ResponseMeta, totals: PollTotals, parsed: ParsedResponse) -> Conclusion:
     """Marks the run as applied, or as unchanged if nothing changed, and stores what the next poll compares with."""
     conclusion = Conclusion("unchanged" if totals.is_unchanged else "applied", totals.counters)
+    # While numbers are missing, the same response can have another effect later: it confirms that they are gone, and
+    # the hold time passes.
+    is_any_missing = totals.counters["held"] > 0 or totals.counters["unconfirmed"] > 0
     return await _write_success(
         fence,
         meta,
         conclusion,
-        # While removals are held, the same response can have another effect later: the hold time passes.
-        body_digest=None if totals.counters["held"] else meta.body_digest,
+        body_digest=None if is_any_missing else meta.body_digest,
+        is_believable=parsed.is_believable,
         fingerprints_changed=totals.has_fingerprint_changes,
-        app_id=app_id,
+        app_id=parsed.app_id,
     )
 
 
@@ -233,6 +270,7 @@ async def _write_success(
     conclusion: Conclusion,
     *,
     body_digest: bytes | None,
+    is_believable: bool,
     fingerprints_changed: bool = False,
     app_id: int | None = None,
 ) -> Conclusion:
@@ -247,6 +285,7 @@ async def _write_success(
         app_id,
         body_digest,
         DECODER_VERSION,
+        is_believable,
         meta.http_status,
         meta.response_bytes,
         *(conclusion.counters.get(name, 0) for name in ("received", *COUNTERS)),
@@ -259,15 +298,17 @@ update syncer.sync_run set outcome = 'superseded', finished_at = $3, http_status
  where account_id = $1 and run_id = $2
 """
 _LAST_COUNTERS: Final = """
-select received, held, rejected, created + changed + unchanged + restored as unchanged
+select received, held, rejected, created + changed + unchanged + restored as unchanged,
+       exists (select from syncer.rejected_record
+                where account_id = $1 and last_run_id = $3 and virtual_number_id is null) as has_unreadable_id
   from syncer.sync_run where account_id = $1 and run_id = $2
 """
 _MARK_SUCCEEDED: Final = f"""
 with succeeded as (
     update syncer.sync_run
-       set outcome = $5, finished_at = greatest(syncer.clock(), $4), http_status = $10, response_bytes = $11,
+       set outcome = $5, finished_at = greatest(syncer.clock(), $4), http_status = $11, response_bytes = $12,
            error_kind = null, error = null,
-           {", ".join(f"{name} = ${position}" for position, name in enumerate(("received", *COUNTERS), start=12))}
+           {", ".join(f"{name} = ${position}" for position, name in enumerate(("received", *COUNTERS), start=13))}
      where account_id = $1 and run_id = $2
 ), abandoned as (
     update syncer.sync_run set outcome = 'abandoned', finished_at = greatest($4, started_at)
@@ -277,7 +318,10 @@ update syncer.account
    set success_run_id = $2, success_started_at = $3, observed_at = $4,
        applied_run_id = case when $5 = 'applied' then $2 else applied_run_id end,
        fingerprints_run_id = case when $6 then $2 else fingerprints_run_id end,
-       app_id = coalesce(app_id, $7), body_digest = $8, decoder_version = $9
+       app_id = coalesce(app_id, $7), body_digest = $8, decoder_version = $9,
+       believable_responses = believable_responses + $10::boolean::integer,
+       believable_run_id = case when $10 then $2 else believable_run_id end,
+       believable_started_at = case when $10 then $3 else believable_started_at end
  where account_id = $1
 """  # noqa: S608 - names from a constant
 

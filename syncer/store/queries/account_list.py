@@ -74,7 +74,11 @@ class AccountPage(Struct, frozen=True):
 _ACCOUNTS: Final = """
 with clock as materialized (select syncer.clock() as now), summaries as materialized (
     select a.account_id, a.name as account, a.time_zone, a.observed_at as last_success_at, s.due_at,
-           last.error as last_error, coalesce(h.held, 0)::integer as held, h.held_since, j.rejected,
+           last.error as last_error, coalesce(newest.held, 0)::integer as held,
+           case when newest.held > 0 then (
+               select min(missing_since) from syncer.virtual_number n
+                where n.account_id = a.account_id and n.last_read_at is not null and n.removed_at is null
+           ) end as held_since, j.rejected,
            case when configured.name is null then 'retired'
                 when last.outcome = 'failed' then 'failing'
                 when s.due_at + :late_after < clock.now and coalesce(s.lease_until <= clock.now, true) then 'late'
@@ -87,10 +91,7 @@ with clock as materialized (select syncer.clock() as now), summaries as material
       left join lateral (select outcome, error from syncer.sync_run r
                           where r.account_id = a.account_id and r.outcome not in ('running', 'abandoned')
                           order by r.run_id desc limit 1) last on true
-      left join (select account_id, count(*) as held, min(missing_since) as held_since
-                   from syncer.virtual_number
-                  where last_read_at is not null and removed_at is null and missing_since is not null
-                  group by account_id) h on h.account_id = a.account_id
+      left join syncer.sync_run newest on newest.account_id = a.account_id and newest.run_id = a.success_run_id
      cross join lateral (select count(*)::integer as rejected from syncer.rejected_record r
                           where r.account_id = a.account_id and r.last_run_id = a.applied_run_id) j
      where cast(:account as text) is null or a.name = :account

@@ -40,6 +40,7 @@ class AccountStatus(Struct, frozen=True):
         numbers: The number of phone numbers in each state, without removed ones.
         held: How many removals are held.
         held_since: When the first of these numbers went missing.
+        unconfirmed: How many removals only wait for their confirmation.
         rejected: The elements that the newest applied run rejected.
         retired_at: When the account was removed from the configuration; it is no longer polled.
     """
@@ -56,6 +57,7 @@ class AccountStatus(Struct, frozen=True):
     numbers: dict[str, int]
     held: int
     held_since: datetime | None
+    unconfirmed: int
     rejected: list[RejectedElement]
     retired_at: datetime | None
 
@@ -76,10 +78,15 @@ _STATES: Final = """
 select account_id, state, count(*) as numbers from syncer.virtual_number where removed_at is null
  group by 1, 2 order by 1, 3 desc, 2
 """
-_HELD: Final = """
-select account_id, count(*) as numbers, min(missing_since) as since
-  from syncer.virtual_number where last_read_at is not null and removed_at is null and missing_since is not null
- group by 1
+# The newest success counted which of the missing numbers are held and which only wait for their confirmation.
+_MISSING: Final = """
+select a.account_id, r.held, r.unconfirmed,
+       case when r.held > 0 then (
+           select min(missing_since) from syncer.virtual_number n
+            where n.account_id = a.account_id and n.last_read_at is not null and n.removed_at is null
+       ) end as held_since
+  from syncer.account a
+  join syncer.sync_run r on r.account_id = a.account_id and r.run_id = a.success_run_id
 """
 _REJECTED: Final = """
 select j.account_id, j.virtual_number_id, j.error, r.started_at as first_seen_at, j.occurrences
@@ -99,18 +106,19 @@ async def read_account_statuses(engine: AsyncEngine) -> list[AccountStatus]:
     async with read_snapshot(engine) as connection:
         accounts = (await connection.execute(text(_ACCOUNTS))).mappings().all()
         numbers = _by_account(await connection.execute(text(_STATES)))
-        held = {account_id: (count, since) for account_id, count, since in await connection.execute(text(_HELD))}
+        missing = {row.account_id: row for row in await connection.execute(text(_MISSING))}
         rejected = _by_account(await connection.execute(text(_REJECTED)))
     statuses = []
     for account in accounts:
         account_id = account["account_id"]
-        count, since = held.get(account_id, (0, None))
+        missing_now = missing.get(account_id)
         statuses.append(
             AccountStatus(
                 **account,
                 numbers={row.state: row.numbers for row in numbers.get(account_id, ())},
-                held=count,
-                held_since=since,
+                held=0 if missing_now is None else missing_now.held,
+                held_since=None if missing_now is None else missing_now.held_since,
+                unconfirmed=0 if missing_now is None else missing_now.unconfirmed,
                 rejected=[RejectedElement(*row[1:]) for row in rejected.get(account_id, ())],
             )
         )

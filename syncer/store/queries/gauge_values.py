@@ -28,6 +28,7 @@ class AccountGauges:
         last_success_at: When the newest successful run was recorded; None before the first.
         success_started_at: When that run started.
         held: How many removals are held.
+        unconfirmed: How many removals only wait for their confirmation.
         rejected: How many elements the newest applied run rejected.
         numbers: The number of phone numbers in each state, without removed ones.
     """
@@ -38,6 +39,7 @@ class AccountGauges:
     last_success_at: datetime | None
     success_started_at: datetime | None
     held: int
+    unconfirmed: int
     rejected: int
     numbers: Mapping[str, int]
 
@@ -55,10 +57,11 @@ class GaugeValues:
     clock_behind: timedelta
 
 
-# The run of the newest success, unchanged or not, has the current counts of held and rejected: nothing is counted here.
+# The run of the newest success, unchanged or not, has the current counts: nothing is counted here.
 _ACCOUNTS: Final = """
 select a.account_id, a.name, a.created_at, a.observed_at, a.success_started_at, a.applied_run_id,
-       coalesce(r.held, 0) as held, coalesce(r.rejected, 0) as rejected, clock.now
+       coalesce(r.held, 0) as held, coalesce(r.unconfirmed, 0) as unconfirmed, coalesce(r.rejected, 0) as rejected,
+       clock.now
   from (select syncer.clock() as now) clock
  cross join syncer.account a
   left join syncer.sync_run r on r.account_id = a.account_id and r.run_id = a.success_run_id
@@ -118,6 +121,7 @@ class GaugeReader:
                     last_success_at=row["observed_at"],
                     success_started_at=row["success_started_at"],
                     held=row["held"],
+                    unconfirmed=row["unconfirmed"],
                     rejected=row["rejected"],
                     numbers=self._counts[row["account_id"]][1],
                 )

@@ -52,9 +52,22 @@ account = Table(
     Column(
         "body_digest",
         LargeBinary,
-        comment="Digest of the response body that the stored data corresponds to; null while removals are held",
+        comment="Digest of the response body that the stored data corresponds to; null while numbers are missing",
     ),
     Column("decoder_version", SmallInteger, comment="Version of the decoder that read that response body"),
+    Column(
+        "believable_responses",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="How many successful runs had a believable response: not empty, every id readable, not a part of the list",
+    ),
+    Column("believable_run_id", BigInteger, comment="The newest successful run whose response was believable"),
+    Column(
+        "believable_started_at",
+        Time,
+        comment="Start of that run; a number that it did not list, and that is listed later, appeared after it",
+    ),
     comment="One row per configured account, with what its newest successful poll recorded for the next one",
 )
 
@@ -112,11 +125,12 @@ sync_run = Table(
             "unchanged": "Numbers in which nothing changed",
             "removed": "Numbers whose removal was applied",
             "restored": "Removed numbers that were listed again",
-            "held": "Missing numbers whose removal was on hold after the run",
+            "held": "Missing numbers whose removal was on hold after the run; a person should look",
             "rejected": "Elements of the response that were rejected",
             "state_changes": "Changes of state or reason, without those of created and restored numbers",
             "redirects_opened": "Redirects that were added, including those of created and restored numbers",
             "redirects_closed": "Redirects that were removed, including those of removed numbers",
+            "unconfirmed": "Missing numbers whose removal only waited for another response to confirm it",
         }.items()
     ),
     Index("sync_run_running_idx", "account_id", "run_id", postgresql_where=text("outcome = 'running'")),

@@ -16,7 +16,7 @@ def _period_columns() -> list[Column[object] | CheckConstraint]:
         Column(
             "changed_after",
             Time,
-            comment="The period began after this time; null if the account's first successful poll found it",
+            comment="The period began after this time; null if the account's first non-empty response had it",
         ),
         Column("closed_after", Time, comment="The period ended after this time; null while it is open"),
         Column("run_id", BigInteger, nullable=False, comment="The run that opened the row"),

@@ -124,7 +124,7 @@ virtual_number = Table(
     Column(
         "changed_after",
         Time,
-        comment="The current version began after this time; null if the account's first successful poll found it",
+        comment="The current version began after this time; null if the account's first non-empty response had it",
     ),
     Column(
         "last_read_at",
@@ -138,6 +138,16 @@ virtual_number = Table(
     ),
     Column("removed_at", Time, comment="Equal to missing_since once the removal is applied; null until then"),
     Column("run_id", BigInteger, nullable=False, comment="The run that first saw the current version"),
+    Column(
+        "believable_missing_since",
+        Time,
+        comment="Time of the first believable response that no longer listed the number; the hold time counts from it",
+    ),
+    Column(
+        "believable_missing_from",
+        BigInteger,
+        comment="Which of the account's believable_responses that was, counted from 1; each later one confirms it",
+    ),
     Index("virtual_number_number_idx", "number"),
     # The account is not the first column: while the table is small, the planner may check foreign keys with any index
     # that begins with the account, and a pooled session keeps that plan when the table has grown.
