@@ -80,7 +80,7 @@ class PollResult(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(  # noqa: PLR0913 - the parts of a result
+    def of(
         cls,
         account: str,
         run_id: int | None,

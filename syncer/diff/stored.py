@@ -164,8 +164,8 @@ class StoredNumbers:
 
     Attributes:
         by_id: The stored numbers, by `virtual_number_id`.
-        rejected_by: The newest applied run that rejected a record of it, for each number that is removed, or that is not
-            stored because only rejected records of it were ever received.
+        rejected_by: For each number that is removed or not stored, the newest applied run that rejected a record of it,
+            if there was one.
         regions: The `region_id` of each region that the stored numbers have, by name.
     """
 

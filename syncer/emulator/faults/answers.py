@@ -63,7 +63,7 @@ class Body(Fault, frozen=True, tag="body"):
 
     body: str = ""
     content_type: str = "application/json"
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
 
     async def replacement_response(self) -> web.Response:
         """Returns a response with the text."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from syncer.emulator.fault import Fraction, Positive, Record, RecordsFault
 
 
@@ -26,7 +28,7 @@ class PartialList(RecordsFault, frozen=True, tag="partial_list"):
     """
 
     share: Fraction = 0.5
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
 
     def alter_records(self, records: list[Record]) -> list[Record]:
         """Keeps this share of the records."""

@@ -101,8 +101,8 @@ select 4, account_id, virtual_number_id, null,
   from redirect_changes where problem is not null
 """  # noqa: S608 - a constant
 
-# Each account refers to its newest runs; `held`, `unconfirmed` and `rejected` of its newest success are the current counts
-# of rows, and a believable response is one of a successful run.
+# Each account refers to its newest runs; `held`, `unconfirmed` and `rejected` of its newest success are the current
+# counts of rows, and a believable response is one of a successful run.
 NEWEST: Final = """
 with newest as (
     select account_id, max(run_id) as success, max(run_id) filter (where outcome = 'applied') as applied

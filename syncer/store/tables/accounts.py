@@ -60,7 +60,9 @@ account = Table(
         BigInteger,
         nullable=False,
         server_default=text("0"),
-        comment="How many successful runs had a believable response: not empty, every id readable, not a part of the list",
+        comment=(
+            "How many successful runs had a believable response: not empty, every id readable, not a part of the list"
+        ),
     ),
     Column("believable_run_id", BigInteger, comment="The newest successful run whose response was believable"),
     Column(
