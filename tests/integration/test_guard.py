@@ -512,38 +512,47 @@ async def test_numbers_that_stay_missing_after_an_empty_list_have_been_missing_s
 ) -> None:
     await scenario.poll(0, record_range(1, 10))
     assert await scenario.poll(1, []) == ("applied", 0, 10)
-    assert await scenario.poll(24, record_range(6, 10)) == ("applied", 0, 5)
-    assert await scenario.poll(25, record_range(6, 10)) == ("applied", 5, 0)
+    assert await scenario.poll(24, record_range(6, 10)) == ("applied", 0, 5)  # their hold time starts here
+    assert await scenario.poll(25, record_range(6, 10)) == ("unchanged", 0, 5)
+    assert await scenario.poll(48, record_range(6, 10)) == ("applied", 5, 0)
     assert await scenario.removed() == [(key, observed_at(1)) for key in range(1, 6)]
 
 
 # An element whose id cannot be read
 
 
-async def test_an_unreadable_id_holds_even_accepted_removals_and_their_hold_time_starts(
-    scenario: AccountScenario,
-) -> None:
+async def test_an_unreadable_id_holds_removals_until_an_operator_accepts_them(scenario: AccountScenario) -> None:
     unreadable = record(99) | {"id": "ninety-nine"}
     await scenario.poll(0, record_range(1, 10))
 
-    assert await scenario.poll(1, [unreadable, *record_range(2, 10)], trigger="accept_removals") == ("applied", 0, 1)
+    assert await scenario.poll(1, [unreadable, *record_range(2, 10)]) == ("applied", 0, 1)
+    assert await scenario.poll(2, [unreadable, *record_range(2, 10)], trigger="accept_removals") == ("applied", 1, 0)
+    assert await scenario.removed() == [(1, observed_at(1))]
+
+
+async def test_an_unreadable_id_holds_removals_and_their_hold_time_does_not_start(scenario: AccountScenario) -> None:
+    unreadable = record(99) | {"id": "ninety-nine"}
+    await scenario.poll(0, record_range(1, 10))
+
+    assert await scenario.poll(1, [unreadable, *record_range(2, 10)]) == ("applied", 0, 1)
     assert await scenario.poll(26, [unreadable, *record_range(2, 10)]) == (
         "unchanged",
         0,
         1,
-    )  # although the hold time is over
+    )
     assert await scenario.held() == [(1, observed_at(1))]
     assert await scenario.poll(27, record_range(2, 10)) == ("applied", 1, 0)
     assert await scenario.removed() == [(1, observed_at(1))]
 
 
-async def test_removals_above_the_ratio_are_applied_after_the_hold_time_though_an_id_was_unreadable_at_first(
+async def test_the_hold_time_counts_from_the_first_response_whose_ids_can_all_be_read(
     scenario: AccountScenario,
 ) -> None:
     await scenario.poll(0, record_range(1, 4))
     assert await scenario.poll(1, ["?", *record_range(4, 4)]) == ("applied", 0, 3)
     assert await scenario.poll(2, record_range(4, 4)) == ("applied", 0, 3)
-    assert await scenario.poll(25, record_range(4, 4)) == ("applied", 3, 0)
+    assert await scenario.poll(25, record_range(4, 4)) == ("unchanged", 0, 3)
+    assert await scenario.poll(26, record_range(4, 4)) == ("applied", 3, 0)
     assert await scenario.removed() == [(key, observed_at(1)) for key in (1, 2, 3)]
 
 

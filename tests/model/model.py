@@ -338,7 +338,7 @@ class AccountModel:
         return {number for number, removed_at in self.unaccepted_removals if removed_at > observed_at - self.hold}
 
     def _believed_removals(self, missing: set[int], before: set[int], poll: PollContext) -> set[int]:
-        """Returns the missing numbers to remove, once confirmed, without an operator's approval; the others are held."""
+        """Returns the missing numbers to remove without an operator's approval, once confirmed."""
         stored = self.numbers
         past_hold = {
             number for number in missing if poll.observed_at - stored[number].believable_misses[0] >= self.hold
@@ -396,8 +396,8 @@ class AccountModel:
         return self._restore(stored, record, poll) if stored.is_removed else self._update(stored, record, poll)
 
     def _create(self, record: Record, poll: PollContext) -> None:
-        # The contract leaves this open. The number appeared after the last believable response, unless an invalid record
-        # of it was listed before; then it is unknown when it appeared.
+        # The contract leaves this open. The number appeared after the last believable response, unless an invalid
+        # record of it was listed before; then it is unknown when it appeared.
         was_listed = any(row.virtual_number_id == record.id for row in self.rejected.values())
         after = None if was_listed else self.believable_started_at
         self.consequences["created after it was rejected"] += was_listed
