@@ -150,6 +150,7 @@ TEXTS: Final[Mapping[str, Text]] = {
     "count_removed": Text("removed {count}", "удалено {count}"),
     "count_restored": Text("returned {count}", "вернулось {count}"),
     "count_held": Text("held {count}", "удержано {count}"),
+    "count_unconfirmed": Text("unconfirmed {count}", "не подтверждено {count}"),
     "count_rejected": Text("rejected {count}", "отклонено {count}"),
     # Rejected records
     "rejected_records": Text("Rejected records", "Отклонённые записи"),

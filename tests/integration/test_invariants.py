@@ -426,7 +426,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "a rejected number has a missing_since": Corruption(
         "update virtual_number set missing_since = observed_at(8) where (account_id, virtual_number_id) = (1, 7)",
         "3, number 7: missing_since is 8h, but the newest applied run rejected its record",
-        "5, run 21: held is 2, but the rows show 3",
+        "5, run 21: held and unconfirmed are 2 and 0, but the rows show 3",
     ),
     "a redirect is open twice": Corruption(
         "update virtual_number_redirect set valid_to = null, closed_after = null, closed_run_id = null where "
@@ -524,7 +524,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     ),
     "held of the newest run is wrong": Corruption(
         "update sync_run set held = 3 where (account_id, run_id) = (1, 21)",
-        "5, run 21: held is 3, but the rows show 2",
+        "5, run 21: held and unconfirmed are 3 and 0, but the rows show 2",
     ),
     "rejected of the newest run is wrong": Corruption(
         "update sync_run set rejected = 0 where (account_id, run_id) = (1, 21)",

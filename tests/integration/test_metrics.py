@@ -101,6 +101,7 @@ async def test_all_series_are_exported_before_the_first_poll(account: PolledAcco
         "syncer_poll_lateness_seconds_sum": none,
         "syncer_poll_lateness_seconds_count": none,
         "syncer_held_removals": none,
+        "syncer_unconfirmed_removals": none,
         "syncer_rejected_records": none,
     }
 
@@ -271,7 +272,12 @@ async def test_gauges_of_the_current_state_disappear_if_the_database_cannot_be_r
 ) -> None:
     await account.poll(record(1))
     await scraped.refresh()
-    present = {"syncer_numbers", "syncer_held_removals", "syncer_rejected_records"}
+    present = {
+        "syncer_numbers",
+        "syncer_held_removals",
+        "syncer_unconfirmed_removals",
+        "syncer_rejected_records",
+    }
     before = scraped.all()
 
     monkeypatch.setattr("syncer.telemetry.metrics.MAX_GAUGE_AGE_SECONDS", 0.0)

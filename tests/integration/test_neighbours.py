@@ -23,7 +23,7 @@ T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 COUNTERS: Final = (
-    *("received", "created", "changed", "unchanged", "removed", "restored", "held", "rejected"),
+    *("received", "created", "changed", "unchanged", "removed", "restored", "held", "unconfirmed", "rejected"),
     *("state_changes", "redirects_opened", "redirects_closed"),
 )
 TABLES: Final = {
@@ -46,6 +46,7 @@ IDENTITY_COLUMNS: Final = (
     "success_run_id",
     "applied_run_id",
     "fingerprints_run_id",
+    "believable_run_id",
 )
 
 

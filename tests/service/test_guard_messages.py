@@ -57,7 +57,7 @@ async def test_a_held_removal_is_shown_until_an_operator_accepts_it(
     facts = {"account": "default", "run_id": 2, "held": 100, "todo": todo}
     assert warnings(held) == [{"event": "removals_held", "level": "warning"} | facts]
     row, (line,), status_json = await status(syncer)
-    assert row[-2:] == ["100", "-"]
+    assert row[-3:] == ["100", "-", "-"]
     assert line.startswith("! default: 100 numbers missing since ")
     assert line.endswith(f" UTC, their removal is held; {todo}")
     since = await sql.fetchval(
@@ -84,7 +84,7 @@ async def test_a_held_removal_is_shown_until_an_operator_accepts_it(
 
     assert (accepted.code, warnings(accepted)) == (0, [])
     row, attention, status_json = await status(syncer)
-    assert (row[-2:], attention) == (["-", "-"], [])
+    assert (row[-3:], attention) == (["-", "-", "-"], [])
     assert (status_json["held"], status_json["held_since"], sum(status_json["numbers"].values())) == (0, None, 100)
     assert tuple((await sql.fetch(RUNS))[-1]) == ("applied", 0, 0, 100)
 
@@ -99,7 +99,7 @@ async def test_an_empty_list_holds_the_removal_of_all_numbers(
 
     assert [(one["event"], one["held"]) for one in warnings(held)] == [("removals_held", 1)]
     row, (line,), status_json = await status(syncer)
-    assert (row[-2:], status_json["held"], status_json["numbers"]) == (["1", "-"], 1, {"active": 1})
+    assert (row[-3:], status_json["held"], status_json["numbers"]) == (["1", "-", "-"], 1, {"active": 1})
     assert line.endswith(ACCEPT)
 
 
@@ -113,7 +113,7 @@ async def test_a_held_removal_is_shown_while_polls_fail(
 
     row, attention, status_json = await status(syncer)
 
-    assert (row[-2:], status_json["held"], status_json["last_outcome"]) == (["1", "-"], 1, "failed")
+    assert (row[-3:], status_json["held"], status_json["last_outcome"]) == (["1", "-", "-"], 1, "failed")
     assert [line.split(" ", 3)[2] for line in attention] == ["the", "1"]
     assert attention[1].endswith(ACCEPT)
 
@@ -145,22 +145,115 @@ async def test_the_status_shows_since_when_the_first_held_number_is_missing(
     assert (await status(syncer))[1] == []
 
 
-async def test_a_removal_held_because_of_an_unreadable_id_is_shown_with_it_even_after_acceptance(
+async def test_a_removal_held_because_of_an_unreadable_id_is_shown_with_it_until_an_operator_accepts_it(
     syncer: Program, emulator: Emulator, account: PolledAccount, sql: asyncpg.Connection
 ) -> None:
     await account.poll(*(record(key) for key in range(1, 11)))
     emulator.fault = faults.Body(body=json.dumps([{"id": "one"}, *(record(key) for key in range(2, 11))]))
 
-    accepted = await syncer.run("sync", "--accept-removals")
+    held = await syncer.run("sync")
 
-    assert accepted.result == (3, "default: applied: 10 received, 9 unchanged, 1 held, 1 rejected\n")
-    assert [one["event"] for one in warnings(accepted)] == ["removals_held", "records_rejected"]
+    assert held.result == (3, "default: applied: 10 received, 9 unchanged, 1 held, 1 rejected\n")
+    assert [(one["event"], one.get("unreadable")) for one in warnings(held)] == [
+        ("removals_held", 1),
+        ("records_rejected", None),
+    ]
     row, attention, status_json = await status(syncer)
-    assert row[-2:] == ["1", "1"]
+    assert row[-3:] == ["1", "-", "1"]
     assert attention[0].endswith(ACCEPT)
     assert "default: a record has been rejected since " in attention[1]
     assert [one["virtual_number_id"] for one in status_json["rejected"]] == [None]
-    assert tuple((await sql.fetch(RUNS))[-1]) == ("applied", 1, 1, 0)
+
+    accepted = await syncer.run(*shlex.split(ACCEPT)[1:])
+
+    note = "elements whose id cannot be read: 1; each of them may be one of the removed numbers"
+    assert accepted.result == (3, f"default: applied: 10 received, 9 unchanged, 1 removed, 1 rejected; {note}\n")
+    assert warnings(accepted)[0] == {
+        "event": "removals_accepted_with_unreadable_elements",
+        "level": "warning",
+        "account": "default",
+        "run_id": 3,
+        "removed": 1,
+        "unreadable": 1,
+        "todo": "each of these elements may be one of the removed numbers: see: syncer status",
+    }
+    assert (await status(syncer))[0][-3:] == ["-", "-", "1"]
+    assert tuple((await sql.fetch(RUNS))[-1]) == ("applied", 0, 1, 1)
+
+
+async def test_a_removal_that_waits_for_its_confirmation_alarms_nobody(
+    syncer: Program, emulator: Emulator, account: PolledAccount
+) -> None:
+    await account.poll(*(record(key) for key in range(1, 11)))
+    emulator.fault = faults.Body(body=json.dumps([record(key) for key in range(2, 11)]))
+
+    waiting = await syncer.run("sync", "--json")
+
+    assert (waiting.code, warnings(waiting)) == (0, [])
+    result = json.loads(waiting.out)
+    assert (result["removed"], result["held"], result["unconfirmed"]) == (0, 0, 1)
+    row, attention, status_json = await status(syncer)
+    assert (row[-3:], attention) == (["-", "1", "-"], [])
+    assert (status_json["held"], status_json["held_since"], status_json["unconfirmed"]) == (0, None, 1)
+
+    confirmed = await syncer.run("sync")
+
+    assert confirmed.result == (0, "default: applied: 9 received, 9 unchanged, 1 removed\n")
+    assert (await status(syncer))[0][-3:] == ["-", "-", "-"]
+
+
+async def test_a_part_of_the_list_that_says_so_holds_removals_and_its_header_is_named(
+    syncer: Program, emulator: Emulator, account: PolledAccount
+) -> None:
+    await account.poll(*(record(key) for key in range(1, 11)))
+    page = json.dumps([record(key) for key in range(2, 11)])
+    emulator.queue(
+        faults.Body(body=page, headers={"Link": '</numbers/virtual-number?page=2>; rel="next"'}, requests=1),
+        faults.Body(body=page, headers={"X-Total-Count": "10"}, requests=1),
+        faults.Body(body=page, headers={"Content-Range": "items 0-8/10"}, requests=1),
+    )
+
+    linked, counted, ranged = [await syncer.run("sync") for _ in range(3)]
+
+    reasons = [
+        'the header Link has rel="next": the response is one page of a longer list',
+        "the header X-Total-Count says that the list has 10 elements, but the response has 9",
+        "the header Content-Range says that the list has 10 elements, but the response has 9",
+    ]
+    assert [one.result for one in (linked, counted, ranged)] == [
+        (3, f"default: {outcome}: 9 received, 9 unchanged, 1 held; {reason}\n")
+        for outcome, reason in zip(("applied", "unchanged", "unchanged"), reasons, strict=True)
+    ]
+    assert [
+        [one["reason"] for one in warnings(finished) if one["event"] == "response_is_partial"]
+        for finished in (linked, counted, ranged)
+    ] == [[reason] for reason in reasons]
+
+
+# The vendor's outages as they were observed. The database's clock is moved between the commands.
+
+
+async def test_a_list_that_recovers_after_a_day_of_wrong_answers_removes_nothing_before_it_is_complete(
+    syncer: Program, emulator: Emulator, account: PolledAccount, sql: asyncpg.Connection
+) -> None:
+    everything = [record(key) for key in range(1, 51)]
+    as_text = [one | {"id": str(one["id"])} for one in everything]
+    for day, outage in enumerate(([], [{"error": "internal error"}], as_text)):
+        begin = T0 + 24 * day * 10 * HOUR
+
+        async def sync(hours: float, listed: list[Any], begin: datetime = begin) -> tuple[int, int, int, int]:
+            emulator.fault = faults.Body(body=json.dumps(listed))
+            await account.set_clock(begin + hours * HOUR)
+            finished = await syncer.run("sync", "--json")
+            result = json.loads(finished.out)
+            return finished.code, result["removed"], result["held"], result["unconfirmed"]
+
+        assert await sync(0, everything) == (0, 0, 0, 0)
+        assert await sync(1, outage) == (3, 0, 50, 0)
+        assert await sync(26, outage) == (3, 0, 50, 0)
+        assert await sync(26.1, everything[:3]) == (3, 0, 47, 0)
+        assert await sync(26.2, everything) == (0, 0, 0, 0)
+    assert await sql.fetchval("select sum(removed + restored) from syncer.sync_run") == 0
 
 
 async def test_rejected_records_are_shown_with_the_reason_until_they_are_valid(
@@ -185,7 +278,7 @@ async def test_rejected_records_are_shown_with_the_reason_until_they_are_valid(
         }
     ]
     row, attention, status_json = await status(syncer)
-    assert row[-2:] == ["-", "7"]
+    assert row[-3:] == ["-", "-", "7"]
     assert [line.partition(" has been rejected since ")[0] for line in attention[:5]] == [
         f"! default: the record of number {key}" for key in range(1, 6)
     ]
@@ -199,7 +292,7 @@ async def test_rejected_records_are_shown_with_the_reason_until_they_are_valid(
 
     assert (taken.code, warnings(taken)) == (0, [])
     row, attention, status_json = await status(syncer)
-    assert (row[-2:], attention, status_json["rejected"]) == (["-", "-"], [], [])
+    assert (row[-3:], attention, status_json["rejected"]) == (["-", "-", "-"], [], [])
 
 
 async def test_the_daemon_logs_a_warning_for_held_removals(

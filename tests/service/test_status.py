@@ -61,10 +61,10 @@ async def test_held_removals_are_shown_with_the_accepting_command_and_rejected_r
         assert (table.code, as_json.code) == (0, 0)
         head, row, *attention = table.out.splitlines()
         assert re.split(r"\s{2,}", head) == [
-            "account", "last success", "last outcome", "numbers by state", "held", "rejected",
+            "account", "last success", "last outcome", "numbers by state", "held", "unconfirmed", "rejected",
         ]  # fmt: skip
         name, success, *rest = re.split(r"\s{2,}", row)
-        assert (name, rest) == (NAME, ["applied", "active 8", "freeze 1", "6", "1"])
+        assert (name, rest) == (NAME, ["applied", "active 8", "freeze 1", "6", "-", "1"])
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, 0:00:\d\d ago", success)
         assert [line.startswith(f"! {NAME}: ") for line in attention] == [True, True]
         assert "6 numbers missing since" in attention[0]

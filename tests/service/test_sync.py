@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 FIELDS = [
     "account", "run_id", "outcome", "received", "created", "changed", "unchanged", "removed", "restored", "held",
-    "rejected", "state_changes", "redirects_opened", "redirects_closed", "duration_seconds", "error_kind", "error",
-    "retry_after_seconds",
+    "unconfirmed", "rejected", "state_changes", "redirects_opened", "redirects_closed", "duration_seconds",
+    "error_kind", "error", "retry_after_seconds",
 ]  # fmt: skip
 ACCOUNTS = """
 [[account]]

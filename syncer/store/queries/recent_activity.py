@@ -78,6 +78,7 @@ class Run(Struct, frozen=True):
     removed: int
     restored: int
     held: int
+    unconfirmed: int
     rejected: int
 
 
@@ -141,7 +142,7 @@ with newest as (
      order by last.run_id desc limit :runs
 )
 select n.name, n.time_zone, r.run_id, r.trigger, r.started_at, r.finished_at, r.outcome, r.error, r.received,
-       r.created, r.changed, r.removed, r.restored, r.held, r.rejected
+       r.created, r.changed, r.removed, r.restored, r.held, r.unconfirmed, r.rejected
   from newest n
  cross join lateral (select * from syncer.sync_run s
                       where s.account_id = n.account_id order by s.run_id desc limit :runs) r
