@@ -519,13 +519,17 @@ async def test_the_error_that_an_older_version_wrote_for_a_rejected_record_is_re
     )
 
 
-async def test_a_record_whose_id_cannot_be_read_holds_all_removals_even_accepted_ones(account: PolledAccount) -> None:
+async def test_a_record_whose_id_cannot_be_read_holds_all_removals_but_accepted_ones(account: PolledAccount) -> None:
     await account.poll_at(T0, *(record(key) for key in range(1, 11)))
     broken = record(1) | {"id": "one"}
 
-    result = await account.poll_at(T0 + HOUR, broken, *(record(key) for key in range(2, 11)), trigger="accept_removals")
+    listed = [broken, *(record(key) for key in range(2, 11))]
 
-    assert (result.rejected, result.held, result.removed) == (1, 1, 0)
+    held = await account.poll_at(T0 + HOUR, *listed)
+    accepted = await account.poll_at(T0 + 2 * HOUR, *listed, trigger="accept_removals")
+
+    assert (held.rejected, held.held, held.removed) == (1, 1, 0)
+    assert (accepted.rejected, accepted.held, accepted.removed) == (1, 0, 1)
 
 
 async def test_two_different_records_with_one_id_are_both_rejected_and_two_identical_ones_are_one(

@@ -85,6 +85,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "api_ca_file": None,
         "removal_guard_ratio": 0.2,
         "removal_guard_hold": timedelta(hours=24),
+        "removal_confirmations": 2,
         "run_retention": timedelta(days=90),
         "http_listen": ("127.0.0.1", 8080),
         "http_page": "auto",
