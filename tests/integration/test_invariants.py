@@ -250,6 +250,7 @@ CORRUPTIONS: dict[str, Corruption] = {
         "2, number 2: its state period from 3.5h begins before the previous one ends, at 4h",
         "2, number 2: its versions have a gap from 4h to 6h, but its state periods do not",
         "3, number 2: its record has state freeze, but its state period from 0h has active",
+        "3, number 2: its state period from 3.5h has changed_after 4h, which is not before it begins",
         "3, number 2: no version begins with its state period from 3.5h",
         "5, run 13: changed is 1, but its rows show 2; restored is 1, but its rows show 0; state_changes is 0, but its "
         "rows show 1",
@@ -272,7 +273,6 @@ CORRUPTIONS: dict[str, Corruption] = {
     ),
     "an older version is missing": Corruption(
         "delete from virtual_number_history where (account_id, virtual_number_id, comment) = (1, 4, 'second')",
-        "2, number 4: its version from 8h has changed_after 7h, but the previous one has closed_after 1h",
         "2, number 4: its versions have a gap from 2h to 8h, but its state periods do not",
         "5, run 5: changed is 2, but its rows show 1",
     ),
@@ -298,12 +298,11 @@ CORRUPTIONS: dict[str, Corruption] = {
     "the versions have no gap at a removal": Corruption(
         "update virtual_number_history set valid_to = observed_at(6) where (account_id, virtual_number_id) = (1, 2)",
         "2, number 2: its state periods have a gap from 4h to 6h, but its versions do not",
-        "2, number 2: its version from 6h was opened by run 13, but the previous one was closed by run 9",
+        "2, number 2: its version from 6h has changed_after 4h, but the previous one has closed_after 3h",
     ),
     "a removal has another closed_after in its version": Corruption(
         "update virtual_number_history set closed_after = started_at(2) where (account_id, virtual_number_id) = (1, 2)",
         "2, number 2: its removal at 4h has closed_after 2h in its versions, but 3h in its state periods",
-        "2, number 2: its version from 6h has changed_after 3h, but the previous one has closed_after 2h",
     ),
     "a removal has another run in its version": Corruption(
         "update virtual_number_history set closed_run_id = 7 where (account_id, virtual_number_id) = (1, 2)",
@@ -350,7 +349,6 @@ CORRUPTIONS: dict[str, Corruption] = {
     ),
     "a closed period has no closed_after": Corruption(
         "update state_history set closed_after = null where (account_id, virtual_number_id, state) = (1, 2, 'active')",
-        "2, number 2: its state period from 6h has changed_after 3h, but the previous one has closed_after null",
         "3, number 2: its state period from 0h ends at 4h, but has no closed_after",
     ),
     "a closed period has no closed_run_id": Corruption(
@@ -486,9 +484,9 @@ CORRUPTIONS: dict[str, Corruption] = {
         "4, number 6: run 15 changed its redirects at 0h, but everything else at 7h",
     ),
     "a redirect has another window than the version of its run": Corruption(
-        "update virtual_number_redirect set changed_after = started_at(4) where (account_id, virtual_number_id) = (1, "
+        "update virtual_number_redirect set changed_after = started_at(3) where (account_id, virtual_number_id) = (1, "
         "2) and valid_to is null",
-        "4, number 2: run 13 changed its redirects after 4h, but everything else after 3h",
+        "4, number 2: run 13 changed its redirects after 3h, but everything else after 4h",
     ),
     "a redirect that a removal closed ends earlier": Corruption(
         "update virtual_number_redirect set valid_to = observed_at(6.5) where (account_id, virtual_number_id) = (1, 6)",
@@ -521,6 +519,26 @@ CORRUPTIONS: dict[str, Corruption] = {
     "redirects_closed of a run is wrong": Corruption(
         "update sync_run set redirects_closed = redirects_closed + 1 where (account_id, run_id) = (1, 15)",
         "5, run 15: redirects_closed is 3, but its rows show 2",
+    ),
+    "a restored number appeared at an unknown time": Corruption(
+        "update virtual_number set changed_after = null where (account_id, virtual_number_id) = (1, 2); "
+        "update state_history set changed_after = null where (account_id, virtual_number_id, state) = (1, 2, 'freeze'); "
+        "update virtual_number_redirect set changed_after = null where (account_id, virtual_number_id) = (1, 2) "
+        "and valid_to is null",
+        "2, number 2: its state period from 6h has changed_after null, but the previous one has closed_after 3h",
+        "2, number 2: its version from 6h has changed_after null, but the previous one has closed_after 3h",
+    ),
+    "unconfirmed of the newest run is wrong": Corruption(
+        "update sync_run set unconfirmed = 1 where (account_id, run_id) = (1, 21)",
+        "5, run 21: held and unconfirmed are 2 and 1, but the rows show 2",
+    ),
+    "the newest believable run is unknown": Corruption(
+        "update account set believable_run_id = null, believable_started_at = null where account_id = 1",
+        "5, run 21: believable_run_id is null, after 10 of them",
+    ),
+    "the newest believable run is newer than the newest success": Corruption(
+        "update account set believable_run_id = 23 where account_id = 1",
+        "5, run 21: believable_run_id is 23, after 10 of them",
     ),
     "held of the newest run is wrong": Corruption(
         "update sync_run set held = 3 where (account_id, run_id) = (1, 21)",

@@ -306,7 +306,7 @@ async def test_the_series_of_a_removed_account_disappear_even_if_its_last_poll_e
     scraped.metrics.set_accounts(["default", "second"])
     assert scraped["syncer_runs_total"] == {("applied",): 1}
     both = generate_latest(scraped.metrics.registry).decode()
-    assert both.count('"second"') == both.count('"default"') - 5  # those read from the database are not there yet
+    assert both.count('"second"') == both.count('"default"') - 6  # those read from the database are not there yet
 
     scraped.metrics.set_accounts(["second"])
     await account.poll(record(1, state="freeze"))

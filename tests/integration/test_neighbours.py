@@ -23,7 +23,7 @@ T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 COUNTERS: Final = (
-    *("received", "created", "changed", "unchanged", "removed", "restored", "held", "unconfirmed", "rejected"),
+    *("received", "created", "changed", "unchanged", "removed", "restored", "held", "rejected"),
     *("state_changes", "redirects_opened", "redirects_closed"),
 )
 TABLES: Final = {
