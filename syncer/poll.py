@@ -10,14 +10,14 @@ begin       Inserts the run's row, `running`, and commits it.
 fetch       Sends the HTTP request, with retries. No database connection is held. If the endpoint answers with an error
             or breaks off, the run is `failed` and no data changes.
 compare     If the body is byte-identical to the last successful poll's, the run is `unchanged`: only its own row and
-            the account's are written. That body's digest is not kept while removals are held, since time alone can
-            then change what the same response means.
+            the account's are written. That body's digest is not kept while numbers are missing, since the same
+            response can then confirm that they are gone.
 parse       Splits the JSON array and decodes only the records whose fingerprint, a hash of their bytes, is not stored
             (`syncer.diff.response`). A response that was cut short or is not an array makes the run `failed`.
 load        Locks the account's row, the fence, until the transaction ends, and reads the stored numbers that the parsed
             records and the missing numbers need (`syncer.store.poll.load`).
-reconcile   Decides what changed, in pure code (`syncer.diff.reconcile`). Missing numbers count as removed at once if
-            they are few, else their removal is held for a time, or until an operator accepts it
+reconcile   Decides what changed, in pure code (`syncer.diff.reconcile`). Missing numbers are removed if they are few
+            and another response confirms it, else their removal is held for a time, or until an operator accepts it
             (`syncer.diff.removal_guard`).
 apply       Writes current rows and history (`syncer.store.poll.apply`) and the run's outcome, `applied`, and commits.
 report      Counts metrics and logs the result, in `report_poll` and nowhere else.

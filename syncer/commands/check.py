@@ -116,13 +116,15 @@ async def _check_endpoint(source: Source, account: Account, app_id: int | None) 
     subject = f"endpoint of {account.name}"
     try:
         response = await source.fetch(account, deadline_seconds=0)
-        parsed = parse_response(response.body, Fingerprints(), app_id)
+        parsed = parse_response(response.body, Fingerprints(), app_id, response.declared_length)
     except SyncerError as error:
         return Finding(subject, str(error), is_ok=False)
     text = f"{account.api_url} accepts the token and lists {len(parsed.records)} numbers"
     if parsed.rejections:
         text += f"; {len(parsed.rejections)} records are rejected, the first one because: {parsed.rejections[0].error}"
-    return Finding(subject, text, is_ok=not parsed.rejections)
+    if parsed.partial_reason is not None:
+        text += f"; {parsed.partial_reason}"
+    return Finding(subject, text, is_ok=not parsed.rejections and parsed.partial_reason is None)
 
 
 async def _check_data(database: Database) -> AsyncIterator[Finding]:

@@ -522,7 +522,8 @@ CORRUPTIONS: dict[str, Corruption] = {
     ),
     "a restored number appeared at an unknown time": Corruption(
         "update virtual_number set changed_after = null where (account_id, virtual_number_id) = (1, 2); "
-        "update state_history set changed_after = null where (account_id, virtual_number_id, state) = (1, 2, 'freeze'); "
+        "update state_history set changed_after = null where (account_id, virtual_number_id, state) = (1, 2, "
+        "'freeze'); "
         "update virtual_number_redirect set changed_after = null where (account_id, virtual_number_id) = (1, 2) "
         "and valid_to is null",
         "2, number 2: its state period from 6h has changed_after null, but the previous one has closed_after 3h",

@@ -47,6 +47,20 @@ async def test_everything_that_is_ok_is_listed_one_line_each(
     ]
 
 
+async def test_a_response_that_says_that_it_is_a_part_of_the_list_is_a_problem(
+    syncer: Program, emulator: Emulator
+) -> None:
+    emulator.fault = faults.PartialList(share=0.3, headers={"X-Total-Count": "200"})
+
+    finished = await syncer.run("check")
+
+    assert finished.code == 1
+    assert (
+        f"{emulator.url} accepts the token and lists 60 numbers; the header X-Total-Count says that the list has 200 "
+        "elements, but the response has 60\n"
+    ) in finished.out
+
+
 async def test_each_accounts_token_and_endpoint_are_checked_separately(syncer: Program, emulator: Emulator) -> None:
     entry = '[[account]]\nname = "{0}"\ntoken = "{0}-token"\n'
     accounts = "".join(entry.format(name) for name in ("good", "expired", "stranger", "broken"))
