@@ -21,10 +21,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from syncer.diff.changeset import PresenceUpdate
+from syncer.diff.stored import UnreadNumber
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from syncer.diff.changeset import ChangeSet
     from syncer.diff.response import ParsedResponse
@@ -48,39 +51,20 @@ class RemovalGuard:
     accept_removals: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Absence:
-    """A missing number.
-
-    Attributes:
-        is_new: Whether this response is the first that missed it.
-        missing_since: When it was first missed.
-        believable_missing_since: When it was first missed by a believable response; None if it was not yet.
-        believable_missing_from: Which of the account's believable responses that was.
-        is_update: Whether anything of this differs from what is stored.
-    """
-
-    is_new: bool
-    missing_since: datetime
-    believable_missing_since: datetime | None
-    believable_missing_from: int | None
-    is_update: bool
-
-
 def decide_removals(
     changes: ChangeSet, parsed: ParsedResponse, stored_account: StoredAccount, guard: RemovalGuard
 ) -> None:
     """Adds to `changes` the numbers that are removed now, and what is stored about those that stay missing."""
-    believable_count = stored_account.believable_count + parsed.is_believable
+    is_believable = parsed.is_believable
+    believable_count = stored_account.believable_count + is_believable
     absences = {
-        number_id: _absence(number_id, parsed, stored_account, believable_count)
+        number_id: _absence(number_id, stored_account, believable_count if is_believable else None)
         for number_id in sorted(parsed.missing_ids)
     }
     past_hold = {
         number_id
         for number_id, absence in absences.items()
-        if absence.believable_missing_since is not None
-        and stored_account.observed_at - absence.believable_missing_since >= guard.hold
+        if absence.is_past_hold(stored_account.observed_at, guard.hold)
     }
     # Small losses add up: what was removed within the hold time counts too, even if it has returned. A number that
     # disappears twice counts once. Numbers past the hold time are removed anyway and do not count.
@@ -95,22 +79,23 @@ def decide_removals(
     is_new_loss_small = len(suspicious) <= ratio * listed
     is_older_loss_small = len(suspicious) <= ratio * listed_before_loss
     for number_id, absence in absences.items():
-        is_loss_small = is_new_loss_small if absence.is_new else is_older_loss_small
+        is_loss_small = (
+            is_new_loss_small if absence.missing_since == stored_account.observed_at else is_older_loss_small
+        )
         if guard.accept_removals:
             fate = "removed"
-        elif not parsed.is_believable or not (number_id in past_hold or is_loss_small):
+        elif not is_believable or not (number_id in past_hold or is_loss_small):
             fate = "held"
         else:
             assert absence.believable_missing_from is not None  # noqa: S101 - this response has missed it
             misses = believable_count - absence.believable_missing_from + 1
             fate = "removed" if misses >= guard.confirmations else "unconfirmed"
         changes.counters[fate] += 1
-        if fate == "removed" or absence.is_update:
-            unread = stored_account.unread.get(number_id)
+        if fate == "removed" or absence != stored_account.unread.get(number_id):
             changes.presence_updates.append(
                 PresenceUpdate(
                     number_id,
-                    last_read_at=stored_account.success_started_at if unread is None else unread.last_read_at,
+                    last_read_at=absence.last_read_at,
                     missing_since=absence.missing_since,
                     removed_at=absence.missing_since if fate == "removed" else None,
                     believable_missing_since=absence.believable_missing_since,
@@ -119,16 +104,22 @@ def decide_removals(
             )
 
 
-def _absence(number_id: int, parsed: ParsedResponse, stored_account: StoredAccount, believable_count: int) -> _Absence:
-    unread = stored_account.unread.get(number_id)
-    missing_since = None if unread is None else unread.missing_since
-    believable_missing_since = None if unread is None else unread.believable_missing_since
-    believable_missing_from = None if unread is None else unread.believable_missing_from
-    is_first_believable_miss = parsed.is_believable and believable_missing_since is None
-    return _Absence(
-        is_new=missing_since is None,
-        missing_since=missing_since or stored_account.observed_at,
-        believable_missing_since=stored_account.observed_at if is_first_believable_miss else believable_missing_since,
-        believable_missing_from=believable_count if is_first_believable_miss else believable_missing_from,
-        is_update=missing_since is None or is_first_believable_miss,
-    )
+def _absence(number_id: int, stored_account: StoredAccount, position: int | None) -> UnreadNumber:
+    """Returns what is to be stored about a missing number, unless it is removed.
+
+    Args:
+        number_id: The number.
+        stored_account: The stored state of the account.
+        position: Which of the account's believable responses this one is; None if it is not believable.
+    """
+    absence = stored_account.unread.get(number_id)
+    if absence is None:
+        assert stored_account.success_started_at is not None  # noqa: S101 - a stored number was read by a success
+        absence = UnreadNumber(stored_account.success_started_at, None)
+    if absence.missing_since is None:
+        absence = replace(absence, missing_since=stored_account.observed_at)
+    if position is not None and absence.believable_missing_since is None:
+        absence = replace(
+            absence, believable_missing_since=stored_account.observed_at, believable_missing_from=position
+        )
+    return absence
