@@ -113,3 +113,35 @@ async def test_an_upgrade_to_the_newest_schema_keeps_all_history_and_polls_conti
         assert await account.broken_invariants() == []
     await sql.close()
     await engine.dispose()
+
+
+async def test_the_newest_response_before_the_upgrade_counts_as_believable_if_all_of_its_ids_could_be_read(
+    empty_database: str,
+) -> None:
+    engine = create_engine(lambda: empty_database, command_timeout=None)
+    await migrate(engine, "0007")
+    sql = await connect(empty_database)
+    await sql.execute(script_of("0007"))
+    # The newest success of the first account, run 9, has an element whose id could not be read; no record was rejected
+    # by run 6.
+    await sql.execute(
+        """
+        insert into syncer.rejected_record
+               (account_id, rejected_record_id, error, payload, first_run_id, last_run_id, occurrences)
+        values (1, gen_random_uuid(), 'no id', '?', 9, 9, 1)
+        """
+    )
+
+    await migrate(engine)
+
+    rows = await sql.fetch(
+        """
+        select believable_responses, believable_run_id, believable_started_at = r.started_at
+          from syncer.account a
+          join syncer.sync_run r on r.account_id = a.account_id and r.run_id = a.believable_run_id
+         order by a.account_id
+        """
+    )
+    assert [tuple(row) for row in rows] == [(1, 6, True), (1, 12, True)]
+    await sql.close()
+    await engine.dispose()
