@@ -379,7 +379,7 @@ async def test_a_removed_number_that_returns_is_restored_with_a_gap_in_its_histo
     returned_at, removed_at = recorded_at(T0 + 3 * HOUR), recorded_at(T0 + HOUR)
     assert (await account.rows(STATES))[1:] == [
         (2, "active", None, recorded_at(T0), removed_at, None, T0, first.run_id, removal.run_id),
-        (2, "freeze", None, returned_at, None, T0, None, restored.run_id, None),
+        (2, "freeze", None, returned_at, None, T0 + 2 * HOUR, None, restored.run_id, None),
     ]
     assert await account.rows(VERSIONS) == [
         (2, "79000000002", None, recorded_at(T0), removed_at, None, T0, first.run_id, removal.run_id)
