@@ -256,6 +256,20 @@ async def test_a_list_that_recovers_after_a_day_of_wrong_answers_removes_nothing
     assert await sql.fetchval("select sum(removed + restored) from syncer.sync_run") == 0
 
 
+async def test_numbers_that_appear_after_a_first_empty_list_appeared_at_an_unknown_time(
+    syncer: Program, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    listed = json.dumps([record(key) for key in range(1, 9)])
+    emulator.queue(faults.Empty(requests=1), faults.Body(body=listed))
+
+    empty, first = await syncer.run("sync"), await syncer.run("sync")
+
+    assert empty.result == (0, "default: applied\n")
+    assert first.result == (0, "default: applied: 8 received, 8 created\n")
+    windows = await sql.fetch("select changed_after, count(*) from analytics.number_history group by 1")
+    assert [tuple(one) for one in windows] == [(None, 8)]
+
+
 async def test_rejected_records_are_shown_with_the_reason_until_they_are_valid(
     syncer: Program, emulator: Emulator, account: PolledAccount, sql: asyncpg.Connection
 ) -> None:
