@@ -70,6 +70,8 @@ class PollStats:
     new_lookup_values: dict[str, list[str]] = field(default_factory=dict)
     clock_ahead: timedelta | None = None
     slot_waits: dict[str, float] = field(default_factory=dict)
+    partial_reason: str | None = None
+    unreadable: int = 0
 
     @asynccontextmanager
     async def count_wait(self, slot: str, slots: asyncio.Semaphore) -> AsyncIterator[None]:
@@ -78,9 +80,6 @@ class PollStats:
         async with slots:
             self.slot_waits[slot] = time.monotonic() - began
             yield
-
-    partial_reason: str | None = None
-    unreadable: int = 0
 
     def notes(self, conclusion: Conclusion) -> tuple[str, ...]:
         """Returns what a person should know about the response besides the counters, one sentence each."""
