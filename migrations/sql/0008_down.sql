@@ -1,7 +1,5 @@
 -- Reverts 0008_up.sql, in reverse order.
 
--- How long the endpoint asked not to be polled (Retry-After).
-alter table syncer.account_schedule drop column not_before;
 -- Believable responses
 do $$
 declare
@@ -85,3 +83,6 @@ comment on column syncer.account.body_digest is
     'Digest of the response body that the stored data corresponds to; null while removals are held';
 alter table syncer.account
     drop column believable_responses, drop column believable_run_id, drop column believable_started_at;
+
+-- How long the endpoint asked not to be polled (Retry-After).
+alter table syncer.account_schedule drop column not_before;

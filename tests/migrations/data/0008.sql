@@ -1,9 +1,10 @@
--- What revision 0008 stores in addition to 0007: which responses were believable, and a number of the second account whose
--- removal waits for its confirmation.
+-- What revision 0008 stores in addition to 0007.
 \ir 0007.sql
 
 -- How long the endpoint asked not to be polled (Retry-After).
 update syncer.account_schedule set not_before = '2026-03-02 01:00:00Z' where account_id = 1;
+
+-- Which responses were believable, and a number of the second account whose removal waits for its confirmation.
 update syncer.account
    set believable_responses = 7, believable_run_id = 9, believable_started_at = '2026-03-01 20:00:00Z'
  where account_id = 1;
