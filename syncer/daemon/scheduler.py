@@ -231,6 +231,7 @@ class Daemon:
         await retire_other_accounts(self._engine, list(by_id))
         self._accounts_by_id, self._scheduled_accounts = by_id, accounts
         self._failing_ids.intersection_update(by_id)
+        self._poller.fingerprint_cache.keep_only(by_id)
 
     async def _renew_leases(self) -> None:
         now = asyncio.get_running_loop().time()

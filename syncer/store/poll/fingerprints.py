@@ -15,6 +15,8 @@ from syncer.diff.stored import Fingerprints
 from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.diff.changeset import PollTotals
@@ -40,10 +42,12 @@ class AccountFingerprints:
 
 
 class FingerprintCache:
-    """Keeps the fingerprints of recent polls in memory, so that the next polls need not read them.
+    """Keeps accounts' fingerprints in memory, so that the next polls need not read them.
 
-    A byte-identical response needs none, so it is enough to keep the accounts that changed last: up to
-    `_MAX_CACHED_NUMBERS` numbers in total, or a single account that has more.
+    It keeps up to `_MAX_CACHED_NUMBERS` numbers in total, or a single account that has more. If accounts do not all
+    fit, the largest are kept, and among equal ones those stored last: reading the fingerprints of a large account takes
+    long and much memory at once, while those of a small one cost little more than a round trip. Accounts are polled in
+    turn, so to drop what was not used for longest would drop each account shortly before its next poll.
     """
 
     def __init__(self) -> None:
@@ -61,7 +65,12 @@ class FingerprintCache:
         self._by_account[account_id] = fingerprints
         self._numbers += len(fingerprints.fingerprints)
         while self._numbers > _MAX_CACHED_NUMBERS and len(self._by_account) > 1:
-            self._evict(next(iter(self._by_account)))
+            self._evict(min(self._by_account, key=lambda cached: len(self._by_account[cached].fingerprints)))
+
+    def keep_only(self, account_ids: Collection[int]) -> None:
+        """Drops all accounts but these, so that one that is no longer polled frees its place."""
+        for account_id in self._by_account.keys() - set(account_ids):
+            self._evict(account_id)
 
     def _evict(self, account_id: int) -> None:
         evicted = self._by_account.pop(account_id, None)
