@@ -31,7 +31,7 @@ from syncer.store import schedule
 from syncer.store.accounts import register_accounts, retire_other_accounts
 from syncer.store.engine import translate_errors
 from syncer.store.schema import migrate, schema_state
-from syncer.telemetry.logs import log, report_poll_crash, report_postponed
+from syncer.telemetry.logs import log, report_postponed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -217,6 +217,9 @@ class Daemon:
             await migrate(self._database.owner_engine)
             self._set_iteration_deadline()
         (await schema_state(self._engine)).require_current()
+        names = {account_id: account.name for account_id, account in self._accounts_by_id.items()}
+        if not await schedule.are_scheduled(self._engine, names):
+            self._scheduled_accounts = {}  # they are registered again
         self._schema_checked_at = now
 
     async def _schedule_accounts(self, accounts: Mapping[str, Account]) -> None:
@@ -278,10 +281,8 @@ class Daemon:
         try:
             result = await self._poller.poll(account, "schedule", lateness=claim.now - claim.due_at)
             unauthorized = result.error_kind in {"unauthorized", "forbidden"}
-            failed = result.outcome == "failed"
+            failed = result.outcome in {"failed", "unknown"}
             retry_after = timedelta(seconds=result.retry_after_seconds or 0)
-        except Exception as error:  # noqa: BLE001 - a bug must be logged and must not stop the other polls
-            report_poll_crash(account.name, error, self.metrics)
         finally:
             if failed:
                 self._failing_ids.add(account_id)

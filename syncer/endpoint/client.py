@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from syncer import __version__
-from syncer.endpoint.connection_errors import MAX_HEADER_BYTES, Exchange, error_for_exception
+from syncer.endpoint.connection_errors import MAX_HEADER_BYTES, Exchange, error_for_exception, invalid_host
 from syncer.endpoint.http_errors import check_encoding, check_is_decoded, error_for_status
 from syncer.endpoint.slots import LARGE_BODY_BYTES, MAX_LARGE_BODIES, BodySlot, stopped
 from syncer.errors import ConfigurationError, PollError, TooLargeError
@@ -152,7 +152,10 @@ class Source:
 
     async def _request(self, account: Account, attempt: int, slot: BodySlot) -> Response:
         assert self._session is not None, "Source is an async context manager"  # noqa: S101 - a slip of the caller
-        exchange = Exchange(URL(account.api_url + _PATH), self._proxy, self._timeout_seconds)
+        try:
+            exchange = Exchange(URL(account.api_url + _PATH), self._proxy, self._timeout_seconds)
+        except UnicodeError as error:
+            raise invalid_host(error) from None
         token = account.token.get_secret_value()
         authorization = f"{account.auth_scheme} {token}" if account.auth_scheme else token
         status: int | None = None
@@ -176,7 +179,7 @@ class Source:
                 check_is_decoded(body.getvalue(), exchange.answering_peer)
                 # This makes no copy: BytesIO returns its own buffer.
                 return Response(body=body.getvalue(), http_status=status, attempts=attempt)
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:
             exchange.received, exchange.waited_seconds = body.tell(), slot.waited_seconds - waited_before
             failure = error_for_exception(error, exchange)
             failure.http_status = failure.http_status or status

@@ -18,6 +18,7 @@ import stamina.instrumentation
 import structlog
 
 from syncer.endpoint.retry_after import in_words
+from syncer.errors import InternalError
 from syncer.outcome import COUNTERS, accept_removals_command
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class PollStats:
         suspicious_columns: Columns that changed in more than a fifth of the numbers, each with the count.
         fields_changed: Changed fields of all numbers, not counting state, reason and redirects.
         new_lookup_values: Values of the vendor that were never seen before, by field.
+        crash: The exception of a bug in the program, if one ended the poll.
         clock_ahead: How far the last observation is ahead of the database's clock, if by more than five minutes.
         slot_waits: For each of `SLOTS` that it needed, for how many seconds the poll waited until one was free.
     """
@@ -68,6 +70,7 @@ class PollStats:
     new_lookup_values: dict[str, list[str]] = field(default_factory=dict)
     clock_ahead: timedelta | None = None
     slot_waits: dict[str, float] = field(default_factory=dict)
+    crash: Exception | None = None
 
     @asynccontextmanager
     async def count_wait(self, slot: str, slots: asyncio.Semaphore) -> AsyncIterator[None]:
@@ -81,6 +84,12 @@ class PollStats:
         """Adds what is logged about a response, before its body is parsed."""
         self.http_status, self.response_bytes = response.http_status, len(response.body)
         self.attempts = response.attempts
+
+    def add_crash(self, error: Exception) -> InternalError:
+        """Adds an exception that no poll expects, to be logged with its traceback if it is a fault of the program."""
+        failure = InternalError(error)
+        self.crash = error if failure.is_fault else None
+        return failure
 
     def add_changes(self, totals: PollTotals, *, listed: int) -> None:
         """Adds what is logged about the changes that were written.
@@ -106,8 +115,11 @@ def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
     )
     metrics.count_slot_waits(stats.slot_waits)
     bound = log.bind(account=result.account, run_id=result.run_id)
+    if stats.crash is not None:
+        bound.error("poll_crashed", exc_info=stats.crash)
     is_unchanged = result.outcome == "unchanged"
-    level = logging.WARNING if result.outcome == "failed" else logging.DEBUG if is_unchanged else logging.INFO
+    is_failed = result.outcome in {"failed", "unknown"}
+    level = logging.WARNING if is_failed else logging.DEBUG if is_unchanged else logging.INFO
     bound.log(level, "poll_finished", **_event_fields(result, stats))
     if result.held and not is_unchanged:
         bound.warning(
@@ -125,12 +137,6 @@ def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
         bound.warning("mass_column_change", **stats.suspicious_columns)
     if stats.clock_ahead is not None:
         bound.warning("database_clock_behind", seconds=stats.clock_ahead.total_seconds())
-
-
-def report_poll_crash(account: str, error: Exception, metrics: Metrics) -> None:
-    """Logs and counts a poll that ended with an unexpected exception."""
-    metrics.count_crash(account)
-    log.error("poll_crashed", account=account, exc_info=error)
 
 
 def report_postponed(account: str, asked: timedelta, due_at: datetime) -> None:

@@ -7,6 +7,7 @@ import json
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -237,7 +238,7 @@ async def test_a_run_that_was_marked_failed_and_then_succeeds_has_no_error(accou
     assert await account.row(query) == ("failed", "timeout", "given up", 203, 7)
 
     async with runs.fence(account.engine, run) as fence:
-        await runs.mark_succeeded(fence, ResponseMeta(200, 2, b"d" * 16), PollTotals(is_unchanged=False), None)
+        await runs.mark_succeeded(fence, ResponseMeta(200, 2, b"d" * 16), PollTotals(is_unchanged=False), None, uuid4())
 
     assert await account.row(query) == ("applied", None, None, 200, 2)
 

@@ -13,7 +13,8 @@ import pytest
 import structlog
 
 from syncer.emulator import faults
-from syncer.telemetry.logs import configure_logging, report_poll_crash
+from syncer.outcome import Conclusion, PollResult
+from syncer.telemetry.logs import PollStats, configure_logging, report_poll
 from syncer.telemetry.metrics import Metrics
 from tests.builders import record, redirect, without
 
@@ -212,16 +213,20 @@ def test_an_unexpected_exception_is_logged_with_its_traceback_and_no_local_varia
     metrics = Metrics()
     metrics.set_accounts(["default"])
     token = "s3cr3t"  # noqa: F841 - must not be logged
+    stats = PollStats("schedule", lateness=None)
 
     try:
         json.loads("{")
     except json.JSONDecodeError as error:
-        report_poll_crash("default", error, metrics)
+        failure = stats.add_crash(error)
+    result = PollResult.of("default", 7, Conclusion("failed", {}), failure, seconds=1)
+    report_poll(result, stats, metrics)
 
-    (line,) = log_lines()
+    line, finished = log_lines()
     (exception,) = line.pop("exception")
-    assert line == {"event": "poll_crashed", "level": "error", "account": "default"}
+    assert line == {"event": "poll_crashed", "level": "error", "account": "default", "run_id": 7}
+    assert (finished["event"], finished["error_kind"]) == ("poll_finished", "internal")
     assert exception["exc_type"] == "JSONDecodeError"
     assert "s3cr3t" not in json.dumps(exception["frames"])
     assert metrics.registry.get_sample_value("syncer_runs_total", {"account": "default", "outcome": "failed"}) == 1
-    assert metrics.registry.get_sample_value("syncer_failures_total", {"error_kind": "crash"}) == 1
+    assert metrics.registry.get_sample_value("syncer_failures_total", {"error_kind": "internal"}) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import cache
+from uuid import UUID, uuid4
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,13 +15,16 @@ from syncer.diff.stored import Elements, Fingerprints
 from syncer.store.poll.fingerprints import AccountFingerprints, FingerprintCache, next_fingerprints
 from tests.builders import record
 
+VERSION = uuid4()
 
-def account_fingerprints(numbers: int, *, run_id: int = 1) -> AccountFingerprints:
-    return AccountFingerprints(None, run_id, Fingerprints(without_fingerprint=frozenset(range(numbers))))
+
+@cache
+def account_fingerprints(numbers: int, *, version: UUID = VERSION) -> AccountFingerprints:
+    return AccountFingerprints(None, version, Fingerprints(without_fingerprint=frozenset(range(numbers))))
 
 
 def cached_accounts(cache: FingerprintCache) -> list[int]:
-    return [account_id for account_id in range(10) if cache.get(account_id, 1) is not None]
+    return [account_id for account_id in range(10) if cache.get(account_id, VERSION) is not None]
 
 
 def test_the_accounts_stored_last_are_cached() -> None:
@@ -66,7 +71,7 @@ def test_accounts_that_are_polled_in_turn_and_do_not_all_fit_stay_cached_as_far_
     for account_id, numbers in sizes.items():
         cache.put(account_id, account_fingerprints(numbers))
     for _ in range(3):
-        hits = [account_id for account_id in sizes if cache.get(account_id, 1) is not None]
+        hits = [account_id for account_id in sizes if cache.get(account_id, VERSION) is not None]
         for account_id in sizes.keys() - set(hits):
             cache.put(account_id, account_fingerprints(sizes[account_id]))
         assert hits == [1, 2]
@@ -103,11 +108,13 @@ def test_no_account_displaces_a_larger_one_and_the_bound_holds(puts: list[tuple[
         assert not displaced or sum(kept_sizes) + max(sizes[dropped] for dropped in displaced) > 250_000
 
 
-def test_fingerprints_of_another_run_are_not_returned() -> None:
+def test_fingerprints_of_another_version_are_not_returned() -> None:
     cache = FingerprintCache()
-    cache.put(1, account_fingerprints(100, run_id=7))
-    assert cache.get(1, 8) is None
-    assert cache.get(1, 7) is not None
+    version = uuid4()
+    cache.put(1, account_fingerprints(100, version=version))
+    assert cache.get(1, uuid4()) is None
+    assert cache.get(1, None) is None
+    assert cache.get(1, version) is not None
 
 
 def test_the_last_response_is_cached_whether_or_not_it_changed_anything() -> None:
@@ -115,8 +122,9 @@ def test_the_last_response_is_cached_whether_or_not_it_changed_anything() -> Non
     parsed = parse_response(body, Fingerprints(), None)
     fingerprint = parsed.records[1].fingerprint
     before = AccountFingerprints(None, None, Fingerprints())
-    changed = next_fingerprints(before, parsed, PollTotals(fingerprints={fingerprint: 1}), 7)
+    changed = next_fingerprints(before, parsed, PollTotals(fingerprints={fingerprint: 1}), uuid4())
     assert changed.fingerprints.last_response == Elements([fingerprint], [None])
 
     again = parse_response(body, changed.fingerprints, None)
-    assert next_fingerprints(changed, again, PollTotals(), 8).fingerprints.last_response == Elements([fingerprint], [1])
+    unchanged = next_fingerprints(changed, again, PollTotals(), uuid4())
+    assert unchanged.fingerprints.last_response == Elements([fingerprint], [1])

@@ -16,6 +16,7 @@ from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from uuid import UUID
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -32,12 +33,13 @@ class AccountFingerprints:
 
     Attributes:
         app_id: The account's `app_id`; None before the first success.
-        fingerprints_run_id: The run that last changed the stored fingerprints: these are valid only while that is so.
+        fingerprints_version: The random version of the stored fingerprints; these are valid only while it is the same.
+            Even after a dump has been restored, no other fingerprints get that version.
         fingerprints: The fingerprints.
     """
 
     app_id: int | None
-    fingerprints_run_id: int | None
+    fingerprints_version: UUID | None
     fingerprints: Fingerprints
 
 
@@ -54,10 +56,10 @@ class FingerprintCache:
         self._by_account: dict[int, AccountFingerprints] = {}
         self._numbers = 0
 
-    def get(self, account_id: int, fingerprints_run_id: int | None) -> AccountFingerprints | None:
-        """Returns an account's fingerprints, if they are cached and `fingerprints_run_id` is still theirs."""
+    def get(self, account_id: int, fingerprints_version: UUID | None) -> AccountFingerprints | None:
+        """Returns an account's fingerprints, if they are cached and `fingerprints_version` is still theirs."""
         cached = self._by_account.get(account_id)
-        return cached if cached is not None and cached.fingerprints_run_id == fingerprints_run_id else None
+        return cached if cached is not None and cached.fingerprints_version == fingerprints_version else None
 
     def put(self, account_id: int, fingerprints: AccountFingerprints) -> None:
         """Caches an account's fingerprints, once the poll that changed them has committed."""
@@ -78,7 +80,7 @@ class FingerprintCache:
 
 
 def next_fingerprints(
-    before: AccountFingerprints, parsed: ParsedResponse, totals: PollTotals, run_id: int
+    before: AccountFingerprints, parsed: ParsedResponse, totals: PollTotals, version: UUID
 ) -> AccountFingerprints:
     """Returns an account's fingerprints as they are after a poll's changes were written.
 
@@ -86,7 +88,7 @@ def next_fingerprints(
         before: The fingerprints that the poll compared the response with.
         parsed: The response.
         totals: The changes that were written.
-        run_id: The run that wrote them.
+        version: The version that was stored with them.
     """
     app_id = before.app_id if before.app_id is not None else parsed.app_id
     if not totals.has_fingerprint_changes:
@@ -98,10 +100,10 @@ def next_fingerprints(
             del fingerprints[fingerprint]
     fingerprints |= totals.fingerprints
     without_fingerprint = before.fingerprints.without_fingerprint - replaced
-    return AccountFingerprints(app_id, run_id, Fingerprints(fingerprints, without_fingerprint, parsed.elements))
+    return AccountFingerprints(app_id, version, Fingerprints(fingerprints, without_fingerprint, parsed.elements))
 
 
-_ACCOUNT: Final = "select app_id, fingerprints_run_id from syncer.account where account_id = $1"
+_ACCOUNT: Final = "select app_id, fingerprints_version from syncer.account where account_id = $1"
 # Both queries return one concatenated value: a row per number would take longer to build, on both sides, than to read.
 _FINGERPRINTS: Final = """
 select coalesce(string_agg(int8send(virtual_number_id) || fingerprint, ''), '')
@@ -126,17 +128,17 @@ async def load_fingerprints(
     async with autocommit_connection(engine) as connection:
         account = await connection.fetchrow(_ACCOUNT, account_id)
         assert account is not None  # noqa: S101 - accounts are never deleted
-        cached = fingerprint_cache.get(account_id, account["fingerprints_run_id"])
+        cached = fingerprint_cache.get(account_id, account["fingerprints_version"])
         if cached is not None:
             return replace(cached, app_id=account["app_id"])
-        # If another poll commits between these statements, `fingerprints_run_id` is out of date, and the poll compares
+        # If another poll commits between these statements, `fingerprints_version` is out of date, and the poll compares
         # it again under the fence.
         packed_fingerprints = await connection.fetchval(_FINGERPRINTS, account_id, DECODER_VERSION)
         by_fingerprint, packed_numbers = await asyncio.gather(
             asyncio.to_thread(_unpack_fingerprints, packed_fingerprints), connection.fetchval(_NUMBERS, account_id)
         )
     fingerprints = await asyncio.to_thread(_match_numbers, by_fingerprint, packed_numbers)
-    loaded = AccountFingerprints(account["app_id"], account["fingerprints_run_id"], fingerprints)
+    loaded = AccountFingerprints(account["app_id"], account["fingerprints_version"], fingerprints)
     fingerprint_cache.put(account_id, loaded)
     return loaded
 

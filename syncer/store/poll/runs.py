@@ -18,20 +18,21 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, func, select, text, update
 
 from syncer.diff.record import DECODER_VERSION
+from syncer.errors import DatabaseError, PollError
 from syncer.outcome import COUNTERS, Conclusion
 from syncer.store.accounts import register_accounts
-from syncer.store.engine import autocommit_connection, driver_connection, invalidate_on_timeout
+from syncer.store.engine import autocommit_connection, driver_connection, invalidate_on_timeout, translate_errors
 from syncer.store.tables import sync_run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from uuid import UUID
 
     import asyncpg
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.diff.changeset import PollTotals
-    from syncer.errors import PollError
     from syncer.outcome import Trigger
 
 _CLOCK: Final = func.syncer.clock()
@@ -39,11 +40,13 @@ _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _CAN_STILL_FINISH: Final = sync_run.c.outcome.in_(("running", "abandoned"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
     """A poll that began.
 
     Attributes:
+        may_have_committed: Whether the run's outcome was written and COMMIT was sent next. Until then a failure means
+            that the data are unchanged; afterwards only the run's row tells.
         started_at: The database's time before the request was sent.
         last_body_digest: The digest of the last successful response at that time, whichever decoder version read it;
             None if there was none or it left removals held.
@@ -53,6 +56,7 @@ class Run:
     run_id: int
     started_at: datetime
     last_body_digest: bytes | None
+    may_have_committed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Fence:
         success_run_id: The newest successful run; None before the first, as are the next two.
         success_started_at: When that run started.
         applied_run_id: The newest applied run.
-        fingerprints_run_id: The run that last changed the stored fingerprints.
+        fingerprints_version: The random version of the stored fingerprints.
         body_digest: The digest of the last successful response; None if that left removals held.
         decoder_version: The decoder version that read that response.
     """
@@ -81,7 +85,7 @@ class Fence:
     success_run_id: int | None
     success_started_at: datetime | None
     applied_run_id: int | None
-    fingerprints_run_id: int | None
+    fingerprints_version: UUID | None
     body_digest: bytes | None
     decoder_version: int | None
 
@@ -118,9 +122,24 @@ async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trig
     return Run(*row)
 
 
+async def conclude_failed(engine: AsyncEngine, run: Run, error: PollError) -> Conclusion:
+    """Marks a run as failed unless it has another outcome, and returns the outcome that it has.
+
+    Raises:
+        DatabaseError: PostgreSQL refused, or cannot be reached.
+    """
+    with translate_errors():
+        if await mark_failed(engine, run, error):
+            return Conclusion("failed", {})
+        return await read_conclusion(engine, run)
+
+
 async def mark_failed(engine: AsyncEngine, run: Run, error: PollError) -> bool:
-    """Marks a run as failed; returns False, and changes nothing, unless it is running or abandoned."""
-    async with engine.begin() as connection:
+    """Marks a run as failed; returns False, and changes nothing, unless it is running or abandoned.
+
+    While a transaction that has written the run's outcome is still open, it waits for its end.
+    """
+    async with engine.begin() as connection, invalidate_on_timeout(connection):
         updated = await connection.execute(
             update(sync_run)
             .where(_is_row_of(run), _CAN_STILL_FINISH)
@@ -138,29 +157,41 @@ async def mark_failed(engine: AsyncEngine, run: Run, error: PollError) -> bool:
 
 async def read_conclusion(engine: AsyncEngine, run: Run) -> Conclusion:
     """Reads from a run's row how the run ended."""
-    async with engine.connect() as connection:
-        row = (await connection.execute(select(sync_run).where(_is_row_of(run)))).mappings().one()
+    async with engine.connect() as connection, invalidate_on_timeout(connection):
+        row = (await connection.execute(select(sync_run).where(_is_row_of(run)))).mappings().one_or_none()
+    if row is None:  # a backup from before the run was restored
+        return Conclusion("failed", {})
     return Conclusion(row["outcome"], {name: row[name] for name in ("received", *COUNTERS) if row[name]})
 
 
 @asynccontextmanager
 async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
-    """Locks the account's row for one transaction, which commits when the block ends and rolls back if it raises."""
+    """Locks the account's row for one transaction, which commits when the block ends and rolls back if it raises.
+
+    The last statement of the block writes the run's outcome, if any does: the next one is COMMIT.
+
+    Raises:
+        DatabaseError: The run's row is gone.
+    """
     async with engine.begin() as transaction, invalidate_on_timeout(transaction):
         # SQLAlchemy begins the driver's transaction only with its own first statement. Without this one, statements on
         # the driver's connection would be committed one by one and survive a rollback.
         await transaction.execute(_SET_TIMEOUTS)
         connection = await driver_connection(transaction)
         assert connection.is_in_transaction()  # noqa: S101 - begun by the statement above
-        locked = await connection.fetchrow(_LOCK, run.account_id, run.started_at)
-        assert locked is not None  # noqa: S101 - accounts are never deleted
+        locked = await connection.fetchrow(_LOCK, run.account_id, run.started_at, run.run_id)
+        if locked is None or not locked["has_run"]:
+            raise DatabaseError(
+                f"database: run {run.run_id} is not in the database any more, as after a backup was restored, so it "
+                "changed nothing; the next poll records what is listed then"
+            )
         ahead = locked["observed_at"] - locked["now"]
         yield Fence(
             connection=connection,
             run=run,
             clock_ahead=ahead if ahead > _CLOCK_TOLERANCE else None,
             is_superseded=locked["success_run_id"] is not None and locked["success_run_id"] > run.run_id,
-            **{name: value for name, value in locked.items() if name != "now"},
+            **{name: value for name, value in locked.items() if name not in {"now", "has_run"}},
         )
 
 
@@ -176,14 +207,16 @@ select set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_
 _LOCK: Final = """
 with locked as materialized (
     select app_id, success_run_id, success_started_at, observed_at as last_observed_at, applied_run_id,
-           fingerprints_run_id, body_digest, decoder_version
+           fingerprints_version, body_digest, decoder_version
       from syncer.account where account_id = $1 for no key update
 ), clock as materialized (
     select locked.*, syncer.clock() as now from locked
 )
-select app_id, success_run_id, success_started_at, applied_run_id, fingerprints_run_id, body_digest, decoder_version,
-       now, greatest(now, last_observed_at + interval '1 microsecond',
-                     $2::timestamptz + interval '1 microsecond') as observed_at
+select app_id, success_run_id, success_started_at, applied_run_id, fingerprints_version, body_digest, decoder_version,
+       now,
+       exists(select from syncer.sync_run where account_id = $1 and run_id = $3 and started_at = $2) as has_run,
+       greatest(now, last_observed_at + interval '1 microsecond',
+                $2::timestamptz + interval '1 microsecond') as observed_at
   from clock
 """
 
@@ -203,6 +236,7 @@ async def mark_superseded(fence: Fence, meta: ResponseMeta) -> Conclusion:
         meta.http_status,
         meta.response_bytes,
     )
+    fence.run.may_have_committed = True
     return Conclusion("superseded", {})
 
 
@@ -213,8 +247,18 @@ async def mark_unchanged(fence: Fence, meta: ResponseMeta) -> Conclusion:
     return await _write_success(fence, meta, Conclusion("unchanged", dict(row)), body_digest=meta.body_digest)
 
 
-async def mark_succeeded(fence: Fence, meta: ResponseMeta, totals: PollTotals, app_id: int | None) -> Conclusion:
-    """Marks the run as applied, or as unchanged if nothing changed, and stores what the next poll compares with."""
+async def mark_succeeded(
+    fence: Fence, meta: ResponseMeta, totals: PollTotals, app_id: int | None, fingerprints_version: UUID
+) -> Conclusion:
+    """Marks the run as applied, or as unchanged if nothing changed, and stores what the next poll compares with.
+
+    Args:
+        fence: The account's row.
+        meta: The response.
+        totals: What was written.
+        app_id: The response's `app_id`.
+        fingerprints_version: A new version of the fingerprints, stored if they have changed.
+    """
     conclusion = Conclusion("unchanged" if totals.is_unchanged else "applied", totals.counters)
     return await _write_success(
         fence,
@@ -222,7 +266,7 @@ async def mark_succeeded(fence: Fence, meta: ResponseMeta, totals: PollTotals, a
         conclusion,
         # While removals are held, the same response can have another effect later: the hold time passes.
         body_digest=None if totals.counters["held"] else meta.body_digest,
-        fingerprints_changed=totals.has_fingerprint_changes,
+        fingerprints_version=fingerprints_version if totals.has_fingerprint_changes else None,
         app_id=app_id,
     )
 
@@ -233,7 +277,7 @@ async def _write_success(
     conclusion: Conclusion,
     *,
     body_digest: bytes | None,
-    fingerprints_changed: bool = False,
+    fingerprints_version: UUID | None = None,
     app_id: int | None = None,
 ) -> Conclusion:
     await fence.connection.execute(
@@ -243,7 +287,7 @@ async def _write_success(
         fence.run.started_at,
         fence.observed_at,
         conclusion.outcome,
-        fingerprints_changed,
+        fingerprints_version,
         app_id,
         body_digest,
         DECODER_VERSION,
@@ -251,6 +295,7 @@ async def _write_success(
         meta.response_bytes,
         *(conclusion.counters.get(name, 0) for name in ("received", *COUNTERS)),
     )
+    fence.run.may_have_committed = True
     return conclusion
 
 
@@ -276,7 +321,7 @@ with succeeded as (
 update syncer.account
    set success_run_id = $2, success_started_at = $3, observed_at = $4,
        applied_run_id = case when $5 = 'applied' then $2 else applied_run_id end,
-       fingerprints_run_id = case when $6 then $2 else fingerprints_run_id end,
+       fingerprints_version = coalesce($6, fingerprints_version),
        app_id = coalesce(app_id, $7), body_digest = $8, decoder_version = $9
  where account_id = $1
 """  # noqa: S608 - names from a constant
