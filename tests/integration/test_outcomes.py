@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,8 +13,11 @@ from syncer.endpoint.client import Source
 from syncer.errors import NetworkError
 from syncer.store.poll.fingerprints import FingerprintCache
 from tests.builders import record
+from tests.proxy import Proxy
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from syncer.endpoint.client import Response
     from syncer.store.poll.fingerprints import AccountFingerprints
     from tests.builders import PolledAccount
@@ -105,3 +109,91 @@ async def test_an_error_text_that_postgresql_cannot_store_does_not_leave_its_run
     error = r"the peer sent \x00 and \ud83d"
     assert (result.error_kind, result.error) == ("network", error)
     assert await account.row(RUN) == ("failed", "network", error, True)
+
+
+def lost_commit(shutdown_timeout: timedelta, account: PolledAccount, proxy: Proxy) -> AbstractAsyncContextManager[Any]:
+    """The account behind a proxy that breaks off at a poll's commit, once the history was written."""
+    proxy.intercept(
+        b"insert into syncer.virtual_number_history", b"COMMIT", then="drop the response and refuse connections"
+    )
+    account.settings = account.settings.model_copy(update={"shutdown_timeout": shutdown_timeout})
+    return account.through(proxy)
+
+
+async def test_a_commit_whose_acknowledgement_is_lost_with_the_database_has_an_unknown_outcome(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll(record(1))
+    async with Proxy(database) as proxy, lost_commit(timedelta(seconds=1), account, proxy) as behind_proxy:
+        result = await behind_proxy.poll(record(1, state="freeze"))
+        proxy.accept()
+        again = await behind_proxy.poll(record(1, state="freeze"))
+
+    assert (result.run_id, result.outcome, result.error_kind, result.exit_code) == (2, "unknown", "database", 4)
+    assert result.error == (
+        "the outcome of run 2 is unknown, because the connection was lost at its commit and the database has not "
+        "answered since (database: connection was closed in the middle of operation; check that the server is up and "
+        "SYNCER_DATABASE_URL is right); `syncer status` shows it when the database is back"
+    )
+    assert behind_proxy.poller.metrics.registry.get_sample_value("syncer_failures_total") is None
+    assert (again.run_id, again.outcome) == (3, "unchanged")
+    assert await account.rows("select outcome from syncer.sync_run order by run_id") == [
+        ("applied",),
+        ("applied",),
+        ("unchanged",),
+    ]
+
+
+async def test_the_outcome_of_a_lost_commit_is_asked_for_until_the_database_is_back(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll(record(1))
+    async with Proxy(database) as proxy, lost_commit(timedelta(hours=1), account, proxy) as behind_proxy:
+        task = asyncio.create_task(behind_proxy.poll(record(1, state="freeze")))
+        await proxy.refused.wait()
+        proxy.accept()
+        result = await task
+
+    assert (result.run_id, result.outcome, result.state_changes, result.error) == (2, "applied", 1, None)
+
+
+async def test_a_commit_that_never_reached_the_database_is_a_failure_once_the_database_is_back(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll(record(1))
+    async with Proxy(database) as proxy, lost_commit(timedelta(hours=1), account, proxy) as behind_proxy:
+        proxy.intercept(
+            b"insert into syncer.virtual_number_history", b"COMMIT", then="drop the request and refuse connections"
+        )
+        task = asyncio.create_task(behind_proxy.poll(record(1, state="freeze")))
+        await proxy.refused.wait()
+        proxy.accept()
+        result = await task
+
+    assert (result.outcome, result.error_kind, result.exit_code) == ("failed", "database", 1)
+    assert await account.row(RUN) == ("failed", "database", result.error, True)
+    assert await account.row("select state from syncer.virtual_number") == ("active",)
+
+
+async def test_a_connection_that_is_lost_before_the_commit_fails_the_poll_without_asking_again(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll(record(1))
+    async with Proxy(database) as proxy, lost_commit(timedelta(hours=1), account, proxy) as behind_proxy:
+        proxy.intercept(b"insert into syncer.virtual_number_history", then="drop the response and refuse connections")
+        result = await behind_proxy.poll(record(1, state="freeze"))
+
+    assert (result.run_id, result.outcome, result.error_kind, result.exit_code) == (2, "failed", "database", 1)
+    assert await account.row("select state from syncer.virtual_number") == ("active",)
+
+
+async def test_an_unchanged_run_whose_commit_is_lost_with_the_database_has_an_unknown_outcome(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll(record(1))
+    async with Proxy(database) as proxy, lost_commit(timedelta(seconds=1), account, proxy) as behind_proxy:
+        proxy.intercept(b"with succeeded as", b"COMMIT", then="drop the response and refuse connections")
+        result = await behind_proxy.poll(record(1))
+
+    assert (result.outcome, result.exit_code) == ("unknown", 4)
+    assert await account.row(RUN) == ("unchanged", None, None, True)
