@@ -23,6 +23,8 @@ class Proxy:
 
     Attributes:
         url: The server's address through the proxy.
+        refused: Set when a connection was refused.
+        hidden: Set when the server closed a connection of which the client's side was kept open.
         intercepted: Set when a request matched: before it is forwarded, or once the server has responded to it.
     """
 
@@ -33,11 +35,13 @@ class Proxy:
         self._pending_patterns: list[bytes] = []
         self._action: Action = "hold the request"
         self._refusing = False
+        self._hiding_closes = False
         self._forwarding = asyncio.Event()
         self._forwarding.set()
         self.url = ""
         self.intercepted = asyncio.Event()
         self.refused = asyncio.Event()
+        self.hidden = asyncio.Event()
 
     def intercept(self, *patterns: bytes, then: Action) -> None:
         """Waits for requests that contain the patterns, one after another, and acts on the request with the last one.
@@ -59,6 +63,10 @@ class Proxy:
     def resume(self) -> None:
         """Forwards the data held back by `blackhole`, as a repaired network would, and everything that follows."""
         self._forwarding.set()
+
+    def hide_closes(self) -> None:
+        """Keeps connections to clients open from now on when the server closes its side."""
+        self._hiding_closes = True
 
     def refuse(self) -> None:
         """Closes each new connection immediately."""
@@ -144,6 +152,9 @@ class Proxy:
             await self._forwarding.wait()
             writer.write(data)
             await writer.drain()
+        if self._hiding_closes:
+            self.hidden.set()
+            return
         raise ConnectionAbortedError
 
     def _break_off(self) -> None:
