@@ -136,6 +136,7 @@ class Poller:
         try:
             with translate_errors():
                 run = await runs.begin(self.engine, account.name, account.time_zone.key, trigger)
+            stats.identities_behind = run.identities_behind
             async with body_slot:
                 response = await self.source.fetch(account, body_slot=body_slot)
                 stats.add_response(response)

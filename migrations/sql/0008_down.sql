@@ -2,6 +2,16 @@
 
 -- How long the endpoint asked not to be polled (Retry-After).
 alter table syncer.account_schedule drop column not_before;
+-- Generated ids.
+do $$
+begin
+    if exists (select from pg_roles where rolname = 'syncer_daemon') then
+        revoke select, update on sequence syncer.account_account_id_seq, syncer.sync_run_run_id_seq,
+            syncer.region_region_id_seq from syncer_daemon;
+    end if;
+end
+$$;
+
 -- What a process remembers.
 alter table syncer.account alter column fingerprints_version type bigint
     using case when fingerprints_version is not null then success_run_id end;

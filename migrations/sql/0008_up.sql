@@ -10,3 +10,13 @@ alter table syncer.account alter column fingerprints_version type uuid
     using case when fingerprints_version is not null then gen_random_uuid() end;
 comment on column syncer.account.fingerprints_version is
     'Random version of the stored fingerprints, replaced whenever they change; null before they first did';
+
+-- Generated ids that are behind the data, as after a copy, are put right by who polls.
+do $$
+begin
+    if exists (select from pg_roles where rolname = 'syncer_daemon') then
+        grant select, update on sequence syncer.account_account_id_seq, syncer.sync_run_run_id_seq,
+            syncer.region_region_id_seq to syncer_daemon;
+    end if;
+end
+$$;

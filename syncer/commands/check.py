@@ -14,6 +14,7 @@ from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.store.engine import MIN_SERVER_VERSION, redacted
+from syncer.store.identities import find_identities_behind
 from syncer.store.invariants import find_violations
 from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.schema import migrations_folder, schema_state
@@ -99,6 +100,9 @@ async def _check_database(settings: Settings, database: Database) -> tuple[list[
             roles = " and ".join(missing)
             text = f"{roles} could not be created: ask an administrator to run psql --file={script} on this database"
             results.append(Finding("roles", text, is_ok=False))
+        for identity in await find_identities_behind(database.engine):
+            text = identity.problem + ": `syncer run` and `syncer sync` put it right" * identity.may_advance
+            results.append(Finding("ids", text, is_ok=False))
         app_ids = {status.account: status.app_id for status in await read_account_statuses(database.engine)}
     except SyncerError as error:
         return [*results, Finding(subject, str(error), is_ok=False)], None

@@ -13,7 +13,9 @@ from syncer.endpoint.client import Source
 from syncer.errors import DatabaseError
 from syncer.outcome import Conclusion, PollResult
 from syncer.poll import CONCURRENT_POLLS, Poller
+from syncer.store.identities import advance_identities
 from syncer.store.schema import migrate, schema_state
+from syncer.telemetry.logs import report_identities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,6 +39,7 @@ async def sync_now(
     """
     try:
         await _ensure_schema(settings, database)
+        report_identities(await advance_identities(database.engine))
     except DatabaseError as error:
         failed = Conclusion("failed", {})
         return [PollResult.of(account.name, None, failed, error, seconds=0) for account in accounts]

@@ -24,14 +24,16 @@ from apscheduler.triggers.interval import IntervalTrigger
 from syncer.daemon import systemd
 from syncer.daemon.due_times import MAX_RETRY_AFTER, compute_due_times, next_due
 from syncer.daemon.gauges import Gauges
+from syncer.daemon.readiness import Readiness
 from syncer.daemon.retention import run_retention
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.poll import CONCURRENT_POLLS
 from syncer.store import schedule
 from syncer.store.accounts import register_accounts, retire_other_accounts
 from syncer.store.engine import translate_errors
+from syncer.store.identities import advance_identities
 from syncer.store.schema import migrate, schema_state
-from syncer.telemetry.logs import log, report_postponed
+from syncer.telemetry.logs import log, report_identities, report_postponed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -101,7 +103,7 @@ class Daemon:
         self._finished: dict[int, _Finished] = {}
         self._failing_ids: set[int] = set()
         self._lease_holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._unready_error: SyncerError | None = None
+        self._readiness = Readiness()
         self._renewed_at = 0.0
         self._schema_checked_at = 0.0
         self._iteration_deadline = 0.0
@@ -194,18 +196,11 @@ class Daemon:
         await self._database.dispose()
 
     def _report_unready(self, error: SyncerError | None) -> None:
-        """Logs why accounts cannot be polled, once per kind of error, and logs once when they can be again."""
-        if type(error) is type(self._unready_error):
-            return
-        self._unready_error = error
-        self._notify_status()
-        if error is None:
-            log.info("ready")
-        else:
-            log.error("not_ready", error=str(error))
+        if self._readiness.report(error):
+            self._notify_status()
 
     def _notify_status(self) -> None:
-        systemd.sd_notify(f"STATUS={self._unready_error or 'polling'}")
+        systemd.sd_notify(f"STATUS={self._readiness.error or 'polling'}")
 
     async def _check_schema(self) -> None:
         """Migrates the schema before the first polls if SYNCER_MIGRATE_ON_START is on, then checks it periodically."""
@@ -224,6 +219,7 @@ class Daemon:
 
     async def _schedule_accounts(self, accounts: Mapping[str, Account]) -> None:
         """Registers new accounts, sets due times that are missing or outdated, and retires accounts not listed."""
+        report_identities(await advance_identities(self._engine))
         ids = await register_accounts(self._engine, {name: account.time_zone.key for name, account in accounts.items()})
         by_id = {ids[name]: account for name, account in accounts.items()}
         before = await schedule.read_due_times(self._engine, list(by_id))

@@ -78,7 +78,7 @@ class Exchange:
 
 def error_for_exception(error: aiohttp.ClientError | OSError | UnicodeError, exchange: Exchange) -> PollError:
     """Returns the error for an exception of the connection; the exception may contain the request's headers."""
-    failure = _error_for_exception(error, exchange)
+    failure = invalid_host(error) if isinstance(error, UnicodeError) else _error_for_exception(error, exchange)
     failure.response_bytes = exchange.received or None
     return failure
 
@@ -93,9 +93,7 @@ def invalid_host(error: UnicodeError) -> NetworkError:
     return failure
 
 
-def _error_for_exception(error: aiohttp.ClientError | OSError | UnicodeError, exchange: Exchange) -> PollError:
-    if isinstance(error, UnicodeError):
-        return invalid_host(error)
+def _error_for_exception(error: aiohttp.ClientError | OSError, exchange: Exchange) -> PollError:
     if isinstance(error, TimeoutError):
         return _timeout_error(error, exchange)
     if (problem := _tls_problem(error)) is not None:

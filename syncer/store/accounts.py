@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from syncer.store.engine import autocommit_connection
+from syncer.store.identities import retry_with_new_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +46,10 @@ async def register_accounts(engine: AsyncEngine, time_zones: Mapping[str, str]) 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
+    return await retry_with_new_ids(engine, lambda: _upsert_accounts(engine, time_zones))
+
+
+async def _upsert_accounts(engine: AsyncEngine, time_zones: Mapping[str, str]) -> dict[str, int]:
     # All replicas use the same order: otherwise two that register the same accounts could deadlock.
     names = sorted(time_zones)
     zones = [time_zones[name] for name in names]

@@ -23,12 +23,13 @@ from syncer.outcome import COUNTERS, accept_removals_command
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from datetime import datetime, timedelta
 
     from syncer.diff.changeset import PollTotals
     from syncer.endpoint.client import Response
     from syncer.outcome import PollResult, Trigger
+    from syncer.store.identities import IdentityBehind
     from syncer.telemetry.metrics import Metrics
 
 log = structlog.get_logger("syncer")
@@ -54,6 +55,7 @@ class PollStats:
         suspicious_columns: Columns that changed in more than a fifth of the numbers, each with the count.
         fields_changed: Changed fields of all numbers, not counting state, reason and redirects.
         new_lookup_values: Values of the vendor that were never seen before, by field.
+        identities_behind: Generated ids that were behind the data, and that were put right.
         crash: The exception of a bug in the program, if one ended the poll.
         clock_ahead: How far the last observation is ahead of the database's clock, if by more than five minutes.
         slot_waits: For each of `SLOTS` that it needed, for how many seconds the poll waited until one was free.
@@ -71,6 +73,7 @@ class PollStats:
     clock_ahead: timedelta | None = None
     slot_waits: dict[str, float] = field(default_factory=dict)
     crash: Exception | None = None
+    identities_behind: Sequence[IdentityBehind] = ()
 
     @asynccontextmanager
     async def count_wait(self, slot: str, slots: asyncio.Semaphore) -> AsyncIterator[None]:
@@ -117,6 +120,7 @@ def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
     bound = log.bind(account=result.account, run_id=result.run_id)
     if stats.crash is not None:
         bound.error("poll_crashed", exc_info=stats.crash)
+    report_identities(stats.identities_behind)
     is_unchanged = result.outcome == "unchanged"
     is_failed = result.outcome in {"failed", "unknown"}
     level = logging.WARNING if is_failed else logging.DEBUG if is_unchanged else logging.INFO
@@ -147,6 +151,12 @@ def report_postponed(account: str, asked: timedelta, due_at: datetime) -> None:
         asked_wait=in_words(asked.total_seconds()),
         due_at=due_at.astimezone(UTC).isoformat(timespec="seconds"),
     )
+
+
+def report_identities(behind: Sequence[IdentityBehind]) -> None:
+    """Logs generated ids that were behind the data, and that were put right."""
+    for identity in behind:
+        log.warning("ids_advanced", found=identity.problem, goes_on_after=identity.next)
 
 
 def _event_fields(result: PollResult, stats: PollStats) -> dict[str, Any]:

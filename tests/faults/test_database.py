@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -220,10 +221,10 @@ async def test_connections_that_are_killed_all_the_time_are_never_taken_for_a_bu
     await wait_until(lambda: sql.fetchval("select count(*) = 8 from syncer.account where observed_at is not null"))
 
     killed = 0
-    while killed < 60:
+    while killed < 60 or not daemon.events("poll_finished", outcome="failed"):
         emulator.fleet(f"{names[killed % 8]}-token").change_fraction(0.02)
-        killed += len(await sql.fetch(f"{BREAK} order by random() limit 2", sql.get_server_pid()))
-        await asyncio.sleep(0.02)
+        killed += len(await sql.fetch(BREAK, sql.get_server_pid()))
+        await asyncio.sleep(random.random() * 0.1)  # noqa: S311 - any moment will do
     last = await sql.fetchval("select max(run_id) from syncer.sync_run")
     await wait_until(
         lambda: sql.fetchval(
@@ -236,6 +237,5 @@ async def test_connections_that_are_killed_all_the_time_are_never_taken_for_a_bu
     assert (await daemon.stop(within=10)).code == 0
     assert [name for name in daemon.event_names if name.endswith("crashed")] == []
     errors = {event["error"] for event in daemon.events("poll_finished") if "error" in event}
-    assert errors
     assert all(error.startswith("database: ") for error in errors)
     await proven(syncer, database)

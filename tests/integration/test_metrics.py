@@ -117,7 +117,13 @@ async def test_polls_are_counted_by_outcome_and_failures_by_kind(
     await account.sql.execute("update syncer.account set success_run_id = 100")
     await account.poll(record(1))
 
-    assert scraped["syncer_runs_total"] == {("applied",): 2, ("unchanged",): 1, ("failed",): 2, ("superseded",): 1, ("unknown",): 0}
+    assert scraped["syncer_runs_total"] == {
+        ("applied",): 2,
+        ("unchanged",): 1,
+        ("failed",): 2,
+        ("superseded",): 1,
+        ("unknown",): 0,
+    }
     assert scraped["syncer_failures_total"] == {("not_json",): 1, ("unauthorized",): 1}
     assert scraped["syncer_run_duration_seconds_count"] == {(): 6}
     assert not any(name.endswith("_created") for name in scraped.all())

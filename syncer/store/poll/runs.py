@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, func, select, text, update
 
 from syncer.diff.record import DECODER_VERSION
-from syncer.errors import DatabaseError, PollError
+from syncer.errors import DatabaseError, DuplicateKeyError
 from syncer.outcome import COUNTERS, Conclusion
 from syncer.store.accounts import register_accounts
 from syncer.store.engine import autocommit_connection, driver_connection, invalidate_on_timeout, translate_errors
+from syncer.store.identities import advance_identities
 from syncer.store.tables import sync_run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from uuid import UUID
 
     import asyncpg
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.diff.changeset import PollTotals
+    from syncer.errors import PollError
     from syncer.outcome import Trigger
+    from syncer.store.identities import IdentityBehind
 
 _CLOCK: Final = func.syncer.clock()
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
@@ -47,6 +50,7 @@ class Run:
     Attributes:
         may_have_committed: Whether the run's outcome was written and COMMIT was sent next. Until then a failure means
             that the data are unchanged; afterwards only the run's row tells.
+        identities_behind: The generated ids that were behind the data, and that were put right for this run.
         started_at: The database's time before the request was sent.
         last_body_digest: The digest of the last successful response at that time, whichever decoder version read it;
             None if there was none or it left removals held.
@@ -57,6 +61,7 @@ class Run:
     started_at: datetime
     last_body_digest: bytes | None
     may_have_committed: bool = False
+    identities_behind: Sequence[IdentityBehind] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +107,47 @@ class ResponseMeta:
 # Returns no row if the account is new or its time zone has changed: then it is registered first.
 _INSERT_RUN: Final = """
 with polled as (
-    select account_id, body_digest from syncer.account where name = $1 and time_zone = $2
+    select account_id, body_digest, success_run_id from syncer.account where name = $1 and time_zone = $2
 ), inserted as (
     insert into syncer.sync_run (account_id, trigger, started_at, outcome)
     select account_id, $3, syncer.clock(), 'running' from polled
     returning account_id, run_id, started_at
 )
-select account_id, run_id, started_at, body_digest from inserted join polled using (account_id)
+select account_id, run_id, started_at, body_digest, success_run_id from inserted join polled using (account_id)
 """
+_DELETE_RUN: Final = "delete from syncer.sync_run where account_id = $1 and run_id = $2 and outcome = 'running'"
 
 
 async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger) -> Run:
     """Inserts the run's row before the endpoint is called, and the account's row if there is none."""
+    try:
+        run = await _insert_run(engine, account, time_zone, trigger)
+    except DuplicateKeyError:
+        run = None
+    if run is not None:
+        return run
+    behind = await advance_identities(engine)
+    run = await _insert_run(engine, account, time_zone, trigger)
+    if run is None:
+        raise DatabaseError("database: the ids of new runs are smaller than those of older ones; run `syncer check`")
+    run.identities_behind = behind
+    return run
+
+
+async def _insert_run(engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger) -> Run | None:
+    """Inserts the row, or nothing if its id would be smaller than that of the newest success; then returns None.
+
+    The newest success was read before the id was generated: its id is smaller unless ids are behind the data.
+    """
     async with autocommit_connection(engine) as connection:
         row = await connection.fetchrow(_INSERT_RUN, account, time_zone, trigger)
+        if row is not None and row["success_run_id"] is not None and row["success_run_id"] >= row["run_id"]:
+            await connection.execute(_DELETE_RUN, row["account_id"], row["run_id"])
+            return None
     if row is None:
         await register_accounts(engine, {account: time_zone})
-        return await begin(engine, account, time_zone, trigger)
-    return Run(*row)
+        return await _insert_run(engine, account, time_zone, trigger)
+    return Run(row["account_id"], row["run_id"], row["started_at"], row["body_digest"])
 
 
 async def conclude_failed(engine: AsyncEngine, run: Run, error: PollError) -> Conclusion:
