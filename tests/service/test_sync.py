@@ -188,7 +188,7 @@ async def test_a_sync_creates_the_schema_if_allowed_and_otherwise_polls_nothing(
 
 
 async def test_a_sync_whose_commit_is_lost_with_the_database_ends_with_4_and_names_the_run(
-    syncer: Program, emulator: Emulator, database: str
+    syncer: Program, database: str
 ) -> None:
     async with Proxy(database) as proxy:
         proxy.intercept(b"with succeeded as", b"COMMIT", then="drop the response and refuse connections")
