@@ -223,7 +223,7 @@ async def test_connections_that_are_killed_all_the_time_are_never_taken_for_a_bu
     killed = 0
     while killed < 60 or not daemon.events("poll_finished", outcome="failed"):
         emulator.fleet(f"{names[killed % 8]}-token").change_fraction(0.02)
-        killed += len(await sql.fetch(BREAK, sql.get_server_pid()))
+        killed += len(await sql.fetch(TERMINATE_CONNECTIONS, sql.get_server_pid()))
         await asyncio.sleep(random.random() * 0.1)  # noqa: S311 - any moment will do
     last = await sql.fetchval("select max(run_id) from syncer.sync_run")
     await wait_until(
@@ -238,4 +238,4 @@ async def test_connections_that_are_killed_all_the_time_are_never_taken_for_a_bu
     assert [name for name in daemon.event_names if name.endswith("crashed")] == []
     errors = {event["error"] for event in daemon.events("poll_finished") if "error" in event}
     assert all(error.startswith("database: ") for error in errors)
-    await proven(syncer, database)
+    await assert_data_is_valid(syncer, database)

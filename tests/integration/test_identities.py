@@ -129,7 +129,7 @@ async def test_new_accounts_and_regions_get_ids_though_those_that_exist_were_cop
         (1, "default"),
         (1002, "other"),
     ]
-    assert await account.row("select region_id from syncer.region where name = 'новый'") == (1003,)
+    assert await account.row("select region_id from syncer.region where name = 'новый'") == (1004,)
 
 
 async def test_a_run_that_is_overtaken_by_a_newer_one_is_still_superseded(account: PolledAccount) -> None:

@@ -167,10 +167,9 @@ async def test_an_empty_list_logs_zero_received_and_a_warning_for_held_removals(
 
 async def test_a_superseded_poll_is_logged_as_superseded(account: PolledAccount, log_lines: ReadLogLines) -> None:
     await account.poll(record(1))
-    await account.sql.execute("update syncer.account set success_run_id = 100")
     log_lines()
 
-    await account.poll(record(1, state="freeze"))
+    await account.poll_superseded(record(1, state="freeze"))
 
     (line,) = log_lines()
     assert line == RESPONDED | {
