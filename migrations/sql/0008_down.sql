@@ -1,7 +1,5 @@
 -- Reverts 0008_up.sql, in reverse order.
 
--- How long the endpoint asked not to be polled (Retry-After).
-alter table syncer.account_schedule drop column not_before;
 -- Generated ids.
 do $$
 begin
@@ -17,3 +15,6 @@ alter table syncer.account alter column fingerprints_version type bigint
     using case when fingerprints_version is not null then success_run_id end;
 alter table syncer.account rename column fingerprints_version to fingerprints_run_id;
 comment on column syncer.account.fingerprints_run_id is 'The run that last changed the stored fingerprints';
+
+-- How long the endpoint asked not to be polled (Retry-After).
+alter table syncer.account_schedule drop column not_before;

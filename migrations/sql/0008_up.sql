@@ -4,6 +4,7 @@
 alter table syncer.account_schedule add column not_before timestamptz;
 comment on column syncer.account_schedule.not_before is
     'Until when the endpoint asked, by Retry-After in its last response, not to be polled; null if it did not';
+
 -- What a process remembers. The number of a run comes again after a dump was restored; a random version does not.
 alter table syncer.account rename column fingerprints_run_id to fingerprints_version;
 alter table syncer.account alter column fingerprints_version type uuid

@@ -395,9 +395,7 @@ async def test_an_invalid_retry_after_is_ignored(text: str, retry_waits: list[fl
     assert retry_waits == [0.0]
 
 
-@pytest.mark.parametrize(
-    "date", ["", "soon", "Mon, 01 Jan 999999999999999999999 00:00:00 GMT", "Mon, 01 Jan 0000 00:00:00 GMT"]
-)
+@pytest.mark.parametrize("date", ["", "soon", "Mon, 01 Jan 999999999999999999999 00:00:00 GMT"])
 async def test_an_invalid_date_header_is_none_from_which_retry_after_could_be_counted(date: str) -> None:
     headers = {"Retry_After": "Fri, 01 Jan 2100 00:00:00 GMT", "Date": date}
     async with run_endpoint(respond("429 Too Many Requests", b"", **headers)) as served:
