@@ -17,7 +17,9 @@
         ├── NotJsonError              not JSON, or truncated
         ├── NotAnArrayError           JSON, but not an array
         ├── WrongAccountError         records of another Личный кабинет
-        └── DatabaseError             PostgreSQL returned an error or could not be reached
+        ├── DatabaseError             PostgreSQL returned an error or could not be reached
+        │   └── DuplicateKeyError     a key exists already
+        └── InternalError             any other exception: a fault of the program, or too little memory
 
 Each message is one line: what is wrong, what was found, what to do. It never contains a secret.
 """
@@ -67,7 +69,8 @@ class PollError(SyncerError):
     retry_after: float | None = None
 
     def __init__(self, message: str, *, http_status: int | None = None, response_bytes: int | None = None) -> None:
-        super().__init__(message)
+        # PostgreSQL stores neither NUL nor half of a surrogate pair, and the text may contain what others sent.
+        super().__init__(message.encode("utf-8", "backslashreplace").decode().replace("\0", r"\x00"))
         self.http_status = http_status
         self.response_bytes = response_bytes
 
@@ -167,6 +170,29 @@ class UnknownTimeZoneError(DatabaseError):
         super().__init__(
             f"account {account}: the database's server does not know the time zone {zone}: write {proposed} in "
             "SYNCER_TIMEZONE, or in time_zone in the accounts file"
+        )
+
+
+class DuplicateKeyError(DatabaseError):
+    """PostgreSQL refused a row because its key exists already."""
+
+
+class InternalError(PollError):
+    """A fault of the program, or too little memory: whatever no other error describes.
+
+    Args:
+        error: The exception. Its text is left out, since it may contain a secret.
+    """
+
+    kind = "internal"
+
+    def __init__(self, error: Exception) -> None:
+        self.is_fault = not isinstance(error, MemoryError)
+        super().__init__(
+            f"a fault of the program ({type(error).__name__}): please report it, with the traceback that poll_crashed "
+            "has in the log"
+            if self.is_fault
+            else "the program ran out of memory: give the process more, or lower SYNCER_API_MAX_BYTES"
         )
 
 

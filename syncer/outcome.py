@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 Trigger = Literal["schedule", "command", "accept_removals"]
 """What started a poll: the daemon's schedule, `syncer sync`, or `syncer sync --accept-removals`."""
 
-Outcome = Literal["applied", "unchanged", "failed", "superseded"]
-"""How a poll ended."""
+Outcome = Literal["applied", "unchanged", "failed", "superseded", "unknown"]
+"""How a poll ended. `unknown`: the connection was lost at the commit, and the database has not answered since."""
 
 COUNTERS: Final = (
     "created",
@@ -49,11 +49,11 @@ class PollResult(Struct, frozen=True, kw_only=True):
     """The result of a poll.
 
     Attributes:
-        outcome: `applied`, `unchanged`, `failed` or `superseded`.
+        outcome: `applied`, `unchanged`, `failed`, `superseded` or `unknown`.
         received: Number of elements in the response; None if it was not parsed.
         duration_seconds: Time from the start of the poll to its outcome.
-        error_kind: If it failed, the kind of the error, one of those listed in the contract.
-        error: If it failed, what went wrong and what to do, in one line.
+        error_kind: If it failed or its outcome is unknown, the kind of the error, one of those in the contract.
+        error: In the same cases, what went wrong and what to do, in one line.
         retry_after_seconds: If it failed, how long the endpoint asked to wait, if it did; not part of the JSON.
         notes: What a person should know about the response besides; not part of the JSON.
     """
@@ -96,20 +96,26 @@ class PollResult(Struct, frozen=True, kw_only=True):
             account: The account's name.
             run_id: The run's key; None if no run was recorded.
             conclusion: The outcome and the counters.
-            error: The error, if there was one; it is reported only if the outcome is `failed`.
+            error: The error, if there was one; it is reported only if the outcome is `failed` or `unknown`.
             seconds: How long the poll took.
             notes: What a person should know about the response besides.
         """
-        failed = conclusion.outcome == "failed"
+        text = None if error is None else str(error)
+        if conclusion.outcome == "unknown":
+            text = (
+                f"the outcome of run {run_id} is unknown, because the connection was lost at its commit and the "
+                f"database has not answered since ({text}); `syncer status` shows it when the database is back"
+            )
+        has_error = error is not None and conclusion.outcome in {"failed", "unknown"}
         return cls(
             account=account,
             run_id=run_id,
             outcome=conclusion.outcome,
             **conclusion.counters,
             duration_seconds=round(seconds, 6),
-            error_kind=error.kind if failed and error is not None else None,
-            error=str(error) if failed and error is not None else None,
-            retry_after_seconds=error.retry_after if failed and error is not None else None,
+            error_kind=error.kind if has_error and error is not None else None,
+            error=text if has_error else None,
+            retry_after_seconds=error.retry_after if has_error and error is not None else None,
             notes=notes,
         )
 
@@ -123,7 +129,7 @@ class PollResult(Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """The exit code of `syncer sync` for this account: 1 if it failed, 3 if it needs attention, else 0."""
-        if self.outcome == "failed":
-            return 1
+        """The exit code of `syncer sync` for this account: 1 failed, 4 unknown, 3 needs attention, else 0."""
+        if self.outcome in {"failed", "unknown"}:
+            return 1 if self.outcome == "failed" else 4
         return 3 if self.held or self.rejected else 0

@@ -30,7 +30,7 @@ numbers if a run that began later has succeeded.
 
 A process that dies before the commit leaves the data as it was, and the next success marks its run `abandoned`. If the
 commit succeeded and only its acknowledgement was lost, the run's row has the outcome: it is read before a failure is
-reported.
+reported. If the database does not answer for SYNCER_SHUTDOWN_TIMEOUT, the poll's outcome is `unknown`.
 
 Memory: a body may have SYNCER_API_MAX_BYTES, few large bodies are in memory at a time, and records are decoded,
 compared and written in batches.
@@ -43,6 +43,7 @@ import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from uuid import uuid4
 
 from syncer.diff.changeset import ChangeSet, PollTotals
 from syncer.diff.reconcile import reconcile, reconcile_absences
@@ -90,6 +91,8 @@ _CONCURRENT_RESPONSES: Final = 8
 """Responses that are processed at a time: each needs a database connection, and memory in proportion to its size."""
 BATCH_SIZE: Final = 5_000
 """Records that are compared and written together: decoded, they take about ten megabytes."""
+_ASK_AGAIN_SECONDS: Final = 0.5
+"""Pause between questions for a run's outcome while the database does not answer."""
 _THREAD_THRESHOLD_BYTES: Final = 256 * 1024
 """The CPU-bound steps of responses of this size or more run in a thread."""
 
@@ -117,7 +120,7 @@ class Poller:
     batch_size: int = BATCH_SIZE
 
     async def poll(self, account: Account, trigger: Trigger, *, lateness: timedelta | None = None) -> PollResult:
-        """Polls an account once. Never raises PollError: a failure is in the result and leaves the data untouched.
+        """Polls an account once. Raises nothing but a cancellation: a failure is in the result.
 
         Args:
             account: The account to poll.
@@ -133,14 +136,15 @@ class Poller:
         try:
             with translate_errors():
                 run = await runs.begin(self.engine, account.name, account.time_zone.key, trigger)
+            stats.identities_behind = run.identities_behind
             async with body_slot:
                 response = await self.source.fetch(account, body_slot=body_slot)
                 stats.add_response(response)
                 async with stats.count_wait("processing", self.processing_slots):
                     with translate_errors():
                         conclusion = await self._record_response(run, response, trigger, stats)
-        except PollError as failure:
-            error = failure
+        except Exception as failure:  # noqa: BLE001 - every run ends with an outcome, also that of a bug
+            error = failure if isinstance(failure, PollError) else stats.add_crash(failure)
             conclusion = await self._record_failure(run, response, error)
             stats.http_status, stats.response_bytes = error.http_status, error.response_bytes
         result = PollResult.of(
@@ -211,15 +215,15 @@ class Poller:
             stats.clock_ahead = fence.clock_ahead
             if fence.is_superseded:
                 return await runs.mark_superseded(fence, meta)
-            is_stale = (fence.fingerprints_run_id, fence.app_id) != (known.fingerprints_run_id, known.app_id)
+            is_stale = (fence.fingerprints_version, fence.app_id) != (known.fingerprints_version, known.app_id)
             if is_stale:
                 return None
             stored = await load_account(fence, parsed, known.fingerprints, guard.hold)
             totals = await self._write_batches(fence, parsed, stored, guard, lookups.regions, response_bytes)
-            conclusion = await runs.mark_succeeded(fence, meta, totals, parsed)
+            conclusion = await runs.mark_succeeded(fence, meta, totals, parsed, version := uuid4())
         self.fingerprint_cache.put(
             run.account_id,
-            await _run_in_thread_if_large(response_bytes, next_fingerprints, known, parsed, totals, run.run_id),
+            await _run_in_thread_if_large(response_bytes, next_fingerprints, known, parsed, totals, version),
         )
         stats.unreadable = parsed.unreadable_count
         stats.add_changes(totals, listed=stored.listed_count)
@@ -264,14 +268,26 @@ class Poller:
         return totals
 
     async def _record_failure(self, run: Run | None, response: Response | None, error: PollError) -> Conclusion:
-        """Marks the run as failed; if only its commit's acknowledgement was lost, returns the outcome that it has."""
+        """Marks the run as failed; if only its commit's acknowledgement was lost, returns the outcome that it has.
+
+        Before the run's outcome was written, it is certain that nothing was committed. Afterwards only the run's row
+        tells: it is read until the database answers, for SYNCER_SHUTDOWN_TIMEOUT at most.
+        """
         if response is not None and error.http_status is None:
             error.http_status, error.response_bytes = response.http_status, len(response.body)
-        if run is not None:
-            with contextlib.suppress(DatabaseError), translate_errors():
-                if not await runs.mark_failed(self.engine, run, error):
-                    return await runs.read_conclusion(self.engine, run)
-        return Conclusion("failed", counters={})
+        if run is None:
+            return Conclusion("failed", counters={})
+        if not run.may_have_committed:
+            with contextlib.suppress(DatabaseError):
+                return await runs.conclude_failed(self.engine, run, error)
+            return Conclusion("failed", counters={})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.shutdown_timeout.total_seconds()):
+                while True:
+                    with contextlib.suppress(DatabaseError):
+                        return await runs.conclude_failed(self.engine, run, error)
+                    await asyncio.sleep(_ASK_AGAIN_SECONDS)
+        return Conclusion("unknown", counters={})
 
 
 async def _run_in_thread_if_large(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -9,12 +9,22 @@ from urllib.parse import urlsplit, urlunsplit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+Action = Literal[
+    "hold the request",
+    "hold the response",
+    "drop the response",
+    "drop the response and refuse connections",
+    "drop the request and refuse connections",
+]
+
 
 class Proxy:
     """Forwards traffic to a server until a request matches the patterns given to `intercept`.
 
     Attributes:
         url: The server's address through the proxy.
+        refused: Set when a connection was refused.
+        hidden: Set when the server closed a connection of which the client's side was kept open.
         intercepted: Set when a request matched: before it is forwarded, or once the server has responded to it.
     """
 
@@ -23,21 +33,25 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._pending_patterns: list[bytes] = []
-        self._action: Literal["hold the request", "hold the response", "drop the response"] = "hold the request"
+        self._action: Action = "hold the request"
+        self._refusing = False
+        self._hiding_closes = False
         self._forwarding = asyncio.Event()
         self._forwarding.set()
         self.url = ""
         self.intercepted = asyncio.Event()
+        self.refused = asyncio.Event()
+        self.hidden = asyncio.Event()
 
-    def intercept(
-        self, *patterns: bytes, then: Literal["hold the request", "hold the response", "drop the response"]
-    ) -> None:
+    def intercept(self, *patterns: bytes, then: Action) -> None:
         """Waits for requests that contain the patterns, one after another, and acts on the request with the last one.
 
         Args:
             patterns: The byte strings to find, in this order.
             then: `hold the request` forwards neither that request nor any later one; `hold the response` forwards the
-                request but nothing of the response; `drop the response` closes the connection instead of responding.
+                request but nothing of the response; `drop the response` closes the connection instead of responding,
+                and `drop the response and refuse connections` all others and new ones too, until `accept` is called;
+                `drop the request and refuse connections` does not even forward the request.
         """
         self._pending_patterns, self._action = list(patterns), then
         self.intercepted.clear()
@@ -49,6 +63,18 @@ class Proxy:
     def resume(self) -> None:
         """Forwards the data held back by `blackhole`, as a repaired network would, and everything that follows."""
         self._forwarding.set()
+
+    def hide_closes(self) -> None:
+        """Keeps connections to clients open from now on when the server closes its side."""
+        self._hiding_closes = True
+
+    def refuse(self) -> None:
+        """Closes each new connection immediately."""
+        self._refusing = True
+
+    def accept(self) -> None:
+        """Forwards new connections again."""
+        self._refusing = False
 
     async def switch_to(self, url: str) -> None:
         """Forwards new connections to another server, and closes the existing ones."""
@@ -74,6 +100,10 @@ class Proxy:
         await self.drop_connections()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            self.refused.set()
+            writer.close()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
@@ -98,6 +128,8 @@ class Proxy:
         while data := await reader.read(65536):
             if self._matches(data):
                 matched.set()
+                if self._action == "drop the request and refuse connections":
+                    self._break_off()
                 if self._action == "hold the request":
                     self.intercepted.set()
                     await self._wait_for_disconnect(reader)
@@ -114,10 +146,23 @@ class Proxy:
                 self.intercepted.set()
                 if self._action == "drop the response":
                     raise ConnectionAbortedError
+                if self._action == "drop the response and refuse connections":
+                    self._break_off()
                 continue
             await self._forwarding.wait()
             writer.write(data)
             await writer.drain()
+        if self._hiding_closes:
+            self.hidden.set()
+            return
+        raise ConnectionAbortedError
+
+    def _break_off(self) -> None:
+        """Refuses new connections, and closes this one and all others."""
+        self.refuse()
+        self.intercepted.set()
+        for task in self._connections - {asyncio.current_task()}:
+            task.cancel()
         raise ConnectionAbortedError
 
     @staticmethod

@@ -241,3 +241,20 @@ comment on column analytics.freshness.lag_seconds is
 comment on column analytics.freshness.clock_ahead is
     'Whether the database''s clock was ahead when the newest successful poll was recorded, so that last_success_at is '
     'later than it was; example: false';
+
+-- What a process remembers. The number of a run comes again after a dump was restored; a random version does not.
+alter table syncer.account rename column fingerprints_run_id to fingerprints_version;
+alter table syncer.account alter column fingerprints_version type uuid
+    using case when fingerprints_version is not null then gen_random_uuid() end;
+comment on column syncer.account.fingerprints_version is
+    'Random version of the stored fingerprints, replaced whenever they change; null before they first did';
+
+-- Generated ids that are behind the data, as after a copy, are put right by who polls.
+do $$
+begin
+    if exists (select from pg_roles where rolname = 'syncer_daemon') then
+        grant select, update on sequence syncer.account_account_id_seq, syncer.sync_run_run_id_seq,
+            syncer.region_region_id_seq to syncer_daemon;
+    end if;
+end
+$$;

@@ -17,6 +17,7 @@ from syncer.errors import ConfigurationError, SyncerError
 from syncer.printable import escape_unprintable
 from syncer.store.accounts import find_unknown_time_zones
 from syncer.store.engine import MIN_SERVER_VERSION, redacted
+from syncer.store.identities import find_identities_behind
 from syncer.store.invariants import find_violations
 from syncer.store.queries.account_status import describe_clock, read_account_statuses
 from syncer.store.schema import find_migration_obstacle, migrations_folder, schema_state
@@ -118,6 +119,9 @@ async def _check_database(
             roles = " and ".join(missing)
             text = f"{roles} could not be created: ask an administrator to run psql --file={script} on this database"
             results.append(Finding("roles", text, is_ok=False))
+        for identity in await find_identities_behind(database.engine):
+            text = identity.problem + ": `syncer run` and `syncer sync` put it right" * identity.may_advance
+            results.append(Finding("ids", text, is_ok=False))
         statuses = await read_account_statuses(database.engine)
         for status in statuses:
             if status.clock_ahead:

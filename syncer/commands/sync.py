@@ -13,8 +13,9 @@ from syncer.endpoint.client import Source
 from syncer.errors import DatabaseError
 from syncer.outcome import Conclusion, PollResult
 from syncer.poll import CONCURRENT_POLLS, Poller
+from syncer.store.identities import advance_identities
 from syncer.store.schema import migrate, schema_state
-from syncer.telemetry.logs import report_poll_crash
+from syncer.telemetry.logs import report_identities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,6 +39,7 @@ async def sync_now(
     """
     try:
         await _ensure_schema(settings, database)
+        report_identities(await advance_identities(database.engine))
     except DatabaseError as error:
         failed = Conclusion("failed", {})
         return [PollResult.of(account.name, None, failed, error, seconds=0) for account in accounts]
@@ -47,12 +49,7 @@ async def sync_now(
 
         async def poll(account: Account) -> PollResult:
             async with slots:
-                try:
-                    return await poller.poll(account, "accept_removals" if accept_removals else "command")
-                except Exception as error:  # noqa: BLE001 - a bug must not stop the polls of other accounts
-                    report_poll_crash(account.name, error, poller.metrics)
-                    fault = DatabaseError(f"the poll crashed because of a bug in syncer: {type(error).__name__}")
-                    return PollResult.of(account.name, None, Conclusion("failed", {}), fault, seconds=0)
+                return await poller.poll(account, "accept_removals" if accept_removals else "command")
 
         with _progress(f"polling {', '.join(account.name for account in accounts[:3])} …"):
             results = await asyncio.gather(*map(poll, accounts))
@@ -86,6 +83,6 @@ def json_line(result: PollResult) -> str:
 
 
 def worst_exit_code(results: Iterable[PollResult]) -> int:
-    """Returns 1 if any poll failed, else 3 if any result needs attention, else 0."""
+    """Returns 4 if the outcome of any poll is unknown, else 1 if any failed, else 3 if any needs attention, else 0."""
     codes = {result.exit_code for result in results}
-    return next((code for code in (1, 3) if code in codes), 0)
+    return next((code for code in (4, 1, 3) if code in codes), 0)

@@ -22,6 +22,7 @@ from syncer.daemon import systemd
 from syncer.daemon.database_clock import DatabaseClock
 from syncer.daemon.due_times import MAX_RETRY_AFTER, compute_due_times, next_due
 from syncer.daemon.gauges import Gauges
+from syncer.daemon.readiness import Readiness
 from syncer.daemon.retention import Retention
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
 from syncer.poll import CONCURRENT_POLLS
@@ -33,8 +34,9 @@ from syncer.store.accounts import (
     retire_other_accounts,
 )
 from syncer.store.engine import translate_errors
+from syncer.store.identities import advance_identities
 from syncer.store.schema import migrate, schema_state
-from syncer.telemetry.logs import log, report_poll_crash, report_postponed
+from syncer.telemetry.logs import log, report_identities, report_postponed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -105,7 +107,7 @@ class Daemon:
         self._finished: dict[int, _Finished] = {}
         self._failing_ids: set[int] = set()
         self._lease_holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._unready_error: SyncerError | None = None
+        self._readiness = Readiness()
         self._renewed_at = 0.0
         self._schema_checked_at = 0.0
         self._iteration_deadline = 0.0
@@ -194,18 +196,11 @@ class Daemon:
         await self._database.dispose()
 
     def _report_unready(self, error: SyncerError | None) -> None:
-        """Logs why accounts cannot be polled, once per kind of error, and logs once when they can be again."""
-        if type(error) is type(self._unready_error):
-            return
-        self._unready_error = error
-        self._notify_status()
-        if error is None:
-            log.info("ready")
-        else:
-            log.error("not_ready", error=str(error))
+        if self._readiness.report(error):
+            self._notify_status()
 
     def _notify_status(self) -> None:
-        systemd.sd_notify(f"STATUS={self._unready_error or 'polling'}")
+        systemd.sd_notify(f"STATUS={self._readiness.error or 'polling'}")
 
     async def _check_schema(self) -> None:
         """Migrates the schema before the first polls if SYNCER_MIGRATE_ON_START is on, then checks it periodically.
@@ -220,6 +215,9 @@ class Daemon:
             await migrate(self._database.owner_engine)
             self._set_iteration_deadline()
         (await schema_state(self._engine)).require_writable()
+        names = {account_id: account.name for account_id, account in self._accounts_by_id.items()}
+        if not await schedule.are_scheduled(self._engine, names):
+            self._scheduled_accounts = {}  # they are registered again
         self._schema_checked_at = now
         if (seconds := self._database_clock.seconds_set_back(await schedule.read_clock(self._engine), now)) is not None:
             log.warning("database_clock_set_back", seconds=seconds)
@@ -237,6 +235,7 @@ class Daemon:
         for name, error in refused.items():
             log.error("account_refused", account=name, error=str(error))
             del time_zones[name]
+        report_identities(await advance_identities(self._engine))
         ids = await register_accounts(self._engine, time_zones)
         by_id = {ids[name]: accounts[name] for name in time_zones}
         refused_ids = await read_account_ids(self._engine, list(refused))
@@ -249,6 +248,7 @@ class Daemon:
         self._accounts_by_id, self._scheduled_accounts = by_id, accounts
         self._refused_by_id = {account_id: accounts[name] for name, account_id in refused_ids.items()}
         self._failing_ids.intersection_update(by_id)
+        self._poller.fingerprint_cache.keep_only(by_id)
 
     async def _renew_leases(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -295,10 +295,8 @@ class Daemon:
         try:
             result = await self._poller.poll(account, "schedule", lateness=claim.now - claim.due_at)
             unauthorized = result.error_kind in {"unauthorized", "forbidden"}
-            failed = result.outcome == "failed"
+            failed = result.outcome in {"failed", "unknown"}
             retry_after = timedelta(seconds=result.retry_after_seconds or 0)
-        except Exception as error:  # noqa: BLE001 - a bug must be logged and must not stop the other polls
-            report_poll_crash(account.name, error, self.metrics)
         finally:
             if failed:
                 self._failing_ids.add(account_id)

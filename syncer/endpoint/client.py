@@ -20,7 +20,7 @@ from yarl import URL
 
 from syncer import __version__
 from syncer.diff.declared_length import NOTHING_DECLARED, DeclaredLength
-from syncer.endpoint.connection_errors import MAX_HEADER_BYTES, Exchange, error_for_exception
+from syncer.endpoint.connection_errors import MAX_HEADER_BYTES, Exchange, error_for_exception, invalid_host
 from syncer.endpoint.http_errors import check_encoding, check_is_decoded, error_for_status
 from syncer.endpoint.length_headers import read_length_headers
 from syncer.endpoint.slots import LARGE_BODY_BYTES, MAX_LARGE_BODIES, BodySlot, stopped
@@ -156,7 +156,10 @@ class Source:
 
     async def _request(self, account: Account, attempt: int, slot: BodySlot) -> Response:
         assert self._session is not None, "Source is an async context manager"  # noqa: S101 - a slip of the caller
-        exchange = Exchange(URL(account.api_url + _PATH), self._proxy, self._timeout_seconds)
+        try:
+            exchange = Exchange(URL(account.api_url + _PATH), self._proxy, self._timeout_seconds)
+        except UnicodeError as error:
+            raise invalid_host(error) from None
         token = account.token.get_secret_value()
         authorization = f"{account.auth_scheme} {token}" if account.auth_scheme else token
         status: int | None = None
@@ -185,7 +188,7 @@ class Source:
                     attempts=attempt,
                     declared_length=read_length_headers(response.headers),
                 )
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:
             exchange.received, exchange.waited_seconds = body.tell(), slot.waited_seconds - waited_before
             failure = error_for_exception(error, exchange)
             failure.http_status = failure.http_status or status

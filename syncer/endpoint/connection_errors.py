@@ -76,10 +76,20 @@ class Exchange:
         return self.host if self.proxy is None else f"{self.host} (through the proxy)"
 
 
-def error_for_exception(error: aiohttp.ClientError | OSError, exchange: Exchange) -> PollError:
+def error_for_exception(error: aiohttp.ClientError | OSError | UnicodeError, exchange: Exchange) -> PollError:
     """Returns the error for an exception of the connection; the exception may contain the request's headers."""
-    failure = _error_for_exception(error, exchange)
+    failure = invalid_host(error) if isinstance(error, UnicodeError) else _error_for_exception(error, exchange)
     failure.response_bytes = exchange.received or None
+    return failure
+
+
+def invalid_host(error: UnicodeError) -> NetworkError:
+    """Returns the error for a host name that cannot be encoded for DNS: that of the endpoint or of the proxy."""
+    failure = NetworkError(
+        f"the name of the endpoint's or the proxy's host is not valid ({error}): check SYNCER_API_URL, api_url in the "
+        "accounts file and SYNCER_API_PROXY"
+    )
+    failure.retryable = False
     return failure
 
 

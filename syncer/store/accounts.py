@@ -13,6 +13,7 @@ import asyncpg
 
 from syncer.errors import UnknownTimeZoneError
 from syncer.store.engine import autocommit_connection
+from syncer.store.identities import retry_with_new_ids
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -76,6 +77,10 @@ async def register_accounts(engine: AsyncEngine, time_zones: Mapping[str, str]) 
     """
     for error in (await find_unknown_time_zones(engine, time_zones)).values():
         raise error
+    return await retry_with_new_ids(engine, lambda: _upsert_accounts(engine, time_zones))
+
+
+async def _upsert_accounts(engine: AsyncEngine, time_zones: Mapping[str, str]) -> dict[str, int]:
     # All replicas use the same order: otherwise two that register the same accounts could deadlock.
     names = sorted(time_zones)
     zones = [time_zones[name] for name in names]

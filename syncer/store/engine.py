@@ -15,14 +15,14 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from syncer.errors import DatabaseError, EmbeddedServerError
+from syncer.errors import DatabaseError, DuplicateKeyError, EmbeddedServerError
 from syncer.store.keepalive import KEEPALIVE_PARAMETERS, enable_keepalive
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 
 MIN_SERVER_VERSION: Final = 15
 """The oldest major version of PostgreSQL that is supported."""
@@ -54,6 +54,9 @@ _CHECK_SERVER: Final = "check that the server is up and SYNCER_DATABASE_URL is r
 _CHECK_CERTIFICATE: Final = "check the host's name and sslrootcert in SYNCER_DATABASE_URL"
 _SYSTEM: Final = "system"
 """The value of libpq's `sslrootcert` that stands for the machine's own authorities."""
+_BROKEN: Final = asyncpg.InternalClientError
+"""What asyncpg raises on a session that the server has ended, while it still waits for the connection to close. It
+derives from none of asyncpg's other errors."""
 
 
 class Connection(asyncpg.Connection):
@@ -85,13 +88,18 @@ def create_engine(
     async def connect() -> Connection:
         current_address = address()
         dsn, arguments = driver_arguments(current_address)
-        connection = await asyncpg.connect(
-            dsn,
-            command_timeout=command_timeout,
-            statement_cache_size=0,
-            connection_class=Connection,
-            **arguments,
-        )
+        try:
+            connection = await asyncpg.connect(
+                dsn,
+                command_timeout=command_timeout,
+                statement_cache_size=0,
+                connection_class=Connection,
+                **arguments,
+            )
+        except asyncpg.InterfaceError:
+            raise
+        except ValueError as error:  # most often UnicodeError, for a host name that cannot be encoded for DNS
+            raise asyncpg.ClientConfigurationError(f"the host name in the address is not valid ({error})") from None
         enable_keepalive(connection.socket, dict(parse_qsl(urlsplit(current_address).query)))
         return connection
 
@@ -104,6 +112,7 @@ def create_engine(
         pool_timeout=30,
     )
     event.listen(engine.sync_engine, "checkout", _reject_closed)
+    event.listen(engine.sync_engine, "handle_error", _terminate_broken)
     return engine
 
 
@@ -111,6 +120,14 @@ def _reject_closed(connection: DBAPIConnection, *_: object) -> None:
     """Makes the pool reconnect if the server has closed the connection; a ping would take four round trips."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
+
+
+def _terminate_broken(context: ExceptionContext) -> None:
+    """Closes a connection that is no longer usable, though its socket may still be open."""
+    if isinstance(context.original_exception, _BROKEN) and context.connection is not None:
+        broken = context.connection.connection.driver_connection
+        assert broken is not None  # noqa: S101 - a statement failed on it
+        broken.terminate()
 
 
 @asynccontextmanager
@@ -184,10 +201,13 @@ async def autocommit_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Co
 
 @asynccontextmanager
 async def invalidate_on_timeout(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Invalidates the connection when a statement of asyncpg's times out or is cancelled: a rollback would hang too."""
+    """Invalidates the connection when a statement of asyncpg's times out or is cancelled: a rollback would hang too.
+
+    It does the same when the server has ended the session: the connection is not usable, though it may not be closed.
+    """
     try:
         yield
-    except (TimeoutError, asyncio.CancelledError):
+    except (TimeoutError, asyncio.CancelledError, _BROKEN):
         await connection.invalidate()
         raise
 
@@ -205,21 +225,24 @@ def translate_errors() -> Iterator[None]:
     Raises:
         DatabaseError: In place of any such error.
     """
+    kind = DatabaseError
     try:
         yield
     except EmbeddedServerError as error:
         message = str(error)
-    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, _BROKEN, OSError) as error:
         message = error_message(error)
+        if isinstance(_cause(error), asyncpg.UniqueViolationError):
+            kind = DuplicateKeyError
     else:
         return
     # Without a cause: a traceback would show the chain of the driver's error, which may contain the address.
-    raise DatabaseError(message) from None
+    raise kind(message) from None
 
 
 def error_message(error: BaseException) -> str:
     """Describes a database error in one line: what happened, and what to do."""
-    cause = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
+    cause = _cause(error)
     problem = _problem(cause)
     match cause:
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
@@ -238,12 +261,17 @@ def error_message(error: BaseException) -> str:
             todo = "another poll of this account or an administrator holds a lock; the next poll tries again"
         case TimeoutError():
             problem, todo = "PostgreSQL did not answer in time", "check that the server and the network are up"
-        case OSError() | asyncpg.InterfaceError() | asyncpg.PostgresConnectionError():
+        case OSError() | asyncpg.InterfaceError() | asyncpg.PostgresConnectionError() | asyncpg.InternalClientError():
             is_untrusted = isinstance(cause, ssl.SSLCertVerificationError)
             todo = _CHECK_CERTIFICATE if is_untrusted else _CHECK_SERVER
         case _:
             todo = "check the server's log"
     return f"database: {problem}; {todo}"
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Returns the driver's error."""
+    return error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
 
 
 def _problem(cause: BaseException) -> str:
@@ -257,6 +285,8 @@ def _problem(cause: BaseException) -> str:
         message = re.sub(r'"(?:[^"]|"")*"', '"…"', message, flags=re.DOTALL)
         message = re.sub(r"^(invalid input for query argument \$\d+).*", r"\1", message, flags=re.DOTALL)
     message = " ".join(message.split())
+    if isinstance(cause, _BROKEN):
+        return f"the connection broke ({message or type(cause).__name__})"
     if isinstance(cause, asyncpg.InterfaceError) and "connection is closed" in message:
         return "the connection broke"  # asyncpg's message names whatever was attempted next
     return message or type(cause).__name__

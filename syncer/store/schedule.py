@@ -72,6 +72,29 @@ async def read_not_before(engine: AsyncEngine, account_ids: Sequence[int]) -> di
     return dict(map(tuple, rows))
 
 
+_COUNT_SCHEDULED: Final = """
+select count(*)
+  from unnest($1::integer[], $2::text[]) known (account_id, name)
+  join syncer.account using (account_id, name)
+  join syncer.account_schedule using (account_id)
+"""
+
+
+async def are_scheduled(engine: AsyncEngine, names: Mapping[int, str]) -> bool:
+    """Returns whether these accounts are still scheduled under their keys; a restored backup may not have them.
+
+    Args:
+        engine: The database.
+        names: The name of each account, by `account_id`.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection:
+        scheduled: int = await connection.fetchval(_COUNT_SCHEDULED, list(names), list(names.values()))
+    return scheduled == len(names)
+
+
 _INSERT_DUE_TIMES: Final = """
 insert into syncer.account_schedule (account_id, due_at)
 select account_id, due_at from unnest($1::integer[], $2::timestamptz[]) due (account_id, due_at)

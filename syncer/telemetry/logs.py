@@ -20,13 +20,14 @@ import stamina.instrumentation
 import structlog
 
 from syncer.endpoint.retry_after import in_words
+from syncer.errors import InternalError
 from syncer.outcome import COUNTERS, accept_removals_command
 from syncer.printable import contains_phone_number, escape_unprintable
 from syncer.standard_streams import QueuedStream
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from datetime import datetime, timedelta
     from typing import TextIO
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from syncer.diff.changeset import PollTotals
     from syncer.endpoint.client import Response
     from syncer.outcome import Conclusion, PollResult, Trigger
+    from syncer.store.identities import IdentityBehind
     from syncer.telemetry.metrics import Metrics
 
 log = structlog.get_logger("syncer")
@@ -62,6 +64,8 @@ class PollStats:
         fields_changed: Changed fields of all numbers, not counting state, reason and redirects.
         new_lookup_values: Values of the vendor that were never seen before, by field.
         token: The account's token, which no log line may contain.
+        identities_behind: Generated ids that were behind the data, and that were put right.
+        crash: The exception of a bug in the program, if one ended the poll.
         clock_ahead: How far the last observation is ahead of the database's clock, if by more than five minutes.
         slot_waits: For each of `SLOTS` that it needed, for how many seconds the poll waited until one was free.
         partial_reason: Why the response is a part of the list only, in a sentence; None if no header says so.
@@ -82,6 +86,8 @@ class PollStats:
     slot_waits: dict[str, float] = field(default_factory=dict)
     partial_reason: str | None = None
     unreadable: int = 0
+    crash: Exception | None = None
+    identities_behind: Sequence[IdentityBehind] = ()
 
     @asynccontextmanager
     async def count_wait(self, slot: str, slots: asyncio.Semaphore) -> AsyncIterator[None]:
@@ -107,6 +113,12 @@ class PollStats:
         self.http_status, self.response_bytes = response.http_status, len(response.body)
         self.attempts = response.attempts
 
+    def add_crash(self, error: Exception) -> InternalError:
+        """Adds an exception that no poll expects, to be logged with its traceback if it is a fault of the program."""
+        failure = InternalError(error)
+        self.crash = error if failure.is_fault else None
+        return failure
+
     def add_changes(self, totals: PollTotals, *, listed: int) -> None:
         """Adds what is logged about the changes that were written.
 
@@ -131,8 +143,12 @@ def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
     )
     metrics.count_slot_waits(stats.slot_waits)
     bound = log.bind(account=result.account, run_id=result.run_id)
+    if stats.crash is not None:
+        bound.error("poll_crashed", exc_info=stats.crash)
+    report_identities(stats.identities_behind)
     is_unchanged = result.outcome == "unchanged"
-    level = logging.WARNING if result.outcome == "failed" else logging.DEBUG if is_unchanged else logging.INFO
+    is_failed = result.outcome in {"failed", "unknown"}
+    level = logging.WARNING if is_failed else logging.DEBUG if is_unchanged else logging.INFO
     bound.log(level, "poll_finished", **_event_fields(result, stats))
     if stats.partial_reason is not None:
         bound.warning("response_is_partial", reason=stats.partial_reason)
@@ -175,12 +191,6 @@ def _masked(value: str, token: SecretStr | None) -> str:
     return value
 
 
-def report_poll_crash(account: str, error: Exception, metrics: Metrics) -> None:
-    """Logs and counts a poll that ended with an unexpected exception."""
-    metrics.count_crash(account)
-    log.error("poll_crashed", account=account, exc_info=error)
-
-
 def report_postponed(account: str, asked: timedelta, due_at: datetime) -> None:
     """Logs that an account is polled later than its schedule says, because the endpoint asked for it."""
     log.warning(
@@ -189,6 +199,12 @@ def report_postponed(account: str, asked: timedelta, due_at: datetime) -> None:
         asked_wait=in_words(asked.total_seconds()),
         due_at=due_at.astimezone(UTC).isoformat(timespec="seconds"),
     )
+
+
+def report_identities(behind: Sequence[IdentityBehind]) -> None:
+    """Logs generated ids that were behind the data, and that were put right."""
+    for identity in behind:
+        log.warning("ids_advanced", found=identity.problem, goes_on_after=identity.next)
 
 
 def _event_fields(result: PollResult, stats: PollStats) -> dict[str, Any]:

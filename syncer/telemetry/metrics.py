@@ -177,7 +177,7 @@ class Metrics(Collector):
             return
         account_counters.runs[result.outcome] += 1
         account_counters.durations.observe(result.duration_seconds)
-        if result.error_kind is not None:
+        if result.outcome == "failed" and result.error_kind is not None:
             self._failures.labels(result.error_kind).inc()
         if lateness is not None:
             account_counters.lateness.observe(lateness.total_seconds())
@@ -191,12 +191,6 @@ class Metrics(Collector):
         """Counts the time that a poll spent waiting, by slot."""
         for slot, waited in seconds.items():
             self._slot_waits.labels(slot).inc(waited)
-
-    def count_crash(self, account: str) -> None:
-        """Counts a poll that ended with an unexpected exception as failed, with the error kind `crash`."""
-        if account in self._counters:
-            self._counters[account].runs["failed"] += 1
-            self._failures.labels("crash").inc()
 
     def set_gauge_values(self, gauge_values: GaugeValues, stale_from: Mapping[str, datetime]) -> None:
         """Replaces the values of the gauges that are read from the database.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import random
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -208,3 +210,32 @@ async def _rows(url: str) -> list[tuple[int, str, str | None]]:
     found = await connection.fetch("select run_id, outcome, error_kind from syncer.sync_run order by 1")
     await connection.close()
     return [tuple(row) for row in found]
+
+
+@run_concurrently
+async def test_connections_that_are_killed_all_the_time_are_never_taken_for_a_bug(
+    syncer: Program, emulator: Emulator, database: str, sql: asyncpg.Connection
+) -> None:
+    names = [f"account{number}" for number in range(8)]
+    daemon = await syncer.start("run", poll_interval="1s", **syncer.accounts(*names))
+    await wait_until(lambda: sql.fetchval("select count(*) = 8 from syncer.account where observed_at is not null"))
+
+    killed = 0
+    while killed < 60 or not daemon.events("poll_finished", outcome="failed"):
+        emulator.fleet(f"{names[killed % 8]}-token").change_fraction(0.02)
+        killed += len(await sql.fetch(TERMINATE_CONNECTIONS, sql.get_server_pid()))
+        await asyncio.sleep(random.random() * 0.1)  # noqa: S311 - any moment will do
+    last = await sql.fetchval("select max(run_id) from syncer.sync_run")
+    await wait_until(
+        lambda: sql.fetchval(
+            "select count(distinct account_id) = 8 from syncer.sync_run "
+            "where run_id > $1 and outcome in ('applied', 'unchanged')",
+            last,
+        )
+    )
+
+    assert (await daemon.stop(within=10)).code == 0
+    assert [name for name in daemon.event_names if name.endswith("crashed")] == []
+    errors = {event["error"] for event in daemon.events("poll_finished") if "error" in event}
+    assert all(error.startswith("database: ") for error in errors)
+    await assert_data_is_valid(syncer, database)

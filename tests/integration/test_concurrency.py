@@ -7,6 +7,7 @@ import json
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -242,7 +243,7 @@ async def test_a_run_that_was_marked_failed_and_then_succeeds_has_no_error(accou
     async with runs.fence(account.engine, run) as fence:
         meta = ResponseMeta(200, 2, b"d" * 16, NOTHING_DECLARED)
         parsed = parse_response(b"[]", Fingerprints(), None)
-        await runs.mark_succeeded(fence, meta, PollTotals(is_unchanged=False), parsed)
+        await runs.mark_succeeded(fence, meta, PollTotals(is_unchanged=False), parsed, uuid4())
 
     assert await account.row(query) == ("applied", None, None, 200, 2)
 

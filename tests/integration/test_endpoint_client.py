@@ -383,7 +383,17 @@ async def test_the_retry_waits_for_retry_after(headers: dict[str, str], real_ret
     assert real_retry_waits == [1.0]
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "0", "Fri, 99 Jan 2026 10:00:01 GMT", FAR, "9" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "soon", "-1", "1.5", "0", "nan", "inf", "1e9", "9" * 5000),
+        "Fri, 99 Jan 2026 10:00:01 GMT",
+        "Mon, 01 Jan 999999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 0000 00:00:00 GMT",
+        "Mon, 999999999999999999999 Jan 2026 00:00:00 GMT",
+        "Mon, 01 Jan 2026 00:00:00 +999999999999999999999",
+    ],
+)
 async def test_an_invalid_retry_after_is_ignored(text: str, retry_waits: list[float]) -> None:
     async with run_endpoint(respond("503 Service Unavailable", b"", Retry_After=text), respond()) as served:
         assert (await fetch(served.url)).attempts == 2
@@ -397,6 +407,23 @@ async def test_a_date_to_retry_after_is_ignored_unless_the_endpoint_sends_the_da
     async with run_endpoint(respond("503 Service Unavailable", b"", **headers), respond()) as served:
         assert (await fetch(served.url)).attempts == 2
     assert retry_waits == [0.0]
+
+
+@pytest.mark.parametrize("date", ["", "soon", "Mon, 01 Jan 999999999999999999999 00:00:00 GMT"])
+async def test_an_invalid_date_header_is_none_from_which_retry_after_could_be_counted(date: str) -> None:
+    headers = {"Retry_After": "Fri, 01 Jan 2100 00:00:00 GMT", "Date": date}
+    async with run_endpoint(respond("429 Too Many Requests", b"", **headers)) as served:
+        error = await fetch_error(served.url, deadline_seconds=60)
+    assert isinstance(error, RateLimitedError)
+    assert error.retry_after is None
+
+
+@pytest.mark.parametrize("host", ["пример..рф", "a" * 64 + ".ru", "a" * 260, "xn--а.ru"])
+async def test_a_host_name_that_cannot_be_encoded_is_an_error_in_plain_words(host: str) -> None:
+    error = await fetch_error(f"http://{host}")
+    assert type(error) is NetworkError
+    assert str(error).startswith("the name of the endpoint's or the proxy's host is not valid (")
+    assert str(error).endswith("): check SYNCER_API_URL, api_url in the accounts file and SYNCER_API_PROXY")
 
 
 @pytest.mark.parametrize(

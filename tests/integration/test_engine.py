@@ -154,3 +154,49 @@ async def test_an_error_repeats_no_value_that_was_to_be_stored(
     assert str(caught.value).startswith(f"database: {message}")
     assert "123" not in str(caught.value)
     assert "DETAIL" not in str(caught.value)
+
+
+async def test_a_session_that_the_server_ended_before_its_connection_closes_is_a_broken_connection(
+    account: PolledAccount, database: str
+) -> None:
+    async with Proxy(database) as proxy, account.through(proxy) as behind_proxy:
+        assert (await behind_proxy.poll(record(1))).outcome == "applied"
+        proxy.hide_closes()
+        await end_sessions(account, proxy)
+        failed = await behind_proxy.poll(record(1, state="freeze"))
+        again = await behind_proxy.poll(record(1, state="freeze"))
+        await end_sessions(account, proxy)
+        with pytest.raises(DatabaseError, match=r"^database: the connection broke \("):
+            await schema_state(behind_proxy.engine)
+        assert (await schema_state(behind_proxy.engine)).is_known
+
+    assert (failed.outcome, failed.error_kind) == ("failed", "database")
+    assert failed.error is not None
+    assert failed.error.startswith("database: the connection broke (")
+    assert failed.error.endswith("); check that the server is up and SYNCER_DATABASE_URL is right")
+    assert (again.outcome, again.state_changes) == ("applied", 1)
+
+
+async def end_sessions(account: PolledAccount, proxy: Proxy) -> None:
+    """Has the server end all sessions but one, and waits until the program has received what it says about that."""
+    proxy.hidden.clear()
+    await account.sql.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    await proxy.hidden.wait()
+    for _ in range(10):  # what the proxy has written is read in the next rounds of this event loop
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("host", ["пример..рф", "a" * 64 + ".ru", "a" * 260, "xn--а.ru", "a%00b"])
+async def test_a_host_name_of_the_database_that_cannot_be_encoded_is_an_error_in_plain_words(host: str) -> None:
+    engine = create_engine(lambda: f"postgresql://nobody:{PASSWORD}@{host}/none")
+
+    with pytest.raises(DatabaseError) as caught:
+        await schema_state(engine)
+
+    message = str(caught.value)
+    assert message.startswith("database: the host name in the address is not valid (")
+    assert message.endswith("); check that the server is up and SYNCER_DATABASE_URL is right")
+    assert PASSWORD not in message

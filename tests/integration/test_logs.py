@@ -14,7 +14,8 @@ import pytest
 import structlog
 
 from syncer.emulator import faults
-from syncer.telemetry.logs import configure_logging, log, report_poll_crash
+from syncer.outcome import Conclusion, PollResult
+from syncer.telemetry.logs import PollStats, configure_logging, log, report_poll
 from syncer.telemetry.metrics import Metrics
 from tests.builders import record, redirect, without
 
@@ -167,10 +168,9 @@ async def test_an_empty_list_logs_zero_received_and_a_warning_for_held_removals(
 
 async def test_a_superseded_poll_is_logged_as_superseded(account: PolledAccount, log_lines: ReadLogLines) -> None:
     await account.poll(record(1))
-    await account.sql.execute("update syncer.account set success_run_id = 100")
     log_lines()
 
-    await account.poll(record(1, state="freeze"))
+    await account.poll_superseded(record(1, state="freeze"))
 
     (line,) = log_lines()
     assert line == RESPONDED | {
@@ -230,7 +230,7 @@ def test_no_log_line_carries_a_character_that_commands_a_terminal_or_forges_a_li
         configure_logging("debug", log_format)
         log.warning("unknown_values", state=[hostile], mapping={hostile: hostile}, error=hostile)
         logging.getLogger("asyncio").error("callback of %s", hostile)
-        report_poll_crash("default", ValueError(hostile.replace("\n", "")), Metrics())
+        log.error("poll_crashed", account="default", exc_info=ValueError(hostile.replace("\n", "")))
     structlog.reset_defaults()
     logging.basicConfig(handlers=handlers, level=level, force=True)
 
@@ -251,16 +251,20 @@ def test_an_unexpected_exception_is_logged_with_its_traceback_and_no_local_varia
     metrics = Metrics()
     metrics.set_accounts(["default"])
     token = "s3cr3t"  # noqa: F841 - must not be logged
+    stats = PollStats("schedule", lateness=None)
 
     try:
         json.loads("{")
     except json.JSONDecodeError as error:
-        report_poll_crash("default", error, metrics)
+        failure = stats.add_crash(error)
+    result = PollResult.of("default", 7, Conclusion("failed", {}), failure, seconds=1)
+    report_poll(result, stats, metrics)
 
-    (line,) = log_lines()
+    line, finished = log_lines()
     (exception,) = line.pop("exception")
-    assert line == {"event": "poll_crashed", "level": "error", "account": "default"}
+    assert line == {"event": "poll_crashed", "level": "error", "account": "default", "run_id": 7}
+    assert (finished["event"], finished["error_kind"]) == ("poll_finished", "internal")
     assert exception["exc_type"] == "JSONDecodeError"
     assert "s3cr3t" not in json.dumps(exception["frames"])
     assert metrics.registry.get_sample_value("syncer_runs_total", {"account": "default", "outcome": "failed"}) == 1
-    assert metrics.registry.get_sample_value("syncer_failures_total", {"error_kind": "crash"}) == 1
+    assert metrics.registry.get_sample_value("syncer_failures_total", {"error_kind": "internal"}) == 1

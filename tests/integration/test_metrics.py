@@ -71,7 +71,7 @@ def scraped(account: PolledAccount) -> ScrapedProcess:
     return ScrapedProcess(account)
 
 
-OUTCOMES = ["applied", "unchanged", "failed", "superseded"]
+OUTCOMES = ["applied", "unchanged", "failed", "superseded", "unknown"]
 KINDS = ["created", "changed", "state", "removed", "restored", "redirect_opened", "redirect_closed"]
 
 
@@ -117,10 +117,14 @@ async def test_polls_are_counted_by_outcome_and_failures_by_kind(
     account.emulator.fault = faults.Status(status=401)
     await account.poll_again()
     await account.poll(record(1, state="freeze"))
-    await account.sql.execute("update syncer.account set success_run_id = 100")
-    await account.poll(record(1))
+    await account.poll_superseded(record(1))
 
-    assert scraped["syncer_runs_total"] == {("applied",): 2, ("unchanged",): 1, ("failed",): 2, ("superseded",): 1}
+    assert scraped["syncer_runs_total"] == {
+        ("applied",): 2,
+        ("unchanged",): 1,
+        ("failed",): 2,
+        ("superseded",): 1,
+    }
     assert scraped["syncer_failures_total"] == {("not_json",): 1, ("unauthorized",): 1}
     assert scraped["syncer_run_duration_seconds_count"] == {(): 6}
     assert not any(name.endswith("_created") for name in scraped.all())

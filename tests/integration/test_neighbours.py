@@ -45,7 +45,7 @@ IDENTITY_COLUMNS: Final = (
     "created_at",
     "success_run_id",
     "applied_run_id",
-    "fingerprints_run_id",
+    "fingerprints_version",
     "believable_run_id",
 )
 

@@ -23,10 +23,13 @@ LOOKUP_KEYS = {"number_type": "type", "number_purpose": "purpose", "number_state
 
 # Names that changed after they were released, with their names in the newest schema.
 RENAMED = {
-    "standing_run_id": "fingerprints_run_id",
+    "standing_run_id": "fingerprints_version",
     "record_digest": "record_fingerprint",
     "digest": "fingerprint",
+    "fingerprints_run_id": "fingerprints_version",
 }
+# Columns whose values changed their meaning: only whether there is one is compared.
+REPLACED = {"fingerprints_version"}
 
 Content = dict[str, list[tuple[Any, ...]]]
 
@@ -69,9 +72,16 @@ def renamed(columns: dict[str, str]) -> dict[str, str]:
 
 async def content(sql: asyncpg.Connection, columns: dict[str, str]) -> Content:
     """Returns the rows of each table, with these columns."""
-    return {
-        table: [tuple(row) for row in await sql.fetch(f"select {names} from syncer.{table} order by {names}")]  # noqa: S608 - names from the catalog
+    rows = {
+        table: await sql.fetch(f"select {names} from syncer.{table} order by {names}")  # noqa: S608 - from the catalog
         for table, names in columns.items()
+    }
+    return {
+        table: [
+            tuple(value is None if RENAMED.get(name, name) in REPLACED else value for name, value in row.items())
+            for row in found
+        ]
+        for table, found in rows.items()
     }
 
 

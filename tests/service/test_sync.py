@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from syncer.emulator import faults
 from tests.builders import connect
+from tests.proxy import Proxy
 from tests.service.processes import TOKEN, Gate, wait_until
 
 if TYPE_CHECKING:
@@ -184,3 +185,18 @@ async def test_a_sync_creates_the_schema_if_allowed_and_otherwise_polls_nothing(
     connection = await connect(empty_database)
     assert await connection.fetchval("select count(*) from syncer.virtual_number") == 200
     await connection.close()
+
+
+async def test_a_sync_whose_commit_is_lost_with_the_database_ends_with_4_and_names_the_run(
+    syncer: Program, database: str
+) -> None:
+    async with Proxy(database) as proxy:
+        proxy.intercept(b"with succeeded as", b"COMMIT", then="drop the response and refuse connections")
+        lost = await syncer.run("sync", database_url=proxy.url, shutdown_timeout="1s")
+    later = await syncer.run("sync", "--json")
+
+    assert lost.code == 4
+    assert lost.out.startswith("default: unknown: the outcome of run 1 is unknown, because the connection was lost")
+    (event,) = (json.loads(line) for line in lost.err.splitlines())
+    assert (event["event"], event["level"], event["outcome"]) == ("poll_finished", "warning", "unknown")
+    assert (later.code, json.loads(later.out)["outcome"]) == (0, "unchanged")

@@ -15,6 +15,9 @@ from syncer.diff.stored import Fingerprints
 from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+    from uuid import UUID
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.diff.changeset import PollTotals
@@ -30,30 +33,33 @@ class AccountFingerprints:
 
     Attributes:
         app_id: The account's `app_id`; None before the first success.
-        fingerprints_run_id: The run that last changed the stored fingerprints: these are valid only while that is so.
+        fingerprints_version: The random version of the stored fingerprints; these are valid only while it is the same.
+            Even after a dump has been restored, no other fingerprints get that version.
         fingerprints: The fingerprints.
     """
 
     app_id: int | None
-    fingerprints_run_id: int | None
+    fingerprints_version: UUID | None
     fingerprints: Fingerprints
 
 
 class FingerprintCache:
-    """Keeps the fingerprints of recent polls in memory, so that the next polls need not read them.
+    """Keeps accounts' fingerprints in memory, so that the next polls need not read them.
 
-    A byte-identical response needs none, so it is enough to keep the accounts that changed last: up to
-    `_MAX_CACHED_NUMBERS` numbers in total, or a single account that has more.
+    It keeps up to `_MAX_CACHED_NUMBERS` numbers in total, or a single account that has more. If accounts do not all
+    fit, the largest are kept, and among equal ones those stored last: reading the fingerprints of a large account takes
+    long and much memory at once, while those of a small one cost little more than a round trip. Accounts are polled in
+    turn, so to drop what was not used for longest would drop each account shortly before its next poll.
     """
 
     def __init__(self) -> None:
         self._by_account: dict[int, AccountFingerprints] = {}
         self._numbers = 0
 
-    def get(self, account_id: int, fingerprints_run_id: int | None) -> AccountFingerprints | None:
-        """Returns an account's fingerprints, if they are cached and `fingerprints_run_id` is still theirs."""
+    def get(self, account_id: int, fingerprints_version: UUID | None) -> AccountFingerprints | None:
+        """Returns an account's fingerprints, if they are cached and `fingerprints_version` is still theirs."""
         cached = self._by_account.get(account_id)
-        return cached if cached is not None and cached.fingerprints_run_id == fingerprints_run_id else None
+        return cached if cached is not None and cached.fingerprints_version == fingerprints_version else None
 
     def put(self, account_id: int, fingerprints: AccountFingerprints) -> None:
         """Caches an account's fingerprints, once the poll that changed them has committed."""
@@ -61,7 +67,12 @@ class FingerprintCache:
         self._by_account[account_id] = fingerprints
         self._numbers += len(fingerprints.fingerprints)
         while self._numbers > _MAX_CACHED_NUMBERS and len(self._by_account) > 1:
-            self._evict(next(iter(self._by_account)))
+            self._evict(min(self._by_account, key=lambda cached: len(self._by_account[cached].fingerprints)))
+
+    def keep_only(self, account_ids: Collection[int]) -> None:
+        """Drops all accounts but these, so that one that is no longer polled frees its place."""
+        for account_id in self._by_account.keys() - set(account_ids):
+            self._evict(account_id)
 
     def _evict(self, account_id: int) -> None:
         evicted = self._by_account.pop(account_id, None)
@@ -69,7 +80,7 @@ class FingerprintCache:
 
 
 def next_fingerprints(
-    before: AccountFingerprints, parsed: ParsedResponse, totals: PollTotals, run_id: int
+    before: AccountFingerprints, parsed: ParsedResponse, totals: PollTotals, version: UUID
 ) -> AccountFingerprints:
     """Returns an account's fingerprints as they are after a poll's changes were written.
 
@@ -77,7 +88,7 @@ def next_fingerprints(
         before: The fingerprints that the poll compared the response with.
         parsed: The response.
         totals: The changes that were written.
-        run_id: The run that wrote them.
+        version: The version that was stored with them.
     """
     app_id = before.app_id if before.app_id is not None else parsed.app_id
     if not totals.has_fingerprint_changes:
@@ -89,10 +100,10 @@ def next_fingerprints(
             del fingerprints[fingerprint]
     fingerprints |= totals.fingerprints
     without_fingerprint = before.fingerprints.without_fingerprint - replaced
-    return AccountFingerprints(app_id, run_id, Fingerprints(fingerprints, without_fingerprint, parsed.elements))
+    return AccountFingerprints(app_id, version, Fingerprints(fingerprints, without_fingerprint, parsed.elements))
 
 
-_ACCOUNT: Final = "select app_id, fingerprints_run_id from syncer.account where account_id = $1"
+_ACCOUNT: Final = "select app_id, fingerprints_version from syncer.account where account_id = $1"
 # Both queries return one concatenated value: a row per number would take longer to build, on both sides, than to read.
 _FINGERPRINTS: Final = """
 select coalesce(string_agg(int8send(virtual_number_id) || fingerprint, ''), '')
@@ -117,17 +128,17 @@ async def load_fingerprints(
     async with autocommit_connection(engine) as connection:
         account = await connection.fetchrow(_ACCOUNT, account_id)
         assert account is not None  # noqa: S101 - accounts are never deleted
-        cached = fingerprint_cache.get(account_id, account["fingerprints_run_id"])
+        cached = fingerprint_cache.get(account_id, account["fingerprints_version"])
         if cached is not None:
             return replace(cached, app_id=account["app_id"])
-        # If another poll commits between these statements, `fingerprints_run_id` is out of date, and the poll compares
+        # If another poll commits between these statements, `fingerprints_version` is out of date, and the poll compares
         # it again under the fence.
         packed_fingerprints = await connection.fetchval(_FINGERPRINTS, account_id, DECODER_VERSION)
         by_fingerprint, packed_numbers = await asyncio.gather(
             asyncio.to_thread(_unpack_fingerprints, packed_fingerprints), connection.fetchval(_NUMBERS, account_id)
         )
     fingerprints = await asyncio.to_thread(_match_numbers, by_fingerprint, packed_numbers)
-    loaded = AccountFingerprints(account["app_id"], account["fingerprints_run_id"], fingerprints)
+    loaded = AccountFingerprints(account["app_id"], account["fingerprints_version"], fingerprints)
     fingerprint_cache.put(account_id, loaded)
     return loaded
 

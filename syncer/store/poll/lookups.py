@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from syncer.diff.response import LOOKUP_FIELDS
 from syncer.store.engine import autocommit_connection
+from syncer.store.identities import retry_with_new_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ select 'region_name', name, region_id from syncer.region where name = any($4::te
 _INSERT: Final = """
 insert into syncer.{table} ({field}, documented) select unnest($1::text[]), false on conflict do nothing
 """
-_INSERT_REGIONS: Final = "insert into syncer.region (name) select unnest($1::text[]) on conflict do nothing"
+_INSERT_REGIONS: Final = "insert into syncer.region (name) select unnest($1::text[]) on conflict (name) do nothing"
 _SELECT_REGIONS: Final = "select name, region_id from syncer.region where name = any($1::text[])"
 
 
@@ -56,6 +57,10 @@ async def upsert_lookups(engine: AsyncEngine, lookup_values: Mapping[str, Abstra
     """
     if not any(lookup_values.values()):
         return Lookups({}, {})
+    return await retry_with_new_ids(engine, lambda: _upsert(engine, lookup_values))
+
+
+async def _upsert(engine: AsyncEngine, lookup_values: Mapping[str, AbstractSet[str]]) -> Lookups:
     values = {field: sorted(lookup_values[field]) for field in LOOKUP_FIELDS}
     async with autocommit_connection(engine) as connection:
         known: dict[str, dict[str, int]] = {field: {} for field in values}

@@ -19,13 +19,16 @@ from sqlalchemy import and_, func, select, text, update
 
 from syncer.diff.record import DECODER_VERSION
 from syncer.diff.stored import StartedRun
+from syncer.errors import DatabaseError, DuplicateKeyError
 from syncer.outcome import COUNTERS, Conclusion
 from syncer.store.accounts import register_accounts
-from syncer.store.engine import autocommit_connection, driver_connection, invalidate_on_timeout
+from syncer.store.engine import autocommit_connection, driver_connection, invalidate_on_timeout, translate_errors
+from syncer.store.identities import advance_identities
 from syncer.store.tables import sync_run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+    from uuid import UUID
 
     import asyncpg
     from sqlalchemy import ColumnElement
@@ -36,17 +39,21 @@ if TYPE_CHECKING:
     from syncer.diff.response import ParsedResponse
     from syncer.errors import PollError
     from syncer.outcome import Trigger
+    from syncer.store.identities import IdentityBehind
 
 _CLOCK: Final = func.syncer.clock()
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _CAN_STILL_FINISH: Final = sync_run.c.outcome.in_(("running", "abandoned"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
     """A poll that began.
 
     Attributes:
+        may_have_committed: Whether the run's outcome was written and COMMIT was sent next. Until then a failure means
+            that the data are unchanged; afterwards only the run's row tells.
+        identities_behind: The generated ids that were behind the data, and that were put right for this run.
         started_at: The database's time before the request was sent.
         last_body_digest: The digest of the last successful response at that time, whichever decoder version read it;
             None if there was none or it left numbers missing.
@@ -56,6 +63,8 @@ class Run:
     run_id: int
     started_at: datetime
     last_body_digest: bytes | None
+    may_have_committed: bool = False
+    identities_behind: Sequence[IdentityBehind] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ class Fence:
         success_run_id: The newest successful run; None before the first, as are the next two.
         success_started_at: When that run started.
         applied_run_id: The newest applied run.
-        fingerprints_run_id: The run that last changed the stored fingerprints.
+        fingerprints_version: The random version of the stored fingerprints.
         body_digest: The digest of the last successful response; None if that left numbers missing.
         decoder_version: The decoder version that read that response.
         believable_run: The newest successful run whose response was believable; None before the first.
@@ -86,7 +95,7 @@ class Fence:
     success_run_id: int | None
     success_started_at: datetime | None
     applied_run_id: int | None
-    fingerprints_run_id: int | None
+    fingerprints_version: UUID | None
     body_digest: bytes | None
     decoder_version: int | None
     believable_run: StartedRun | None
@@ -114,30 +123,68 @@ class ResponseMeta:
 # more: then it is registered first, or refused.
 _INSERT_RUN: Final = """
 with polled as (
-    select account_id, body_digest
+    select account_id, body_digest, success_run_id
       from syncer.account where name = $1 and time_zone = $2 and time_zone = syncer.known_zone(time_zone)
 ), inserted as (
     insert into syncer.sync_run (account_id, trigger, started_at, outcome)
     select account_id, $3, syncer.clock(), 'running' from polled
     returning account_id, run_id, started_at
 )
-select account_id, run_id, started_at, body_digest from inserted join polled using (account_id)
+select account_id, run_id, started_at, body_digest, success_run_id from inserted join polled using (account_id)
 """
+_DELETE_RUN: Final = "delete from syncer.sync_run where account_id = $1 and run_id = $2 and outcome = 'running'"
 
 
 async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger) -> Run:
     """Inserts the run's row before the endpoint is called, and the account's row if there is none."""
+    try:
+        run = await _insert_run(engine, account, time_zone, trigger)
+    except DuplicateKeyError:
+        run = None
+    if run is not None:
+        return run
+    behind = await advance_identities(engine)
+    run = await _insert_run(engine, account, time_zone, trigger)
+    if run is None:
+        raise DatabaseError("database: the ids of new runs are smaller than those of older ones; run `syncer check`")
+    run.identities_behind = behind
+    return run
+
+
+async def _insert_run(engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger) -> Run | None:
+    """Inserts the row, or nothing if its id would be smaller than that of the newest success; then returns None.
+
+    The newest success was read before the id was generated: its id is smaller unless ids are behind the data.
+    """
     async with autocommit_connection(engine) as connection:
         row = await connection.fetchrow(_INSERT_RUN, account, time_zone, trigger)
+        if row is not None and row["success_run_id"] is not None and row["success_run_id"] >= row["run_id"]:
+            await connection.execute(_DELETE_RUN, row["account_id"], row["run_id"])
+            return None
     if row is None:
         await register_accounts(engine, {account: time_zone})
-        return await begin(engine, account, time_zone, trigger)
-    return Run(*row)
+        return await _insert_run(engine, account, time_zone, trigger)
+    return Run(row["account_id"], row["run_id"], row["started_at"], row["body_digest"])
+
+
+async def conclude_failed(engine: AsyncEngine, run: Run, error: PollError) -> Conclusion:
+    """Marks a run as failed unless it has another outcome, and returns the outcome that it has.
+
+    Raises:
+        DatabaseError: PostgreSQL refused, or cannot be reached.
+    """
+    with translate_errors():
+        if await mark_failed(engine, run, error):
+            return Conclusion("failed", {})
+        return await read_conclusion(engine, run)
 
 
 async def mark_failed(engine: AsyncEngine, run: Run, error: PollError) -> bool:
-    """Marks a run as failed; returns False, and changes nothing, unless it is running or abandoned."""
-    async with engine.begin() as connection:
+    """Marks a run as failed; returns False, and changes nothing, unless it is running or abandoned.
+
+    While a transaction that has written the run's outcome is still open, it waits for its end.
+    """
+    async with engine.begin() as connection, invalidate_on_timeout(connection):
         updated = await connection.execute(
             update(sync_run)
             .where(_is_row_of(run), _CAN_STILL_FINISH)
@@ -155,23 +202,35 @@ async def mark_failed(engine: AsyncEngine, run: Run, error: PollError) -> bool:
 
 async def read_conclusion(engine: AsyncEngine, run: Run) -> Conclusion:
     """Reads from a run's row how the run ended."""
-    async with engine.connect() as connection:
-        row = (await connection.execute(select(sync_run).where(_is_row_of(run)))).mappings().one()
+    async with engine.connect() as connection, invalidate_on_timeout(connection):
+        row = (await connection.execute(select(sync_run).where(_is_row_of(run)))).mappings().one_or_none()
+    if row is None:  # a backup from before the run was restored
+        return Conclusion("failed", {})
     return Conclusion(row["outcome"], {name: row[name] for name in ("received", *COUNTERS) if row[name]})
 
 
 @asynccontextmanager
 async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
-    """Locks the account's row for one transaction, which commits when the block ends and rolls back if it raises."""
+    """Locks the account's row for one transaction, which commits when the block ends and rolls back if it raises.
+
+    The last statement of the block writes the run's outcome, if any does: the next one is COMMIT.
+
+    Raises:
+        DatabaseError: The run's row is gone.
+    """
     async with engine.begin() as transaction, invalidate_on_timeout(transaction):
         # SQLAlchemy begins the driver's transaction only with its own first statement. Without this one, statements on
         # the driver's connection would be committed one by one and survive a rollback.
         await transaction.execute(_SET_TIMEOUTS)
         connection = await driver_connection(transaction)
         assert connection.is_in_transaction()  # noqa: S101 - begun by the statement above
-        locked = await connection.fetchrow(_LOCK, run.account_id, run.started_at)
-        assert locked is not None  # noqa: S101 - accounts are never deleted
-        values = dict(locked)
+        locked = await connection.fetchrow(_LOCK, run.account_id, run.started_at, run.run_id)
+        if locked is None or not locked["has_run"]:
+            raise DatabaseError(
+                f"database: run {run.run_id} is not in the database any more, as after a backup was restored, so it "
+                "changed nothing; the next poll records what is listed then"
+            )
+        values = {name: value for name, value in locked.items() if name != "has_run"}
         ahead = values["observed_at"] - values.pop("now")
         believable_run_id, believable_started_at = values.pop("believable_run_id"), values.pop("believable_started_at")
         yield Fence(
@@ -196,14 +255,15 @@ select set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_
 _LOCK: Final = """
 with locked as materialized (
     select app_id, success_run_id, success_started_at, observed_at as last_observed_at, applied_run_id,
-           fingerprints_run_id, body_digest, decoder_version, believable_run_id, believable_started_at,
+           fingerprints_version, body_digest, decoder_version, believable_run_id, believable_started_at,
            believable_responses as believable_count
       from syncer.account where account_id = $1 for no key update
 ), clock as materialized (
     select locked.*, syncer.clock() as now from locked
 )
-select app_id, success_run_id, success_started_at, applied_run_id, fingerprints_run_id, body_digest, decoder_version,
+select app_id, success_run_id, success_started_at, applied_run_id, fingerprints_version, body_digest, decoder_version,
        believable_run_id, believable_started_at, believable_count, now,
+       exists(select from syncer.sync_run where account_id = $1 and run_id = $3 and started_at = $2) as has_run,
        greatest(now, last_observed_at + interval '1 microsecond',
                 $2::timestamptz + interval '1 microsecond') as observed_at
   from clock
@@ -225,6 +285,7 @@ async def mark_superseded(fence: Fence, meta: ResponseMeta) -> Conclusion:
         meta.http_status,
         meta.response_bytes,
     )
+    fence.run.may_have_committed = True
     return Conclusion("superseded", {})
 
 
@@ -249,8 +310,18 @@ async def mark_unchanged(fence: Fence, meta: ResponseMeta) -> Conclusion:
     )
 
 
-async def mark_succeeded(fence: Fence, meta: ResponseMeta, totals: PollTotals, parsed: ParsedResponse) -> Conclusion:
-    """Marks the run as applied, or as unchanged if nothing changed, and stores what the next poll compares with."""
+async def mark_succeeded(
+    fence: Fence, meta: ResponseMeta, totals: PollTotals, parsed: ParsedResponse, fingerprints_version: UUID
+) -> Conclusion:
+    """Marks the run as applied, or as unchanged if nothing changed, and stores what the next poll compares with.
+
+    Args:
+        fence: The account's row.
+        meta: The response.
+        totals: What was written.
+        parsed: The response's content.
+        fingerprints_version: A new version of the fingerprints, stored if they have changed.
+    """
     conclusion = Conclusion("unchanged" if totals.is_unchanged else "applied", totals.counters)
     # While numbers are missing, the same response can have another effect later: it confirms that they are gone, and
     # the hold time passes.
@@ -261,7 +332,7 @@ async def mark_succeeded(fence: Fence, meta: ResponseMeta, totals: PollTotals, p
         conclusion,
         body_digest=None if is_any_missing else meta.body_digest,
         is_believable=parsed.is_believable,
-        fingerprints_changed=totals.has_fingerprint_changes,
+        fingerprints_version=fingerprints_version if totals.has_fingerprint_changes else None,
         app_id=parsed.app_id,
     )
 
@@ -273,7 +344,7 @@ async def _write_success(
     *,
     body_digest: bytes | None,
     is_believable: bool,
-    fingerprints_changed: bool = False,
+    fingerprints_version: UUID | None = None,
     app_id: int | None = None,
 ) -> Conclusion:
     await fence.connection.execute(
@@ -283,7 +354,7 @@ async def _write_success(
         fence.run.started_at,
         fence.observed_at,
         conclusion.outcome,
-        fingerprints_changed,
+        fingerprints_version,
         app_id,
         body_digest,
         DECODER_VERSION,
@@ -292,6 +363,7 @@ async def _write_success(
         meta.response_bytes,
         *(conclusion.counters.get(name, 0) for name in ("received", *COUNTERS)),
     )
+    fence.run.may_have_committed = True
     return conclusion
 
 
@@ -319,7 +391,7 @@ with succeeded as (
 update syncer.account
    set success_run_id = $2, success_started_at = $3, observed_at = $4,
        applied_run_id = case when $5 = 'applied' then $2 else applied_run_id end,
-       fingerprints_run_id = case when $6 then $2 else fingerprints_run_id end,
+       fingerprints_version = coalesce($6, fingerprints_version),
        app_id = coalesce(app_id, $7), body_digest = $8, decoder_version = $9,
        believable_responses = believable_responses + $10::boolean::integer,
        believable_run_id = case when $10 then $2 else believable_run_id end,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from syncer.store.engine import driver_connection, translate_errors
+from syncer.store.engine import driver_connection, invalidate_on_timeout, translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -61,6 +62,7 @@ class GaugeValues:
 _ACCOUNTS: Final = """
 select a.account_id, a.name, a.created_at, a.observed_at, known.last_success_at,
        least(a.success_started_at, known.last_success_at) as success_started_at, a.applied_run_id,
+       a.fingerprints_version,
        coalesce(r.held, 0) as held, coalesce(r.unconfirmed, 0) as unconfirmed, coalesce(r.rejected, 0) as rejected,
        clock.now
   from (select syncer.clock() as now) clock
@@ -82,12 +84,18 @@ select account_id, case when state = any($2::text[]) then state else $3 end as s
 """
 
 
+_Version: TypeAlias = "tuple[int | None, UUID | None]"
+
+
 class GaugeReader:
-    """Reads gauge values; counts an account's numbers again only after a run has changed something."""
+    """Reads gauge values; counts an account's numbers again only after a run has changed something.
+
+    After a backup was restored, the number of that run may come again, but not the version of the fingerprints.
+    """
 
     def __init__(self) -> None:
         self._states: list[str] = []
-        self._counts: dict[int, tuple[int | None, dict[str, int]]] = {}
+        self._counts: dict[int, tuple[_Version, dict[str, int]]] = {}
 
     async def read(self, engine: AsyncEngine, account_ids: Collection[int]) -> GaugeValues:
         """Reads the current values.
@@ -96,23 +104,25 @@ class GaugeReader:
             DatabaseError: The database cannot be read.
         """
         with translate_errors():
-            async with engine.connect() as sqlalchemy_connection:
+            async with engine.connect() as sqlalchemy_connection, invalidate_on_timeout(sqlalchemy_connection):
                 connection = await driver_connection(sqlalchemy_connection)
                 rows = await connection.fetch(_ACCOUNTS, account_ids)
                 states = await connection.fetchval(_STATES)
                 if states != self._states:
                     self._states, self._counts = states, {}
-                runs = {row["account_id"]: row["applied_run_id"] for row in rows}
+                versions = {row["account_id"]: (row["applied_run_id"], row["fingerprints_version"]) for row in rows}
                 changed = [
-                    account_id for account_id, run_id in runs.items() if self._counts.get(account_id, (0,))[0] != run_id
+                    account_id
+                    for account_id, version in versions.items()
+                    if account_id not in self._counts or self._counts[account_id][0] != version
                 ]
                 counts = await connection.fetch(_NUMBERS, changed, states, OTHER) if changed else []
         numbers: dict[int, dict[str, int]] = {account_id: {} for account_id in changed}
         for account_id, state, count in counts:
             numbers[account_id][state] = count
         self._counts = {
-            account_id: (run_id, numbers[account_id]) if account_id in numbers else self._counts[account_id]
-            for account_id, run_id in runs.items()
+            account_id: (version, numbers[account_id]) if account_id in numbers else self._counts[account_id]
+            for account_id, version in versions.items()
         }
         return GaugeValues(
             [

@@ -15,6 +15,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    Uuid,
     text,
 )
 
@@ -48,7 +49,11 @@ account = Table(
         BigInteger,
         comment="The newest applied run; its rejected records are the ones that count as rejected now",
     ),
-    Column("fingerprints_run_id", BigInteger, comment="The run that last changed the stored fingerprints"),
+    Column(
+        "fingerprints_version",
+        Uuid,
+        comment="Random version of the stored fingerprints, replaced whenever they change; null before they first did",
+    ),
     Column(
         "body_digest",
         LargeBinary,

@@ -1,0 +1,97 @@
+"""A dump is restored under a living process: nothing is answered from what it remembers of the data that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from syncer.embedded.programs import find_binaries
+from tests.builders import record, running_daemon
+from tests.service.processes import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from syncer.emulator import Emulator
+    from tests.builders import PolledAccount
+
+BOTH_POLLED = "select count(*) = 2 from syncer.account where observed_at is not null"
+NUMBERS = "select virtual_number_id, state, comment from syncer.virtual_number where removed_at is null order by 1"
+
+
+async def run_program(name: str, *arguments: str) -> None:
+    """Runs a PostgreSQL program."""
+    process = await asyncio.create_subprocess_exec(find_binaries() / name, *arguments, stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    assert (process.returncode, errors.decode()) == (0, "")
+
+
+async def dump(database: str, file: Path) -> None:
+    """Dumps the database."""
+    await run_program("pg_dump", "--format=custom", f"--file={file}", database)
+
+
+async def restore(database: str, file: Path) -> None:
+    """Replaces the content of the database by the dump's, while connections to it stay open."""
+    await run_program("pg_restore", "--clean", "--if-exists", "--single-transaction", f"--dbname={database}", str(file))
+
+
+async def test_a_process_that_polled_later_data_records_what_the_restored_ones_lack(
+    account: PolledAccount, database: str, tmp_path: Path
+) -> None:
+    await account.poll(record(1), record(2))
+    await dump(database, tmp_path / "dump")
+    now = [record(1, state="freeze"), record(2)]
+    assert (await account.poll(*now)).run_id == 2
+    await restore(database, tmp_path / "dump")
+    living = account.poller
+    account.restart()
+    assert (await account.poll(record(1, comment="by another process"), record(2))).run_id == 2
+
+    account.poller = living
+    result = await account.poll(*now)
+
+    assert (result.outcome, result.changed, result.state_changes) == ("applied", 1, 1)
+    assert await account.rows(NUMBERS) == [(1, "freeze", None), (2, "active", None)]
+    assert await account.broken_invariants() == []
+
+
+@pytest.mark.parametrize("is_byte_identical", [True, False])
+async def test_a_poll_whose_run_is_gone_when_its_response_arrives_fails_in_plain_words(
+    account: PolledAccount, database: str, tmp_path: Path, *, is_byte_identical: bool
+) -> None:
+    class RestoreOnRequest:
+        """The endpoint client of the account, which has the dump restored before it answers."""
+
+        async def fetch(self, *arguments: object, **options: object) -> object:
+            response = await source.fetch(*arguments, **options)  # type: ignore[arg-type]
+            await restore(database, tmp_path / "dump")
+            return response
+
+    await account.poll(record(1))
+    await dump(database, tmp_path / "dump")
+    source = account.poller.source
+    object.__setattr__(account.poller, "source", RestoreOnRequest())
+
+    result = await account.poll(record(1) if is_byte_identical else record(1, state="freeze"))
+
+    assert (result.run_id, result.outcome, result.error_kind) == (2, "failed", "database")
+    assert result.error == (
+        "database: run 2 is not in the database any more, as after a backup was restored, so it changed nothing; the "
+        "next poll records what is listed then"
+    )
+    assert await account.rows("select run_id, outcome from syncer.sync_run") == [(1, "applied")]
+    assert await account.broken_invariants() == []
+
+
+async def test_a_daemon_goes_on_polling_an_account_that_the_restored_data_do_not_have(
+    account: PolledAccount, emulator: Emulator, database: str
+) -> None:
+    async with running_daemon(emulator, database, names=["first", "second"]):
+        await wait_until(lambda: account.sql.fetchval(BOTH_POLLED))
+
+        await account.sql.execute("truncate syncer.account cascade")  # as a data-only restore of an empty dump does
+
+        await wait_until(lambda: account.sql.fetchval(BOTH_POLLED))
