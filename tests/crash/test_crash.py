@@ -116,6 +116,7 @@ async def start_sync(database: str, endpoint: BlockingEndpoint, folder: Path) ->
         "SYNCER_API_URL": endpoint.url,
         "SYNCER_API_TOKEN": "token",
         "SYNCER_MIGRATE_ON_START": "false",
+        "SYNCER_REMOVAL_CONFIRMATIONS": "1",  # one poll makes all of the changes
     }
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "syncer", "sync", "--json", cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE

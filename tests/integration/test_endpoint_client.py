@@ -1171,7 +1171,7 @@ async def test_an_untrusted_certificate_of_the_proxy_is_named(authority: trustme
         (407, "the proxy answered 407, so it rejected the user name or password: check SYNCER_API_PROXY"),
     ],
 )
-async def test_a_status_that_may_be_the_proxys_says_so(status: int, message: str) -> None:
+async def test_a_status_that_may_come_from_the_proxy_says_so(status: int, message: str) -> None:
     async with run_endpoint(respond(f"{status} Failed", b"")) as proxy:
         error = await fetch_error("http://127.0.0.1:9", api_proxy=SecretStr(proxy.url), api_attempts=1)
     assert type(error) is HttpStatusError

@@ -132,6 +132,8 @@ HALF_A_REQUEST = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 
 def half_open_connections(stack: ExitStack, port: int, count: int) -> None:
     """Opens connections and sends half a request over each; they are closed with the stack."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # this process holds the other ends
     for _ in range(count):
         connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
         connection.sendall(HALF_A_REQUEST)
