@@ -96,7 +96,7 @@ def create_engine(
                 connection_class=Connection,
                 **arguments,
             )
-        except asyncpg.InterfaceError:
+        except (asyncpg.InterfaceError, OSError):  # an untrusted certificate is a ValueError too
             raise
         except ValueError as error:  # most often UnicodeError, for a host name that cannot be encoded for DNS
             raise asyncpg.ClientConfigurationError(f"the host name in the address is not valid ({error})") from None

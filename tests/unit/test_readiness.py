@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from syncer.daemon.readiness import Readiness
@@ -29,9 +30,12 @@ class Clock:
 
 @pytest.fixture
 def logs() -> Iterator[Logs]:
-    """What is logged."""
+    """What is logged, whatever another test has configured."""
+    configured = structlog.get_config()
+    structlog.reset_defaults()
     with capture_logs() as captured:
         yield captured
+    structlog.configure(**configured)
 
 
 def logged(logs: Logs) -> list[str]:
