@@ -144,7 +144,7 @@ async def test_it_waits_for_the_database_and_recovers_after_every_outage(
     server.start()
     address = server.url
     server.stop()
-    daemon = await syncer.start("run", poll_interval="1s", database_url=address)
+    daemon = await syncer.start("run", poll_interval="1s", database_url=address, shutdown_timeout="5s")
     try:
         assert "database: " in (await daemon.wait_for_event("not_ready"))["error"]
         server.start()
