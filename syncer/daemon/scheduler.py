@@ -193,8 +193,12 @@ class Daemon:
         """Forgets all state and connections: after a failover, the database may be a different one."""
         self.metrics.ready.set(0)
         self._scheduled_accounts, self._accounts_by_id, self._refused_by_id, self._finished = {}, {}, {}, {}
-        # The stop cancels this task: a connection that is being closed is closed all the same.
-        await asyncio.shield(self._database.dispose())
+        # The stop cancels this task: connections that are being closed are closed all the same, and only once.
+        closing = asyncio.ensure_future(self._database.dispose())
+        try:
+            await asyncio.shield(closing)
+        finally:
+            await closing
 
     def _report_unready(self, error: SyncerError | None) -> None:
         if self._readiness.report(error):
