@@ -1,5 +1,15 @@
 -- Reverts 0008_up.sql, in reverse order.
 
+-- Fingerprints and digests
+comment on column syncer.rejected_record.rejected_record_id is
+    'Content hash (XXH3, 128 bits) of the bytes as received';
+-- The fingerprints and digests are keyed, and mean nothing to older versions.
+comment on column syncer.record_fingerprint.fingerprint is
+    'Content hash (XXH3, 128 bits) of the bytes that the current record was read from';
+update syncer.account set body_digest = null;
+truncate syncer.record_fingerprint;
+drop table syncer.hash_key;
+
 -- Generated ids.
 do $$
 begin

@@ -258,3 +258,28 @@ begin
     end if;
 end
 $$;
+
+-- Fingerprints and digests are keyed: whoever does not know the key cannot make two records have the same one.
+create table syncer.hash_key (
+    is_only_row boolean primary key default true check (is_only_row),
+    key bytea not null check (octet_length(key) = 32)
+);
+comment on table syncer.hash_key is
+    'The key of all fingerprints and digests: one row, random, made by the migration, and not for analysts';
+comment on column syncer.hash_key.is_only_row is 'Always true: there is one row';
+comment on column syncer.hash_key.key is 'The secret key of 32 bytes';
+insert into syncer.hash_key (key) values (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
+do $$
+begin
+    if exists (select from pg_roles where rolname = 'syncer_daemon') then
+        grant select on syncer.hash_key to syncer_daemon;
+    end if;
+end
+$$;
+-- The old ones were not keyed. Each account's first response after the upgrade is decoded in full.
+truncate syncer.record_fingerprint;
+update syncer.account set body_digest = null;
+comment on column syncer.record_fingerprint.fingerprint is
+    'Content hash (BLAKE2b, 128 bits, keyed with syncer.hash_key) of the bytes that the current record was read from';
+comment on column syncer.rejected_record.rejected_record_id is
+    'Content hash (BLAKE2b, 128 bits, keyed with syncer.hash_key) of the bytes as received';
