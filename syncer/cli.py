@@ -41,6 +41,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+account_app = typer.Typer(help="Say what the vendor changed about an account.", no_args_is_help=True)
+app.add_typer(account_app, name="account")
 THREAD_SWITCH_SECONDS: Final = 0.0005
 """The interpreter's thread switch interval: how long the event loop waits each time a worker thread holds the GIL.
 
@@ -139,6 +141,18 @@ def status(*, as_json: AsJson = False) -> None:
     settings = _load_settings()
     with _open_database(settings) as database:
         _run_async(print_status(database, as_json=as_json))
+
+
+@account_app.command("accept-app-id")
+def accept_app_id(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")],
+) -> None:
+    """Accept that the vendor gave this account's Личный кабинет another app_id: the next poll records it."""
+    from syncer.commands.account import accept_app_id as accept
+
+    settings = _load_settings()
+    with _open_database(settings) as database:
+        typer.echo(_run_async(accept(database, name)))
 
 
 @app.command()
@@ -278,7 +292,7 @@ def _load_settings() -> Settings:
 
 
 def _load_accounts(settings: Settings) -> Sequence[Account]:
-    from syncer.config.accounts import load_accounts
+    from syncer.config.accounts import describe_shared_tokens, load_accounts
     from syncer.config.database_security import describe_unverified_connections
     from syncer.config.settings import describe_unknown_variables
     from syncer.telemetry.logs import log
@@ -286,6 +300,8 @@ def _load_accounts(settings: Settings) -> Sequence[Account]:
     accounts = load_accounts(settings)
     for sentence in describe_unknown_variables({account.token_source for account in accounts}):
         log.warning("unknown_setting", found=sentence)
+    for sentence in describe_shared_tokens(accounts):
+        log.warning("shared_token", found=sentence)
     for sentence in describe_unverified_connections(settings):
         log.warning("database_not_verified", found=sentence)
     return accounts

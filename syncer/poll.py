@@ -11,7 +11,8 @@ fetch       Sends the HTTP request, with retries. No database connection is held
             or breaks off, the run is `failed` and no data changes.
 compare     If the body is byte-identical to the last successful poll's, the run is `unchanged`: only its own row and
             the account's are written. That body's digest is not kept while numbers are missing, since the same
-            response can then confirm that they are gone.
+            response can then confirm that they are gone, nor while new words are refused, since the next poll stores
+            more of them.
 parse       Splits the JSON array and decodes only the records whose fingerprint, a hash of their bytes, is not stored
             (`syncer.diff.response`). A response that was cut short or is not an array makes the run `failed`.
 load        Locks the account's row, the fence, until the transaction ends, and reads the stored numbers that the parsed
@@ -48,7 +49,7 @@ from uuid import uuid4
 from syncer.diff.changeset import ChangeSet, PollTotals
 from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.removal_guard import RemovalGuard
-from syncer.diff.response import digest, parse_response
+from syncer.diff.response import MAX_STORED_REJECTIONS, keys_in_known_elements, parse_response, reject_words
 from syncer.endpoint.slots import BodySlot
 from syncer.errors import DatabaseError, PollError
 from syncer.outcome import Conclusion, PollResult
@@ -56,7 +57,7 @@ from syncer.store.engine import translate_errors
 from syncer.store.poll import runs
 from syncer.store.poll.apply import prepare_changes, upsert_rejections, write_changes
 from syncer.store.poll.fingerprints import FingerprintCache, load_fingerprints, next_fingerprints
-from syncer.store.poll.load import load_account, load_numbers
+from syncer.store.poll.load import count_values, load_account, load_numbers
 from syncer.store.poll.lookups import upsert_lookups
 from syncer.store.poll.runs import ResponseMeta
 from syncer.store.poll.staged import pin_index_plans
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
     from syncer.diff.response import ParsedResponse
-    from syncer.diff.stored import StoredAccount
+    from syncer.diff.stored import Fingerprints, StoredAccount
     from syncer.diff.unmatched_records import UnmatchedRecords
     from syncer.endpoint.client import Response, Source
     from syncer.outcome import Trigger
@@ -145,6 +146,11 @@ class Poller:
                         conclusion = await self._record_response(run, response, trigger, stats)
         except Exception as failure:  # noqa: BLE001 - every run ends with an outcome, also that of a bug
             error = failure if isinstance(failure, PollError) else stats.add_crash(failure)
+            if isinstance(failure, PollError):
+                # The traceback refers to frames that hold the body, and this frame to the error: such a cycle would
+                # keep the body in memory until the garbage collector finds it.
+                error = failure.with_traceback(None)
+                error.__cause__ = error.__context__ = None
             conclusion = await self._record_failure(run, response, error)
             stats.http_status, stats.response_bytes = error.http_status, error.response_bytes
         result = PollResult.of(
@@ -162,7 +168,8 @@ class Poller:
     async def _record_response(self, run: Run, response: Response, trigger: Trigger, stats: PollStats) -> Conclusion:
         """Records a response: as unchanged if its body is byte-identical to the last, otherwise by what differs."""
         body = response.body
-        meta = ResponseMeta(response.http_status, len(body), digest(body), response.declared_length)
+        body_digest = await _run_in_thread_if_large(len(body), run.content_hash, body)
+        meta = ResponseMeta(response.http_status, len(body), body_digest, response.declared_length)
         if run.last_body_digest == meta.body_digest:
             async with runs.fence(self.engine, run) as fence:
                 stats.clock_ahead = fence.clock_ahead
@@ -173,7 +180,7 @@ class Poller:
                     stats.partial_reason = response.declared_length.partial_reason(unchanged.counters["received"])
                     return unchanged
         while True:
-            known = await load_fingerprints(self.engine, run.account_id, self.fingerprint_cache)
+            known = await load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
             try:
                 parsed = await _run_in_thread_if_large(
                     len(body), parse_response, body, known.fingerprints, known.app_id, response.declared_length
@@ -211,6 +218,9 @@ class Poller:
         )
         lookups = await upsert_lookups(self.engine, parsed.lookup_values)
         stats.new_lookup_values |= lookups.new_lookup_values
+        stats.refused_words = {name: len(words) for name, words in lookups.refused.items()}
+        if lookups.refused:
+            parsed = await _run_in_thread_if_large(response_bytes, reject_words, parsed, lookups.refused)
         async with runs.fence(self.engine, run) as fence:
             stats.clock_ahead = fence.clock_ahead
             if fence.is_superseded:
@@ -220,7 +230,11 @@ class Poller:
                 return None
             stored = await load_account(fence, parsed, known.fingerprints, guard.hold)
             totals = await self._write_batches(fence, parsed, stored, guard, lookups.regions, response_bytes)
-            conclusion = await runs.mark_succeeded(fence, meta, totals, parsed, version := uuid4())
+            stats.vanished_keys = await _find_vanished_keys(fence, parsed, known.fingerprints, totals)
+            # While words are refused, the same response can have another effect later: the next poll stores more.
+            version = uuid4()
+            is_final = not lookups.refused
+            conclusion = await runs.mark_succeeded(fence, meta, totals, parsed, version, is_final=is_final)
         self.fingerprint_cache.put(
             run.account_id,
             await _run_in_thread_if_large(response_bytes, next_fingerprints, known, parsed, totals, version),
@@ -263,7 +277,7 @@ class Poller:
         totals.add(batch.changes)
         if not (totals.is_unchanged and absence_changes.is_empty):  # differing rejections count as a change
             await write_changes(fence, prepare_changes(fence, absence_changes, regions))
-            await upsert_rejections(fence, parsed.rejections)
+            await upsert_rejections(fence, parsed.rejections[:MAX_STORED_REJECTIONS])
         totals.add(absence_changes)
         return totals
 
@@ -288,6 +302,21 @@ class Poller:
                         return await runs.conclude_failed(self.engine, run, error)
                     await asyncio.sleep(_ASK_AGAIN_SECONDS)
         return Conclusion("unknown", counters={})
+
+
+async def _find_vanished_keys(
+    fence: Fence, parsed: ParsedResponse, stored: Fingerprints, totals: PollTotals
+) -> list[str]:
+    """Returns the keys that no record of the response has, although the records of some numbers had them until now.
+
+    A number keeps its value if its record lacks the key, so the records that had the key until now are all compared
+    ones if each number with a value is one of them. This is asked only if no compared record has the key.
+    """
+    keys = {key for key in totals.keys_in_no_record if await count_values(fence, key) == totals.kept_values[key]}
+    if keys:
+        size = len(parsed.records.body)
+        keys -= await _run_in_thread_if_large(size, keys_in_known_elements, parsed, stored, keys)
+    return sorted(keys)
 
 
 async def _run_in_thread_if_large(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,9 +1,20 @@
 -- Reverts 0008_up.sql, in reverse order.
 
+-- Fingerprints and digests
+comment on column syncer.rejected_record.rejected_record_id is
+    'Content hash (XXH3, 128 bits) of the bytes as received';
+-- The fingerprints and digests are keyed, and mean nothing to older versions.
+comment on column syncer.record_fingerprint.fingerprint is
+    'Content hash (XXH3, 128 bits) of the bytes that the current record was read from';
+update syncer.account set body_digest = null;
+truncate syncer.record_fingerprint;
+drop table syncer.hash_key;
+
 -- Generated ids.
 do $$
 begin
     if exists (select from pg_roles where rolname = 'syncer_daemon') then
+        revoke select on syncer.account_day from syncer_daemon;
         revoke select, update on sequence syncer.account_account_id_seq, syncer.sync_run_run_id_seq,
             syncer.region_region_id_seq from syncer_daemon;
     end if;

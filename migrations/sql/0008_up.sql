@@ -55,28 +55,6 @@ select r.account_id, a.name as account, r.run_id, r.trigger, r.started_at, r.fin
 comment on column analytics.runs.unconfirmed is
     'Missing numbers whose removal only waited for another response to confirm it; example: 2';
 
--- The newest success counted which of the missing numbers are held and which only wait for their confirmation.
-create or replace view analytics.freshness as
-select a.account_id, a.name as account, a.observed_at as last_success_at,
-       -- now() is when the transaction began, and what it sees may be younger; of nothing there is no lag.
-       case when a.observed_at is not null then greatest(extract(epoch from now() - a.observed_at), 0) end as lag_seconds,
-       l.outcome as last_outcome,
-       l.error_kind as last_error_kind,
-       l.error as last_error,
-       coalesce(newest.held, 0) as held,
-       (select count(*) from syncer.rejected_record j
-         where j.account_id = a.account_id and j.last_run_id = a.applied_run_id)::integer as rejected,
-       s.retired_at,
-       coalesce(newest.unconfirmed, 0) as unconfirmed
-  from syncer.account a
-  left join syncer.account_schedule s using (account_id)
-  left join syncer.sync_run newest on newest.account_id = a.account_id and newest.run_id = a.success_run_id
-  left join lateral (select outcome, error_kind, error from syncer.sync_run r
-                      where r.account_id = a.account_id and r.outcome not in ('running', 'abandoned')
-                      order by r.run_id desc limit 1) l on true;
-comment on column analytics.freshness.unconfirmed is
-    'Missing numbers whose removal only waits for another response to confirm it; example: 2';
-
 -- A response that is not believable, such as an empty list, tells nothing of when a number appeared.
 do $$
 declare
@@ -214,6 +192,7 @@ comment on function syncer.succeeded_by(integer, bigint, timestamptz, timestampt
     'The latest moment at which the last successful poll of an account can have been recorded: observed_at, or earlier '
     'if the clock was ahead then; null if nothing is known';
 
+-- The newest success counted which of the missing numbers are held and which only wait for their confirmation.
 create or replace view analytics.freshness as
 select a.account_id, a.name as account, a.observed_at as last_success_at,
        -- now() is when the transaction began, and what it reads may be younger.
@@ -238,6 +217,8 @@ select a.account_id, a.name as account, a.observed_at as last_success_at,
 comment on column analytics.freshness.lag_seconds is
     'Time since last_success_at, in seconds; if clock_ahead, the time that has certainly passed since the newest '
     'successful poll, null if none has; example: 140';
+comment on column analytics.freshness.unconfirmed is
+    'Missing numbers whose removal only waits for another response to confirm it; example: 2';
 comment on column analytics.freshness.clock_ahead is
     'Whether the database''s clock was ahead when the newest successful poll was recorded, so that last_success_at is '
     'later than it was; example: false';
@@ -249,12 +230,39 @@ alter table syncer.account alter column fingerprints_version type uuid
 comment on column syncer.account.fingerprints_version is
     'Random version of the stored fingerprints, replaced whenever they change; null before they first did';
 
--- Generated ids that are behind the data, as after a copy, are put right by who polls.
+-- Generated ids that are behind the data, as after a copy, are put right by who polls. The view is granted because
+-- roles.sql grants reading all of the schema.
 do $$
 begin
     if exists (select from pg_roles where rolname = 'syncer_daemon') then
+        grant select on syncer.account_day to syncer_daemon;
         grant select, update on sequence syncer.account_account_id_seq, syncer.sync_run_run_id_seq,
             syncer.region_region_id_seq to syncer_daemon;
     end if;
 end
 $$;
+
+-- Fingerprints and digests are keyed: whoever does not know the key cannot make two records have the same one.
+create table syncer.hash_key (
+    is_only_row boolean primary key default true check (is_only_row),
+    key bytea not null check (octet_length(key) = 32)
+);
+comment on table syncer.hash_key is
+    'The key of all fingerprints and digests: one row, random, made by the migration, and not for analysts';
+comment on column syncer.hash_key.is_only_row is 'Always true: there is one row';
+comment on column syncer.hash_key.key is 'The secret key of 32 bytes';
+insert into syncer.hash_key (key) values (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
+do $$
+begin
+    if exists (select from pg_roles where rolname = 'syncer_daemon') then
+        grant select on syncer.hash_key to syncer_daemon;
+    end if;
+end
+$$;
+-- The old ones were not keyed. Each account's first response after the upgrade is decoded in full.
+truncate syncer.record_fingerprint;
+update syncer.account set body_digest = null;
+comment on column syncer.record_fingerprint.fingerprint is
+    'Content hash (BLAKE2b, 128 bits, keyed with syncer.hash_key) of the bytes that the current record was read from';
+comment on column syncer.rejected_record.rejected_record_id is
+    'Content hash (BLAKE2b, 128 bits, keyed with syncer.hash_key) of the bytes as received';

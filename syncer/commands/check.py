@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from syncer.config.accounts import load_accounts
+from syncer.config.accounts import describe_shared_tokens, load_accounts
 from syncer.config.database_security import describe_unverified_connections
 from syncer.config.settings import describe_unknown_variables
 from syncer.diff.response import parse_response
@@ -15,7 +15,7 @@ from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.printable import escape_unprintable
-from syncer.store.accounts import find_unknown_time_zones
+from syncer.store.accounts import describe_shared_app_ids, find_unknown_time_zones
 from syncer.store.engine import MIN_SERVER_VERSION, redacted
 from syncer.store.identities import find_identities_behind
 from syncer.store.invariants import find_violations
@@ -66,17 +66,9 @@ async def print_findings(settings: Settings, database: Database, *, data: bool) 
 
 async def check_all(settings: Settings, database: Database, *, data: bool) -> AsyncIterator[Finding]:
     """Checks configuration, database, schema, endpoint and tokens, in this order; with `data`, the stored data too."""
-    accounts: tuple[Account, ...] = ()
-    try:
-        accounts = load_accounts(settings)
-    except ConfigurationError as error:
-        yield Finding("configuration", str(error), is_ok=False)
-    else:
-        yield Finding("configuration", f"{len(accounts)} account{'s' * (len(accounts) != 1)}")
-    for sentence in describe_unknown_variables({account.token_source for account in accounts}):
-        yield Finding("configuration", sentence, is_ok=False)
-    for sentence in describe_unverified_connections(settings):
-        yield Finding("database", sentence, is_warning=True)
+    configuration_findings, accounts = _check_configuration(settings)
+    for finding in configuration_findings:
+        yield finding
     database_findings, app_ids = await _check_database(settings, database, accounts)
     for finding in database_findings:
         yield finding
@@ -87,6 +79,22 @@ async def check_all(settings: Settings, database: Database, *, data: bool) -> As
     if data and app_ids is not None:
         async for finding in _check_data(database):
             yield finding
+
+
+def _check_configuration(settings: Settings) -> tuple[list[Finding], tuple[Account, ...]]:
+    """Checks the settings and the accounts; returns the findings, and the accounts if they can be read."""
+    accounts: tuple[Account, ...] = ()
+    try:
+        accounts = load_accounts(settings)
+    except ConfigurationError as error:
+        results = [Finding("configuration", str(error), is_ok=False)]
+    else:
+        results = [Finding("configuration", f"{len(accounts)} account{'s' * (len(accounts) != 1)}")]
+    unknown = describe_unknown_variables({account.token_source for account in accounts})
+    results += [Finding("configuration", sentence, is_ok=False) for sentence in unknown]
+    results += [Finding("accounts", sentence, is_ok=False) for sentence in describe_shared_tokens(accounts)]
+    unverified = describe_unverified_connections(settings)
+    return [*results, *(Finding("database", sentence, is_warning=True) for sentence in unverified)], accounts
 
 
 async def _check_database(
@@ -115,13 +123,15 @@ async def _check_database(
         state.require_current()
         results.append(Finding("schema", state.required))
         if missing := await missing_roles(database.engine):
-            script = migrations_folder() / "sql" / "0002_roles.sql"
+            script = migrations_folder() / "sql" / "roles.sql"
             roles = " and ".join(missing)
             text = f"{roles} could not be created: ask an administrator to run psql --file={script} on this database"
             results.append(Finding("roles", text, is_ok=False))
         for identity in await find_identities_behind(database.engine):
             text = identity.problem + ": `syncer run` and `syncer sync` put it right" * identity.may_advance
             results.append(Finding("ids", text, is_ok=False))
+        shared = await describe_shared_app_ids(database.engine)
+        results += [Finding("accounts", sentence, is_ok=False) for sentence in shared]
         statuses = await read_account_statuses(database.engine)
         for status in statuses:
             if status.clock_ahead:

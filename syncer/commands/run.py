@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from syncer.config.accounts import describe_shared_tokens
 from syncer.daemon import systemd
 from syncer.daemon.malloc import tune_malloc
 from syncer.daemon.open_files import raise_open_files_limit
@@ -80,5 +81,7 @@ async def _reload_on(hangup: asyncio.Event, daemon: Daemon, load: Callable[[], S
         except Exception:  # noqa: BLE001 - a bug must be logged and must not end the daemon
             log.exception("reload_crashed")
         else:
+            for sentence in describe_shared_tokens(accounts):
+                log.warning("shared_token", found=sentence)
             daemon.set_accounts(accounts)
             log.info("accounts_reloaded", accounts=len(accounts))

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from syncer.outcome import accept_removals_command
 from syncer.printable import escape_unprintable
+from syncer.store.accounts import describe_shared_app_ids
 from syncer.store.queries.account_status import describe_clock, format_age, read_account_statuses
 from syncer.store.schema import schema_state
 
@@ -35,10 +36,11 @@ async def print_status(database: Database, *, as_json: bool) -> None:
         SchemaError: Its schema is not the one this version requires.
     """
     state = await schema_state(database.engine)
-    accounts = []
+    accounts, shared = [], []
     if state.found is not None:
         state.require_current()
         accounts = await read_account_statuses(database.engine)
+        shared = await describe_shared_app_ids(database.engine)
     await database.dispose()
     if as_json:
         for status in accounts:
@@ -49,7 +51,7 @@ async def print_status(database: Database, *, as_json: bool) -> None:
         console.print(accounts_table(accounts))
     else:
         console.print("no data yet: `syncer sync` polls once, `syncer run` keeps polling")
-    for line in attention_lines(accounts):
+    for line in (*shared, *attention_lines(accounts)):
         console.print(f"! {escape_unprintable(line)}", markup=False, highlight=False)
 
 

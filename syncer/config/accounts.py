@@ -15,6 +15,7 @@ from syncer.config.settings import describe_first_error, read_env_file, read_sec
 from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import timedelta
     from zoneinfo import ZoneInfo
 
@@ -91,6 +92,19 @@ def load_accounts(settings: Settings) -> tuple[Account, ...]:
             raise ConfigurationError(f"{path} has two accounts named {account.name!r}: each must have its own name")
         names.add(account.name)
     return accounts
+
+
+def describe_shared_tokens(accounts: Iterable[Account]) -> list[str]:
+    """Returns a sentence for each token that several accounts use."""
+    names: dict[str, list[str]] = {}
+    for account in accounts:
+        names.setdefault(account.token.get_secret_value(), []).append(account.name)
+    return [
+        f"the accounts {' and '.join(sorted(sharing))} use one token: they are one Личный кабинет whose numbers are "
+        "counted more than once; give each its own token, or remove all but one of them"
+        for sharing in names.values()
+        if len(sharing) > 1
+    ]
 
 
 def _account_from_settings(settings: Settings) -> Account:

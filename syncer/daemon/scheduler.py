@@ -28,6 +28,7 @@ from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, Synce
 from syncer.poll import CONCURRENT_POLLS
 from syncer.store import schedule
 from syncer.store.accounts import (
+    describe_shared_app_ids,
     find_unknown_time_zones,
     read_account_ids,
     register_accounts,
@@ -250,6 +251,8 @@ class Daemon:
         due_times = await asyncio.to_thread(compute_due_times, by_id, before, now, not_before)
         await schedule.set_due_times(self._engine, due_times, before)
         await retire_other_accounts(self._engine, [*by_id, *refused_ids.values()])
+        for sentence in await describe_shared_app_ids(self._engine):
+            log.warning("shared_app_id", found=sentence)
         self._accounts_by_id, self._scheduled_accounts = by_id, accounts
         self._refused_by_id = {account_id: accounts[name] for name, account_id in refused_ids.items()}
         self._failing_ids.intersection_update(by_id)

@@ -93,6 +93,7 @@ class ChangeSet:
             elements are not those of the last one.
         counters: The run's counters, by column of `sync_run`.
         absent_keys: How many of the records lacked each key.
+        kept_values: How many of the records lacked each key although their number has a value, which it keeps.
         column_changes: In how many numbers each column changed.
     """
 
@@ -108,6 +109,7 @@ class ChangeSet:
     is_first_or_rejections_changed: bool = False
     counters: Counter[str] = field(default_factory=Counter)
     absent_keys: Counter[str] = field(default_factory=Counter)
+    kept_values: Counter[str] = field(default_factory=Counter)
     column_changes: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -135,7 +137,9 @@ class PollTotals:
 
     Attributes:
         counters: The run's counters, by column of `sync_run`.
+        compared: How many records were compared.
         absent_keys: How many of the records lacked each key.
+        kept_values: How many of the records lacked each key although their number has a value, which it keeps.
         column_changes: In how many numbers each column changed.
         fingerprints: The fingerprints written → `virtual_number_id`.
         removed: The numbers that were removed, by `virtual_number_id`.
@@ -143,7 +147,9 @@ class PollTotals:
     """
 
     counters: Counter[str] = field(default_factory=Counter)
+    compared: int = 0
     absent_keys: Counter[str] = field(default_factory=Counter)
+    kept_values: Counter[str] = field(default_factory=Counter)
     column_changes: Counter[str] = field(default_factory=Counter)
     fingerprints: dict[bytes, int] = field(default_factory=dict)
     removed: set[int] = field(default_factory=set)
@@ -152,11 +158,18 @@ class PollTotals:
     def add(self, changes: ChangeSet) -> None:
         """Adds a change set that was written."""
         self.counters.update(changes.counters)
+        self.compared += len(changes.fingerprints)
         self.absent_keys.update(changes.absent_keys)
+        self.kept_values.update(changes.kept_values)
         self.column_changes.update(changes.column_changes)
         self.fingerprints.update((fingerprint, number_id) for number_id, fingerprint in changes.fingerprints.items())
         self.removed.update(presence_update.virtual_number_id for presence_update in changes.removed)
         self.is_unchanged = self.is_unchanged and changes.is_empty
+
+    @property
+    def keys_in_no_record(self) -> set[str]:
+        """The keys that no compared record had, although the number of one of them has a value."""
+        return {key for key, count in self.kept_values.items() if count and self.absent_keys[key] == self.compared}
 
     @property
     def has_fingerprint_changes(self) -> bool:

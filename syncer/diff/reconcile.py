@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET
 
 from syncer.diff.changeset import ChangeSet, NewState, NewVersion, PresenceUpdate, RedirectChange
-from syncer.diff.record import COLUMNS, equal_as_jsonb
+from syncer.diff.json_values import equal_as_jsonb
+from syncer.diff.record import COLUMNS
 from syncer.diff.removal_guard import decide_removals
+from syncer.diff.response import MAX_STORED_REJECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +68,7 @@ def reconcile_absences(parsed: ParsedResponse, stored_account: StoredAccount, gu
     counters["received"] = parsed.received
     counters["rejected"] = len(parsed.rejections)
     counters["unchanged"] = parsed.known_count
-    rejected_fingerprints = {rejection.fingerprint for rejection in parsed.rejections}
+    rejected_fingerprints = {rejection.fingerprint for rejection in parsed.rejections[:MAX_STORED_REJECTIONS]}
     changes.is_first_or_rejections_changed = (
         stored_account.success_started_at is None or rejected_fingerprints != stored_account.rejected_fingerprints
     )
@@ -140,6 +142,7 @@ def _fill_absent_keys(changes: ChangeSet, record: ParsedRecord, stored: StoredNu
     """
     if record.redirects is UNSET:
         changes.absent_keys["from_redirect_numbers"] += 1
+        changes.kept_values["from_redirect_numbers"] += stored is not None and bool(stored.redirects)
     if UNSET not in record.values:
         return record.values
     absent = [index for index, value in enumerate(record.values) if value is UNSET]
@@ -147,6 +150,7 @@ def _fill_absent_keys(changes: ChangeSet, record: ParsedRecord, stored: StoredNu
     values = list(record.values)
     for index in absent:
         values[index] = None if stored is None else stored.values[index]
+        changes.kept_values[COLUMNS[index]] += values[index] is not None
     return tuple(values)
 
 

@@ -3,7 +3,7 @@
 Terms used here and in `syncer.diff.reconcile`:
 
 element            One item of the response's JSON array, as the bytes that were received.
-fingerprint        The XXH3 hash (128 bits) of an element's bytes.
+fingerprint        The keyed hash of an element's bytes (`syncer.diff.content_hash`).
 known element      Its fingerprint is stored: it is the record that its number was last read from, and is not decoded.
 unmatched element  Its fingerprint is not stored: it is new, changed or formatted differently, and is decoded.
 missing number     It is stored, is not removed, and the response does not list it.
@@ -15,6 +15,7 @@ Parsing a response therefore takes one pass over its bytes, and work in proporti
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -22,17 +23,19 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
-from xxhash import xxh3_128_digest
+from msgspec.structs import replace
 
 from syncer.diff.declared_length import NOTHING_DECLARED, DeclaredLength
-from syncer.diff.json_array import split_array
+from syncer.diff.json_array import require_few_short_elements, split_array
 from syncer.diff.record import (
+    COLUMNS,
     MIN_RECORD_BYTES,
     ParsedRecord,
     Rejection,
     decode,
     decode_trusted,
-    read_field,
+    read_app_id,
+    read_keys,
     reject,
     validate,
 )
@@ -46,10 +49,13 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from syncer.diff.content_hash import ContentHash
     from syncer.diff.stored import Fingerprints
 
 LOOKUP_FIELDS: Final = ("type", "purpose", "state", "region_name")
 """The fields whose values are stored in lookup tables."""
+MAX_STORED_REJECTIONS: Final = 1_000
+"""How many rejected elements of one response are stored. Of the others only the number is known."""
 _lookup_values = attrgetter(*LOOKUP_FIELDS)
 
 
@@ -64,9 +70,11 @@ class ParsedResponse:
         repeated: How many elements were dropped because another element of the response has the same content.
         known_count: How many known elements there are: their numbers are listed and unchanged.
         records: The valid records of the unmatched elements, by `virtual_number_id`.
-        rejections: The elements that are not valid records or contradict another one, one per distinct bytes.
+        rejections: The elements that are not valid records or contradict another one, one per distinct bytes. Only the
+            first `MAX_STORED_REJECTIONS` have an error and a payload, and are stored.
         missing_ids: The stored numbers that the response does not list, by `virtual_number_id`.
-        app_id: The `app_id` that most of the unmatched elements have; None if none has one.
+        app_id: The `app_id` that most records of the unmatched elements have, the smallest if several are as frequent;
+            None if none has one. Rejected elements do not count.
         elements: All elements, in their order.
         vanished_fingerprints: The stored fingerprints that no element has → `virtual_number_id`. These numbers are
             missing, changed or formatted differently.
@@ -97,11 +105,6 @@ class ParsedResponse:
         return self.received > 0 and self.unreadable_count == 0 and self.partial_reason is None
 
 
-def digest(body: bytes) -> bytes:
-    """Returns the 16-byte hash (XXH3) of a whole response."""
-    return xxh3_128_digest(body)
-
-
 def parse_response(
     body: bytes, stored: Fingerprints, app_id: int | None, declared_length: DeclaredLength = NOTHING_DECLARED
 ) -> ParsedResponse:
@@ -118,10 +121,11 @@ def parse_response(
         NotAnArrayError: The body is JSON but not an array, or its elements are too short for records.
         WrongAccountError: Records have an `app_id`, and none of them has this one.
     """
-    classifier = _Classifier(body)
+    classifier = _Classifier(body, stored.content_hash)
     elements = Elements()
     for piece_start, piece in split_array(body, MIN_RECORD_BYTES):
-        fingerprints = list(map(xxh3_128_digest, piece))
+        require_few_short_elements(len(elements), piece_start, body)
+        fingerprints = list(map(stored.content_hash, piece))
         number_ids = stored.look_up(fingerprints, position=len(elements))
         elements.add(fingerprints, number_ids)
         if None in number_ids:
@@ -129,25 +133,27 @@ def parse_response(
             offsets = list(accumulate(map(len, piece), initial=piece_start))
             for index in [index for index, number_id in enumerate(number_ids) if number_id is None]:
                 classifier.classify(piece[index], fingerprints[index], min_start=offsets[index] + index)
+    require_few_short_elements(len(elements), len(body), body)
     known_ids = set(elements.number_ids)
     known_ids.discard(None)
     vanished_fingerprints = _vanished_fingerprints(stored, known_ids)
     not_known_ids = set(vanished_fingerprints.values()) | stored.without_fingerprint
-    if app_id is not None and app_id not in classifier.app_ids and (classifier.fingerprints or vanished_fingerprints):
-        _require_app_id(app_id, classifier, body, stored)
     contested = _contested_known_elements(classifier, body, stored, known_ids) if classifier.fingerprints else {}
     repeated = classifier.resolve_duplicates(contested)
+    app_ids = +classifier.app_ids
+    if app_id is not None and app_id not in app_ids and (classifier.fingerprints or vanished_fingerprints):
+        _require_app_id(app_id, set(app_ids), body, stored)
     rejected_ids = {rejection.virtual_number_id for rejection in classifier.rejections}
     return ParsedResponse(
         received=len(elements),
         repeated=len(elements) - len(known_ids) - len(classifier.fingerprints) + repeated,
         known_count=len(known_ids) - len(contested.keys() & rejected_ids),
-        records=UnmatchedRecords(body, classifier.spans),
+        records=UnmatchedRecords(body, classifier.spans, stored.content_hash),
         rejections=tuple(classifier.rejections),
         elements=elements,
         vanished_fingerprints=vanished_fingerprints,
         missing_ids=frozenset(not_known_ids - classifier.spans.keys() - rejected_ids),
-        app_id=min(classifier.app_ids, key=lambda carried: (-classifier.app_ids[carried], carried), default=None),
+        app_id=min(app_ids, key=lambda carried: (-app_ids[carried], carried), default=None),
         lookup_values=classifier.lookup_values_by_field(),
         partial_reason=declared_length.partial_reason(len(elements)),
     )
@@ -159,16 +165,18 @@ class _Classifier:
 
     Attributes:
         body: The response that contains the elements.
+        content_hash: The hash for fingerprints.
         fingerprints: Those of all elements that were classified; elements with identical bytes are classified once.
         spans: The first valid record of each `virtual_number_id`.
         duplicates: The further valid records of a `virtual_number_id` in `spans`.
         rejections: The elements that are not valid records.
-        app_ids: How many elements have each `app_id`.
+        app_ids: How many valid records have each `app_id`.
         lookup_values: The distinct combinations of values that records have in `LOOKUP_FIELDS`.
         end: The end of the last valid record.
     """
 
     body: bytes
+    content_hash: ContentHash
     fingerprints: set[bytes] = field(default_factory=set)
     spans: dict[int, Span] = field(default_factory=dict)
     duplicates: defaultdict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
@@ -191,17 +199,20 @@ class _Classifier:
         self.fingerprints.add(fingerprint)
         validated = validate(element, fingerprint)
         if isinstance(validated, Rejection):
-            self.rejections.append(validated)
-            app_id = validated.app_id
+            self.add_rejection(validated)
         else:
             record, _ = validated
             span = self._find(element, min_start)
             if self.spans.setdefault(record.id, span) is not span:
                 self.duplicates[record.id].append(span)
             self.lookup_values.add(_lookup_values(record))
-            app_id = None if record.app_id is UNSET else record.app_id
-        if app_id is not None:
-            self.app_ids[app_id] += 1
+            if record.app_id is not UNSET and record.app_id is not None:
+                self.app_ids[record.app_id] += 1
+
+    def add_rejection(self, rejection: Rejection) -> None:
+        """Adds a rejection, without its texts if enough others are stored."""
+        is_stored = len(self.rejections) < MAX_STORED_REJECTIONS
+        self.rejections.append(rejection if is_stored else replace(rejection, error="", payload=b""))
 
     def _find(self, element: Raw, min_start: int) -> Span:
         start = min_start
@@ -235,13 +246,16 @@ class _Classifier:
             candidates = [span.slice_of(self.body) for span in spans]
             if number_id in known_elements:
                 candidates.insert(0, known_elements[number_id])
-            if number_id not in rejected_ids and _have_same_content(candidates):
+            if number_id not in rejected_ids and _have_same_content(candidates, self.content_hash):
                 if number_id not in known_elements:
                     self.spans[number_id] = spans.pop(0)
                 repeated += len(spans)
             else:
+                carried = [read_app_id(span.slice_of(self.body)) for span in spans]
+                self.app_ids.subtract([app_id for app_id in carried if app_id is not None])
                 error = f"another element of the same response has the id {number_id} and different content"
-                self.rejections += [reject(element, xxh3_128_digest(element), error) for element in candidates]
+                for element in candidates:
+                    self.add_rejection(reject(element, self.content_hash(element), error))
         return repeated
 
 
@@ -258,19 +272,47 @@ def _known_elements(body: bytes, stored: Fingerprints) -> Iterator[tuple[int, by
     """Yields the known elements of a response: the `virtual_number_id` and the bytes of each."""
     for _, elements in split_array(body):
         for element in elements:
-            number_id = stored.by_fingerprint.get(xxh3_128_digest(element))
+            number_id = stored.by_fingerprint.get(stored.content_hash(element))
             if number_id is not None:
                 yield number_id, bytes(element)
 
 
-def _require_app_id(app_id: int, classifier: _Classifier, body: bytes, stored: Fingerprints) -> None:
+def reject_words(parsed: ParsedResponse, refused: Mapping[str, AbstractSet[str]]) -> ParsedResponse:
+    """Rejects the records that have a word which is not stored because the response has too many new ones.
+
+    Args:
+        parsed: The response; the records are removed from it.
+        refused: The words that are not stored, by field.
+    """
+    rejections = list(parsed.rejections)
+    for number_id, record in list(parsed.records.items_with(refused)):
+        element = parsed.records.pop_element(number_id)
+        field_name = next(name for name, value in zip(COLUMNS, record, strict=True) if value in refused.get(name, ()))
+        error = f"its {field_name} is one of too many that are new in this response: the next polls store more of them"
+        rejection = reject(element, parsed.records.content_hash(element), error)
+        is_stored = len(rejections) < MAX_STORED_REJECTIONS
+        rejections.append(rejection if is_stored else replace(rejection, error="", payload=b""))
+    return dataclasses.replace(parsed, rejections=tuple(rejections))
+
+
+def keys_in_known_elements(parsed: ParsedResponse, stored: Fingerprints, keys: AbstractSet[str]) -> set[str]:
+    """Returns which of some keys the known elements of a response have; it stops when all are found."""
+    found: set[str] = set()
+    if parsed.known_count:
+        for _, element in _known_elements(parsed.records.body, stored):
+            found |= read_keys(element) & keys
+            if found == keys:
+                break
+    return found
+
+
+def _require_app_id(app_id: int, other_app_ids: set[int], body: bytes, stored: Fingerprints) -> None:
     """Raises WrongAccountError if records have an `app_id` and none has this one.
 
-    No unmatched element has it, so the known elements are searched for it.
+    No unmatched record has it, but these others, so the known elements are searched for it.
     """
-    other_app_ids = set(classifier.app_ids)
     for _, element in _known_elements(body, stored):
-        carried = read_field(element, "app_id")
+        carried = read_app_id(element)
         if carried == app_id:
             return
         if carried is not None:
@@ -279,7 +321,7 @@ def _require_app_id(app_id: int, classifier: _Classifier, body: bytes, stored: F
         raise WrongAccountError(
             f"the records carry app_id {min(other_app_ids)}, this account's is {app_id}: the token is of another "
             "Личный кабинет; nothing was changed; put the right token back, or give the new one an account name of its "
-            "own"
+            "own; if the vendor gave the same Личный кабинет another app_id, run: syncer account accept-app-id NAME"
         )
 
 
@@ -294,13 +336,13 @@ def _contested_known_elements(
     return {number_id: element for number_id, element in _known_elements(body, stored) if number_id in contested_ids}
 
 
-def _have_same_content(elements: list[bytes]) -> bool:
+def _have_same_content(elements: list[bytes], content_hash: ContentHash) -> bool:
     """Returns whether all elements have the same content.
 
     All but the first must be valid. The first may be a known element that is not valid.
     """
     first, *others = elements
-    decoded = decode(first, xxh3_128_digest(first))
+    decoded = decode(first, content_hash(first))
     return isinstance(decoded, ParsedRecord) and all(
-        decoded.has_same_content(decode_trusted(other, xxh3_128_digest(other))) for other in others
+        decoded.has_same_content(decode_trusted(other, content_hash(other))) for other in others
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from syncer.diff.content_hash import UNKEYED, ContentHash
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
@@ -46,11 +48,13 @@ class Fingerprints:
         without_fingerprint: The numbers that have no fingerprint, or one of another decoder version.
         last_response: The elements of the last response, if this process still has them. Its ids agree with
             `by_fingerprint`.
+        content_hash: The function that all fingerprints were made with.
     """
 
     by_fingerprint: Mapping[bytes, int] = field(default_factory=dict)
     without_fingerprint: frozenset[int] = frozenset()
     last_response: Elements = field(default_factory=Elements, compare=False)
+    content_hash: ContentHash = UNKEYED
 
     def __len__(self) -> int:
         return len(self.by_fingerprint) + len(self.without_fingerprint)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from heapq import merge
-from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
-from xxhash import xxh3_128_digest
 
-from syncer.diff.record import ParsedRecord, decode_trusted
+from syncer.diff.content_hash import UNKEYED, ContentHash
+from syncer.diff.record import COLUMNS, ParsedRecord, decode_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
 _SORT_CHUNK: Final = 100_000
 """Ids that are sorted in one call, which blocks every other thread, the event loop's among them."""
+
+
+_MAX_BATCH_BYTES: Final = 4 * 2**20
+"""The bytes of a batch's records: decoded, the vendor's take five times as many, contrived ones thirty times."""
 
 
 class Span(Struct, frozen=True, gc=False):
@@ -36,14 +40,15 @@ class UnmatchedRecords(Mapping[int, ParsedRecord]):
     Copies of all elements could take as much memory as the body, and decoded records several times as much.
     """
 
-    def __init__(self, body: bytes, spans: dict[int, Span]) -> None:
-        """Takes the spans of valid records in the body, by `virtual_number_id`."""
-        self._body = body
+    def __init__(self, body: bytes, spans: dict[int, Span], content_hash: ContentHash = UNKEYED) -> None:
+        """Takes the spans of valid records in the body, by `virtual_number_id`, and the hash for fingerprints."""
+        self.body: Final = body
         self._spans = spans
+        self.content_hash: Final = content_hash
 
     def __getitem__(self, number_id: int) -> ParsedRecord:
-        element = self._spans[number_id].slice_of(self._body)
-        return decode_trusted(element, xxh3_128_digest(element))
+        element = self._spans[number_id].slice_of(self.body)
+        return decode_trusted(element, self.content_hash(element))
 
     def __contains__(self, number_id: object) -> bool:
         return number_id in self._spans
@@ -54,16 +59,40 @@ class UnmatchedRecords(Mapping[int, ParsedRecord]):
     def __len__(self) -> int:
         return len(self._spans)
 
-    def pop_batches(self, size: int) -> Iterator[UnmatchedRecords]:
+    def items_with(self, words: Mapping[str, AbstractSet[str]]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """Yields the records that have one of some words, by field: `virtual_number_id` and values of each."""
+        indexed = [(COLUMNS.index(name), words[name]) for name in words]
+        for number_id, record in self.items():
+            if any(record.values[index] in refused for index, refused in indexed):
+                yield number_id, record.values
+
+    def pop_element(self, number_id: int) -> bytes:
+        """Removes a record and returns its bytes."""
+        return self._spans.pop(number_id).slice_of(self.body)
+
+    def pop_batches(self, size: int, max_bytes: int = _MAX_BATCH_BYTES) -> Iterator[UnmatchedRecords]:
         """Removes all records and returns them in batches, so that the memory of a batch is freed when it is done.
 
         The batches are sorted by id: PostgreSQL finds the rows of one batch close together, and no two batches touch
         the same range.
+
+        Args:
+            size: How many records a batch has at most.
+            max_bytes: How many bytes the records of a batch have at most, unless it is a single one.
         """
         ids = list(self._spans)
         chunks = [sorted(ids[start : start + _SORT_CHUNK]) for start in range(0, len(ids), _SORT_CHUNK)]
-        return self._batches(merge(*chunks), size)
+        return self._batches(merge(*chunks), size, max_bytes)
 
-    def _batches(self, sorted_ids: Iterator[int], size: int) -> Iterator[UnmatchedRecords]:
-        while spans := {number_id: self._spans.pop(number_id) for number_id in islice(sorted_ids, size)}:
-            yield UnmatchedRecords(self._body, spans)
+    def _batches(self, sorted_ids: Iterator[int], size: int, max_bytes: int) -> Iterator[UnmatchedRecords]:
+        spans: dict[int, Span] = {}
+        length = 0
+        for number_id in sorted_ids:
+            span_length = self._spans[number_id].end - self._spans[number_id].start
+            if spans and (len(spans) == size or length + span_length > max_bytes):
+                yield UnmatchedRecords(self.body, spans, self.content_hash)
+                spans, length = {}, 0
+            spans[number_id] = self._spans.pop(number_id)
+            length += span_length
+        if spans:
+            yield UnmatchedRecords(self.body, spans, self.content_hash)

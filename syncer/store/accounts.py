@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from syncer.errors import UnknownTimeZoneError
+from syncer.errors import ConfigurationError, UnknownTimeZoneError
 from syncer.store.engine import autocommit_connection
 from syncer.store.identities import retry_with_new_ids
 
@@ -99,6 +99,64 @@ async def read_account_ids(engine: AsyncEngine, names: Collection[str]) -> dict[
     async with autocommit_connection(engine) as connection:
         rows = await connection.fetch(_SELECT_IDS, names)
     return dict(map(tuple, rows))
+
+
+_SHARED_APP_IDS: Final = """
+select a.app_id, array_agg(a.name order by a.name)
+  from syncer.account a left join syncer.account_schedule s using (account_id)
+ where a.app_id is not null and s.retired_at is null
+ group by a.app_id having count(*) > 1
+ order by a.app_id
+"""
+
+
+async def describe_shared_app_ids(engine: AsyncEngine) -> list[str]:
+    """Returns a sentence for each `app_id` that several accounts carry, retired ones left out.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    async with autocommit_connection(engine) as connection:
+        shared = await connection.fetch(_SHARED_APP_IDS)
+    return [
+        f"the accounts {' and '.join(names)} carry the same app_id, {app_id}: they are one Личный кабинет whose "
+        "numbers are counted more than once; remove all but one of them from the configuration"
+        for app_id, names in shared
+    ]
+
+
+# The fingerprints go with it, so that the next response is decoded in full and its most frequent `app_id` is found.
+_FORGET_APP_ID: Final = """
+with before as (
+    select account_id, app_id from syncer.account where name = $1 for no key update
+), forgotten as (
+    update syncer.account a set app_id = null, body_digest = null, fingerprints_version = gen_random_uuid()
+      from before where a.account_id = before.account_id
+), deleted as (
+    delete from syncer.record_fingerprint f using before where f.account_id = before.account_id
+)
+select app_id from before
+"""
+_SELECT_NAMES: Final = "select name from syncer.account order by name"
+
+
+async def forget_app_id(engine: AsyncEngine, name: str) -> int | None:
+    """Makes the next successful poll take the `app_id` that its records carry, whatever it was before.
+
+    Returns:
+        The `app_id` until now; None if there was none.
+
+    Raises:
+        ConfigurationError: The database has no such account.
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection:
+        row = await connection.fetchrow(_FORGET_APP_ID, name)
+        if row is None:
+            names = ", ".join(known for (known,) in await connection.fetch(_SELECT_NAMES))
+            raise ConfigurationError(f"there is no account {name!r}; the accounts are {names or 'none yet'}")
+    app_id: int | None = row["app_id"]
+    return app_id
 
 
 _RETIRE: Final = """

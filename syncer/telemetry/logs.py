@@ -19,6 +19,7 @@ from urllib.parse import unquote
 import stamina.instrumentation
 import structlog
 
+from syncer.diff.response import MAX_STORED_REJECTIONS
 from syncer.endpoint.retry_after import in_words
 from syncer.errors import InternalError
 from syncer.outcome import COUNTERS, accept_removals_command
@@ -60,9 +61,11 @@ class PollStats:
         response_bytes: Size of the decoded body; None if there was none.
         attempts: Number of requests until the successful one; None if none succeeded.
         absent_keys: For each key, how many of the decoded records lacked it.
+        vanished_keys: The keys that no record of the response has, although some had them until now.
         suspicious_columns: Columns that changed in more than a fifth of the numbers, each with the count.
         fields_changed: Changed fields of all numbers, not counting state, reason and redirects.
         new_lookup_values: Values of the vendor that were never seen before, by field.
+        refused_words: How many new values of each field were not stored, because the response has too many.
         token: The account's token, which no log line may contain.
         identities_behind: Generated ids that were behind the data, and that were put right.
         crash: The exception of a bug in the program, if one ended the poll.
@@ -78,9 +81,11 @@ class PollStats:
     response_bytes: int | None = None
     attempts: int | None = None
     absent_keys: Counter[str] = field(default_factory=Counter)
+    vanished_keys: list[str] = field(default_factory=list)
     suspicious_columns: dict[str, int] = field(default_factory=dict)
     fields_changed: int = 0
     new_lookup_values: dict[str, list[str]] = field(default_factory=dict)
+    refused_words: dict[str, int] = field(default_factory=dict)
     token: SecretStr | None = None
     clock_ahead: timedelta | None = None
     slot_waits: dict[str, float] = field(default_factory=dict)
@@ -150,6 +155,13 @@ def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
     is_failed = result.outcome in {"failed", "unknown"}
     level = logging.WARNING if is_failed else logging.DEBUG if is_unchanged else logging.INFO
     bound.log(level, "poll_finished", **_event_fields(result, stats))
+    _warn(bound, result, stats)
+    _warn_about_content(bound, stats)
+
+
+def _warn(bound: Any, result: PollResult, stats: PollStats) -> None:  # noqa: ANN401 - structlog's logger has no type
+    """Logs what a person should look at: first about missing and rejected numbers, then about the response."""
+    is_unchanged = result.outcome == "unchanged"
     if stats.partial_reason is not None:
         bound.warning("response_is_partial", reason=stats.partial_reason)
     if result.held and not is_unchanged:
@@ -168,7 +180,12 @@ def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
             todo="each of these elements may be one of the removed numbers: see: syncer status",
         )
     if result.rejected and not is_unchanged:
-        bound.warning("records_rejected", rejected=result.rejected, todo="see: syncer status")
+        stored = {"stored": MAX_STORED_REJECTIONS} if result.rejected > MAX_STORED_REJECTIONS else {}
+        bound.warning("records_rejected", rejected=result.rejected, **stored, todo="see: syncer status")
+
+
+def _warn_about_content(bound: Any, stats: PollStats) -> None:  # noqa: ANN401 - structlog's logger has no type
+    """Logs what is unusual about the content of a response."""
     if stats.new_lookup_values:
         bound.warning(
             "unknown_values",
@@ -176,6 +193,18 @@ def report_poll(result: PollResult, stats: PollStats, metrics: Metrics) -> None:
                 name: [_masked(value, stats.token) for value in values[:_MAX_LOGGED_VALUES]]
                 for name, values in stats.new_lookup_values.items()
             },
+        )
+    if stats.refused_words:
+        bound.warning(
+            "words_refused",
+            **stats.refused_words,
+            todo="too many new values in one response: its other records are rejected; ask the vendor what they are",
+        )
+    if stats.vanished_keys:
+        bound.warning(
+            "keys_vanished",
+            keys=stats.vanished_keys,
+            todo="the numbers keep their last values; ask the vendor whether the keys are gone for good",
         )
     if stats.suspicious_columns:
         bound.warning("mass_column_change", **stats.suspicious_columns)

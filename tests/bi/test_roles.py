@@ -15,12 +15,27 @@ from syncer.store.queries.account_list import AccountTotals, Title, read_account
 from syncer.store.queries.recent_activity import read_recent_activity
 from syncer.store.queries.state_timeline import read_timeline
 from syncer.store.retention import prune
+from syncer.store.schema import migrations_folder
 from tests.builders import PolledAccount, connect, record, redirect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     Login = Callable[[str], Awaitable[str]]
+
+PRIVILEGES = """
+select kind, name, role, privilege
+  from (select 'schema', nspname, nspacl from pg_namespace
+        union all
+        select relkind::text, oid::regclass::text, relacl from pg_class
+        union all
+        select 'column', format('%s.%I', attrelid::regclass, attname), attacl from pg_attribute
+        union all
+        select 'function', oid::regprocedure::text, proacl from pg_proc) object (kind, name, acl)
+ cross join lateral (select grantee::regrole::text, privilege_type from aclexplode(acl)) granted (role, privilege)
+ where role in ('syncer_analyst', 'syncer_daemon')
+ order by 1, 2, 3, 4
+"""
 
 NUMBERS = [record(key, from_redirect_numbers=[redirect(key + 50, f"7495{key:07}")]) for key in range(1, 11)]
 
@@ -59,6 +74,18 @@ async def test_an_analyst_reads_every_view_and_no_table(account: PolledAccount, 
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await analyst.execute("create table analytics.new_table ()")
     await analyst.close()
+
+
+async def test_the_script_for_an_administrator_grants_what_the_migrations_grant(sql: asyncpg.Connection) -> None:
+    granted_by_migrations = await sql.fetch(PRIVILEGES)
+    await sql.execute("drop owned by syncer_analyst, syncer_daemon")
+    assert await sql.fetch(PRIVILEGES) == []
+
+    script = (migrations_folder() / "sql" / "roles.sql").read_text("utf-8")
+    await sql.execute(script)
+    assert await sql.fetch(PRIVILEGES) == granted_by_migrations
+    await sql.execute(script)
+    assert await sql.fetch(PRIVILEGES) == granted_by_migrations
 
 
 async def test_the_daemons_role_can_read_everything_that_the_page_shows(account: PolledAccount, login: Login) -> None:

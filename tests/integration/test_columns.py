@@ -30,6 +30,9 @@ FIELDS: Final = frozenset(VendorRecord.__struct_fields__) - {"id", "from_redirec
 READ_BY_DECODER: Final = {
     1: "number comment type purpose state reason scenario_id group_scenario_id group_id is_scenario_active "
     "is_group_scenario_active employee_id dgn_number redirect_number region_name app_id nc_type sip_uri",
+    # 125.0 is 125, numbers in `extra` are exact, and unknown fields of redirects are in it; an empty state is rejected.
+    2: "number comment type purpose state reason scenario_id group_scenario_id group_id is_scenario_active "
+    "is_group_scenario_active employee_id dgn_number redirect_number region_name app_id nc_type sip_uri",
 }
 
 

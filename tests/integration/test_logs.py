@@ -268,3 +268,42 @@ def test_an_unexpected_exception_is_logged_with_its_traceback_and_no_local_varia
     assert "s3cr3t" not in json.dumps(exception["frames"])
     assert metrics.registry.get_sample_value("syncer_runs_total", {"account": "default", "outcome": "failed"}) == 1
     assert metrics.registry.get_sample_value("syncer_failures_total", {"error_kind": "internal"}) == 1
+
+
+async def test_a_key_that_all_records_lack_is_a_warning_once(account: PolledAccount, log_lines: ReadLogLines) -> None:
+    """Number 3 never had a comment, and its bytes do not change."""
+    comments = [record(1, comment="один"), record(2, comment="два"), without(record(3), "comment")]
+    await account.poll(*comments)
+    log_lines()
+
+    lacking = [without(element, "comment") for element in comments]
+    await account.poll(*lacking)
+    assert [(line["event"], line["level"], line.get("keys")) for line in log_lines()] == [
+        ("poll_finished", "debug", None),
+        ("keys_vanished", "warning", ["comment"]),
+    ]
+
+    await account.poll(*lacking)
+    await account.poll(lacking[0] | {"state": "freeze"}, *lacking[1:])
+    assert [line["event"] for line in log_lines()] == ["poll_finished", "poll_finished"]
+
+
+async def test_redirects_that_all_records_lack_are_a_warning(account: PolledAccount, log_lines: ReadLogLines) -> None:
+    await account.poll(record(1, from_redirect_numbers=[redirect(1, "7")]), record(2))
+    log_lines()
+
+    await account.poll(without(record(1), "from_redirect_numbers"), without(record(2), "from_redirect_numbers"))
+
+    assert [line["keys"] for line in log_lines() if line["event"] == "keys_vanished"] == [["from_redirect_numbers"]]
+
+
+@pytest.mark.parametrize("comment", [None, "два"])
+async def test_a_key_that_another_record_has_is_no_warning(
+    account: PolledAccount, log_lines: ReadLogLines, comment: str | None
+) -> None:
+    await account.poll(record(1, comment="один"), record(2, comment=comment))
+    log_lines()
+
+    await account.poll(without(record(1), "comment"), record(2, comment=comment))
+
+    assert [line["event"] for line in log_lines()] == ["poll_finished"]

@@ -699,3 +699,75 @@ async def test_a_clock_that_jumps_back_makes_no_empty_period(account: PolledAcco
         (T0 + 2 * MICROSECOND, T0 + 3 * MICROSECOND),
         (T0 + 3 * MICROSECOND, None),
     ]
+
+
+async def test_numbers_beyond_a_double_are_stored_exactly_and_compare_equal(account: PolledAccount) -> None:
+    fields = (
+        '"a": 1e400, "b": 0.1000000000000000055511151231257827, "c": [' + "9" * 5000 + '], "d": 1e131072, "e": -0.0'
+    )
+    body = json.dumps([record(1)])[:-2] + ", " + fields + "}]"
+    assert (await account.poll_body(body.encode())).created == 1
+
+    again = await account.poll_body(body.replace("1e400", "10e399").replace('"a"', ' "a"').encode())
+    assert (again.outcome, again.unchanged) == ("unchanged", 1)
+    await account.sql.execute("delete from syncer.record_fingerprint")
+    account.restart()
+    assert (await account.poll_body(body.encode() + b" ")).outcome == "unchanged"
+    assert await account.row(
+        "select extra->>'a' = '1' || repeat('0', 400), extra->>'b', extra->'c'->>0 = repeat('9', 5000), "
+        "jsonb_typeof(extra->'d'), extra->>'d' from syncer.virtual_number"
+    ) == (True, "0.1000000000000000055511151231257827", True, "string", "1e131072")
+
+
+async def test_a_new_field_of_a_redirect_is_kept_and_counts_as_a_new_field_of_a_record(account: PolledAccount) -> None:
+    await account.poll(record(1, from_redirect_numbers=[redirect(9, "7499")]))
+    changed = redirect(9, "7499") | {"schedule": "night", "enabled": False}
+
+    result = await account.poll(record(1, from_redirect_numbers=[changed]))
+
+    assert (result.outcome, result.unchanged, result.redirects_opened) == ("applied", 1, 0)
+    assert json.loads((await account.row("select extra::text from syncer.virtual_number"))[0]) == {
+        "from_redirect_numbers": [{"id": 9, "schedule": "night", "enabled": False}]
+    }
+    assert (await account.poll(record(1, from_redirect_numbers=[changed]))).outcome == "unchanged"
+
+
+async def test_a_payload_that_is_cut_is_readable_text(account: PolledAccount) -> None:
+    await account.poll(record(1, state=None, comment="я" * 100_000))
+
+    payload, readable = await account.row("select payload, analytics.readable(payload) from syncer.rejected_record")
+    assert 64 * 1024 - 1 <= len(payload) <= 64 * 1024
+    assert readable == payload.decode()
+
+
+async def test_fingerprints_digests_and_ids_of_rejected_records_depend_on_the_key_of_the_database(
+    account: PolledAccount,
+) -> None:
+    """After another key each record is decoded once more, and nothing is recorded as a change."""
+    hashes = """
+        select (select fingerprint from syncer.record_fingerprint), (select body_digest from syncer.account),
+               (select rejected_record_id from syncer.rejected_record order by first_run_id desc limit 1)
+    """
+    await account.poll(record(1), {"id": 2})
+    first = await account.row(hashes)
+    assert await account.row("select octet_length(key) from syncer.hash_key") == (32,)
+    await account.sql.execute("update syncer.hash_key set key = sha256(key)")
+
+    again = await account.poll(record(1), {"id": 2})
+
+    second = await account.row(hashes)
+    assert [one == other for one, other in zip(first, second, strict=True)] == [False, False, False]
+    assert (again.unchanged, again.changed, again.rejected) == (1, 0, 1)
+    assert (await account.poll(record(1), {"id": 2})).outcome == "unchanged"
+    assert await account.row(hashes) == second
+
+
+async def test_a_database_without_a_key_fails_polls_with_what_to_run(account: PolledAccount) -> None:
+    await account.sql.execute("delete from syncer.hash_key")
+
+    result = await account.poll(record(1))
+
+    assert (result.outcome, result.error_kind) == ("failed", "database")
+    statement = (result.error or "").partition("insert a random one: ")[2]
+    await account.sql.execute(statement)
+    assert (await account.poll(record(1))).outcome == "applied"

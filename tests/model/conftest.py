@@ -39,11 +39,13 @@ def run_plan(server: EmbeddedServer, statistics: ActionStatistics) -> Iterator[C
 
         def run_plan(plan: Plan) -> None:
             statistics.begin_run()
-            runner.run(environment.run(plan, statistics))
+            structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+            try:
+                runner.run(environment.run(plan, statistics))
+            finally:
+                structlog.reset_defaults()  # tests of other files read what is logged
 
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         yield run_plan
-        structlog.reset_defaults()
         runner.run(stack.aclose())
 
 

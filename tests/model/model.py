@@ -257,7 +257,9 @@ class AccountModel:
             return run
         try:
             elements = read(body)
-            self._check_app_id(elements)
+            parsed = classify(elements, headers)
+            accepted_elements = [element for element in elements if element.payload not in parsed.rejected]
+            self._check_app_id(accepted_elements)
         except InvalidResponseError as error:
             return self.fail(run_id, str(error), http_status=200, response_bytes=len(body))
         run.http_status, run.response_bytes, run.received = 200, len(body), len(elements)
@@ -271,12 +273,11 @@ class AccountModel:
             self._removed_in_hold(observed_at),
             run.counters,
         )
-        parsed = classify(elements, headers)
         has_changed = self._apply_response(parsed, poll, accepted=run.trigger == "accept_removals")
         run.outcome = "applied" if has_changed or self.success_run_id is None else "unchanged"
         if run.outcome == "applied":
             self._record_rejected(parsed, run_id)
-        self._succeed(run_id, run, observed_at, elements)
+        self._succeed(run_id, run, observed_at, accepted_elements)
         if parsed.is_believable:
             self.believable_started_at = run.started_at
         self._count_consequences(run, parsed)
@@ -519,7 +520,7 @@ class AccountModel:
 
 
 def _most_frequent_app_id(elements: list[Element]) -> int | None:
-    """Returns the most frequent `app_id` of the distinct elements, rejected ones included; if tied, the smallest."""
+    """Returns the most frequent `app_id` of the distinct accepted elements; if tied, the smallest."""
     app_ids = Counter(app_id for app_id in {one.payload: one.app_id for one in elements}.values() if app_id is not None)
     return min(app_ids, key=lambda app_id: (-app_ids[app_id], app_id), default=None)
 

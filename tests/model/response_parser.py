@@ -108,6 +108,7 @@ def _is_valid(fields: dict[str, Any]) -> bool:
         _is_lookup_value(fields.get("number"))
         and fields["number"] != ""
         and _is_lookup_value(fields.get("state"))
+        and fields["state"] != ""
         and all(fields.get(name) is None or isinstance(fields[name], str) for name in TEXTS)
         and all(fields.get(name) is None or _is_lookup_value(fields[name]) for name in LOOKUPS)
         and all(fields.get(name) is None or _is_integer(fields[name]) for name in INTEGERS)
@@ -130,7 +131,8 @@ def _is_lookup_value(value: Any) -> bool:
 
 
 def _is_integer(value: Any, *, lowest: int = -_BIGINT) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and lowest <= value < _BIGINT
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and lowest <= value < _BIGINT and value == int(value)
 
 
 def _record(fields: dict[str, Any]) -> Record:
@@ -140,11 +142,15 @@ def _record(fields: dict[str, Any]) -> Record:
     listed = fields.get("from_redirect_numbers") or []
     redirects = frozenset((one["id"], replace_unstorable(one["number"])) for one in listed)
     known = {"id", "from_redirect_numbers", *COLUMNS}
+    extra = {name: value for name, value in fields.items() if name not in known}
+    unknown = [{name: one[name] for name in one if name != "number"} for one in listed if one.keys() - {"id", "number"}]
+    if unknown:
+        extra["from_redirect_numbers"] = unknown
     return Record(
         id=fields["id"],
         values=values,
         redirects=redirects if "from_redirect_numbers" in fields else None,
-        extra=replace_unstorable({name: value for name, value in fields.items() if name not in known}),
+        extra=replace_unstorable(extra),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from syncer.daemon.readiness import Readiness
@@ -30,12 +29,9 @@ class Clock:
 
 @pytest.fixture
 def logs() -> Iterator[Logs]:
-    """What is logged, whatever another test has configured."""
-    configured = structlog.get_config()
-    structlog.reset_defaults()
+    """What is logged."""
     with capture_logs() as captured:
         yield captured
-    structlog.configure(**configured)
 
 
 def logged(logs: Logs) -> list[str]:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
-from xxhash import xxh3_128_digest
 
 from syncer.diff.changeset import ChangeSet, NewState, NewVersion, PollTotals, PresenceUpdate, RedirectChange
+from syncer.diff.content_hash import UNKEYED
 from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.record import COLUMNS, ParsedRecord, Rejection, decode
 from syncer.diff.removal_guard import RemovalGuard
@@ -58,7 +58,7 @@ def encode_element(element: dict[str, Any]) -> bytes:
 
 
 def fingerprint_of(element: dict[str, Any]) -> bytes:
-    return xxh3_128_digest(encode_element(element))
+    return UNKEYED(encode_element(element))
 
 
 def parse_element(element: dict[str, Any]) -> ParsedRecord:
@@ -925,7 +925,9 @@ def test_the_changes_of_all_batches_are_added_up() -> None:
     )
     assert totals == PollTotals(
         counters=Counter(received=1, changed=2, unchanged=1, removed=1),
+        compared=2,
         absent_keys=Counter(type=1),
+        kept_values=Counter(type=1),
         column_changes=Counter(comment=2),
         fingerprints={fingerprint_of(element): element["id"] for element in batches},
         removed={3},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
 from syncer.diff.json_array import split_array
+from syncer.diff.json_values import equal_as_jsonb
 from syncer.diff.record import (
     COLUMNS,
     MAX_BIGINT,
@@ -22,7 +23,6 @@ from syncer.diff.record import (
     ParsedRecord,
     Rejection,
     decode,
-    equal_as_jsonb,
     reject,
 )
 from tests.builders import APP_ID, record, redirect, without
@@ -254,28 +254,94 @@ def test_a_large_integer_in_an_extra_field_is_kept() -> None:
     }
 
 
+@pytest.mark.parametrize("value", ["125.0", "1.25e2", "1250E-1", "0.125e+3", "125." + "0" * 5000])
+@pytest.mark.parametrize("column", ["id", *INTEGERS])
+def test_an_integer_may_be_written_with_a_fraction_or_an_exponent(column: str, value: str) -> None:
+    parsed = decode_valid(minimal_record(**{column: value}))
+    assert (parsed.virtual_number_id if column == "id" else columns_of(parsed)[column]) == 125
+
+
+def test_the_id_of_a_rejected_record_may_be_written_with_a_fraction() -> None:
+    rejection = decode_invalid(minimal_record(id="125.0", app_id="5e0", state="null"))
+    assert (rejection.virtual_number_id, rejection.app_id) == (125, 5)
+
+
+def test_the_id_of_a_redirect_may_be_written_with_a_fraction() -> None:
+    parsed = decode_valid(minimal_record(from_redirect_numbers='[{"id": 249.0, "number": "74994088157"}]'))
+    assert (parsed.redirects, parsed.extra) == (frozenset({(249, "74994088157")}), {})
+
+
 @pytest.mark.parametrize(
-    ("value", "error"),
+    ("value", "expected"),
     [
-        ("1e400", "Number out of range - in the unknown field 'tariff'"),
-        ("[1e400]", "Number out of range - at `$[0]` - in the unknown field 'tariff'"),
-        ("9" * 5000, "Integer value out of range - in the unknown field 'tariff'"),
+        ("1e400", Decimal("1e400")),
+        ("[-1.5E-400]", [Decimal("-1.5e-400")]),
+        ("0.1000000000000000055511151231257827", Decimal("0.1000000000000000055511151231257827")),
+        ("12345678901234567890.5", Decimal("12345678901234567890.5")),
+        ("9" * 5000, Decimal("9" * 5000)),
+        ('{"a": [' + "9" * 5000 + ', 1.5, "x"]}', {"a": [Decimal("9" * 5000), Decimal("1.5"), "x"]}),
+        ("1e131071", Decimal("1e131071")),
+        ("1e131072", "1e131072"),
+        ("9" * 131_073, "9" * 131_073),
+        ("1e-16383", Decimal("1e-16383")),
+        ("1e-16384", "1e-16384"),
+        ("1e9999999999999999999999", "1e9999999999999999999999"),
+        ("[" + ", ".join(["1e100000"] * 12) + "]", [Decimal("1e100000")] * 10 + ["1e100000"] * 2),
     ],
 )
-def test_an_extra_number_out_of_range_rejects_its_record(value: str, error: str) -> None:
-    rejection = decode_invalid(minimal_record(tariff=value))
-    assert (rejection.virtual_number_id, rejection.error) == (250, error)
+def test_a_number_in_an_extra_field_is_exact_and_text_if_jsonb_cannot_store_it(value: str, expected: Any) -> None:
+    assert decode_valid(minimal_record(tariff=value)).extra == {"tariff": expected}
 
 
 def test_the_error_of_a_rejection_quotes_80_characters_of_a_field_name() -> None:
-    rejection = decode_invalid(minimal_record(**{"x" * 79 + "yz": "1e400"}))
-    assert rejection.error == f"Number out of range - in the unknown field '{'x' * 79}y'"
+    rejection = decode_invalid(minimal_record(**{"x" * 79 + "yz": "[" * 101 + "]" * 101}))
+    assert rejection.error == f"nested too deep - in the unknown field '{'x' * 79}y'"
 
 
 def test_the_error_of_a_rejection_is_one_line_whatever_the_field_name() -> None:
-    rejection = decode_invalid(minimal_record(**{r"a\nb\r\u2028\u001b[2J": "1e400"}))
-    assert rejection.error.startswith("Number out of range - in the unknown field")
+    rejection = decode_invalid(minimal_record(**{r"a\nb\r\u2028\u001b[2J": "[" * 101 + "]" * 101}))
+    assert rejection.error.startswith("nested too deep - in the unknown field")
     assert rejection.error.isprintable()
+
+
+def test_unknown_fields_of_redirects_are_extra_whatever_the_order_of_the_redirects() -> None:
+    redirects = [
+        '{"id": 9, "number": "7499", "schedule": "night", "enabled": false}',
+        '{"id": 249.0, "number": "74994088157", "priority": 1.50}',
+        '{"id": 7, "number": "7495"}',
+    ]
+    parsed = decode_valid(minimal_record(from_redirect_numbers=f"[{', '.join(redirects)}]"))
+    assert parsed.redirects == frozenset({(9, "7499"), (249, "74994088157"), (7, "7495")})
+    assert parsed.extra == {
+        "from_redirect_numbers": [
+            {"id": 249, "priority": Decimal("1.50")},
+            {"id": 9, "enabled": False, "schedule": "night"},
+        ]
+    }
+    other = decode_valid(minimal_record(from_redirect_numbers=f"[{', '.join([*redirects[::-1], redirects[0]])}]"))
+    assert parsed.has_same_content(other)
+
+
+def test_an_unknown_field_of_a_redirect_has_at_most_a_hundred_levels() -> None:
+    redirects = f'[{{"id": 1, "number": "7", "x": {"[" * 101 + "]" * 101}}}]'
+    assert decode_invalid(minimal_record(from_redirect_numbers=redirects)).error == (
+        "nested too deep - in the unknown field 'x'"
+    )
+
+
+@pytest.mark.parametrize("character", ["я", "€", "\U0001f600"])
+@pytest.mark.parametrize("offset", range(4))
+def test_the_payload_of_a_rejection_is_cut_between_two_characters(character: str, offset: int) -> None:
+    start = b'{"id": 1, "comment": "'.ljust(MAX_PAYLOAD_BYTES - offset, b"a")
+    rejection = decode_invalid(start + character.encode() * 2 + b'"}')
+    kept = offset // len(character.encode()) * len(character.encode())
+    assert rejection.payload == (start + character.encode() * 2)[: len(start) + kept]
+
+
+@pytest.mark.parametrize("broken", [b"\xff", b"\x80\x80\x80\x80\x80"])
+def test_a_payload_that_is_not_utf8_is_cut_at_64_kib(broken: bytes) -> None:
+    start = b'{"id": 1, "comment": "'.ljust(MAX_PAYLOAD_BYTES - len(broken) + 1, b"a")
+    assert decode_invalid(start + broken + b'"}').payload == (start + broken)[:MAX_PAYLOAD_BYTES]
 
 
 def test_nul_and_lone_surrogates_are_replaced_in_columns_redirects_and_extra() -> None:
@@ -293,9 +359,12 @@ def test_nul_and_lone_surrogates_are_replaced_in_columns_redirects_and_extra() -
 
 _NOT_AN_INTEGER = [
     ("true", "Expected `int`, got `bool`"),
-    ("1.0", "Expected `int`, got `float`"),
     ("1.5", "Expected `int`, got `float`"),
-    ("1e2", "Expected `int`, got `float`"),
+    ("125.5", "Expected `int`, got `float`"),
+    ("1.25e1", "Expected `int`, got `float`"),
+    ("1e-1", "Expected `int`, got `float`"),
+    ("9223372036854775808.0", "Expected `int` <= 9223372036854775807"),
+    ("1e99999999999999999999", "Number out of range"),
     ('"1"', "Expected `int`, got `str`"),
     ("[1]", "Expected `int`, got `array`"),
     ("9223372036854775808", "Expected `int` <= 9223372036854775807"),
@@ -367,6 +436,7 @@ def test_a_text_field_accepts_only_strings(column: str, value: Any) -> None:
         ({"number": ""}, "Expected `str` of length >= 1 - at `$.number`"),
         ({"number": 79208547433}, "Expected `str`, got `int` - at `$.number`"),
         ({"state": None}, "Expected `str`, got `null` - at `$.state`"),
+        ({"state": ""}, "Expected `str` of length >= 1 - at `$.state`"),
     ],
 )
 def test_a_number_and_a_state_are_required(fields: dict[str, Any], error: str) -> None:
@@ -408,7 +478,7 @@ def test_free_text_may_be_long(column: str) -> None:
         ('[{"id": 1, "number": null}]', "Expected `str`, got `null` - at `$.from_redirect_numbers[0].number`"),
         ('[{"id": null, "number": "7"}]', "Expected `int`, got `null` - at `$.from_redirect_numbers[0].id`"),
         ('[{"id": true, "number": "7"}]', "Expected `int`, got `bool` - at `$.from_redirect_numbers[0].id`"),
-        ('[{"id": 1.0, "number": "7"}]', "Expected `int`, got `float` - at `$.from_redirect_numbers[0].id`"),
+        ('[{"id": 1.5, "number": "7"}]', "Expected `int`, got `float` - at `$.from_redirect_numbers[0].id`"),
         (
             '[{"id": 1, "number": "7"}, {"id": 9223372036854775808, "number": "7"}]',
             "Expected `int` <= 9223372036854775807 - at `$.from_redirect_numbers[1].id`",
@@ -531,7 +601,7 @@ def test_a_valid_record_can_be_rejected_with_a_given_error() -> None:
     assert reject(Raw(element), FINGERPRINT, "why not") == Rejection(250, APP_ID, "why not", element, FINGERPRINT)
 
 
-@pytest.mark.parametrize("value", ["null", "true", '"5"', "1.0", "1e2", "[]", "9223372036854775808", "9" * 5000])
+@pytest.mark.parametrize("value", ["null", "true", '"5"', "1.5", "1e-2", "[]", "9223372036854775808", "9" * 5000])
 def test_identifiers_that_cannot_be_read_are_none(value: str) -> None:
     rejection = decode_invalid(minimal_record(id=value, app_id=value, number="null"))
     assert (rejection.virtual_number_id, rejection.app_id) == (None, None)
@@ -689,12 +759,12 @@ def test_any_element_is_decoded_to_values_that_postgresql_can_store_or_rejected(
         *(key for key, _ in decoded.redirects),
     ]
     assert all(-(2**63) <= integer < 2**63 for integer in integers if integer is not None)
-    text = json.dumps([decoded.values, sorted(decoded.redirects), decoded.extra], ensure_ascii=False)
+    text = json.dumps([decoded.values, sorted(decoded.redirects), decoded.extra], ensure_ascii=False, default=str)
     assert "\\u0000" not in text
     text.encode()
 
 
 def test_the_shortest_valid_record_has_the_minimum_length() -> None:
-    shortest = b'{"id":1,"number":"1","state":""}'
+    shortest = b'{"id":1,"number":"1","state":"1"}'
     assert isinstance(decode(Raw(shortest), FINGERPRINT), ParsedRecord)
     assert len(shortest + b",") == MIN_RECORD_BYTES

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from xxhash import xxh3_128_digest
 
+from syncer.diff.content_hash import UNKEYED
 from syncer.diff.record import Rejection
-from syncer.diff.response import ParsedResponse, digest, parse_response
+from syncer.diff.response import ParsedResponse, parse_response
 from syncer.diff.stored import Elements, Fingerprints
 from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from syncer.errors import NotAnArrayError, NotJsonError, WrongAccountError
@@ -42,7 +42,7 @@ def encode_list(*elements: JsonOrBytes) -> bytes:
 def stored_fingerprints(*elements: tuple[int, JsonOrBytes], without_fingerprint: Sequence[int] = ()) -> Fingerprints:
     """Fingerprints of numbers that were last read from these elements, and numbers without a fingerprint."""
     return Fingerprints(
-        {xxh3_128_digest(encode(element)): number_id for number_id, element in elements}, frozenset(without_fingerprint)
+        {UNKEYED(encode(element)): number_id for number_id, element in elements}, frozenset(without_fingerprint)
     )
 
 
@@ -61,7 +61,7 @@ def conflict_rejection(number_id: int, element: JsonOrBytes) -> Rejection:
         json.loads(encode(element)).get("app_id"),
         f"another element of the same response has the id {number_id} and different content",
         encode(element),
-        xxh3_128_digest(encode(element)),
+        UNKEYED(encode(element)),
     )
 
 
@@ -76,7 +76,7 @@ def test_every_element_of_a_first_response_is_decoded() -> None:
     assert (parsed.received, parsed.repeated, parsed.known_count, parsed.app_id) == (3, 0, 0, APP_ID)
     assert list(parsed.records) == [1, 2]
     assert [(one.virtual_number_id, one.error, one.fingerprint) for one in parsed.rejections] == [
-        (3, "Object missing required field `state`", xxh3_128_digest(b'{"id": 3, "number": "7"}'))
+        (3, "Object missing required field `state`", UNKEYED(b'{"id": 3, "number": "7"}'))
     ]
 
 
@@ -123,7 +123,7 @@ def test_lookup_values_are_collected_from_unmatched_elements_without_null_and_ab
 def test_a_record_has_the_fingerprint_of_its_bytes_as_received() -> None:
     element = b'{ "id": 1,\t"number": "7", "state": "\\ud800" }'
     parsed = parse_response(b" [ " + element + b" ] ", NO_FINGERPRINTS, None)
-    assert parsed.records[1].fingerprint == xxh3_128_digest(element) == digest(element)
+    assert parsed.records[1].fingerprint == UNKEYED(element)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,12 @@ def test_records_are_located_whatever_separates_them(before: bytes, between: byt
     known = {number: element for number, element in elements.items() if number % 7 in {0, 1, 4}}
     parsed = parse_response(
         before + b"[" + between.join([b"0", *elements.values()]) + b"]",
-        Fingerprints({xxh3_128_digest(element): number for number, element in known.items()}),
+        Fingerprints({UNKEYED(element): number for number, element in known.items()}),
         APP_ID,
     )
     unmatched_ids = elements.keys() - known.keys()
     assert {number: one.fingerprint for number, one in parsed.records.items()} == {
-        number: xxh3_128_digest(elements[number]) for number in unmatched_ids
+        number: UNKEYED(elements[number]) for number in unmatched_ids
     }
 
 
@@ -153,6 +153,13 @@ def test_a_body_that_is_not_an_array_is_refused(body: bytes, error: type[Excepti
 def test_a_list_of_tiny_elements_is_refused() -> None:
     with pytest.raises(NotAnArrayError, match="of records: it has"):
         parse_response(b"[" + b"0," * 20_000 + b"0]", NO_FINGERPRINTS, None)
+
+
+def test_two_hundred_thousand_elements_may_be_shorter_than_is_typical() -> None:
+    body = encode_list(*[b'{"id":1,"number":"1","state":"s"}'] * 230_000)
+    with pytest.raises(NotAnArrayError, match="of the vendor's records: it has"):
+        parse_response(body, NO_FINGERPRINTS, None)
+    assert parse_response(body[: 35 * 200_000 - 1] + b"]", NO_FINGERPRINTS, None).received == 200_000
 
 
 def test_a_known_element_is_not_decoded() -> None:
@@ -187,8 +194,8 @@ def test_stored_fingerprints_that_no_element_has_have_vanished() -> None:
     stored = stored_fingerprints((1, record(1)), (2, record(2)), (3, record(3)))
     parsed = parse_response(encode_list(record(1), record(2, state="freeze")), stored, APP_ID)
     assert parsed.vanished_fingerprints == {
-        xxh3_128_digest(encode(record(2))): 2,
-        xxh3_128_digest(encode(record(3))): 3,
+        UNKEYED(encode(record(2))): 2,
+        UNKEYED(encode(record(3))): 3,
     }
     assert parse_response(encode_list(record(1), record(2), record(3)), stored, APP_ID).vanished_fingerprints == {}
 
@@ -246,7 +253,7 @@ def test_elements_with_the_same_content_count_once() -> None:
     same = record(1, from_redirect_numbers=[], purpose="сompany", x={"a": 1.0})
     parsed = parse_response(encode_list(one, reformat(one), same), NO_FINGERPRINTS, None)
     assert (parsed.received, parsed.repeated, parsed.rejections) == (3, 2, ())
-    assert parsed.records[1].fingerprint == xxh3_128_digest(encode(one))
+    assert parsed.records[1].fingerprint == UNKEYED(encode(one))
 
 
 def test_each_number_may_be_listed_more_than_once() -> None:
@@ -345,7 +352,8 @@ def test_records_of_another_account_are_refused() -> None:
         )
     assert str(caught.value) == (
         "the records carry app_id 7, this account's is 1200054: the token is of another Личный кабинет; nothing was "
-        "changed; put the right token back, or give the new one an account name of its own"
+        "changed; put the right token back, or give the new one an account name of its own; if the vendor gave the "
+        "same Личный кабинет another app_id, run: syncer account accept-app-id NAME"
     )
 
 
@@ -384,13 +392,24 @@ def test_known_elements_of_another_account_alone_are_refused_if_a_number_is_miss
         )
 
 
-def test_the_app_id_of_a_rejected_element_counts() -> None:
+def test_the_app_id_of_a_rejected_element_does_not_count() -> None:
     own, other = {"id": 1, "app_id": APP_ID}, {"id": 2, "app_id": OTHER_APP_ID}
-    assert (
-        len(parse_response(encode_list(own, record(3, app_id=OTHER_APP_ID)), NO_FINGERPRINTS, APP_ID).rejections) == 1
-    )
     with pytest.raises(WrongAccountError):
-        parse_response(encode_list(other), NO_FINGERPRINTS, APP_ID)
+        parse_response(encode_list(own, record(3, app_id=OTHER_APP_ID)), NO_FINGERPRINTS, APP_ID)
+    assert len(parse_response(encode_list(other), NO_FINGERPRINTS, APP_ID).rejections) == 1
+    assert parse_response(encode_list(own, {"id": 4, "app_id": 3}), NO_FINGERPRINTS, None).app_id is None
+    assert parse_response(encode_list(other, other | {"id": 4}, record(3)), NO_FINGERPRINTS, None).app_id == APP_ID
+
+
+def test_the_app_id_of_records_that_contradict_each_other_does_not_count() -> None:
+    contradicting = [record(1, app_id=3), record(1, app_id=3, comment="x"), record(1, app_id=4)]
+    assert parse_response(encode_list(*contradicting), NO_FINGERPRINTS, None).app_id is None
+    assert parse_response(encode_list(*contradicting, record(2)), NO_FINGERPRINTS, APP_ID).app_id == APP_ID
+
+
+def test_of_equally_frequent_app_ids_the_smallest_counts() -> None:
+    records = [record(number, app_id=app_id) for number, app_id in enumerate([9, 7, 8, 8, 7], start=1)]
+    assert parse_response(encode_list(*records), NO_FINGERPRINTS, None).app_id == 7
 
 
 @pytest.mark.parametrize("app_id", [1, 2**63 - 1, 0, -5])
@@ -484,7 +503,7 @@ def expected_result(elements: Sequence[bytes], stored: Fingerprints) -> Expected
         encodings_by_id.setdefault(number if isinstance(number, int) else None, set()).add(element)
     for number, encodings in encodings_by_id.items():
         contents = {tuple(sorted(map(str, json.loads(encoding).items()))) for encoding in encodings if number}
-        known = {encoding for encoding in encodings if xxh3_128_digest(encoding) in stored.by_fingerprint}
+        known = {encoding for encoding in encodings if UNKEYED(encoding) in stored.by_fingerprint}
         if number is None or len(contents) > 1 or any(not json.loads(one).get("number") for one in encodings):
             expected.rejected |= encodings
         elif known:
@@ -503,16 +522,16 @@ def test_the_last_response_is_used_only_for_identical_bytes_at_the_same_position
     earlier = data.draw(st.sampled_from([elements, *(elements[:end] for end in range(len(elements)))]))
     earlier = [data.draw(st.just(element) | _elements) for element in earlier]
     last = parse_response(encode_list(*earlier, *data.draw(st.lists(_elements, max_size=2))), stored, None).elements
-    assert last.fingerprints[: len(earlier)] == [xxh3_128_digest(element) for element in earlier]
+    assert last.fingerprints[: len(earlier)] == [UNKEYED(element) for element in earlier]
 
     again = parse_response(encode_list(*elements), replace(stored, last_response=last), APP_ID)
     assert again == parse_response(encode_list(*elements), stored, APP_ID)
-    assert again.elements.fingerprints == [xxh3_128_digest(element) for element in elements]
-    assert again.elements.number_ids == [stored.by_fingerprint.get(xxh3_128_digest(element)) for element in elements]
+    assert again.elements.fingerprints == [UNKEYED(element) for element in elements]
+    assert again.elements.number_ids == [stored.by_fingerprint.get(UNKEYED(element)) for element in elements]
 
 
 def test_look_up_finds_ids_whether_or_not_elements_have_moved() -> None:
-    first, second, third = (xxh3_128_digest(encode(record(number))) for number in (1, 2, 3))
+    first, second, third = (UNKEYED(encode(record(number))) for number in (1, 2, 3))
     last = Elements([first, second, third], [1, 2, None])
     fingerprints = replace(stored_fingerprints((1, record(1)), (2, record(2)), (3, record(3))), last_response=last)
     assert fingerprints.look_up([first, second, third], position=0) == [1, 2, 3]

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import asyncpg
 import msgspec
-from xxhash import xxh3_128_digest
 
 from benchmarks.polls.systems.steps import run_steps
+from syncer.diff.content_hash import UNKEYED
 from syncer.store.tables import RECORD_COLUMNS
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class MinimalPoller:
 
     async def digest(self, step: int) -> None:
         """Requests the response and hashes it."""
-        xxh3_128_digest(await self.fetch(step))
+        UNKEYED(await self.fetch(step))
 
     async def load(self, step: int) -> None:
         """Requests the response, decodes it, and loads it by COPY."""
@@ -141,7 +141,7 @@ class MinimalPoller:
             await self.copy(
                 "record_fingerprint",
                 (*KEY, "fingerprint", "decoder_version"),
-                [(account, one.id, xxh3_128_digest(raw), 1) for one, raw in zip(records, elements, strict=True)],
+                [(account, one.id, UNKEYED(raw), 1) for one, raw in zip(records, elements, strict=True)],
             )
 
     def values(self, one: Record) -> tuple[Any, ...]:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from xxhash import xxh3_128_digest
-
 from benchmarks.polls.systems.minimum import MinimalPoller, Record, decode, split
 from benchmarks.polls.systems.steps import run_steps
+from syncer.diff.content_hash import UNKEYED
 from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ class RowWriter:
         await self._execute(_CLOSE_REDIRECTS, *zip(*closed, strict=True))
         await poller.open_states(states, run=2)
         await poller.open_redirects(opened, run=2)
-        await self._execute(_FINGERPRINTS, ids, [xxh3_128_digest(raw) for _, raw in changed])
+        await self._execute(_FINGERPRINTS, ids, [UNKEYED(raw) for _, raw in changed])
 
     async def _execute(self, statement: str, *columns: Sequence[Any]) -> None:
         if columns and columns[0]:

@@ -64,19 +64,31 @@ class SlowDrip(Fault, frozen=True, tag="slow_drip"):
 
 
 class GzipBomb(Fault, frozen=True, tag="gzip_bomb"):
-    """A small compressed body that decodes to a very large one: an empty array full of white space."""
+    """A small compressed body that decodes to a very large one: an empty array full of white space.
+
+    Attributes:
+        mebibytes: The size that the repeated text is decoded to.
+        before: The text before the repeated one.
+        repeated: The repeated text.
+        after: The text after the repeated one.
+    """
 
     mebibytes: Positive = 512
+    before: str = "["
+    repeated: str = " "
+    after: str = "]"
 
     async def respond(self, context: FaultContext) -> web.StreamResponse:
         """Compresses and sends piece by piece, so that the emulator itself needs little memory."""
         response = web.StreamResponse(headers={"Content-Type": JSON, "Content-Encoding": "gzip"})
         await response.prepare(context.request)
         gzip = zlib.compressobj(wbits=31)
-        blank = b" " * 1024 * 1024
-        await response.write(gzip.compress(b"["))
+        repeated = self.repeated.encode()
+        # As many bytes as a mebibyte, but for less than one repetition.
+        piece = repeated * (2**20 // len(repeated))
+        await response.write(gzip.compress(self.before.encode()))
         for _ in range(self.mebibytes):
-            await response.write(gzip.compress(blank))
+            await response.write(gzip.compress(piece))
             await asyncio.sleep(0)  # a write that does not block never yields to the event loop
-        await response.write(gzip.compress(b"]") + gzip.flush())
+        await response.write(gzip.compress(self.after.encode()) + gzip.flush())
         return response

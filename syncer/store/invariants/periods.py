@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from syncer.diff.response import MAX_STORED_REJECTIONS
+
 # All versions, the current ones included. A removal closes the current version too: its closed_after is last_read_at,
 # and only its state period says which run closed it.
 VERSIONS: Final = """
@@ -50,11 +52,14 @@ select rule, account_id, virtual_number_id, null::bigint as run_id,
 """  # noqa: S608 - a constant
 
 # Presence: each number was read by the newest poll, or rejected by it, or is missing, or is removed as of when it went
-# missing.
-PRESENCE: Final = """
+# missing. If a run rejected more records than it stored, it is not known which numbers it rejected.
+PRESENCE: Final = f"""
 select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, problem
   from syncer.virtual_number
-  join (select account_id, observed_at from syncer.account) newest using (account_id)
+  join (select account_id, observed_at,
+               exists (select from syncer.sync_run r where r.account_id = a.account_id and r.run_id = a.applied_run_id
+                                                       and r.rejected > {MAX_STORED_REJECTIONS}) as has_unstored
+          from syncer.account a) newest using (account_id)
   left join (select distinct j.account_id, j.virtual_number_id, true as is_rejected
                from syncer.account a
                join syncer.rejected_record j on j.account_id = a.account_id and j.last_run_id = a.applied_run_id
@@ -68,7 +73,7 @@ select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, problem
     then format('missing_since is %s, but it was read after %s', missing_since, greatest(last_read_at, changed_at))
     when missing_since > observed_at
     then format('missing_since is %s, which is later than the newest success at %s', missing_since, observed_at)
-    when missing_since is null and last_read_at is not null and is_rejected is null
+    when missing_since is null and last_read_at is not null and is_rejected is null and not has_unstored
     then format('last_read_at is %s, but it is neither missing nor rejected', last_read_at)
     when is_rejected and removed_at is null and missing_since is not null
     then format('missing_since is %s, but the newest applied run rejected its record', missing_since)
@@ -76,7 +81,7 @@ select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, problem
     then 'last_read_at is null, but the newest applied run rejected its record'
     end as problem) checked
  where problem is not null
-"""
+"""  # noqa: S608 - a constant
 
 
 def _chain_checks(kind: str, rows: str, rule_if_open: int) -> str:

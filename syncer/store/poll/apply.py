@@ -11,22 +11,19 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-import msgspec
-
+from syncer.diff.json_values import encode_json
 from syncer.diff.record import DECODER_VERSION
 from syncer.store.poll.copy_rows import copy_rows, encode_new_rows
 from syncer.store.poll.staged import execute_batched, from_unnest, join_on_key
 from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from syncer.diff.changeset import ChangeSet, NewVersion
     from syncer.diff.record import Rejection
     from syncer.store.poll.copy_rows import CopyBatches
     from syncer.store.poll.runs import Fence
-
-_encode_json = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ async def write_changes(fence: Fence, prepared: PreparedChanges) -> None:
     await copy_rows(fence, copy_batches.states)
     await copy_rows(fence, copy_batches.redirects)
     await execute_batched(
-        fence, _UPDATE_EXTRA, ((number, _encode_json(extra).decode()) for number, extra in changes.extra_updates)
+        fence, _UPDATE_EXTRA, ((number, encode_json(extra).decode()) for number, extra in changes.extra_updates)
     )
     # A response whose records were only reformatted changes nothing but fingerprints.
     await copy_rows(fence, copy_batches.fingerprints)
@@ -88,7 +85,7 @@ def _version_row(version: NewVersion, regions: Mapping[str, int]) -> list[Any]:
 
 
 def _extra_json(version: NewVersion) -> str:
-    return _encode_json(version.extra).decode()
+    return encode_json(version.extra).decode()
 
 
 # If the number was removed and has returned, its last version ended with the removal, and by the run that removed it.
@@ -269,8 +266,21 @@ _UPSERT_REJECTIONS: Final = from_unnest(
 )
 
 
-async def upsert_rejections(fence: Fence, rejections: Iterable[Rejection]) -> None:
-    """Writes the rejected elements of a response; the same bytes in a later run count as another occurrence."""
+_MAX_REJECTIONS: Final = 10_000
+"""How many rejected records of an account are kept: those seen last."""
+_DELETE_OLD_REJECTIONS: Final = """
+delete from syncer.rejected_record r
+ using (select rejected_record_id from syncer.rejected_record
+         where account_id = $1 order by last_run_id desc, first_run_id desc, rejected_record_id offset $2) as old
+ where r.account_id = $1 and r.rejected_record_id = old.rejected_record_id
+"""
+
+
+async def upsert_rejections(fence: Fence, rejections: Sequence[Rejection]) -> None:
+    """Writes the rejected elements of a response; the same bytes in a later run count as another occurrence.
+
+    Deletes those seen the longest time ago, if the account has too many.
+    """
     await execute_batched(
         fence,
         _UPSERT_REJECTIONS,
@@ -279,3 +289,5 @@ async def upsert_rejections(fence: Fence, rejections: Iterable[Rejection]) -> No
             for rejection in rejections
         ),
     )
+    if rejections:
+        await fence.connection.execute(_DELETE_OLD_REJECTIONS, fence.run.account_id, _MAX_REJECTIONS)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from syncer.diff.json_values import encode_json
 from syncer.diff.record import DECODER_VERSION
 from syncer.store.poll.copy_format import encode_column, encode_constant, join_columns
 from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
     from syncer.diff.changeset import ChangeSet, NewState, NewVersion, RedirectChange
     from syncer.store.poll.runs import Fence
-
-_encode_json = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ def _encode_numbers(fence: Fence, created: Sequence[NewVersion], regions: Mappin
         "run_id": encode_constant("bigint", fence.run.run_id),
     }
     if any(version.extra for version in created):  # few have any, and the column's default costs nothing
-        columns["extra"] = encode_column("jsonb", [_encode_json(version.extra) for version in created])
+        columns["extra"] = encode_column("jsonb", [encode_json(version.extra) for version in created])
     return _copy_batch("virtual_number", fence, created, columns)
 
 

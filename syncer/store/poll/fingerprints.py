@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from syncer.diff.content_hash import UNKEYED
 from syncer.diff.record import DECODER_VERSION
 from syncer.diff.stored import Fingerprints
 from syncer.store.engine import autocommit_connection
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.diff.changeset import PollTotals
+    from syncer.diff.content_hash import ContentHash
     from syncer.diff.response import ParsedResponse
 
 _MAX_CACHED_NUMBERS: Final = 250_000
@@ -56,10 +58,14 @@ class FingerprintCache:
         self._by_account: dict[int, AccountFingerprints] = {}
         self._numbers = 0
 
-    def get(self, account_id: int, fingerprints_version: UUID | None) -> AccountFingerprints | None:
-        """Returns an account's fingerprints, if they are cached and `fingerprints_version` is still theirs."""
+    def get(
+        self, account_id: int, fingerprints_version: UUID | None, content_hash: ContentHash = UNKEYED
+    ) -> AccountFingerprints | None:
+        """Returns an account's fingerprints, if they are cached and have this version and hash function."""
         cached = self._by_account.get(account_id)
-        return cached if cached is not None and cached.fingerprints_version == fingerprints_version else None
+        if cached is None or cached.fingerprints_version != fingerprints_version:
+            return None
+        return cached if cached.fingerprints.content_hash == content_hash else None
 
     def put(self, account_id: int, fingerprints: AccountFingerprints) -> None:
         """Caches an account's fingerprints, once the poll that changed them has committed."""
@@ -100,7 +106,8 @@ def next_fingerprints(
             del fingerprints[fingerprint]
     fingerprints |= totals.fingerprints
     without_fingerprint = before.fingerprints.without_fingerprint - replaced
-    return AccountFingerprints(app_id, version, Fingerprints(fingerprints, without_fingerprint, parsed.elements))
+    after = Fingerprints(fingerprints, without_fingerprint, parsed.elements, before.fingerprints.content_hash)
+    return AccountFingerprints(app_id, version, after)
 
 
 _ACCOUNT: Final = "select app_id, fingerprints_version from syncer.account where account_id = $1"
@@ -118,9 +125,15 @@ _NUMBER_BYTES: Final = 8
 
 
 async def load_fingerprints(
-    engine: AsyncEngine, account_id: int, fingerprint_cache: FingerprintCache
+    engine: AsyncEngine, account_id: int, content_hash: ContentHash, fingerprint_cache: FingerprintCache
 ) -> AccountFingerprints:
     """Loads an account's fingerprints from the cache if they are still valid, else from the database.
+
+    Args:
+        engine: The database.
+        account_id: The account.
+        content_hash: The hash function that new fingerprints are made with.
+        fingerprint_cache: The fingerprints of recent polls.
 
     Raises:
         DatabaseError: The database cannot be read.
@@ -128,7 +141,7 @@ async def load_fingerprints(
     async with autocommit_connection(engine) as connection:
         account = await connection.fetchrow(_ACCOUNT, account_id)
         assert account is not None  # noqa: S101 - accounts are never deleted
-        cached = fingerprint_cache.get(account_id, account["fingerprints_version"])
+        cached = fingerprint_cache.get(account_id, account["fingerprints_version"], content_hash)
         if cached is not None:
             return replace(cached, app_id=account["app_id"])
         # If another poll commits between these statements, `fingerprints_version` is out of date, and the poll compares
@@ -138,6 +151,7 @@ async def load_fingerprints(
             asyncio.to_thread(_unpack_fingerprints, packed_fingerprints), connection.fetchval(_NUMBERS, account_id)
         )
     fingerprints = await asyncio.to_thread(_match_numbers, by_fingerprint, packed_numbers)
+    fingerprints = replace(fingerprints, content_hash=content_hash)
     loaded = AccountFingerprints(account["app_id"], account["fingerprints_version"], fingerprints)
     fingerprint_cache.put(account_id, loaded)
     return loaded

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from syncer.diff.json_values import read_json
+from syncer.diff.response import MAX_STORED_REJECTIONS
 from syncer.diff.stored import StartedRun, StoredAccount, StoredNumber, StoredNumbers, UnreadNumber
 from syncer.store.tables import RECORD_COLUMNS
 
@@ -76,6 +77,8 @@ _REJECTED_BY: Final = """
 select virtual_number_id, max(last_run_id)
   from syncer.rejected_record where account_id = $1 and virtual_number_id = any($2::bigint[]) group by 1
 """
+# Not all rejected records of the last success are stored then, so any new number may be one of them.
+_HAS_UNSTORED: Final = "select rejected > $3 from syncer.sync_run where account_id = $1 and run_id = $2"
 _LISTED: Final = """
 select virtual_number_id
   from syncer.virtual_number where account_id = $1 and virtual_number_id = any($2::bigint[]) and removed_at is null
@@ -125,6 +128,25 @@ async def load_account(
     )
 
 
+_COUNT_VALUES: Final = """
+select count(*) from syncer.virtual_number where account_id = $1 and last_read_at is null and removed_at is null
+   and {column} is not null
+"""
+_COUNT_REDIRECTED: Final = """
+select count(distinct r.virtual_number_id)
+  from syncer.virtual_number_redirect r join syncer.virtual_number n using (account_id, virtual_number_id)
+ where account_id = $1 and r.valid_to is null and n.last_read_at is null and n.removed_at is null
+"""
+
+
+async def count_values(fence: Fence, key: str) -> int:
+    """Counts the numbers, of those whose record this poll has read, that have a value of a key of the record."""
+    column = "region_id" if key == "region_name" else key
+    statement = _COUNT_VALUES.format(column=column) if column in RECORD_COLUMNS else _COUNT_REDIRECTED
+    count: int = await fence.connection.fetchval(statement, fence.run.account_id)
+    return count
+
+
 @dataclass(frozen=True, slots=True)
 class NumberRows:
     """The stored rows of some numbers, as PostgreSQL returned them."""
@@ -143,7 +165,7 @@ class NumberRows:
             stored[number] = StoredNumber(
                 values=tuple(values),
                 redirects=frozenset(redirects.get(number, ())),
-                extra=json.loads(extra),
+                extra=read_json(extra),
                 last_read_at=last_read_at,
                 removal=None if removed_by is None else StartedRun(removed_by, removal_started_at),
             )
@@ -162,5 +184,11 @@ async def load_numbers(fence: Fence, numbers: Collection[int]) -> NumberRows:
     redirects = await connection.fetch(_REDIRECTS, *arguments) if rows else []
     not_removed = {row[0] for row in rows if row["removed_by"] is None}
     new_or_removed = [number for number in numbers if number not in not_removed]
-    rejected_by = await connection.fetch(_REJECTED_BY, account_id, new_or_removed) if new_or_removed else []
+    rejected_by: Sequence[Sequence[Any]] = []
+    if new_or_removed and await connection.fetchval(
+        _HAS_UNSTORED, account_id, fence.success_run_id, MAX_STORED_REJECTIONS
+    ):
+        rejected_by = [(number, fence.success_run_id) for number in new_or_removed]
+    elif new_or_removed:
+        rejected_by = await connection.fetch(_REJECTED_BY, account_id, new_or_removed)
     return NumberRows(rows, redirects, rejected_by)

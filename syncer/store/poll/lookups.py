@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from syncer.diff.response import LOOKUP_FIELDS
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+MAX_NEW_WORDS: Final = 200
+"""How many new words of one field one run stores."""
 _LOOKUP_TABLES: Final = {"type": "number_type", "purpose": "number_purpose", "state": "number_state"}
 _SELECT_KNOWN: Final = """
 select 'type', type, 0 from syncer.number_type where type = any($1::text[])
@@ -39,10 +41,12 @@ class Lookups:
     Attributes:
         regions: The `region_id` of each region that its records name.
         new_lookup_values: The types, purposes and states that were never seen before, by field.
+        refused: The words beyond `MAX_NEW_WORDS` that were not stored, by field.
     """
 
     regions: dict[str, int]
     new_lookup_values: dict[str, list[str]]
+    refused: dict[str, set[str]] = field(default_factory=dict)
 
 
 async def upsert_lookups(engine: AsyncEngine, lookup_values: Mapping[str, AbstractSet[str]]) -> Lookups:
@@ -61,17 +65,19 @@ async def upsert_lookups(engine: AsyncEngine, lookup_values: Mapping[str, Abstra
 
 
 async def _upsert(engine: AsyncEngine, lookup_values: Mapping[str, AbstractSet[str]]) -> Lookups:
-    values = {field: sorted(lookup_values[field]) for field in LOOKUP_FIELDS}
+    values = {name: sorted(lookup_values[name]) for name in LOOKUP_FIELDS}
     async with autocommit_connection(engine) as connection:
-        known: dict[str, dict[str, int]] = {field: {} for field in values}
-        for field, value, region_id in await connection.fetch(_SELECT_KNOWN, *values.values()):
-            known[field][value] = region_id
-        unknown = {field: sorted(set(values[field]) - known[field].keys()) for field in values}
-        for field, table in _LOOKUP_TABLES.items():
-            if unknown[field]:
-                await connection.execute(_INSERT.format(table=table, field=field), unknown[field])
+        known: dict[str, dict[str, int]] = {name: {} for name in values}
+        for name, value, region_id in await connection.fetch(_SELECT_KNOWN, *values.values()):
+            known[name][value] = region_id
+        all_unknown = {name: sorted(set(values[name]) - known[name].keys()) for name in values}
+        unknown = {name: words[:MAX_NEW_WORDS] for name, words in all_unknown.items()}
+        refused = {name: set(words[MAX_NEW_WORDS:]) for name, words in all_unknown.items() if words[MAX_NEW_WORDS:]}
+        for name, table in _LOOKUP_TABLES.items():
+            if unknown[name]:
+                await connection.execute(_INSERT.format(table=table, field=name), unknown[name])
         regions = known["region_name"]
         if unknown["region_name"]:
             await connection.execute(_INSERT_REGIONS, unknown["region_name"])
             regions = dict(map(tuple, await connection.fetch(_SELECT_REGIONS, values["region_name"])))
-    return Lookups(regions, {field: unknown[field] for field in _LOOKUP_TABLES if unknown[field]})
+    return Lookups(regions, {name: unknown[name] for name in _LOOKUP_TABLES if unknown[name]}, refused)

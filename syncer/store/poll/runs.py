@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, func, select, text, update
 
+from syncer.diff.content_hash import ContentHash
 from syncer.diff.record import DECODER_VERSION
+from syncer.diff.response import MAX_STORED_REJECTIONS
 from syncer.diff.stored import StartedRun
 from syncer.errors import DatabaseError, DuplicateKeyError
 from syncer.outcome import COUNTERS, Conclusion
@@ -57,12 +59,14 @@ class Run:
         started_at: The database's time before the request was sent.
         last_body_digest: The digest of the last successful response at that time, whichever decoder version read it;
             None if there was none or it left numbers missing.
+        content_hash: The hash for digests and fingerprints, with the key of this database.
     """
 
     account_id: int
     run_id: int
     started_at: datetime
     last_body_digest: bytes | None
+    content_hash: ContentHash
     may_have_committed: bool = False
     identities_behind: Sequence[IdentityBehind] = ()
 
@@ -130,7 +134,8 @@ with polled as (
     select account_id, $3, syncer.clock(), 'running' from polled
     returning account_id, run_id, started_at
 )
-select account_id, run_id, started_at, body_digest, success_run_id from inserted join polled using (account_id)
+select account_id, run_id, started_at, body_digest, success_run_id, (select key from syncer.hash_key) as key
+  from inserted join polled using (account_id)
 """
 _DELETE_RUN: Final = "delete from syncer.sync_run where account_id = $1 and run_id = $2 and outcome = 'running'"
 
@@ -164,7 +169,13 @@ async def _insert_run(engine: AsyncEngine, account: str, time_zone: str, trigger
     if row is None:
         await register_accounts(engine, {account: time_zone})
         return await _insert_run(engine, account, time_zone, trigger)
-    return Run(row["account_id"], row["run_id"], row["started_at"], row["body_digest"])
+    if row["key"] is None:
+        raise DatabaseError(
+            "the table syncer.hash_key is empty, and nothing can be compared without its key: restore it from a "
+            "backup, or insert a random one: insert into syncer.hash_key (key) "
+            "values (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
+        )
+    return Run(row["account_id"], row["run_id"], row["started_at"], row["body_digest"], ContentHash(row["key"]))
 
 
 async def conclude_failed(engine: AsyncEngine, run: Run, error: PollError) -> Conclusion:
@@ -295,7 +306,7 @@ async def mark_unchanged(fence: Fence, meta: ResponseMeta) -> Conclusion:
     No number is missing then; but the headers may differ, and with them whether the response is believable.
     """
     row = await fence.connection.fetchrow(
-        _LAST_COUNTERS, fence.run.account_id, fence.success_run_id, fence.applied_run_id
+        _LAST_COUNTERS, fence.run.account_id, fence.success_run_id, fence.applied_run_id, MAX_STORED_REJECTIONS
     )
     assert row is not None  # noqa: S101 - the newest success is never pruned
     counters = dict(row)
@@ -311,9 +322,18 @@ async def mark_unchanged(fence: Fence, meta: ResponseMeta) -> Conclusion:
 
 
 async def mark_succeeded(
-    fence: Fence, meta: ResponseMeta, totals: PollTotals, parsed: ParsedResponse, fingerprints_version: UUID
+    fence: Fence,
+    meta: ResponseMeta,
+    totals: PollTotals,
+    parsed: ParsedResponse,
+    fingerprints_version: UUID,
+    *,
+    is_final: bool = True,
 ) -> Conclusion:
     """Marks the run as applied, or as unchanged if nothing changed, and stores what the next poll compares with.
+
+    The body's digest is only stored if the response `is_final`, and no number is missing: if it cannot have another
+    effect later.
 
     Args:
         fence: The account's row.
@@ -321,6 +341,7 @@ async def mark_succeeded(
         totals: What was written.
         parsed: The response's content.
         fingerprints_version: A new version of the fingerprints, stored if they have changed.
+        is_final: Whether the same response has no other effect later.
     """
     conclusion = Conclusion("unchanged" if totals.is_unchanged else "applied", totals.counters)
     # While numbers are missing, the same response can have another effect later: it confirms that they are gone, and
@@ -330,7 +351,7 @@ async def mark_succeeded(
         fence,
         meta,
         conclusion,
-        body_digest=None if is_any_missing else meta.body_digest,
+        body_digest=meta.body_digest if is_final and not is_any_missing else None,
         is_believable=parsed.is_believable,
         fingerprints_version=fingerprints_version if totals.has_fingerprint_changes else None,
         app_id=parsed.app_id,
@@ -373,8 +394,10 @@ update syncer.sync_run set outcome = 'superseded', finished_at = $3, http_status
 """
 _LAST_COUNTERS: Final = """
 select received, held, rejected, created + changed + unchanged + restored as unchanged,
-       exists (select from syncer.rejected_record
-                where account_id = $1 and last_run_id = $3 and virtual_number_id is null) as has_unreadable_id
+       -- If not all rejected records are stored, any of the others may have an id that cannot be read.
+       rejected > $4 or exists (select from syncer.rejected_record
+                                 where account_id = $1 and last_run_id = $3 and virtual_number_id is null)
+           as has_unreadable_id
   from syncer.sync_run where account_id = $1 and run_id = $2
 """
 _MARK_SUCCEEDED: Final = f"""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
+    CheckConstraint,
     Column,
     Date,
     ForeignKey,
@@ -160,4 +162,17 @@ sync_day = Table(
         comment="Longest time on that day without a successful poll, in seconds",
     ),
     comment="Daily totals of deleted runs, so that gaps between polls stay known",
+)
+
+
+hash_key = Table(
+    "hash_key",
+    metadata,
+    Column(
+        "is_only_row", Boolean, primary_key=True, server_default=text("true"), comment="Always true: there is one row"
+    ),
+    Column("key", LargeBinary, nullable=False, comment="The secret key of 32 bytes"),
+    CheckConstraint("is_only_row", "is_only_row"),
+    CheckConstraint("octet_length(key) = 32", "key"),
+    comment="The key of all fingerprints and digests: one row, random, made by the migration, and not for analysts",
 )

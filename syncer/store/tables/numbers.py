@@ -172,7 +172,8 @@ record_fingerprint = Table(
         "fingerprint",
         LargeBinary,
         nullable=False,
-        comment="Content hash (XXH3, 128 bits) of the bytes that the current record was read from",
+        comment="Content hash (BLAKE2b, 128 bits, keyed with syncer.hash_key) of the bytes that the current record was "
+        "read from",
     ),
     Column("decoder_version", SmallInteger, nullable=False, comment="Version of the decoder that read the record"),
     comment="Cache of the records whose bytes need not be decoded again; its rows may be deleted at any time",
@@ -183,7 +184,10 @@ rejected_record = Table(
     metadata,
     Column("account_id", ForeignKey("syncer.account.account_id"), primary_key=True, comment="The account"),
     Column(
-        "rejected_record_id", Uuid, primary_key=True, comment="Content hash (XXH3, 128 bits) of the bytes as received"
+        "rejected_record_id",
+        Uuid,
+        primary_key=True,
+        comment="Content hash (BLAKE2b, 128 bits, keyed with syncer.hash_key) of the bytes as received",
     ),
     Column("virtual_number_id", BigInteger, comment="The record's id, if it could be read"),
     Column("error", Text, nullable=False, comment="Why the record was rejected"),
