@@ -298,28 +298,6 @@ alter table syncer.absence_history add constraint absence_history_account_id_vir
 create index absence_history_order_idx on syncer.absence_history using brin (ended_at, closed_run_id)
     with (pages_per_range = 32, autosummarize = on);
 
--- Who may write what --------------------------------------------------------------------------------------------------
-
-do $$
-begin
-    if exists (select from pg_roles where rolname = 'syncer_daemon') then
-        grant select, insert, update on syncer.virtual_number to syncer_daemon;
-        grant select, insert, delete on syncer.virtual_number_redirect to syncer_daemon;
-        grant select, insert on syncer.virtual_number_history, syncer.state_history,
-            syncer.virtual_number_redirect_history, syncer.absence_history to syncer_daemon;
-    end if;
-end
-$$;
--- The owner, who is not bound by grants, is held back too.
-create trigger closed_stays_closed before update on syncer.virtual_number_history
-    for each row execute function syncer.refuse_rewrite();
-create trigger closed_stays_closed before update on syncer.state_history
-    for each row execute function syncer.refuse_rewrite();
-create trigger closed_stays_closed before update on syncer.virtual_number_redirect_history
-    for each row execute function syncer.refuse_rewrite();
-create trigger closed_stays_closed before update on syncer.absence_history
-    for each row execute function syncer.refuse_rewrite();
-
 -- All periods, ended or not, for the views ----------------------------------------------------------------------------
 
 create view syncer.number_version as
@@ -358,6 +336,29 @@ select account_id, virtual_number_id, redirect_number_id, number, valid_from, va
 select account_id, virtual_number_id, redirect_number_id, number, valid_from, null, changed_after, null, run_id, null,
        null
   from syncer.virtual_number_redirect;
+
+-- Who may write what --------------------------------------------------------------------------------------------------
+
+do $$
+begin
+    if exists (select from pg_roles where rolname = 'syncer_daemon') then
+        grant select, insert, update on syncer.virtual_number to syncer_daemon;
+        grant select, insert, delete on syncer.virtual_number_redirect to syncer_daemon;
+        grant select, insert on syncer.virtual_number_history, syncer.state_history,
+            syncer.virtual_number_redirect_history, syncer.absence_history to syncer_daemon;
+        grant select on syncer.number_version, syncer.state_period, syncer.redirect_period to syncer_daemon;
+    end if;
+end
+$$;
+-- The owner, who is not bound by grants, is held back too.
+create trigger closed_stays_closed before update on syncer.virtual_number_history
+    for each row execute function syncer.refuse_rewrite();
+create trigger closed_stays_closed before update on syncer.state_history
+    for each row execute function syncer.refuse_rewrite();
+create trigger closed_stays_closed before update on syncer.virtual_number_redirect_history
+    for each row execute function syncer.refuse_rewrite();
+create trigger closed_stays_closed before update on syncer.absence_history
+    for each row execute function syncer.refuse_rewrite();
 
 -- The views for analysts, with the same rows --------------------------------------------------------------------------
 

@@ -34,15 +34,6 @@ class NewVersion(Struct, frozen=True, gc=False):
     changed_after: datetime | None
 
 
-class NewState(Struct, frozen=True, gc=False):
-    """A period of one state and one reason that begins; `changed_after` is the lower bound of when it did."""
-
-    virtual_number_id: int
-    state: str
-    reason: str | None
-    changed_after: datetime | None
-
-
 class RedirectChange(Struct, frozen=True, gc=False):
     """A redirect that begins or ends; `changed_after` is the lower bound of when it did."""
 
@@ -76,13 +67,12 @@ class PresenceUpdate(Struct, frozen=True, gc=False):
 class ChangeSet:
     """The changes made by a batch of records, or by the numbers that are missing or rejected.
 
-    A removal closes the number's open state period and redirects too. These are not listed here.
+    What ends with a version or a number (the period of its state, its redirects) is not listed here: the statement that
+    replaces or removes it finds these.
 
     Attributes:
         created: Numbers that are not stored yet.
         replaced: Numbers whose stored record is replaced by another version. Restored numbers are included.
-        closed_states: State periods that end: `virtual_number_id`, and the lower bound of when it ended.
-        opened_states: State periods that begin, including those of created and restored numbers.
         opened_redirects: Redirects that begin, including those of created and restored numbers.
         closed_redirects: Redirects that end.
         extra_updates: `virtual_number_id` and `extra` of the numbers that differ only in fields without a column.
@@ -99,8 +89,6 @@ class ChangeSet:
 
     created: list[NewVersion] = field(default_factory=list)
     replaced: list[NewVersion] = field(default_factory=list)
-    closed_states: list[tuple[int, datetime]] = field(default_factory=list)
-    opened_states: list[NewState] = field(default_factory=list)
     opened_redirects: list[RedirectChange] = field(default_factory=list)
     closed_redirects: list[RedirectChange] = field(default_factory=list)
     extra_updates: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)

@@ -212,9 +212,9 @@ class AccountScenario:
 
 def versions(stored: Number) -> list[Period]:
     """Returns all versions of a number; the last is the current one, or ends with the removal."""
+    if stored.is_removed:
+        return stored.versions
     last = Period((), stored.values, stored.changed_at, stored.changed_after, stored.run_id)
-    if stored.removed_at is not None:
-        last.valid_to, last.closed_after = stored.removed_at, stored.last_read_at
     return [*stored.versions, last]
 
 

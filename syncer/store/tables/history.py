@@ -74,7 +74,7 @@ def _valid_from() -> Column[object]:
 
 
 def _order_index(table: str, *columns: str) -> Index:
-    """Rows are added in the order in which periods end: a BRIN index finds those of a time or of a run, and is small."""
+    """Rows are added in the order in which periods end: a small BRIN index finds those of a time or of a run."""
     return Index(
         f"{table}_order_idx",
         "valid_to",
@@ -170,6 +170,6 @@ absence_history = Table(
         postgresql_using="brin",
         postgresql_with=_PAGES_PER_RANGE | {"autosummarize": "on"},
     ),
-    comment="Absences that have ended, since revision 0009: a row is added when a missing number is listed again or its "
-    "removal is applied; those that have not are in virtual_number",
+    comment="Absences that have ended, since revision 0009: a row is added when a missing number is listed again or "
+    "its removal is applied; those that have not are in virtual_number",
 )

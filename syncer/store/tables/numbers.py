@@ -165,7 +165,9 @@ virtual_number = Table(
         comment="Since when the number has been in its state without a break, whatever its reasons",
     ),
     Column("state_since_earliest", Time, comment="It came into its state after this time; null as in changed_after"),
-    Column("from_state", Text, comment="The state before it; null if the number was created or restored with its state"),
+    Column(
+        "from_state", Text, comment="The state before it; null if the number was created or restored with its state"
+    ),
     Column("reason_since", Time, nullable=False, comment="Since when it has had its state and its reason"),
     Column("reason_since_earliest", Time, comment="It came to both after this time; null as in changed_after"),
     Column("reason_run_id", BigInteger, nullable=False, comment="The run that first saw both"),
