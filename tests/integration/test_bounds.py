@@ -74,7 +74,7 @@ async def test_a_removed_number_that_may_have_been_rejected_before_it_returned_w
     await account.poll(record(1), *listed)
 
     (start_of_removal,) = await account.row(f"select started_at from syncer.sync_run where run_id = {removal.run_id}")  # noqa: S608 - an integer
-    windows = "select changed_after from syncer.state_history where virtual_number_id = 1 order by valid_from"
+    windows = "select changed_after from syncer.state_period where virtual_number_id = 1 order by valid_from"
     assert await account.rows(windows) == [(None,), (start_of_removal,)]
 
 

@@ -107,7 +107,6 @@ begin
     end loop;
 end
 $$;
-drop index syncer.state_history_open_idx, syncer.virtual_number_redirect_open_idx;
 set search_path = syncer, public;
 create function public.started_at(hours numeric) returns timestamptz language sql
 return timestamptz '2026-03-01 12:00:00Z' + hours * interval '1 hour';
