@@ -1,4 +1,4 @@
-"""Rules 2 to 4: what is stored about the beginning and the end of each period is what the periods around it show."""
+"""Rules 1 to 4: what is stored about the beginning and the end of each period is what the periods around it show."""
 
 from __future__ import annotations
 
@@ -6,63 +6,64 @@ from typing import Final
 
 from syncer.store.tables import RECORD_COLUMNS
 
-# How each state period began and ended, and since when the state has lasted, whatever its reasons.
+# How each state period began and ended, and since when the state has lasted, whatever its reasons. How an open one began
+# is not stored, but follows from its row.
 STAYS: Final = """
 with linked as (
-    select *, coalesce(lag(valid_to) over life = valid_from, false) as follows, lag(state) over life as previous_state,
-           case when lead(valid_from) over life = valid_to then lead(state) over life end as next_state,
+    select *, coalesce(lag(valid_to) over life >= valid_from, false) as follows, lag(state) over life as previous_state,
+           case when lead(valid_from) over life <= valid_to then lead(state) over life end as next_state,
            min(valid_from) over life as first_from
       from syncer.state_period
-    window life as (partition by account_id, virtual_number_id order by valid_from)
+    window life as (partition by account_id, virtual_number_id order by valid_to is null, valid_from)
 ), located as (
     select *, max(valid_from) filter (where not follows) over life as listed_from,
            max(valid_from) filter (where not follows or state <> previous_state) over life as stay_from
       from linked
-    window life as (partition by account_id, virtual_number_id order by valid_from)
+    window life as (partition by account_id, virtual_number_id order by valid_to is null, valid_from)
 ), expected as (
     select *, first_value(changed_after) over stay as stay_after,
            case when stay_from > listed_from then first_value(previous_state) over stay end as stay_from_state,
-           case when stay_from > listed_from then 'changed' when listed_from > first_from then 'restored'
-                else 'created' end as stay_began_by,
+           case when valid_to is null then state_began_by when stay_from > listed_from then 'changed'
+                when listed_from > first_from then 'restored' else 'created' end as stay_began_by,
            case when valid_to is null then null when next_state is null then 'removed' else 'changed' end as end_by
       from located
-    window stay as (partition by account_id, virtual_number_id, stay_from order by valid_from)
+    window stay as (partition by account_id, virtual_number_id, stay_from order by valid_to is null, valid_from)
 )
 select 3 as rule, account_id, virtual_number_id, null::bigint as run_id,
-       format('its state period from %s ', valid_from) || problem
+       format('its state period from %s has %s, but the periods around it show %s', valid_from, stored, shown)
   from expected
  cross join lateral (
-       select format('has %s %s, but the periods around it show %s', name, coalesce(stored, 'null'),
-                     coalesce(shown, 'null')) as problem
+       select string_agg(name || ' ' || coalesce(stored, 'null'), ' and ') as stored,
+              string_agg(coalesce(shown, 'null'), ' and ') as shown
          from (values ('state_since', state_since::text, stay_from::text),
                       ('state_since_earliest', state_since_earliest::text, stay_after::text),
                       ('from_state', from_state, stay_from_state),
                       ('state_began_by', state_began_by, stay_began_by),
                       ('to_state', to_state, next_state),
                       ('ended_by', ended_by, end_by)) facts (name, stored, shown)
-        where stored is distinct from shown) checked
+        where stored is distinct from shown) differing
+ where stored is not null
 """
 
-# How each version began and ended.
+# How each version that has ended began and ended.
 VERSION_ENDS: Final = """
 with linked as (
     select account_id, virtual_number_id, valid_from, valid_to, began_by, ended_by,
            lag(valid_to) over life as previous_to, lead(valid_from) over life as next_from
       from syncer.number_version
-    window life as (partition by account_id, virtual_number_id order by valid_from)
+    window life as (partition by account_id, virtual_number_id order by valid_to is null, valid_from)
 )
 select 3 as rule, account_id, virtual_number_id, null::bigint as run_id,
-       format('its version from %s ', valid_from) || problem
+       format('its version from %s has %s, but the versions around it show %s', valid_from, stored, shown)
   from linked
  cross join lateral (
-       select format('has %s %s, but the versions around it show %s', name, coalesce(stored, 'null'),
-                     coalesce(shown, 'null')) as problem
+       select string_agg(name || ' ' || stored, ' and ') as stored, string_agg(shown, ' and ') as shown
          from (values ('began_by', began_by, case when previous_to is null then 'created'
                                                   when previous_to < valid_from then 'restored' else 'changed' end),
-                      ('ended_by', ended_by, case when valid_to is null then null
-                                                  when next_from = valid_to then 'changed' else 'removed' end))
+                      ('ended_by', ended_by, case when next_from <= valid_to then 'changed' else 'removed' end))
               facts (name, stored, shown)
-        where stored is distinct from shown) checked
+        where stored <> shown) differing
+ where valid_to is not null and stored is not null
 """
 
 # Each redirect that ended with its number says so, and no other one does.
@@ -77,56 +78,105 @@ select 4 as rule, account_id, virtual_number_id, null::bigint as run_id,
  where (ended_by = 'removed') <> (removed_to is not null)
 """
 
-_SAME_RECORD: Final = " and ".join(f"v.{name} is not distinct from n.{name}" for name in RECORD_COLUMNS)
-# The row of each number: since when it is listed, and, if it is removed, that the version it shows is the one that the
-# removal ended.
+# What the row of a removed number must have of the version (v) and of the state period (s) that the removal ended.
+_OF_VERSION: Final = {
+    **{name: name for name in RECORD_COLUMNS},
+    **{"changed_at": "valid_from", "changed_after": "changed_after", "last_read_at": "closed_after"},
+    **{"run_id": "run_id"},
+}
+_OF_STATE: Final = {
+    **{"state_since": "state_since", "state_since_earliest": "state_since_earliest", "from_state": "from_state"},
+    **{"reason_since": "valid_from", "reason_since_earliest": "changed_after", "reason_run_id": "run_id"},
+}
+_DIFFERENCES: Final = ", ".join(
+    [
+        *(f"('{name}', n.{name} is distinct from v.{of})" for name, of in _OF_VERSION.items()),
+        *(f"('{name}', s.run_id is not null and n.{name} is distinct from s.{of})" for name, of in _OF_STATE.items()),
+    ]
+)
+# The row of each number: since when it is listed, and, if it is removed, that it is as the removal left it.
 NUMBERS: Final = f"""
-with versions as (
-    select *, row_number() over (partition by account_id, virtual_number_id order by valid_from desc) as place,
-           min(valid_from) over number as first_from,
-           max(valid_from) filter (where began_by <> 'changed') over number as listed_from
+with linked as (
+    select *, coalesce(lag(valid_to) over life >= valid_from, false) as follows,
+           lead(valid_from) over life is null as is_last
       from syncer.number_version
+    window life as (partition by account_id, virtual_number_id order by valid_to is null, valid_from)
+), versions as (
+    select *, min(valid_from) over number as first_from,
+           max(valid_from) filter (where not follows) over number as listed_from
+      from linked
     window number as (partition by account_id, virtual_number_id)
 )
-select case when v.valid_from is null then 1 else 3 end as rule, n.account_id, n.virtual_number_id,
-       null::bigint as run_id, problem
+select rule, account_id, virtual_number_id, null::bigint as run_id, problem
   from syncer.virtual_number n
-  left join versions v on v.account_id = n.account_id and v.virtual_number_id = n.virtual_number_id and v.place = 1
- cross join lateral (select case
-    when v.valid_from is null then format('it was removed at %s, but no version ended then', n.removed_at)
-    when n.first_seen_at <> v.first_from
-    then format('first_seen_at is %s, but its first version begins at %s', n.first_seen_at, v.first_from)
-    when n.listed_since <> v.listed_from
-    then format('listed_since is %s, but its versions show %s', n.listed_since, v.listed_from)
-    when n.removed_at is null then null
-    when v.valid_to is distinct from n.removed_at or v.closed_run_id <> n.removed_run_id
-    then format('it was removed at %s by run %s, but its last version ended at %s by run %s', n.removed_at,
-                n.removed_run_id, v.valid_to, v.closed_run_id)
-    when not (v.valid_from = n.changed_at and v.changed_after is not distinct from n.changed_after
-              and v.closed_after = n.last_read_at and v.run_id = n.run_id and {_SAME_RECORD})
-    then format('it was removed at %s, but its record is not the version that ended then', n.removed_at)
-    end as problem) checked
+  full join (select * from versions where is_last) v using (account_id, virtual_number_id)
+  left join (select *, valid_to as removed_at from syncer.state_history) s
+            using (account_id, virtual_number_id, removed_at)
+ cross join lateral (
+       values (1, case when n.run_id is null then format('it has a version from %s, but no record', v.valid_from) end),
+              (1, case when v.run_id is null
+                       then format('it was removed at %s, but has no version', removed_at) end),
+              (2, case when n.first_seen_at <> v.first_from
+                       then format('first_seen_at is %s, but its first version begins at %s', n.first_seen_at,
+                                   v.first_from) end),
+              (2, case when n.listed_since <> v.listed_from
+                            and not (n.listed_since = n.first_seen_at and v.listed_from = v.first_from)
+                       then format('listed_since is %s, but its versions show %s', n.listed_since, v.listed_from) end),
+              (2, case when removed_at <> v.valid_to
+                       then format('it was removed at %s, but its last version ends at %s', removed_at,
+                                   v.valid_to) end),
+              (2, case when n.removed_run_id <> v.closed_run_id
+                       then format('it was removed by run %s, but its last version was closed by run %s',
+                                   n.removed_run_id, v.closed_run_id) end),
+              (3, case when removed_at = v.valid_to
+                       then (select 'its record and what its removal ended differ in ' || string_agg(name, ', ')
+                               from (values {_DIFFERENCES}) facts (name, differs) where differs) end)
+       ) checked (rule, problem)
  where problem is not null
-"""  # noqa: S608 - names from a constant
+"""  # noqa: S608 - names from constants
 
-# Absences that have ended do not overlap, each ended in another run than it began, unless its removal was applied at
-# once, and each removal of which there is one is that of a state period.
+# Absences do not overlap, and each began with an earlier run than it ended, unless its removal was applied at once. One
+# that a removal ended began when the number's state period ended. The row of a removed number has its absence, unless
+# the absence began before there were any (then `missing_run_id` is null).
 ABSENCES: Final = """
 select 3 as rule, account_id, virtual_number_id, null::bigint as run_id,
        format('its absence from %s ', missing_since) || problem
-  from (select *, lag(ended_at) over (partition by account_id, virtual_number_id order by missing_since)
-                   as previous_ended_at
-          from syncer.absence_history) a
+  from (select *, lag(ended_at) over (partition by account_id, virtual_number_id
+                                      order by ended_at is null, missing_since) as previous_ended_at
+          from (select account_id, virtual_number_id, missing_since, run_id, ended_at, closed_run_id, ended_by
+                  from syncer.absence_history
+                 union all
+                select account_id, virtual_number_id, missing_since, missing_run_id, null, null, null
+                  from syncer.virtual_number where missing_since is not null and removed_at is null) absences) a
   left join (select account_id, virtual_number_id, valid_to as missing_since, closed_run_id as removed_by
                from syncer.state_history where ended_by = 'removed') removals
             using (account_id, virtual_number_id, missing_since)
  cross join lateral (select case
-    when previous_ended_at > missing_since then format('begins before the previous one ended, at %s', previous_ended_at)
-    when run_id > closed_run_id then format('began with run %s and ended with run %s', run_id, closed_run_id)
-    when ended_by = 'removed' and removed_by is distinct from closed_run_id
-    then format('ended by a removal of run %s, but its state period by one of run %s', closed_run_id,
-                coalesce(removed_by::text, 'null'))
-    when ended_by = 'returned' and removed_by is not null then 'ended with its return, but its state period by removal'
+    when previous_ended_at >= missing_since
+    then format('begins before the previous one ended, at %s', previous_ended_at)
+    when ended_at < missing_since then format('ended at %s, which is before it began', ended_at)
+    when run_id > closed_run_id or run_id = closed_run_id and ended_by = 'returned'
+    then format('began with run %s and ended with run %s', run_id, closed_run_id)
+    when ended_by = 'removed' and removed_by is null then 'ended with a removal, but no state period did then'
+    when ended_by = 'removed' and removed_by <> closed_run_id
+    then format('ended with a removal by run %s, but its state period with one by run %s', closed_run_id, removed_by)
+    when ended_by is distinct from 'removed' and removed_by is not null
+    then format('%s, but its state period ended with a removal then',
+                case when ended_by is null then 'has not ended' else 'ended with its return' end)
+    end as problem) checked
+ where problem is not null
+ union all
+select 3, account_id, virtual_number_id, null, problem
+  from syncer.virtual_number n
+  left join syncer.absence_history a using (account_id, virtual_number_id, missing_since)
+ cross join lateral (select case
+    when missing_since is null and missing_run_id is not null
+    then format('missing_run_id is %s, but missing_since is null', missing_run_id)
+    when removed_at is null or missing_run_id is null then null
+    when a.ended_at is null then format('it was removed at %s, but no absence began then', removed_at)
+    when a.run_id is distinct from missing_run_id
+    then format('missing_run_id is %s, but its absence began with run %s', missing_run_id,
+                coalesce(a.run_id::text, 'null'))
     end as problem) checked
  where problem is not null
 """
