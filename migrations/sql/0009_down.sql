@@ -584,6 +584,8 @@ comment on column syncer.state_history.run_id is 'The run that opened the row';
 comment on column syncer.state_history.closed_run_id is 'The run that closed the row; null while it is open';
 
 drop view syncer.number_version, syncer.state_period, syncer.redirect_period;
+drop trigger finished_stays_finished on syncer.sync_run;
 drop table syncer_before.state_history, syncer_before.virtual_number_redirect, syncer_before.virtual_number_history,
     syncer.virtual_number_redirect_history, syncer.absence_history, syncer_before.virtual_number;
+drop function syncer.refuse_change_without_run();
 drop schema syncer_before;

@@ -359,6 +359,33 @@ create trigger closed_stays_closed before update on syncer.virtual_number_redire
     for each row execute function syncer.refuse_rewrite();
 create trigger closed_stays_closed before update on syncer.absence_history
     for each row execute function syncer.refuse_rewrite();
+-- What a finished run counted stays as it was.
+create trigger finished_stays_finished
+    after update of outcome, error_kind, error, http_status, response_bytes, received, created, changed, unchanged,
+                    removed, restored, held, rejected, state_changes, redirects_opened, redirects_closed, unconfirmed
+    on syncer.sync_run
+    for each row when (old.outcome not in ('running', 'abandoned')) execute function syncer.refuse_rewrite();
+-- A record changes with a run that first saw it so. After the update, so that no row is locked twice.
+create function syncer.refuse_change_without_run() returns trigger language plpgsql as $$
+begin
+    raise exception 'the record of number % cannot change without a later run', old.virtual_number_id
+        using errcode = 'restrict_violation';
+end
+$$;
+comment on function syncer.refuse_change_without_run() is 'Refuses to change a record without a later run';
+create trigger record_changes_with_run after update on syncer.virtual_number
+    for each row when (
+        (new.run_id <= old.run_id or new.changed_at <= old.changed_at)
+        and (new.run_id, new.changed_at,
+             new.number, new.comment, new.type, new.purpose, new.state, new.reason, new.scenario_id,
+             new.group_scenario_id, new.group_id, new.is_scenario_active, new.is_group_scenario_active,
+             new.employee_id, new.dgn_number, new.redirect_number, new.region_id, new.app_id, new.nc_type, new.sip_uri)
+            is distinct from
+            (old.run_id, old.changed_at,
+             old.number, old.comment, old.type, old.purpose, old.state, old.reason, old.scenario_id,
+             old.group_scenario_id, old.group_id, old.is_scenario_active, old.is_group_scenario_active,
+             old.employee_id, old.dgn_number, old.redirect_number, old.region_id, old.app_id, old.nc_type, old.sip_uri))
+    execute function syncer.refuse_change_without_run();
 
 -- The views for analysts, with the same rows --------------------------------------------------------------------------
 
@@ -827,11 +854,11 @@ comment on column syncer.absence_history.virtual_number_id is 'The vendor''s id 
 comment on column syncer.absence_history.missing_since is
     'Time of the first successful poll that no longer listed the number';
 comment on column syncer.absence_history.run_id is
-    'That poll''s run; null if the absence began before revision 0009';
+    'That poll''s run, which may have been deleted since; null if it was before revision 0009';
 comment on column syncer.absence_history.ended_at is
     'When it was listed again, or when its removal was applied';
 comment on column syncer.absence_history.closed_run_id is
-    'The run that saw it again or applied the removal';
+    'The run that saw it again, which may have been deleted since, or that applied the removal';
 comment on column syncer.absence_history.ended_by is 'How the absence ended: returned or removed';
 comment on view syncer.number_version is 'All versions of records, ended or not, for the views of schema analytics';
 comment on view syncer.state_period is

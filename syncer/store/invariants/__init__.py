@@ -39,8 +39,8 @@ class Violation:
 
 
 _QUERIES: Final = (
-    *(PERIODS, PRESENCE, CHAINS, STATES, REDIRECTS, COUNTERS, NEWEST),
-    *(STAYS, VERSION_ENDS, REDIRECT_ENDS, NUMBERS, ABSENCES),
+    *(PERIODS, PRESENCE, NUMBERS, CHAINS, STATES, STAYS, VERSION_ENDS, ABSENCES),
+    *(REDIRECTS, REDIRECT_ENDS, COUNTERS, NEWEST),
 )
 
 # Without nested loops the time stays linear even if table statistics are stale or missing, as after a restore.

@@ -115,7 +115,7 @@ select 2 as rule, account_id, virtual_number_id, null::bigint as run_id, problem
  union all
 select 2, account_id, virtual_number_id, null, problem from states where problem is not null
  union all
-select case when resumed_at = 'infinity' and (v.is_end is null or s.is_end is null) then 1 else 2 end,
+select case when resumed_at = 'infinity' and (v.is_end is null or s.is_end is null) then 1 else 2 end as rule,
        account_id, virtual_number_id, null, checked.problem
   from (select * from versions where is_end) v
   full join (select * from states where is_end) s using (account_id, virtual_number_id, resumed_at)
