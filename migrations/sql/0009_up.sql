@@ -364,7 +364,7 @@ create trigger finished_stays_finished
     after update of outcome, error_kind, error, http_status, response_bytes, received, created, changed, unchanged,
                     removed, restored, held, rejected, state_changes, redirects_opened, redirects_closed, unconfirmed
     on syncer.sync_run
-    for each row when (old.outcome not in ('running', 'abandoned')) execute function syncer.refuse_rewrite();
+    for each row when (old.outcome not in ('running', 'abandoned', 'failed')) execute function syncer.refuse_rewrite();
 -- A record changes with a run that first saw it so. After the update, so that no row is locked twice.
 create function syncer.refuse_change_without_run() returns trigger language plpgsql as $$
 begin

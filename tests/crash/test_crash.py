@@ -39,6 +39,7 @@ DATA_TABLES = (
 APPLY = (b"for no key update",)  # the response differs from the last one: the changes are written
 REPLACE_VERSIONS = b"insert into syncer.virtual_number_history"  # the first statement that has it
 END_REDIRECTS = b"delete from syncer.virtual_number_redirect"
+COPY_FINGERPRINTS = b'COPY "syncer"."record_fingerprint"'
 REMOVE = b"removed_run_id = staged.this_run_id"
 KILL_POINTS = {
     "before its run is written": ((b"insert into syncer.sync_run",), "hold the request"),
@@ -49,8 +50,8 @@ KILL_POINTS = {
     "in the COPY of new numbers": ((*APPLY, b'COPY "syncer"."virtual_number"'), "hold the response"),
     "before versions are replaced": ((*APPLY, REPLACE_VERSIONS), "hold the request"),
     "after versions and states were replaced": ((*APPLY, REPLACE_VERSIONS, END_REDIRECTS), "hold the request"),
-    "in the COPY of new fingerprints": ((*APPLY, b'COPY "syncer"."record_fingerprint"'), "hold the response"),
-    "after redirects ended": ((*APPLY, END_REDIRECTS, b"syncer.record_fingerprint"), "hold the request"),
+    "after redirects ended": ((*APPLY, END_REDIRECTS, COPY_FINGERPRINTS), "hold the request"),
+    "in the COPY of new fingerprints": ((*APPLY, COPY_FINGERPRINTS), "hold the response"),
     "before numbers are removed": ((*APPLY, REMOVE), "hold the request"),
     "after numbers were removed": ((*APPLY, REMOVE, b"delete from syncer.record_fingerprint"), "hold the request"),
     "before the redirects of removed numbers end": ((*APPLY, REMOVE, END_REDIRECTS), "hold the request"),
