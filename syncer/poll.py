@@ -183,7 +183,13 @@ class Poller:
             known = await load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
             try:
                 parsed = await _run_in_thread_if_large(
-                    len(body), parse_response, body, known.fingerprints, known.app_id, response.declared_length
+                    len(body),
+                    parse_response,
+                    body,
+                    known.fingerprints,
+                    known.app_id,
+                    response.declared_length,
+                    account=run.account,
                 )
             except PollError:
                 # A run that began later may have succeeded: then this one is superseded, not failed.
