@@ -44,7 +44,7 @@ from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from syncer.errors import WrongAccountError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from msgspec import Raw
@@ -310,6 +310,28 @@ def keys_in_known_elements(parsed: ParsedResponse, stored: Fingerprints, keys: A
             if found == keys:
                 break
     return found
+
+
+def keys_in_no_record(
+    parsed: ParsedResponse, stored: Fingerprints, compared: Collection[bytes], keys: AbstractSet[str]
+) -> set[str]:
+    """Returns which of some keys no record of the response has; it stops when none is left.
+
+    Args:
+        parsed: The response.
+        stored: The fingerprints of the account's stored numbers.
+        compared: The fingerprints of the records that were compared.
+        keys: The keys.
+    """
+    left = set(keys)
+    for _, elements in split_array(parsed.records.body):
+        for element in elements:
+            if not left:
+                return left
+            fingerprint = stored.content_hash(element)
+            if fingerprint in compared or fingerprint in stored.by_fingerprint:
+                left -= read_keys(bytes(element))
+    return left
 
 
 def _require_app_id(app_id: int, other_app_ids: set[int], body: bytes, stored: Fingerprints, account: str) -> None:
