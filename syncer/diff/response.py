@@ -44,7 +44,7 @@ from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from syncer.errors import WrongAccountError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from msgspec import Raw
@@ -106,7 +106,12 @@ class ParsedResponse:
 
 
 def parse_response(
-    body: bytes, stored: Fingerprints, app_id: int | None, declared_length: DeclaredLength = NOTHING_DECLARED
+    body: bytes,
+    stored: Fingerprints,
+    app_id: int | None,
+    declared_length: DeclaredLength = NOTHING_DECLARED,
+    *,
+    account: str = "NAME",
 ) -> ParsedResponse:
     """Splits a response into known elements, records to compare with the database, and rejected elements.
 
@@ -115,6 +120,7 @@ def parse_response(
         stored: The fingerprints of the account's stored numbers.
         app_id: The account's `app_id`; None until a record had one.
         declared_length: What the response's headers say about the length of the list.
+        account: The account's name, for messages.
 
     Raises:
         NotJsonError: The body is not JSON, or was cut short.
@@ -142,7 +148,7 @@ def parse_response(
     repeated = classifier.resolve_duplicates(contested)
     app_ids = +classifier.app_ids
     if app_id is not None and app_id not in app_ids and (classifier.fingerprints or vanished_fingerprints):
-        _require_app_id(app_id, set(app_ids), body, stored)
+        _require_app_id(app_id, set(app_ids), body, stored, account)
     rejected_ids = {rejection.virtual_number_id for rejection in classifier.rejections}
     return ParsedResponse(
         received=len(elements),
@@ -306,7 +312,29 @@ def keys_in_known_elements(parsed: ParsedResponse, stored: Fingerprints, keys: A
     return found
 
 
-def _require_app_id(app_id: int, other_app_ids: set[int], body: bytes, stored: Fingerprints) -> None:
+def keys_in_no_record(
+    parsed: ParsedResponse, stored: Fingerprints, compared: Collection[bytes], keys: AbstractSet[str]
+) -> set[str]:
+    """Returns which of some keys no record of the response has; it stops when none is left.
+
+    Args:
+        parsed: The response.
+        stored: The fingerprints of the account's stored numbers.
+        compared: The fingerprints of the records that were compared.
+        keys: The keys.
+    """
+    left = set(keys)
+    for _, elements in split_array(parsed.records.body):
+        for element in elements:
+            if not left:
+                return left
+            fingerprint = stored.content_hash(element)
+            if fingerprint in compared or fingerprint in stored.by_fingerprint:
+                left -= read_keys(bytes(element))
+    return left
+
+
+def _require_app_id(app_id: int, other_app_ids: set[int], body: bytes, stored: Fingerprints, account: str) -> None:
     """Raises WrongAccountError if records have an `app_id` and none has this one.
 
     No unmatched record has it, but these others, so the known elements are searched for it.
@@ -318,11 +346,7 @@ def _require_app_id(app_id: int, other_app_ids: set[int], body: bytes, stored: F
         if carried is not None:
             other_app_ids.add(carried)
     if other_app_ids:
-        raise WrongAccountError(
-            f"the records carry app_id {min(other_app_ids)}, this account's is {app_id}: the token is of another "
-            "Личный кабинет; nothing was changed; put the right token back, or give the new one an account name of its "
-            "own; if the vendor gave the same Личный кабинет another app_id, run: syncer account accept-app-id NAME"
-        )
+        raise WrongAccountError(account, app_id, min(other_app_ids))
 
 
 def _contested_known_elements(
