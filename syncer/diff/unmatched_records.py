@@ -38,7 +38,8 @@ class Span(Struct, frozen=True, gc=False):
 
     def count_separators(self, body: bytes) -> int:
         """Returns how many commas and opening brackets the element has, in its strings too."""
-        return sum(body.count(separator, self.start, self.end) for separator in b",[{")
+        element = self.slice_of(body)
+        return len(element) - len(element.translate(None, b",[{"))  # much faster than counting each
 
 
 class UnmatchedRecords(Mapping[int, ParsedRecord]):
