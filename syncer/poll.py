@@ -11,8 +11,8 @@ fetch       Sends the HTTP request, with retries. No database connection is held
             or breaks off, the run is `failed` and no data changes.
 compare     If the body is byte-identical to the last successful poll's, the run is `unchanged`: only its own row and
             the account's are written. That body's digest is not kept while numbers are missing, since the same
-            response can then confirm that they are gone, nor while new words are refused, since the next poll stores
-            more of them.
+            response can then confirm that they are gone, nor while new words or redirects are refused, since the next
+            poll stores more of them.
 parse       Splits the JSON array and decodes only the records whose fingerprint, a hash of their bytes, is not stored
             (`syncer.diff.response`). A response that was cut short or is not an array makes the run `failed`.
 load        Locks the account's row, the fence, until the transaction ends, and reads the stored numbers that the parsed
@@ -243,9 +243,10 @@ class Poller:
             stored = await load_account(fence, parsed, known.fingerprints, guard.hold)
             totals = await self._write_batches(fence, parsed, stored, guard, lookups.regions, response_bytes)
             stats.vanished_keys = await _find_vanished_keys(fence, parsed, known.fingerprints, totals)
-            # While words are refused, the same response can have another effect later: the next poll stores more.
+            # While words or redirects are refused, the same response can have another effect later: the next poll
+            # stores more.
             version = uuid4()
-            is_final = not lookups.refused
+            is_final = not (lookups.refused or parsed.has_deferred)
             conclusion = await runs.mark_succeeded(fence, meta, totals, parsed, version, is_final=is_final)
         self.fingerprint_cache.put(
             run.account_id,

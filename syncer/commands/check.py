@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -123,7 +124,7 @@ async def _check_database(
         state.require_current()
         results.append(Finding("schema", state.required))
         if missing := await missing_roles(database.engine):
-            script = migrations_folder() / "sql" / "roles.sql"
+            script = shlex.quote(str(migrations_folder() / "sql" / "roles.sql"))
             roles = in_sentence(missing)
             text = f"{roles} could not be created: ask an administrator to run psql --file={script} on this database"
             results.append(Finding("roles", text, is_ok=False))

@@ -215,7 +215,10 @@ def _warn_about_content(bound: Any, stats: PollStats) -> None:  # noqa: ANN401 -
 
 def _masked(value: str, token: SecretStr | None) -> str:
     """Returns a value of the vendor, or asterisks in its place if it contains the token or a phone number."""
-    plain = unquote(value).lower()
+    plain = value
+    while (decoded := unquote(plain)) != plain:
+        plain = decoded
+    plain = plain.lower()
     if contains_phone_number(plain) or (token is not None and token.get_secret_value().lower() in plain):
         return "***"
     return value

@@ -213,12 +213,20 @@ async def test_a_value_that_contains_the_token_or_a_phone_number_is_counted_and_
     account: PolledAccount, log_lines: ReadLogLines
 ) -> None:
     token = account.account.token.get_secret_value()
-    states = ["+7 (916) 123-45-67", "79161234567", f"a {token.upper()} b", "".join(f"%{ord(c):02x}" for c in token)]
+    states = [
+        "+7 (916) 123-45-67",
+        "79161234567",
+        "7_916/123\N{EN DASH}45\N{NO-BREAK SPACE}67",
+        "\N{FULLWIDTH DIGIT SEVEN}٩١٦١٢٣٤٥٦٧",
+        f"a {token.upper()} b",
+        "".join(f"%{ord(character):02x}" for character in token),
+        "".join(f"%25{ord(character):02x}" for character in token),
+    ]
 
     await account.poll(*(record(key, state=state) for key, state in enumerate([*states, "parked 24"], start=1)))
 
     (line,) = [line for line in log_lines() if line["event"] == "unknown_values"]
-    assert sorted(line["state"]) == [*["***"] * 4, "parked 24"]
+    assert sorted(line["state"]) == [*["***"] * 7, "parked 24"]
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
