@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+MAX_DROPPED_KEYS: Final = 20
+"""Once so many keys of `extra` are noted as dropped, no more are: hostile records may have any number of them."""
 
 
 class NewVersion(Struct, frozen=True, gc=False):
@@ -85,6 +88,7 @@ class ChangeSet:
         absent_keys: How many of the records lacked each key.
         kept_values: How many of the records lacked each key although their number has a value, which it keeps.
         column_changes: In how many numbers each column changed.
+        dropped_extra_keys: Keys in `extra` of stored numbers that their records lack now, or some of many.
     """
 
     created: list[NewVersion] = field(default_factory=list)
@@ -99,6 +103,7 @@ class ChangeSet:
     absent_keys: Counter[str] = field(default_factory=Counter)
     kept_values: Counter[str] = field(default_factory=Counter)
     column_changes: Counter[str] = field(default_factory=Counter)
+    dropped_extra_keys: set[str] = field(default_factory=set)
 
     @property
     def is_empty(self) -> bool:
@@ -129,6 +134,7 @@ class PollTotals:
         absent_keys: How many of the records lacked each key.
         kept_values: How many of the records lacked each key although their number has a value, which it keeps.
         column_changes: In how many numbers each column changed.
+        dropped_extra_keys: Keys in `extra` of stored numbers that their records lack now, or some of many.
         fingerprints: The fingerprints written → `virtual_number_id`.
         removed: The numbers that were removed, by `virtual_number_id`.
         is_unchanged: Whether the stored data was up to date already.
@@ -139,6 +145,7 @@ class PollTotals:
     absent_keys: Counter[str] = field(default_factory=Counter)
     kept_values: Counter[str] = field(default_factory=Counter)
     column_changes: Counter[str] = field(default_factory=Counter)
+    dropped_extra_keys: set[str] = field(default_factory=set)
     fingerprints: dict[bytes, int] = field(default_factory=dict)
     removed: set[int] = field(default_factory=set)
     is_unchanged: bool = True
@@ -150,6 +157,8 @@ class PollTotals:
         self.absent_keys.update(changes.absent_keys)
         self.kept_values.update(changes.kept_values)
         self.column_changes.update(changes.column_changes)
+        if len(self.dropped_extra_keys) < MAX_DROPPED_KEYS:
+            self.dropped_extra_keys |= changes.dropped_extra_keys
         self.fingerprints.update((fingerprint, number_id) for number_id, fingerprint in changes.fingerprints.items())
         self.removed.update(presence_update.virtual_number_id for presence_update in changes.removed)
         self.is_unchanged = self.is_unchanged and changes.is_empty

@@ -6,11 +6,12 @@ The current row of a number is updated, and each change of a state, reason, redi
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 
-from syncer.diff.changeset import ChangeSet, NewVersion, PresenceUpdate, RedirectChange
+from syncer.diff.changeset import MAX_DROPPED_KEYS, ChangeSet, NewVersion, PresenceUpdate, RedirectChange
 from syncer.diff.json_values import equal_as_jsonb
 from syncer.diff.record import COLUMNS
 from syncer.diff.removal_guard import decide_removals
@@ -110,6 +111,8 @@ def _compare(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber, sto
     values = _fill_absent_keys(changes, record, stored)
     redirects = stored.redirects if record.redirects is UNSET else record.redirects
     changed_after = stored.last_read_at or stored_account.success_started_at
+    if stored.extra and len(changes.dropped_extra_keys) < MAX_DROPPED_KEYS:
+        changes.dropped_extra_keys.update(islice(stored.extra.keys() - record.extra.keys(), MAX_DROPPED_KEYS))
     if values != stored.values:
         changes.replaced.append(NewVersion(number_id, values, record.extra, changed_after))
         changes.column_changes.update(
