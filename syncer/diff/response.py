@@ -159,9 +159,9 @@ def parse_response(
     contested = _contested_known_elements(classifier, body, stored, known_ids) if classifier.fingerprints else {}
     repeated = classifier.resolve_duplicates(contested)
     app_ids = +classifier.app_ids
-    if app_id is not None and app_id not in app_ids and (classifier.fingerprints or vanished_fingerprints):
-        _require_app_id(app_id, set(app_ids), body, stored, account)
     rejected_ids = {rejection.virtual_number_id for rejection in classifier.rejections}
+    if app_id is not None and app_id not in app_ids and (classifier.fingerprints or vanished_fingerprints):
+        _require_app_id(app_id, set(app_ids), body, stored, rejected_ids, account)
     return ParsedResponse(
         received=len(elements),
         repeated=len(elements) - len(known_ids) - len(classifier.fingerprints) + repeated,
@@ -372,12 +372,22 @@ def keys_in_no_record(
     return left
 
 
-def _require_app_id(app_id: int, other_app_ids: set[int], body: bytes, stored: Fingerprints, account: str) -> None:
+def _require_app_id(
+    app_id: int,
+    other_app_ids: set[int],
+    body: bytes,
+    stored: Fingerprints,
+    rejected_ids: AbstractSet[int | None],
+    account: str,
+) -> None:
     """Raises WrongAccountError if records have an `app_id` and none has this one.
 
-    No unmatched record has it, but these others, so the known elements are searched for it.
+    No unmatched record has it, but these others, so the known elements are searched for it. A known element counts as
+    rejected, and not as a record, if another element contradicts it.
     """
-    for _, element in _known_elements(body, stored):
+    for number_id, element in _known_elements(body, stored):
+        if number_id in rejected_ids:
+            continue
         carried = read_app_id(element)
         if carried == app_id:
             return

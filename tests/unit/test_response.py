@@ -444,6 +444,15 @@ def test_the_app_id_of_records_that_contradict_each_other_does_not_count() -> No
     assert parse_response(encode_list(*contradicting, record(2)), NO_FINGERPRINTS, APP_ID).app_id == APP_ID
 
 
+@pytest.mark.parametrize("app_id", [APP_ID, OTHER_APP_ID])
+def test_the_app_id_of_a_known_element_that_another_one_contradicts_does_not_count(app_id: int) -> None:
+    known_element = record(1, app_id=OTHER_APP_ID)
+    parsed = parse_response(
+        encode_list(known_element, known_element | {"tariff": 1}), stored_fingerprints((1, known_element)), app_id
+    )
+    assert (len(parsed.rejections), parsed.known_count, list(parsed.records)) == (2, 0, [])
+
+
 def test_of_equally_frequent_app_ids_the_smallest_counts() -> None:
     records = [record(number, app_id=app_id) for number, app_id in enumerate([9, 7, 8, 8, 7], start=1)]
     assert parse_response(encode_list(*records), NO_FINGERPRINTS, None).app_id == 7
