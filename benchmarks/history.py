@@ -76,12 +76,12 @@ async def database_with_history(server_url: str, numbers: int = NUMBERS, *, acco
 
 
 async def count_history_rows(url: str) -> int:
-    """Returns the number of rows in the three history tables."""
+    """Returns the number of rows in the history tables, and of what is in force."""
     async with connection_to(url) as connection:
         count = await connection.fetchval(
             """
-            select (select count(*) from syncer.virtual_number_history) + (select count(*) from syncer.state_history)
-                   + (select count(*) from syncer.virtual_number_redirect)
+            select (select count(*) from syncer.number_version) + (select count(*) from syncer.state_period)
+                   + (select count(*) from syncer.redirect_period)
             """
         )
     return int(count)

@@ -27,8 +27,12 @@ Each message is one line: what is wrong, what was found, what to do. It never co
 from __future__ import annotations
 
 import os
+import shlex
 from http import HTTPStatus
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _TEMPORARY_STATUSES: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
@@ -145,9 +149,23 @@ class NotAnArrayError(PollError):
 
 
 class WrongAccountError(PollError):
-    """The records belong to another Личный кабинет, so the token is that of another account."""
+    """The records belong to another Личный кабинет, so the token is that of another account.
+
+    Args:
+        account: The account's name.
+        expected: The account's `app_id`.
+        carried: An `app_id` that records carry.
+    """
 
     kind = "wrong_account"
+
+    def __init__(self, account: str, expected: int, carried: int) -> None:
+        name = "-- " * account.startswith("-") + shlex.quote(account)
+        super().__init__(
+            f"the records carry app_id {carried}, this account's is {expected}: the token is of another Личный "
+            "кабинет; nothing was changed; put the right token back, or give the new one an account name of its own; "
+            f"if the vendor gave the same Личный кабинет another app_id, run: syncer account accept-app-id {name}"
+        )
 
 
 class DatabaseError(PollError):
@@ -194,6 +212,12 @@ class InternalError(PollError):
             if self.is_fault
             else "the program ran out of memory: give the process more, or lower SYNCER_API_MAX_BYTES"
         )
+
+
+def in_sentence(names: Iterable[str]) -> str:
+    """Returns names as a sentence lists them: "a", "a and b", "a, b and c"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def os_error_text(error: Exception) -> str:

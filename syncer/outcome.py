@@ -104,7 +104,8 @@ class PollResult(Struct, frozen=True, kw_only=True):
         if conclusion.outcome == "unknown":
             text = (
                 f"the outcome of run {run_id} is unknown, because the connection was lost at its commit and the "
-                f"database has not answered since ({text}); `syncer status` shows it when the database is back"
+                f"database has not answered since ({text}); when it is back, `syncer export runs` lists the outcome: "
+                "if that is running or abandoned, nothing was changed"
             )
         has_error = error is not None and conclusion.outcome in {"failed", "unknown"}
         return cls(

@@ -11,8 +11,8 @@ fetch       Sends the HTTP request, with retries. No database connection is held
             or breaks off, the run is `failed` and no data changes.
 compare     If the body is byte-identical to the last successful poll's, the run is `unchanged`: only its own row and
             the account's are written. That body's digest is not kept while numbers are missing, since the same
-            response can then confirm that they are gone, nor while new words are refused, since the next poll stores
-            more of them.
+            response can then confirm that they are gone, nor while new words or redirects are refused, since the next
+            poll stores more of them.
 parse       Splits the JSON array and decodes only the records whose fingerprint, a hash of their bytes, is not stored
             (`syncer.diff.response`). A response that was cut short or is not an array makes the run `failed`.
 load        Locks the account's row, the fence, until the transaction ends, and reads the stored numbers that the parsed
@@ -49,7 +49,13 @@ from uuid import uuid4
 from syncer.diff.changeset import ChangeSet, PollTotals
 from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.removal_guard import RemovalGuard
-from syncer.diff.response import MAX_STORED_REJECTIONS, keys_in_known_elements, parse_response, reject_words
+from syncer.diff.response import (
+    MAX_STORED_REJECTIONS,
+    keys_in_known_elements,
+    keys_in_no_record,
+    parse_response,
+    reject_words,
+)
 from syncer.endpoint.slots import BodySlot
 from syncer.errors import DatabaseError, PollError
 from syncer.outcome import Conclusion, PollResult
@@ -183,7 +189,13 @@ class Poller:
             known = await load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
             try:
                 parsed = await _run_in_thread_if_large(
-                    len(body), parse_response, body, known.fingerprints, known.app_id, response.declared_length
+                    len(body),
+                    parse_response,
+                    body,
+                    known.fingerprints,
+                    known.app_id,
+                    response.declared_length,
+                    account=run.account,
                 )
             except PollError:
                 # A run that began later may have succeeded: then this one is superseded, not failed.
@@ -231,9 +243,10 @@ class Poller:
             stored = await load_account(fence, parsed, known.fingerprints, guard.hold)
             totals = await self._write_batches(fence, parsed, stored, guard, lookups.regions, response_bytes)
             stats.vanished_keys = await _find_vanished_keys(fence, parsed, known.fingerprints, totals)
-            # While words are refused, the same response can have another effect later: the next poll stores more.
+            # While words or redirects are refused, the same response can have another effect later: the next poll
+            # stores more.
             version = uuid4()
-            is_final = not lookups.refused
+            is_final = not (lookups.refused or parsed.has_deferred)
             conclusion = await runs.mark_succeeded(fence, meta, totals, parsed, version, is_final=is_final)
         self.fingerprint_cache.put(
             run.account_id,
@@ -311,11 +324,16 @@ async def _find_vanished_keys(
 
     A number keeps its value if its record lacks the key, so the records that had the key until now are all compared
     ones if each number with a value is one of them. This is asked only if no compared record has the key.
+
+    Fields without a column keep no value: their keys are looked for in all records if a number's record has lost one.
     """
     keys = {key for key in totals.keys_in_no_record if await count_values(fence, key) == totals.kept_values[key]}
     if keys:
         size = len(parsed.records.body)
         keys -= await _run_in_thread_if_large(size, keys_in_known_elements, parsed, stored, keys)
+    if totals.dropped_extra_keys:
+        size, compared, dropped = len(parsed.records.body), totals.fingerprints, totals.dropped_extra_keys
+        keys |= await _run_in_thread_if_large(size, keys_in_no_record, parsed, stored, compared, dropped)
     return sorted(keys)
 
 

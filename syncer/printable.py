@@ -10,7 +10,8 @@ from typing import Final
 _UNPRINTABLE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]"
 )
-_PHONE_NUMBER: Final = re.compile(r"(?:[0-9][ ().+-]*){7}")
+# Digits of any script; separated by anything that is neither a letter nor a digit.
+_PHONE_NUMBER: Final = re.compile(r"(?:\d[\W_]*){7}")
 
 
 def escape_unprintable(text: str) -> str:
@@ -22,5 +23,5 @@ def escape_unprintable(text: str) -> str:
 
 
 def contains_phone_number(text: str) -> bool:
-    """Whether text contains seven digits, which may be separated as those of a phone number are."""
+    """Whether text contains seven digits with no letter between them, as a phone number does however it is written."""
     return _PHONE_NUMBER.search(text) is not None

@@ -2,7 +2,7 @@
 -- which the removal is applied.
 create temp table removal as
 select g.account_id, g.virtual_number_id, g.step, m.hour as missing_hour, m.seen_at as missing_since, m.after,
-       b.hour as removed_hour, b.run_id as removed_run_id
+       m.run_id as missing_run_id, b.hour as removed_hour, b.seen_at as applied_at, b.run_id as removed_run_id
   from (select i, account_id, virtual_number_id, step, hour - 40 as hour from event where kind = 'restored'
          union all
         select i, account_id, virtual_number_id, 6, hour + 20 from event where step = 5 and virtual_number_id % 50 = 7

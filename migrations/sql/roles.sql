@@ -19,18 +19,14 @@ grant usage on schema syncer, analytics to syncer_daemon;
 grant select on all tables in schema syncer, analytics to syncer_daemon;
 grant insert on syncer.account, syncer.account_schedule, syncer.sync_run, syncer.sync_day, syncer.region,
     syncer.number_type, syncer.number_purpose, syncer.number_state, syncer.virtual_number,
-    syncer.virtual_number_history, syncer.record_fingerprint, syncer.rejected_record to syncer_daemon;
--- A period is opened, not invented with its end.
-grant insert (account_id, virtual_number_id, state, reason, valid_from, changed_after, run_id)
-    on syncer.state_history to syncer_daemon;
-grant insert (account_id, virtual_number_id, redirect_number_id, number, valid_from, changed_after, run_id)
-    on syncer.virtual_number_redirect to syncer_daemon;
+    syncer.virtual_number_redirect, syncer.record_fingerprint, syncer.rejected_record to syncer_daemon;
 grant update on syncer.account, syncer.account_schedule, syncer.sync_run, syncer.sync_day, syncer.virtual_number,
     syncer.record_fingerprint, syncer.rejected_record to syncer_daemon;
--- An open period may be closed, and nothing else of it be changed.
-grant update (valid_to, closed_after, closed_run_id) on syncer.state_history, syncer.virtual_number_redirect
+grant delete on syncer.virtual_number_redirect, syncer.record_fingerprint, syncer.sync_run, syncer.rejected_record
     to syncer_daemon;
-grant delete on syncer.record_fingerprint, syncer.sync_run, syncer.rejected_record to syncer_daemon;
+-- What has ended is only added to.
+grant insert on syncer.virtual_number_history, syncer.state_history, syncer.virtual_number_redirect_history,
+    syncer.absence_history to syncer_daemon;
 -- Generated ids that are behind the data, as after a copy, are put right by the daemon.
 grant select, update on sequence syncer.account_account_id_seq, syncer.sync_run_run_id_seq, syncer.region_region_id_seq
     to syncer_daemon;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ from syncer.config.settings import describe_unknown_variables
 from syncer.diff.response import parse_response
 from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
-from syncer.errors import ConfigurationError, SyncerError
+from syncer.errors import ConfigurationError, SyncerError, in_sentence
 from syncer.printable import escape_unprintable
 from syncer.store.accounts import describe_shared_app_ids, find_unknown_time_zones
 from syncer.store.engine import MIN_SERVER_VERSION, redacted
@@ -123,8 +124,8 @@ async def _check_database(
         state.require_current()
         results.append(Finding("schema", state.required))
         if missing := await missing_roles(database.engine):
-            script = migrations_folder() / "sql" / "roles.sql"
-            roles = " and ".join(missing)
+            script = shlex.quote(str(migrations_folder() / "sql" / "roles.sql"))
+            roles = in_sentence(missing)
             text = f"{roles} could not be created: ask an administrator to run psql --file={script} on this database"
             results.append(Finding("roles", text, is_ok=False))
         for identity in await find_identities_behind(database.engine):
@@ -161,7 +162,7 @@ async def _check_endpoint(source: Source, account: Account, app_id: int | None) 
     subject = f"endpoint of {account.name}"
     try:
         response = await source.fetch(account, deadline_seconds=0)
-        parsed = parse_response(response.body, Fingerprints(), app_id, response.declared_length)
+        parsed = parse_response(response.body, Fingerprints(), app_id, response.declared_length, account=account.name)
     except SyncerError as error:
         return Finding(subject, str(error), is_ok=False)
     text = f"{account.api_url} accepts the token and lists {len(parsed.records)} numbers"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import secrets
 import signal
@@ -13,6 +14,7 @@ from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from syncer.errors import SyncerError
+from syncer.printable import escape_unprintable
 from syncer.store.queries.export_views import find_view, open_snapshot, write_csv
 
 if TYPE_CHECKING:
@@ -87,7 +89,9 @@ async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> 
         async with open_snapshot(database.url(), zone) as connection:
             view = await find_view(connection, options.view, options.accounts, options.at)
             with _open_output(options.output) as file, _progress(options) as report:
-                await _write(options, connection, view, _counting_writer(file, report))
+                write = _counting_writer(file, report)
+                is_shown = options.output is None and sys.stdout.isatty()
+                await _write(options, connection, view, _escaping_writer(write) if is_shown else write)
 
 
 async def _write(
@@ -139,6 +143,24 @@ def _counting_writer(file: IO[bytes], report: Callable[[int], object]) -> Callab
         return len(data)
 
     return write
+
+
+def _escaping_writer(write: Callable[[bytes], int]) -> Callable[[bytes], int]:
+    """Returns a writer of CSV for a terminal: no character of a field can command the terminal or break the line."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
+    is_quoted = False
+
+    def write_escaped(data: bytes) -> int:
+        nonlocal is_quoted
+        escaped = []
+        for index, part in enumerate(decoder.decode(data).split('"')):
+            is_quoted ^= index > 0
+            lines = [part] if is_quoted else part.split("\n")  # a row ends at a newline outside quotes
+            escaped.append("\n".join(map(escape_unprintable, lines)))
+        write('"'.join(escaped).encode())
+        return len(data)
+
+    return write_escaped
 
 
 @contextmanager

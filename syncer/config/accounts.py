@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, Validati
 
 from syncer.config import fields
 from syncer.config.settings import describe_first_error, read_env_file, read_secret
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, in_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,7 +100,7 @@ def describe_shared_tokens(accounts: Iterable[Account]) -> list[str]:
     for account in accounts:
         names.setdefault(account.token.get_secret_value(), []).append(account.name)
     return [
-        f"the accounts {' and '.join(sorted(sharing))} use one token: they are one Личный кабинет whose numbers are "
+        f"the accounts {in_sentence(sorted(sharing))} use one token: they are one Личный кабинет whose numbers are "
         "counted more than once; give each its own token, or remove all but one of them"
         for sharing in names.values()
         if len(sharing) > 1
@@ -176,7 +176,7 @@ def _resolve_token(values: dict[str, Any], location: str, accounts_file: Path) -
     """Returns the account's values with `token` filled in, and the variable or file that it was read from."""
     token_keys = [key for key in ("token", "token_file", "token_env") if key in values]
     if len(token_keys) != 1:
-        listed = " and ".join(token_keys) or "no token"
+        listed = in_sentence(token_keys or ["no token"])
         raise ConfigurationError(f"{location}has {listed}: it must have exactly one of token, token_file and token_env")
     if token_keys == ["token"]:
         return values, str(accounts_file)

@@ -46,6 +46,13 @@ _DATABASE_DEMANDS = {
     "require_auth": ("",),
     "requirepeer": ("",),
 }
+_DEMANDING_VARIABLES = {
+    "PGCHANNELBINDING": "channel_binding",
+    "PGGSSENCMODE": "gssencmode",
+    "PGREQUIREAUTH": "require_auth",
+    "PGREQUIREPEER": "requirepeer",
+}
+"""The variables of libpq that stand for these parameters."""
 # Numeric parameters of libpq, each with the largest value that the operating system accepts.
 _DATABASE_NUMBERS = {
     "connect_timeout": 2**31 - 1,
@@ -86,6 +93,15 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def is_ip_address(text: str) -> bool:
+    """Whether text is an address without brackets."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def canonical_host(host: str) -> str:
@@ -196,17 +212,9 @@ def _parse_host_names(value: object) -> object:
     if not isinstance(value, str):
         return value
     names = tuple(canonical_host(name.strip()) for name in value.split(","))
-    if not all(re.fullmatch(r"[a-z0-9_.-]{1,253}", name) or _is_address(name) for name in names):
+    if not all(re.fullmatch(r"[a-z0-9_.-]{1,253}", name) or is_ip_address(name) for name in names):
         raise ValueError("it must be host names or addresses without ports, such as pbx.example,192.0.2.7")
     return names
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_token(secret: SecretStr) -> SecretStr:
@@ -259,8 +267,9 @@ def _check_database_parameters(parameters: Mapping[str, str]) -> None:
             raise ValueError(f"its {name} must name a file that can be read")
     if parameters.get("sslrootcert") == "system" and parameters.get("sslmode", "verify-full") != "verify-full":
         raise ValueError("its sslmode must be verify-full with sslrootcert=system, or be left out")
-    if os.environ.get("PGREQUIREAUTH"):
-        raise ValueError("this program cannot honour PGREQUIREAUTH: unset it, and set sslmode=verify-full")
+    for variable, name in _DEMANDING_VARIABLES.items():
+        if os.environ.get(variable, "") not in ("", *_DATABASE_DEMANDS[name]):
+            raise ValueError(f"this program cannot honour {variable}: unset it, and set sslmode=verify-full")
 
 
 def _check_proxy(secret: SecretStr) -> SecretStr:

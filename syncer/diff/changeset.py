@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+MAX_DROPPED_KEYS: Final = 20
+"""Once so many keys of `extra` are noted as dropped, no more are: hostile records may have any number of them."""
 
 
 class NewVersion(Struct, frozen=True, gc=False):
@@ -31,15 +34,6 @@ class NewVersion(Struct, frozen=True, gc=False):
     virtual_number_id: int
     values: tuple[Any, ...]
     extra: Mapping[str, Any]
-    changed_after: datetime | None
-
-
-class NewState(Struct, frozen=True, gc=False):
-    """A period of one state and one reason that begins; `changed_after` is the lower bound of when it did."""
-
-    virtual_number_id: int
-    state: str
-    reason: str | None
     changed_after: datetime | None
 
 
@@ -76,13 +70,12 @@ class PresenceUpdate(Struct, frozen=True, gc=False):
 class ChangeSet:
     """The changes made by a batch of records, or by the numbers that are missing or rejected.
 
-    A removal closes the number's open state period and redirects too. These are not listed here.
+    What ends with a version or a number (the period of its state, its redirects) is not listed here: the statement that
+    replaces or removes it finds these.
 
     Attributes:
         created: Numbers that are not stored yet.
         replaced: Numbers whose stored record is replaced by another version. Restored numbers are included.
-        closed_states: State periods that end: `virtual_number_id`, and the lower bound of when it ended.
-        opened_states: State periods that begin, including those of created and restored numbers.
         opened_redirects: Redirects that begin, including those of created and restored numbers.
         closed_redirects: Redirects that end.
         extra_updates: `virtual_number_id` and `extra` of the numbers that differ only in fields without a column.
@@ -95,12 +88,11 @@ class ChangeSet:
         absent_keys: How many of the records lacked each key.
         kept_values: How many of the records lacked each key although their number has a value, which it keeps.
         column_changes: In how many numbers each column changed.
+        dropped_extra_keys: Keys in `extra` of stored numbers that their records lack now, or some of many.
     """
 
     created: list[NewVersion] = field(default_factory=list)
     replaced: list[NewVersion] = field(default_factory=list)
-    closed_states: list[tuple[int, datetime]] = field(default_factory=list)
-    opened_states: list[NewState] = field(default_factory=list)
     opened_redirects: list[RedirectChange] = field(default_factory=list)
     closed_redirects: list[RedirectChange] = field(default_factory=list)
     extra_updates: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
@@ -111,6 +103,7 @@ class ChangeSet:
     absent_keys: Counter[str] = field(default_factory=Counter)
     kept_values: Counter[str] = field(default_factory=Counter)
     column_changes: Counter[str] = field(default_factory=Counter)
+    dropped_extra_keys: set[str] = field(default_factory=set)
 
     @property
     def is_empty(self) -> bool:
@@ -141,6 +134,7 @@ class PollTotals:
         absent_keys: How many of the records lacked each key.
         kept_values: How many of the records lacked each key although their number has a value, which it keeps.
         column_changes: In how many numbers each column changed.
+        dropped_extra_keys: Keys in `extra` of stored numbers that their records lack now, or some of many.
         fingerprints: The fingerprints written → `virtual_number_id`.
         removed: The numbers that were removed, by `virtual_number_id`.
         is_unchanged: Whether the stored data was up to date already.
@@ -151,6 +145,7 @@ class PollTotals:
     absent_keys: Counter[str] = field(default_factory=Counter)
     kept_values: Counter[str] = field(default_factory=Counter)
     column_changes: Counter[str] = field(default_factory=Counter)
+    dropped_extra_keys: set[str] = field(default_factory=set)
     fingerprints: dict[bytes, int] = field(default_factory=dict)
     removed: set[int] = field(default_factory=set)
     is_unchanged: bool = True
@@ -162,6 +157,8 @@ class PollTotals:
         self.absent_keys.update(changes.absent_keys)
         self.kept_values.update(changes.kept_values)
         self.column_changes.update(changes.column_changes)
+        if len(self.dropped_extra_keys) < MAX_DROPPED_KEYS:
+            self.dropped_extra_keys |= changes.dropped_extra_keys
         self.fingerprints.update((fingerprint, number_id) for number_id, fingerprint in changes.fingerprints.items())
         self.removed.update(presence_update.virtual_number_id for presence_update in changes.removed)
         self.is_unchanged = self.is_unchanged and changes.is_empty

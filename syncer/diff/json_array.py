@@ -169,8 +169,7 @@ def _count_elements(rest: bytes, count: int, body: bytes, min_element_bytes: int
 
 
 def _require_few_tiny_elements(count: int, length: int, body: bytes, min_element_bytes: int) -> None:
-    if count > MAX_TINY_ELEMENTS + length // min_element_bytes:
-        raise _not_an_array(body, f"of records: it has {count:,} elements in its first {length:,} bytes")
+    _require_few(count, MAX_TINY_ELEMENTS + length // min_element_bytes, length, body)
 
 
 def require_few_short_elements(count: int, length: int, body: bytes) -> None:
@@ -179,8 +178,17 @@ def require_few_short_elements(count: int, length: int, body: bytes) -> None:
     Raises:
         NotAnArrayError: There are too many.
     """
-    if count > MAX_SHORT_ELEMENTS + length // _TYPICAL_RECORD_BYTES:
-        raise _not_an_array(body, f"of the vendor's records: it has {count:,} elements in its first {length:,} bytes")
+    _require_few(count, MAX_SHORT_ELEMENTS + length // _TYPICAL_RECORD_BYTES, length, body)
+
+
+def _require_few(count: int, maximum: int, length: int, body: bytes) -> None:
+    if count > maximum:
+        raise NotAnArrayError(
+            f"the endpoint answered with an array of {count:,} elements in {length:,} bytes, and at most {maximum:,} "
+            "are accepted in so few, since the vendor's records are longer: nothing was changed; check SYNCER_API_URL, "
+            "and ask the vendor if it is right",
+            response_bytes=len(body),
+        )
 
 
 def _tokens(text: Raw | bytes | bytearray) -> Iterator[tuple[re.Match[bytes], int]]:

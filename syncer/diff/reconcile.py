@@ -6,11 +6,12 @@ The current row of a number is updated, and each change of a state, reason, redi
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 
-from syncer.diff.changeset import ChangeSet, NewState, NewVersion, PresenceUpdate, RedirectChange
+from syncer.diff.changeset import MAX_DROPPED_KEYS, ChangeSet, NewVersion, PresenceUpdate, RedirectChange
 from syncer.diff.json_values import equal_as_jsonb
 from syncer.diff.record import COLUMNS
 from syncer.diff.removal_guard import decide_removals
@@ -79,7 +80,6 @@ def _create(changes: ChangeSet, record: ParsedRecord, changed_after: datetime | 
     number_id = record.virtual_number_id
     values = _fill_absent_keys(changes, record, stored=None)
     changes.created.append(NewVersion(number_id, values, record.extra, changed_after))
-    changes.opened_states.append(NewState(number_id, values[_STATE], values[_REASON], changed_after))
     if record.redirects:
         changes.opened_redirects += _redirect_changes(number_id, record.redirects, changed_after)
     changes.counters["created"] += 1
@@ -102,7 +102,6 @@ def _restore(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber, cha
     values = _fill_absent_keys(changes, record, stored)
     redirects = stored.redirects if record.redirects is UNSET else record.redirects
     changes.replaced.append(NewVersion(number_id, values, record.extra, changed_after))
-    changes.opened_states.append(NewState(number_id, values[_STATE], values[_REASON], changed_after))
     changes.opened_redirects += _redirect_changes(number_id, redirects, changed_after)
     changes.counters["restored"] += 1
 
@@ -112,15 +111,14 @@ def _compare(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber, sto
     values = _fill_absent_keys(changes, record, stored)
     redirects = stored.redirects if record.redirects is UNSET else record.redirects
     changed_after = stored.last_read_at or stored_account.success_started_at
+    if stored.extra and len(changes.dropped_extra_keys) < MAX_DROPPED_KEYS:
+        changes.dropped_extra_keys.update(islice(stored.extra.keys() - record.extra.keys(), MAX_DROPPED_KEYS))
     if values != stored.values:
         changes.replaced.append(NewVersion(number_id, values, record.extra, changed_after))
         changes.column_changes.update(
             column for column, new, old in zip(COLUMNS, values, stored.values, strict=True) if new != old
         )
         if (values[_STATE], values[_REASON]) != (stored.values[_STATE], stored.values[_REASON]):
-            assert changed_after is not None  # noqa: S101 - a stored number was read by a successful poll
-            changes.closed_states.append((number_id, changed_after))
-            changes.opened_states.append(NewState(number_id, values[_STATE], values[_REASON], changed_after))
             changes.counters["state_changes"] += 1
     else:
         if not equal_as_jsonb(stored.extra, record.extra):

@@ -33,8 +33,8 @@ MAX_PAYLOAD_BYTES: Final = 64 * 1024
 MIN_RECORD_BYTES: Final = len(b'{"id":1,"number":"1","state":"1"},')
 """The length of the shortest valid record, with the comma that follows it."""
 
-MAX_RECORD_CHARS: Final = 16 * 2**20
-"""The maximum length of a record. Decoded, a record can take thirty times as many bytes."""
+MAX_RECORD_CHARS: Final = 4 * 2**20
+"""The maximum length of a record. Decoded, a record can take thirty times as many bytes, whatever a body may have."""
 
 MAX_SEPARATORS: Final = 200_000
 """The maximum number of commas and opening brackets in a record, since each can be a value of sixty bytes and more."""
@@ -222,19 +222,19 @@ def reject(element: bytes, fingerprint: bytes, error: str) -> Rejection:
         virtual_number_id=_read_identifier(identity.id, Identifier),
         app_id=_read_identifier(identity.app_id, Integer),
         error=error,
-        payload=_first_characters(element),
+        payload=first_characters(element),
         fingerprint=fingerprint,
     )
 
 
-def _first_characters(element: Raw | bytes) -> bytes:
+def first_characters(element: Raw | bytes, max_bytes: int = MAX_PAYLOAD_BYTES) -> bytes:
     """Returns the first bytes of an element, without the beginning of a character that would be cut."""
     view = memoryview(element)
-    if len(view) <= MAX_PAYLOAD_BYTES:
+    if len(view) <= max_bytes:
         return bytes(view)
     # A character has up to three further bytes. More of them in a row are not UTF-8, and can be cut anywhere.
-    possible_ends = range(MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES - 4, -1)
-    end = next((end for end in possible_ends if view[end] not in _FURTHER_BYTES), MAX_PAYLOAD_BYTES)
+    possible_ends = range(max_bytes, max_bytes - 4, -1)
+    end = next((end for end in possible_ends if view[end] not in _FURTHER_BYTES), max_bytes)
     return bytes(view[:end])
 
 

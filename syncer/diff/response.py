@@ -28,12 +28,13 @@ from msgspec.structs import replace
 from syncer.diff.declared_length import NOTHING_DECLARED, DeclaredLength
 from syncer.diff.json_array import require_few_short_elements, split_array
 from syncer.diff.record import (
-    COLUMNS,
     MIN_RECORD_BYTES,
     ParsedRecord,
     Rejection,
+    VendorRecord,
     decode,
     decode_trusted,
+    first_characters,
     read_app_id,
     read_keys,
     reject,
@@ -44,7 +45,7 @@ from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from syncer.errors import WrongAccountError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from msgspec import Raw
@@ -56,6 +57,14 @@ LOOKUP_FIELDS: Final = ("type", "purpose", "state", "region_name")
 """The fields whose values are stored in lookup tables."""
 MAX_STORED_REJECTIONS: Final = 1_000
 """How many rejected elements of one response are stored. Of the others only the number is known."""
+MAX_STORED_PAYLOAD_BYTES: Final = 4 * 2**20
+"""How many bytes the payloads of one response may have before those of further elements are cut to 4 KiB."""
+MAX_WORD_COMBINATIONS: Final = 10_000
+"""How many combinations of values in `LOOKUP_FIELDS` the unmatched records of a response may have."""
+MAX_NEW_REDIRECTS: Final = 20_000
+"""How many redirects the unmatched records of a response may have, and one more for every 100 bytes of the response."""
+_BYTES_PER_REDIRECT: Final = 100
+_SHORT_PAYLOAD_BYTES: Final = 4 * 1024
 _lookup_values = attrgetter(*LOOKUP_FIELDS)
 
 
@@ -79,6 +88,8 @@ class ParsedResponse:
         vanished_fingerprints: The stored fingerprints that no element has → `virtual_number_id`. These numbers are
             missing, changed or formatted differently.
         lookup_values: The values that the unmatched elements have in each of `LOOKUP_FIELDS`.
+        has_deferred: Whether a record was rejected because the others have very many new words or redirects. The same
+            response can have another effect later, since records that were accepted do not count again.
         partial_reason: The sentence that says why the response is a part of the list only; None if no header says so.
     """
 
@@ -92,6 +103,7 @@ class ParsedResponse:
     elements: Elements = field(default_factory=Elements, compare=False)
     vanished_fingerprints: Mapping[bytes, int] = field(default_factory=dict, compare=False)
     lookup_values: Mapping[str, AbstractSet[str]] = field(default_factory=dict, compare=False)
+    has_deferred: bool = False
     partial_reason: str | None = None
 
     @property
@@ -106,7 +118,12 @@ class ParsedResponse:
 
 
 def parse_response(
-    body: bytes, stored: Fingerprints, app_id: int | None, declared_length: DeclaredLength = NOTHING_DECLARED
+    body: bytes,
+    stored: Fingerprints,
+    app_id: int | None,
+    declared_length: DeclaredLength = NOTHING_DECLARED,
+    *,
+    account: str = "NAME",
 ) -> ParsedResponse:
     """Splits a response into known elements, records to compare with the database, and rejected elements.
 
@@ -115,6 +132,7 @@ def parse_response(
         stored: The fingerprints of the account's stored numbers.
         app_id: The account's `app_id`; None until a record had one.
         declared_length: What the response's headers say about the length of the list.
+        account: The account's name, for messages.
 
     Raises:
         NotJsonError: The body is not JSON, or was cut short.
@@ -141,9 +159,9 @@ def parse_response(
     contested = _contested_known_elements(classifier, body, stored, known_ids) if classifier.fingerprints else {}
     repeated = classifier.resolve_duplicates(contested)
     app_ids = +classifier.app_ids
-    if app_id is not None and app_id not in app_ids and (classifier.fingerprints or vanished_fingerprints):
-        _require_app_id(app_id, set(app_ids), body, stored)
     rejected_ids = {rejection.virtual_number_id for rejection in classifier.rejections}
+    if app_id is not None and app_id not in app_ids and (classifier.fingerprints or vanished_fingerprints):
+        _require_app_id(app_id, set(app_ids), body, stored, rejected_ids, account)
     return ParsedResponse(
         received=len(elements),
         repeated=len(elements) - len(known_ids) - len(classifier.fingerprints) + repeated,
@@ -155,6 +173,7 @@ def parse_response(
         missing_ids=frozenset(not_known_ids - classifier.spans.keys() - rejected_ids),
         app_id=min(app_ids, key=lambda carried: (-app_ids[carried], carried), default=None),
         lookup_values=classifier.lookup_values_by_field(),
+        has_deferred=classifier.has_deferred,
         partial_reason=declared_length.partial_reason(len(elements)),
     )
 
@@ -172,6 +191,8 @@ class _Classifier:
         rejections: The elements that are not valid records.
         app_ids: How many valid records have each `app_id`.
         lookup_values: The distinct combinations of values that records have in `LOOKUP_FIELDS`.
+        redirect_count: How many redirects the records have.
+        has_deferred: As in `ParsedResponse`.
         end: The end of the last valid record.
     """
 
@@ -183,6 +204,8 @@ class _Classifier:
     rejections: list[Rejection] = field(default_factory=list)
     app_ids: Counter[int] = field(default_factory=Counter)
     lookup_values: set[tuple[Any, ...]] = field(default_factory=set)
+    redirect_count: int = 0
+    has_deferred: bool = False
     end: int = 0
 
     def classify(self, element: Raw, fingerprint: bytes, *, min_start: int) -> None:
@@ -200,19 +223,33 @@ class _Classifier:
         validated = validate(element, fingerprint)
         if isinstance(validated, Rejection):
             self.add_rejection(validated)
+            return
+        record, _ = validated
+        if error := self._find_exceeded_bound(record):
+            self.has_deferred = True
+            self.add_rejection(reject(element, fingerprint, error))
         else:
-            record, _ = validated
             span = self._find(element, min_start)
             if self.spans.setdefault(record.id, span) is not span:
                 self.duplicates[record.id].append(span)
-            self.lookup_values.add(_lookup_values(record))
             if record.app_id is not UNSET and record.app_id is not None:
                 self.app_ids[record.app_id] += 1
 
+    def _find_exceeded_bound(self, record: VendorRecord) -> str | None:
+        """Adds a record's words and redirects to those of the response; returns what is wrong if they are too many."""
+        redirects = len(record.from_redirect_numbers or ())
+        if self.redirect_count + redirects > MAX_NEW_REDIRECTS + len(self.body) // _BYTES_PER_REDIRECT:
+            return f"with its {redirects:,} redirects, the response has too many that are new"
+        self.lookup_values.add(words := _lookup_values(record))
+        if len(self.lookup_values) > MAX_WORD_COMBINATIONS:
+            self.lookup_values.remove(words)
+            return f"its {', '.join(LOOKUP_FIELDS)} are one of too many combinations that are new in this response"
+        self.redirect_count += redirects
+        return None
+
     def add_rejection(self, rejection: Rejection) -> None:
-        """Adds a rejection, without its texts if enough others are stored."""
-        is_stored = len(self.rejections) < MAX_STORED_REJECTIONS
-        self.rejections.append(rejection if is_stored else replace(rejection, error="", payload=b""))
+        """Adds a rejection, in a form that bounds what a run stores."""
+        self.rejections.append(_bounded(rejection, self.rejections))
 
     def _find(self, element: Raw, min_start: int) -> Span:
         start = min_start
@@ -285,14 +322,21 @@ def reject_words(parsed: ParsedResponse, refused: Mapping[str, AbstractSet[str]]
         refused: The words that are not stored, by field.
     """
     rejections = list(parsed.rejections)
-    for number_id, record in list(parsed.records.items_with(refused)):
+    for number_id, field_name in list(parsed.records.find_words(refused)):
         element = parsed.records.pop_element(number_id)
-        field_name = next(name for name, value in zip(COLUMNS, record, strict=True) if value in refused.get(name, ()))
         error = f"its {field_name} is one of too many that are new in this response: the next polls store more of them"
         rejection = reject(element, parsed.records.content_hash(element), error)
-        is_stored = len(rejections) < MAX_STORED_REJECTIONS
-        rejections.append(rejection if is_stored else replace(rejection, error="", payload=b""))
+        rejections.append(_bounded(rejection, rejections))
     return dataclasses.replace(parsed, rejections=tuple(rejections))
+
+
+def _bounded(rejection: Rejection, earlier: Sequence[Rejection]) -> Rejection:
+    """Returns a rejection without its texts if enough earlier ones are stored, and with less if these are large."""
+    if len(earlier) >= MAX_STORED_REJECTIONS:
+        return replace(rejection, error="", payload=b"")
+    if sum(len(stored.payload) for stored in earlier) >= MAX_STORED_PAYLOAD_BYTES:
+        return replace(rejection, payload=first_characters(rejection.payload, _SHORT_PAYLOAD_BYTES))
+    return rejection
 
 
 def keys_in_known_elements(parsed: ParsedResponse, stored: Fingerprints, keys: AbstractSet[str]) -> set[str]:
@@ -306,23 +350,51 @@ def keys_in_known_elements(parsed: ParsedResponse, stored: Fingerprints, keys: A
     return found
 
 
-def _require_app_id(app_id: int, other_app_ids: set[int], body: bytes, stored: Fingerprints) -> None:
+def keys_in_no_record(
+    parsed: ParsedResponse, stored: Fingerprints, compared: Collection[bytes], keys: AbstractSet[str]
+) -> set[str]:
+    """Returns which of some keys no record of the response has; it stops when none is left.
+
+    Args:
+        parsed: The response.
+        stored: The fingerprints of the account's stored numbers.
+        compared: The fingerprints of the records that were compared.
+        keys: The keys.
+    """
+    left = set(keys)
+    for _, elements in split_array(parsed.records.body):
+        for element in elements:
+            if not left:
+                return left
+            fingerprint = stored.content_hash(element)
+            if fingerprint in compared or fingerprint in stored.by_fingerprint:
+                left -= read_keys(bytes(element))
+    return left
+
+
+def _require_app_id(
+    app_id: int,
+    other_app_ids: set[int],
+    body: bytes,
+    stored: Fingerprints,
+    rejected_ids: AbstractSet[int | None],
+    account: str,
+) -> None:
     """Raises WrongAccountError if records have an `app_id` and none has this one.
 
-    No unmatched record has it, but these others, so the known elements are searched for it.
+    No unmatched record has it, but these others, so the known elements are searched for it. A known element counts as
+    rejected, and not as a record, if another element contradicts it.
     """
-    for _, element in _known_elements(body, stored):
+    for number_id, element in _known_elements(body, stored):
+        if number_id in rejected_ids:
+            continue
         carried = read_app_id(element)
         if carried == app_id:
             return
         if carried is not None:
             other_app_ids.add(carried)
     if other_app_ids:
-        raise WrongAccountError(
-            f"the records carry app_id {min(other_app_ids)}, this account's is {app_id}: the token is of another "
-            "Личный кабинет; nothing was changed; put the right token back, or give the new one an account name of its "
-            "own; if the vendor gave the same Личный кабинет another app_id, run: syncer account accept-app-id NAME"
-        )
+        raise WrongAccountError(account, app_id, min(other_app_ids))
 
 
 def _contested_known_elements(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from heapq import merge
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from syncer.diff.content_hash import UNKEYED, ContentHash
-from syncer.diff.record import COLUMNS, ParsedRecord, decode_trusted
+from syncer.diff.record import COLUMNS, MAX_SEPARATORS, ParsedRecord, decode_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,10 @@ _SORT_CHUNK: Final = 100_000
 
 
 _MAX_BATCH_BYTES: Final = 4 * 2**20
-"""The bytes of a batch's records: decoded, the vendor's take five times as many, contrived ones thirty times."""
+"""The bytes of a batch's records: decoded, they take five times as many, unless they consist of many short values."""
+_MAX_BATCH_SEPARATORS: Final = MAX_SEPARATORS
+"""The commas and opening brackets of a batch's records: each can be a value of a hundred bytes when decoded. As many of
+the vendor's records as `poll.BATCH_SIZE` have half of it."""
 
 
 class Span(Struct, frozen=True, gc=False):
@@ -32,6 +35,11 @@ class Span(Struct, frozen=True, gc=False):
     def slice_of(self, body: bytes) -> bytes:
         """Returns the element's bytes."""
         return body[self.start : self.end]
+
+    def count_separators(self, body: bytes) -> int:
+        """Returns how many commas and opening brackets the element has, in its strings too."""
+        element = self.slice_of(body)
+        return len(element) - len(element.translate(None, b",[{"))  # much faster than counting each
 
 
 class UnmatchedRecords(Mapping[int, ParsedRecord]):
@@ -59,12 +67,13 @@ class UnmatchedRecords(Mapping[int, ParsedRecord]):
     def __len__(self) -> int:
         return len(self._spans)
 
-    def items_with(self, words: Mapping[str, AbstractSet[str]]) -> Iterator[tuple[int, tuple[Any, ...]]]:
-        """Yields the records that have one of some words, by field: `virtual_number_id` and values of each."""
-        indexed = [(COLUMNS.index(name), words[name]) for name in words]
+    def find_words(self, words: Mapping[str, AbstractSet[str]]) -> Iterator[tuple[int, str]]:
+        """Yields the `virtual_number_id` of each record that has one of some words, by field, and that word's field."""
+        indexed = [(name, COLUMNS.index(name), words[name]) for name in COLUMNS if name in words]
         for number_id, record in self.items():
-            if any(record.values[index] in refused for index, refused in indexed):
-                yield number_id, record.values
+            found = next((name for name, index, refused in indexed if record.values[index] in refused), None)
+            if found is not None:
+                yield number_id, found
 
     def pop_element(self, number_id: int) -> bytes:
         """Removes a record and returns its bytes."""
@@ -78,7 +87,8 @@ class UnmatchedRecords(Mapping[int, ParsedRecord]):
 
         Args:
             size: How many records a batch has at most.
-            max_bytes: How many bytes the records of a batch have at most, unless it is a single one.
+            max_bytes: How many bytes the records of a batch have at most, unless it is a single one. The number of
+                their values is limited, too.
         """
         ids = list(self._spans)
         chunks = [sorted(ids[start : start + _SORT_CHUNK]) for start in range(0, len(ids), _SORT_CHUNK)]
@@ -86,13 +96,14 @@ class UnmatchedRecords(Mapping[int, ParsedRecord]):
 
     def _batches(self, sorted_ids: Iterator[int], size: int, max_bytes: int) -> Iterator[UnmatchedRecords]:
         spans: dict[int, Span] = {}
-        length = 0
+        length = separators = 0
         for number_id in sorted_ids:
-            span_length = self._spans[number_id].end - self._spans[number_id].start
-            if spans and (len(spans) == size or length + span_length > max_bytes):
+            span = self._spans[number_id]
+            length += span.end - span.start
+            separators += (added := span.count_separators(self.body))
+            if spans and (len(spans) == size or length > max_bytes or separators > _MAX_BATCH_SEPARATORS):
                 yield UnmatchedRecords(self.body, spans, self.content_hash)
-                spans, length = {}, 0
+                spans, length, separators = {}, span.end - span.start, added
             spans[number_id] = self._spans.pop(number_id)
-            length += span_length
         if spans:
             yield UnmatchedRecords(self.body, spans, self.content_hash)

@@ -5,12 +5,12 @@ The messages name hosts and settings, but never a token, a password, or any othe
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
+from syncer.config.fields import is_ip_address
 from syncer.endpoint.retry_after import parse_retry_after
 from syncer.errors import (
     ForbiddenError,
@@ -20,6 +20,7 @@ from syncer.errors import (
     RateLimitedError,
     UnauthorizedError,
 )
+from syncer.printable import contains_phone_number
 
 if TYPE_CHECKING:
     import aiohttp
@@ -99,7 +100,7 @@ def _redirect_target(response: aiohttp.ClientResponse, account: Account) -> str:
     except ValueError:
         host = None
     # A "%" could hide anything.
-    is_shown = host and "%" not in host and re.search("[0-9]{7}", host) is None
+    is_shown = host and "%" not in host and (is_ip_address(host) or not contains_phone_number(host))
     target = f" to {host}" if is_shown and account.token.get_secret_value().lower() not in str(host).lower() else ""
     return f"{target}, which is not followed because it would send the token along"
 

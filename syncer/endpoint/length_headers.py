@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from multidict import CIMultiDictProxy
 
-_LINK_TARGET: Final = re.compile(r"<[^>]*>")
+_LINK_TARGET: Final = re.compile(r"<[^<>]*>")
 _RELATIONS: Final = re.compile(r""";\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))""", re.IGNORECASE)
 _CONTENT_RANGE: Final = re.compile(r"[^/]*/\s*([0-9]{1,18})\s*", re.ASCII)
 _TOTAL_COUNT: Final = re.compile(r"\s*([0-9]{1,18})\s*", re.ASCII)

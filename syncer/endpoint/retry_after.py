@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_MAX_SECONDS: Final = 999_999_999.0
+"""A larger number of seconds is taken as this one: it may have any number of digits."""
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> tuple[float | None, str]:
@@ -21,8 +24,9 @@ def parse_retry_after(headers: Mapping[str, str]) -> tuple[float | None, str]:
         The delay in seconds, None if there is none to obey; and a clause for the error message, which may be empty.
     """
     text = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text), f", and asks to wait {in_words(float(text))}"
+    if re.fullmatch(r"[0-9]+", text):
+        seconds = min(float(text), _MAX_SECONDS)
+        return seconds, f", and asks to wait {in_words(seconds)}"
     until = _parse_http_date(text)
     if until is None:
         return None, ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from syncer.errors import ConfigurationError, UnknownTimeZoneError
+from syncer.errors import ConfigurationError, UnknownTimeZoneError, in_sentence
 from syncer.store.engine import autocommit_connection
 from syncer.store.identities import retry_with_new_ids
 
@@ -119,23 +119,21 @@ async def describe_shared_app_ids(engine: AsyncEngine) -> list[str]:
     async with autocommit_connection(engine) as connection:
         shared = await connection.fetch(_SHARED_APP_IDS)
     return [
-        f"the accounts {' and '.join(names)} carry the same app_id, {app_id}: they are one Личный кабинет whose "
+        f"the accounts {in_sentence(names)} carry the same app_id, {app_id}: they are one Личный кабинет whose "
         "numbers are counted more than once; remove all but one of them from the configuration"
         for app_id, names in shared
     ]
 
 
+# Waits for a poll that is writing. The next statement then sees and deletes the fingerprints of that poll, too.
+_LOCK_BY_NAME: Final = "select account_id, app_id from syncer.account where name = $1 for no key update"
 # The fingerprints go with it, so that the next response is decoded in full and its most frequent `app_id` is found.
 _FORGET_APP_ID: Final = """
-with before as (
-    select account_id, app_id from syncer.account where name = $1 for no key update
-), forgotten as (
-    update syncer.account a set app_id = null, body_digest = null, fingerprints_version = gen_random_uuid()
-      from before where a.account_id = before.account_id
-), deleted as (
-    delete from syncer.record_fingerprint f using before where f.account_id = before.account_id
+with deleted as (
+    delete from syncer.record_fingerprint where account_id = $1
 )
-select app_id from before
+update syncer.account set app_id = null, body_digest = null, fingerprints_version = gen_random_uuid()
+ where account_id = $1
 """
 _SELECT_NAMES: Final = "select name from syncer.account order by name"
 
@@ -150,11 +148,12 @@ async def forget_app_id(engine: AsyncEngine, name: str) -> int | None:
         ConfigurationError: The database has no such account.
         DatabaseError: PostgreSQL refused.
     """
-    async with autocommit_connection(engine) as connection:
-        row = await connection.fetchrow(_FORGET_APP_ID, name)
+    async with autocommit_connection(engine) as connection, connection.transaction():
+        row = await connection.fetchrow(_LOCK_BY_NAME, name)
         if row is None:
             names = ", ".join(known for (known,) in await connection.fetch(_SELECT_NAMES))
             raise ConfigurationError(f"there is no account {name!r}; the accounts are {names or 'none yet'}")
+        await connection.execute(_FORGET_APP_ID, row["account_id"])
     app_id: int | None = row["app_id"]
     return app_id
 

@@ -47,6 +47,7 @@ _SUSPICIOUS_SHARE: Final = 0.2
 """A column that changes in more than this share of the numbers in one poll was probably changed by the vendor."""
 _MIN_NUMBERS_FOR_SHARE: Final = 10
 _MAX_LOGGED_VALUES: Final = 20
+_MAX_LOGGED_KEY_CHARS: Final = 100
 _COUNTED_SEPARATELY: Final = {"state", "reason", "from_redirect_numbers"}
 
 
@@ -203,8 +204,8 @@ def _warn_about_content(bound: Any, stats: PollStats) -> None:  # noqa: ANN401 -
     if stats.vanished_keys:
         bound.warning(
             "keys_vanished",
-            keys=stats.vanished_keys,
-            todo="the numbers keep their last values; ask the vendor whether the keys are gone for good",
+            keys=[_masked(key, stats.token)[:_MAX_LOGGED_KEY_CHARS] for key in stats.vanished_keys],
+            todo="fields with a column keep their last values; ask the vendor whether the keys are gone for good",
         )
     if stats.suspicious_columns:
         bound.warning("mass_column_change", **stats.suspicious_columns)
@@ -214,7 +215,10 @@ def _warn_about_content(bound: Any, stats: PollStats) -> None:  # noqa: ANN401 -
 
 def _masked(value: str, token: SecretStr | None) -> str:
     """Returns a value of the vendor, or asterisks in its place if it contains the token or a phone number."""
-    plain = unquote(value).lower()
+    plain = value
+    while (decoded := unquote(plain)) != plain:
+        plain = decoded
+    plain = plain.lower()
     if contains_phone_number(plain) or (token is not None and token.get_secret_value().lower() in plain):
         return "***"
     return value

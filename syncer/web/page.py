@@ -23,6 +23,7 @@ from markupsafe import Markup
 
 from syncer.errors import DatabaseError, SyncerError
 from syncer.outcome import accept_removals_command
+from syncer.printable import escape_unprintable
 from syncer.store.queries.account_list import (
     ACCOUNTS_PER_PAGE,
     AccountPage,
@@ -81,10 +82,10 @@ class Selection:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Self:
-        """Parses a query string; invalid parameters are ignored."""
+        """Parses a query string; other invalid parameters than an account are ignored."""
         account, page, days = (query.get(name, "") for name in ("account", "page", "days"))
         return cls(
-            account=account if account and account.isprintable() else None,
+            account=escape_unprintable(account) or None,
             page=int(page) if re.fullmatch("[1-9][0-9]{0,5}", page) else 1,
             days=int(days) if days in map(str, (*RANGES, _ALL_DAYS)) else max(RANGES),
         )

@@ -48,14 +48,17 @@ class Tables:
 
     def __init__(self, rows: dict[str, list[Row]]) -> None:
         self.numbers = {key_of(row): row for row in rows["virtual_number"]}
-        self.redirects = rows["virtual_number_redirect"]
+        listed = [row | {"valid_to": None} for row in rows["virtual_number_redirect"]]
+        self.redirects = [*rows["virtual_number_redirect_history"], *listed]
         self.titles = {row["state"]: row for row in rows["number_state"]}
         self.types = {row["type"]: row for row in rows["number_type"]}
         self.purposes = {row["purpose"]: row for row in rows["number_purpose"]}
         self.regions = {row["region_id"]: row["name"] for row in rows["region"]}
-        self.periods = by_number(rows["state_history"])
-        now = [row | {"valid_from": row["changed_at"], "valid_to": row["removed_at"]} for row in rows["virtual_number"]]
-        self.versions = by_number([*rows["virtual_number_history"], *now])
+        now = [row for row in rows["virtual_number"] if row["removed_at"] is None]
+        states = [row | {"valid_from": row["reason_since"], "valid_to": None} for row in now]
+        self.periods = by_number([*rows["state_history"], *states])
+        versions = [row | {"valid_from": row["changed_at"], "valid_to": None} for row in now]
+        self.versions = by_number([*rows["virtual_number_history"], *versions])
 
     def all_periods(self) -> Iterator[Row]:
         """Every period of state."""
@@ -301,9 +304,15 @@ async def test_kinds_and_fields_that_a_query_filters_out_are_not_read(analyst: a
     removed = await nodes(analyst, "select * from analytics.changes where kind = 'removed'")
     redirects = await nodes(analyst, "select * from analytics.changes where field = 'from_redirect_numbers'")
 
-    tables = {"virtual_number_history", "state_history", "virtual_number_redirect"}
+    tables = {
+        *("virtual_number_history", "state_history"),
+        *("virtual_number_redirect", "virtual_number_redirect_history"),
+    }
     assert {node.get("Relation Name") for node in removed} & tables == {"state_history"}
-    assert {node.get("Relation Name") for node in redirects} & tables == {"virtual_number_redirect"}
+    assert {node.get("Relation Name") for node in redirects} & tables == {
+        "virtual_number_redirect",
+        "virtual_number_redirect_history",
+    }
 
 
 async def test_the_planner_inlines_numbers_as_of(analyst: asyncpg.Connection[Any]) -> None:

@@ -135,13 +135,16 @@ async def test_the_daemons_role_can_do_everything_that_polls_do(account: PolledA
         "drop view analytics.numbers",
         "delete from syncer.state_history",
         "delete from syncer.virtual_number_history",
-        "delete from syncer.virtual_number_redirect",
+        "delete from syncer.virtual_number_redirect_history",
+        "delete from syncer.absence_history",
         "delete from syncer.virtual_number",
         "truncate syncer.state_history",
         "update syncer.virtual_number_history set comment = 'rewritten'",
         "update syncer.state_history set state = 'active'",
         "update syncer.state_history set valid_from = now()",
         "update syncer.virtual_number_redirect set number = '7'",
+        "update syncer.virtual_number_redirect_history set valid_from = now()",
+        "update syncer.absence_history set ended_by = 'returned'",
     ],
 )
 async def test_the_daemons_role_can_neither_change_the_schema_nor_delete_or_rewrite_history(
@@ -156,14 +159,78 @@ async def test_the_daemons_role_can_neither_change_the_schema_nor_delete_or_rewr
 @pytest.mark.parametrize(
     "statement",
     [
-        "update syncer.state_history set valid_to = now() where valid_to is not null",
-        "update syncer.virtual_number_redirect set closed_run_id = 1 where valid_to is not null",
+        "update syncer.state_history set valid_to = now()",
+        "update syncer.virtual_number_redirect_history set closed_run_id = 1",
         "update syncer.virtual_number_history set comment = 'rewritten'",
+        "update syncer.absence_history set ended_by = 'returned'",
     ],
 )
 async def test_closed_history_cannot_be_rewritten_even_by_its_owner(account: PolledAccount, statement: str) -> None:
     await account.poll(*NUMBERS)
+    await account.poll(*NUMBERS[1:])
     await account.poll(record(1, state="freeze", comment="x"), *NUMBERS[1:])
 
     with pytest.raises(asyncpg.RestrictViolationError, match="a closed row of"):
         await account.sql.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update syncer.sync_run set created = 0, changed = 0 where outcome = 'applied'",
+        "update syncer.sync_run set outcome = 'failed'",
+        "delete from syncer.sync_run where changed > 0",
+        "update syncer.virtual_number set state = 'debt_lock' where virtual_number_id = 2",
+        "update syncer.virtual_number set comment = 'rewritten', run_id = 1",
+        "update syncer.virtual_number set changed_at = changed_at - interval '1 year'",
+        "update syncer.virtual_number set run_id = 0",
+    ],
+)
+async def test_the_daemons_role_can_rewrite_neither_what_runs_counted_nor_a_record_without_a_run(
+    account: PolledAccount, login: Login, statement: str
+) -> None:
+    await account.poll(*NUMBERS)
+    await account.poll(record(1, state="freeze"), *NUMBERS[1:])
+    daemon = await connect(await login("syncer_daemon"))
+
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await daemon.execute(statement)
+    await daemon.close()
+    assert await account.broken_invariants() == []
+
+
+ADD_PERIOD = """
+insert into syncer.state_history
+       (account_id, virtual_number_id, state, valid_from, valid_to, closed_after, run_id, closed_run_id, ended_by,
+        state_since, state_began_by, to_state)
+select account_id, virtual_number_id, 'debt_lock', first_seen_at - interval '2 years', first_seen_at,
+       first_seen_at - interval '1 day', run_id, run_id + 1, 'changed',
+       first_seen_at - interval '2 years', 'created', state
+  from syncer.virtual_number where virtual_number_id = 2
+"""
+REWRITE_WITH_RUN = """
+update syncer.virtual_number set state = 'debt_lock', run_id = 2, changed_at = clock_timestamp()
+ where virtual_number_id = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "violation"),
+    [
+        (ADD_PERIOD, "number 2: its state period from"),
+        (REWRITE_WITH_RUN, "run 2: changed is 1, but its"),
+        ("update syncer.virtual_number set state_since = first_seen_at where virtual_number_id = 1", "has state_since"),
+        ("delete from syncer.virtual_number_redirect where virtual_number_id = 2", "redirects_opened is 10, but its"),
+    ],
+)
+async def test_what_the_daemons_role_can_falsify_is_found_by_the_check_of_the_data(
+    account: PolledAccount, login: Login, statement: str, violation: str
+) -> None:
+    await account.poll(*NUMBERS)
+    await account.poll(record(1, state="freeze"), *NUMBERS[1:])
+    daemon = await connect(await login("syncer_daemon"))
+
+    await daemon.execute(statement)
+
+    await daemon.close()
+    assert [found for found in await account.broken_invariants() if violation in found] != []

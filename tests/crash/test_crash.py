@@ -30,11 +30,17 @@ DATA_TABLES = (
     "virtual_number_history",
     "state_history",
     "virtual_number_redirect",
+    "virtual_number_redirect_history",
+    "absence_history",
     "record_fingerprint",
 )
 
 # When the process is killed: which statements it has sent, and whether the server has executed the last of them.
 APPLY = (b"for no key update",)  # the response differs from the last one: the changes are written
+REPLACE_VERSIONS = b"insert into syncer.virtual_number_history"  # the first statement that has it
+END_REDIRECTS = b"delete from syncer.virtual_number_redirect"
+COPY_FINGERPRINTS = b'COPY "syncer"."record_fingerprint"'
+REMOVE = b"removed_run_id = staged.this_run_id"
 KILL_POINTS = {
     "before its run is written": ((b"insert into syncer.sync_run",), "hold the request"),
     "after its run is written": ((b"insert into syncer.sync_run", b"command"), "hold the response"),
@@ -42,13 +48,17 @@ KILL_POINTS = {
     "under the fence": (APPLY, "hold the response"),
     "before anything is written": ((*APPLY, b"enable_seqscan"), "hold the request"),
     "in the COPY of new numbers": ((*APPLY, b'COPY "syncer"."virtual_number"'), "hold the response"),
-    "after replaced versions were archived": (
-        (*APPLY, b"insert into syncer.virtual_number_history"),
-        "hold the response",
+    "before versions are replaced": ((*APPLY, REPLACE_VERSIONS), "hold the request"),
+    "after versions and states were replaced": ((*APPLY, REPLACE_VERSIONS, END_REDIRECTS), "hold the request"),
+    "after redirects ended": ((*APPLY, END_REDIRECTS, COPY_FINGERPRINTS), "hold the request"),
+    "in the COPY of new fingerprints": ((*APPLY, COPY_FINGERPRINTS), "hold the response"),
+    "before numbers are removed": ((*APPLY, REMOVE), "hold the request"),
+    "after numbers were removed": ((*APPLY, REMOVE, b"delete from syncer.record_fingerprint"), "hold the request"),
+    "before the redirects of removed numbers end": ((*APPLY, REMOVE, END_REDIRECTS), "hold the request"),
+    "after the redirects of removed numbers ended": (
+        (*APPLY, REMOVE, END_REDIRECTS, b"set outcome = $5"),
+        "hold the request",
     ),
-    "after versions were updated": ((*APPLY, b"update syncer.virtual_number n"), "hold the response"),
-    "after states were closed": ((*APPLY, b"update syncer.state_history"), "hold the response"),
-    "in the COPY of new states": ((*APPLY, b'COPY "syncer"."state_history"'), "hold the response"),
     "after its outcome was written": ((*APPLY, b"set outcome = $5"), "hold the response"),
     "before the commit": ((*APPLY, b"enable_seqscan", b"COMMIT"), "hold the request"),
     "after the commit": ((*APPLY, b"enable_seqscan", b"COMMIT"), "hold the response"),
@@ -93,7 +103,7 @@ CURRENT = """
 select virtual_number_id, state, reason, comment,
        (select string_agg(redirect_number_id || ' ' || number, ',' order by redirect_number_id)
           from syncer.virtual_number_redirect r
-         where (r.account_id, r.virtual_number_id) = (n.account_id, n.virtual_number_id) and valid_to is null)
+         where (r.account_id, r.virtual_number_id) = (n.account_id, n.virtual_number_id))
   from syncer.virtual_number n where removed_at is null order by 1
 """
 

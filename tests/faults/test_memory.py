@@ -148,3 +148,47 @@ async def test_bodies_of_every_shape_keep_memory_bounded_and_the_daemon_live(
     assert {name: peak for name, peak in grown.items() if peak > ALLOWED_GROWTH_MEBIBYTES} == {}
     assert {name: seconds for name, seconds in waited.items() if seconds > MAX_LIVEZ_SECONDS} == {}
     assert (await daemon.stop(within=30)).code == 0
+
+
+def large_records(fields: str, count: int) -> str:
+    """Returns a list of so many records with these fields, in which {} is the record's id, as long as the bombs are."""
+    records = [
+        RECORD.replace("250", str(number)) + "," + fields.replace("{}", str(number)) for number in range(1, count)
+    ]
+    return f"[{'},'.join(records)}}}".ljust(MEBIBYTES * 2**20, " ") + "]"
+
+
+MAX_CHARS: Final = 2**22 - 1_000
+VALUES: Final = 199_900
+# The fields of records that are about as large or as many as is accepted, and how many; some replace those before them.
+LARGEST: Final = {
+    "decimals": (f'"x":[{"0.5," * VALUES}1]', 12),
+    "other decimals": (f'"x":[{"0.6," * VALUES}1]', 12),
+    "a string with an emoji": (rf'"x":"\ud83d\ude00{"a" * MAX_CHARS}"', 4),
+    "another string with an emoji": (rf'"x":"\ud83d\ude00{"b" * MAX_CHARS}"', 4),
+    "digits": (f'"x":{"1" * MAX_CHARS}', 4),
+    "other digits": (f'"x":0.{"2" * MAX_CHARS}', 4),
+    "rejected records": (f'"type":1,"comment":"{"x" * 65_000}{{}}"', MEBIBYTES * 15),
+    "words": (",".join(f'"{name}":"{"w" * 80}{{}}"' for name in ("type", "purpose", "region_name")), MEBIBYTES * 2_900),
+}
+
+
+@pytest.mark.timeout(900)
+async def test_the_largest_records_and_most_words_that_are_accepted_keep_memory_bounded(
+    syncer: Program, database: str, emulator: Emulator
+) -> None:
+    daemon = await syncer.start(
+        "run", database_url=database, poll_interval="1s", api_max_bytes=f"{MEBIBYTES + 1}MiB", api_timeout="5m"
+    )
+    await daemon.wait_for_event("poll_finished")
+    before = mebibytes(daemon, "VmRSS")
+    grown = {}
+    for count, (name, (fields, records)) in enumerate(LARGEST.items(), start=1):
+        reset_peak(daemon)
+        emulator.fault = faults.Body(requests=1, body=large_records(fields, records))
+        await wait_until(partial(has_results, daemon, count), within=300)
+        grown[name] = mebibytes(daemon, "VmHWM") - before
+        sys.stdout.write(f"{name:40} {bomb_results(daemon)[-1]:13} {grown[name]:7.0f} MiB\n")
+    assert bomb_results(daemon) == ["applied"] * len(LARGEST)
+    assert {name: peak for name, peak in grown.items() if peak > ALLOWED_GROWTH_MEBIBYTES} == {}
+    assert (await daemon.stop(within=30)).code == 0

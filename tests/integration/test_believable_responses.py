@@ -32,7 +32,7 @@ SELECT_REMOVED = """
 select virtual_number_id, removed_at from syncer.virtual_number where removed_at is not null order by 1
 """
 SELECT_PERIODS = """
-select valid_from, valid_to, changed_after, closed_after from syncer.state_history where virtual_number_id = $1
+select valid_from, valid_to, changed_after, closed_after from syncer.state_period where virtual_number_id = $1
  order by valid_from
 """
 
@@ -325,7 +325,7 @@ async def test_what_the_first_response_with_numbers_finds_has_no_lower_end(scena
     await scenario.poll(2, records(1, 2))
     assert (
         await scenario.account.rows(
-            "select valid_from, changed_after from syncer.state_history order by virtual_number_id"
+            "select valid_from, changed_after from syncer.state_period order by virtual_number_id"
         )
         == [(observed_at(2), None)] * 2
     )
@@ -335,7 +335,7 @@ async def test_what_a_part_of_the_list_leaves_out_has_no_lower_end_either(scenar
     await scenario.poll(0, records(1), headers=NEXT_PAGE)
     await scenario.poll(1, records(1, 2))
     await scenario.poll(2, records(1, 2, 3))
-    assert await scenario.account.rows("select changed_after from syncer.state_history order by virtual_number_id") == [
+    assert await scenario.account.rows("select changed_after from syncer.state_period order by virtual_number_id") == [
         (None,),
         (None,),
         (start_of(1),),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from syncer.telemetry.logs import configure_logging
-from tests.builders import record
+from tests.builders import record, redirect
 
 if TYPE_CHECKING:
     from tests.builders import PolledAccount
@@ -74,7 +74,7 @@ async def test_a_removed_number_that_may_have_been_rejected_before_it_returned_w
     await account.poll(record(1), *listed)
 
     (start_of_removal,) = await account.row(f"select started_at from syncer.sync_run where run_id = {removal.run_id}")  # noqa: S608 - an integer
-    windows = "select changed_after from syncer.state_history where virtual_number_id = 1 order by valid_from"
+    windows = "select changed_after from syncer.state_period where virtual_number_id = 1 order by valid_from"
     assert await account.rows(windows) == [(None,), (start_of_removal,)]
 
 
@@ -131,3 +131,23 @@ async def test_regions_beyond_two_hundred_new_ones_are_refused_as_other_words_ar
     result = await account.poll(*(record(number, region_name=f"регион {number:03}") for number in range(1, 302)))
 
     assert (result.created, result.rejected, await count(account, "region")) == (200, 101, 200)
+
+
+async def test_a_run_opens_a_bounded_number_of_redirects_and_the_next_one_more(account: PolledAccount) -> None:
+    await account.poll(record(1), record(8))
+    redirects = [redirect(number, f"7{number:010}") for number in range(6_000)]
+    body = [record(number, from_redirect_numbers=redirects) for number in range(1, 9)]
+    bound = 20_000 + len(json.dumps(body).encode()) // 100
+    assert 6 * 6_000 < bound < 7 * 6_000
+
+    results = [await account.poll(*body) for _ in range(3)]
+
+    assert [(result.outcome, result.redirects_opened, result.rejected) for result in results] == [
+        ("applied", 36_000, 2),
+        ("applied", 12_000, 0),
+        ("unchanged", 0, 0),
+    ]
+    assert await account.row("select distinct error from syncer.rejected_record") == (
+        "with its 6,000 redirects, the response has too many that are new",
+    )
+    assert await account.broken_invariants() == []

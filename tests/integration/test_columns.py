@@ -73,7 +73,7 @@ def test_the_table_columns_have_the_order_of_the_record_values() -> None:
 
     assert wanted == RECORD_COLUMNS, (
         "syncer/store/tables/numbers.py: give _RECORD its type and comment, in the order of VendorRecord; "
-        "then write a migration that adds it to virtual_number and virtual_number_history"
+        "then write a migration that adds it to virtual_number, virtual_number_history and the view number_version"
     )
 
 
@@ -136,5 +136,9 @@ async def test_each_value_is_written_to_its_own_column_and_read_from_it(account:
         )
         assert row is not None
         assert dict(row) == expected
+    versions = await account.sql.fetch(
+        f"select {columns} from syncer.number_version t join syncer.region r using (region_id) order by valid_from"  # noqa: S608 - names from here
+    )
+    assert [dict(version) for version in versions] == [first, second]
     again = await account.poll(without(record(1, **second), "comment"))
     assert (again.outcome, again.unchanged) == ("unchanged", 1)

@@ -178,7 +178,7 @@ async def test_a_change_is_dated_when_the_response_arrives_and_its_window_begins
         await task
 
     assert await account.rows(
-        "select state, valid_from, valid_to, changed_after from syncer.state_history order by valid_from"
+        "select state, valid_from, valid_to, changed_after from syncer.state_period order by valid_from"
     ) == [
         ("active", T0 + MICROSECOND, T0 + 2 * HOUR, None),
         ("freeze", T0 + 2 * HOUR, T0 + 4 * HOUR, T0),
@@ -211,7 +211,7 @@ async def test_a_backend_terminated_during_the_transaction_fails_the_poll_and_le
         result = await task
 
     assert (result.outcome, result.error_kind) == ("failed", "database")
-    assert await account.rows("select state, valid_to from syncer.state_history") == [("active", None)] * 2
+    assert await account.rows("select state, valid_to from syncer.state_period") == [("active", None)] * 2
     assert await outcomes(account) == ["applied", "failed"]
     assert (await account.poll(record(1, state="freeze"), record(2))).state_changes == 1
 

@@ -65,9 +65,8 @@ async def test_no_record_makes_the_poll_of_the_others_fail(account: PolledAccoun
         (1, "79000000001", "active", None, None, None),
         (2, "79000000002", "debt_lock", "кириллица 😀", None, None),
     ]
-    assert await account.rows(
-        "select number from syncer.virtual_number_redirect where virtual_number_id = 1 and valid_to is null"
-    ) == [("74950000011",)]
+    redirects = "select number from syncer.virtual_number_redirect where virtual_number_id = 1"
+    assert await account.rows(redirects) == [("74950000011",)]
     assert await account.broken_invariants() == []
     again = await account.poll_body(body.encode())
     assert (again.outcome, again.rejected, again.received) == ("unchanged", result.rejected, result.received)

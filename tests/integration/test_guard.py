@@ -32,16 +32,20 @@ select virtual_number_id, missing_since from syncer.virtual_number
  where missing_since is not null and removed_at is null order by virtual_number_id
 """
 SELECT_CLOSED_STATES = """
-select virtual_number_id, valid_to, closed_after from syncer.state_history where valid_to is not null
- order by virtual_number_id, valid_to
+select virtual_number_id, valid_to, closed_after from syncer.state_history order by virtual_number_id, valid_to
 """
-SELECT_ALL_BUT_RUNS = """
+SELECT_ALL_BUT_RUNS_AND_ABSENCES = """
 select 'number', to_jsonb(n)::text from syncer.virtual_number n
  union all select 'version', to_jsonb(h)::text from syncer.virtual_number_history h
  union all select 'state', to_jsonb(s)::text from syncer.state_history s
  union all select 'redirect', to_jsonb(r)::text from syncer.virtual_number_redirect r
+ union all select 'ended redirect', to_jsonb(e)::text from syncer.virtual_number_redirect_history e
  union all select 'rejected', to_jsonb(j)::text from syncer.rejected_record j
  order by 1, 2
+"""
+SELECT_ABSENCES = """
+select virtual_number_id, missing_since, ended_at, ended_by from syncer.absence_history
+ order by virtual_number_id, missing_since
 """
 
 
@@ -349,7 +353,7 @@ async def test_other_changes_are_applied_while_removals_are_held(scenario: Accou
     assert (result.created, result.changed, result.state_changes, result.rejected) == (1, 3, 1, 1)
     assert (result.redirects_opened, result.redirects_closed) == (1, 1)
     assert await scenario.account.rows(
-        "select virtual_number_id, state, changed_after from syncer.state_history where valid_from = $1 order by 1",
+        "select virtual_number_id, state, changed_after from syncer.state_period where valid_from = $1 order by 1",
         observed_at(1),
     ) == [(2, "debt_lock", T0), (11, "active", T0)]
 
@@ -361,20 +365,24 @@ async def test_other_changes_are_applied_while_removals_are_held(scenario: Accou
     assert (later.outcome, later.held, later.changed, later.state_changes, later.rejected) == ("applied", 6, 5, 3, 0)
     assert await scenario.held() == [(key, observed_at(1)) for key in range(5, 11)]
     assert await scenario.account.rows(
-        "select virtual_number_id, state, changed_after from syncer.state_history where valid_from = $1 order by 1",
+        "select virtual_number_id, state, changed_after from syncer.state_period where valid_from = $1 order by 1",
         observed_at(2),
     ) == [(2, "active", start_of(1)), (4, "freeze", T0), (11, "freeze", start_of(1))]
 
 
-async def test_held_numbers_that_return_leave_no_history(scenario: AccountScenario) -> None:
+async def test_held_numbers_that_return_leave_no_history_but_their_absences(scenario: AccountScenario) -> None:
     all_records = [record(1, from_redirect_numbers=[redirect(90, "74950000090")]), *record_range(2, 4)]
     await scenario.poll(0, all_records)
-    before = await scenario.account.rows(SELECT_ALL_BUT_RUNS)
+    before = await scenario.account.rows(SELECT_ALL_BUT_RUNS_AND_ABSENCES)
 
     for hours in (1, 2, 23.9, 24.9):
         assert (await scenario.poll(hours, records_of(4)))[1:] == (0, 3)
+    assert await scenario.account.rows(SELECT_ABSENCES) == []
     assert await scenario.poll(25.5, all_records) == ("applied", 0, 0)
-    assert await scenario.account.rows(SELECT_ALL_BUT_RUNS) == before
+    assert await scenario.account.rows(SELECT_ALL_BUT_RUNS_AND_ABSENCES) == before
+    assert await scenario.account.rows(SELECT_ABSENCES) == [
+        (key, observed_at(1), observed_at(25.5), "returned") for key in (1, 2, 3)
+    ]
     assert await scenario.poll(48.9, records_of(4)) == ("applied", 0, 3)  # their hold time starts again
     assert await scenario.poll(49.9, records_of(4)) == ("unchanged", 0, 3)
 
@@ -397,8 +405,10 @@ async def test_a_held_number_is_removed_exactly_at_the_hold_time_and_dated_at_th
         "select last_read_at, missing_since, removed_at from syncer.virtual_number where virtual_number_id = 1"
     ) == (start_of(1), observed_at(2), observed_at(2))
     assert await scenario.account.row(
-        "select valid_to, closed_after, closed_run_id from syncer.virtual_number_redirect"
-    ) == (observed_at(2), start_of(1), result.run_id)
+        "select valid_to, closed_after, closed_run_id, ended_by from syncer.virtual_number_redirect_history"
+    ) == (observed_at(2), start_of(1), result.run_id, "removed")
+    assert await scenario.account.rows("select * from syncer.virtual_number_redirect") == []
+    assert await scenario.account.rows(SELECT_ABSENCES) == [(1, observed_at(2), observed_at(26), "removed")]
 
 
 async def test_each_number_has_its_own_hold_time(scenario: AccountScenario) -> None:
@@ -451,12 +461,14 @@ async def test_a_number_whose_record_is_rejected_is_not_missing_and_its_hold_tim
     assert await scenario.poll(64, record_range(2, 4)) == ("unchanged", 0, 1)
     assert await scenario.poll(65, record_range(2, 4)) == ("applied", 1, 0)
     assert await scenario.account.rows(SELECT_CLOSED_STATES) == [(1, observed_at(41), T0)]
+    assert await scenario.account.rows(SELECT_ABSENCES) == [(1, observed_at(41), observed_at(65), "removed")]
 
 
 async def test_a_held_number_that_returns_rejected_is_no_longer_missing(scenario: AccountScenario) -> None:
     await scenario.poll(0, record_range(1, 4))
     assert await scenario.poll(1, record_range(2, 4)) == ("applied", 0, 1)
     assert await scenario.poll(24, [record(1, state=None), *record_range(2, 4)]) == ("applied", 0, 0)
+    assert await scenario.account.rows(SELECT_ABSENCES) == [(1, observed_at(1), observed_at(24), "returned")]
     assert await scenario.poll(25, record_range(2, 4)) == ("applied", 0, 1)
     assert await scenario.held() == [(1, observed_at(25))]
 
@@ -498,13 +510,16 @@ async def test_accepting_removals_applies_to_one_poll(scenario: AccountScenario)
 async def test_an_empty_list_removes_no_number_in_a_thousand_hours(scenario: AccountScenario, numbers: int) -> None:
     all_records = record_range(1, numbers)
     await scenario.poll(0, all_records)
-    before = await scenario.account.rows(SELECT_ALL_BUT_RUNS)
+    before = await scenario.account.rows(SELECT_ALL_BUT_RUNS_AND_ABSENCES)
 
     assert await scenario.poll(1, []) == ("applied", 0, numbers)
     for hours in range(25, 1001, 25):
         assert await scenario.poll(hours, []) == ("unchanged", 0, numbers)
     assert await scenario.poll(1001, all_records) == ("applied", 0, 0)
-    assert await scenario.account.rows(SELECT_ALL_BUT_RUNS) == before
+    assert await scenario.account.rows(SELECT_ALL_BUT_RUNS_AND_ABSENCES) == before
+    assert await scenario.account.rows(SELECT_ABSENCES) == [
+        (key, observed_at(1), observed_at(1001), "returned") for key in range(1, numbers + 1)
+    ]
 
 
 async def test_numbers_that_stay_missing_after_an_empty_list_have_been_missing_since_it(
@@ -589,12 +604,15 @@ async def test_a_response_polled_again_right_away_changes_nothing(scenario: Acco
     for hours, records in enumerate(before):
         await scenario.poll(hours, records)
     first = await scenario.poll(5, response)
-    stored = await scenario.account.rows(SELECT_ALL_BUT_RUNS)
+    stored, absences = [
+        await scenario.account.rows(query) for query in (SELECT_ALL_BUT_RUNS_AND_ABSENCES, SELECT_ABSENCES)
+    ]
 
     for later in (5, 5.1, 6):
         assert await scenario.poll(later, response) == ("unchanged", 0, first[2])
     assert await scenario.poll(7, reversed(response)) == ("unchanged", 0, first[2])
-    assert await scenario.account.rows(SELECT_ALL_BUT_RUNS) == stored
+    assert await scenario.account.rows(SELECT_ALL_BUT_RUNS_AND_ABSENCES) == stored
+    assert await scenario.account.rows(SELECT_ABSENCES) == absences
 
 
 async def test_numbers_that_return_with_a_loss_do_not_release_it_when_polled_again(

@@ -213,12 +213,20 @@ async def test_a_value_that_contains_the_token_or_a_phone_number_is_counted_and_
     account: PolledAccount, log_lines: ReadLogLines
 ) -> None:
     token = account.account.token.get_secret_value()
-    states = ["+7 (916) 123-45-67", "79161234567", f"a {token.upper()} b", "".join(f"%{ord(c):02x}" for c in token)]
+    states = [
+        "+7 (916) 123-45-67",
+        "79161234567",
+        "7_916/123\N{EN DASH}45\N{NO-BREAK SPACE}67",
+        "\N{FULLWIDTH DIGIT SEVEN}٩١٦١٢٣٤٥٦٧",
+        f"a {token.upper()} b",
+        "".join(f"%{ord(character):02x}" for character in token),
+        "".join(f"%25{ord(character):02x}" for character in token),
+    ]
 
     await account.poll(*(record(key, state=state) for key, state in enumerate([*states, "parked 24"], start=1)))
 
     (line,) = [line for line in log_lines() if line["event"] == "unknown_values"]
-    assert sorted(line["state"]) == [*["***"] * 4, "parked 24"]
+    assert sorted(line["state"]) == [*["***"] * 7, "parked 24"]
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
@@ -286,6 +294,42 @@ async def test_a_key_that_all_records_lack_is_a_warning_once(account: PolledAcco
     await account.poll(*lacking)
     await account.poll(lacking[0] | {"state": "freeze"}, *lacking[1:])
     assert [line["event"] for line in log_lines()] == ["poll_finished", "poll_finished"]
+
+
+async def test_a_key_without_a_column_that_all_records_lack_is_a_warning_once(
+    account: PolledAccount, log_lines: ReadLogLines
+) -> None:
+    await account.poll(record(1, tariff="a", vip=True), record(2, tariff="b"), record(3))
+    log_lines()
+
+    await account.poll(record(1, tariff="a"), record(2), record(3))
+    await account.poll(record(1), record(2), record(3, state="freeze"))
+    await account.poll(record(1), record(2), record(3))
+
+    assert [line["keys"] for line in log_lines() if line["event"] == "keys_vanished"] == [["vip"], ["tariff"]]
+
+
+async def test_a_key_that_all_records_lack_is_logged_in_part_and_never_with_a_secret(
+    account: PolledAccount, log_lines: ReadLogLines
+) -> None:
+    token = account.account.token.get_secret_value()
+    await account.poll(record(1, **{f"x-{token}": 1, "y" * 1000: 2, "of 79161234567": 3}))
+    log_lines()
+
+    await account.poll(record(1))
+
+    assert [line["keys"] for line in log_lines() if line["event"] == "keys_vanished"] == [["***", "***", "y" * 100]]
+
+
+async def test_of_many_keys_that_all_records_lack_some_are_logged(
+    account: PolledAccount, log_lines: ReadLogLines
+) -> None:
+    await account.poll(record(1, **{f"k{number}": 1 for number in range(1000)}))
+    log_lines()
+
+    await account.poll(record(1))
+
+    assert [len(line["keys"]) for line in log_lines() if line["event"] == "keys_vanished"] == [20]
 
 
 async def test_redirects_that_all_records_lack_are_a_warning(account: PolledAccount, log_lines: ReadLogLines) -> None:

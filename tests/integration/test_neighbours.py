@@ -30,14 +30,19 @@ TABLES: Final = {
     "virtual_number": "virtual_number_id",
     "virtual_number_history": "virtual_number_id, valid_from",
     "state_history": "virtual_number_id, valid_from",
-    "virtual_number_redirect": "virtual_number_id, redirect_number_id, number, valid_from",
+    "virtual_number_redirect": "virtual_number_id, redirect_number_id, number",
+    "virtual_number_redirect_history": "virtual_number_id, redirect_number_id, number, valid_from",
+    "absence_history": "virtual_number_id, missing_since",
     "record_fingerprint": "virtual_number_id",
     "rejected_record": "rejected_record_id",
     "sync_run": "run_id",
     "account": "account_id",
 }
 # Compared by the position of the run among the runs of its account.
-RUN_ID_COLUMNS: Final = ("run_id", "closed_run_id", "first_run_id", "last_run_id")
+RUN_ID_COLUMNS: Final = (
+    *("run_id", "closed_run_id", "first_run_id", "last_run_id"),
+    *("reason_run_id", "missing_run_id", "removed_run_id"),
+)
 # Not compared: they differ between accounts.
 IDENTITY_COLUMNS: Final = (
     "account_id",
@@ -145,6 +150,7 @@ async def test_an_account_is_polled_as_if_it_were_alone_and_no_row_of_others_mov
     before = {table: await rows_of(alone, table) for table in TABLES}
 
     assert (last.held, last.rejected) == (9, 2)
+    assert [table for table, rows in before.items() if not rows] == []
     assert await poll_all_hours(neighbour) == expected_results
     assert await comparable_rows(neighbour) == expected_rows
     assert {table: await rows_of(alone, table) for table in TABLES} == before
@@ -162,7 +168,7 @@ async def test_a_redirect_that_ended_when_another_accounts_number_was_removed_op
 
     again = await account.poll_at(T0 + 2 * HOUR, *make_records(1, 2))
 
-    ended = await account.rows("select distinct valid_to from syncer.virtual_number_redirect where valid_to < now()")
+    ended = await account.rows("select distinct valid_to from syncer.virtual_number_redirect_history")
     assert (removal.removed, len(ended)) == (1, 1)
     assert (again.redirects_opened, again.redirects_closed) == (1, 0)
 

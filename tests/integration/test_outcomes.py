@@ -133,7 +133,8 @@ async def test_a_commit_whose_acknowledgement_is_lost_with_the_database_has_an_u
     assert result.error == (
         "the outcome of run 2 is unknown, because the connection was lost at its commit and the database has not "
         "answered since (database: connection was closed in the middle of operation; check that the server is up and "
-        "SYNCER_DATABASE_URL is right); `syncer status` shows it when the database is back"
+        "SYNCER_DATABASE_URL is right); when it is back, `syncer export runs` lists the outcome: if that is running or "
+        "abandoned, nothing was changed"
     )
     assert behind_proxy.poller.metrics.registry.get_sample_value("syncer_failures_total") is None
     assert (again.run_id, again.outcome) == (3, "unchanged")

@@ -18,7 +18,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 STATES = """
 select virtual_number_id, state, reason, valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
-  from syncer.state_history order by virtual_number_id, valid_from
+  from syncer.state_period order by virtual_number_id, valid_from
 """
 VERSIONS = """
 select virtual_number_id, number, comment, valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
@@ -27,7 +27,26 @@ select virtual_number_id, number, comment, valid_from, valid_to, changed_after, 
 REDIRECTS = """
 select virtual_number_id, redirect_number_id, number, valid_from, valid_to, changed_after, closed_after, run_id,
        closed_run_id
-  from syncer.virtual_number_redirect order by virtual_number_id, redirect_number_id, number, valid_from
+  from syncer.redirect_period order by virtual_number_id, redirect_number_id, number, valid_from
+"""
+ENDS = """
+select 'version' as what, virtual_number_id, valid_to, closed_after, closed_run_id, ended_by
+  from syncer.virtual_number_history
+ union all
+select 'state', virtual_number_id, valid_to, closed_after, closed_run_id, ended_by from syncer.state_history
+ union all
+select 'redirect', virtual_number_id, valid_to, closed_after, closed_run_id, ended_by
+  from syncer.virtual_number_redirect_history
+ order by virtual_number_id, valid_to, what
+"""
+"""What has ended, which is what the histories contain."""
+STAYS = """
+select state, reason, state_began_by, from_state, to_state, state_since, state_since_earliest
+  from syncer.state_period where virtual_number_id = $1 order by valid_from
+"""
+ABSENCES = """
+select virtual_number_id, missing_since, run_id, ended_at, closed_run_id, ended_by
+  from syncer.absence_history order by virtual_number_id, missing_since
 """
 PRESENCE = """
 select virtual_number_id, last_read_at, missing_since, removed_at from syncer.virtual_number order by 1
@@ -54,6 +73,9 @@ async def test_the_first_poll_creates_every_number_with_an_open_state(account: P
         (250, "active", None, recorded_at(T0), None, None, None, run, None),
         (256, "debt_lock", "долг", recorded_at(T0), None, None, None, run, None),
     ]
+    assert await account.rows(ENDS) == []
+    since = "first_seen_at, listed_since, changed_at, state_since, reason_since"
+    assert await account.rows(f"select {since} from syncer.virtual_number") == [(recorded_at(T0),) * 5] * 2  # noqa: S608 - names from this test
 
 
 async def test_a_run_finishes_after_the_time_that_it_records(account: PolledAccount) -> None:
@@ -80,17 +102,23 @@ async def test_an_account_keeps_the_app_id_of_its_first_records(account: PolledA
 async def test_the_same_bytes_again_are_unchanged_and_write_only_the_run_and_the_account(
     account: PolledAccount,
 ) -> None:
-    await account.poll(record(250, from_redirect_numbers=[redirect(249, "74994088157")]), record(256))
+    await account.poll(record(250), record(256), record(257, from_redirect_numbers=[redirect(1, "74994088151")]))
+    listed = [record(250, state="freeze", from_redirect_numbers=[redirect(249, "74994088157")]), record(256)]
+    await account.poll(*listed, trigger="accept_removals")
     written = """
         select relname, n_tup_ins + n_tup_upd + n_tup_del from pg_stat_xact_user_tables where false
          union all select 'numbers', sum(xmin::text::bigint) from syncer.virtual_number
+         union all select 'versions', sum(xmin::text::bigint) from syncer.virtual_number_history
          union all select 'states', sum(xmin::text::bigint) from syncer.state_history
+         union all select 'ended redirects', sum(xmin::text::bigint) from syncer.virtual_number_redirect_history
+         union all select 'absences', sum(xmin::text::bigint) from syncer.absence_history
          union all select 'redirects', sum(xmin::text::bigint) from syncer.virtual_number_redirect
          union all select 'fingerprints', sum(xmin::text::bigint) from syncer.record_fingerprint
     """
     before = await account.rows(written)
+    assert [name for name, transactions in before if transactions is None] == []
 
-    result = await account.poll(record(250, from_redirect_numbers=[redirect(249, "74994088157")]), record(256))
+    result = await account.poll(*listed)
 
     assert (result.outcome, result.received, result.unchanged, result.created) == ("unchanged", 2, 2, 0)
     assert await account.rows(written) == before
@@ -137,6 +165,12 @@ async def test_a_change_of_state_closes_one_period_and_opens_the_next_with_its_w
         ),
         (250, "debt_lock", "долг", recorded_at(T0 + 2 * HOUR), None, T0 + HOUR, None, changed.run_id, None),
     ]
+    ended = (250, recorded_at(T0 + 2 * HOUR), T0 + HOUR, changed.run_id, "changed")
+    assert await account.rows(ENDS) == [("state", *ended), ("version", *ended)]
+    assert await account.rows(STAYS, 250) == [
+        ("active", None, "created", None, "debt_lock", recorded_at(T0), None),
+        ("debt_lock", "долг", "changed", "active", None, recorded_at(T0 + 2 * HOUR), T0 + HOUR),
+    ]
 
 
 async def test_a_change_of_reason_alone_is_a_change_of_state(account: PolledAccount) -> None:
@@ -146,10 +180,25 @@ async def test_a_change_of_reason_alone_is_a_change_of_state(account: PolledAcco
 
     assert (result.changed, result.state_changes) == (1, 1)
     assert await account.rows(
-        "select state, reason, valid_to is null from syncer.state_history order by valid_from"
+        "select state, reason, valid_to is null from syncer.state_period order by valid_from"
     ) == [
         ("freeze", "a", False),
         ("freeze", None, True),
+    ]
+
+
+async def test_a_number_that_changes_its_reason_has_been_in_its_state_since_it_came_into_it(
+    account: PolledAccount,
+) -> None:
+    for hours, (state, reason) in enumerate([("active", None), ("freeze", "a"), ("freeze", "b"), ("active", None)]):
+        await account.poll_at(T0 + hours * HOUR, record(250, state=state, reason=reason))
+
+    frozen_at = recorded_at(T0 + HOUR)
+    assert await account.rows(STAYS, 250) == [
+        ("active", None, "created", None, "freeze", recorded_at(T0), None),
+        ("freeze", "a", "changed", "active", "freeze", frozen_at, T0),
+        ("freeze", "b", "changed", "active", "active", frozen_at, T0),
+        ("active", None, "changed", "freeze", None, recorded_at(T0 + 3 * HOUR), T0 + 2 * HOUR),
     ]
 
 
@@ -171,6 +220,11 @@ async def test_a_change_of_another_column_archives_the_old_version_and_keeps_the
         changed.run_id,
     )
     assert len(await account.rows(STATES)) == 1
+    assert await account.rows(ENDS) == [("version", 250, recorded_at(T0 + HOUR), T0, changed.run_id, "changed")]
+    assert await account.row(
+        "select state_since, state_since_earliest, reason_since, reason_since_earliest, reason_run_id"
+        "  from syncer.virtual_number"
+    ) == (recorded_at(T0), None, recorded_at(T0), None, first.run_id)
 
 
 async def test_redirects_open_and_close_by_id_and_number_without_a_new_version(account: PolledAccount) -> None:
@@ -191,6 +245,11 @@ async def test_redirects_open_and_close_by_id_and_number_without_a_new_version(a
             *(first.run_id, changed.run_id),
         ),
         (250, 678, "78009966666", recorded_at(T0), None, None, None, first.run_id, None),
+    ]
+    assert await account.rows(ENDS) == [("redirect", 250, recorded_at(T0 + HOUR), T0, changed.run_id, "changed")]
+    assert await account.rows("select redirect_number_id, number from syncer.virtual_number_redirect order by 1") == [
+        (249, "74990000000"),
+        (678, "78009966666"),
     ]
     assert await account.rows(VERSIONS) == []
 
@@ -247,13 +306,16 @@ async def test_a_removal_within_the_guards_ratio_is_applied_immediately(account:
 
     assert (result.outcome, result.removed, result.held, result.redirects_closed) == ("applied", 1, 0, 1)
     assert (await account.rows(PRESENCE))[0] == (1, T0, recorded_at(T0 + HOUR), recorded_at(T0 + HOUR))
+    assert await account.rows(ENDS) == [
+        (ended, 1, recorded_at(T0 + HOUR), T0, result.run_id, "removed") for ended in ("redirect", "state", "version")
+    ]
+    assert await account.rows(ABSENCES) == [
+        (1, recorded_at(T0 + HOUR), result.run_id, recorded_at(T0 + HOUR), result.run_id, "removed")
+    ]
     assert await account.row(
-        "select valid_to, closed_after, closed_run_id from syncer.state_history where valid_to is not null"
-    ) == (
-        recorded_at(T0 + HOUR),
-        T0,
-        result.run_id,
-    )
+        "select missing_run_id, removed_run_id from syncer.virtual_number where removed_at is not null"
+    ) == (result.run_id, result.run_id)
+    assert await account.rows("select * from syncer.virtual_number_redirect") == []
 
 
 async def test_numbers_that_are_removed_together_each_end_when_they_were_first_missed(account: PolledAccount) -> None:
@@ -277,6 +339,10 @@ async def test_numbers_that_are_removed_together_each_end_when_they_were_first_m
         (2, recorded_at(T0 + 3 * HOUR), T0 + 2 * HOUR),
         (3, None, None),
     ]
+    assert [(ended, number, how) for ended, number, *_, how in await account.rows(ENDS)] == [
+        ("redirect", 1, "changed"),
+        *((ended, number, "removed") for number in (1, 2) for ended in ("redirect", "state", "version")),
+    ]
     assert await account.rows("select virtual_number_id from syncer.record_fingerprint") == [(3,)]
 
 
@@ -294,7 +360,7 @@ async def test_held_removals_are_applied_after_the_hold_time_and_dated_when_they
 ) -> None:
     records = [record(key) for key in range(1, 5)]
     await account.poll_at(T0, *records)
-    await account.poll_at(T0 + HOUR, records[0])
+    first = await account.poll_at(T0 + HOUR, records[0])
     early = await account.poll_at(T0 + 24 * HOUR, records[0])
 
     late = await account.poll_at(T0 + 26 * HOUR, records[0])
@@ -304,27 +370,62 @@ async def test_held_removals_are_applied_after_the_hold_time_and_dated_when_they
     assert (await account.rows(PRESENCE))[1:] == [
         (key, T0, recorded_at(T0 + HOUR), recorded_at(T0 + HOUR)) for key in (2, 3, 4)
     ]
+    assert await account.rows(ENDS) == [
+        (ended, key, recorded_at(T0 + HOUR), T0, late.run_id, "removed")
+        for key in (2, 3, 4)
+        for ended in ("state", "version")
+    ]
+    assert await account.rows(ABSENCES) == [
+        (key, recorded_at(T0 + HOUR), first.run_id, recorded_at(T0 + 26 * HOUR), late.run_id, "removed")
+        for key in (2, 3, 4)
+    ]
 
 
 async def test_missing_numbers_that_return_are_unchanged(account: PolledAccount) -> None:
     await account.poll_at(T0, record(1), record(2))
-    await account.poll_at(T0 + HOUR, record(1))
+    missed = await account.poll_at(T0 + HOUR, record(1))
+    run_of_absence = "select missing_run_id from syncer.virtual_number order by virtual_number_id"
+    assert await account.rows(run_of_absence) == [(None,), (missed.run_id,)]
+    assert await account.rows(ABSENCES) == []
 
     result = await account.poll_at(T0 + 2 * HOUR, record(1), record(2))
 
     assert (result.outcome, result.changed, result.restored, result.unchanged, result.held) == ("applied", 0, 0, 2, 0)
     assert await account.rows(PRESENCE) == [(1, None, None, None), (2, None, None, None)]
+    assert await account.rows(run_of_absence) == [(None,), (None,)]
+    assert await account.rows(ABSENCES) == [
+        (2, recorded_at(T0 + HOUR), missed.run_id, recorded_at(T0 + 2 * HOUR), result.run_id, "returned")
+    ]
+    assert await account.rows(ENDS) == []
+
+
+async def test_an_absence_ends_when_the_number_is_listed_again_even_with_a_rejected_record(
+    account: PolledAccount,
+) -> None:
+    await account.poll_at(T0, record(1), record(2))
+    missed = await account.poll_at(T0 + HOUR, record(1))
+
+    rejected = await account.poll_at(T0 + 2 * HOUR, record(1), record(2, state=None))
+    await account.poll_at(T0 + 3 * HOUR, record(1), record(2))
+
+    assert (rejected.rejected, rejected.held) == (1, 0)
+    assert await account.rows(ABSENCES) == [
+        (2, recorded_at(T0 + HOUR), missed.run_id, recorded_at(T0 + 2 * HOUR), rejected.run_id, "returned")
+    ]
 
 
 async def test_the_window_of_a_change_after_an_absence_begins_at_the_last_poll_that_read_the_number(
     account: PolledAccount,
 ) -> None:
     await account.poll_at(T0, record(1), record(2))
-    await account.poll_at(T0 + HOUR, record(1))
+    missed = await account.poll_at(T0 + HOUR, record(1))
 
-    await account.poll_at(T0 + 2 * HOUR, record(1), record(2, state="freeze"))
+    returned = await account.poll_at(T0 + 2 * HOUR, record(1), record(2, state="freeze"))
 
     assert (await account.rows(STATES))[-1][:6] == (2, "freeze", None, recorded_at(T0 + 2 * HOUR), None, T0)
+    assert await account.rows(ABSENCES) == [
+        (2, recorded_at(T0 + HOUR), missed.run_id, recorded_at(T0 + 2 * HOUR), returned.run_id, "returned")
+    ]
 
 
 async def test_numbers_that_change_in_one_poll_each_have_their_own_window(account: PolledAccount) -> None:
@@ -362,6 +463,10 @@ async def test_an_empty_list_removes_no_numbers_without_the_operator(account: Po
     accepted = await account.poll_at(T0 + 1001 * HOUR, trigger="accept_removals")
 
     assert (first.held, much_later.held, much_later.removed, accepted.removed) == (2, 2, 0, 2)
+    assert await account.rows(ABSENCES) == [
+        (key, recorded_at(T0 + HOUR), first.run_id, recorded_at(T0 + 1001 * HOUR), accepted.run_id, "removed")
+        for key in (1, 2)
+    ]
 
 
 async def test_a_removed_number_that_returns_is_restored_with_a_gap_in_its_history(account: PolledAccount) -> None:
@@ -384,6 +489,22 @@ async def test_a_removed_number_that_returns_is_restored_with_a_gap_in_its_histo
     assert await account.rows(VERSIONS) == [
         (2, "79000000002", None, recorded_at(T0), removed_at, None, T0, first.run_id, removal.run_id)
     ]
+    assert await account.rows(STAYS, 2) == [
+        ("active", None, "created", None, None, recorded_at(T0), None),
+        ("freeze", None, "restored", None, None, returned_at, T0 + 2 * HOUR),
+    ]
+    assert await account.rows(
+        "select state, began_by, ended_by from syncer.number_version where virtual_number_id = 2 order by valid_from"
+    ) == [("active", "created", "removed"), ("freeze", "restored", None)]
+    assert await account.row(
+        "select first_seen_at, listed_since, removed_run_id, missing_run_id from syncer.virtual_number"
+        " where virtual_number_id = 2"
+    ) == (recorded_at(T0), returned_at, None, None)
+    assert {(ended, how) for ended, *_, how in await account.rows(ENDS)} == {
+        ("redirect", "removed"),
+        ("state", "removed"),
+        ("version", "removed"),
+    }
     assert [row[2:5] for row in await account.rows(REDIRECTS)] == [
         ("74994088157", recorded_at(T0), removed_at),
         ("74994088157", returned_at, None),
@@ -399,6 +520,47 @@ async def test_each_version_of_a_number_removed_twice_ends_with_its_own_removal(
     assert [(*row[3:5], *row[7:]) for row in await account.rows(VERSIONS)] == [
         (recorded_at(T0), recorded_at(T0 + HOUR), runs[0], runs[1]),
         (recorded_at(T0 + 2 * HOUR), recorded_at(T0 + 3 * HOUR), runs[2], runs[3]),
+    ]
+    assert await account.rows(
+        "select began_by, ended_by from syncer.number_version where virtual_number_id = 2 order by valid_from"
+    ) == [
+        ("created", "removed"),
+        ("restored", "removed"),
+        ("restored", None),
+    ]
+    assert [(*row[1:3], row[4]) for row in await account.rows(ABSENCES)] == [
+        (recorded_at(T0 + HOUR), runs[1], runs[1]),
+        (recorded_at(T0 + 3 * HOUR), runs[3], runs[3]),
+    ]
+    assert await account.row("select listed_since from syncer.virtual_number where virtual_number_id = 2") == (
+        recorded_at(T0 + 4 * HOUR),
+    )
+
+
+async def test_the_version_of_a_removed_number_is_archived_with_its_removal_and_not_again_when_it_returns(
+    account: PolledAccount,
+) -> None:
+    await account.poll_at(T0, record(1), record(2, comment="a"))
+    await account.poll_at(T0 + HOUR, record(1), record(2, comment="b"))
+    removal = await account.poll_at(T0 + 2 * HOUR, record(1), trigger="accept_removals")
+    archived = "select comment, valid_to, closed_run_id, began_by, ended_by from syncer.virtual_number_history"
+    rows = await account.rows(archived)
+    assert rows[1:] == [("b", recorded_at(T0 + 2 * HOUR), removal.run_id, "changed", "removed")]
+
+    await account.poll_at(T0 + 3 * HOUR, record(1), record(2, comment="c"))
+
+    assert await account.rows(archived) == rows
+
+
+async def test_a_restored_number_that_changes_its_reason_was_restored_into_its_state(account: PolledAccount) -> None:
+    for hours, listed in enumerate(([record(2)], [], [record(2)], [record(2, reason="a")])):
+        await account.poll_at(T0 + hours * HOUR, record(1), *listed, trigger="accept_removals")
+
+    returned_at = recorded_at(T0 + 2 * HOUR)
+    assert await account.rows(STAYS, 2) == [
+        ("active", None, "created", None, None, recorded_at(T0), None),
+        ("active", None, "restored", None, "active", returned_at, T0 + HOUR),
+        ("active", "a", "restored", None, None, returned_at, T0 + HOUR),
     ]
 
 
@@ -663,7 +825,9 @@ async def test_records_that_an_older_decoder_read_are_decoded_again_even_if_no_b
     account: PolledAccount,
 ) -> None:
     await account.poll(record(1, comment="note"), record(2))
+    await account.sql.execute("set session_replication_role = replica")  # no trigger asks for a run
     await account.sql.execute("update syncer.virtual_number set comment = null")
+    await account.sql.execute("reset session_replication_role")
     await account.sql.execute("update syncer.record_fingerprint set decoder_version = 0")
     await account.sql.execute("update syncer.account set decoder_version = 0")
     account.restart()

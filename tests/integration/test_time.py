@@ -46,11 +46,11 @@ ZONES: Final = ("UTC", "America/New_York", "Europe/Berlin", "Asia/Kathmandu")
 
 STATES = """
 select state, valid_from, valid_to, changed_after, closed_after
-  from syncer.state_history where virtual_number_id = $1 order by valid_from
+  from syncer.state_period where virtual_number_id = $1 order by valid_from
 """
 SECONDS = """
 select extract(epoch from valid_to - valid_from)::float8 from syncer.state_history
- where virtual_number_id = $1 and valid_to is not null order by valid_from
+ where virtual_number_id = $1 order by valid_from
 """
 
 
@@ -129,7 +129,7 @@ async def test_periods_around_a_clock_change_keep_exact_instants(
     lengths = [(later - earlier).total_seconds() for earlier, later in pairwise(moments)]
     assert await account.rows(SECONDS, 1) == [(length,) for length in lengths]
     assert await account.rows(
-        "select valid_from, valid_to from syncer.virtual_number_redirect order by redirect_number_id"
+        "select valid_from, valid_to from syncer.redirect_period order by redirect_number_id"
     ) == list(zip(seen, [*seen[1:], None], strict=True))
     assert await account.rows("select started_at, finished_at from syncer.sync_run order by run_id") == list(
         zip(moments, seen, strict=True)
@@ -270,15 +270,15 @@ class JumpingClock:
 
     async def _check_periods(self, name: str, latest: datetime) -> None:
         """Checks that no period and no window of the account is empty or negative, and that periods do not overlap."""
-        for table, keys in (
-            ("state_history", ("virtual_number_id",)),
-            ("virtual_number_history", ("virtual_number_id",)),
-            ("virtual_number_redirect", ("virtual_number_id", "redirect_number_id", "number")),
+        for view, keys in (
+            ("state_period", ("virtual_number_id",)),
+            ("number_version", ("virtual_number_id",)),
+            ("redirect_period", ("virtual_number_id", "redirect_number_id", "number")),
         ):
             rows = await self._sql.fetch(
                 f"""
                 select {", ".join(keys)}, valid_from, valid_to, changed_after, closed_after
-                  from syncer.{table} join syncer.account using (account_id) where name = $1
+                  from syncer.{view} join syncer.account using (account_id) where name = $1
                  order by {", ".join(keys)}, valid_from
                 """,  # noqa: S608 - names from above
                 name,
@@ -293,7 +293,7 @@ class JumpingClock:
                 if [row[key] for key in keys] == [next_row[key] for key in keys]:
                     assert row["valid_to"] is not None
                     assert row["valid_to"] <= next_row["valid_from"]
-                    if table == "state_history" and row["virtual_number_id"] == 1:  # number 1 is always listed
+                    if view != "redirect_period" and row["virtual_number_id"] == 1:  # number 1 is always listed
                         assert row["valid_to"] == next_row["valid_from"]
                         assert row["closed_after"] == next_row["changed_after"]
 

@@ -91,7 +91,10 @@ FOREIGN_KEYS = {
     ("virtual_number", ("region_id",), "region", ("region_id",)),
     *(
         (table, ("account_id", "virtual_number_id"), "virtual_number", ("account_id", "virtual_number_id"))
-        for table in ("virtual_number_history", "state_history", "virtual_number_redirect")
+        for table in (
+            *("virtual_number_history", "state_history", "virtual_number_redirect"),
+            *("virtual_number_redirect_history", "absence_history"),
+        )
     ),
 }
 

@@ -14,6 +14,8 @@ from syncer.store.schema import known_revisions, migrate
 from tests.builders import PolledAccount, connect, record, redirect, settings_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import asyncpg
 
 DATA = Path(__file__).parent / "data"
@@ -31,6 +33,16 @@ RENAMED = {
 # Columns whose values changed their meaning: only whether there is one is compared.
 REPLACED = {"fingerprints_version"}
 
+# Tables whose rows are in two tables since 0009, what is in force apart from what has ended: the views of both.
+DIVIDED = {"state_history": "state_period", "virtual_number_redirect": "redirect_period"}
+VIEWS = (
+    *("numbers", "numbers_all", "number_history", "state_history", "state_changes", "redirects", "redirect_history"),
+    *("changes", "daily_states", "state_share", "coverage", "runs", "rejected_records"),
+)
+# What follows the clock, in rows that have not ended.
+MOVING = {"duration_seconds", "share", "longest_gap_seconds"}
+
+FIRST_DIVIDED_REVISION = "0009"
 FIRST_KEYED_REVISION = "0008"
 """An upgrade to it drops the fingerprints and digests, which are a cache, because older ones are not keyed."""
 
@@ -73,10 +85,10 @@ def renamed(columns: dict[str, str]) -> dict[str, str]:
     }
 
 
-async def content(sql: asyncpg.Connection, columns: dict[str, str]) -> Content:
-    """Returns the rows of each table, with these columns."""
+async def content(sql: asyncpg.Connection, columns: dict[str, str], sources: Mapping[str, str] = {}) -> Content:
+    """Returns the rows of each table, with these columns, from another relation if `sources` names one."""
     rows = {
-        table: await sql.fetch(f"select {names} from syncer.{table} order by {names}")  # noqa: S608 - from the catalog
+        table: await sql.fetch(f"select {names} from syncer.{sources.get(table, table)} order by {names}")  # noqa: S608 - from the catalog
         for table, names in columns.items()
     }
     return {
@@ -109,7 +121,7 @@ async def test_an_upgrade_to_the_newest_schema_keeps_all_history_and_polls_conti
 
     await migrate(engine)
 
-    after = await content(sql, renamed(columns))
+    after = await content(sql, renamed(columns), DIVIDED if revision < FIRST_DIVIDED_REVISION else {})
     before = {RENAMED.get(table, table): rows for table, rows in before.items()}
     for table in columns.keys() & LOOKUP_KEYS.keys():
         assert set(before.pop(table)) <= set(after.pop(table))
@@ -121,6 +133,15 @@ async def test_an_upgrade_to_the_newest_schema_keeps_all_history_and_polls_conti
         after["account"], before["account"] = (
             [row[:place] + row[place + 1 :] for row in rows] for rows in (after["account"], before["account"])
         )
+    if revision < FIRST_DIVIDED_REVISION:
+        # A removal ends the last version of a number too; before, that was in the row of the number alone.
+        ended_by_removal = await sql.fetch(
+            "select account_id, virtual_number_id, removed_at from syncer.virtual_number where removed_at is not null"
+        )
+        added = [row for row in after["virtual_number_history"] if row not in before["virtual_number_history"]]
+        valid_to = columns["virtual_number_history"].split(", ").index("valid_to")
+        assert sorted((row[0], row[1], row[valid_to]) for row in added) == sorted(map(tuple, ended_by_removal))
+        after["virtual_number_history"] = [row for row in after["virtual_number_history"] if row not in added]
     assert after == before
 
     async with (
@@ -132,6 +153,43 @@ async def test_an_upgrade_to_the_newest_schema_keeps_all_history_and_polls_conti
         result = await account.poll(record(1), second, record(3), record(4))
         assert (result.outcome, result.restored, result.rejected) == ("applied", 1, 0)
         assert await account.broken_invariants() == []
+    await sql.close()
+    await engine.dispose()
+
+
+async def rows_of_views(sql: asyncpg.Connection, columns: Mapping[str, str]) -> dict[str, list[tuple[Any, ...]]]:
+    """Returns the rows of each view, with these columns."""
+    return {
+        view: sorted(map(tuple, await sql.fetch(f"select {names} from analytics.{view}")), key=repr)  # noqa: S608 - from the catalog
+        for view, names in columns.items()
+    }
+
+
+@pytest.mark.parametrize("revision", [revision for revision in REVISIONS if revision >= "0002"])
+async def test_an_upgrade_to_the_newest_schema_keeps_every_row_of_every_view(
+    empty_database: str, revision: str
+) -> None:
+    engine = create_engine(lambda: empty_database, command_timeout=None)
+    await migrate(engine, revision)
+    sql = await connect(empty_database)
+    await sql.execute(script_of(revision))
+    columns = {
+        view: ", ".join(f"{name}" for (name,) in names if name not in MOVING)
+        for view in VIEWS
+        for names in [
+            await sql.fetch(
+                "select attname from pg_attribute where attrelid = ('analytics.' || $1)::regclass and attnum > 0", view
+            )
+        ]
+    }
+    before = await rows_of_views(sql, columns)
+    assert [view for view, rows in before.items() if not rows] == []
+
+    await migrate(engine)
+
+    after = await rows_of_views(sql, columns)
+    for view in VIEWS:
+        assert after[view] == before[view], view
     await sql.close()
     await engine.dispose()
 

@@ -21,7 +21,7 @@ _TABLES: Final[dict[str, tuple[int, str]]] = {
         f"""
         select n.virtual_number_id, {_RECORD}, n.extra::text, n.first_seen_at, n.changed_at, n.changed_after,
                n.last_read_at, n.missing_since, n.removed_at, n.run_id,
-               n.believable_missing_since, n.xmin::text
+               n.believable_missing_since, n.missing_run_id, n.removed_run_id, n.xmin::text
           from syncer.virtual_number n left join syncer.region r using (region_id) where n.account_id = $1
         """,
     ),
@@ -32,18 +32,34 @@ _TABLES: Final[dict[str, tuple[int, str]]] = {
           from syncer.virtual_number_history n left join syncer.region r using (region_id) where n.account_id = $1
         """,
     ),
+    # Of what is in force only the values are compared: it is in the row of the number, which other changes write too.
     "state_history": (
         2,
         f"""
         select virtual_number_id, valid_from, state, reason, {_PERIOD}, xmin::text
           from syncer.state_history where account_id = $1
+         union all
+        select virtual_number_id, reason_since, state, reason, null, reason_since_earliest, null, reason_run_id, null,
+               null
+          from syncer.virtual_number where account_id = $1 and removed_at is null
         """,
     ),
     "virtual_number_redirect": (
         4,
         f"""
         select virtual_number_id, redirect_number_id, number, valid_from, {_PERIOD}, xmin::text
+          from syncer.virtual_number_redirect_history where account_id = $1
+         union all
+        select virtual_number_id, redirect_number_id, number, valid_from, null, changed_after, null, run_id, null,
+               xmin::text
           from syncer.virtual_number_redirect where account_id = $1
+        """,
+    ),
+    "absence_history": (
+        2,
+        """
+        select virtual_number_id, missing_since, run_id, ended_at, closed_run_id, ended_by, xmin::text
+          from syncer.absence_history where account_id = $1
         """,
     ),
     "rejected_record": (
@@ -64,7 +80,8 @@ _TABLES: Final[dict[str, tuple[int, str]]] = {
 }
 _TRUNCATE: Final = """
 truncate syncer.account, syncer.sync_run, syncer.virtual_number, syncer.virtual_number_history, syncer.state_history,
-         syncer.virtual_number_redirect, syncer.rejected_record, syncer.record_fingerprint restart identity cascade
+         syncer.virtual_number_redirect, syncer.virtual_number_redirect_history, syncer.absence_history,
+         syncer.rejected_record, syncer.record_fingerprint restart identity cascade
 """
 
 

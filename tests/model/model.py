@@ -56,6 +56,7 @@ class Number:
         believable_misses: When believable responses have missed it since it was last listed.
         absent_at: For a removed number, the start of the last poll that is known not to have listed it.
         was_rejected: Whether an invalid record of it was listed since its removal; then it is unknown when it returned.
+        absences: The rows of `absence_history`, by when they began.
     """
 
     values: dict[str, Any]
@@ -66,6 +67,7 @@ class Number:
     run_id: int
     last_read_at: datetime | None = None
     missing_since: datetime | None = None
+    missing_run_id: int | None = None
     removed_at: datetime | None = None
     removed_by: int | None = None
     believable_misses: list[datetime] = field(default_factory=list)
@@ -74,6 +76,7 @@ class Number:
     versions: list[Period] = field(default_factory=list)
     states: list[Period] = field(default_factory=list)
     redirects: list[Period] = field(default_factory=list)
+    absences: dict[datetime, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def is_removed(self) -> bool:
@@ -371,7 +374,7 @@ class AccountModel:
     def _mark_missing(self, stored: Number, poll: PollContext) -> bool:
         if stored.missing_since is not None:
             return False
-        stored.missing_since = poll.observed_at
+        stored.missing_since, stored.missing_run_id = poll.observed_at, poll.run_id
         stored.last_read_at = self._last_read(stored, poll)
         return True
 
@@ -379,7 +382,7 @@ class AccountModel:
         """Marks a number that is listed with an invalid record: it is not missing, but was not read."""
         has_changed = stored.missing_since is not None or stored.last_read_at is None
         self.consequences["missing, then rejected"] += stored.missing_since is not None
-        stored.missing_since = None
+        _end_absence(stored, poll, "returned")
         stored.believable_misses.clear()
         stored.last_read_at = self._last_read(stored, poll)
         return has_changed
@@ -418,7 +421,8 @@ class AccountModel:
         after = self._last_read(stored, poll)
         was_unread = stored.last_read_at is not None
         self.consequences["missing, then back"] += stored.missing_since is not None
-        stored.last_read_at = stored.missing_since = None
+        _end_absence(stored, poll, "returned")
+        stored.last_read_at = None
         stored.believable_misses.clear()
         values = stored.values | record.values
         has_new_version = values != stored.values
@@ -448,7 +452,8 @@ class AccountModel:
         redirects = reopened if record.redirects is None else record.redirects
         _replace_version(stored, stored.values | record.values, poll, after)
         stored.extra = record.extra
-        stored.removed_at = stored.removed_by = stored.missing_since = stored.last_read_at = stored.absent_at = None
+        stored.removed_at = stored.removed_by = stored.missing_since = stored.missing_run_id = None
+        stored.last_read_at = stored.absent_at = None
         stored.was_rejected = False
         stored.believable_misses.clear()
         _open_state(stored, poll, after)
@@ -459,7 +464,12 @@ class AccountModel:
     @staticmethod
     def _remove(stored: Number, poll: PollContext) -> None:
         removed_at = missing_since(stored)
+        run_id = stored.missing_run_id
+        _end_absence(stored, poll, "removed")
+        stored.missing_since, stored.missing_run_id = removed_at, run_id
         stored.removed_at, stored.removed_by, stored.absent_at = removed_at, poll.run_id, poll.started_at
+        stored.versions.append(_current_version(stored))
+        stored.versions[-1].close(removed_at, stored.last_read_at, poll.run_id)
         stored.states[-1].close(removed_at, stored.last_read_at, poll.run_id)
         for row in stored.open_redirects().values():
             row.close(removed_at, stored.last_read_at, poll.run_id)
@@ -514,6 +524,9 @@ class AccountModel:
             "virtual_number_redirect": {
                 (number, *row.key, row.valid_from): row.row() for number, stored in numbers for row in stored.redirects
             },
+            "absence_history": {
+                (number, since): row for number, stored in numbers for since, row in stored.absences.items()
+            },
             "rejected_record": {(payload,): dict(vars(row)) for payload, row in self.rejected.items()},
             "sync_run": {(run_id,): run.row() for run_id, run in self.runs.items()},
         }
@@ -526,14 +539,26 @@ def _most_frequent_app_id(elements: list[Element]) -> int | None:
 
 
 def _replace_version(stored: Number, values: dict[str, Any], poll: PollContext, after: datetime | None) -> None:
-    version = Period((), stored.values, stored.changed_at, stored.changed_after, stored.run_id)
-    if stored.removed_at is not None and stored.removed_by is not None:
-        version.close(stored.removed_at, stored.last_read_at, stored.removed_by)
-    else:
-        version.close(poll.observed_at, after, poll.run_id)
-    stored.versions.append(version)
+    if stored.removed_at is None:  # else its removal has ended the version
+        stored.versions.append(_current_version(stored))
+        stored.versions[-1].close(poll.observed_at, after, poll.run_id)
     stored.values = values
     stored.changed_at, stored.changed_after, stored.run_id = poll.observed_at, after, poll.run_id
+
+
+def _current_version(stored: Number) -> Period:
+    return Period((), stored.values, stored.changed_at, stored.changed_after, stored.run_id)
+
+
+def _end_absence(stored: Number, poll: PollContext, ended_by: str) -> None:
+    if stored.missing_since is not None:
+        stored.absences[stored.missing_since] = {
+            "run_id": stored.missing_run_id,
+            "ended_at": poll.observed_at,
+            "closed_run_id": poll.run_id,
+            "ended_by": ended_by,
+        }
+    stored.missing_since = stored.missing_run_id = None
 
 
 def _open_state(stored: Number, poll: PollContext, after: datetime | None) -> None:
@@ -556,10 +581,14 @@ def _set_redirects(
 
 
 def _number_row(stored: Number) -> dict[str, Any]:
-    names = ("first_seen_at", "changed_at", "changed_after", "last_read_at", "missing_since", "removed_at", "run_id")
+    names = (
+        *("first_seen_at", "changed_at", "changed_after", "last_read_at", "missing_since", "removed_at", "run_id"),
+        "missing_run_id",
+    )
     return (
         stored.values
         | {"extra": canonical(stored.extra)}
         | {name: getattr(stored, name) for name in names}
+        | {"removed_run_id": stored.removed_by}
         | {"believable_missing_since": stored.believable_misses[0] if stored.believable_misses else None}
     )

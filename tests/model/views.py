@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.model.model import AccountModel, Number
 
 ZONE: Final = ZoneInfo("Europe/Moscow")
+_TOLERANCE: Final = timedelta(minutes=5)
 _DAY: Final = timedelta(days=1)
 
 View = dict[tuple[Any, ...], dict[str, Any]]
@@ -142,11 +143,13 @@ class AccountScenario:
         model = self.model
         ended = [run for _, run in sorted(model.runs.items()) if run.outcome not in {"running", "abandoned"}]
         last = ended[-1] if ended else None
+        known = self._succeeded_by()
         row = {
             "account_id": self.account_id,
             "account": self.account,
             "last_success_at": model.observed_at,
-            "lag_seconds": None if model.observed_at is None else seconds(self.now - model.observed_at),
+            "lag_seconds": None if known is None else seconds(self.now - known),
+            "clock_ahead": known != model.observed_at,
             "last_outcome": last and last.outcome,
             "last_error_kind": last and last.error_kind,
             "held": model.held,
@@ -154,6 +157,22 @@ class AccountScenario:
             "rejected": len(model.current_rejected),
         }
         return {(self.account_id,): row}
+
+    def _succeeded_by(self) -> datetime | None:
+        """Returns the time by which the newest success has certainly happened.
+
+        Its own time is wrong if it is in the future, or if a later run began before it: the clock was ahead then. It is
+        not younger than its beginning, nor than that of any later run, as far as these times have passed.
+        """
+        model = self.model
+        if model.observed_at is None or model.success_run_id is None or model.success_started_at is None:
+            return None
+        later = [run.started_at for run_id, run in model.runs.items() if run_id > model.success_run_id]
+        first = min(later, default=model.success_started_at)
+        is_later_run_earlier = first < model.success_started_at - _TOLERANCE
+        if model.observed_at <= self.now + _TOLERANCE and not is_later_run_earlier:
+            return model.observed_at
+        return min((time for time in (*later, model.success_started_at) if time <= self.now), default=None)
 
     def daily_states(self) -> View:
         """Returns the number of numbers by day, region, type and state, for the days of the history and today."""
@@ -212,9 +231,9 @@ class AccountScenario:
 
 def versions(stored: Number) -> list[Period]:
     """Returns all versions of a number; the last is the current one, or ends with the removal."""
+    if stored.is_removed:
+        return stored.versions
     last = Period((), stored.values, stored.changed_at, stored.changed_after, stored.run_id)
-    if stored.removed_at is not None:
-        last.valid_to, last.closed_after = stored.removed_at, stored.last_read_at
     return [*stored.versions, last]
 
 

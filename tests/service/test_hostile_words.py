@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
 import json
+import os
+import pty
 import re
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,9 +17,11 @@ from rich.console import Console
 
 from syncer.commands.demo import live_view, plain_lines
 from syncer.emulator import faults
+from syncer.printable import escape_unprintable
 from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.queries.change_feed import FeedEntry
 from tests.builders import record
+from tests.service.processes import environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +74,32 @@ async def test_the_log_of_new_words_and_of_failures_is_escaped(syncer: Program, 
     assert DANGEROUS.findall(console.out + console.err) == []
     (line,) = [line for line in console.err.splitlines() if "unknown_values" in line]
     assert "u202eright" in line
+
+
+async def test_export_shows_the_vendors_words_escaped_on_a_terminal_and_as_they_are_in_a_pipe(
+    syncer: Program, account: PolledAccount
+) -> None:
+    quoted = ['a "b", \x1b[31m', "«сеть»\n\n", *HOSTILE]
+    await account.poll(*(record(key, comment=word) for key, word in enumerate(quoted, start=1)))
+    reader, writer = pty.openpty()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "syncer", "export", "numbers"),
+            cwd=syncer.folder,
+            env=environment(syncer.folder, syncer.settings),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=writer,
+        )
+        assert await process.wait() == 0
+        shown = os.read(reader, 2**16).decode().replace("\r\n", "\n")
+    finally:
+        os.close(reader)
+        os.close(writer)
+    piped = await syncer.run("export", "numbers")
+
+    assert DANGEROUS.findall(shown) == []
+    assert [row["comment"] for row in csv.DictReader(io.StringIO(shown))] == list(map(escape_unprintable, quoted))
+    assert [row["comment"] for row in csv.DictReader(io.StringIO(piped.out, newline=""))] == quoted
 
 
 async def test_the_demo_shows_the_vendors_words_escaped(account: PolledAccount, engine: AsyncEngine) -> None:

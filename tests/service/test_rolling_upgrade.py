@@ -86,5 +86,6 @@ async def test_after_the_migration_of_a_newer_version_the_older_one_stops_pollin
     assert (checked.code, checked.out.splitlines()[-1]) == (0, "ok     data: every invariant holds")
     changed = await sql.fetch("select virtual_number_id, to_state from analytics.state_changes order by run_id")
     assert [tuple(row) for row in changed] == [(number_id, "debt_lock") for number_id in ids[:3]]
-    assert await sql.fetchval("select count(*) from syncer.state_history") == 203
+    assert await sql.fetchval("select count(*) from syncer.state_period") == 203
+    assert await sql.fetchval("select count(*) from syncer.state_history") == 3
     assert await sql.fetchval("select count(*) from syncer.virtual_number_history") == 3

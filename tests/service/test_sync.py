@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
+import re
+import shlex
 from typing import TYPE_CHECKING
+
+import pytest
 
 from syncer.emulator import faults
 from tests.builders import connect
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
 
     from syncer.emulator import Emulator
     from tests.builders import PolledAccount
+    from tests.proxy import Action
     from tests.service.processes import Program
 
 FIELDS = [
@@ -200,3 +206,25 @@ async def test_a_sync_whose_commit_is_lost_with_the_database_ends_with_4_and_nam
     (event,) = (json.loads(line) for line in lost.err.splitlines())
     assert (event["event"], event["level"], event["outcome"]) == ("poll_finished", "warning", "unknown")
     assert (later.code, json.loads(later.out)["outcome"]) == (0, "unchanged")
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        ("drop the response and refuse connections", "unchanged"),
+        ("drop the request and refuse connections", "running"),
+    ],
+)
+async def test_the_command_that_an_unknown_outcome_advises_lists_the_outcome(
+    syncer: Program, database: str, fault: Action, outcome: str
+) -> None:
+    await syncer.run("sync")
+    async with Proxy(database) as proxy:
+        proxy.intercept(b"with succeeded as", b"COMMIT", then=fault)
+        lost = await syncer.run("sync", database_url=proxy.url, shutdown_timeout="1s")
+
+    assert lost.code == 4
+    (advised,) = re.findall("`syncer (.*?)`", lost.out)
+    listed = await syncer.run(*shlex.split(advised))
+    outcomes = {row["run_id"]: row["outcome"] for row in csv.DictReader(listed.out.splitlines())}
+    assert outcomes == {"1": "applied", "2": outcome}

@@ -83,12 +83,25 @@ def test_a_parameter_that_cannot_be_honoured_is_refused_in_a_whole_sentence(
     assert str(caught.value).startswith(f"SYNCER_DATABASE_URL has an invalid value, which is not shown: {problem}")
 
 
-def test_require_auth_of_the_environment_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variable", "value", "harmless"),
+    [
+        ("PGREQUIREAUTH", "scram-sha-256", ""),
+        ("PGREQUIREPEER", "postgres", ""),
+        ("PGCHANNELBINDING", "require", "prefer"),
+        ("PGGSSENCMODE", "require", "disable"),
+    ],
+)
+def test_a_variable_of_libpq_that_cannot_be_honoured_is_refused_too(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, harmless: str
+) -> None:
     monkeypatch.setenv("SYNCER_DATABASE_URL", URL.format("db"))
-    monkeypatch.setenv("PGREQUIREAUTH", "scram-sha-256")
+    monkeypatch.setenv(variable, value)
 
-    with pytest.raises(ConfigurationError, match="cannot honour PGREQUIREAUTH: unset it, and set sslmode=verify-full"):
+    with pytest.raises(ConfigurationError, match=f"cannot honour {variable}: unset it, and set sslmode=verify-full"):
         load_settings()
+    monkeypatch.setenv(variable, harmless)
+    assert load_settings().database_url is not None
 
 
 @pytest.mark.parametrize(

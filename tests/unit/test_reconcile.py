@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from syncer.diff.changeset import ChangeSet, NewState, NewVersion, PollTotals, PresenceUpdate, RedirectChange
+from syncer.diff.changeset import ChangeSet, NewVersion, PollTotals, PresenceUpdate, RedirectChange
 from syncer.diff.content_hash import UNKEYED
 from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.record import COLUMNS, ParsedRecord, Rejection, decode
@@ -163,8 +163,6 @@ def writes_no_data(changes: ChangeSet) -> bool:
     return not (
         changes.created
         or changes.replaced
-        or changes.closed_states
-        or changes.opened_states
         or changes.opened_redirects
         or changes.closed_redirects
         or changes.extra_updates
@@ -192,7 +190,6 @@ def test_numbers_found_by_the_first_success_have_no_lower_bound() -> None:
     changes = decide_changes(parsed_response(element), NO_SUCCESS_YET, GUARD)
     assert changes == ChangeSet(
         created=[NewVersion(1, column_values(element), {"x": 1}, None)],
-        opened_states=[NewState(1, "freeze", "debt", None)],
         opened_redirects=[RedirectChange(1, 8, "78", None), RedirectChange(1, 9, "79", None)],
         fingerprints={1: fingerprint_of(element)},
         is_first_or_rejections_changed=True,
@@ -204,14 +201,14 @@ def test_the_lower_bound_of_a_number_created_later_is_the_start_of_the_last_succ
     element = record(1, from_redirect_numbers=[redirect(9, "79")])
     changes = decide_changes(parsed_response(element), stored_data(), GUARD)
     assert changes.created == [NewVersion(1, column_values(element), {}, LAST_SUCCESS)]
-    assert changes.opened_states == [NewState(1, "active", None, LAST_SUCCESS)]
     assert changes.opened_redirects == [RedirectChange(1, 9, "79", LAST_SUCCESS)]
     assert nonzero_counters(changes) == {"received": 1, "created": 1, "redirects_opened": 1}
 
 
 def test_a_created_number_counts_no_state_change_and_no_changed_column() -> None:
     changes = decide_changes(parsed_response(record(1, state="freeze")), stored_data(), GUARD)
-    assert (changes.closed_states, changes.column_changes, nonzero_counters(changes)["created"]) == ([], Counter(), 1)
+    assert (changes.replaced, changes.column_changes) == ([], Counter())
+    assert nonzero_counters(changes) == {"received": 1, "created": 1}
 
 
 def test_a_record_equal_to_the_stored_one_changes_only_its_fingerprint() -> None:
@@ -231,14 +228,14 @@ def test_known_elements_count_as_unchanged() -> None:
 
 
 @pytest.mark.parametrize("column", sorted(set(COLUMNS) - {"state", "reason"}))
-def test_a_change_of_any_other_column_makes_a_version_and_no_state_period(column: str) -> None:
+def test_a_change_of_any_other_column_makes_a_version_and_is_no_change_of_state(column: str) -> None:
     new = {"is_scenario_active": True, "is_group_scenario_active": True}.get(column) or (
         77 if column.endswith("_id") else "77"
     )
     element = record(1) | {column: new}
     changes = decide_changes(parsed_response(element), stored_data({1: stored_number(record(1))}), GUARD)
     assert changes.replaced == [NewVersion(1, column_values(element), {}, LAST_SUCCESS)]
-    assert (changes.closed_states, changes.opened_states, changes.presence_updates) == ([], [], [])
+    assert changes.presence_updates == []
     assert nonzero_counters(changes) == {"received": 1, "changed": 1}
     assert changes.column_changes == Counter({column: 1})
     assert not changes.is_empty
@@ -258,17 +255,15 @@ def test_a_change_of_state_or_reason_or_both_is_one_change_of_state(
     element = record(1, **fields)
     changes = decide_changes(parsed_response(element), stored_data({1: stored_number(record(1))}), GUARD)
     assert changes.replaced == [NewVersion(1, column_values(element), {}, LAST_SUCCESS)]
-    assert changes.closed_states == [(1, LAST_SUCCESS)]
-    assert changes.opened_states == [NewState(1, element["state"], element["reason"], LAST_SUCCESS)]
     assert nonzero_counters(changes) == {"received": 1, "changed": 1, "state_changes": 1}
     assert changes.column_changes == Counter(column_changes)
 
 
 def test_a_reason_that_changes_from_null_to_empty_is_a_change() -> None:
-    changes = decide_changes(
-        parsed_response(record(1, reason="")), stored_data({1: stored_number(record(1, reason=None))}), GUARD
-    )
-    assert changes.opened_states == [NewState(1, "active", "", LAST_SUCCESS)]
+    element = record(1, reason="")
+    changes = decide_changes(parsed_response(element), stored_data({1: stored_number(record(1, reason=None))}), GUARD)
+    assert changes.replaced == [NewVersion(1, column_values(element), {}, LAST_SUCCESS)]
+    assert nonzero_counters(changes) == {"received": 1, "changed": 1, "state_changes": 1}
 
 
 def test_a_change_of_extra_fields_alone_is_written_and_counts_as_unchanged() -> None:
@@ -315,7 +310,7 @@ def test_redirects_begin_and_end_without_a_new_version() -> None:
         RedirectChange(1, 7, "77", LAST_SUCCESS),
         RedirectChange(1, 8, "78", LAST_SUCCESS),
     ]
-    assert (changes.replaced, changes.opened_states) == ([], [])
+    assert changes.replaced == []
     assert nonzero_counters(changes) == {"received": 1, "changed": 1, "redirects_opened": 2, "redirects_closed": 2}
     assert changes.column_changes == Counter(from_redirect_numbers=1)
     assert not changes.is_empty
@@ -430,16 +425,15 @@ def test_null_clears_the_value_and_does_not_count_as_an_absent_key() -> None:
     assert changes.absent_keys == Counter()
 
 
-def test_a_removed_number_that_returns_gets_a_version_a_state_period_and_its_redirects() -> None:
+def test_a_removed_number_that_returns_gets_a_version_and_its_redirects() -> None:
     element = record(1, state="freeze", from_redirect_numbers=[redirect(9, "79")])
     before = stored_number(
         record(1, from_redirect_numbers=[redirect(8, "78")]), last_read_at=EARLIER_SUCCESS, removal=REMOVAL
     )
     changes = decide_changes(parsed_response(element), stored_data({1: before}), GUARD)
     assert changes.replaced == [NewVersion(1, column_values(element), {}, LAST_SUCCESS)]
-    assert changes.opened_states == [NewState(1, "freeze", None, LAST_SUCCESS)]
     assert changes.opened_redirects == [RedirectChange(1, 9, "79", LAST_SUCCESS)]
-    assert (changes.closed_states, changes.closed_redirects, changes.presence_updates) == ([], [], [])
+    assert (changes.closed_redirects, changes.presence_updates) == ([], [])
     assert nonzero_counters(changes) == {"received": 1, "restored": 1, "redirects_opened": 1}
     assert changes.column_changes == Counter()
 
@@ -470,7 +464,6 @@ def test_a_removed_number_that_returns_unchanged_is_restored() -> None:
     before = stored_number(element, last_read_at=EARLIER_SUCCESS, removal=REMOVAL)
     changes = decide_changes(parsed_response(element), stored_data({1: before}), GUARD)
     assert changes.replaced == [NewVersion(1, column_values(element), {"x": 1}, LAST_SUCCESS)]
-    assert changes.opened_states == [NewState(1, "active", None, LAST_SUCCESS)]
     assert changes.opened_redirects == [RedirectChange(1, 9, "79", LAST_SUCCESS)]
     assert nonzero_counters(changes) == {"received": 1, "restored": 1, "redirects_opened": 1}
 
@@ -508,10 +501,7 @@ def test_the_lower_bound_of_a_missing_number_that_returns_changed_is_when_it_was
         GUARD,
     )
     assert changes.replaced == [NewVersion(1, column_values(element), {}, EARLIER_SUCCESS)]
-    assert (changes.closed_states, changes.opened_states) == (
-        [(1, EARLIER_SUCCESS)],
-        [NewState(1, "freeze", None, EARLIER_SUCCESS)],
-    )
+    assert changes.counters["state_changes"] == 1
     assert changes.opened_redirects == [RedirectChange(1, 9, "79", EARLIER_SUCCESS)]
     assert changes.closed_redirects == [RedirectChange(1, 8, "78", EARLIER_SUCCESS)]
     assert changes.presence_updates == []
@@ -934,8 +924,10 @@ def test_a_number_only_rejected_until_now_has_no_lower_bound() -> None:
     element = record(1, from_redirect_numbers=[redirect(9, "79")])
     before = StoredData(StoredNumbers(rejected_by={1: 8}), stored_data().account)
     changes = decide_changes(parsed_response(element, record(2)), before, GUARD)
-    assert [version.changed_after for version in changes.created] == [None, LAST_SUCCESS]
-    assert changes.opened_states == [NewState(1, "active", None, None), NewState(2, "active", None, LAST_SUCCESS)]
+    assert changes.created == [
+        NewVersion(1, column_values(element), {}, None),
+        NewVersion(2, column_values(record(2)), {}, LAST_SUCCESS),
+    ]
     assert changes.opened_redirects == [RedirectChange(1, 9, "79", None)]
 
 
@@ -1035,6 +1027,11 @@ class Number:
         return StoredNumber(self.values, redirects, self.extra, self.last_read_at, self.removal)
 
 
+def state_of(values: tuple[Any, ...]) -> tuple[Any, Any]:
+    """The state and the reason among the values of a version."""
+    return values[COLUMNS.index("state")], values[COLUMNS.index("reason")]
+
+
 @dataclass
 class FakeDatabase:
     """What a database would contain of an account after the polls so far."""
@@ -1116,24 +1113,28 @@ class FakeDatabase:
     def _apply(self, changes: ChangeSet, now: datetime, run: StartedRun) -> None:
         for version in changes.created:
             assert version.virtual_number_id not in self.numbers
-            self.numbers[version.virtual_number_id] = Number(version.values, version.extra)
+            states = [Period(state_of(version.values), version.changed_after, now)]
+            self.numbers[version.virtual_number_id] = Number(version.values, version.extra, states=states)
+        state_changes = 0
         for version in changes.replaced:
             number = self.numbers[version.virtual_number_id]
+            has_new_state = state_of(version.values) != state_of(number.values)
+            if has_new_state and number.removed_at is None:
+                self._close(number.states, None, now, version.changed_after)
+                state_changes += 1
+            if has_new_state or number.removed_at is not None:
+                number.states.append(Period(state_of(version.values), version.changed_after, now))
             number.values, number.extra = version.values, version.extra
             number.last_read_at = number.missing_since = number.removed_at = number.removal = None
             number.believable_missing_since = number.believable_missing_from = None
+        assert changes.counters["state_changes"] == state_changes
         for key, extra in changes.extra_updates:
             self.numbers[key].extra = extra
-        for key, after in changes.closed_states:
-            self._close(self.numbers[key].states, None, now, after)
         for change in changes.closed_redirects:
             redirect_key = (change.redirect_number_id, change.number)
             self._close(self.numbers[change.virtual_number_id].redirects, redirect_key, now, change.changed_after)
         for presence in changes.presence_updates:
             self._update_presence(self.numbers[presence.virtual_number_id], presence, run)
-        for opened in changes.opened_states:
-            states = self.numbers[opened.virtual_number_id].states
-            states.append(Period((opened.state, opened.reason), opened.changed_after, now))
         for change in changes.opened_redirects:
             redirects = self.numbers[change.virtual_number_id].redirects
             redirects.append(Period((change.redirect_number_id, change.number), change.changed_after, now))
@@ -1164,8 +1165,7 @@ class FakeDatabase:
         """Checks invariants 1 to 4 of the contract, as far as the comparison is responsible for them."""
         for number in self.numbers.values():
             open_states = [period.value for period in number.states if period.valid_to is None]
-            state, reason = (number.values[COLUMNS.index(name)] for name in ("state", "reason"))
-            assert open_states == ([(state, reason)] if number.removed_at is None else [])
+            assert open_states == ([state_of(number.values)] if number.removed_at is None else [])
             for earlier, later in zip(number.states, number.states[1:], strict=False):
                 assert earlier.valid_to is not None
                 assert earlier.valid_to <= later.valid_from

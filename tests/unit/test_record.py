@@ -582,7 +582,7 @@ def test_a_record_that_is_too_long_is_rejected_and_its_id_is_still_read() -> Non
     longest, longer = (minimal_record(comment=f'"{"a" * length}"') for length in (spare, spare + 1))
     assert isinstance(decode(Raw(longest), FINGERPRINT), ParsedRecord)
     found = decode_invalid(longer)
-    assert (found.error, found.virtual_number_id) == ("longer than 16,777,216 characters", 250)
+    assert (found.error, found.virtual_number_id) == ("longer than 4,194,304 characters", 250)
     assert (found.payload, found.fingerprint) == (longer[:MAX_PAYLOAD_BYTES], FINGERPRINT)
 
 

@@ -188,15 +188,52 @@ def test_a_body_that_is_not_an_array_is_refused(body: bytes, error: type[Excepti
 
 
 def test_a_list_of_tiny_elements_is_refused() -> None:
-    with pytest.raises(NotAnArrayError, match="of records: it has"):
+    with pytest.raises(NotAnArrayError) as caught:
         parse_response(b"[" + b"0," * 20_000 + b"0]", NO_FINGERPRINTS, None)
+    assert str(caught.value) == (
+        "the endpoint answered with an array of 10,626 elements in 21,253 bytes, and at most 10,625 are accepted in "
+        "so few, since the vendor's records are longer: nothing was changed; check SYNCER_API_URL, and ask the vendor "
+        "if it is right"
+    )
 
 
 def test_two_hundred_thousand_elements_may_be_shorter_than_is_typical() -> None:
     body = encode_list(*[b'{"id":1,"number":"1","state":"s"}'] * 230_000)
-    with pytest.raises(NotAnArrayError, match="of the vendor's records: it has"):
+    with pytest.raises(NotAnArrayError) as caught:
         parse_response(body, NO_FINGERPRINTS, None)
+    assert str(caught.value) == (
+        "the endpoint answered with an array of 226,512 elements in 7,927,920 bytes, and at most 226,426 are accepted "
+        "in so few, since the vendor's records are longer: nothing was changed; check SYNCER_API_URL, and ask the "
+        "vendor if it is right"
+    )
     assert parse_response(body[: 35 * 200_000 - 1] + b"]", NO_FINGERPRINTS, None).received == 200_000
+
+
+def test_ten_thousand_combinations_of_words_are_accepted_and_records_with_further_ones_are_rejected() -> None:
+    records = [record(number, state=f"s{number}", region_name=f"r{number}") for number in range(1, 10_003)]
+    parsed = parse_response(encode_list(*records, record(10_003, state="s1", region_name="r1")), NO_FINGERPRINTS, None)
+    assert (len(parsed.records), 10_003 in parsed.records, len(parsed.lookup_values["state"])) == (10_001, True, 10_000)
+    assert [(rejection.virtual_number_id, rejection.error) for rejection in parsed.rejections] == [
+        (
+            number,
+            "its type, purpose, state, region_name are one of too many combinations that are new in this response",
+        )
+        for number in (10_001, 10_002)
+    ]
+
+
+def test_the_payloads_of_a_response_are_cut_to_four_kibibytes_once_there_are_four_mebibytes_of_them() -> None:
+    broken = [{"id": number, "comment": "x" * 70_000} for number in range(1, 101)]
+    payloads = [
+        rejection.payload for rejection in parse_response(encode_list(*broken), NO_FINGERPRINTS, None).rejections
+    ]
+    assert [len(payload) for payload in payloads] == [65_536] * 64 + [4_096] * 36
+
+
+def test_a_batch_has_few_values_however_short_they_are() -> None:
+    records = [record(number, future=[0] * 60_000) for number in range(1, 8)]
+    batches = parse_response(encode_list(*records), NO_FINGERPRINTS, None).records.pop_batches(5)
+    assert list(map(list, batches)) == [[1, 2, 3], [4, 5, 6], [7]]
 
 
 def test_a_known_element_is_not_decoded() -> None:
@@ -442,6 +479,15 @@ def test_the_app_id_of_records_that_contradict_each_other_does_not_count() -> No
     contradicting = [record(1, app_id=3), record(1, app_id=3, comment="x"), record(1, app_id=4)]
     assert parse_response(encode_list(*contradicting), NO_FINGERPRINTS, None).app_id is None
     assert parse_response(encode_list(*contradicting, record(2)), NO_FINGERPRINTS, APP_ID).app_id == APP_ID
+
+
+@pytest.mark.parametrize("app_id", [APP_ID, OTHER_APP_ID])
+def test_the_app_id_of_a_known_element_that_another_one_contradicts_does_not_count(app_id: int) -> None:
+    known_element = record(1, app_id=OTHER_APP_ID)
+    parsed = parse_response(
+        encode_list(known_element, known_element | {"tariff": 1}), stored_fingerprints((1, known_element)), app_id
+    )
+    assert (len(parsed.rejections), parsed.known_count, list(parsed.records)) == (2, 0, [])
 
 
 def test_of_equally_frequent_app_ids_the_smallest_counts() -> None:

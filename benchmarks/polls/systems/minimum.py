@@ -127,13 +127,15 @@ class MinimalPoller:
                 "insert into syncer.account (name, time_zone, created_at) values ('default', 'UTC', now()) "
                 "returning account_id"
             )
-            times = (self.now, self.now, 1)
+            times = dict.fromkeys(
+                ("first_seen_at", "listed_since", "changed_at", "state_since", "reason_since"), self.now
+            )
+            constants = times | {"run_id": 1, "reason_run_id": 1}
             await self.copy(
                 "virtual_number",
-                (*KEY, *RECORD_COLUMNS, "extra", "first_seen_at", "changed_at", "run_id"),
-                [(account, one.id, *self.values(one), "{}", *times) for one in records],
+                (*KEY, *RECORD_COLUMNS, "extra", *constants),
+                [(account, one.id, *self.values(one), "{}", *constants.values()) for one in records],
             )
-            await self.open_states(records, run=1)
             await self.open_redirects(
                 ((one.id, other.id, other.number) for one in records for other in one.from_redirect_numbers or ()),
                 run=1,
@@ -148,16 +150,8 @@ class MinimalPoller:
         """Returns the values of a record in the order of the columns."""
         return (*_before_region(one), self._regions.get(one.region_name), *_after_region(one))
 
-    async def open_states(self, records: Iterable[Record], *, run: int) -> None:
-        """Inserts an open state period for each record."""
-        await self.copy(
-            "state_history",
-            (*KEY, "state", "reason", "valid_from", "run_id"),
-            [(self.account, one.id, one.state, one.reason, self.now, run) for one in records],
-        )
-
     async def open_redirects(self, redirects: Iterable[tuple[int, int, str]], *, run: int) -> None:
-        """Inserts an open redirect period for each."""
+        """Inserts the redirects that are listed now."""
         await self.copy(
             "virtual_number_redirect",
             (*KEY, "redirect_number_id", "number", "valid_from", "run_id"),

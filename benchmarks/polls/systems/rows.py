@@ -39,35 +39,49 @@ select n.* from changed join syncer.virtual_number n using (account_id, virtual_
 """)
 _READ_REDIRECTS: Final = _on_changed("""
 select r.* from changed join syncer.virtual_number_redirect r using (account_id, virtual_number_id)
- where valid_to is null
 """)
 _ARCHIVE: Final = _on_changed(
     "insert into syncer.virtual_number_history (account_id, virtual_number_id,",
     ", ".join(RECORD_COLUMNS),
-    ", valid_from, valid_to, closed_after, run_id, closed_run_id) select n.account_id, n.virtual_number_id,",
+    ", valid_from, valid_to, closed_after, run_id, closed_run_id, began_by, ended_by)",
+    "select n.account_id, n.virtual_number_id,",
     ", ".join(f"n.{name}" for name in RECORD_COLUMNS),
-    ", n.changed_at, now, n.changed_at, n.run_id, 2",
+    ", n.changed_at, now, n.changed_at, n.run_id, 2, 'created', 'changed'",
     "from changed join syncer.virtual_number n using (account_id, virtual_number_id)",
 )
 _UPDATE: Final = _on_changed(
     "update syncer.virtual_number n set",
     ", ".join(f"{name} = changed.{name}" for name in RECORD_COLUMNS),
-    """, changed_at = now, run_id = 2
+    """, changed_at = now, run_id = n.run_id + 1,
+       state_since = case when n.state = changed.state then n.state_since else now end,
+       from_state = case when n.state = changed.state then n.from_state else n.state end,
+       reason_since = case when n.state = changed.state and n.reason is not distinct from changed.reason
+                           then n.reason_since else now end
   from changed where n.account_id = changed.account_id and n.virtual_number_id = changed.virtual_number_id
 """,
     **RECORD_COLUMN_TYPES,
 )
-_CLOSE_STATES: Final = _on_changed("""
-update syncer.state_history h set valid_to = now, closed_after = valid_from, closed_run_id = 2
-  from changed
- where h.account_id = changed.account_id and h.virtual_number_id = changed.virtual_number_id and h.valid_to is null
+_ARCHIVE_STATES: Final = _on_changed("""
+insert into syncer.state_history
+       (account_id, virtual_number_id, state, reason, valid_from, valid_to, closed_after, run_id, closed_run_id,
+        state_since, state_began_by, to_state, ended_by)
+select n.account_id, n.virtual_number_id, n.state, n.reason, n.reason_since, now, n.reason_since, n.reason_run_id, 2,
+       n.state_since, 'created', n.state, 'changed'
+  from changed join syncer.virtual_number n using (account_id, virtual_number_id)
 """)
-_CLOSE_REDIRECTS: Final = _on_changed(
-    """
-update syncer.virtual_number_redirect r set valid_to = now, closed_after = valid_from, closed_run_id = 2
-  from changed
- where r.account_id = changed.account_id and r.virtual_number_id = changed.virtual_number_id
-   and r.redirect_number_id = changed.redirect_number_id and r.number = changed.number and r.valid_to is null
+_END_REDIRECTS: Final = _on_changed(
+    """, ended as (
+    delete from syncer.virtual_number_redirect r
+     using changed
+     where r.account_id = changed.account_id and r.virtual_number_id = changed.virtual_number_id
+       and r.redirect_number_id = changed.redirect_number_id and r.number = changed.number
+    returning r.*, now
+)
+insert into syncer.virtual_number_redirect_history
+       (account_id, virtual_number_id, redirect_number_id, number, valid_from, valid_to, closed_after, run_id,
+        closed_run_id, ended_by)
+select account_id, virtual_number_id, redirect_number_id, number, valid_from, now, valid_from, run_id, 2, 'changed'
+  from ended
 """,
     redirect_number_id="bigint",
     number="text",
@@ -130,10 +144,9 @@ class RowWriter:
         await poller.connection.fetch(_READ_NUMBERS, poller.account, poller.now, ids)
         await poller.connection.fetch(_READ_REDIRECTS, poller.account, poller.now, ids)
         await self._execute(_ARCHIVE, [one.id for one in versions])
+        await self._execute(_ARCHIVE_STATES, [one.id for one in states])
         await self._execute(_UPDATE, *zip(*((one.id, *values(one)) for one in versions), strict=True))
-        await self._execute(_CLOSE_STATES, [one.id for one in states])
-        await self._execute(_CLOSE_REDIRECTS, *zip(*closed, strict=True))
-        await poller.open_states(states, run=2)
+        await self._execute(_END_REDIRECTS, *zip(*closed, strict=True))
         await poller.open_redirects(opened, run=2)
         await self._execute(_FINGERPRINTS, ids, [UNKEYED(raw) for _, raw in changed])
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from syncer.store.engine import read_snapshot
 from syncer.store.invariants.periods import CHAINS, PERIODS, PRESENCE, REDIRECTS, STATES
 from syncer.store.invariants.runs import COUNTERS, NEWEST
+from syncer.store.invariants.transitions import ABSENCES, NUMBERS, REDIRECT_ENDS, STAYS, VERSION_ENDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,7 +38,10 @@ class Violation:
         return f"invariant {self.rule}: account {self.account_id}, {subject}: {self.problem}"
 
 
-_QUERIES: Final = (PERIODS, PRESENCE, CHAINS, STATES, REDIRECTS, COUNTERS, NEWEST)
+_QUERIES: Final = (
+    *(PERIODS, PRESENCE, NUMBERS, CHAINS, STATES, STAYS, VERSION_ENDS, ABSENCES),
+    *(REDIRECTS, REDIRECT_ENDS, COUNTERS, NEWEST),
+)
 
 # Without nested loops the time stays linear even if table statistics are stale or missing, as after a restore.
 _SETTINGS: Final = """

@@ -6,50 +6,37 @@ from typing import Final
 
 from syncer.diff.response import MAX_STORED_REJECTIONS
 
-# All versions, the current ones included. A removal closes the current version too: its closed_after is last_read_at,
-# and only its state period says which run closed it.
 VERSIONS: Final = """
 select account_id, virtual_number_id, state, reason, valid_from, valid_to, changed_after, closed_after, run_id,
-       closed_run_id, false as is_current, null::timestamptz as first_seen_at
-  from syncer.virtual_number_history
- union all
-select account_id, virtual_number_id, state, reason, changed_at, removed_at, changed_after,
-       case when removed_at is not null then last_read_at end, run_id, null, true, first_seen_at
-  from syncer.virtual_number
+       closed_run_id, valid_to is null as is_current
+  from syncer.number_version
 """
-# The state periods, with the same columns.
-_STATE_PERIODS: Final = "select *, false as is_current, null::timestamptz as first_seen_at from syncer.state_history"
+_STATE_PERIODS: Final = "select *, valid_to is null as is_current from syncer.state_period"
 
-# Each period by itself: it ends after it begins, its windows begin earlier than its ends, and it has the columns of a
-# closing exactly if it is closed.
-PERIODS: Final = f"""
+# Each period by itself: it ends after it begins, and its windows begin earlier than its ends.
+PERIODS: Final = """
 select rule, account_id, virtual_number_id, null::bigint as run_id,
        format('its %s from %s ', kind, valid_from) || problem
-  from (select 3 as rule, 'state period' as kind, false as is_current, account_id, virtual_number_id,
+  from (select 3 as rule, 'state period' as kind, account_id, virtual_number_id,
                valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
-          from syncer.state_history
+          from syncer.state_period
          union all
-        select 4, 'redirect ' || redirect_number_id, false, account_id, virtual_number_id,
+        select 4, 'redirect ' || redirect_number_id, account_id, virtual_number_id,
                valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
-          from syncer.virtual_number_redirect
+          from syncer.redirect_period
          union all
-        select 3, 'version', is_current, account_id, virtual_number_id,
+        select 3, 'version', account_id, virtual_number_id,
                valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
-          from ({VERSIONS}) versions) periods
+          from syncer.number_version) periods
  cross join lateral (select case
     when valid_to <= valid_from then format('ends at %s, which is not after it begins', valid_to)
     when changed_after >= valid_from then format('has changed_after %s, which is not before it begins', changed_after)
     when closed_after >= valid_to
     then format('ends at %s, but has closed_after %s, which is not earlier', valid_to, closed_after)
     when closed_run_id <= run_id then format('was opened by run %s and closed by run %s', run_id, closed_run_id)
-    when valid_to is null and coalesce(closed_after::text, closed_run_id::text) is not null
-    then 'is open, but has closed_after or closed_run_id'
-    when valid_to is not null and closed_after is null then format('ends at %s, but has no closed_after', valid_to)
-    when valid_to is not null and closed_run_id is null and not is_current
-    then format('ends at %s, but has no closed_run_id', valid_to)
     end as problem) checked
  where problem is not null
-"""  # noqa: S608 - a constant
+"""
 
 # Presence: each number was read by the newest poll, or rejected by it, or is missing, or is removed as of when it went
 # missing. If a run rejected more records than it stored, it is not known which numbers it rejected.
@@ -84,34 +71,26 @@ select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, problem
 """  # noqa: S608 - a constant
 
 
-def _chain_checks(kind: str, rows: str, rule_if_open: int) -> str:
-    """Builds a query that checks each period against the previous one of its number.
+def _chain_checks(kind: str, rows: str) -> str:
+    """Builds a query that checks each period against the previous one of its number; the open one is the last.
 
     It returns the periods with a problem, and those that no other one follows without a gap (`is_end`).
 
     Args:
         kind: What the messages call a period.
         rows: A query for the periods.
-        rule_if_open: The rule that is broken if a period is open and another one follows.
     """
     return f"""
-    select case when previous_to is null then {rule_if_open} else 2 end as rule, account_id, virtual_number_id, problem,
-           next_from is null or next_from > valid_to as is_end, coalesce(next_from, 'infinity') as resumed_at, valid_to,
-           closed_after, closed_run_id
-      from (select *, lag(valid_from) over number as previous_from, lag(valid_to) over number as previous_to,
+    select account_id, virtual_number_id, problem, next_from is null or next_from > valid_to as is_end,
+           coalesce(next_from, 'infinity') as resumed_at, valid_to, closed_after, closed_run_id
+      from (select *, lag(valid_to) over number as previous_to,
                    lag(closed_after) over number as previous_closed_after,
                    lag(closed_run_id) over number as previous_closed_run_id,
-                   lead(valid_from) over number as next_from, first_value(valid_from) over number as first_from
+                   lead(valid_from) over number as next_from
               from ({rows}) rows
-            window number as (partition by account_id, virtual_number_id order by valid_from, is_current)) chained
+            window number as (partition by account_id, virtual_number_id order by is_current, valid_from)) chained
      cross join lateral (select case
-        when is_current and next_from is not null
-        then format('its current {kind} begins at %s, but an older one at %s', valid_from, next_from)
-        when is_current and first_seen_at <> first_from
-        then format('first_seen_at is %s, but its first {kind} begins at %s', first_seen_at, first_from)
-        when previous_from is null then null
-        when previous_to is null
-        then format('its {kind} from %s is open, but another begins at %s', previous_from, valid_from)
+        when previous_to is null then null
         when previous_to > valid_from
         then format('its {kind} from %s begins before the previous one ends, at %s', valid_from, previous_to)
         when previous_to = valid_from and previous_closed_after is distinct from changed_after
@@ -128,15 +107,15 @@ def _chain_checks(kind: str, rows: str, rule_if_open: int) -> str:
 
 # The periods of a number follow each other without overlap, and the only gaps are removals. Versions and state periods
 # must have the same gaps: each kind has ends that no period of the kind follows directly, until another one begins
-# (`resumed_at`) or forever (infinity; the last period is open unless the number is removed).
+# (`resumed_at`) or forever (infinity; the last period is open, and in the row of the number, unless it is removed).
 CHAINS: Final = f"""
-with versions as materialized ({_chain_checks("version", VERSIONS, 2)}),
-     states as materialized ({_chain_checks("state period", _STATE_PERIODS, 1)})
-select rule, account_id, virtual_number_id, null::bigint as run_id, problem from versions where problem is not null
+with versions as materialized ({_chain_checks("version", VERSIONS)}),
+     states as materialized ({_chain_checks("state period", _STATE_PERIODS)})
+select 2 as rule, account_id, virtual_number_id, null::bigint as run_id, problem from versions where problem is not null
  union all
-select rule, account_id, virtual_number_id, null, problem from states where problem is not null
+select 2, account_id, virtual_number_id, null, problem from states where problem is not null
  union all
-select case when resumed_at = 'infinity' and (v.valid_to is null or s.valid_to is null) then 1 else 2 end,
+select case when resumed_at = 'infinity' and (v.is_end is null or s.is_end is null) then 1 else 2 end as rule,
        account_id, virtual_number_id, null, checked.problem
   from (select * from versions where is_end) v
   full join (select * from states where is_end) s using (account_id, virtual_number_id, resumed_at)
@@ -146,10 +125,7 @@ select case when resumed_at = 'infinity' and (v.valid_to is null or s.valid_to i
     when resumed_at < 'infinity' and v.is_end is null
     then format('its state periods have a gap from %s to %s, but its versions do not', s.valid_to, resumed_at)
     when s.is_end is null then 'it has no state period'
-    when v.is_end is null then 'it has a state period, but no record'
-    when v.valid_to is null and s.valid_to is not null then 'it has no open state period, though it is not removed'
-    when v.valid_to is not null and s.valid_to is null
-    then format('it has an open state period, though it was removed at %s', v.valid_to)
+    when v.is_end is null then 'it has a state period, but no version'
     when v.valid_to <> s.valid_to
     then format('it was removed at %s, but its state period ends at %s', v.valid_to, s.valid_to)
     when v.closed_after <> s.closed_after
@@ -171,13 +147,13 @@ with versions as (
            lag(v.state || coalesce(' (' || reason || ')', '')) over number as previous_full_state,
            lag(valid_to) over number as previous_to
       from ({VERSIONS}) v
-      left join (select account_id, virtual_number_id, valid_from from syncer.state_history) s
+      left join (select account_id, virtual_number_id, valid_from from syncer.state_period) s
              on (s.account_id, s.virtual_number_id, s.valid_from) = (v.account_id, v.virtual_number_id, v.valid_from)
-    window number as (partition by v.account_id, v.virtual_number_id order by v.valid_from, is_current)
+    window number as (partition by v.account_id, v.virtual_number_id order by is_current, v.valid_from)
 )
 select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, problem
   from versions v
-  full join (select *, valid_from as period_from from syncer.state_history) s
+  full join (select *, valid_from as period_from from syncer.state_period) s
             using (account_id, virtual_number_id, period_from)
  cross join lateral (select case
     when v.state is null then format('no version begins with its state period from %s', period_from)
@@ -205,7 +181,7 @@ REDIRECTS: Final = """
 with listing_starts as (
     select *, case when lag(valid_to) over (partition by account_id, virtual_number_id order by valid_from)
                         is distinct from valid_from then valid_from end as listing_start
-      from syncer.state_history
+      from syncer.state_period
 ), listings as (
     select account_id, virtual_number_id, listed_from, max(coalesce(valid_to, 'infinity')) as listed_to
       from (select *, max(listing_start) over (partition by account_id, virtual_number_id
@@ -215,21 +191,19 @@ with listing_starts as (
 ), located as (
     select *, max(listing_start) over (partition by account_id, virtual_number_id order by valid_from) as listed_from
       from (select account_id, virtual_number_id, redirect_number_id, valid_from, valid_to,
-                   lag(valid_from) over redirect as previous_from, lag(valid_to) over redirect as previous_to,
-                   null as listing_start
-              from syncer.virtual_number_redirect
+                   lag(valid_to) over redirect as previous_to, null as listing_start
+              from syncer.redirect_period
             window redirect as (
-                partition by account_id, virtual_number_id, redirect_number_id, number order by valid_from)
+                partition by account_id, virtual_number_id, redirect_number_id, number
+                order by valid_to is null, valid_from)
              union all
-            select account_id, virtual_number_id, null, listed_from, null, null, null, listed_from from listings) events
+            select account_id, virtual_number_id, null, listed_from, null, null, listed_from from listings) events
 )
 select 4 as rule, account_id, virtual_number_id, null::bigint as run_id,
        format('its redirect %s ', redirect_number_id) || problem
   from located
   left join listings using (account_id, virtual_number_id, listed_from)
  cross join lateral (select case
-    when previous_from is not null and previous_to is null
-    then format('from %s is open, but begins again at %s', previous_from, valid_from)
     when previous_to >= valid_from
     then format('begins at %s, but its previous period ends at %s', valid_from, previous_to)
     when listed_to is null or listed_to <= valid_from

@@ -17,7 +17,7 @@ with states as materialized (
                 when lag(valid_to) over number < valid_from then 'restored' else 'state' end as kind,
            valid_to is not null and closed_run_id is not null
            and lead(valid_from) over number is distinct from valid_to as is_removed
-      from syncer.state_history
+      from syncer.state_period
     window number as (partition by account_id, virtual_number_id order by valid_from)
 ), number_changes as (
     select account_id, virtual_number_id, run_id, valid_from as number_changed_at,
@@ -28,10 +28,10 @@ with states as materialized (
 ), redirects as materialized (
     select account_id, virtual_number_id, run_id, valid_from as changed_at,
            coalesce(changed_after, '-infinity') as changed_after, 'opened' as kind
-      from syncer.virtual_number_redirect
+      from syncer.redirect_period
      union all
     select account_id, virtual_number_id, closed_run_id, valid_to, closed_after, 'closed'
-      from syncer.virtual_number_redirect where valid_to is not null and closed_run_id is not null
+      from syncer.virtual_number_redirect_history
 ), redirects_by_run as (
     select account_id, virtual_number_id, run_id, min(changed_at) as changed_at, max(changed_at) as last_changed_at,
            min(changed_after) as changed_after, max(changed_after) as last_changed_after

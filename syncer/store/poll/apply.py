@@ -1,7 +1,8 @@
 """Writes change sets: current rows and history, both in the fence's transaction.
 
-New rows are written by binary COPY. Changed rows are passed as arrays, one statement per table, and joined on account
-and number. A row that did not change is not written.
+New rows are written by binary COPY. Changed rows are passed as arrays and joined on account and number. A row that did
+not change is not written. The statement that ends a version, a state or a redirect adds it to the history: rows of
+history are only added.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from syncer.store.poll.staged import execute_batched, from_unnest, join_on_key
 from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from syncer.diff.changeset import ChangeSet, NewVersion
     from syncer.diff.record import Rejection
@@ -49,16 +50,23 @@ def prepare_changes(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]
 async def write_changes(fence: Fence, prepared: PreparedChanges) -> None:
     """Writes a change set; the rows of the run, the account and rejected records are written elsewhere.
 
-    Adds the redirects that removals close to the change set's counters: how many there are is unknown before.
+    Adds the redirects that removals end to the change set's counters: how many there are is unknown before.
     """
     changes, copy_batches = prepared.changes, prepared.copy_batches
     await copy_rows(fence, copy_batches.numbers)
-    await _replace_versions(fence, changes.replaced, prepared.regions)
-    await execute_batched(fence, _CLOSE_STATES, changes.closed_states)
-    await execute_batched(fence, _CLOSE_REDIRECTS, map(_redirect_row, changes.closed_redirects))
-    await execute_batched(fence, _UPDATE_PRESENCE, map(_presence_row, changes.presence_updates))
-    changes.counters["redirects_closed"] += await _close_removed(fence, changes)
-    await copy_rows(fence, copy_batches.states)
+    await execute_batched(
+        fence,
+        _REPLACE_VERSIONS,
+        (
+            (*_version_row(version, prepared.regions), _extra_json(version), version.changed_after)
+            for version in changes.replaced
+        ),
+    )
+    await execute_batched(fence, _END_REDIRECTS, map(_redirect_row, changes.closed_redirects))
+    await execute_batched(
+        fence, _UPDATE_PRESENCE, (_presence_row(update) for update in changes.presence_updates if not update.removed_at)
+    )
+    changes.counters["redirects_closed"] += await _remove(fence, map(_removal_row, changes.removed))
     await copy_rows(fence, copy_batches.redirects)
     await execute_batched(
         fence, _UPDATE_EXTRA, ((number, encode_json(extra).decode()) for number, extra in changes.extra_updates)
@@ -88,38 +96,88 @@ def _extra_json(version: NewVersion) -> str:
     return encode_json(version.extra).decode()
 
 
-# If the number was removed and has returned, its last version ended with the removal, and by the run that removed it.
-_ARCHIVE_VERSIONS: Final = from_unnest(
-    "insert into syncer.virtual_number_history (account_id, virtual_number_id,",
-    ", ".join(RECORD_COLUMNS),
-    """,
-            valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id)
-    select n.account_id, n.virtual_number_id,
-    """,
-    ", ".join(f"n.{name}" for name in RECORD_COLUMNS),
-    """,
-           n.changed_at, coalesce(n.removed_at, staged.observed_at), n.changed_after,
-           case when n.removed_at is null then staged.closed_after else n.last_read_at end, n.run_id,
-           case when n.removed_at is null then staged.this_run_id else (
-               select removal.closed_run_id
-                 from syncer.state_history removal
-                where removal.account_id = n.account_id and removal.virtual_number_id = n.virtual_number_id
-                  and removal.valid_to = n.removed_at
-           ) end
-      from staged join syncer.virtual_number n on
-    """,
-    join_on_key("n"),
-    virtual_number_id="bigint",
-    closed_after="timestamptz",
+# The rows as they are before the statement changes them, with what ends their periods.
+def _before(closed_after: str, *columns: str) -> str:
+    further = "".join(f", staged.{column}" for column in columns)
+    return f""", before as (
+        select n.*, staged.this_run_id, staged.observed_at, staged.{closed_after} as closed_after{further}
+          from staged join syncer.virtual_number n on {join_on_key("n")}
+    )"""  # noqa: S608 - names from this file
+
+
+def _archive_versions(ends_at: str, ended_by: str, condition: str = "true") -> str:
+    columns = ", ".join(RECORD_COLUMNS)
+    return f""", versions as (
+        insert into syncer.virtual_number_history
+               (account_id, virtual_number_id, {columns},
+                valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id, began_by, ended_by)
+        select account_id, virtual_number_id, {columns},
+               changed_at, {ends_at}, changed_after, closed_after, run_id, this_run_id,
+               case when changed_at = first_seen_at then 'created' when changed_at = listed_since then 'restored'
+                    else 'changed' end,
+               '{ended_by}'
+          from before where {condition}
+    )"""  # noqa: S608 - names from this file
+
+
+def _archive_states(ends_at: str, ended_by: str, to_state: str, condition: str = "true") -> str:
+    return f""", states as (
+        insert into syncer.state_history
+               (account_id, virtual_number_id, state, reason, valid_from, valid_to, changed_after, closed_after, run_id,
+                closed_run_id, state_since, state_since_earliest, from_state, state_began_by, to_state, ended_by)
+        select account_id, virtual_number_id, state, reason, reason_since, {ends_at}, reason_since_earliest,
+               closed_after, reason_run_id, this_run_id, state_since, state_since_earliest, from_state,
+               case when state_since > listed_since then 'changed' when listed_since = first_seen_at then 'created'
+                    else 'restored' end,
+               {to_state}, '{ended_by}'
+          from before where {condition}
+    )"""  # noqa: S608 - names from this file
+
+
+def _archive_absences(ended_by: str, condition: str) -> str:
+    return f""", absences as (
+        insert into syncer.absence_history
+               (account_id, virtual_number_id, missing_since, run_id, ended_at, closed_run_id, ended_by)
+        select account_id, virtual_number_id, coalesce(missing_since, observed_at),
+               case when missing_since is null then this_run_id else missing_run_id end, observed_at, this_run_id,
+               '{ended_by}'
+          from before where {condition}
+    )"""  # noqa: S608 - names from this file
+
+
+# A removal has ended the last version and state of a number that was removed and has returned.
+_HAS_NEW_STATE: Final = "removed_at is null and (state <> new_state or reason is distinct from new_reason)"
+# A restored number begins anew; one that keeps its state, or its state and its reason, has had these since before.
+_BEGINNINGS: Final = ", ".join(
+    f"{column} = case when n.removed_at is null{and_kept} then n.{column} else staged.{value} end"
+    for and_kept, columns in {
+        "": {"listed_since": "observed_at"},
+        " and n.state = staged.state": {"state_since": "observed_at", "state_since_earliest": "changed_after"},
+        " and n.state = staged.state and n.reason is not distinct from staged.reason": {
+            "reason_since": "observed_at",
+            "reason_since_earliest": "changed_after",
+            "reason_run_id": "this_run_id",
+        },
+    }.items()
+    for column, value in columns.items()
 )
-_UPDATE_VERSIONS: Final = from_unnest(
+_REPLACE_VERSIONS: Final = from_unnest(
+    _before("changed_after", "state as new_state", "reason as new_reason"),
+    _archive_versions("observed_at", "changed", "removed_at is null"),
+    _archive_states("observed_at", "changed", "new_state", _HAS_NEW_STATE),
+    _archive_absences("returned", "missing_since is not null and removed_at is null"),
     "update syncer.virtual_number n set",
     ", ".join(f"{name} = staged.{name}" for name in RECORD_COLUMNS),
     """,
            extra = staged.extra::jsonb,
            changed_at = staged.observed_at, changed_after = staged.changed_after, run_id = staged.this_run_id,
-           last_read_at = null, missing_since = null, removed_at = null,
-           believable_missing_since = null, believable_missing_from = null
+           last_read_at = null, missing_since = null, missing_run_id = null, removed_at = null, removed_run_id = null,
+           believable_missing_since = null, believable_missing_from = null,
+           from_state = case when n.removed_at is not null then null when n.state = staged.state then n.from_state
+                             else n.state end,
+    """,
+    _BEGINNINGS,
+    """
       from staged
      where
     """,
@@ -130,61 +188,52 @@ _UPDATE_VERSIONS: Final = from_unnest(
     changed_after="timestamptz",
 )
 
-
-async def _replace_versions(fence: Fence, replaced: Sequence[NewVersion], regions: Mapping[str, int]) -> None:
-    """Copies current versions to the history, and writes the new ones in their place."""
-    await execute_batched(fence, _ARCHIVE_VERSIONS, map(attrgetter("virtual_number_id", "changed_after"), replaced))
-    await execute_batched(
-        fence,
-        _UPDATE_VERSIONS,
-        ((*_version_row(version, regions), _extra_json(version), version.changed_after) for version in replaced),
-    )
+_redirect_row = attrgetter("virtual_number_id", "redirect_number_id", "number", "changed_after")
 
 
-def _close_periods(table: str, *conditions: str, ends_at: str, **columns: str) -> str:
-    """Builds a statement that closes the open periods of staged numbers.
+def _end_redirects(ends_at: str, ended_by: str, *conditions: str) -> str:
+    """Builds a statement that moves redirects of staged numbers to the history.
 
     Args:
-        table: The table of the periods.
-        conditions: Further SQL conditions on the periods.
-        ends_at: The staged column that holds when the periods end.
-        columns: The staged columns beyond `virtual_number_id`, and their types.
+        ends_at: The column of `staged` that says when they end.
+        ended_by: How they end.
+        conditions: Further SQL conditions on the redirects.
     """
-    return from_unnest(
-        f"update syncer.{table} h",
-        f"set valid_to = staged.{ends_at}, closed_after = staged.closed_after, closed_run_id = staged.this_run_id",
-        "from staged where",
-        join_on_key("h"),
-        *conditions,
-        "and h.valid_to is null",
-        virtual_number_id="bigint",
-        **columns,
+    return f""", ended as (
+        delete from syncer.virtual_number_redirect r
+         using staged
+         where {" ".join((join_on_key("r"), *conditions))}
+        returning r.*, staged.{ends_at} as ends_at, staged.closed_after, staged.this_run_id
     )
+    insert into syncer.virtual_number_redirect_history
+           (account_id, virtual_number_id, redirect_number_id, number, valid_from, valid_to, changed_after,
+            closed_after, run_id, closed_run_id, ended_by)
+    select account_id, virtual_number_id, redirect_number_id, number, valid_from, ends_at, changed_after,
+           closed_after, run_id, this_run_id, '{ended_by}'
+      from ended"""  # noqa: S608 - names from this file
 
 
-_CLOSE_STATES: Final = _close_periods("state_history", ends_at="observed_at", closed_after="timestamptz")
-_redirect_row = attrgetter("virtual_number_id", "redirect_number_id", "number", "changed_after")
-_CLOSE_REDIRECTS: Final = _close_periods(
-    "virtual_number_redirect",
-    "and h.redirect_number_id = staged.redirect_number_id and h.number = staged.number",
-    ends_at="observed_at",
+_END_REDIRECTS: Final = from_unnest(
+    _end_redirects(
+        "observed_at", "changed", "and r.redirect_number_id = staged.redirect_number_id and r.number = staged.number"
+    ),
+    virtual_number_id="bigint",
     redirect_number_id="bigint",
     number="text",
     closed_after="timestamptz",
 )
 
 _presence_row = attrgetter(
-    "virtual_number_id",
-    "last_read_at",
-    "missing_since",
-    "removed_at",
-    "believable_missing_since",
-    "believable_missing_from",
+    "virtual_number_id", "last_read_at", "missing_since", "believable_missing_since", "believable_missing_from"
 )
 _UPDATE_PRESENCE: Final = from_unnest(
+    _before("last_read_at", "missing_since as still_missing_since"),
+    _archive_absences("returned", "missing_since is not null and still_missing_since is null"),
     """
     update syncer.virtual_number n
-       set last_read_at = staged.last_read_at, missing_since = staged.missing_since, removed_at = staged.removed_at,
+       set last_read_at = staged.last_read_at, missing_since = staged.missing_since,
+           missing_run_id = case when staged.missing_since is null then null
+                                 when n.missing_since is null then staged.this_run_id else n.missing_run_id end,
            believable_missing_since = staged.believable_missing_since,
            believable_missing_from = staged.believable_missing_from
       from staged
@@ -194,16 +243,36 @@ _UPDATE_PRESENCE: Final = from_unnest(
     virtual_number_id="bigint",
     last_read_at="timestamptz",
     missing_since="timestamptz",
-    removed_at="timestamptz",
     believable_missing_since="timestamptz",
     believable_missing_from="bigint",
 )
 
-_removal_row = attrgetter("virtual_number_id", "last_read_at", "removed_at")
-# The periods that a removal closes end when the number was first missed, however long the removal was held.
-_REMOVAL_COLUMNS: Final = {"closed_after": "timestamptz", "removed_at": "timestamptz"}
-_CLOSE_REMOVED_STATES: Final = _close_periods("state_history", ends_at="removed_at", **_REMOVAL_COLUMNS)
-_CLOSE_REMOVED_REDIRECTS: Final = _close_periods("virtual_number_redirect", ends_at="removed_at", **_REMOVAL_COLUMNS)
+_removal_row = attrgetter(
+    "virtual_number_id", "last_read_at", "removed_at", "believable_missing_since", "believable_missing_from"
+)
+_REMOVAL_COLUMNS: Final = {"virtual_number_id": "bigint", "closed_after": "timestamptz", "removed_at": "timestamptz"}
+# The periods that a removal ends end when the number was first missed, however long the removal was held.
+_REMOVE: Final = from_unnest(
+    _before("closed_after", "removed_at as ends_at"),
+    _archive_versions("ends_at", "removed"),
+    _archive_states("ends_at", "removed", "null"),
+    _archive_absences("removed", "true"),
+    """
+    update syncer.virtual_number n
+       set last_read_at = staged.closed_after, missing_since = staged.removed_at, removed_at = staged.removed_at,
+           missing_run_id = case when n.missing_since is null then staged.this_run_id else n.missing_run_id end,
+           removed_run_id = staged.this_run_id,
+           believable_missing_since = staged.believable_missing_since,
+           believable_missing_from = staged.believable_missing_from
+      from staged
+     where
+    """,
+    join_on_key("n"),
+    **_REMOVAL_COLUMNS,
+    believable_missing_since="timestamptz",
+    believable_missing_from="bigint",
+)
+_END_REMOVED_REDIRECTS: Final = from_unnest(_end_redirects("removed_at", "removed"), **_REMOVAL_COLUMNS)
 _DELETE_FINGERPRINTS: Final = from_unnest(
     """
     delete from syncer.record_fingerprint d
@@ -215,16 +284,16 @@ _DELETE_FINGERPRINTS: Final = from_unnest(
 )
 
 
-async def _close_removed(fence: Fence, changes: ChangeSet) -> int:
-    """Closes the open periods of removed numbers, and deletes their fingerprints.
+async def _remove(fence: Fence, removals: Iterable[Sequence[Any]]) -> int:
+    """Removes numbers: what they were ends, and their fingerprints are deleted.
 
     Returns:
-        The number of redirects that were closed.
+        The number of redirects that ended.
     """
-    removals = [_removal_row(presence_update) for presence_update in changes.removed]
-    await execute_batched(fence, _CLOSE_REMOVED_STATES, removals)
+    removals = list(removals)
+    await execute_batched(fence, _REMOVE, removals)
     await execute_batched(fence, _DELETE_FINGERPRINTS, [removal[:1] for removal in removals])
-    return await execute_batched(fence, _CLOSE_REMOVED_REDIRECTS, removals)
+    return await execute_batched(fence, _END_REMOVED_REDIRECTS, [removal[:3] for removal in removals])
 
 
 _UPDATE_EXTRA: Final = from_unnest(

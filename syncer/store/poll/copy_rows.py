@@ -13,7 +13,7 @@ from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-    from syncer.diff.changeset import ChangeSet, NewState, NewVersion, RedirectChange
+    from syncer.diff.changeset import ChangeSet, NewVersion, RedirectChange
     from syncer.store.poll.runs import Fence
 
 
@@ -31,7 +31,6 @@ class CopyBatches:
     """The new rows of a change set by table; None if a table gets no rows."""
 
     numbers: CopyBatch | None
-    states: CopyBatch | None
     redirects: CopyBatch | None
     fingerprints: CopyBatch | None
 
@@ -44,10 +43,9 @@ def encode_new_rows(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]
         changes: The change set.
         regions: The `region_id` of each region that created numbers name.
     """
-    created, states, redirects = changes.created, changes.opened_states, changes.opened_redirects
+    created, redirects = changes.created, changes.opened_redirects
     return CopyBatches(
         numbers=_encode_numbers(fence, created, regions) if created else None,
-        states=_encode_states(fence, states) if states else None,
         redirects=_encode_redirects(fence, redirects) if redirects else None,
         fingerprints=_encode_fingerprints(fence, created, changes.fingerprints) if created else None,
     )
@@ -68,7 +66,7 @@ async def _single_chunk(data: bytes) -> AsyncIterator[bytes]:
 def _copy_batch(
     table: str,
     fence: Fence,
-    new_rows: Iterable[NewVersion | NewState | RedirectChange],
+    new_rows: Iterable[NewVersion | RedirectChange],
     columns: dict[str, Iterable[bytes]],
 ) -> CopyBatch:
     columns = {
@@ -82,39 +80,26 @@ def _encode_numbers(fence: Fence, created: Sequence[NewVersion], regions: Mappin
     by_column = dict(zip(RECORD_COLUMNS, zip(*(version.values for version in created), strict=True), strict=True))
     by_column["region_id"] = tuple(None if name is None else regions[name] for name in by_column["region_id"])
     columns = {name: encode_column(RECORD_COLUMN_TYPES[name], values) for name, values in by_column.items()} | {
-        "first_seen_at": encode_constant("timestamptz", fence.observed_at),
-        "changed_at": encode_constant("timestamptz", fence.observed_at),
-        "changed_after": encode_column("timestamptz", [version.changed_after for version in created]),
-        "run_id": encode_constant("bigint", fence.run.run_id),
+        name: encode_constant("timestamptz", fence.observed_at)
+        for name in ("first_seen_at", "listed_since", "changed_at", "state_since", "reason_since")
     }
+    changed_after = list(encode_column("timestamptz", [version.changed_after for version in created]))
+    columns |= dict.fromkeys(("changed_after", "state_since_earliest", "reason_since_earliest"), changed_after)
+    columns |= {name: encode_constant("bigint", fence.run.run_id) for name in ("run_id", "reason_run_id")}
     if any(version.extra for version in created):  # few have any, and the column's default costs nothing
         columns["extra"] = encode_column("jsonb", [encode_json(version.extra) for version in created])
     return _copy_batch("virtual_number", fence, created, columns)
-
-
-def _encode_states(fence: Fence, opened: Sequence[NewState]) -> CopyBatch:
-    columns = {
-        "state": encode_column("text", [state.state for state in opened]),
-        "reason": encode_column("text", [state.reason for state in opened]),
-    }
-    return _copy_batch("state_history", fence, opened, columns | _period_columns(fence, opened))
 
 
 def _encode_redirects(fence: Fence, opened: Sequence[RedirectChange]) -> CopyBatch:
     columns = {
         "redirect_number_id": encode_column("bigint", [redirect.redirect_number_id for redirect in opened]),
         "number": encode_column("text", [redirect.number for redirect in opened]),
-    }
-    return _copy_batch("virtual_number_redirect", fence, opened, columns | _period_columns(fence, opened))
-
-
-def _period_columns(fence: Fence, opened: Sequence[NewState | RedirectChange]) -> dict[str, Iterable[bytes]]:
-    """Encodes the columns that both kinds of periods have."""
-    return {
         "valid_from": encode_constant("timestamptz", fence.observed_at),
-        "changed_after": encode_column("timestamptz", [period.changed_after for period in opened]),
+        "changed_after": encode_column("timestamptz", [redirect.changed_after for redirect in opened]),
         "run_id": encode_constant("bigint", fence.run.run_id),
     }
+    return _copy_batch("virtual_number_redirect", fence, opened, columns)
 
 
 def _encode_fingerprints(fence: Fence, created: Sequence[NewVersion], fingerprints: Mapping[int, bytes]) -> CopyBatch:

@@ -22,53 +22,41 @@ if TYPE_CHECKING:
 
 _NUMBERS: Final = f"""
 select n.virtual_number_id, {", ".join("r.name" if name == "region_id" else f"n.{name}" for name in RECORD_COLUMNS)},
-       n.extra::text, n.last_read_at, r.name, r.region_id, removal.run_id as removed_by,
-       (select started_at from syncer.sync_run s where s.account_id = n.account_id and s.run_id = removal.run_id)
+       n.extra::text, n.last_read_at, r.name, r.region_id, n.removed_run_id as removed_by,
+       (select started_at from syncer.sync_run s where s.account_id = n.account_id and s.run_id = n.removed_run_id)
   from syncer.virtual_number n
   left join syncer.region r using (region_id)
- cross join lateral (select case when n.removed_at is not null then (
-                         select h.closed_run_id from syncer.state_history h
-                          where h.account_id = n.account_id and h.virtual_number_id = n.virtual_number_id
-                            and h.valid_to = n.removed_at) end as run_id) removal
  where n.account_id = $1 and n.virtual_number_id = any($2::bigint[]) and n.virtual_number_id between $3 and $4
 """  # noqa: S608 - names from a constant
-# The open ones; for a removed number, those that its removal closed.
 _REDIRECTS: Final = """
-select n.virtual_number_id, r.redirect_number_id, r.number
+select virtual_number_id, redirect_number_id, number
+  from syncer.virtual_number_redirect
+ where account_id = $1 and virtual_number_id = any($2::bigint[]) and virtual_number_id between $3 and $4
+"""
+_REDIRECTS_BEFORE_REMOVAL: Final = """
+select r.virtual_number_id, r.redirect_number_id, r.number
   from syncer.virtual_number n
-  join syncer.virtual_number_redirect r on r.virtual_number_id = n.virtual_number_id
- where n.account_id = $1 and n.virtual_number_id = any($2::bigint[]) and n.virtual_number_id between $3 and $4
-   and r.account_id = $1 and r.virtual_number_id = any($2::bigint[]) and r.virtual_number_id between $3 and $4
-   and r.valid_to is not distinct from n.removed_at
+  join syncer.virtual_number_redirect_history r
+    on r.account_id = n.account_id and r.virtual_number_id = n.virtual_number_id and r.valid_to = n.removed_at
+ where n.account_id = $1 and n.virtual_number_id = any($2::bigint[])
+   and r.account_id = $1 and r.virtual_number_id = any($2::bigint[])
 """
 _UNREAD: Final = """
 select virtual_number_id, last_read_at, missing_since, believable_missing_since, believable_missing_from
   from syncer.virtual_number where account_id = $1 and last_read_at is not null and removed_at is null
 """
-# Numbers that have returned since are included: a list that flickers must not be accepted piece by piece. A removal is
-# a period that ends where no other begins. A run finishes no earlier than any time that it writes, so the condition on
-# `finished_at` spares the history of earlier runs.
+# Numbers that have returned since are included: a list that flickers must not be accepted piece by piece.
 _REMOVED_IN_HOLD: Final = """
 select n.virtual_number_id, n.removed_at is null as has_returned
-  from syncer.sync_run r
-  join syncer.state_history h on h.account_id = r.account_id and h.closed_run_id = r.run_id
+  from syncer.state_history h
+  join syncer.sync_run r on r.account_id = h.account_id and r.run_id = h.closed_run_id
   join syncer.virtual_number n on n.account_id = h.account_id and n.virtual_number_id = h.virtual_number_id
- where r.account_id = $1 and r.finished_at > $2 and r.removed > 0 and r.trigger <> 'accept_removals' and h.valid_to > $2
-   and not exists (select from syncer.state_history next
-                    where next.account_id = h.account_id and next.virtual_number_id = h.virtual_number_id
-                      and next.valid_from = h.valid_to)
+ where h.account_id = $1 and h.ended_by = 'removed' and h.valid_to > $2 and r.trigger <> 'accept_removals'
 """
-# A period that begins where no other ends belongs to a number that was created or restored. If that number has been
-# removed since, either it counts as missing itself, or an operator accepted its removal together with all others that
-# were missing then, and the removals that are held now came later.
+# If a number that was added has been removed since, either it counts as missing itself, or an operator accepted its
+# removal together with all others that were missing then, and the removals that are held now came later.
 _ADDED_SINCE: Final = """
-select h.virtual_number_id
-  from syncer.sync_run r
-  join syncer.state_history h using (account_id, run_id)
- where r.account_id = $1 and r.finished_at >= $2 and r.created + r.restored > 0 and h.valid_from >= $2
-   and not exists (select from syncer.state_history previous
-                    where previous.account_id = h.account_id and previous.virtual_number_id = h.virtual_number_id
-                      and previous.valid_to = h.valid_from)
+select virtual_number_id from syncer.virtual_number where account_id = $1 and listed_since >= $2
 """
 _REJECTED_FINGERPRINTS: Final = (
     "select rejected_record_id from syncer.rejected_record where account_id = $1 and last_run_id = $2"
@@ -134,7 +122,7 @@ select count(*) from syncer.virtual_number where account_id = $1 and last_read_a
 _COUNT_REDIRECTED: Final = """
 select count(distinct r.virtual_number_id)
   from syncer.virtual_number_redirect r join syncer.virtual_number n using (account_id, virtual_number_id)
- where account_id = $1 and r.valid_to is null and n.last_read_at is null and n.removed_at is null
+ where account_id = $1 and n.last_read_at is null and n.removed_at is null
 """
 
 
@@ -181,6 +169,9 @@ async def load_numbers(fence: Fence, numbers: Collection[int]) -> NumberRows:
     arguments = (account_id, numbers, min(numbers), max(numbers))
     rows = await connection.fetch(_NUMBERS, *arguments)
     redirects = await connection.fetch(_REDIRECTS, *arguments) if rows else []
+    removed = [row[0] for row in rows if row["removed_by"] is not None]
+    if removed:
+        redirects = [*redirects, *await connection.fetch(_REDIRECTS_BEFORE_REMOVAL, account_id, removed)]
     not_removed = {row[0] for row in rows if row["removed_by"] is None}
     new_or_removed = [number for number in numbers if number not in not_removed]
     rejected_by: Sequence[Sequence[Any]] = []

@@ -53,6 +53,7 @@ class Run:
     """A poll that began.
 
     Attributes:
+        account: The account's name.
         may_have_committed: Whether the run's outcome was written and COMMIT was sent next. Until then a failure means
             that the data are unchanged; afterwards only the run's row tells.
         identities_behind: The generated ids that were behind the data, and that were put right for this run.
@@ -62,6 +63,7 @@ class Run:
         content_hash: The hash for digests and fingerprints, with the key of this database.
     """
 
+    account: str
     account_id: int
     run_id: int
     started_at: datetime
@@ -175,7 +177,8 @@ async def _insert_run(engine: AsyncEngine, account: str, time_zone: str, trigger
             "backup, or insert a random one: insert into syncer.hash_key (key) "
             "values (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
         )
-    return Run(row["account_id"], row["run_id"], row["started_at"], row["body_digest"], ContentHash(row["key"]))
+    content_hash = ContentHash(row["key"])
+    return Run(account, row["account_id"], row["run_id"], row["started_at"], row["body_digest"], content_hash)
 
 
 async def conclude_failed(engine: AsyncEngine, run: Run, error: PollError) -> Conclusion:

@@ -48,7 +48,7 @@ select syncer.clock() as now, min(created_at) as first_created_at
 _COUNT_CHANGES: Final = """
 select h.state, greatest(0, ceil(extract(epoch from s.at - :starts_at) / :step))::integer as position,
        sum(s.change)::integer
-  from syncer.state_history h
+  from syncer.state_period h
  cross join lateral (values (h.valid_from, 1), (h.valid_to, -1)) as s (at, change)
  where (cast(:account as text) is null or h.account_id = (select account_id from syncer.account where name = :account))
    and (h.valid_to is null or h.valid_to > :starts_at) and s.at is not null

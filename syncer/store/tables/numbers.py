@@ -7,8 +7,10 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -138,6 +140,27 @@ virtual_number = Table(
     ),
     Column("removed_at", Time, comment="Equal to missing_since once the removal is applied; null until then"),
     Column("run_id", BigInteger, nullable=False, comment="The run that first saw the current version"),
+    Column("missing_run_id", BigInteger, comment="The run of missing_since; null before revision 0009"),
+    Column("removed_run_id", BigInteger, comment="The run that applied the removal; null until then"),
+    Column(
+        "listed_since",
+        Time,
+        nullable=False,
+        comment="When the number was first seen, or when it was seen again after its last removal",
+    ),
+    Column(
+        "state_since",
+        Time,
+        nullable=False,
+        comment="Since when the number has been in its state without a break, whatever its reasons",
+    ),
+    Column("state_since_earliest", Time, comment="It came into its state after this time; null as in changed_after"),
+    Column(
+        "from_state", Text, comment="The state before it; null if the number was created or restored with its state"
+    ),
+    Column("reason_since", Time, nullable=False, comment="Since when it has had its state and its reason"),
+    Column("reason_since_earliest", Time, comment="It came to both after this time; null as in changed_after"),
+    Column("reason_run_id", BigInteger, nullable=False, comment="The run that first saw both"),
     Column(
         "believable_missing_since",
         Time,
@@ -148,17 +171,66 @@ virtual_number = Table(
         BigInteger,
         comment="Which of the account's believable_responses that was, counted from 1; each later one confirms it",
     ),
+    CheckConstraint("(removed_at is null) = (removed_run_id is null)", name="removed"),
+    CheckConstraint("listed_since <= state_since and state_since <= reason_since", name="since"),
     Index("virtual_number_number_idx", "number"),
-    # The account is not the first column: while the table is small, the planner may check foreign keys with any index
-    # that begins with the account, and a pooled session keeps that plan when the table has grown.
-    Index("virtual_number_run_id_idx", "run_id", "account_id"),
     Index(
         "virtual_number_unread_idx",
         "account_id",
         postgresql_where=text("last_read_at is not null and removed_at is null"),
     ),
     Index("virtual_number_removed_idx", "account_id", "removed_at", postgresql_where=text("removed_at is not null")),
+    # No index on what every change of a number touches, so that PostgreSQL updates it in its page alone (HOT).
+    Index(
+        "virtual_number_listed_since_idx",
+        "listed_since",
+        postgresql_using="brin",
+        postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
+    ),
+    postgresql_with={"fillfactor": 80},
     comment="The latest known record of every number ever seen",
+)
+
+
+def redirect_columns() -> list[Column[object]]:
+    """The columns that identify a redirect of a number."""
+    return [
+        Column(
+            "redirect_number_id",
+            BigInteger,
+            primary_key=True,
+            autoincrement=False,
+            comment="The vendor's id of the number whose calls are redirected to this one: id in from_redirect_numbers",
+        ),
+        Column(
+            "number",
+            Text,
+            primary_key=True,
+            comment="The number whose calls are redirected to this one, as the vendor writes it",
+        ),
+    ]
+
+
+virtual_number_redirect = Table(
+    "virtual_number_redirect",
+    metadata,
+    Column("account_id", Integer, primary_key=True, comment="The account"),
+    Column(
+        "virtual_number_id", BigInteger, primary_key=True, autoincrement=False, comment="The vendor's id of the number"
+    ),
+    *redirect_columns(),
+    Column("valid_from", Time, nullable=False, comment="Since when it has been listed: when it was first seen"),
+    Column(
+        "changed_after",
+        Time,
+        comment="It was listed after this time; null if the account's first non-empty response had it",
+    ),
+    Column("run_id", BigInteger, nullable=False, comment="The run that first saw it"),
+    ForeignKeyConstraint(
+        ["account_id", "virtual_number_id"],
+        ["syncer.virtual_number.account_id", "syncer.virtual_number.virtual_number_id"],
+    ),
+    comment="The entries of from_redirect_numbers of each number that is not removed",
 )
 
 record_fingerprint = Table(
