@@ -91,8 +91,6 @@ create table syncer.virtual_number (
     missing_since timestamptz,
     removed_at timestamptz,
     run_id bigint not null,
-    believable_missing_since timestamptz,
-    believable_missing_from bigint,
     missing_run_id bigint,
     removed_run_id bigint,
     listed_since timestamptz not null,
@@ -102,6 +100,8 @@ create table syncer.virtual_number (
     reason_since timestamptz not null,
     reason_since_earliest timestamptz,
     reason_run_id bigint not null,
+    believable_missing_since timestamptz,
+    believable_missing_from bigint,
     constraint virtual_number_removed_check check ((removed_at is null) = (removed_run_id is null)),
     constraint virtual_number_since_check check (listed_since <= state_since and state_since <= reason_since)
 ) with (fillfactor = 80);
@@ -111,9 +111,9 @@ select n.account_id, n.virtual_number_id,
        n.is_scenario_active, n.is_group_scenario_active, n.employee_id, n.dgn_number, n.redirect_number, n.region_id,
        n.app_id, n.nc_type, n.sip_uri,
        n.extra, n.first_seen_at, n.changed_at, n.changed_after, n.last_read_at, n.missing_since, n.removed_at, n.run_id,
-       n.believable_missing_since, n.believable_missing_from, null,
-       case when n.removed_at is not null then p.closed_run_id end,
-       p.listed_since, p.state_since, p.state_since_earliest, p.from_state, p.valid_from, p.changed_after, p.run_id
+       null, case when n.removed_at is not null then p.closed_run_id end, p.listed_since, p.state_since,
+       p.state_since_earliest, p.from_state, p.valid_from, p.changed_after, p.run_id, n.believable_missing_since,
+       n.believable_missing_from
   from syncer_before.virtual_number n
   join period p on p.account_id = n.account_id and p.virtual_number_id = n.virtual_number_id and p.is_last
  order by n.first_seen_at, n.account_id, n.virtual_number_id;

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from syncer.emulator import faults
-from tests.builders import APP_ID, record
+from tests.builders import APP_ID, record, redirect
 from tests.locks import lock_table_in_another_session
 
 if TYPE_CHECKING:
@@ -77,8 +77,9 @@ async def test_the_command_that_the_error_advises_works_as_it_is_written(
 async def test_an_app_id_that_is_accepted_while_the_first_poll_writes_is_taken_from_the_next_response(
     account: PolledAccount, syncer: Program, database: str
 ) -> None:
-    async with lock_table_in_another_session(database, "state_history") as wait_for_blocked_backends:
-        poll = asyncio.create_task(account.poll(record(1)))
+    listed = record(1, from_redirect_numbers=[redirect(2, "7")])
+    async with lock_table_in_another_session(database, "virtual_number_redirect") as wait_for_blocked_backends:
+        poll = asyncio.create_task(account.poll(listed))
         (writer,) = await wait_for_blocked_backends()
         command = asyncio.create_task(syncer.run("account", "accept-app-id", "default"))
         while not await account.sql.fetchval(WAITS_FOR, writer):
@@ -86,7 +87,7 @@ async def test_an_app_id_that_is_accepted_while_the_first_poll_writes_is_taken_f
     assert (await poll).created == 1
     assert (await command).code == 0
 
-    assert (await account.poll(record(1))).outcome == "unchanged"
+    assert (await account.poll(listed)).outcome == "unchanged"
 
     assert await account.row("select app_id from syncer.account") == (APP_ID,)
 

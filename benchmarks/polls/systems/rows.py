@@ -52,7 +52,7 @@ _ARCHIVE: Final = _on_changed(
 _UPDATE: Final = _on_changed(
     "update syncer.virtual_number n set",
     ", ".join(f"{name} = changed.{name}" for name in RECORD_COLUMNS),
-    """, changed_at = now, run_id = 2,
+    """, changed_at = now, run_id = n.run_id + 1,
        state_since = case when n.state = changed.state then n.state_since else now end,
        from_state = case when n.state = changed.state then n.from_state else n.state end,
        reason_since = case when n.state = changed.state and n.reason is not distinct from changed.reason

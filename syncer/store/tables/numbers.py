@@ -140,16 +140,6 @@ virtual_number = Table(
     ),
     Column("removed_at", Time, comment="Equal to missing_since once the removal is applied; null until then"),
     Column("run_id", BigInteger, nullable=False, comment="The run that first saw the current version"),
-    Column(
-        "believable_missing_since",
-        Time,
-        comment="Time of the first believable response that no longer listed the number; the hold time counts from it",
-    ),
-    Column(
-        "believable_missing_from",
-        BigInteger,
-        comment="Which of the account's believable_responses that was, counted from 1; each later one confirms it",
-    ),
     Column("missing_run_id", BigInteger, comment="The run of missing_since; null before revision 0009"),
     Column("removed_run_id", BigInteger, comment="The run that applied the removal; null until then"),
     Column(
@@ -171,6 +161,16 @@ virtual_number = Table(
     Column("reason_since", Time, nullable=False, comment="Since when it has had its state and its reason"),
     Column("reason_since_earliest", Time, comment="It came to both after this time; null as in changed_after"),
     Column("reason_run_id", BigInteger, nullable=False, comment="The run that first saw both"),
+    Column(
+        "believable_missing_since",
+        Time,
+        comment="Time of the first believable response that no longer listed the number; the hold time counts from it",
+    ),
+    Column(
+        "believable_missing_from",
+        BigInteger,
+        comment="Which of the account's believable_responses that was, counted from 1; each later one confirms it",
+    ),
     CheckConstraint("(removed_at is null) = (removed_run_id is null)", name="removed"),
     CheckConstraint("listed_since <= state_since and state_since <= reason_since", name="since"),
     Index("virtual_number_number_idx", "number"),
