@@ -70,10 +70,6 @@ class QueuedStream(io.TextIOBase):
         """How characters are written that the encoding lacks."""
         return "backslashreplace"
 
-    def writable(self) -> bool:
-        """Whether the stream can be written to."""
-        return True
-
     def fileno(self) -> int:
         """The file descriptor."""
         return self._descriptor

@@ -10,6 +10,8 @@ from syncer.web.translations import field_titles
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from syncer.web.translations import Text as PageText
+
 NO_REGION: Final = Text("no region", "без региона")
 NO_TYPE: Final = Text("no type", "без типа")
 
@@ -24,14 +26,15 @@ KINDS: Final = {
 }
 
 
-def _as_title(name: str, text: str) -> str:
-    """Capitalises the page's name of a field; a field that is called by its key keeps it."""
-    return text if text == name else text[:1].upper() + text[1:]
+def _as_title(name: str, text: PageText) -> Text:
+    """Capitalises the page's name of a field, unless the field is called by its key in both languages."""
+    is_key = text.en == text.ru == name
+    return Text(*(one if is_key else one[:1].upper() + one[1:] for one in text))
 
 
-FIELDS: Final = {
-    name: Text(_as_title(name, text.en), _as_title(name, text.ru)) for name, text in field_titles().items()
-} | {"from_redirect_numbers": Text("Redirect from", "Переадресация с")}
+FIELDS: Final = {name: _as_title(name, text) for name, text in field_titles().items()} | {
+    "from_redirect_numbers": Text("Redirect from", "Переадресация с")
+}
 
 OUTCOMES: Final = {
     "applied": Text("Changes applied", "Изменения записаны"),

@@ -31,13 +31,9 @@ class ContentHash:
         state.update(content)
         return state.digest()
 
-    def __eq__(self, other: object) -> bool:
-        """Returns whether both are the same function, that is, have the same key."""
-        return isinstance(other, ContentHash) and self._key == other._key
-
-    def __hash__(self) -> int:
-        """Returns a hash of the function, not of any content."""
-        return hash(self._key)
+    def has_key_of(self, other: ContentHash) -> bool:
+        """Returns whether both have the same key, so that they return the same hashes."""
+        return self._key == other._key
 
 
 UNKEYED: Final = ContentHash(b"")

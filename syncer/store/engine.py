@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+    from sqlalchemy.engine.interfaces import DBAPIConnection
 
 MIN_SERVER_VERSION: Final = 15
 """The oldest major version of PostgreSQL that is supported."""
@@ -112,7 +112,6 @@ def create_engine(
         pool_timeout=30,
     )
     event.listen(engine.sync_engine, "checkout", _reject_closed)
-    event.listen(engine.sync_engine, "handle_error", _terminate_broken)
     return engine
 
 
@@ -120,14 +119,6 @@ def _reject_closed(connection: DBAPIConnection, *_: object) -> None:
     """Makes the pool reconnect if the server has closed the connection; a ping would take four round trips."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
-
-
-def _terminate_broken(context: ExceptionContext) -> None:
-    """Closes a connection that is no longer usable, though its socket may still be open."""
-    if isinstance(context.original_exception, _BROKEN) and context.connection is not None:
-        broken = context.connection.connection.driver_connection
-        assert broken is not None  # noqa: S101 - a statement failed on it
-        broken.terminate()
 
 
 @asynccontextmanager

@@ -146,14 +146,12 @@ class Connection(web.RequestHandler):
 
     def handle_error(
         self,
-        request: web.BaseRequest,
+        request: web.BaseRequest,  # noqa: ARG002 - aiohttp passes it
         status: int = 500,
         exc: BaseException | None = None,  # noqa: ARG002 - aiohttp passes it
         message: str | None = None,  # noqa: ARG002 - aiohttp passes it
     ) -> web.StreamResponse:
         """Answers a request that is not HTTP, without repeating or logging anything of it."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("a part of the response is sent already")
         return _malformed_request(status)
 
     def log_exception(self, *_: object, **__: object) -> None:

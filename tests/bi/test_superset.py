@@ -10,6 +10,7 @@ import yaml
 
 from deploy.superset import bundle
 from deploy.superset.checker import Bundle, find_empty_results
+from deploy.superset.vocabulary import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,16 @@ def test_the_dashboards_differ_only_in_language() -> None:
         assert chart["slice_name"].isascii()
     for chart in _files("charts", "ru"):
         assert not chart["slice_name"].isascii()
+
+
+def test_only_a_field_that_is_called_by_its_key_in_both_languages_begins_with_a_small_letter() -> None:
+    for language in ("en", "ru"):
+        titles = {name: getattr(text, language) for name, text in FIELDS.items()}
+
+        assert {name: title for name, title in titles.items() if title[0].islower()} == {
+            "app_id": "app_id",
+            "nc_type": "nc_type",
+        }
 
 
 @pytest.mark.timeout(400)  # half a year of history is generated first

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import pytest
+from aiohttp import web_protocol
+from aiohttp.http_parser import HttpRequestParserPy
 
 from syncer.web import http_server
 from syncer.web.http_server import HttpServer, RareLog, Response
@@ -152,6 +154,37 @@ async def test_a_fault_of_the_program_is_logged_and_answered_with_500(capsys: py
     assert reply.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert reply.endswith(b"\r\n\r\nInternal error: see the log.\n")
     assert ("http_request_crashed" in logged, "ZeroDivisionError" in logged) == (True, True)
+
+
+async def test_a_fault_of_the_program_while_it_sends_a_response_is_logged_and_answered_with_500(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def forget(_: BaseRequest) -> Response:
+        return cast("Response", None)
+
+    async with listening(forget) as server:
+        reply = await (await Peer.connect(server, REQUEST)).read()
+    logged = capsys.readouterr().out
+
+    assert reply.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert ("http_connection_crashed" in logged, "AttributeError" in logged) == (True, True)
+    assert caplog.records == []  # aiohttp has logged nothing itself
+
+
+async def test_a_body_that_breaks_the_rules_after_its_response_leaves_nothing_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    # The parser of platforms for which aiohttp has none in C; the one in C ignores such a body.
+    monkeypatch.setattr(web_protocol, "HttpRequestParser", HttpRequestParserPy)
+    async with listening() as server:
+        peer = await Peer.connect(server, HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        reply = await peer.read()
+        peer.writer.write(b"ZZZ\r\n\r\n")
+        rest = await peer.read_to_end()
+
+    assert (reply.startswith(b"HTTP/1.1 200 OK\r\n"), rest) == (True, b"")
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
 
 
 # Clients that take their time

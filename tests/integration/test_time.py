@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -236,10 +237,12 @@ class JumpingClock:
 
     @classmethod
     async def create(cls, stack: AsyncExitStack, server: str) -> JumpingClock:
+        name = f"jumps_{uuid.uuid4().hex[:12]}"
         owner = await connect(server)
-        await owner.execute("create database jumps template migrated")
-        await owner.close()
-        database = server.rpartition("/")[0] + "/jumps"
+        stack.push_async_callback(owner.close)
+        await owner.execute(f"create database {name} template migrated")
+        stack.push_async_callback(owner.execute, f"drop database {name} with (force)")
+        database = f"{server.rpartition('/')[0]}/{name}"
         emulator = await stack.enter_async_context(Emulator(numbers=1, seed=1, rates=STATIC))
         sql = await connect(database)
         stack.push_async_callback(sql.close)

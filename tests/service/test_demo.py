@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 import signal
 import sys
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import aiohttp
 
+from syncer.commands.demo_backfill import BACKFILL_INTERVAL
 from tests.service.processes import files_in, processes_of, wait_until
 from tests.service.scenarios import run_concurrently
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from syncer.emulator import Emulator
-    from tests.service.processes import Program
+    from tests.service.processes import Process, Program
 
 CHANGE = re.compile(r"run (\d+)  \d\d:\d\d:\d\d  \d+  [a-z_ ]+  .+ → .+\n")
 
@@ -58,3 +61,46 @@ async def test_the_demo_shows_changes_as_they_are_recorded_and_leaves_nothing_be
     assert processes_of(folder) == set()
     assert files_in(folder) == []
     assert emulator.requests == {}
+
+
+@run_concurrently
+async def test_the_demo_starts_with_as_many_days_of_history_as_requested(syncer: Program) -> None:
+    demo = await syncer.start("demo", "--history", "2d")
+    await wait_until(lambda: any(CHANGE.fullmatch(line) for line in list(demo.out)) or not demo.is_running)
+    exported = await syncer.run("export", "runs", database_url=None, data_dir=data_folder(demo))
+    ended = await demo.stop(signal.SIGINT, within=20)
+
+    started = [datetime.fromisoformat(run["started_at"]) for run in csv.DictReader(exported.out.splitlines())]
+    first = min(started)
+    generated = [moment for moment in started if not (moment - first) % BACKFILL_INTERVAL]
+    assert len(generated) > 1
+    assert set(started) - set(generated) == {moment for moment in started if moment > max(generated)}
+    assert first.date() == max(generated).date() - timedelta(days=2)
+    assert first.hour < 6  # history begins with a day
+    assert (ended.code, ended.err) == (0, "")
+
+
+@run_concurrently
+async def test_the_demo_can_be_stopped_while_it_generates_history(syncer: Program, folder: Path) -> None:
+    demo = await syncer.start("demo", "--history", "365d")
+    await wait_until(lambda: "status" in "".join(demo.out) or not demo.is_running)
+    data_dir = data_folder(demo)
+
+    async def has_history() -> bool:
+        runs = await syncer.run("export", "runs", database_url=None, data_dir=data_dir)
+        return len(runs.out.splitlines()) > 10
+
+    await wait_until(has_history)
+    ended = await demo.stop(signal.SIGINT, within=20)
+
+    assert (ended.code, ended.err) == (0, "")
+    assert not any(CHANGE.fullmatch(line) for line in ended.out.splitlines(keepends=True))
+    assert processes_of(folder) == set()
+    assert files_in(folder) == []
+
+
+def data_folder(demo: Process) -> str:
+    """Returns the demo's data folder, as it prints it."""
+    printed = re.search(r"SYNCER_DATA_DIR=(\S+) ", "".join(demo.out))
+    assert printed is not None
+    return printed[1]

@@ -6,10 +6,12 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import resource
 import secrets
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -33,6 +35,10 @@ HOUR = timedelta(hours=1)
 VIEWS = ("numbers_all", "number_history", "changes", "runs", "states")
 # Enough rows to fill the pipes and buffers on the way.
 MANY = "create view analytics.many as select i as account_id, repeat('x', 100) as text from generate_series(1, 50000) i"
+INCOMPRESSIBLE = """
+create view analytics.incompressible as
+select i as account_id, repeat(md5(i::text), 3) as text from generate_series(1, 50000) i
+"""
 ENDLESS = """
 create view analytics.endless as
 select i as account_id, case when i > 30000 then pg_sleep(60)::text else repeat('x', 100) end as text
@@ -220,5 +226,28 @@ async def test_an_interrupted_export_keeps_the_existing_file_and_leaves_no_other
         assert finished.code == 1
         assert finished.error_line().startswith("syncer: database: ")
 
+    assert files_in(existing.parent) == [existing]
+    assert existing.read_text() == "the last one"
+
+
+@pytest.mark.parametrize("name", ["incompressible.csv", "incompressible.parquet"])
+async def test_an_export_for_which_there_is_no_room_keeps_the_existing_file_and_leaves_no_other(
+    syncer: Program, sql: asyncpg.Connection, folder: Path, name: str
+) -> None:
+    await sql.execute(INCOMPRESSIBLE)
+    existing = folder / "exported" / name
+    existing.parent.mkdir()
+    existing.write_text("the last one")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "syncer", "export", "incompressible", "--output", str(existing)),
+        cwd=syncer.folder,
+        env=environment(syncer.folder, syncer.settings),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (2**20, 2**20)),
+    )
+
+    assert await process.communicate() == (b"", f"syncer: {existing} cannot be written: File too large\n".encode())
+    assert process.returncode == 1
     assert files_in(existing.parent) == [existing]
     assert existing.read_text() == "the last one"

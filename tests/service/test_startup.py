@@ -1,9 +1,15 @@
-"""The imports of a command and their garbage collection, which determine its start time."""
+"""The imports of a command and their garbage collection, which determine its start time, and a stop meanwhile."""
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.service.processes import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,3 +59,26 @@ async def test_sync_excludes_loaded_modules_from_garbage_collection(syncer: Prog
     is_enabled, full_collections, frozen, tracked = printed.split()
     assert (is_enabled, full_collections) == ("True", "0")
     assert int(tracked) < int(frozen) / 10
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_stop_while_the_daemon_still_reads_its_settings_ends_it_with_exit_code_0(
+    syncer: Program, folder: Path, number: signal.Signals
+) -> None:
+    token = folder / "token"
+    os.mkfifo(token)
+    writers: list[int] = []
+
+    def is_being_read() -> bool:
+        try:
+            writers.append(os.open(token, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:  # nobody has opened it for reading
+            return False
+        return True
+
+    daemon = await syncer.start("run", api_token=None, api_token_file=str(token))
+    await wait_until(is_being_read)
+    ended = await daemon.stop(number, within=10)
+    os.close(writers[0])
+
+    assert (ended.code, ended.out, ended.err) == (0, "", "")

@@ -403,6 +403,19 @@ def test_absent_keys_of_new_numbers_are_null_and_counted_once_per_number() -> No
     assert (changes.opened_redirects, changes.absent_keys) == ([], Counter(comment=2, from_redirect_numbers=2))
 
 
+def test_the_values_that_are_kept_for_absent_keys_are_counted() -> None:
+    before = {
+        1: record(1, comment="kept", from_redirect_numbers=[redirect(9, "79")]),
+        2: record(2),
+        3: record(3, comment="kept", from_redirect_numbers=[redirect(8, "78")]),
+    }
+    elements = [without(element, "comment", "from_redirect_numbers") for element in (*before.values(), record(4))]
+    stored = stored_data({number_id: stored_number(element) for number_id, element in before.items()})
+    changes = decide_changes(parsed_response(*elements), stored, GUARD)
+    assert changes.absent_keys == Counter(comment=4, from_redirect_numbers=4)
+    assert changes.kept_values == Counter(comment=2, from_redirect_numbers=2)
+
+
 def test_null_clears_the_value_and_does_not_count_as_an_absent_key() -> None:
     element = record(1, comment=None, from_redirect_numbers=None)
     before = record(1, comment="was", from_redirect_numbers=[redirect(9, "79")])
@@ -423,6 +436,27 @@ def test_a_removed_number_that_returns_gets_a_version_and_its_redirects() -> Non
     assert (changes.closed_redirects, changes.presence_updates) == ([], [])
     assert nonzero_counters(changes) == {"received": 1, "restored": 1, "redirects_opened": 1}
     assert changes.column_changes == Counter()
+
+
+@pytest.mark.parametrize(
+    ("believable_run", "rejected_by", "last_absence"),
+    [
+        (BELIEVABLE_RUN, None, LAST_SUCCESS),
+        (BELIEVABLE_RUN, REMOVAL.run_id, LAST_SUCCESS),
+        (BELIEVABLE_RUN, REMOVAL.run_id + 1, REMOVAL.started_at),
+        (StartedRun(REMOVAL.run_id - 1, EARLIER_SUCCESS), None, REMOVAL.started_at),
+        (None, None, REMOVAL.started_at),
+    ],
+    ids=["missed since", "rejected before", "rejected since", "no believable response since", "none at all"],
+)
+def test_the_lower_bound_of_a_removed_number_that_returns_is_the_last_poll_known_not_to_have_listed_it(
+    believable_run: StartedRun | None, rejected_by: int | None, last_absence: datetime
+) -> None:
+    before = stored_number(record(1), last_read_at=EARLIER_SUCCESS, removal=REMOVAL)
+    numbers = StoredNumbers({1: before}, {} if rejected_by is None else {1: rejected_by})
+    account = replace(stored_data().account, believable_run=believable_run)
+    changes = reconcile({1: parse_element(record(1))}, numbers, account)
+    assert changes.opened_states == [NewState(1, "active", None, last_absence)]
 
 
 def test_a_removed_number_that_returns_unchanged_is_restored() -> None:
@@ -588,6 +622,17 @@ def test_a_removal_within_the_ratio_is_applied_at_once() -> None:
     assert changes.presence_updates == changes.removed == [presence_update(1, LAST_SUCCESS, NOW, NOW)]
     assert nonzero_counters(changes) == {"received": 99, "unchanged": 99, "removed": 1}
     assert not changes.is_empty
+
+
+def test_a_removal_waits_until_as_many_believable_responses_as_required_have_missed_the_number() -> None:
+    guard = replace(GUARD, confirmations=2)
+    first = decide_changes(parsed_response(known_count=99, missing_ids=[1]), stored_data(listed_count=100), guard)
+    assert (first.presence_updates, first.removed) == ([presence_update(1, LAST_SUCCESS, NOW, None)], [])
+    assert nonzero_counters(first) == {"received": 99, "unchanged": 99, "unconfirmed": 1}
+    missed_once = stored_data(unread={1: unread_number(EARLIER_SUCCESS, LAST_SUCCESS)}, listed_count=100)
+    second = decide_changes(parsed_response(known_count=99, missing_ids=[1]), missed_once, guard)
+    assert second.removed == [presence_update(1, EARLIER_SUCCESS, LAST_SUCCESS, LAST_SUCCESS)]
+    assert nonzero_counters(second) == {"received": 99, "unchanged": 99, "removed": 1}
 
 
 def test_a_removal_above_the_ratio_is_held_and_its_hold_time_begins() -> None:

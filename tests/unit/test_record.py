@@ -12,8 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
+from syncer.diff.content_hash import UNKEYED, ContentHash
 from syncer.diff.json_array import split_array
-from syncer.diff.json_values import equal_as_jsonb
+from syncer.diff.json_values import equal_as_jsonb, read_json
 from syncer.diff.record import (
     COLUMNS,
     MAX_BIGINT,
@@ -279,7 +280,7 @@ def test_the_id_of_a_redirect_may_be_written_with_a_fraction() -> None:
         ("0.1000000000000000055511151231257827", Decimal("0.1000000000000000055511151231257827")),
         ("12345678901234567890.5", Decimal("12345678901234567890.5")),
         ("9" * 5000, Decimal("9" * 5000)),
-        ('{"a": [' + "9" * 5000 + ', 1.5, "x"]}', {"a": [Decimal("9" * 5000), Decimal("1.5"), "x"]}),
+        ('{"a": [' + "9" * 5000 + ', 0.1, "x"]}', {"a": [Decimal("9" * 5000), Decimal("0.1"), "x"]}),
         ("1e131071", Decimal("1e131071")),
         ("1e131072", "1e131072"),
         ("9" * 131_073, "9" * 131_073),
@@ -291,6 +292,32 @@ def test_the_id_of_a_redirect_may_be_written_with_a_fraction() -> None:
 )
 def test_a_number_in_an_extra_field_is_exact_and_text_if_jsonb_cannot_store_it(value: str, expected: Any) -> None:
     assert decode_valid(minimal_record(tariff=value)).extra == {"tariff": expected}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "last", "beyond"),
+    [
+        (["1.5", *["1e100000"] * 10], "1e48652", "1e48653"),
+        (["1.5", *["1e-16383"] * 64], "1e-517", "1e-518"),
+    ],
+    ids=["before the decimal point", "after it"],
+)
+def test_numbers_are_text_where_their_exponents_add_more_than_a_mebidigit(
+    numbers: list[str], last: str, beyond: str
+) -> None:
+    assert read_json(f"[{', '.join([*numbers, last])}]") == [*map(Decimal, numbers), Decimal(last)]
+    assert read_json(f"[{', '.join([*numbers, beyond])}]") == [*map(Decimal, numbers), beyond]
+
+
+def test_text_with_an_integer_of_thousands_of_digits_is_read_exactly() -> None:
+    assert read_json("9" * 5000) == Decimal("9" * 5000)
+
+
+def test_a_fingerprint_is_the_keyed_blake2b_of_the_bytes() -> None:
+    content_hash = ContentHash(bytes(range(32)))
+    assert content_hash(b'{"id":1}').hex() == content_hash(Raw(b'{"id":1}')).hex() == "6ff79c74d3f7cc9130856872ae043ed8"
+    assert content_hash.has_key_of(ContentHash(bytes(range(32))))
+    assert not content_hash.has_key_of(UNKEYED)
 
 
 def test_the_error_of_a_rejection_quotes_80_characters_of_a_field_name() -> None:

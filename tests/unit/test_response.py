@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncer.diff.content_hash import UNKEYED
+from syncer.diff.content_hash import UNKEYED, ContentHash
 from syncer.diff.record import Rejection
-from syncer.diff.response import ParsedResponse, parse_response
+from syncer.diff.response import MAX_STORED_REJECTIONS, ParsedResponse, parse_response, reject_words
 from syncer.diff.stored import Elements, Fingerprints
 from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from syncer.errors import NotAnArrayError, NotJsonError, WrongAccountError
@@ -95,6 +95,43 @@ def test_popped_batches_are_sorted_by_id_and_removed() -> None:
         [(5, 5)],
     ]
     assert len(records) == 0
+
+
+def test_a_batch_has_no_more_bytes_than_the_limit_unless_it_is_a_single_record() -> None:
+    spans, end = {}, 100
+    for number_id, length in enumerate((3, 3, 1, 7, 2, 4), start=1):
+        spans[number_id] = Span(end, end + length)
+        end += length
+    content_hash = ContentHash(b"key")
+    batches = list(UnmatchedRecords(b"", spans, content_hash).pop_batches(10, max_bytes=6))
+    assert [list(batch) for batch in batches] == [[1, 2], [3], [4], [5, 6]]
+    assert [batch.content_hash for batch in batches] == [content_hash] * 4
+
+
+def test_records_with_a_word_that_is_not_stored_are_rejected() -> None:
+    elements = [record(1, type="new"), record(2, type="def"), record(3, region_name="Луна", type="def")]
+    parsed = parse_response(encode_list(*elements), NO_FINGERPRINTS, None)
+    refused = reject_words(parsed, {"type": {"new", "newer"}, "region_name": {"Луна"}})
+    assert list(refused.records) == [2]
+    assert refused.rejections == tuple(
+        Rejection(
+            number_id,
+            APP_ID,
+            f"its {field_name} is one of too many that are new in this response: the next polls store more of them",
+            encode(element),
+            UNKEYED(encode(element)),
+        )
+        for number_id, field_name, element in ((1, "type", elements[0]), (3, "region_name", elements[2]))
+    )
+
+
+def test_of_records_rejected_for_a_word_only_as_many_as_are_stored_have_their_texts() -> None:
+    elements = [record(number_id, type="new") for number_id in (1, 2)]
+    parsed = parse_response(encode_list(*elements), NO_FINGERPRINTS, None)
+    others = (conflict_rejection(9, record(9)),) * (MAX_STORED_REJECTIONS - 1)
+    *_, stored, counted = reject_words(replace(parsed, rejections=others), {"type": {"new"}}).rejections
+    assert (stored.virtual_number_id, stored.payload, bool(stored.error)) == (1, encode(elements[0]), True)
+    assert (counted.virtual_number_id, counted.payload, counted.error) == (2, b"", "")
 
 
 def test_more_records_than_one_sort_chunk_are_still_sorted_by_id() -> None:

@@ -65,7 +65,7 @@ class FingerprintCache:
         cached = self._by_account.get(account_id)
         if cached is None or cached.fingerprints_version != fingerprints_version:
             return None
-        return cached if cached.fingerprints.content_hash == content_hash else None
+        return cached if cached.fingerprints.content_hash.has_key_of(content_hash) else None
 
     def put(self, account_id: int, fingerprints: AccountFingerprints) -> None:
         """Caches an account's fingerprints, once the poll that changed them has committed."""
