@@ -254,6 +254,13 @@ class PolledAccount:
             yield behind_proxy
         await engine.dispose()
 
+    async def stay_due(self) -> None:
+        """Makes all accounts due now, as a daemon does that polls them: what has not ended lasts until now."""
+        await self.sql.execute(
+            "insert into syncer.account_schedule (account_id, due_at) select account_id, now() from syncer.account "
+            "on conflict (account_id) do update set due_at = excluded.due_at"
+        )
+
     async def set_clock(self, moment: datetime | None) -> None:
         """Stops the database's clock at `moment`, or restarts it if that is None."""
         now = "clock_timestamp()" if moment is None else f"timestamptz '{moment.isoformat()}'"

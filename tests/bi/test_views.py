@@ -258,6 +258,7 @@ async def test_a_day_counts_the_states_at_its_end_in_the_accounts_time_zone(acco
     await account.poll_at(moscow(2, 0, 1), record(1, state="debt_lock"), record(2))
     await account.poll_at(moscow(4, 12), record(1), record(2), trigger="command")
     await account.poll_at(moscow(5, 12), record(1), trigger="accept_removals")
+    await account.stay_due()
 
     assert await account.rows(
         """
@@ -317,6 +318,7 @@ async def test_shares_of_days_with_23_and_25_hours_add_up_to_one(
         await account.poll_at(datetime(2025, 3, 29, 12, tzinfo=berlin) - TICK, record(1))
         await account.poll_at(datetime(2025, 3, 30, 12, tzinfo=berlin) - TICK, record(1, state="freeze"))
         await account.poll_at(datetime(2025, 10, 26, 12, tzinfo=berlin) - TICK, record(1))
+        await account.stay_due()
 
         assert [
             (day, state, round(float(share), 6))
@@ -344,6 +346,7 @@ async def test_a_day_begins_at_the_earlier_midnight_where_clocks_go_back_over_it
         await account.poll_at(first_midnight - 10 * HOUR - TICK, record(1))
         await account.poll_at(first_midnight + HOUR / 2 - TICK, record(1, state="freeze"))
         await account.poll_at(first_midnight + 12 * HOUR - TICK, record(1, state="freeze"))
+        await account.stay_due()
 
         assert await account.rows(
             "select day, state, duration_seconds / 3600"
@@ -384,6 +387,7 @@ async def test_an_account_whose_time_zone_the_server_does_not_know_breaks_no_vie
     async with PolledAccount(engine, emulator, sql, settings_for(emulator, account_name="elsewhere")) as elsewhere:
         for polled in (account, elsewhere):
             await polled.poll_at(moscow(1, 1), record(1))  # still 28 February in UTC
+    await account.stay_due()
     await sql.execute("update syncer.account set time_zone = 'posixrules' where name = 'elsewhere'")
 
     for query in (
@@ -398,6 +402,7 @@ async def test_numbers_as_of_returns_the_state_at_that_time(account: PolledAccou
     await account.poll_at(moscow(1), record(1, comment="a"), record(2))
     await account.poll_at(moscow(2), record(1, comment="b", state="freeze"), record(2))
     await account.poll_at(moscow(3), record(1, comment="c"), trigger="accept_removals")
+    await account.stay_due()
 
     as_of = "select virtual_number_id, state, comment, state_since from analytics.numbers_as_of($1) order by 1"
     assert await account.rows(as_of, moscow(1)) == []
@@ -417,6 +422,7 @@ async def test_numbers_as_of_now_equals_numbers(account: PolledAccount) -> None:
         moscow(1), record(1, tariff="x", from_redirect_numbers=[redirect(9, "74950000009")]), record(2)
     )
     await account.poll_at(moscow(2), record(1, tariff="x", state="freeze"))
+    await account.stay_due()
 
     now = await account.rows("select * from analytics.numbers order by virtual_number_id")
     assert len(now) == 2
@@ -428,6 +434,7 @@ async def test_polls_and_gaps_are_counted_by_day_in_the_accounts_time_zone(accou
         await account.poll_at(moment, record(1))
     await account.set_clock(moscow(2, 3))
     await account.poll_body(b"nonsense")
+    await account.stay_due()
 
     assert await account.rows(
         "select day, polls, failed, longest_gap_seconds from analytics.coverage where day <= '2026-03-03' order by 1"
@@ -483,3 +490,67 @@ async def test_two_accounts_with_the_same_ids_are_kept_apart(
         ("default", date(2026, 3, 1)),
         ("ural", date(2026, 3, 2)),
     ]
+
+
+async def test_a_stay_in_a_state_goes_on_while_its_reasons_change(account: PolledAccount) -> None:
+    await account.poll_at(moscow(1), record(1))
+    await account.poll_at(moscow(2), record(1, state="debt_lock", reason="долг"))
+    await account.poll_at(moscow(3), record(1, state="debt_lock", reason="суд"))
+    await account.poll_at(moscow(5), record(1, state="freeze", reason=None))
+
+    spells = "from analytics.state_spells order by valid_from"
+    assert await account.rows(f"select state, first_reason, last_reason, duration_seconds / 3600 {spells}") == [
+        ("active", None, None, 24),
+        ("debt_lock", "долг", "суд", 72),
+        ("freeze", None, None, 0),
+    ]
+    assert await account.rows(f"select began_by, from_state, ended_by, to_state, is_current {spells}") == [
+        ("created", None, "changed", "debt_lock", False),
+        ("changed", "active", "changed", "freeze", False),
+        ("changed", "debt_lock", None, None, True),
+    ]
+    assert await account.rows(f"select valid_from, valid_to, changed_after, closed_after {spells}") == [
+        (moscow(1) + TICK, moscow(2) + TICK, None, moscow(1)),
+        (moscow(2) + TICK, moscow(5) + TICK, moscow(1), moscow(3)),
+        (moscow(5) + TICK, None, moscow(3), None),
+    ]
+
+
+async def test_a_number_is_in_its_state_since_before_its_reason_changed(account: PolledAccount) -> None:
+    await account.poll_at(moscow(1), record(1, state="debt_lock", reason="долг"))
+    await account.poll_at(moscow(3), record(1, state="debt_lock", reason="суд"))
+
+    since = "select state_since, state_since_earliest, reason_since, reason_since_earliest from analytics.numbers"
+    assert await account.row(since) == (moscow(1) + TICK, None, moscow(3) + TICK, moscow(1))
+
+
+async def test_a_retired_account_counts_until_its_last_success(account: PolledAccount) -> None:
+    await account.poll_at(moscow(1), record(1, from_redirect_numbers=[redirect(2, "7")]))
+    await account.poll_at(moscow(3), record(1, from_redirect_numbers=[redirect(2, "7")]))
+    await account.stay_due()
+    numbers = "select virtual_number_id from analytics.numbers"
+    assert await account.rows(numbers) == [(1,)]
+
+    await account.sql.execute("update syncer.account_schedule set retired_at = now()")
+
+    last_success = moscow(3) + TICK
+    assert await account.rows(numbers) == []
+    assert await account.row("select retired_at is not null, removed_at from analytics.numbers_all") == (True, None)
+    assert await account.row("select observed_until from analytics.accounts") == (last_success,)
+    for view in ("state_history", "state_spells", "redirect_history"):
+        lasted = f"select duration_seconds / 3600, is_current from analytics.{view}"  # noqa: S608 - names from this file
+        assert await account.row(lasted) == (48, True), view
+    for view in ("daily_states", "state_share", "coverage"):
+        days = f"select min(day), max(day) from analytics.{view}"  # noqa: S608 - names from this file
+        assert await account.row(days) == (date(2026, 3, 1), date(2026, 3, 3)), view
+    as_of = "select count(*) from analytics.numbers_as_of($1)"
+    assert await account.row(as_of, last_success) == (1,)
+    assert await account.row(as_of, last_success + TICK) == (0,)
+
+
+async def test_nothing_is_known_of_a_moment_that_is_yet_to_come(account: PolledAccount) -> None:
+    await account.poll_at(moscow(1), record(1))
+    await account.stay_due()
+
+    assert await account.row("select count(*) from analytics.numbers_as_of(now())") == (1,)
+    assert await account.row("select count(*) from analytics.numbers_as_of(now() + interval '1 s')") == (0,)

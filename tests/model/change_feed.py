@@ -105,7 +105,10 @@ def _latest(stored: Number, key: tuple[int, str]) -> Period:
 class FeedReplica:
     """An account's numbers, built only from the feed: each time from the rows after the last run that was read."""
 
-    TIMES: Final = ("first_seen_at", "removed_at", "changed_at", "changed_after", "state_since", "state_since_earliest")
+    TIMES: Final = (
+        *("first_seen_at", "removed_at", "changed_at", "changed_after", "state_since", "state_since_earliest"),
+        *("reason_since", "reason_since_earliest"),
+    )
 
     def __init__(self) -> None:
         self.numbers: dict[int, dict[str, Any]] = {}
@@ -139,6 +142,8 @@ class FeedReplica:
                 replica |= {row["field"]: row["new_value"], "removed_at": None}
                 replica |= {"changed_at": row["changed_at"], "changed_after": row["changed_after"]}
                 if kind != "changed":
+                    replica |= {"reason_since": row["changed_at"], "reason_since_earliest": row["changed_after"]}
+                if kind != "changed" and row["field"] != "reason":
                     replica |= {"state_since": row["changed_at"], "state_since_earliest": row["changed_after"]}
 
     def expected_row(self, row: dict[str, Any]) -> dict[str, Any]:

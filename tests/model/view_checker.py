@@ -92,7 +92,7 @@ class ViewChecker:
         """Checks the views of the past: `numbers_as_of` at and just before every change, and the views by day."""
         async with sql.transaction(isolation="repeatable_read", readonly=True):
             scenario = await _load_scenario(sql, self._model, account, await _load_dimensions(sql))
-            asked = scenario.account_id, days(self._model, scenario.now)
+            asked = scenario.account_id, days(self._model, scenario.known_until)
             shares, counted = await sql.fetch(_STATE_SHARE, *asked), await sql.fetch(_DAILY_STATES, *asked)
             share_of, counted_of = ("virtual_number_id", "day", "state"), ("day", "region", "type", "state")
             expected_shares, states = scenario.state_share(), scenario.daily_states()

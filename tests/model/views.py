@@ -72,8 +72,10 @@ class AccountScenario:
             **self._titles("type", stored.values),
             **self._titles("purpose", stored.values),
             **self._titles("state", stored.values),
-            "state_since": stored.states[-1].valid_from,
-            "state_since_earliest": stored.states[-1].changed_after,
+            "state_since": (stay := _stay(stored))[0].valid_from,
+            "state_since_earliest": stay[0].changed_after,
+            "reason_since": stay[-1].valid_from,
+            "reason_since_earliest": stay[-1].changed_after,
             "extra": canonical(stored.extra),
             "redirect_count": len(stored.open_redirects()),
             **{name: getattr(stored, name) for name in times},
@@ -97,7 +99,7 @@ class AccountScenario:
                         **row.values,
                         **self._titles("state", row.values),
                         **_period(row),
-                        "duration_seconds": seconds((row.valid_to or self.now) - row.valid_from),
+                        "duration_seconds": seconds((row.valid_to or self.known_until) - row.valid_from),
                     },
                 )
 
@@ -134,9 +136,15 @@ class AccountScenario:
                         "redirect_from": redirect_from,
                         "redirect_from_key": f"{self.account_id}:{redirect_id}" if is_own else None,
                         **_period(row),
-                        "duration_seconds": seconds((row.valid_to or self.now) - row.valid_from),
+                        "duration_seconds": seconds((row.valid_to or self.known_until) - row.valid_from),
                     },
                 )
+
+    @property
+    def known_until(self) -> datetime:
+        """Until when open periods last: until now, or the last success if that is more than a day ago."""
+        observed_at = self.model.observed_at
+        return self.now if observed_at is None or observed_at > self.now - _DAY else observed_at
 
     def freshness(self) -> View:
         """Returns the account's row in `freshness`."""
@@ -177,7 +185,7 @@ class AccountScenario:
     def daily_states(self) -> View:
         """Returns the number of numbers by day, region, type and state, for the days of the history and today."""
         counted: View = {}
-        for day in days(self.model, self.now):
+        for day in days(self.model, self.known_until):
             ended = midnight(day + _DAY)
             for stored in self.model.numbers.values():
                 for version in versions(stored):
@@ -190,10 +198,10 @@ class AccountScenario:
         """Returns the duration by number, day and state, and its share of the time when the number was listed."""
         shares: View = {}
         for number, stored in self.model.numbers.items():
-            for day in days(self.model, self.now):
+            for day in days(self.model, self.known_until):
                 durations: dict[str, timedelta] = {}
                 for row in stored.states:
-                    begins, ends = max(row.valid_from, midnight(day)), row.valid_to or self.now
+                    begins, ends = max(row.valid_from, midnight(day)), row.valid_to or self.known_until
                     duration = min(ends, midnight(day + _DAY)) - begins
                     if duration > timedelta():
                         state = row.values["state"]
@@ -229,6 +237,16 @@ class AccountScenario:
         return {f"{name}_title_en": english, f"{name}_title_ru": russian}
 
 
+def _stay(stored: Number) -> list[Period]:
+    """Returns the periods of the last unbroken stay of a number in one state, whatever its reasons."""
+    stay = [stored.states[-1]]
+    for period in reversed(stored.states[:-1]):
+        if (period.valid_to, period.values["state"]) != (stay[0].valid_from, stay[0].values["state"]):
+            break
+        stay.insert(0, period)
+    return stay
+
+
 def versions(stored: Number) -> list[Period]:
     """Returns all versions of a number; the last is the current one, or ends with the removal."""
     if stored.is_removed:
@@ -237,8 +255,8 @@ def versions(stored: Number) -> list[Period]:
     return [*stored.versions, last]
 
 
-def days(model: AccountModel, now: datetime) -> list[date]:
-    """Returns the days from the first change until one day after the last, and today."""
+def days(model: AccountModel, known_until: datetime) -> list[date]:
+    """Returns the days from the first change until one day after the last, and the last day that counts."""
     moments = [
         moment
         for stored in model.numbers.values()
@@ -249,8 +267,9 @@ def days(model: AccountModel, now: datetime) -> list[date]:
     if not moments:
         return []
     first, last = (moment.astimezone(ZONE).date() for moment in (min(moments), max(moments)))
-    spanned = [first + position * _DAY for position in range((last - first).days + 2)]
-    return [*spanned, now.astimezone(ZONE).date()]
+    spanned = {first + position * _DAY for position in range((last - first).days + 2)}
+    end = known_until.astimezone(ZONE).date()
+    return sorted(day for day in spanned | {end} if day <= end)
 
 
 def midnight(day: date) -> datetime:

@@ -44,12 +44,16 @@ _FIRST_CREATED: Final = """
 select syncer.clock() as now, min(created_at) as first_created_at
   from syncer.account where cast(:account as text) is null or name = :account
 """
-# The change of each state's count per step. A period counts at its first point in time, and no longer at its end.
+# The change of each state's count per step. A period counts at its first point in time, and no longer at its end; those
+# of a retired account end with its last success.
 _COUNT_CHANGES: Final = """
 select h.state, greatest(0, ceil(extract(epoch from s.at - :starts_at) / :step))::integer as position,
        sum(s.change)::integer
   from syncer.state_period h
- cross join lateral (values (h.valid_from, 1), (h.valid_to, -1)) as s (at, change)
+  join syncer.account_known k using (account_id)
+ cross join lateral (values (h.valid_from, 1),
+                            (coalesce(h.valid_to, case when k.retired_at is not null then k.known_until end), -1))
+                    as s (at, change)
  where (cast(:account as text) is null or h.account_id = (select account_id from syncer.account where name = :account))
    and (h.valid_to is null or h.valid_to > :starts_at) and s.at is not null
  group by 1, 2
