@@ -228,6 +228,24 @@ async def test_a_session_that_first_saw_tiny_tables_loads_a_large_account_by_key
     assert {name: counts for name, counts in read.items() if max(counts) > 4 * 2000} == {}
 
 
+async def test_removals_read_only_the_numbers_that_were_removed_even_with_misleading_statistics(
+    account: PolledAccount,
+) -> None:
+    """The statistics are those of tiny tables, in which reading everything for each row is cheapest.
+
+    Read are the 50 numbers removed within the hold time; each of the 50 that are removed now, once to end its rows and
+    once to change it; and each by the foreign keys of the four rows of history that it gets.
+    """
+    await account.poll(*make_records(10))
+    await account.sql.execute("analyze")
+    account.account = replace(account.account, name="large")
+    await account.poll(*make_records(1600))
+    await account.poll(*make_records(1550))
+    read = await cost_of_poll(account, READS, make_records(1500), NUMBER_TABLES)
+    rows, _ = read["virtual_number"]
+    assert rows == 50 + 2 * 50 + 4 * 50
+
+
 async def wal_bytes_of_poll(account: PolledAccount, records: Sequence[Record]) -> int:
     """Returns how many bytes a poll adds to the write-ahead log."""
     before = await account.row("select pg_current_wal_insert_lsn() - '0/0'")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from syncer.diff.changeset import ChangeSet, NewVersion, PollTotals, PresenceUpdate, RedirectChange
+from syncer.diff.changeset import MAX_DROPPED_KEYS, ChangeSet, NewVersion, PollTotals, PresenceUpdate, RedirectChange
 from syncer.diff.content_hash import UNKEYED
 from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.record import COLUMNS, ParsedRecord, Rejection, decode
@@ -287,6 +287,14 @@ def test_extra_fields_equal_as_jsonb_are_not_written(old: Any, new: Any) -> None
 def test_extra_fields_that_are_no_longer_sent_are_dropped() -> None:
     changes = decide_changes(parsed_response(record(1)), stored_data({1: stored_number(record(1, x=1))}), GUARD)
     assert changes.extra_updates == [(1, {})]
+
+
+def test_of_the_extra_keys_that_are_no_longer_sent_a_limited_number_is_kept() -> None:
+    many = {f"key {index}": 1 for index in range(MAX_DROPPED_KEYS + 1)}
+    stored = stored_data({1: stored_number(record(1, **many)), 2: stored_number(record(2, other=1))})
+    changes = decide_changes(parsed_response(record(1), record(2)), stored, GUARD)
+    assert len(changes.dropped_extra_keys) == MAX_DROPPED_KEYS
+    assert changes.dropped_extra_keys < many.keys()
 
 
 def test_extra_fields_are_part_of_the_new_version_if_there_is_one() -> None:
@@ -970,6 +978,14 @@ def test_the_changes_of_all_batches_are_added_up() -> None:
         removed={3},
         is_unchanged=False,
     )
+
+
+def test_the_extra_keys_that_batches_drop_are_added_up_to_a_limit() -> None:
+    totals = PollTotals()
+    for dropped in ({"a"}, {"b"}, {f"key {index}" for index in range(MAX_DROPPED_KEYS - 2)}, {"c"}):
+        totals.add(ChangeSet(dropped_extra_keys=dropped))
+    assert {"a", "b", "c"} & totals.dropped_extra_keys == {"a", "b"}
+    assert len(totals.dropped_extra_keys) == MAX_DROPPED_KEYS
 
 
 @pytest.mark.parametrize(("comments", "unchanged"), [(["", ""], True), (["new", ""], False), (["", "new"], False)])

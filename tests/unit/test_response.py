@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from syncer.diff.content_hash import UNKEYED, ContentHash
 from syncer.diff.record import Rejection
-from syncer.diff.response import MAX_STORED_REJECTIONS, ParsedResponse, parse_response, reject_words
+from syncer.diff.response import (
+    MAX_STORED_REJECTIONS,
+    ParsedResponse,
+    keys_in_known_elements,
+    keys_in_no_record,
+    parse_response,
+    reject_words,
+)
 from syncer.diff.stored import Elements, Fingerprints
 from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from syncer.errors import NotAnArrayError, NotJsonError, WrongAccountError
@@ -132,6 +139,23 @@ def test_of_records_rejected_for_a_word_only_as_many_as_are_stored_have_their_te
     *_, stored, counted = reject_words(replace(parsed, rejections=others), {"type": {"new"}}).rejections
     assert (stored.virtual_number_id, stored.payload, bool(stored.error)) == (1, encode(elements[0]), True)
     assert (counted.virtual_number_id, counted.payload, counted.error) == (2, b"", "")
+
+
+def test_the_keys_of_known_elements_are_looked_for_until_all_are_found() -> None:
+    elements = [record(1, a=1), record(2, b=1), record(3, c=1)]
+    known = stored_fingerprints(*enumerate(elements[:2], start=1))
+    parsed = parse_response(encode_list(*elements), known, None)
+    assert keys_in_known_elements(parsed, known, {"a", "b", "c"}) == {"a", "b"}
+    assert keys_in_known_elements(parsed, known, {"a"}) == {"a"}
+
+
+def test_keys_are_in_no_record_if_neither_a_known_nor_a_compared_one_has_them() -> None:
+    elements = [record(1, a=1), record(2, b=1), record(3, c=1)]
+    known = stored_fingerprints((1, elements[0]))
+    parsed = parse_response(encode_list(*elements), known, None)
+    compared = {UNKEYED(encode(elements[1]))}
+    assert keys_in_no_record(parsed, known, compared, {"a", "b", "c", "d"}) == {"c", "d"}
+    assert keys_in_no_record(parsed, known, compared, {"a"}) == set()
 
 
 def test_more_records_than_one_sort_chunk_are_still_sorted_by_id() -> None:

@@ -45,13 +45,16 @@ _UNREAD: Final = """
 select virtual_number_id, last_read_at, missing_since, believable_missing_since, believable_missing_from
   from syncer.virtual_number where account_id = $1 and last_read_at is not null and removed_at is null
 """
-# Numbers that have returned since are included: a list that flickers must not be accepted piece by piece.
+# Numbers that have returned since are included: a list that flickers must not be accepted piece by piece. Their ids are
+# passed as an array: for a join, outdated statistics can make PostgreSQL read the whole account for each of them.
 _REMOVED_IN_HOLD: Final = """
-select n.virtual_number_id, n.removed_at is null as has_returned
-  from syncer.state_history h
-  join syncer.sync_run r on r.account_id = h.account_id and r.run_id = h.closed_run_id
-  join syncer.virtual_number n on n.account_id = h.account_id and n.virtual_number_id = h.virtual_number_id
- where h.account_id = $1 and h.ended_by = 'removed' and h.valid_to > $2 and r.trigger <> 'accept_removals'
+select virtual_number_id, removed_at is null as has_returned
+  from syncer.virtual_number
+ where account_id = $1 and virtual_number_id = any(array(
+       select h.virtual_number_id
+         from syncer.state_history h
+         join syncer.sync_run r on r.account_id = h.account_id and r.run_id = h.closed_run_id
+        where h.account_id = $1 and h.ended_by = 'removed' and h.valid_to > $2 and r.trigger <> 'accept_removals'))
 """
 # If a number that was added has been removed since, either it counts as missing itself, or an operator accepted its
 # removal together with all others that were missing then, and the removals that are held now came later.
