@@ -30,7 +30,7 @@ demo: install  ## run the whole service on this machine; needs no configuration
 	@exec $(BIN)/syncer demo
 
 test: install  ## run the tests, three files at a time
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 check: install  ## check format, lint, types, which package imports which, and spelling
 	$(BIN)/ruff format --check .
@@ -47,7 +47,7 @@ format: install  ## format the code and fix what ruff can fix
 # A report, not a gate: tests that fail here, for instance because they measure time, do not stop it.
 coverage: install  ## run the tests and print line and branch coverage and the least covered functions
 	$(BIN)/coverage erase
-	-$(BIN)/coverage run -m pytest --numprocesses 3 --dist loadfile --quiet
+	-$(BIN)/coverage run -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage json --quiet -o - | $(BIN)/python -m tests.coverage_report
 

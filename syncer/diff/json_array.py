@@ -29,9 +29,10 @@ _raw_decoder = msgspec.json.Decoder(Raw)
 # Cheap to search for: an escaped NUL, or any escaped surrogate, whether lone or one of a pair.
 _SUSPICIOUS_ESCAPE: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-# Runs of pairs of surrogates, or of lone ones.
+# Runs of pairs of surrogates, or of lone ones. Not possessive: before Python 3.11.5, a possessive repetition of
+# alternatives finds wrong ends. Only chunks are searched, so that the memory for each round stays small.
 _LONE_SURROGATES: Final = re.compile(
-    rb"(?:%(high)b%(low)b)++|(?P<lone>(?:%(high)b(?!%(low)b)|%(low)b)++)" % {b"high": _HIGH, b"low": _LOW}
+    rb"(?:%(high)b%(low)b)+|(?P<lone>(?:%(high)b(?!%(low)b)|%(low)b)+)" % {b"high": _HIGH, b"low": _LOW}
 )
 _INCOMPLETE_ESCAPE: Final = re.compile(
     rb"(?:%(high)b(?:\\(?:u[0-9a-fA-F]{0,3})?)?|\\(?:u[0-9a-fA-F]{0,3})?)\Z" % {b"high": _HIGH}

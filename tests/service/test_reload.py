@@ -79,7 +79,9 @@ async def test_sighup_adds_changes_and_removes_accounts_and_can_add_them_again(
     assert line.endswith(": it is no longer polled, and its data are kept")
     (json_line,) = (line for line in (await syncer.run("status", "--json")).out.splitlines() if '"removed"' in line)
     assert '"retired_at":"20' in json_line
-    assert await sql.fetchval("select count(*) from analytics.numbers where account = 'removed'") == 200
+    kept = "select count(*) from analytics.numbers_all where account = 'removed' and retired_at is not null"
+    assert await sql.fetchval(kept) == 200
+    assert await sql.fetchval("select count(*) from analytics.numbers where account = 'removed'") == 0
 
     file.write(removed={})
     await reload_accounts(daemon, times=2)

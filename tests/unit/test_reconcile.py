@@ -464,7 +464,7 @@ def test_the_lower_bound_of_a_removed_number_that_returns_is_the_last_poll_known
     numbers = StoredNumbers({1: before}, {} if rejected_by is None else {1: rejected_by})
     account = replace(stored_data().account, believable_run=believable_run)
     changes = reconcile({1: parse_element(record(1))}, numbers, account)
-    assert changes.replaced == [NewVersion(1, column_values(record(1)), {}, last_absence)]
+    assert [version.changed_after for version in changes.replaced] == [last_absence]
 
 
 def test_a_removed_number_that_returns_unchanged_is_restored() -> None:
