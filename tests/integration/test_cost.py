@@ -246,6 +246,27 @@ async def test_removals_read_only_the_numbers_that_were_removed_even_with_mislea
     assert rows == 50 + 2 * 50 + 4 * 50
 
 
+@pytest.mark.parametrize("other_numbers", [0, 10], ids=["no statistics", "those of tiny tables"])
+async def test_returns_read_only_the_numbers_that_return_even_with_misleading_statistics(
+    account: PolledAccount, other_numbers: int
+) -> None:
+    """A number's row is read with those of its redirects that its removal ended, alone, and twice to replace it.
+
+    It is read once more by the foreign key of the redirect that begins.
+    """
+    if other_numbers:
+        for size in (other_numbers, other_numbers - 1, other_numbers):
+            await account.poll(*make_records(size))
+        await account.sql.execute("analyze")
+        account.account = replace(account.account, name="large")
+    await account.poll(*make_records(600))
+    await account.poll(*make_records(500))
+    read = await cost_of_poll(account, READS, make_records(600), NUMBER_TABLES)
+    assert read["virtual_number_redirect_history"] == (100, 100)
+    rows, _ = read["virtual_number"]
+    assert rows == 5 * 100
+
+
 async def wal_bytes_of_poll(account: PolledAccount, records: Sequence[Record]) -> int:
     """Returns how many bytes a poll adds to the write-ahead log."""
     before = await account.row("select pg_current_wal_insert_lsn() - '0/0'")
