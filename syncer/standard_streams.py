@@ -61,7 +61,7 @@ class QueuedStream(io.TextIOBase):
         self._is_closing = False
 
     @property
-    def encoding(self) -> str:  # type: ignore[override] # an attribute in typeshed
+    def encoding(self) -> str:  # type: ignore[override] # read-only here, a writable attribute in typeshed
         """The encoding of the text."""
         return self._encoding
 

@@ -55,7 +55,7 @@ select r.account_id, a.name as account, r.run_id, r.trigger, r.started_at, r.fin
 comment on column analytics.runs.unconfirmed is
     'Missing numbers whose removal only waited for another response to confirm it; example: 2';
 
--- A response that is not believable, such as an empty list, tells nothing of when a number appeared.
+-- A response that is not believable, such as an empty list, does not show when a number appeared.
 do $$
 declare
     one record;
@@ -242,7 +242,7 @@ begin
 end
 $$;
 
--- Fingerprints and digests are keyed: whoever does not know the key cannot make two records have the same one.
+-- Fingerprints and digests are keyed: without the key, nobody can make two records that have the same one.
 create table syncer.hash_key (
     is_only_row boolean primary key default true check (is_only_row),
     key bytea not null check (octet_length(key) = 32)

@@ -1,5 +1,5 @@
 -- What 0009_down.sql reverts. What is in force now is updated in virtual_number and virtual_number_redirect; what has
--- ended is only added to, in the order in which it ended. The tables are built anew, because an update in place of each
+-- ended is only added to, in the order in which it ended. The tables are rebuilt, because an update in place of each
 -- row would leave twice their size and no order.
 set local work_mem = '256MB';
 set local maintenance_work_mem = '512MB';
@@ -633,7 +633,7 @@ select g.account_id, a.name as account, d.day, r.name as region, g.type, t.title
  where c.numbers > 0;
 
 -- A period that fills a day needs no look at others, and nearly all do. Of those that share a day and a state the first
--- stands for all.
+-- has the sum of all.
 create or replace view analytics.state_share as
 select h.account_id, a.name as account, h.virtual_number_id, n.number,
        h.account_id || ':' || h.virtual_number_id as number_key, d.day, h.state, s.title_en as state_title_en,

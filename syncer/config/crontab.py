@@ -73,10 +73,7 @@ def next_crontab_time(line: str, zone: ZoneInfo, earliest: datetime) -> datetime
 
 def _is_second_of_two(moment: datetime) -> bool:
     """Whether a local time comes twice, because clocks are set back, and this is the second time."""
-    first, second = moment.replace(fold=0).utcoffset(), moment.replace(fold=1).utcoffset()
-    assert first is not None  # noqa: S101 - the time has a zone
-    assert second is not None  # noqa: S101
-    return moment.fold == 1 and first > second
+    return moment.fold == 1 and moment.replace(fold=0).astimezone(UTC) < moment.astimezone(UTC)
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,7 @@
 """Finds connections to the database whose server is not verified.
 
-Whoever answers in place of such a server is given the password: the driver sends it in clear if it is asked to, even
-without TLS, and has no `require_auth`.
+An attacker who answers in place of such a server gets the password: the driver sends it in clear if it is asked to,
+even without TLS, and has no `require_auth`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ _DIGEST_BYTES: Final = 16
 
 
 class ContentHash:
-    """A hash function: whoever does not know its key cannot make two inputs that have the same hash.
+    """A hash function with a secret key, without which nobody can make two inputs that have the same hash.
 
     The function is BLAKE2b with 128 bits, in its keyed mode.
     """

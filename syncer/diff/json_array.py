@@ -224,7 +224,7 @@ def _split_with_replaced_escapes(array: bytes | bytearray, body: bytes, error: m
     others. With the escapes replaced msgspec accepts it, and the elements are at the same offsets.
     """
     replaced = replace_unstorable_escapes(array)
-    assert not isinstance(replaced, Raw)  # noqa: S101 - what is replaced is not Raw
+    assert not isinstance(replaced, Raw)  # noqa: S101 - for the type checker: only Raw is returned as Raw
     if replaced == array:
         raise _not_json(body, str(error))
     elements = []

@@ -38,7 +38,7 @@ class _NumberReader:
         except InvalidOperation:  # an exponent of 18 digits or more
             return text
         exponent = number.as_tuple().exponent
-        assert isinstance(exponent, int)  # noqa: S101 - JSON has no infinity
+        assert isinstance(exponent, int)  # noqa: S101 - text only for infinity and NaN, which JSON lacks
         integer_digits, fraction_digits = max(number.adjusted() + 1, 1), max(-exponent, 0)
         if integer_digits > _MAX_INTEGER_DIGITS or fraction_digits > _MAX_FRACTION_DIGITS:
             return text
