@@ -173,6 +173,13 @@ def export(
     at: Annotated[
         str | None, typer.Option(metavar="TIME", help="View numbers only: the numbers as of this time.")
     ] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="View changes only: the changes since the last export with this file, which keeps the cursor.",
+        ),
+    ] = None,
     *,
     excel: Annotated[bool, typer.Option("--excel", help="CSV for Excel in locales with decimal commas.")] = False,
 ) -> None:
@@ -188,7 +195,7 @@ def export(
         problem = "it needs --output FILE, and cannot be combined with --excel, which is for CSV"
         raise typer.BadParameter(problem, param_hint="--format parquet")
     as_of = None if at is None else _parse_option("--at", at, lambda text: parse_moment(text, settings.timezone))
-    options = ExportOptions(view, output, as_parquet, excel, tuple(account or ()), as_of)
+    options = ExportOptions(view, output, as_parquet, excel, tuple(account or ()), as_of, since)
     with _open_database(settings) as database:
         _run_async(export_view(options, database, settings.timezone))
 
