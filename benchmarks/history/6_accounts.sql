@@ -4,6 +4,8 @@ insert into syncer.account (account_id, name, app_id, time_zone, created_at)
 overriding system value
 select a, 'account ' || a, a, 'Europe/Moscow', timestamptz '2024-07-01 00:00:00Z'
   from scale cross join generate_series(1, accounts) a;
+insert into syncer.account_fence (account_id, first_success_at)
+select account_id, created_at from syncer.account;
 insert into syncer.virtual_number
        (account_id, virtual_number_id, number, comment, type, purpose, state, reason, employee_id, region_id, app_id,
         nc_type, first_seen_at, changed_at, changed_after, last_read_at, missing_since, missing_run_id, removed_at,

@@ -48,7 +48,7 @@ overriding system value
 select account_id, run_id, 'schedule', started_at, started_at + interval '1 minute', 'failed', 'timeout',
        'the endpoint did not answer in time'
   from poll where failed;
-update syncer.account a
+update syncer.account_fence a
    set success_run_id = r.run_id, success_started_at = r.started_at, observed_at = r.finished_at,
        applied_run_id = (select max(run_id) from syncer.sync_run where account_id = a.account_id
                                                                    and outcome = 'applied')
@@ -63,7 +63,7 @@ select n.account_id, md5(n.i::text)::uuid, n.virtual_number_id, 'Expected `str`,
        (select count(*) from counted c where c.account_id = n.account_id and c.hour >= 17400)
   from number n
   join success l on l.account_id = n.account_id and l.hour = 17400
-  join syncer.account a on a.account_id = n.account_id
+  join syncer.account_fence a on a.account_id = n.account_id
  where n.virtual_number_id % 1000 = 17;
 select setval(pg_get_serial_sequence('syncer.sync_run', 'run_id'), (select max(run_id) from syncer.sync_run)),
        setval(pg_get_serial_sequence('syncer.account', 'account_id'), (select max(account_id) from syncer.account));

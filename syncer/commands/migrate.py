@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from syncer.store.retention import store_retention
 from syncer.store.schema import migrate, schema_state
 
 if TYPE_CHECKING:
+    from syncer.config.settings import Settings
     from syncer.database import Database
 
 
-async def migrate_to_latest(database: Database) -> str:
-    """Upgrades the schema to the newest revision.
+async def migrate_to_latest(database: Database, settings: Settings) -> str:
+    """Upgrades the schema to the newest revision, and stores how long rejected records are kept.
 
     Returns:
         The revision of the schema.
@@ -21,6 +23,7 @@ async def migrate_to_latest(database: Database) -> str:
         SchemaError: The schema is newer than this version of syncer.
     """
     await migrate(database.owner_engine)
+    await store_retention(database.owner_engine, settings.run_retention)
     state = await schema_state(database.owner_engine)
     await database.dispose()
     return state.required

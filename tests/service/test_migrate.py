@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from syncer.store.schema import known_revisions
@@ -27,6 +28,24 @@ async def test_six_simultaneous_migrations_and_another_one_all_succeed(syncer: P
     sql = await connect(empty_database)
     assert await sql.fetchval("select array_agg(version_num) from syncer.alembic_version") == [NEWEST]
     await sql.close()
+
+
+async def test_it_stores_how_long_rejected_records_are_kept_and_check_compares(
+    syncer: Program, sql: asyncpg.Connection
+) -> None:
+    kept = "select rejected_records from syncer.retention"
+    assert (await syncer.run("migrate", run_retention="30d")).result == NEWEST_OUTPUT
+    after_migration = await sql.fetchval(kept)
+    shorter, longer = await asyncio.gather(
+        syncer.run("check", run_retention="7d"), syncer.run("check", run_retention="60d")
+    )
+
+    assert (after_migration, await sql.fetchval(kept)) == (timedelta(days=30), timedelta(days=30))
+    assert (shorter.code, longer.code) == (1, 0)
+    assert (
+        "retention: the database keeps rejected records for 30 days, and not for the 7 days of SYNCER_RUN_RETENTION: "
+        "run `syncer migrate`"
+    ) in shorter.out
 
 
 async def test_a_newer_schema_is_refused_and_unchanged(syncer: Program, sql: asyncpg.Connection) -> None:
