@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from syncer.diff.record import DECODER_VERSION
-from tests.builders import APP_ID, PolledAccount, record, redirect, settings_for, without
+from tests.builders import APP_ID, XXH3_COLLISION, PolledAccount, record, redirect, settings_for, without
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -924,6 +924,20 @@ async def test_fingerprints_digests_and_ids_of_rejected_records_depend_on_the_ke
     assert (again.unchanged, again.changed, again.rejected) == (1, 0, 1)
     assert (await account.poll(record(1), {"id": 2})).outcome == "unchanged"
     assert await account.row(hashes) == second
+
+
+async def test_a_change_between_records_that_have_the_same_xxh3_hash_is_recorded(account: PolledAccount) -> None:
+    """Whoever may edit a comment could otherwise hide that calls are redirected to another number."""
+    first, second = (b"[" + element + b"]" for element in XXH3_COLLISION)
+    await account.poll_body(first)
+
+    result = await account.poll_body(second)
+
+    assert (result.outcome, result.changed, result.unchanged) == ("applied", 1, 0)
+    changes = "select old_value, new_value from analytics.changes where run_id = $1 and field = $2"
+    assert await account.row(changes, result.run_id, "redirect_number") == ("74994024150", "74994024151")
+    before, after = await account.row(changes, result.run_id, "comment")
+    assert before.replace("d09W1", "d09W0") == after
 
 
 async def test_a_database_without_a_key_fails_polls_with_what_to_run(account: PolledAccount) -> None:
