@@ -202,5 +202,16 @@ async def read_batches(
         yield rows
 
 
+async def count_rows(connection: asyncpg.Connection[Any], view: View, *, limit: int) -> int:
+    """Counts the rows of a view, at most up to a limit.
+
+    Raises:
+        DatabaseError: PostgreSQL refused, or the connection broke.
+    """
+    query = f"select count(*) from (select from {view.source} limit {limit}) r"  # noqa: S608 - names from the catalog
+    with translate_errors():
+        return int(await connection.fetchval(query, *view.arguments))
+
+
 def _quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
