@@ -37,13 +37,27 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 # SQL expressions that format a column, by its PostgreSQL type. Other types keep PostgreSQL's text format.
 _CSV_EXPRESSIONS: Final = {"bool": "{}::text"}
 # Excel reads a CSV file by its locale, and the Russian one has decimal commas. Excel does not understand UTC offsets.
-# It would execute a text that starts like a formula, so such a text gets a leading apostrophe.
 _EXCEL_EXPRESSIONS: Final = {
     "bool": "{}::text",
+    "int4": "{}",
+    "int8": "{}",
     "numeric": "replace({}::text, '.', ',')",
+    "date": "{}",
     "timestamptz": "to_char({}, 'YYYY-MM-DD HH24:MI:SS')",
-    "text": r"regexp_replace({}, '^([=@\t\r]|[+-](?![0-9]+$))', '''\1')",
 }
+# Unicode's control, format, white space and default ignorable characters: a cell does not show them.
+_INVISIBLE: Final = (
+    r"\u0001-\u0020\u007F-\u00A0\u00AD\u034F\u0600-\u0605\u061C\u06DD\u070F\u0890\u0891\u08E2\u115F\u1160\u1680\u17B4"
+    r"\u17B5\u180B-\u180F\u2000-\u200F\u2028-\u202F\u205F-\u206F\u3000\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB"
+    r"\U000110BD\U000110CD\U00013430-\U0001343F\U0001BCA0-\U0001BCA3\U0001D173-\U0001D17A\U000E0000-\U000E0FFF"
+)
+# = + - @ and the minus sign, and their full-width and small forms.
+_FORMULA_SIGNS: Final = r"=+\-@\u2212\uFE62\uFE63\uFE66\uFE6B\uFF0B\uFF0D\uFF1D\uFF20"
+# Excel would execute a text that starts like a formula. Such a text gets a leading apostrophe, and so does one that
+# starts with a tab or a line break, which a program may drop. A plain phone number stays as it is.
+_EXCEL_TEXT: Final = (
+    rf"regexp_replace({{}}::text, '^(?![+-][0-9]+$)(?=[\t\r\n]|[{_INVISIBLE}]*[{_FORMULA_SIGNS}])', '''')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +153,17 @@ async def _write(
 
         await write_parquet(connection, view, write)
     elif options.excel:
-        write(_BYTE_ORDER_MARK)
-        await write_csv(connection, view, _EXCEL_EXPRESSIONS, ";", write)
+        await _write_excel_csv(connection, view, write)
     else:
         await write_csv(connection, view, _CSV_EXPRESSIONS, ",", write)
+
+
+async def _write_excel_csv(connection: asyncpg.Connection[Any], view: View, write: Callable[[bytes], int]) -> None:
+    """Writes CSV for Excel, with all texts in quotes."""
+    texts = [column for column in view.columns if column.type not in _EXCEL_EXPRESSIONS]
+    expressions = {column.type: _EXCEL_TEXT for column in texts} | _EXCEL_EXPRESSIONS
+    write(_BYTE_ORDER_MARK)
+    await write_csv(connection, view, expressions, ";", write, quoted=[column.name for column in texts])
 
 
 async def _write_xlsx(

@@ -143,6 +143,8 @@ async def write_csv(
     conversions: Mapping[str, str],
     delimiter: str,
     write: Callable[[bytes], object],
+    *,
+    quoted: Sequence[str] = (),
 ) -> None:
     """Writes a view as PostgreSQL's CSV in UTF-8, with a header. Null is an empty field, an empty string is "".
 
@@ -152,6 +154,7 @@ async def write_csv(
         conversions: See `View.select`.
         delimiter: The delimiter of fields.
         write: Writes bytes to the output.
+        quoted: The columns whose values are always in quotes, except nulls.
 
     Raises:
         DatabaseError: PostgreSQL refused, or the connection broke.
@@ -174,6 +177,7 @@ async def write_csv(
                 header=True,
                 delimiter=delimiter,
                 encoding="UTF8",
+                force_quote=quoted or None,
             )
     except _WriteError as error:
         raise error.cause from None
