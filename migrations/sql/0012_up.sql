@@ -345,9 +345,9 @@ select h.account_id, k.account, h.virtual_number_id, h.number,
 -- What a copy has once it has every change: for each account its newest run that changed something. Runs of an account
 -- commit in the order of their ids, those of several accounts do not.
 create view analytics.changes_cursor as
-select coalesce(jsonb_object_agg(a.account_id, a.applied_run_id), '{}') as cursor
-  from syncer.account a  -- until revision 0011, only this table has applied_run_id
- where a.applied_run_id is not null;
+select coalesce(jsonb_object_agg(account_id, applied_run_id), '{}') as cursor
+  from syncer.account_fence
+ where applied_run_id is not null;
 
 -- Each account is asked with its own values, so that the planner takes the indexes; a join would read the history. What
 -- created and restored numbers began with is found by time: a run is recorded after the beginning of those before it.
