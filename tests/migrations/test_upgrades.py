@@ -166,6 +166,25 @@ async def test_an_upgrade_to_the_newest_schema_keeps_all_history_and_polls_conti
     await engine.dispose()
 
 
+async def test_a_long_migration_announces_its_steps(empty_database: str) -> None:
+    engine = create_engine(lambda: empty_database, command_timeout=None)
+    await migrate(engine, "0008")
+    steps: list[str] = []
+
+    await migrate(engine, on_step=steps.append)
+
+    await engine.dispose()
+    assert steps == [
+        "0009: reading what is known of each period",
+        "0009: reading the versions of each number",
+        "0009: writing virtual_number (1 of 4 tables)",
+        "0009: writing virtual_number_history (2 of 4 tables)",
+        "0009: writing state_history (3 of 4 tables)",
+        "0009: writing virtual_number_redirect_history (4 of 4 tables)",
+        "0009: making keys and indexes",
+    ]
+
+
 async def rows_of_views(sql: asyncpg.Connection, columns: Mapping[str, str]) -> dict[str, list[tuple[Any, ...]]]:
     """Returns the rows of each view, with these columns."""
     return {

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from syncer.store.schema import known_revisions
 from tests.builders import connect
+from tests.service.processes import environment
 
 if TYPE_CHECKING:
     import asyncpg
@@ -28,6 +32,27 @@ async def test_six_simultaneous_migrations_and_another_one_all_succeed(syncer: P
     sql = await connect(empty_database)
     assert await sql.fetchval("select array_agg(version_num) from syncer.alembic_version") == [NEWEST]
     await sql.close()
+
+
+async def test_it_shows_on_a_terminal_that_it_is_working(syncer: Program, empty_database: str) -> None:
+    reader, writer = pty.openpty()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "syncer", "migrate"),
+            cwd=syncer.folder,
+            env=environment(syncer.folder, {**syncer.settings, "database_url": empty_database}),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=writer,
+        )
+        out, _ = await process.communicate()
+        shown = os.read(reader, 2**16).decode()
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+    assert (process.returncode, out.decode()) == NEWEST_OUTPUT
+    assert "migrating the schema" in shown
 
 
 async def test_it_stores_how_long_rejected_records_are_kept_and_check_compares(
