@@ -117,7 +117,7 @@ def migrate() -> None:
 
     settings = _load_settings()
     with _open_database(settings, for_migration=True) as database:
-        typer.echo(f"the schema is {_run_async(migrate_to_latest(database))}, the newest")
+        typer.echo(f"the schema is {_run_async(migrate_to_latest(database, settings))}, the newest")
 
 
 @app.command()
