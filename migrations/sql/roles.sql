@@ -24,6 +24,8 @@ grant update on syncer.account, syncer.account_schedule, syncer.sync_run, syncer
     syncer.record_fingerprint, syncer.rejected_record to syncer_daemon;
 grant delete on syncer.virtual_number_redirect, syncer.record_fingerprint, syncer.sync_run, syncer.rejected_record
     to syncer_daemon;
+-- Summaries of days are counted again from the history, never changed.
+grant insert, delete on syncer.day_summary to syncer_daemon;
 -- What has ended is only added to.
 grant insert on syncer.virtual_number_history, syncer.state_history, syncer.virtual_number_redirect_history,
     syncer.absence_history to syncer_daemon;

@@ -327,6 +327,20 @@ async def test_an_account_whose_time_zone_the_server_does_not_know_is_pruned_by_
     assert await account.rows("select day, polls from syncer.sync_day") == [(date(2026, 3, 1), 1)]
 
 
+async def test_the_first_and_the_last_day_keep_their_gaps_when_runs_are_pruned(account: PolledAccount) -> None:
+    for moment in (moscow(1, 10), moscow(1, 11), moscow(1, 20), moscow(2, 1), moscow(2, 4), moscow(2, 6)):
+        await account.poll_at(moment, record(1))
+    coverage = "select day, polls, round(longest_gap_seconds / 3600, 3) from analytics.coverage order by 1"
+    # From 11:00 to 20:00, and from 1:00 to 4:00: nobody expects polls before the first success and after the last one.
+    before = [(date(2026, 3, 1), 3, Decimal(9)), (date(2026, 3, 2), 3, Decimal(3))]
+    assert await account.rows(coverage) == before
+
+    await prune_at(account, moscow(30), DAY)
+
+    assert await account.row("select count(*) from syncer.sync_run") == (4,)
+    assert await account.rows(coverage) == before
+
+
 class ThreeAccounts:
     """Accounts 1, 2 and 3, each with a run of its own that should be gone, and the retention of a daemon."""
 
