@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
+from syncer.store.day_summaries import summarise_days
 from syncer.store.engine import create_engine
 from syncer.store.queries.account_list import AccountTotals, Title, read_account_page, read_titles
 from syncer.store.queries.recent_activity import read_recent_activity
@@ -121,6 +122,9 @@ async def test_the_daemons_role_can_do_everything_that_polls_do(account: PolledA
     assert await account.broken_invariants() == []
     await account.sql.execute("update syncer.sync_run set started_at = started_at - interval '3 days'")
     assert await prune(engine, 1, timedelta(days=1)) == "done"
+    await account.set_clock(datetime.now(UTC) + timedelta(days=2))
+    await account.poll(*NUMBERS, record(12))
+    assert await summarise_days(engine, 1) == "more"
     await engine.dispose()
 
     assert [result.outcome for result in results] == ["applied", "unchanged", "applied", "applied", "applied", "failed"]
@@ -145,6 +149,8 @@ async def test_the_daemons_role_can_do_everything_that_polls_do(account: PolledA
         "update syncer.virtual_number_redirect set number = '7'",
         "update syncer.virtual_number_redirect_history set valid_from = now()",
         "update syncer.absence_history set ended_by = 'returned'",
+        "update syncer.day_summary set numbers = '{}'",
+        "truncate syncer.day_summary",
     ],
 )
 async def test_the_daemons_role_can_neither_change_the_schema_nor_delete_or_rewrite_history(

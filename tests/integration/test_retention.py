@@ -398,6 +398,19 @@ async def test_a_locked_account_delays_no_other_and_is_named_once_it_stays_locke
         assert (await three.round(), three.oldest, len(logged)) == ([], timedelta(), 1)
 
 
+async def test_a_round_summarises_the_days_that_have_ended(account: PolledAccount) -> None:
+    for day in (1, 40, 80):
+        await account.poll_at(moscow(1) + day * DAY, record(1))
+
+    await Retention(account.engine, DAY, Metrics()).prune_all(lambda: True)
+
+    assert await account.row("select count(*), min(day), max(day) from syncer.day_summary") == (
+        79,
+        date(2026, 3, 2),
+        date(2026, 5, 19),
+    )
+
+
 async def test_an_account_that_fails_delays_no_other_and_the_reason_is_logged_once(
     three: ThreeAccounts, sql: asyncpg.Connection
 ) -> None:
