@@ -156,7 +156,7 @@ def accept_app_id(
 
 
 @app.command()
-def export(  # noqa: PLR0913 - an argument for each option
+def export(  # noqa: PLR0913 - a parameter for each option
     view: Annotated[str, typer.Argument(metavar="VIEW", help="A view of schema analytics, for example numbers.")],
     output: Annotated[
         Path | None,

@@ -398,7 +398,9 @@ async def test_the_cursor_stays_as_it_is_until_the_output_is_complete(
     syncer: Program, cursor: TextFile, folder: Path
 ) -> None:
     cursor.write('{"1": 1}')
-    unwritable = await syncer.run("export", "changes", "--since", str(cursor), "--output", str(folder / "no" / "x.csv"))
+    unwritable = await syncer.run(
+        "export", "changes", "--since", str(cursor), "--output", str(folder / "no" / "file.csv")
+    )
     assert (unwritable.code, cursor.text) == (1, '{"1": 1}')
 
     full = await run_in_shell(syncer, ">/dev/full", "export", "changes", "--since", str(cursor))
