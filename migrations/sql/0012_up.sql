@@ -82,8 +82,8 @@ select v.account_id, k.account, v.virtual_number_id, v.number,
   left join syncer.region r on r.region_id = v.region_id;
 
 -- A period of a state begins with a version, at the same moment: that version is in the row of the number if it still
--- is the current one, else in the history. Both are joined by their key, so that they are left out where nobody asks
--- for what the number was then.
+-- is the current one, else in the history. Both are joined by their key, and the region to each of them, so that they
+-- are left out where nobody asks for what the number was then.
 create or replace view analytics.state_history as
 select h.account_id, k.account, h.virtual_number_id,
        case when n.changed_at = h.valid_from then n.number else v.number end as number,
@@ -94,7 +94,8 @@ select h.account_id, k.account, h.virtual_number_id,
        h.changed_after, h.closed_after, h.run_id, h.closed_run_id, h.state_since, h.state_since_earliest, h.to_state,
        h.ended_by, n.number as number_now,
        case when n.changed_at = h.valid_from then n.type else v.type end as type,
-       case when n.changed_at = h.valid_from then n.purpose else v.purpose end as purpose, r.name as region,
+       case when n.changed_at = h.valid_from then n.purpose else v.purpose end as purpose,
+       case when n.changed_at = h.valid_from then rn.name else rv.name end as region,
        case when n.changed_at = h.valid_from then n.employee_id else v.employee_id end as employee_id,
        syncer.local_day(h.valid_from, z.zone) as began_day
   from syncer.state_period h
@@ -104,8 +105,8 @@ select h.account_id, k.account, h.virtual_number_id,
   left join syncer.account_known k on k.account_id = h.account_id
   left join syncer.account_zone z on z.account_id = h.account_id::bigint
   left join syncer.number_state s on s.state = h.state
-  left join syncer.region r
-    on r.region_id = case when n.changed_at = h.valid_from then n.region_id else v.region_id end;
+  left join syncer.region rn on rn.region_id = n.region_id
+  left join syncer.region rv on rv.region_id = v.region_id;
 
 create or replace view analytics.state_spells as
 with spells as (
@@ -131,7 +132,8 @@ select s.account_id, k.account, s.virtual_number_id, n.number as number_now,
        s.state_since_earliest as changed_after, s.closed_after, s.closed_run_id,
        case when n.changed_at = s.state_since then n.number else v.number end as number,
        case when n.changed_at = s.state_since then n.type else v.type end as type,
-       case when n.changed_at = s.state_since then n.purpose else v.purpose end as purpose, r.name as region,
+       case when n.changed_at = s.state_since then n.purpose else v.purpose end as purpose,
+       case when n.changed_at = s.state_since then rn.name else rv.name end as region,
        case when n.changed_at = s.state_since then n.employee_id else v.employee_id end as employee_id,
        syncer.local_day(s.state_since, z.zone) as began_day
   from spells s
@@ -141,8 +143,8 @@ select s.account_id, k.account, s.virtual_number_id, n.number as number_now,
   left join syncer.account_known k on k.account_id = s.account_id
   left join syncer.account_zone z on z.account_id = s.account_id::bigint
   left join syncer.number_state t on t.state = s.state
-  left join syncer.region r
-    on r.region_id = case when n.changed_at = s.state_since then n.region_id else v.region_id end;
+  left join syncer.region rn on rn.region_id = n.region_id
+  left join syncer.region rv on rv.region_id = v.region_id;
 
 create or replace view analytics.state_changes as
 select b.account_id, k.account, b.virtual_number_id,
@@ -154,7 +156,8 @@ select b.account_id, k.account, b.virtual_number_id,
        b.reason as from_reason, case when n.changed_at = b.valid_to then n.reason else v.reason end as to_reason,
        b.closed_run_id as run_id, n.number as number_now,
        case when n.changed_at = b.valid_to then n.type else v.type end as type,
-       case when n.changed_at = b.valid_to then n.purpose else v.purpose end as purpose, r.name as region,
+       case when n.changed_at = b.valid_to then n.purpose else v.purpose end as purpose,
+       case when n.changed_at = b.valid_to then rn.name else rv.name end as region,
        case when n.changed_at = b.valid_to then n.employee_id else v.employee_id end as employee_id,
        syncer.local_day(b.valid_to, z.zone) as changed_day
   from syncer.state_history b
@@ -165,8 +168,8 @@ select b.account_id, k.account, b.virtual_number_id,
   left join syncer.account_zone z on z.account_id = b.account_id::bigint
   left join syncer.number_state f on f.state = b.state
   left join syncer.number_state t on t.state = b.to_state
-  left join syncer.region r
-    on r.region_id = case when n.changed_at = b.valid_to then n.region_id else v.region_id end
+  left join syncer.region rn on rn.region_id = n.region_id
+  left join syncer.region rv on rv.region_id = v.region_id
  where b.ended_by = 'changed';
 
 -- A redirect begins and ends at any time of a version: that is found by one look into the key. `distinct on` shows the
@@ -553,23 +556,48 @@ select n.account_id, n.account, n.virtual_number_id, n.number, n.number_key, n.e
   from analytics.numbers n
   join analytics.accounts a using (account_id);
 
--- A number that is as it was at the moment is in its own row; of any other, one look into the key finds the version. Of a
--- moment yet to come, or at which an account was polled no more, nothing is known.
+-- A number that is as it was at the moment is in its own row; of any other, one look into the key finds the version. That
+-- it is not looked for otherwise is in the comparison with the key: PostgreSQL 15 would not leave out the joins that nobody
+-- needs if it were a condition of its own. Of a moment yet to come, or at which an account was polled no more, nothing is
+-- known.
 create or replace function analytics.numbers_as_of(moment timestamptz) returns setof analytics.numbers
 language sql stable parallel safe
 begin atomic
-select n.account_id, n.account, n.virtual_number_id, v.number, n.number_key, v.e164, v.comment,
-       v.type, t.title_en, t.title_ru, v.purpose, p.title_en, p.title_ru, v.state, s.title_en, s.title_ru, v.reason,
+select n.account_id, n.account, n.virtual_number_id,
+       case when n.changed_at <= moment then n.number else v.number end,
+       n.number_key,
+       case when n.changed_at <= moment then n.e164 else v.e164 end,
+       case when n.changed_at <= moment then n.comment else v.comment end,
+       case when n.changed_at <= moment then n.type else v.type end,
+       t.title_en, t.title_ru,
+       case when n.changed_at <= moment then n.purpose else v.purpose end,
+       p.title_en, p.title_ru,
+       case when n.changed_at <= moment then n.state else v.state end,
+       s.title_en, s.title_ru,
+       case when n.changed_at <= moment then n.reason else v.reason end,
        case when n.reason_since <= moment then n.state_since else h.state_since end,
        case when n.reason_since <= moment then n.state_since_earliest else h.state_since_earliest end,
-       v.scenario_id, v.group_scenario_id, v.group_id, v.is_scenario_active, v.is_group_scenario_active, v.employee_id,
-       v.dgn_number, v.redirect_number, v.region_id, v.region, v.app_id, v.nc_type, v.sip_uri,
-       case when v.is_current then n.extra end,
+       case when n.changed_at <= moment then n.scenario_id else v.scenario_id end,
+       case when n.changed_at <= moment then n.group_scenario_id else v.group_scenario_id end,
+       case when n.changed_at <= moment then n.group_id else v.group_id end,
+       case when n.changed_at <= moment then n.is_scenario_active else v.is_scenario_active end,
+       case when n.changed_at <= moment then n.is_group_scenario_active else v.is_group_scenario_active end,
+       case when n.changed_at <= moment then n.employee_id else v.employee_id end,
+       case when n.changed_at <= moment then n.dgn_number else v.dgn_number end,
+       case when n.changed_at <= moment then n.redirect_number else v.redirect_number end,
+       case when n.changed_at <= moment then n.region_id else v.region_id end,
+       case when n.changed_at <= moment then n.region else v.region end,
+       case when n.changed_at <= moment then n.app_id else v.app_id end,
+       case when n.changed_at <= moment then n.nc_type else v.nc_type end,
+       case when n.changed_at <= moment then n.sip_uri else v.sip_uri end,
+       case when n.changed_at <= moment and n.removed_at is null then n.extra end,
        (select count(*) from analytics.redirect_history d
          where d.account_id = n.account_id and d.virtual_number_id = n.virtual_number_id
            and d.valid_from <= moment and (d.valid_to is null or d.valid_to > moment))::integer,
-       n.first_seen_at, v.valid_from, v.changed_after,
-       case when v.is_current and n.last_read_at <= moment then n.last_read_at end,
+       n.first_seen_at,
+       case when n.changed_at <= moment then n.changed_at else v.valid_from end,
+       case when n.changed_at <= moment then n.changed_after else v.changed_after end,
+       case when n.changed_at <= moment and n.removed_at is null and n.last_read_at <= moment then n.last_read_at end,
        case when n.removed_at is null and n.missing_since <= moment then n.missing_since
             else (select m.missing_since from analytics.absences m
                    where m.account_id = n.account_id and m.virtual_number_id = n.virtual_number_id
@@ -578,33 +606,28 @@ select n.account_id, n.account, n.virtual_number_id, v.number, n.number_key, v.e
        case when n.reason_since <= moment then n.reason_since_earliest else h.changed_after end
   from analytics.numbers_all n
   join analytics.accounts a on a.account_id = n.account_id and a.observed_until >= moment
- cross join lateral (
-       select n.number, n.e164, n.comment, n.type, n.purpose, n.state, n.reason, n.scenario_id, n.group_scenario_id,
-              n.group_id, n.is_scenario_active, n.is_group_scenario_active, n.employee_id, n.dgn_number,
-              n.redirect_number, n.region_id, n.region, n.app_id, n.nc_type, n.sip_uri, n.changed_at as valid_from,
-              n.changed_after, n.removed_at as valid_to, n.removed_at is null as is_current
-        where n.changed_at <= moment
-        union all
-       (select h.number, h.e164, h.comment, h.type, h.purpose, h.state, h.reason, h.scenario_id, h.group_scenario_id,
-               h.group_id, h.is_scenario_active, h.is_group_scenario_active, h.employee_id, h.dgn_number,
-               h.redirect_number, h.region_id, h.region, h.app_id, h.nc_type, h.sip_uri, h.valid_from,
-               h.changed_after, h.valid_to, false
-          from analytics.number_history h
-         where h.account_id = n.account_id and h.virtual_number_id = n.virtual_number_id and h.valid_to is not null
-           and h.valid_from <= moment and n.changed_at > moment
-         order by h.valid_from desc limit 1)) v
   left join lateral (
-       select distinct on (h.virtual_number_id) h.virtual_number_id, h.state_since,
-              h.state_since_earliest, h.valid_from, h.changed_after
+       select h.number, h.e164, h.comment, h.type, h.purpose, h.state, h.reason, h.scenario_id, h.group_scenario_id,
+              h.group_id, h.is_scenario_active, h.is_group_scenario_active, h.employee_id, h.dgn_number,
+              h.redirect_number, h.region_id, h.region, h.app_id, h.nc_type, h.sip_uri, h.valid_from,
+              h.changed_after, h.valid_to
+         from analytics.number_history h
+        where h.account_id = n.account_id and h.virtual_number_id = n.virtual_number_id and h.valid_to is not null
+          and h.valid_from <= case when n.changed_at > moment then moment end
+        order by h.valid_from desc limit 1) v on true
+  left join lateral (
+       select distinct on (h.virtual_number_id) h.virtual_number_id, h.state_since, h.state_since_earliest,
+              h.valid_from, h.changed_after
          from analytics.state_history h
         where h.account_id = n.account_id and h.virtual_number_id = n.virtual_number_id and h.valid_to is not null
-          and h.valid_from <= moment and n.reason_since > moment
+          and h.valid_from <= case when n.reason_since > moment then moment end
         order by h.virtual_number_id, h.valid_from desc limit 1) h
     on h.virtual_number_id = n.virtual_number_id
-  left join analytics.states s on s.state = v.state
-  left join analytics.types t on t.type = v.type
-  left join analytics.purposes p on p.purpose = v.purpose
- where v.valid_to is null or v.valid_to > moment;
+  left join analytics.states s on s.state = case when n.changed_at <= moment then n.state else v.state end
+  left join analytics.types t on t.type = case when n.changed_at <= moment then n.type else v.type end
+  left join analytics.purposes p on p.purpose = case when n.changed_at <= moment then n.purpose else v.purpose end
+ where case when n.changed_at <= moment then n.removed_at is null or n.removed_at > moment
+            else v.valid_to > moment end;
 end;
 
 -- Comments ------------------------------------------------------------------------------------------------------------

@@ -276,6 +276,36 @@ async def test_every_object_has_a_comment(catalog: asyncpg.Connection) -> None:
     assert [row[0] for row in objects["schemas"] if not row[1]] == []
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(
+            f"select number_key, changed_after from analytics.{view}"  # noqa: S608 - the test's own
+            for view in ("state_history", "state_spells", "state_changes", "redirect_history", "assignments")
+        ),
+        *(
+            f"select number_key, changed_after from analytics.{view} where account_id = 1"  # noqa: S608 - the test's own
+            for view in ("number_history", "state_history", "redirect_history")
+        ),
+        "select count(*) from analytics.numbers_as_of('2026-03-01')",
+    ],
+)
+async def test_no_version_of_postgresql_looks_up_names_zones_and_states_that_nobody_asks_for(
+    catalog: asyncpg.Connection, query: str
+) -> None:
+    plan = "\n".join(row[0] for row in await catalog.fetch(f"explain (costs off) {query}"))
+
+    assert "known_zone" not in plan
+    assert "GroupAggregate" not in plan
+    assert "HashAggregate" not in plan
+    if "numbers_as_of" in query:
+        assert "state_history" not in plan
+    else:
+        assert not re.search(r"on (syncer\.)?(account|region|number_state)\b", plan)
+    if "state_" in query or "redirect_" in query:
+        assert not re.search(r"on (syncer\.)?virtual_number_history\b", plan)
+
+
 async def test_times_have_a_time_zone_and_there_are_no_enums_or_range_types(catalog: asyncpg.Connection) -> None:
     types = {row[3] for row in (await dump(catalog))["columns"]}
 
