@@ -297,14 +297,9 @@ select d.account_id, d.account, d.day, r.name as region, g.type, t.title_en as t
 
 create or replace view analytics.coverage as
 with zones as (
-    select k.account_id, k.account, k.known_until, z.zone,
-           -- Or a day whose runs were pruned, if there is an earlier one.
-           least((select min(r.started_at) from syncer.sync_run r
-                   where r.account_id = k.account_id and r.outcome in ('applied', 'unchanged')),
-                 (select greatest(syncer.day_start(min(p.day)::timestamp, z.zone), a.created_at) from syncer.sync_day p
-                   where p.account_id = k.account_id having min(p.day) is not null)) as first_success_at
+    select k.account_id, k.account, k.known_until, z.zone, f.first_success_at
       from syncer.account_known k
-      join syncer.account a using (account_id)
+      join syncer.account_fence f using (account_id)
      cross join lateral (select syncer.known_zone(k.time_zone) as zone offset 0) z
 ), days as (
     select a.account_id, a.account, each.day::date as day,

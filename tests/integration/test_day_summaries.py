@@ -110,7 +110,7 @@ async def test_an_account_that_a_poll_has_locked_is_left_as_it_is(
     await account.poll_at(moscow(3), record(1))
 
     async with sql.transaction():
-        await sql.execute("select from syncer.account for no key update")
+        await sql.execute("select from syncer.account_fence for no key update")
         assert await summarise_days(account.engine, 1) == "locked"
 
     assert await account.rows(SUMMARISED) == []

@@ -9,7 +9,8 @@ from typing import Final
 SUMMARIES: Final = """
 select 7 as rule, a.account_id, null::bigint as virtual_number_id, null::bigint as run_id,
        format('the summary of %s ', day) || problem
-  from (select account_id, syncer.known_zone(time_zone) as zone, observed_at from syncer.account) a
+  from (select account_id, syncer.known_zone(time_zone) as zone, observed_at
+          from syncer.account join syncer.account_fence using (account_id)) a
  cross join lateral (select max(s.day) as newest from syncer.day_summary s
                       where s.account_id = a.account_id and s.time_zone = a.zone) stored
  cross join lateral (
