@@ -3,8 +3,9 @@
     python -m benchmarks.history
 
 `generate_history` writes the same rows every time, with the scripts of the folder `history`. The databases are new, on
-the server of SYNCER_DATABASE_URL or on an embedded one, and are dropped afterwards. Every number has six versions and
-follows one of five life cycles; a history of a hundred thousand rows has the same proportions as one of a million.
+the server of SYNCER_DATABASE_URL or on an embedded one, and are dropped afterwards. Every number has six versions in
+each of its lives, and follows one of five life cycles; a history of a hundred thousand rows has the same proportions as
+one of a million.
 """
 
 from __future__ import annotations
@@ -34,20 +35,23 @@ _POLLS: Final = 2 * 365 * 24
 _SCRIPTS: Final = tuple(sorted(Path(__file__).with_name("history").glob("*.sql")))
 
 
-async def generate_history(url: str, numbers: int = NUMBERS, *, accounts: int = 2) -> None:
-    """Fills a database that has the newest schema and no accounts with ten rows of history per number.
+async def generate_history(url: str, numbers: int = NUMBERS, *, accounts: int = 2, lives: int = 1) -> None:
+    """Fills a database that has the newest schema and no accounts with ten rows of history per number and life.
 
     Args:
         url: The database's address.
         numbers: The number of numbers in all accounts; a multiple of five times `accounts` gives exactly ten rows each.
         accounts: The number of accounts that share them; all use the same ids.
+        lives: How often each number goes through its life cycle in the two years; there are as many polls per hour.
     """
     async with connection_to(url) as connection:
         async with connection.transaction():
             await connection.execute("set local synchronous_commit = off")
             await connection.execute("set local jit = off")
-            await connection.execute("create temp table scale (numbers integer, accounts integer, polls integer)")
-            await connection.execute("insert into scale values ($1, $2, $3)", numbers, accounts, _POLLS)
+            await connection.execute(
+                "create temp table scale (numbers integer, accounts integer, polls integer, lives integer)"
+            )
+            await connection.execute("insert into scale values ($1, $2, $3, $4)", numbers, accounts, _POLLS, lives)
             for script in _SCRIPTS:
                 await connection.execute(script.read_text())
                 await _analyze_temporary_tables(connection)
@@ -61,7 +65,9 @@ async def _analyze_temporary_tables(connection: asyncpg.Connection[Any]) -> None
 
 
 @asynccontextmanager
-async def database_with_history(server_url: str, numbers: int = NUMBERS, *, accounts: int = 2) -> AsyncIterator[str]:
+async def database_with_history(
+    server_url: str, numbers: int = NUMBERS, *, accounts: int = 2, lives: int = 1
+) -> AsyncIterator[str]:
     """Creates a database with the newest schema and a history on the server; yields its address, and drops it."""
     name = f"syncer_benchmark_{os.getpid()}_{numbers}"
     url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
@@ -69,7 +75,7 @@ async def database_with_history(server_url: str, numbers: int = NUMBERS, *, acco
         await owner.execute(f"create database {name}")
         try:
             await migrate_to_newest(url)
-            await generate_history(url, numbers, accounts=accounts)
+            await generate_history(url, numbers, accounts=accounts, lives=lives)
             yield url
         finally:
             await owner.execute(f"drop database {name} with (force)")

@@ -117,7 +117,7 @@ def migrate() -> None:
 
     settings = _load_settings()
     with _open_database(settings, for_migration=True) as database:
-        typer.echo(f"the schema is {_run_async(migrate_to_latest(database))}, the newest")
+        typer.echo(f"the schema is {_run_async(migrate_to_latest(database, settings))}, the newest")
 
 
 @app.command()
@@ -166,8 +166,8 @@ def export(
         ),
     ] = None,
     file_format: Annotated[
-        Literal["csv", "parquet"] | None,
-        typer.Option("--format", help="Default: parquet if the file name ends in .parquet, otherwise csv."),
+        Literal["csv", "xlsx", "parquet"] | None,
+        typer.Option("--format", help="Default: what the file name ends in, .csv, .xlsx or .parquet; else csv."),
     ] = None,
     account: Accounts = None,
     at: Annotated[
@@ -175,20 +175,19 @@ def export(
     ] = None,
     *,
     excel: Annotated[bool, typer.Option("--excel", help="CSV for Excel in locales with decimal commas.")] = False,
+    language: Annotated[
+        Literal["en", "ru"] | None,
+        typer.Option(help="Titles of an .xlsx file in this language; default: the names of the columns."),
+    ] = None,
 ) -> None:
-    """Export a view of schema `analytics` as CSV or Parquet. The rights of an analyst are enough."""
-    from syncer.commands.export import ExportOptions, parse_moment
+    """Export a view of schema `analytics` as CSV, Excel or Parquet file. The rights of an analyst are enough."""
+    from syncer.commands.export import ExportOptions, choose_format, parse_moment
     from syncer.commands.export import export as export_view
 
     settings = _load_settings()
-    as_parquet = file_format == "parquet" or (
-        file_format is None and output is not None and output.suffix == ".parquet"
-    )
-    if as_parquet and (output is None or excel):
-        problem = "it needs --output FILE, and cannot be combined with --excel, which is for CSV"
-        raise typer.BadParameter(problem, param_hint="--format parquet")
+    chosen = choose_format(output, file_format, excel=excel, language=language)
     as_of = None if at is None else _parse_option("--at", at, lambda text: parse_moment(text, settings.timezone))
-    options = ExportOptions(view, output, as_parquet, excel, tuple(account or ()), as_of)
+    options = ExportOptions(view, output, chosen, excel, language, tuple(account or ()), as_of)
     with _open_database(settings) as database:
         _run_async(export_view(options, database, settings.timezone))
 

@@ -26,7 +26,7 @@ from syncer.store.invariants import find_violations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -74,6 +74,26 @@ def reconcile_response(
         is_first_or_rejections_changed=absence_changes.is_first_or_rejections_changed,
         counters=counters,
     )
+
+
+_COLLIDING_RECORD = (
+    '{{"number": "79208547433", "comment": "Переадресация код d09W{}, спросить дежурного; в выходные отвечает '
+    'охрана, пост 3, корпус 2, вход со двора, дом 15", "type": "def", '
+    '"purpose": "company", "scenario_id": null, "group_scenario_id": null, "group_id": null, '
+    '"is_scenario_active": null, "is_group_scenario_active": null, "id": 250, "state": "active", "reason": null, '
+    '"from_redirect_numbers": [], "employee_id": null, "redirect_number": "7499402415{}", '
+    '"region_name": "Брянская область", "app_id": 1200054, "nc_type": "custom", "sip_uri": null}}'
+)
+XXH3_COLLISION = (_COLLIDING_RECORD.format(1, 0).encode(), _COLLIDING_RECORD.format(0, 1).encode())
+"""Two records of one number that have the same XXH3 hash, of 64 and of 128 bits: baeb0d2df1e298e1851c1afd336532f0.
+
+They were composed without a search, from XXH3's default secret, which is published. XXH3 reads eight lanes of eight
+bytes at a time. In an input of 241 to 1,024 bytes it sums, for each lane, these eight bytes, and the product of their
+two halves after an exclusive or with the secret. Bytes 72 to 79 here are `d09W1, ` and half of a letter, bytes 520 to
+527 are `24150", `, and both are in lane 1. For the former the secret begins with 0xded46de9, for the latter with
+0x88d0658b; so both lower halves become 0xbae454be. If the digit after one of them grows by one and the digit after
+the other shrinks by one, both sums stay the same.
+"""
 
 
 def without(fields: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -168,6 +188,13 @@ class BlockingEndpoint:
         return web.Response(body=await waiting.body(), content_type="application/json")
 
 
+async def age_runs(sql: asyncpg.Connection, by: timedelta) -> None:
+    """Moves all runs back in time; a trigger refuses that to everybody who may not switch it off."""
+    await sql.execute("alter table syncer.sync_run disable trigger finished_stays_finished")
+    await sql.execute("update syncer.sync_run set started_at = started_at - $1::interval", by)
+    await sql.execute("alter table syncer.sync_run enable trigger finished_stays_finished")
+
+
 async def connect(url: str) -> asyncpg.Connection:
     """Opens a connection that the product does not use."""
     return await asyncpg.connect(url)
@@ -240,7 +267,7 @@ class PolledAccount:
     async def poll_superseded(self, *records: Any) -> PollResult:
         """Polls once, with these records as the response, while a run that began later succeeds."""
         async with self.sql.transaction():
-            await self.sql.execute("update syncer.account set success_run_id = 100")
+            await self.sql.execute("update syncer.account_fence set success_run_id = 100")
             poll = asyncio.create_task(self.poll(*records))
             while not await self.sql.fetchval("select exists(select from syncer.sync_run where outcome = 'running')"):
                 pass  # each question lets the poll go on

@@ -1,6 +1,7 @@
 -- The five life cycles of numbers. Before a number is restored, it is removed. An event happens at least `after` and
 -- less than `after + within` hours after one of six moments in a number's life. Each event except `column` begins a new
--- state; "trouble" is debt_lock, freeze or inactive, and "new" is activation or unconfirmed.
+-- state; "trouble" is debt_lock, freeze or inactive, and "new" is activation or unconfirmed. A number that has several lives
+-- begins the next one with a change.
 create temp table step (life integer, step integer, kind text, state text, moment integer, after integer,
                         within integer);
 insert into step

@@ -20,20 +20,24 @@ select c.*, case p.state when 'new' then case c.random % 3 when 0 then 'unconfir
           left join event n
                  on (n.account_id, n.virtual_number_id, n.step - 1) = (e.account_id, e.virtual_number_id, e.step)
         window until_now as (partition by e.account_id, e.virtual_number_id order by e.step)) c
-  join step p on p.life = c.life and p.step = c.period_step;
+  join step p on p.life = c.life and p.step = c.period_step % 6;
 create temp table redirect as
 select e.account_id, e.virtual_number_id, e.step, d.ends, d.hours_later, o.hour as opened_hour,
        o.seen_at as opened_at, case when d.hours_later = 0 then e.after else o.after end as after, o.run_id,
        c.hour as closed_hour, coalesce(r.missing_since, c.seen_at) as closed_at,
        coalesce(r.after, c.after) as closed_after, coalesce(r.removed_run_id, c.run_id) as closed_run_id,
        case when r.step is null then 'changed' else 'removed' end as ended_by
-  from event e
-  join redirected d using (life, step)
+  from scale
+ cross join event e
+  join redirected g on g.life = e.life and g.step = e.step % 6
+ -- What is listed to the end is so in the last life only.
+ cross join lateral (select g.hours_later, case when g.ends = 'stays' and e.step < (lives - 1) * 6 then 'soon'
+                                                else g.ends end as ends) d
   join success o on o.account_id = e.account_id and o.hour = pg_temp.success_at_or_after(e.hour + d.hours_later)
   left join success c on c.account_id = e.account_id and d.ends = 'soon'
        and c.hour = pg_temp.success_at_or_after(o.hour + 6)
   left join removal r on r.account_id = e.account_id and r.virtual_number_id = e.virtual_number_id
-       and r.step = case d.ends when 'removal' then e.step + 1 when 'stays' then 6 end and r.removed_hour is not null;
+       and r.step = case d.ends when 'removal' then e.step + 1 when 'stays' then lives * 6 end and r.removed_hour is not null;
 -- The periods of states, each with what is stored about its beginning and its end.
 create temp table state_span as
 with span as (

@@ -22,7 +22,8 @@ select account_id, hour,
           join removal r on r.account_id = d.account_id and r.virtual_number_id = d.virtual_number_id
                and r.removed_run_id = d.closed_run_id
          union all
-        select account_id, 17400, 'rejected' from number where virtual_number_id % 1000 = 17) events
+        select account_id, (lives - 1) * polls + 17400, 'rejected'
+          from scale cross join number where virtual_number_id % 1000 = 17) events
  group by 1, 2;
 insert into syncer.sync_run
        (account_id, run_id, trigger, started_at, finished_at, outcome, http_status, response_bytes, received, created,
@@ -48,7 +49,7 @@ overriding system value
 select account_id, run_id, 'schedule', started_at, started_at + interval '1 minute', 'failed', 'timeout',
        'the endpoint did not answer in time'
   from poll where failed;
-update syncer.account a
+update syncer.account_fence a
    set success_run_id = r.run_id, success_started_at = r.started_at, observed_at = r.finished_at,
        applied_run_id = (select max(run_id) from syncer.sync_run where account_id = a.account_id
                                                                    and outcome = 'applied')
@@ -60,10 +61,10 @@ insert into syncer.rejected_record
        (account_id, rejected_record_id, virtual_number_id, error, payload, first_run_id, last_run_id, occurrences)
 select n.account_id, md5(n.i::text)::uuid, n.virtual_number_id, 'Expected `str`, got `null` - at `$.number`', '{}',
        l.run_id, a.applied_run_id,
-       (select count(*) from counted c where c.account_id = n.account_id and c.hour >= 17400)
+       (select count(*) from counted c where c.account_id = n.account_id and c.hour >= l.hour)
   from number n
-  join success l on l.account_id = n.account_id and l.hour = 17400
-  join syncer.account a on a.account_id = n.account_id
+  join success l on l.account_id = n.account_id and l.hour = (select (lives - 1) * polls + 17400 from scale)
+  join syncer.account_fence a on a.account_id = n.account_id
  where n.virtual_number_id % 1000 = 17;
 select setval(pg_get_serial_sequence('syncer.sync_run', 'run_id'), (select max(run_id) from syncer.sync_run)),
        setval(pg_get_serial_sequence('syncer.account', 'account_id'), (select max(account_id) from syncer.account));

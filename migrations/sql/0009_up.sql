@@ -14,6 +14,7 @@ alter table syncer.state_history set schema syncer_before;
 
 -- What is known of each period from those around it -------------------------------------------------------------------
 
+do $$ begin raise notice '0009: reading what is known of each period'; end $$;
 create temporary table period on commit drop as
 with linked as (
     select *, coalesce(lag(valid_to) over life = valid_from, false) as is_change,
@@ -40,6 +41,7 @@ select account_id, virtual_number_id, state, reason, valid_from, valid_to, chang
   from stays
 window stay as (partition by account_id, virtual_number_id, state_since order by valid_from);
 
+do $$ begin raise notice '0009: reading the versions of each number'; end $$;
 create temporary table version on commit drop as
 select *, lag(valid_to) over life as previous_to, lead(valid_from) over life as next_from
   from (select account_id, virtual_number_id,
@@ -62,6 +64,7 @@ window life as (partition by account_id, virtual_number_id order by valid_from);
 
 -- Tables --------------------------------------------------------------------------------------------------------------
 
+do $$ begin raise notice '0009: writing virtual_number (1 of 4 tables)'; end $$;
 create table syncer.virtual_number (
     account_id integer not null,
     virtual_number_id bigint not null,
@@ -133,6 +136,7 @@ select account_id, virtual_number_id, redirect_number_id, number, valid_from, ch
  where valid_to is null
  order by account_id, virtual_number_id;
 
+do $$ begin raise notice '0009: writing virtual_number_history (2 of 4 tables)'; end $$;
 create table syncer.virtual_number_history (
     account_id integer not null,
     virtual_number_id bigint not null,
@@ -177,6 +181,7 @@ select account_id, virtual_number_id,
  where valid_to is not null
  order by closed_run_id, account_id, virtual_number_id;
 
+do $$ begin raise notice '0009: writing state_history (3 of 4 tables)'; end $$;
 create table syncer.state_history (
     account_id integer not null,
     virtual_number_id bigint not null,
@@ -209,6 +214,7 @@ select account_id, virtual_number_id, state, reason, valid_from, valid_to, chang
  where valid_to is not null
  order by closed_run_id, account_id, virtual_number_id;
 
+do $$ begin raise notice '0009: writing virtual_number_redirect_history (4 of 4 tables)'; end $$;
 create table syncer.virtual_number_redirect_history (
     account_id integer not null,
     virtual_number_id bigint not null,
@@ -248,6 +254,7 @@ create table syncer.absence_history (
 
 -- Keys and indexes ----------------------------------------------------------------------------------------------------
 
+do $$ begin raise notice '0009: making keys and indexes'; end $$;
 alter table syncer.virtual_number add constraint virtual_number_pkey primary key (account_id, virtual_number_id);
 alter table syncer.virtual_number add constraint virtual_number_account_id_fkey
     foreign key (account_id) references syncer.account (account_id);

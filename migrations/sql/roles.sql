@@ -17,13 +17,16 @@ grant select on all tables in schema analytics to syncer_analyst;
 
 grant usage on schema syncer, analytics to syncer_daemon;
 grant select on all tables in schema syncer, analytics to syncer_daemon;
-grant insert on syncer.account, syncer.account_schedule, syncer.sync_run, syncer.sync_day, syncer.region,
+grant insert on syncer.account, syncer.account_fence, syncer.account_schedule, syncer.sync_run, syncer.sync_day, syncer.region,
     syncer.number_type, syncer.number_purpose, syncer.number_state, syncer.virtual_number,
     syncer.virtual_number_redirect, syncer.record_fingerprint, syncer.rejected_record to syncer_daemon;
-grant update on syncer.account, syncer.account_schedule, syncer.sync_run, syncer.sync_day, syncer.virtual_number,
-    syncer.record_fingerprint, syncer.rejected_record to syncer_daemon;
-grant delete on syncer.virtual_number_redirect, syncer.record_fingerprint, syncer.sync_run, syncer.rejected_record
-    to syncer_daemon;
+grant update on syncer.account, syncer.account_fence, syncer.account_schedule, syncer.sync_run, syncer.sync_day,
+    syncer.virtual_number, syncer.record_fingerprint to syncer_daemon;
+grant update (last_run_id, error, occurrences) on syncer.rejected_record to syncer_daemon;
+grant delete on syncer.virtual_number_redirect, syncer.record_fingerprint, syncer.sync_run to syncer_daemon;
+-- Rejected records are deleted by these functions only, which keep those that are younger than syncer.retention says.
+grant execute on function syncer.delete_rejected_records(integer, timestamptz, integer),
+    syncer.delete_surplus_rejected_records(integer) to syncer_daemon;
 -- What has ended is only added to.
 grant insert on syncer.virtual_number_history, syncer.state_history, syncer.virtual_number_redirect_history,
     syncer.absence_history to syncer_daemon;

@@ -14,6 +14,7 @@ from syncer.config.settings import describe_unknown_variables
 from syncer.diff.response import parse_response
 from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
+from syncer.endpoint.retry_after import in_words
 from syncer.errors import ConfigurationError, SyncerError, in_sentence
 from syncer.printable import escape_unprintable
 from syncer.store.accounts import describe_shared_app_ids, find_unknown_time_zones
@@ -21,6 +22,7 @@ from syncer.store.engine import MIN_SERVER_VERSION, redacted
 from syncer.store.identities import find_identities_behind
 from syncer.store.invariants import find_violations
 from syncer.store.queries.account_status import describe_clock, read_account_statuses
+from syncer.store.retention import read_retention
 from syncer.store.schema import find_migration_obstacle, migrations_folder, schema_state
 from syncer.store.server import find_write_obstacle, missing_roles, server_version
 
@@ -128,6 +130,12 @@ async def _check_database(
             roles = in_sentence(missing)
             text = f"{roles} could not be created: ask an administrator to run psql --file={script} on this database"
             results.append(Finding("roles", text, is_ok=False))
+        if settings.run_retention < (kept := await read_retention(database.engine)):
+            text = (
+                f"the database keeps rejected records for {in_words(kept.total_seconds())}, and not for the "
+                f"{in_words(settings.run_retention.total_seconds())} of SYNCER_RUN_RETENTION: run `syncer migrate`"
+            )
+            results.append(Finding("retention", text, is_ok=False))
         for identity in await find_identities_behind(database.engine):
             text = identity.problem + ": `syncer run` and `syncer sync` put it right" * identity.may_advance
             results.append(Finding("ids", text, is_ok=False))

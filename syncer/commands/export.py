@@ -1,4 +1,4 @@
-"""`syncer export`: writes a view of schema `analytics` as CSV or Parquet."""
+"""`syncer export`: writes a view of schema `analytics` as CSV, Excel or Parquet file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
 
-from syncer.errors import SyncerError
+from syncer.errors import ConfigurationError, SyncerError
 from syncer.printable import escape_unprintable
 from syncer.store.queries.export_views import find_view, open_snapshot, write_csv
 
@@ -26,20 +26,38 @@ if TYPE_CHECKING:
 
     from syncer.database import Database
     from syncer.store.queries.export_views import View
+    from syncer.web.translations import Language
 
+FileFormat = Literal["csv", "xlsx", "parquet"]
+
+_FORMATS: Final[tuple[FileFormat, ...]] = get_args(FileFormat)
 _BYTES_PER_MEGABYTE: Final = 1_000_000
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 # SQL expressions that format a column, by its PostgreSQL type. Other types keep PostgreSQL's text format.
 _CSV_EXPRESSIONS: Final = {"bool": "{}::text"}
 # Excel reads a CSV file by its locale, and the Russian one has decimal commas. Excel does not understand UTC offsets.
-# It would execute a text that starts like a formula, so such a text gets a leading apostrophe.
 _EXCEL_EXPRESSIONS: Final = {
     "bool": "{}::text",
+    "int4": "{}",
+    "int8": "{}",
     "numeric": "replace({}::text, '.', ',')",
+    "date": "{}",
     "timestamptz": "to_char({}, 'YYYY-MM-DD HH24:MI:SS')",
-    "text": r"regexp_replace({}, '^([=@\t\r]|[+-](?![0-9]+$))', '''\1')",
 }
+# Unicode's control, format, white space and default ignorable characters: a cell does not show them.
+_INVISIBLE: Final = (
+    r"\u0001-\u0020\u007F-\u00A0\u00AD\u034F\u0600-\u0605\u061C\u06DD\u070F\u0890\u0891\u08E2\u115F\u1160\u1680\u17B4"
+    r"\u17B5\u180B-\u180F\u2000-\u200F\u2028-\u202F\u205F-\u206F\u3000\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB"
+    r"\U000110BD\U000110CD\U00013430-\U0001343F\U0001BCA0-\U0001BCA3\U0001D173-\U0001D17A\U000E0000-\U000E0FFF"
+)
+# = + - @ and the minus sign, and their full-width and small forms.
+_FORMULA_SIGNS: Final = r"=+\-@\u2212\uFE62\uFE63\uFE66\uFE6B\uFF0B\uFF0D\uFF1D\uFF20"
+# Excel would execute a text that starts like a formula. Such a text gets a leading apostrophe, and so does one that
+# starts with a tab or a line break, which a program may drop. A plain phone number stays as it is.
+_EXCEL_TEXT: Final = (
+    rf"regexp_replace({{}}::text, '^(?![+-][0-9]+$)(?=[\t\r\n]|[{_INVISIBLE}]*[{_FORMULA_SIGNS}])', '''')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +67,46 @@ class ExportOptions:
     Attributes:
         view: The name of the view.
         output: The file to write; None means standard output.
-        parquet: Whether to write Parquet instead of CSV.
+        file_format: The format to write.
         excel: Whether to write CSV for Excel.
+        language: The language of the header of an Excel file; None means the names of the columns.
         accounts: The accounts to export; empty means all.
         at: The time as of which to export `numbers`; None means now.
     """
 
     view: str
     output: Path | None
-    parquet: bool
+    file_format: FileFormat
     excel: bool
+    language: Language | None
     accounts: Sequence[str]
     at: datetime | None
+
+
+def choose_format(
+    output: Path | None, asked: FileFormat | None, *, excel: bool, language: Language | None
+) -> FileFormat:
+    """Returns the format that is asked for, or else the one that the output's suffix names.
+
+    Raises:
+        ConfigurationError: The suffix names none or another one, or an option does not go with the format.
+    """
+    suffix = "" if output is None else output.suffix.lower()
+    named = next((one for one in _FORMATS if suffix == f".{one}"), None)
+    if output is not None and named is None and asked is None and (output.is_file() or not output.exists()):
+        raise ConfigurationError(
+            f"--output {output}: the name must end in .csv, .xlsx or .parquet, or --format must say what to write"
+        )
+    if None not in {named, asked} and named != asked:
+        raise ConfigurationError(f"--output {output} does not go with --format {asked}: rename it, or omit --format")
+    chosen = asked or named or "csv"
+    if chosen != "csv" and output is None:
+        raise ConfigurationError(f"--format {chosen} needs --output FILE")
+    if chosen != "csv" and excel:
+        raise ConfigurationError(f"--excel is for CSV, and {output} is to be {chosen}: omit --excel")
+    if chosen != "xlsx" and language is not None:
+        raise ConfigurationError("--language is for the header of an Excel file: name one with --output FILE.xlsx")
+    return chosen
 
 
 def parse_moment(text: str, zone: ZoneInfo) -> datetime:
@@ -83,30 +129,56 @@ async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> 
         ConfigurationError: There is no such view or account.
         DatabaseError: The database cannot be reached, or the connection was lost.
         SchemaError: The database has no views.
-        SyncerError: The file or standard output cannot be written, or pyarrow is not installed.
+        SyncerError: The file or standard output cannot be written, the view has too many rows for the format, or
+            pyarrow is not installed.
     """
     with _exit_on_sigterm():
         async with open_snapshot(database.url(), zone) as connection:
             view = await find_view(connection, options.view, options.accounts, options.at)
             with _open_output(options.output) as file, _progress(options) as report:
-                write = _counting_writer(file, report)
-                is_shown = options.output is None and sys.stdout.isatty()
-                await _write(options, connection, view, _escaping_writer(write) if is_shown else write)
+                if options.file_format == "xlsx":
+                    await _write_xlsx(options, connection, view, zone, file, report)
+                else:
+                    await _write(options, connection, view, _counting_writer(file, report))
 
 
 async def _write(
     options: ExportOptions, connection: asyncpg.Connection[Any], view: View, write: Callable[[bytes], int]
 ) -> None:
-    if options.parquet:
+    if options.output is None and sys.stdout.isatty():
+        write = _escaping_writer(write)
+    if options.file_format == "parquet":
         # pyarrow is an optional dependency of this format, and slow to import.
         from syncer.commands.parquet import write_parquet  # noqa: PLC0415 - see above
 
         await write_parquet(connection, view, write)
     elif options.excel:
-        write(_BYTE_ORDER_MARK)
-        await write_csv(connection, view, _EXCEL_EXPRESSIONS, ";", write)
+        await _write_excel_csv(connection, view, write)
     else:
         await write_csv(connection, view, _CSV_EXPRESSIONS, ",", write)
+
+
+async def _write_excel_csv(connection: asyncpg.Connection[Any], view: View, write: Callable[[bytes], int]) -> None:
+    """Writes CSV for Excel, with all texts in quotes."""
+    texts = [column for column in view.columns if column.type not in _EXCEL_EXPRESSIONS]
+    expressions = {column.type: _EXCEL_TEXT for column in texts} | _EXCEL_EXPRESSIONS
+    write(_BYTE_ORDER_MARK)
+    await write_csv(connection, view, expressions, ";", write, quoted=[column.name for column in texts])
+
+
+async def _write_xlsx(
+    options: ExportOptions,
+    connection: asyncpg.Connection[Any],
+    view: View,
+    zone: ZoneInfo,
+    file: IO[bytes],
+    report: Callable[[str], object],
+) -> None:
+    from syncer.commands.xlsx import SheetOptions, write_xlsx  # noqa: PLC0415 - only this format needs it
+
+    assert options.output is not None  # noqa: S101 - by `choose_format`
+    sheet_options = SheetOptions(options.language, zone.key, options.output.resolve().parent)
+    await write_xlsx(connection, view, file, sheet_options, report)
 
 
 @contextmanager
@@ -132,14 +204,14 @@ def _exit_on_sigterm() -> Iterator[None]:
         loop.remove_signal_handler(signal.SIGTERM)
 
 
-def _counting_writer(file: IO[bytes], report: Callable[[int], object]) -> Callable[[bytes], int]:
+def _counting_writer(file: IO[bytes], report: Callable[[str], object]) -> Callable[[bytes], int]:
     written = 0
 
     def write(data: bytes) -> int:
         nonlocal written
         file.write(data)
         written += len(data)
-        report(written)
+        report(f"{written / _BYTES_PER_MEGABYTE:.1f} MB")
         return len(data)
 
     return write
@@ -193,7 +265,7 @@ def _replace_when_complete(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _progress(options: ExportOptions) -> Iterator[Callable[[int], object]]:
+def _progress(options: ExportOptions) -> Iterator[Callable[[str], object]]:
     """Shows progress on a terminal, unless the data themselves are printed there."""
     if not sys.stderr.isatty() or (options.output is None and sys.stdout.isatty()):
         yield lambda _: None
@@ -201,4 +273,4 @@ def _progress(options: ExportOptions) -> Iterator[Callable[[int], object]]:
     from rich.console import Console  # noqa: PLC0415 - slow to import, and only a terminal needs it
 
     with Console(stderr=True).status(options.view) as status:
-        yield lambda written: status.update(f"{options.view}: {written / _BYTES_PER_MEGABYTE:.1f} MB")
+        yield lambda progress: status.update(f"{options.view}: {progress}")

@@ -14,6 +14,7 @@ from syncer.errors import DatabaseError
 from syncer.outcome import Conclusion, PollResult
 from syncer.poll import CONCURRENT_POLLS, Poller
 from syncer.store.identities import advance_identities
+from syncer.store.retention import store_retention
 from syncer.store.schema import migrate, schema_state
 from syncer.telemetry.logs import report_identities
 
@@ -62,6 +63,7 @@ async def _ensure_schema(settings: Settings, database: Database) -> None:
     state = await schema_state(database.engine)
     if settings.migrate_on_start and state.found != state.required:
         await migrate(database.owner_engine)
+        await store_retention(database.owner_engine, settings.run_retention)
         state = await schema_state(database.engine)
     state.require_writable()
 

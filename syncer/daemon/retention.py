@@ -23,7 +23,7 @@ BATCH_PAUSE_SECONDS: Final = 0.5
 ROUND_PAUSE_SECONDS: Final = 600.0
 """Pause between rounds over all accounts; runs expire by whole days."""
 _LOCKED: Final = (
-    "another session has locked the account's row in syncer.account since the last round: end its transaction "
+    "another session has locked the account's row in syncer.account_fence since the last round: end its transaction "
     "(pg_stat_activity and pg_locks show it)"
 )
 

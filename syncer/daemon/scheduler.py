@@ -36,6 +36,7 @@ from syncer.store.accounts import (
 )
 from syncer.store.engine import translate_errors
 from syncer.store.identities import advance_identities
+from syncer.store.retention import store_retention
 from syncer.store.schema import migrate, schema_state
 from syncer.telemetry.logs import log, report_identities, report_postponed
 
@@ -219,6 +220,7 @@ class Daemon:
         if not self._accounts_by_id and self._poller.settings.migrate_on_start:
             self._iteration_deadline = math.inf  # a migration takes as long as it takes
             await migrate(self._database.owner_engine)
+            await store_retention(self._database.owner_engine, self._poller.settings.run_retention)
             self._set_iteration_deadline()
         (await schema_state(self._engine)).require_writable()
         names = {account_id: account.name for account_id, account in self._accounts_by_id.items()}

@@ -28,6 +28,11 @@ select configured.name, configured.time_zone, syncer.clock()
  where existing.account_id is null
 on conflict (name) do nothing
 """
+_INSERT_FENCES: Final = """
+insert into syncer.account_fence (account_id)
+select account_id from syncer.account where name = any($1::text[])
+on conflict (account_id) do nothing
+"""
 _UPDATE_TIME_ZONES: Final = """
 update syncer.account a set time_zone = configured.time_zone
   from unnest($1::text[], $2::text[]) as configured (name, time_zone)
@@ -86,6 +91,7 @@ async def _upsert_accounts(engine: AsyncEngine, time_zones: Mapping[str, str]) -
     zones = [time_zones[name] for name in names]
     async with autocommit_connection(engine) as connection:
         await connection.execute(_INSERT_ACCOUNTS, names, zones)
+        await connection.execute(_INSERT_FENCES, names)
         await connection.execute(_UPDATE_TIME_ZONES, names, zones)
     return await read_account_ids(engine, names)
 
@@ -126,14 +132,19 @@ async def describe_shared_app_ids(engine: AsyncEngine) -> list[str]:
 
 
 # Waits for a poll that is writing. The next statement then sees and deletes the fingerprints of that poll, too.
-_LOCK_BY_NAME: Final = "select account_id, app_id from syncer.account where name = $1 for no key update"
+_LOCK_BY_NAME: Final = """
+select account_id, app_id
+  from syncer.account_fence f join syncer.account using (account_id)
+ where name = $1 for no key update of f
+"""
 # The fingerprints go with it, so that the next response is decoded in full and its most frequent `app_id` is found.
 _FORGET_APP_ID: Final = """
 with deleted as (
     delete from syncer.record_fingerprint where account_id = $1
+), forgotten as (
+    update syncer.account set app_id = null where account_id = $1
 )
-update syncer.account set app_id = null, body_digest = null, fingerprints_version = gen_random_uuid()
- where account_id = $1
+update syncer.account_fence set body_digest = null, fingerprints_version = gen_random_uuid() where account_id = $1
 """
 _SELECT_NAMES: Final = "select name from syncer.account order by name"
 

@@ -67,9 +67,9 @@ with identities (column_name, sequence, highest) as materialized (
            (select max(account_id) from syncer.account)
      union all
     select 'syncer.sync_run.run_id', pg_get_serial_sequence('syncer.sync_run', 'run_id'),
-           (select max(greatest(a.success_run_id, newest.run_id))
-              from syncer.account a
-              left join lateral (select r.run_id from syncer.sync_run r where r.account_id = a.account_id
+           (select max(greatest(f.success_run_id, newest.run_id))
+              from syncer.account_fence f
+              left join lateral (select r.run_id from syncer.sync_run r where r.account_id = f.account_id
                                   order by r.run_id desc limit 1) newest on true)
      union all
     select 'syncer.region.region_id', pg_get_serial_sequence('syncer.region', 'region_id'),

@@ -6,6 +6,9 @@ stores the gap; each batch adds its number of polls. Everything runs under the a
 replica works on the account meanwhile.
 
 These are kept, however old: runs that changed something, the newest success, and runs that rejected records refer to.
+
+Rejected records are deleted by a function of the database, so that nobody can delete younger ones with the daemon's
+login: how long they are kept is stored there by the schema's owner.
 """
 
 from __future__ import annotations
@@ -29,27 +32,16 @@ _SET_TIMEOUTS: Final = text("select set_config('lock_timeout', '5s', true)")
 # Skips an account that a poll or another replica has locked.
 _LOCK: Final = text("""
 select syncer.clock() - cast(:retention as interval) as cutoff
-  from syncer.account where account_id = :account_id for no key update skip locked
+  from syncer.account_fence where account_id = :account_id for no key update skip locked
 """)
-# A record was last seen when the first later run was applied that did not contain it.
-_DELETE_REJECTED: Final = text("""
-with old as (
-    select j.account_id, j.rejected_record_id
-      from syncer.rejected_record j
-     where j.account_id = :account_id
-       and exists (select from syncer.sync_run r
-                    where r.account_id = j.account_id and r.run_id > j.last_run_id and r.outcome = 'applied'
-                      and r.started_at < :cutoff)
-     limit :batch
-)
-delete from syncer.rejected_record j using old
- where j.account_id = old.account_id and j.rejected_record_id = old.rejected_record_id
-""")
+# The daemon's role may not delete rejected records otherwise. The function keeps those that are younger than the owner
+# allows to delete, whatever the cutoff.
+_DELETE_REJECTED: Final = text("select syncer.delete_rejected_records(:account_id, :cutoff, :batch)")
 # Days with a run that is still `running` are left out: it may still succeed.
 _PRUNABLE: Final = """
 with zone as materialized (
     select account_id, syncer.known_zone(time_zone) as name, success_run_id
-      from syncer.account where account_id = :account_id
+      from syncer.account_fence join syncer.account using (account_id) where account_id = :account_id
 ), old as materialized (
     select r.account_id, r.run_id, (r.started_at at time zone z.name)::date as day, r.outcome, r.started_at
       from zone z
@@ -98,6 +90,35 @@ select count(*) from old
 _OLDEST: Final = text(f"{_PRUNABLE} select extract(epoch from syncer.clock() - min(started_at))::float8 from old")  # noqa: S608
 _CUTOFF: Final = text("select syncer.clock() - cast(:retention as interval)")
 
+_STORE_RETENTION: Final = text(
+    "update syncer.retention set rejected_records = :retention where rejected_records <> :retention"
+)
+_READ_RETENTION: Final = text("select rejected_records from syncer.retention")
+
+
+async def store_retention(owner_engine: AsyncEngine, retention: timedelta) -> None:
+    """Stores how long rejected records are kept, which the daemon's role may not shorten.
+
+    Raises:
+        DatabaseError: PostgreSQL refused, as for any role but the schema's owner.
+    """
+    with translate_errors():
+        async with owner_engine.begin() as transaction:
+            await transaction.execute(_STORE_RETENTION, {"retention": retention})
+
+
+async def read_retention(engine: AsyncEngine) -> timedelta:
+    """Reads how long rejected records are kept at least.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    with translate_errors():
+        async with engine.connect() as connection:
+            retention: timedelta = (await connection.execute(_READ_RETENTION)).scalar_one()
+            return retention
+
+
 Progress = Literal["done", "more", "locked"]
 """What is left of an account after a batch: nothing, perhaps more, or everything because another session has locked the
 account, most often for a moment and to poll it."""
@@ -117,8 +138,7 @@ async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, b
             if cutoff is None:
                 return "locked"
             limits = account | {"cutoff": cutoff, "batch": batch}
-            deleted = await transaction.execute(_DELETE_REJECTED, limits)
-            if deleted.rowcount == batch:
+            if await transaction.scalar(_DELETE_REJECTED, limits) == batch:
                 return "more"
             pruned: int = await transaction.scalar(_PRUNE, limits)
     return "more" if pruned == batch else "done"

@@ -19,6 +19,8 @@ from syncer.errors import SchemaError
 from syncer.store.engine import translate_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from alembic.config import Config
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -162,12 +164,13 @@ async def find_migration_obstacle(engine: AsyncEngine, state: SchemaState) -> st
     return None
 
 
-async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
+async def migrate(engine: AsyncEngine, revision: str = "head", *, on_step: Callable[[str], None] | None = None) -> None:
     """Migrates the schema to a revision; safe to run from several machines at the same time.
 
     Args:
         engine: The database, as a role that may change the schema, and without a command timeout.
         revision: `head`, a revision later than the database's, or `base`, which drops the whole schema.
+        on_step: Called with each step that a long migration announces, with a notice, before it takes it.
 
     Raises:
         DatabaseError: PostgreSQL refused.
@@ -188,6 +191,10 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     change_revision = command.downgrade if revision == "base" else command.upgrade
 
     def run(connection: Connection) -> None:
+        if on_step is not None:
+            driver = connection.connection.driver_connection
+            assert driver is not None  # noqa: S101 - the connection is open
+            driver.add_log_listener(lambda _, notice: on_step(notice.message))
         change_revision(_config(connection), revision)
 
     try:

@@ -14,9 +14,9 @@ from syncer.store.engine import create_engine
 from syncer.store.queries.account_list import AccountTotals, Title, read_account_page, read_titles
 from syncer.store.queries.recent_activity import read_recent_activity
 from syncer.store.queries.state_timeline import read_timeline
-from syncer.store.retention import prune
+from syncer.store.retention import prune, store_retention
 from syncer.store.schema import migrations_folder
-from tests.builders import PolledAccount, connect, record, redirect
+from tests.builders import PolledAccount, age_runs, connect, record, redirect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -119,7 +119,8 @@ async def test_the_daemons_role_can_do_everything_that_polls_do(account: PolledA
             await daemon.poll_body(b"nonsense"),
         ]
     assert await account.broken_invariants() == []
-    await account.sql.execute("update syncer.sync_run set started_at = started_at - interval '3 days'")
+    await age_runs(account.sql, timedelta(days=3))
+    await store_retention(account.engine, timedelta(days=1))
     assert await prune(engine, 1, timedelta(days=1)) == "done"
     await engine.dispose()
 
@@ -145,6 +146,9 @@ async def test_the_daemons_role_can_do_everything_that_polls_do(account: PolledA
         "update syncer.virtual_number_redirect set number = '7'",
         "update syncer.virtual_number_redirect_history set valid_from = now()",
         "update syncer.absence_history set ended_by = 'returned'",
+        "delete from syncer.rejected_record",
+        "update syncer.rejected_record set payload = ''",
+        "update syncer.retention set rejected_records = interval '0'",
     ],
 )
 async def test_the_daemons_role_can_neither_change_the_schema_nor_delete_or_rewrite_history(
@@ -179,6 +183,8 @@ async def test_closed_history_cannot_be_rewritten_even_by_its_owner(account: Pol
     [
         "update syncer.sync_run set created = 0, changed = 0 where outcome = 'applied'",
         "update syncer.sync_run set outcome = 'failed'",
+        "update syncer.sync_run set started_at = started_at - interval '1 year' where outcome = 'applied'",
+        "update syncer.rejected_record set last_run_id = 0",
         "delete from syncer.sync_run where changed > 0",
         "update syncer.virtual_number set state = 'debt_lock' where virtual_number_id = 2",
         "update syncer.virtual_number set comment = 'rewritten', run_id = 1",
@@ -189,7 +195,7 @@ async def test_closed_history_cannot_be_rewritten_even_by_its_owner(account: Pol
 async def test_the_daemons_role_can_rewrite_neither_what_runs_counted_nor_a_record_without_a_run(
     account: PolledAccount, login: Login, statement: str
 ) -> None:
-    await account.poll(*NUMBERS)
+    await account.poll(*NUMBERS, record(11, number=None))
     await account.poll(record(1, state="freeze"), *NUMBERS[1:])
     daemon = await connect(await login("syncer_daemon"))
 
@@ -197,6 +203,25 @@ async def test_the_daemons_role_can_rewrite_neither_what_runs_counted_nor_a_reco
         await daemon.execute(statement)
     await daemon.close()
     assert await account.broken_invariants() == []
+
+
+async def test_the_daemons_role_can_delete_no_rejected_record_that_is_younger_than_its_owner_allows(
+    account: PolledAccount, login: Login
+) -> None:
+    await account.poll(*NUMBERS, record(11, number=None))
+    await account.poll(record(1, state="freeze"), *NUMBERS[1:])
+    url = await login("syncer_daemon")
+    engine = create_engine(lambda: url)
+    await age_runs(account.sql, timedelta(days=89))
+
+    assert await prune(engine, 1, timedelta()) == "done"
+    young = await account.rows("select virtual_number_id from syncer.rejected_record")
+    await age_runs(account.sql, timedelta(days=2))
+    assert await prune(engine, 1, timedelta()) == "done"
+    old = await account.rows("select virtual_number_id from syncer.rejected_record")
+    await engine.dispose()
+
+    assert (young, old) == ([(11,)], [])
 
 
 ADD_PERIOD = """

@@ -218,7 +218,9 @@ async def test_connections_that_are_killed_all_the_time_are_never_taken_for_a_bu
 ) -> None:
     names = [f"account{number}" for number in range(8)]
     daemon = await syncer.start("run", poll_interval="1s", **syncer.accounts(*names))
-    await wait_until(lambda: sql.fetchval("select count(*) = 8 from syncer.account where observed_at is not null"))
+    await wait_until(
+        lambda: sql.fetchval("select count(*) = 8 from syncer.account_fence where observed_at is not null")
+    )
 
     killed = 0
     while killed < 60 or not daemon.events("poll_finished", outcome="failed"):

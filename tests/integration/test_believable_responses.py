@@ -209,7 +209,7 @@ async def test_a_byte_identical_response_that_is_not_believable_stays_so(
     await scenario.poll(0, listed)
     await scenario.poll(1, listed)
     assert await scenario.account.row(
-        "select believable_responses, believable_run_id, believable_started_at from syncer.account"
+        "select believable_responses, believable_run_id, believable_started_at from syncer.account_fence"
     ) == (0, None, None)
 
 

@@ -82,7 +82,7 @@ async def test_the_same_body_is_as_unbelievable_again_if_the_element_without_an_
     account: PolledAccount,
 ) -> None:
     body = json.dumps([record(1), *(broken(number) for number in range(2, 1_200)), "no id"]).encode()
-    believable = "select believable_responses, body_digest is null from syncer.account"
+    believable = "select believable_responses, body_digest is null from syncer.account_fence"
     await account.poll_body(body)
     assert await count(account, "rejected_record where virtual_number_id is null") == 0
     assert await account.row(believable) == (0, False)

@@ -97,18 +97,18 @@ async def cost_of_poll(
     return {name: difference for name, difference in differences.items() if any(difference)}
 
 
-async def test_an_unchanged_poll_writes_only_its_run_and_the_account(account: PolledAccount) -> None:
+async def test_an_unchanged_poll_writes_only_its_run_and_the_fence(account: PolledAccount) -> None:
     await account.poll(*make_records(300))
-    only_run_and_account = {"sync_run": (1, 1, 0), "account": (0, 1, 0)}
-    assert await cost_of_poll(account, WRITES, make_records(300)) == only_run_and_account
-    assert await cost_of_poll(account, WRITES, change_records(make_records(300), 0)) == only_run_and_account
+    only_run_and_fence = {"sync_run": (1, 1, 0), "account_fence": (0, 1, 0)}
+    assert await cost_of_poll(account, WRITES, make_records(300)) == only_run_and_fence
+    assert await cost_of_poll(account, WRITES, change_records(make_records(300), 0)) == only_run_and_fence
 
 
 async def test_a_poll_writes_what_changed_and_nothing_else(account: PolledAccount) -> None:
     await account.poll(*make_records(300))
     assert await cost_of_poll(account, WRITES, change_records(make_records(300), 20)) == {
         "sync_run": (1, 1, 0),
-        "account": (0, 1, 0),
+        "account_fence": (0, 1, 0),
         "virtual_number": (0, 15, 0),
         "virtual_number_history": (15, 0, 0),
         "state_history": (5, 0, 0),
@@ -122,7 +122,7 @@ async def test_a_removal_writes_what_ends_and_a_return_adds_nothing_to_the_histo
     await account.poll(*make_records(300))
     assert await cost_of_poll(account, WRITES, change_records(make_records(300), 0, removed=20)) == {
         "sync_run": (1, 1, 0),
-        "account": (0, 1, 0),
+        "account_fence": (0, 1, 0),
         "virtual_number": (0, 20, 0),
         "virtual_number_history": (20, 0, 0),
         "state_history": (20, 0, 0),
@@ -133,7 +133,7 @@ async def test_a_removal_writes_what_ends_and_a_return_adds_nothing_to_the_histo
     }
     assert await cost_of_poll(account, WRITES, make_records(300)) == {
         "sync_run": (1, 1, 0),
-        "account": (0, 1, 0),
+        "account_fence": (0, 1, 0),
         "virtual_number": (0, 20, 0),
         "virtual_number_redirect": (20, 0, 0),
         "record_fingerprint": (20, 0, 0),
@@ -149,7 +149,7 @@ async def test_a_change_writes_the_current_row_without_a_new_entry_in_its_indexe
 async def test_a_reformatted_list_writes_only_fingerprints(account: PolledAccount) -> None:
     await account.poll(*make_records(30))
     written = await cost_of_poll(account, WRITES, [dict(reversed(fields.items())) for fields in make_records(30)])
-    assert written == {"sync_run": (1, 1, 0), "account": (0, 1, 0), "record_fingerprint": (0, 30, 0)}
+    assert written == {"sync_run": (1, 1, 0), "account_fence": (0, 1, 0), "record_fingerprint": (0, 30, 0)}
 
 
 async def test_an_unchanged_poll_reads_no_fingerprint_that_is_cached(account: PolledAccount) -> None:

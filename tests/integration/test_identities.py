@@ -44,7 +44,7 @@ async def copy_newest_run(account: PolledAccount, run_id: int) -> None:
         """,
         run_id,
     )
-    await account.sql.execute("update syncer.account set success_run_id = $1", run_id)
+    await account.sql.execute("update syncer.account_fence set success_run_id = $1", run_id)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ async def test_a_daemon_puts_the_ids_of_all_accounts_right_at_its_start(
     await set_behind(account, "sync_run", "run_id")
     async with running_daemon(emulator, database, names=["new"]):
         await wait_until(
-            lambda: account.sql.fetchval("select count(*) = 1 from syncer.account where success_run_id > 3")
+            lambda: account.sql.fetchval("select count(*) = 1 from syncer.account_fence where success_run_id > 3")
         )
     assert await find_identities_behind(account.engine) == []
 

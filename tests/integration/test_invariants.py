@@ -164,7 +164,7 @@ async def test_deleting_runs_that_changed_nothing_violates_no_invariant(data: Da
     deleted = await data.sql.execute(
         """
         delete from syncer.sync_run r
-         using syncer.account a
+         using syncer.account_fence a
          where a.account_id = r.account_id and r.run_id <> a.success_run_id and r.outcome <> 'applied'
         """
     )
@@ -585,11 +585,11 @@ CORRUPTIONS: dict[str, Corruption] = {
         "5, run 21: held and unconfirmed are 2 and 1, but the rows show 2",
     ),
     "the newest believable run is unknown": Corruption(
-        "update account set believable_run_id = null, believable_started_at = null where account_id = 1",
+        "update account_fence set believable_run_id = null, believable_started_at = null where account_id = 1",
         "5, run 21: believable_run_id is null, after 10 of them",
     ),
     "the newest believable run is newer than the newest success": Corruption(
-        "update account set believable_run_id = 23 where account_id = 1",
+        "update account_fence set believable_run_id = 23 where account_id = 1",
         "5, run 21: believable_run_id is 23, after 10 of them",
     ),
     "held of the newest run is wrong": Corruption(
@@ -645,17 +645,21 @@ CORRUPTIONS: dict[str, Corruption] = {
         "5, run 5: its rows are dated 2h to 2h, but it ran from 1h to 1.5h",
     ),
     "success_run_id of an account is an older run": Corruption(
-        "update account set success_run_id = 19 where account_id = 1",
+        "update account_fence set success_run_id = 19 where account_id = 1",
         "5, run 21: it is the newest success, but success_run_id of its account is 19",
     ),
     "applied_run_id of an account is an older run": Corruption(
-        "update account set applied_run_id = 17 where account_id = 1",
+        "update account_fence set applied_run_id = 17 where account_id = 1",
         "3, number 7: last_read_at is 7h, but it is neither missing nor rejected",
         "5, run 21: run 19 is the newest applied run, but applied_run_id of its account is 17",
     ),
     "success_started_at of an account is earlier": Corruption(
-        "update account set success_started_at = started_at(9) where account_id = 1",
+        "update account_fence set success_started_at = started_at(9) where account_id = 1",
         "5, run 21: it ran from 10h to 10h, but its account has 9h to 10h",
+    ),
+    "first_success_at of an account is null": Corruption(
+        "update account_fence set first_success_at = null where account_id = 1",
+        "5, run 21: it was recorded at 10h, but its account has first_success_at null",
     ),
     "a redirect, the only change of a number, has no changed_after": Corruption(
         "update virtual_number_redirect set changed_after = null where (account_id, virtual_number_id, "

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from syncer.diff.record import DECODER_VERSION
-from tests.builders import APP_ID, PolledAccount, record, redirect, settings_for, without
+from tests.builders import APP_ID, XXH3_COLLISION, PolledAccount, record, redirect, settings_for, without
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -81,7 +81,7 @@ async def test_the_first_poll_creates_every_number_with_an_open_state(account: P
 async def test_a_run_finishes_after_the_time_that_it_records(account: PolledAccount) -> None:
     await account.poll(record(250))
     assert await account.row(
-        "select finished_at > observed_at from syncer.sync_run join syncer.account using (account_id)"
+        "select finished_at > observed_at from syncer.sync_run join syncer.account_fence using (account_id)"
     ) == (True,)
 
 
@@ -829,14 +829,14 @@ async def test_records_that_an_older_decoder_read_are_decoded_again_even_if_no_b
     await account.sql.execute("update syncer.virtual_number set comment = null")
     await account.sql.execute("reset session_replication_role")
     await account.sql.execute("update syncer.record_fingerprint set decoder_version = 0")
-    await account.sql.execute("update syncer.account set decoder_version = 0")
+    await account.sql.execute("update syncer.account_fence set decoder_version = 0")
     account.restart()
 
     again = await account.poll(record(1, comment="note"), record(2))
 
     assert (again.outcome, again.changed, again.unchanged) == ("applied", 1, 1)
     assert await account.rows(
-        "select decoder_version from syncer.record_fingerprint union select decoder_version from syncer.account"
+        "select decoder_version from syncer.record_fingerprint union select decoder_version from syncer.account_fence"
     ) == [(DECODER_VERSION,)]
 
 
@@ -909,7 +909,7 @@ async def test_fingerprints_digests_and_ids_of_rejected_records_depend_on_the_ke
 ) -> None:
     """After another key each record is decoded once more, and nothing is recorded as a change."""
     hashes = """
-        select (select fingerprint from syncer.record_fingerprint), (select body_digest from syncer.account),
+        select (select fingerprint from syncer.record_fingerprint), (select body_digest from syncer.account_fence),
                (select rejected_record_id from syncer.rejected_record order by first_run_id desc limit 1)
     """
     await account.poll(record(1), {"id": 2})
@@ -924,6 +924,20 @@ async def test_fingerprints_digests_and_ids_of_rejected_records_depend_on_the_ke
     assert (again.unchanged, again.changed, again.rejected) == (1, 0, 1)
     assert (await account.poll(record(1), {"id": 2})).outcome == "unchanged"
     assert await account.row(hashes) == second
+
+
+async def test_a_change_between_records_that_have_the_same_xxh3_hash_is_recorded(account: PolledAccount) -> None:
+    """Whoever may edit a comment could otherwise hide that calls are redirected to another number."""
+    first, second = (b"[" + element + b"]" for element in XXH3_COLLISION)
+    await account.poll_body(first)
+
+    result = await account.poll_body(second)
+
+    assert (result.outcome, result.changed, result.unchanged) == ("applied", 1, 0)
+    changes = "select old_value, new_value from analytics.changes where run_id = $1 and field = $2"
+    assert await account.row(changes, result.run_id, "redirect_number") == ("74994024150", "74994024151")
+    before, after = await account.row(changes, result.run_id, "comment")
+    assert before.replace("d09W1", "d09W0") == after
 
 
 async def test_a_database_without_a_key_fails_polls_with_what_to_run(account: PolledAccount) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from syncer.emulator import Emulator
     from tests.builders import PolledAccount
 
-BOTH_POLLED = "select count(*) = 2 from syncer.account where observed_at is not null"
+BOTH_POLLED = "select count(*) = 2 from syncer.account_fence where observed_at is not null"
 NUMBERS = "select virtual_number_id, state, comment from syncer.virtual_number where removed_at is null order by 1"
 
 

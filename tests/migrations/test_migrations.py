@@ -80,6 +80,7 @@ CATALOG = {
 
 # (table, columns, referenced table, referenced columns), as the contract defines them.
 FOREIGN_KEYS = {
+    ("account_fence", ("account_id",), "account", ("account_id",)),
     ("account_schedule", ("account_id",), "account", ("account_id",)),
     ("sync_run", ("account_id",), "account", ("account_id",)),
     ("sync_day", ("account_id",), "account", ("account_id",)),

@@ -35,6 +35,8 @@ REPLACED = {"fingerprints_version"}
 
 # Tables whose rows are in two tables since 0009, what is in force apart from what has ended: the views of both.
 DIVIDED = {"state_history": "state_period", "virtual_number_redirect": "redirect_period"}
+# Since 0011 what a poll writes of an account is in a table of its own.
+ACCOUNT_AND_FENCE = {"account": "account join syncer.account_fence using (account_id)"}
 VIEWS = (
     *("numbers", "numbers_all", "number_history", "state_history", "state_changes", "redirects", "redirect_history"),
     *("changes", "daily_states", "state_share", "coverage", "runs", "rejected_records"),
@@ -46,6 +48,7 @@ RETURN = "update syncer.account_schedule set retired_at = null"
 MOVING = {"duration_seconds", "share", "longest_gap_seconds"}
 
 FIRST_DIVIDED_REVISION = "0009"
+FIRST_FENCE_REVISION = "0011"
 FIRST_RETIRING_REVISION = "0004"
 FIRST_KEYED_REVISION = "0008"
 """An upgrade to it drops the fingerprints and digests, which are a cache, because older ones are not keyed."""
@@ -125,14 +128,16 @@ async def test_an_upgrade_to_the_newest_schema_keeps_all_history_and_polls_conti
 
     await migrate(engine)
 
-    after = await content(sql, renamed(columns), DIVIDED if revision < FIRST_DIVIDED_REVISION else {})
+    divided = DIVIDED if revision < FIRST_DIVIDED_REVISION else {}
+    divided |= ACCOUNT_AND_FENCE if revision < FIRST_FENCE_REVISION else {}
+    after = await content(sql, renamed(columns), divided)
     before = {RENAMED.get(table, table): rows for table, rows in before.items()}
     for table in columns.keys() & LOOKUP_KEYS.keys():
         assert set(before.pop(table)) <= set(after.pop(table))
     if revision < FIRST_KEYED_REVISION:
         assert after.pop("record_fingerprint") == []
         del before["record_fingerprint"]
-        assert await sql.fetch("select from syncer.account where body_digest is not null") == []
+        assert await sql.fetch("select from syncer.account_fence where body_digest is not null") == []
         place = columns["account"].split(", ").index("body_digest")
         after["account"], before["account"] = (
             [row[:place] + row[place + 1 :] for row in rows] for rows in (after["account"], before["account"])
@@ -159,6 +164,25 @@ async def test_an_upgrade_to_the_newest_schema_keeps_all_history_and_polls_conti
         assert await account.broken_invariants() == []
     await sql.close()
     await engine.dispose()
+
+
+async def test_a_long_migration_announces_its_steps(empty_database: str) -> None:
+    engine = create_engine(lambda: empty_database, command_timeout=None)
+    await migrate(engine, "0008")
+    steps: list[str] = []
+
+    await migrate(engine, on_step=steps.append)
+
+    await engine.dispose()
+    assert steps == [
+        "0009: reading what is known of each period",
+        "0009: reading the versions of each number",
+        "0009: writing virtual_number (1 of 4 tables)",
+        "0009: writing virtual_number_history (2 of 4 tables)",
+        "0009: writing state_history (3 of 4 tables)",
+        "0009: writing virtual_number_redirect_history (4 of 4 tables)",
+        "0009: making keys and indexes",
+    ]
 
 
 async def rows_of_views(sql: asyncpg.Connection, columns: Mapping[str, str]) -> dict[str, list[tuple[Any, ...]]]:
@@ -223,9 +247,9 @@ async def test_the_newest_response_before_the_upgrade_counts_as_believable_if_al
     rows = await sql.fetch(
         """
         select believable_responses, believable_run_id, believable_started_at = r.started_at
-          from syncer.account a
-          join syncer.sync_run r on r.account_id = a.account_id and r.run_id = a.believable_run_id
-         order by a.account_id
+          from syncer.account_fence f
+          join syncer.sync_run r on r.account_id = f.account_id and r.run_id = f.believable_run_id
+         order by f.account_id
         """
     )
     assert [tuple(row) for row in rows] == [(1, 6, True), (1, 12, True)]

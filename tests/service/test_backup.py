@@ -31,7 +31,7 @@ select string_agg(
 """
 LAST_UNCHANGED_BEFORE = "select max(started_at) from syncer.sync_run where run_id < $1 and outcome = 'unchanged'"
 STATE_CHANGES = "select virtual_number_id, changed_after from analytics.state_changes order by run_id"
-WRITTEN_BY_EVERY_POLL = ["sync_run", "account", "account_schedule"]
+WRITTEN_BY_EVERY_POLL = ["sync_run", "account_fence", "account_schedule"]
 """The tables that every poll writes, even if nothing changed."""
 
 

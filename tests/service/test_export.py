@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
 import json
 import resource
@@ -40,9 +41,12 @@ create view analytics.incompressible as
 select i as account_id, repeat(md5(i::text), 3) as text from generate_series(1, 50000) i
 """
 ENDLESS = """
-create view analytics.endless as
-select i as account_id, case when i > 30000 then pg_sleep(60)::text else repeat('x', 100) end as text
-  from generate_series(1, 40000) i
+create function text_or_sleep(i int) returns text stable language plpgsql as $$
+begin
+    perform pg_sleep(60) where i > 30000;
+    return repeat('x', 100);
+end $$;
+create view analytics.endless as select i as account_id, text_or_sleep(i) as text from generate_series(1, 40000) i
 """
 
 
@@ -135,13 +139,14 @@ async def test_excel_csv_has_decimal_commas_times_without_offset_and_no_formulas
     )
 
     assert numbers.out.startswith("\ufeffaccount_id;account;")
-    head, *rows = (line.split(";") for line in numbers.out.removeprefix("\ufeff").splitlines())
-    (first, second) = (dict(zip(head, row, strict=True)) for row in sorted(rows, key=lambda row: row[2]))
+    rows = csv.DictReader(io.StringIO(numbers.out.removeprefix("\ufeff"), newline=""), delimiter=";")
+    (first, second) = sorted(rows, key=lambda row: row["virtual_number_id"])
     assert (first["reason"], second["comment"]) == ("'=1+1", "'-2+3")
     assert (second["number"], second["is_scenario_active"]) == ("+79000000002", "true")
     assert first["state_since"].startswith("2026-03-01 13:00:00")
-    (of_the_removed,) = (line.split(";") for line in shares.out.splitlines() if ";79000000003;" in line)
-    assert of_the_removed[-2:] == ["1,00000000000000000000", "3600,000000"]
+    (of_the_removed,) = (line for line in shares.out.splitlines() if ';"79000000003";' in line)
+    assert of_the_removed.startswith('1;"default";3;"79000000003";"1:3";2026-03-01;"active";')
+    assert of_the_removed.endswith(";1,00000000000000000000;3600,000000")
 
 
 @pytest.mark.usefixtures("polled")
@@ -186,6 +191,51 @@ async def test_an_impossible_export_is_reported_in_one_line(syncer: Program, emp
     assert device.error_line().endswith("is not a file: omit --output to write to standard output")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            ["--output", "x.xls"],
+            "--output x.xls: the name must end in .csv, .xlsx or .parquet, or --format must say what to write",
+        ),
+        (
+            ["--output", "numbers", "--excel"],
+            "--output numbers: the name must end in .csv, .xlsx or .parquet, or --format must say what to write",
+        ),
+        (
+            ["--output", "x.xlsx", "--format", "csv"],
+            "--output x.xlsx does not go with --format csv: rename it, or omit --format",
+        ),
+        (["--format", "xlsx"], "--format xlsx needs --output FILE"),
+        (["--format", "parquet"], "--format parquet needs --output FILE"),
+        (["--output", "x.XLSX", "--excel"], "--excel is for CSV, and x.XLSX is to be xlsx: omit --excel"),
+        (
+            ["--output", "x", "--format", "parquet", "--excel"],
+            "--excel is for CSV, and x is to be parquet: omit --excel",
+        ),
+        (
+            ["--output", "x.csv", "--language", "ru"],
+            "--language is for the header of an Excel file: name one with --output FILE.xlsx",
+        ),
+    ],
+)
+async def test_a_file_name_that_says_something_else_than_the_options_is_refused_and_not_written(
+    syncer: Program, folder: Path, arguments: list[str], error: str
+) -> None:
+    finished = await syncer.run("export", "numbers", *arguments)
+
+    assert (finished.code, finished.error_line()) == (2, f"syncer: {error}")
+    assert [path.name for path in files_in(folder) if path.name[0] in "xn"] == []
+
+
+async def test_a_format_that_is_asked_for_is_written_whatever_the_name_ends_in(syncer: Program, folder: Path) -> None:
+    finished = await syncer.run("export", "states", "--format", "csv", "--output", "states.txt")
+
+    assert (finished.code, finished.err) == (0, "")
+    head, *states = (folder / "states.txt").read_text().splitlines()
+    assert (head, len(states)) == ("state,title_en,title_ru,documented", 6)
+
+
 async def test_a_closed_pipe_ends_the_export_with_one_line(syncer: Program, sql: asyncpg.Connection) -> None:
     await sql.execute(MANY)
     process = await asyncio.create_subprocess_exec(
@@ -204,10 +254,10 @@ async def test_a_closed_pipe_ends_the_export_with_one_line(syncer: Program, sql:
     )
 
 
-@pytest.mark.parametrize("name", ["endless.csv", "endless.parquet"])
+@pytest.mark.parametrize(("name", "files"), [("endless.csv", 2), ("endless.parquet", 2), ("endless.xlsx", 4)])
 @pytest.mark.parametrize("ending", ["SIGTERM", "the connection is lost"])
 async def test_an_interrupted_export_keeps_the_existing_file_and_leaves_no_other(
-    syncer: Program, sql: asyncpg.Connection, folder: Path, name: str, ending: str
+    syncer: Program, sql: asyncpg.Connection, folder: Path, name: str, files: int, ending: str
 ) -> None:
     await sql.execute(ENDLESS)
     existing = folder / "exported" / name
@@ -216,7 +266,7 @@ async def test_an_interrupted_export_keeps_the_existing_file_and_leaves_no_other
 
     exporting = await syncer.start("export", "endless", "--output", str(existing))
     await wait_until(lambda: sql.fetchval(SLEEPS))
-    assert len(files_in(existing.parent)) == 2
+    assert len(files_in(existing.parent)) == files
     if ending == "SIGTERM":
         finished = await exporting.stop(signal.SIGTERM)
         assert (finished.code, finished.out, finished.err) == (143, "", "")
@@ -230,7 +280,7 @@ async def test_an_interrupted_export_keeps_the_existing_file_and_leaves_no_other
     assert existing.read_text() == "the last one"
 
 
-@pytest.mark.parametrize("name", ["incompressible.csv", "incompressible.parquet"])
+@pytest.mark.parametrize("name", ["incompressible.csv", "incompressible.parquet", "incompressible.xlsx"])
 async def test_an_export_for_which_there_is_no_room_keeps_the_existing_file_and_leaves_no_other(
     syncer: Program, sql: asyncpg.Connection, folder: Path, name: str
 ) -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from syncer.embedded import EmbeddedServer
 from syncer.emulator import faults
-from tests.builders import connect
+from tests.builders import age_runs, connect
 from tests.service.processes import TOKEN, Gate, wait_until
 from tests.service.scenarios import run_concurrently
 from tests.silence import SilentServer
@@ -270,7 +270,7 @@ async def test_old_runs_that_changed_nothing_are_aggregated_by_day(
     for _ in range(3):
         assert (await syncer.run("sync")).code == 0
     await sql.execute("update syncer.account set created_at = created_at - interval '5 days'")
-    await sql.execute("update syncer.sync_run set started_at = started_at - interval '5 days'")
+    await age_runs(sql, timedelta(days=5))
     daemon = await syncer.start("run", poll_interval="1h", run_retention="2d")
 
     await wait_until(lambda: sql.fetchval("select sum(polls) from syncer.sync_day"))

@@ -26,7 +26,7 @@ from syncer.diff.record import (
     decode,
     reject,
 )
-from tests.builders import APP_ID, record, redirect, without
+from tests.builders import APP_ID, XXH3_COLLISION, record, redirect, without
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 FINGERPRINT = bytes(range(16))
@@ -318,6 +318,12 @@ def test_a_fingerprint_is_the_keyed_blake2b_of_the_bytes() -> None:
     assert content_hash(b'{"id":1}').hex() == content_hash(Raw(b'{"id":1}')).hex() == "6ff79c74d3f7cc9130856872ae043ed8"
     assert content_hash.has_key_of(ContentHash(bytes(range(32))))
     assert not content_hash.has_key_of(UNKEYED)
+
+
+def test_records_that_have_the_same_xxh3_hash_have_different_fingerprints() -> None:
+    first, second = XXH3_COLLISION
+    for content_hash in (UNKEYED, ContentHash(bytes(range(32)))):
+        assert content_hash(first) != content_hash(second)
 
 
 def test_the_error_of_a_rejection_quotes_80_characters_of_a_field_name() -> None:

@@ -44,12 +44,12 @@ PRESENCE: Final = f"""
 select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, problem
   from syncer.virtual_number
   join (select account_id, observed_at,
-               exists (select from syncer.sync_run r where r.account_id = a.account_id and r.run_id = a.applied_run_id
+               exists (select from syncer.sync_run r where r.account_id = f.account_id and r.run_id = f.applied_run_id
                                                        and r.rejected > {MAX_STORED_REJECTIONS}) as has_unstored
-          from syncer.account a) newest using (account_id)
+          from syncer.account_fence f) newest using (account_id)
   left join (select distinct j.account_id, j.virtual_number_id, true as is_rejected
-               from syncer.account a
-               join syncer.rejected_record j on j.account_id = a.account_id and j.last_run_id = a.applied_run_id
+               from syncer.account_fence f
+               join syncer.rejected_record j on j.account_id = f.account_id and j.last_run_id = f.applied_run_id
               where j.virtual_number_id is not null) rejected using (account_id, virtual_number_id)
  cross join lateral (select case
     when removed_at is not null and removed_at is distinct from missing_since

@@ -112,12 +112,13 @@ with newest as (
     select account_id, count(*) as numbers
       from syncer.virtual_number where missing_since is not null and removed_at is null group by 1
 ), rejected as (
-    select a.account_id, count(*) as records
-      from syncer.account a
-      join syncer.rejected_record j on j.account_id = a.account_id and j.last_run_id = a.applied_run_id group by 1
+    select f.account_id, count(*) as records
+      from syncer.account_fence f
+      join syncer.rejected_record j on j.account_id = f.account_id and j.last_run_id = f.applied_run_id group by 1
 )
 select 5 as rule, account_id, null::bigint as virtual_number_id, coalesce(success, success_run_id) as run_id, problem
-  from syncer.account a
+  from syncer.account
+  left join syncer.account_fence using (account_id)
   left join newest using (account_id)
   left join missing using (account_id)
   left join rejected using (account_id)
@@ -132,6 +133,9 @@ select 5 as rule, account_id, null::bigint as virtual_number_id, coalesce(succes
     when success_started_at <> r.started_at or observed_at > r.finished_at
     then format('it ran from %s to %s, but its account has %s to %s', r.started_at, r.finished_at,
                 success_started_at, observed_at)
+    when success is not null and (first_success_at < observed_at) is not true
+    then format('it was recorded at %s, but its account has first_success_at %s', observed_at,
+                coalesce(first_success_at::text, 'null'))
     when r.held + r.unconfirmed <> coalesce(numbers, 0)
     then format('held and unconfirmed are %s and %s, but the rows show %s', r.held, r.unconfirmed, coalesce(numbers, 0))
     when believable_run_id > success_run_id or believable_started_at is null and believable_responses > 0

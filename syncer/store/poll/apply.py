@@ -335,14 +335,8 @@ _UPSERT_REJECTIONS: Final = from_unnest(
 )
 
 
-_MAX_REJECTIONS: Final = 10_000
-"""How many rejected records of an account are kept: those seen last."""
-_DELETE_OLD_REJECTIONS: Final = """
-delete from syncer.rejected_record r
- using (select rejected_record_id from syncer.rejected_record
-         where account_id = $1 order by last_run_id desc, first_run_id desc, rejected_record_id offset $2) as old
- where r.account_id = $1 and r.rejected_record_id = old.rejected_record_id
-"""
+# Of an account the 10,000 records that were seen last are kept.
+_DELETE_SURPLUS_REJECTIONS: Final = "select syncer.delete_surplus_rejected_records($1)"
 
 
 async def upsert_rejections(fence: Fence, rejections: Sequence[Rejection]) -> None:
@@ -359,4 +353,4 @@ async def upsert_rejections(fence: Fence, rejections: Sequence[Rejection]) -> No
         ),
     )
     if rejections:
-        await fence.connection.execute(_DELETE_OLD_REJECTIONS, fence.run.account_id, _MAX_REJECTIONS)
+        await fence.connection.execute(_DELETE_SURPLUS_REJECTIONS, fence.run.account_id)

@@ -110,7 +110,10 @@ def next_fingerprints(
     return AccountFingerprints(app_id, version, after)
 
 
-_ACCOUNT: Final = "select app_id, fingerprints_version from syncer.account where account_id = $1"
+_ACCOUNT: Final = """
+select app_id, fingerprints_version
+  from syncer.account_fence join syncer.account using (account_id) where account_id = $1
+"""
 # Both queries return one concatenated value: a row per number would take longer to build, on both sides, than to read.
 _FINGERPRINTS: Final = """
 select coalesce(string_agg(int8send(virtual_number_id) || fingerprint, ''), '')

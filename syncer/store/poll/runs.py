@@ -1,8 +1,8 @@
 """Writes a poll's row in `sync_run`, from its start to its outcome, and serialises polls of one account by the fence.
 
 - `sync_run` has one row per poll: `running` first, later its outcome. `run_id` grows in the order in which runs began.
-- The account's row is the fence: only the transaction that holds its row lock changes the account's data. `run_id` is
-  the fencing token.
+- The account's row in `account_fence` is the fence: only the transaction that holds its row lock changes the account's
+  data. `run_id` is the fencing token.
 - A run is superseded if a run with a larger `run_id` has succeeded; it then changes nothing.
 - A successful run marks older runs that are still `running` as `abandoned`. If the process of such a run continues, the
   run becomes superseded or failed.
@@ -75,7 +75,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """The account's row, locked until the transaction of `connection` ends.
+    """The account's row in `account_fence`, locked until the transaction of `connection` ends.
 
     Attributes:
         connection: asyncpg's connection, inside the transaction.
@@ -130,7 +130,8 @@ class ResponseMeta:
 _INSERT_RUN: Final = """
 with polled as (
     select account_id, body_digest, success_run_id
-      from syncer.account where name = $1 and time_zone = $2 and time_zone = syncer.known_zone(time_zone)
+      from syncer.account join syncer.account_fence using (account_id)
+     where name = $1 and time_zone = $2 and time_zone = syncer.known_zone(time_zone)
 ), inserted as (
     insert into syncer.sync_run (account_id, trigger, started_at, outcome)
     select account_id, $3, syncer.clock(), 'running' from polled
@@ -225,7 +226,7 @@ async def read_conclusion(engine: AsyncEngine, run: Run) -> Conclusion:
 
 @asynccontextmanager
 async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
-    """Locks the account's row for one transaction, which commits when the block ends and rolls back if it raises.
+    """Locks the account's fence for one transaction, which commits when the block ends and rolls back if it raises.
 
     The last statement of the block writes the run's outcome, if any does: the next one is COMMIT.
 
@@ -271,7 +272,8 @@ with locked as materialized (
     select app_id, success_run_id, success_started_at, observed_at as last_observed_at, applied_run_id,
            fingerprints_version, body_digest, decoder_version, believable_run_id, believable_started_at,
            believable_responses as believable_count
-      from syncer.account where account_id = $1 for no key update
+      from syncer.account_fence f join syncer.account using (account_id)
+     where f.account_id = $1 for no key update of f
 ), clock as materialized (
     select locked.*, syncer.clock() as now from locked
 )
@@ -339,7 +341,7 @@ async def mark_succeeded(
     effect later.
 
     Args:
-        fence: The account's row.
+        fence: The account's fence.
         meta: The response.
         totals: What was written.
         parsed: The response's content.
@@ -371,6 +373,8 @@ async def _write_success(
     fingerprints_version: UUID | None = None,
     app_id: int | None = None,
 ) -> Conclusion:
+    if app_id is not None and fence.app_id is None:
+        await fence.connection.execute(_SET_APP_ID, fence.run.account_id, app_id)
     await fence.connection.execute(
         _MARK_SUCCEEDED,
         fence.run.account_id,
@@ -379,7 +383,6 @@ async def _write_success(
         fence.observed_at,
         conclusion.outcome,
         fingerprints_version,
-        app_id,
         body_digest,
         DECODER_VERSION,
         is_believable,
@@ -403,25 +406,27 @@ select received, held, rejected, created + changed + unchanged + restored as unc
            as has_unreadable_id
   from syncer.sync_run where account_id = $1 and run_id = $2
 """
+_SET_APP_ID: Final = "update syncer.account set app_id = $2 where account_id = $1"
 _MARK_SUCCEEDED: Final = f"""
 with succeeded as (
     update syncer.sync_run
-       set outcome = $5, finished_at = greatest(syncer.clock(), $4), http_status = $11, response_bytes = $12,
+       set outcome = $5, finished_at = greatest(syncer.clock(), $4), http_status = $10, response_bytes = $11,
            error_kind = null, error = null,
-           {", ".join(f"{name} = ${position}" for position, name in enumerate(("received", *COUNTERS), start=13))}
+           {", ".join(f"{name} = ${position}" for position, name in enumerate(("received", *COUNTERS), start=12))}
      where account_id = $1 and run_id = $2
 ), abandoned as (
     update syncer.sync_run set outcome = 'abandoned', finished_at = greatest($4, started_at)
      where account_id = $1 and run_id < $2 and outcome = 'running'
 )
-update syncer.account
+update syncer.account_fence
    set success_run_id = $2, success_started_at = $3, observed_at = $4,
+       first_success_at = coalesce(first_success_at, $3),
        applied_run_id = case when $5 = 'applied' then $2 else applied_run_id end,
        fingerprints_version = coalesce($6, fingerprints_version),
-       app_id = coalesce(app_id, $7), body_digest = $8, decoder_version = $9,
-       believable_responses = believable_responses + $10::boolean::integer,
-       believable_run_id = case when $10 then $2 else believable_run_id end,
-       believable_started_at = case when $10 then $3 else believable_started_at end
+       body_digest = $7, decoder_version = $8,
+       believable_responses = believable_responses + $9::boolean::integer,
+       believable_run_id = case when $9 then $2 else believable_run_id end,
+       believable_started_at = case when $9 then $3 else believable_started_at end
  where account_id = $1
 """  # noqa: S608 - names from a constant
 

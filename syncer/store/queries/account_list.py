@@ -75,8 +75,8 @@ class AccountPage(Struct, frozen=True):
 _ACCOUNTS: Final = """
 with clock as materialized (select syncer.clock() as now), summaries as materialized (
     select a.account_id, a.name as account, a.time_zone,
-           case when a.observed_at is not null
-                then coalesce(syncer.succeeded_by(a.account_id, a.success_run_id, a.success_started_at, a.observed_at,
+           case when f.observed_at is not null
+                then coalesce(syncer.succeeded_by(a.account_id, f.success_run_id, f.success_started_at, f.observed_at,
                                                   clock.now), clock.now) end as last_success_at, s.due_at,
            last.error as last_error, coalesce(newest.held, 0)::integer as held,
            case when newest.held > 0 then (
@@ -86,18 +86,19 @@ with clock as materialized (select syncer.clock() as now), summaries as material
            case when configured.name is null then 'retired'
                 when last.outcome = 'failed' then 'failing'
                 when s.due_at + :late_after < clock.now and coalesce(s.lease_until <= clock.now, true) then 'late'
-                when a.observed_at is null then 'new'
+                when f.observed_at is null then 'new'
                 else 'ok' end as health
       from syncer.account a
      cross join clock
+      left join syncer.account_fence f on f.account_id = a.account_id
       left join unnest(cast(:configured as text[])) as configured (name) on configured.name = a.name
       left join syncer.account_schedule s on s.account_id = a.account_id
       left join lateral (select outcome, error from syncer.sync_run r
                           where r.account_id = a.account_id and r.outcome not in ('running', 'abandoned')
                           order by r.run_id desc limit 1) last on true
-      left join syncer.sync_run newest on newest.account_id = a.account_id and newest.run_id = a.success_run_id
+      left join syncer.sync_run newest on newest.account_id = a.account_id and newest.run_id = f.success_run_id
      cross join lateral (select count(*)::integer as rejected from syncer.rejected_record r
-                          where r.account_id = a.account_id and r.last_run_id = a.applied_run_id) j
+                          where r.account_id = a.account_id and r.last_run_id = f.applied_run_id) j
      where cast(:account as text) is null or a.name = :account
 ), page as (
     select least(:page, (greatest(count(*), 1) - 1) / :page_size + 1) as page from summaries

@@ -79,13 +79,14 @@ def format_age(status: AccountStatus) -> str:
 
 
 _ACCOUNTS: Final = """
-select a.account_id, a.name as account, a.app_id, last.run_id as last_run_id, a.observed_at as last_success_at,
+select a.account_id, a.name as account, a.app_id, last.run_id as last_run_id, f.observed_at as last_success_at,
        extract(epoch from clock.now - known.succeeded_by)::float8 as lag_seconds,
        last.outcome as last_outcome, last.error_kind as last_error_kind, last.error as last_error,
-       s.retired_at, a.observed_at is distinct from known.succeeded_by as clock_ahead
+       s.retired_at, f.observed_at is distinct from known.succeeded_by as clock_ahead
   from (select syncer.clock() as now) clock
  cross join syncer.account a
- cross join lateral (select syncer.succeeded_by(a.account_id, a.success_run_id, a.success_started_at, a.observed_at,
+  left join syncer.account_fence f using (account_id)
+ cross join lateral (select syncer.succeeded_by(a.account_id, f.success_run_id, f.success_started_at, f.observed_at,
                                                 clock.now) as succeeded_by
                      offset 0) known
   left join syncer.account_schedule s using (account_id)
@@ -100,18 +101,18 @@ select account_id, state, count(*) as numbers from syncer.virtual_number where r
 """
 # The newest success counted which of the missing numbers are held and which only wait for their confirmation.
 _MISSING: Final = """
-select a.account_id, r.held, r.unconfirmed,
+select f.account_id, r.held, r.unconfirmed,
        case when r.held > 0 then (
            select min(missing_since) from syncer.virtual_number n
-            where n.account_id = a.account_id and n.last_read_at is not null and n.removed_at is null
+            where n.account_id = f.account_id and n.last_read_at is not null and n.removed_at is null
        ) end as held_since
-  from syncer.account a
-  join syncer.sync_run r on r.account_id = a.account_id and r.run_id = a.success_run_id
+  from syncer.account_fence f
+  join syncer.sync_run r on r.account_id = f.account_id and r.run_id = f.success_run_id
 """
 _REJECTED: Final = """
 select j.account_id, j.virtual_number_id, j.error, r.started_at as first_seen_at, j.occurrences
-  from syncer.account a
-  join syncer.rejected_record j on j.account_id = a.account_id and j.last_run_id = a.applied_run_id
+  from syncer.account_fence f
+  join syncer.rejected_record j on j.account_id = f.account_id and j.last_run_id = f.applied_run_id
   left join syncer.sync_run r on r.account_id = j.account_id and r.run_id = j.first_run_id
  order by j.account_id, j.virtual_number_id, j.rejected_record_id
 """

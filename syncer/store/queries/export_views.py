@@ -143,6 +143,8 @@ async def write_csv(
     conversions: Mapping[str, str],
     delimiter: str,
     write: Callable[[bytes], object],
+    *,
+    quoted: Sequence[str] = (),
 ) -> None:
     """Writes a view as PostgreSQL's CSV in UTF-8, with a header. Null is an empty field, an empty string is "".
 
@@ -152,6 +154,7 @@ async def write_csv(
         conversions: See `View.select`.
         delimiter: The delimiter of fields.
         write: Writes bytes to the output.
+        quoted: The columns whose values are always in quotes, except nulls.
 
     Raises:
         DatabaseError: PostgreSQL refused, or the connection broke.
@@ -174,6 +177,7 @@ async def write_csv(
                 header=True,
                 delimiter=delimiter,
                 encoding="UTF8",
+                force_quote=quoted or None,
             )
     except _WriteError as error:
         raise error.cause from None
@@ -200,6 +204,17 @@ async def read_batches(
         if not rows:
             return
         yield rows
+
+
+async def count_rows(connection: asyncpg.Connection[Any], view: View, *, limit: int) -> int:
+    """Counts the rows of a view, at most up to a limit.
+
+    Raises:
+        DatabaseError: PostgreSQL refused, or the connection broke.
+    """
+    query = f"select count(*) from (select from {view.source} limit {limit}) r"  # noqa: S608 - names from the catalog
+    with translate_errors():
+        return int(await connection.fetchval(query, *view.arguments))
 
 
 def _quote_identifier(name: str) -> str:

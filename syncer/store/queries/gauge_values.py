@@ -60,19 +60,20 @@ class GaugeValues:
 
 # The run of the newest success, unchanged or not, has the current counts: nothing is counted here.
 _ACCOUNTS: Final = """
-select a.account_id, a.name, a.created_at, a.observed_at, known.last_success_at,
-       least(a.success_started_at, known.last_success_at) as success_started_at, a.applied_run_id,
-       a.fingerprints_version,
+select a.account_id, a.name, a.created_at, f.observed_at, known.last_success_at,
+       least(f.success_started_at, known.last_success_at) as success_started_at, f.applied_run_id,
+       f.fingerprints_version,
        coalesce(r.held, 0) as held, coalesce(r.unconfirmed, 0) as unconfirmed, coalesce(r.rejected, 0) as rejected,
        clock.now
   from (select syncer.clock() as now) clock
  cross join syncer.account a
+  left join syncer.account_fence f using (account_id)
  cross join lateral (
-       select case when a.observed_at is not null
-                   then coalesce(syncer.succeeded_by(a.account_id, a.success_run_id, a.success_started_at,
-                                                     a.observed_at, clock.now), clock.now) end as last_success_at
+       select case when f.observed_at is not null
+                   then coalesce(syncer.succeeded_by(a.account_id, f.success_run_id, f.success_started_at,
+                                                     f.observed_at, clock.now), clock.now) end as last_success_at
        offset 0) known
-  left join syncer.sync_run r on r.account_id = a.account_id and r.run_id = a.success_run_id
+  left join syncer.sync_run r on r.account_id = a.account_id and r.run_id = f.success_run_id
  where a.account_id = any($1::integer[])
 """
 _STATES: Final = "select array(select state from syncer.number_state where documented order by state)"

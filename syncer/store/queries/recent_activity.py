@@ -106,7 +106,8 @@ class RecentActivity(Struct, frozen=True):
 # each of its fields; only the row of its state is returned.
 _CHANGES: Final = """
 with newest as (
-    select account_id, name, time_zone, applied_run_id from syncer.account
+    select account_id, name, time_zone, applied_run_id
+      from syncer.account_fence join syncer.account using (account_id)
      where applied_run_id is not null and (cast(:account as text) is null or name = :account)
      order by applied_run_id desc limit :runs
 ), changed as (
@@ -150,14 +151,15 @@ select n.name, n.time_zone, r.run_id, r.trigger, r.started_at, r.finished_at, r.
 """
 _LATEST_REJECTED: Final = """
 select a.name, a.time_zone, j.virtual_number_id, j.error,
-       left(analytics.readable(j.payload), :payload_chars) as payload, f.started_at, j.occurrences
+       left(analytics.readable(j.payload), :payload_chars) as payload, r.started_at, j.occurrences
   from (select j.*
-          from syncer.account a
-          join syncer.rejected_record j on j.account_id = a.account_id and j.last_run_id = a.applied_run_id
+          from syncer.account_fence f
+          join syncer.account a using (account_id)
+          join syncer.rejected_record j on j.account_id = f.account_id and j.last_run_id = f.applied_run_id
          where cast(:account as text) is null or a.name = :account
          order by j.first_run_id desc, j.virtual_number_id, j.rejected_record_id limit :records) j
   join syncer.account a on a.account_id = j.account_id
-  left join syncer.sync_run f on f.account_id = j.account_id and f.run_id = j.first_run_id
+  left join syncer.sync_run r on r.account_id = j.account_id and r.run_id = j.first_run_id
  order by j.first_run_id desc, j.virtual_number_id, j.rejected_record_id
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Interval,
     LargeBinary,
     Numeric,
     SmallInteger,
@@ -35,6 +37,13 @@ account = Table(
     ),
     Column("time_zone", Text, nullable=False, comment="IANA time zone of the account's days"),
     Column("created_at", Time, nullable=False, comment="When it was first polled"),
+    comment="One row per account that was ever configured: what identifies it",
+)
+
+account_fence = Table(
+    "account_fence",
+    metadata,
+    Column("account_id", ForeignKey("syncer.account.account_id"), primary_key=True, comment="The account"),
     Column(
         "success_run_id",
         BigInteger,
@@ -45,6 +54,7 @@ account = Table(
         Time,
         comment="Start of the newest successful run; anything that it did not see happened later",
     ),
+    Column("first_success_at", Time, comment="Start of the account's first successful run"),
     Column("observed_at", Time, comment="Time recorded for the newest successful run; it never decreases"),
     Column(
         "applied_run_id",
@@ -62,6 +72,7 @@ account = Table(
         comment="Digest of the response body that the stored data corresponds to; null while numbers are missing",
     ),
     Column("decoder_version", SmallInteger, comment="Version of the decoder that read that response body"),
+    Column("record_keys", ARRAY(Text), comment="Keys that the records of the last response with accepted records had"),
     Column(
         "believable_responses",
         BigInteger,
@@ -77,7 +88,7 @@ account = Table(
         Time,
         comment="Start of that run; a number that it did not list, and that is listed later, appeared after it",
     ),
-    comment="One row per configured account, with what its newest successful poll recorded for the next one",
+    comment="What the newest successful poll of each account recorded for the next one; a poll locks the row to write",
 )
 
 account_schedule = Table(
@@ -175,4 +186,20 @@ hash_key = Table(
     CheckConstraint("is_only_row", "is_only_row"),
     CheckConstraint("octet_length(key) = 32", "key"),
     comment="The key of all fingerprints and digests: one row, random, made by the migration, and not for analysts",
+)
+
+retention = Table(
+    "retention",
+    metadata,
+    Column(
+        "is_only_row", Boolean, primary_key=True, server_default=text("true"), comment="Always true: there is one row"
+    ),
+    Column(
+        "rejected_records",
+        Interval,
+        nullable=False,
+        comment="How long rejected records are kept at least; `syncer migrate` writes SYNCER_RUN_RETENTION here",
+    ),
+    CheckConstraint("is_only_row", "is_only_row"),
+    comment="What the daemon's role may delete: one row, which only the owner changes",
 )
