@@ -27,6 +27,8 @@ grant delete on syncer.virtual_number_redirect, syncer.record_fingerprint, synce
 -- Rejected records are deleted by these functions only, which keep those that are younger than syncer.retention says.
 grant execute on function syncer.delete_rejected_records(integer, timestamptz, integer),
     syncer.delete_surplus_rejected_records(integer) to syncer_daemon;
+-- Summaries of days are counted again from the history, never changed.
+grant insert, delete on syncer.day_summary to syncer_daemon;
 -- What has ended is only added to.
 grant insert on syncer.virtual_number_history, syncer.state_history, syncer.virtual_number_redirect_history,
     syncer.absence_history to syncer_daemon;

@@ -1,4 +1,7 @@
-"""Deletes runs older than SYNCER_RUN_RETENTION in the background, slowly enough not to disturb the polls."""
+"""Deletes runs older than SYNCER_RUN_RETENTION, and summarises days that have ended.
+
+In the background, and slowly enough not to disturb the polls.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from syncer.errors import DatabaseError
+from syncer.store.day_summaries import summarise_days
 from syncer.store.retention import list_accounts, oldest_prunable_run_age, prune
 from syncer.telemetry.logs import log
 
@@ -29,7 +33,9 @@ _LOCKED: Final = (
 
 
 class Retention:
-    """Deletes expired runs, one batch of each account in turn: an account that is locked or fails delays no other.
+    """Deletes expired runs and summarises days, one batch of each account in turn.
+
+    An account that is locked or fails delays no other.
 
     Args:
         engine: The database.
@@ -45,7 +51,7 @@ class Retention:
         self._reported: set[str] = set()
 
     async def run(self, is_ready: Callable[[], bool]) -> None:
-        """Deletes expired runs, round by round, until it is cancelled.
+        """Deletes expired runs and summarises days, round by round, until it is cancelled.
 
         Args:
             is_ready: Whether the database is reachable and has the expected schema.
@@ -63,7 +69,9 @@ class Retention:
             await asyncio.sleep(ROUND_PAUSE_SECONDS if is_ready() else BATCH_PAUSE_SECONDS)
 
     async def prune_all(self, is_ready: Callable[[], bool]) -> None:
-        """Prunes every account until nothing is left of it, or it is locked or fails; the next round tries it again.
+        """Prunes and summarises every account until nothing is left to do, or it is locked or fails.
+
+        The next round tries it again.
 
         Logs what is wrong, once for as long as it stays so, and exports how old the oldest run is that is left.
 
@@ -79,6 +87,8 @@ class Retention:
             account_id = remaining.popleft()
             try:
                 progress = await prune(self._engine, account_id, self._retention)
+                if progress == "done":
+                    progress = await summarise_days(self._engine, account_id)
                 if progress == "more":
                     remaining.append(account_id)
                 elif progress == "locked":

@@ -37,10 +37,12 @@ select syncer.clock() - cast(:retention as interval) as cutoff
 # The daemon's role may not delete rejected records otherwise. The function keeps those that are younger than the owner
 # allows to delete, whatever the cutoff.
 _DELETE_REJECTED: Final = text("select syncer.delete_rejected_records(:account_id, :cutoff, :batch)")
-# Days with a run that is still `running` are left out: it may still succeed.
+# Days with a run that is still `running` are left out: it may still succeed. So is the day of the last success: its
+# last gap ends with that success if the account is polled no more, and else with the day or the next success.
 _PRUNABLE: Final = """
 with zone as materialized (
-    select account_id, syncer.known_zone(time_zone) as name, success_run_id
+    select account_id, syncer.known_zone(time_zone) as name, success_run_id,
+           (success_started_at at time zone syncer.known_zone(time_zone))::date as last_success_day
       from syncer.account_fence join syncer.account using (account_id) where account_id = :account_id
 ), old as materialized (
     select r.account_id, r.run_id, (r.started_at at time zone z.name)::date as day, r.outcome, r.started_at
@@ -50,6 +52,7 @@ with zone as materialized (
        and (r.started_at at time zone z.name)::date < (cast(:cutoff as timestamptz) at time zone z.name)::date
        and r.outcome <> 'running' and r.created + r.changed + r.removed + r.restored = 0
        and r.run_id is distinct from z.success_run_id
+       and (r.started_at at time zone z.name)::date is distinct from z.last_success_day
        and not exists (select from syncer.rejected_record j
                         where j.account_id = r.account_id and r.run_id in (j.first_run_id, j.last_run_id))
        and not exists (select from syncer.sync_run running
@@ -65,9 +68,16 @@ _PRUNE: Final = text(f"""{_PRUNABLE}, deleted as (
 ), days as (
     select old.account_id, old.day, count(*) as polls,
            count(*) filter (where old.outcome in ('failed', 'abandoned')) as failed, z.name as zone,
-           syncer.day_start(old.day, z.name) as starts_at,
+           -- Before its first success, nobody expects an account to be watched.
+           greatest(syncer.day_start(old.day, z.name),
+                    case when (first_summed.day < old.day) is not true then first_success.started_at end) as starts_at,
            syncer.day_start(old.day + interval '1 day', z.name) as ends_at
-      from old join zone z using (account_id) group by 1, 2, 5
+      from old
+      join zone z using (account_id)
+     cross join (select min(started_at) as started_at from syncer.sync_run
+                  where account_id = :account_id and outcome in ('applied', 'unchanged')) first_success
+     cross join (select min(day) as day from syncer.sync_day where account_id = :account_id) first_summed
+     group by 1, 2, 5, first_success.started_at, first_summed.day
 ), summed as (
     insert into syncer.sync_day as existing (account_id, day, polls, failed, longest_gap_seconds)
     select d.account_id, d.day, d.polls, d.failed, gap.seconds

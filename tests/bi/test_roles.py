@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
+from syncer.store.day_summaries import summarise_days
 from syncer.store.engine import create_engine
 from syncer.store.queries.account_list import AccountTotals, Title, read_account_page, read_titles
 from syncer.store.queries.recent_activity import read_recent_activity
@@ -64,7 +65,7 @@ async def test_an_analyst_reads_every_view_and_no_table(account: PolledAccount, 
     views = await account.rows("select table_name from information_schema.tables where table_schema = 'analytics'")
     tables = await account.rows("select tablename from pg_tables where schemaname = 'syncer'")
 
-    assert len(views) == 21
+    assert len(views) == 26
     for (view,) in views:
         await analyst.fetch(f"select * from analytics.{view}")  # noqa: S608 - names from the catalog
     assert len(await analyst.fetch("select * from analytics.numbers_as_of(now())")) == 10
@@ -122,6 +123,9 @@ async def test_the_daemons_role_can_do_everything_that_polls_do(account: PolledA
     await age_runs(account.sql, timedelta(days=3))
     await store_retention(account.engine, timedelta(days=1))
     assert await prune(engine, 1, timedelta(days=1)) == "done"
+    await account.set_clock(datetime.now(UTC) + timedelta(days=2))
+    await account.poll(*NUMBERS, record(12))
+    assert await summarise_days(engine, 1) == "more"
     await engine.dispose()
 
     assert [result.outcome for result in results] == ["applied", "unchanged", "applied", "applied", "applied", "failed"]
@@ -149,6 +153,8 @@ async def test_the_daemons_role_can_do_everything_that_polls_do(account: PolledA
         "delete from syncer.rejected_record",
         "update syncer.rejected_record set payload = ''",
         "update syncer.retention set rejected_records = interval '0'",
+        "update syncer.day_summary set numbers = '{}'",
+        "truncate syncer.day_summary",
     ],
 )
 async def test_the_daemons_role_can_neither_change_the_schema_nor_delete_or_rewrite_history(

@@ -267,13 +267,17 @@ async def test_a_day_counts_the_states_at_its_end_in_the_accounts_time_zone(acco
         """
     ) == [
         (date(2026, 3, 1), "active", 2, "регион Москва", "def"),
+        (date(2026, 3, 1), "debt_lock", 0, "регион Москва", "def"),
         (date(2026, 3, 2), "active", 1, "регион Москва", "def"),
         (date(2026, 3, 2), "debt_lock", 1, "регион Москва", "def"),
         (date(2026, 3, 3), "active", 1, "регион Москва", "def"),
         (date(2026, 3, 3), "debt_lock", 1, "регион Москва", "def"),
         (date(2026, 3, 4), "active", 2, "регион Москва", "def"),
+        (date(2026, 3, 4), "debt_lock", 0, "регион Москва", "def"),
         (date(2026, 3, 5), "active", 1, "регион Москва", "def"),
+        (date(2026, 3, 5), "debt_lock", 0, "регион Москва", "def"),
         (date(2026, 3, 6), "active", 1, "регион Москва", "def"),
+        (date(2026, 3, 6), "debt_lock", 0, "регион Москва", "def"),
     ]
 
 
@@ -283,6 +287,7 @@ async def test_today_counts_the_current_states(account: PolledAccount) -> None:
     await account.poll(record(1, state="debt_lock"), record(2, state="freeze"))
 
     assert await account.rows("select state, numbers from analytics.daily_states order by 1") == [
+        ("active", 0),
         ("debt_lock", 1),
         ("freeze", 1),
     ]
@@ -357,15 +362,17 @@ async def test_a_day_begins_at_the_earlier_midnight_where_clocks_go_back_over_it
             (date(2025, 11, 2), "freeze", Decimal("24.5")),
         ]
         assert await account.rows(
-            "select day, state, numbers from analytics.daily_states where day <= '2025-11-02' order by 1"
+            "select day, state, numbers from analytics.daily_states where day <= '2025-11-02' order by 1, 2"
         ) == [
             (date(2025, 11, 1), "active", 1),
+            (date(2025, 11, 1), "freeze", 0),
+            (date(2025, 11, 2), "active", 0),
             (date(2025, 11, 2), "freeze", 1),
         ]
         assert await account.rows(
             "select day, round(longest_gap_seconds / 3600, 3)"
             "  from analytics.coverage where day <= '2025-11-02' order by 1"
-        ) == [(date(2025, 11, 1), 14), (date(2025, 11, 2), 13)]
+        ) == [(date(2025, 11, 1), 10), (date(2025, 11, 2), 13)]
 
 
 @pytest.mark.parametrize("zone", ["America/Havana", "Atlantic/Azores", "Asia/Beirut", "America/Santiago", "UTC"])

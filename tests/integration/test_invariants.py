@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from syncer.emulator import STATIC, Emulator
+from syncer.store.day_summaries import summarise_days
 from syncer.store.engine import create_engine
 from syncer.store.invariants import find_violations
 from tests.builders import PolledAccount, connect, migrated_database, record, redirect, settings_for
@@ -867,3 +868,51 @@ async def test_a_violation_is_reported_and_nothing_else(data: DatabaseCopy, corr
     await data.sql.execute(corruption.statements)
 
     assert await data.violations() == corruption.violations
+
+
+@pytest.mark.parametrize(
+    ("statement", "problems"),
+    [
+        (
+            "update syncer.day_summary set numbers = array[7] where day = '2026-03-02'",
+            ["2026-03-02 is not what the history says"],
+        ),
+        (
+            "delete from syncer.day_summary where day = '2026-03-02'",
+            ["2026-03-02 is missing, though there are later ones"],
+        ),
+        (
+            "update syncer.day_summary set day = '2026-02-28' where day = '2026-03-01'",
+            [
+                "2026-02-28 is there, but the account had no numbers then",
+                "2026-03-01 is missing, though there are later ones",
+            ],
+        ),
+        (
+            """
+            insert into syncer.day_summary
+            select c.*
+              from syncer.account a
+             cross join lateral syncer.last_day_summary(a.account_id, a.time_zone, 'infinity') s
+             cross join lateral syncer.count_days(a.account_id, a.time_zone, s, '2026-03-05 00:00+03') c
+             where c.day = '2026-03-04'
+            """,
+            ["2026-03-04 is there, but the newest success was at 2026-03-04 12:00:00.000001+00, before its end"],
+        ),
+    ],
+    ids=["changed", "missing", "too early", "too late"],
+)
+async def test_a_summary_of_a_day_that_is_not_what_the_history_says_is_reported(
+    account: PolledAccount, statement: str, problems: list[str]
+) -> None:
+    for day in range(4):
+        await account.poll_at(T0 + day * 24 * HOUR, record(1))
+    while await summarise_days(account.engine, 1) == "more":
+        pass
+    assert await account.broken_invariants() == []
+
+    await account.sql.execute(statement)
+
+    assert sorted(await account.broken_invariants()) == [
+        f"invariant 7: account 1: the summary of {problem}" for problem in problems
+    ]

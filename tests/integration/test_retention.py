@@ -85,8 +85,9 @@ class OldAccount:
             [(self.account_id, run.started_at, run.outcome, run.changed) for run in sorted(runs, key=started_at)],
         )
         await self._sql.execute(
-            "update syncer.account_fence set success_run_id = (select max(run_id) from syncer.sync_run"
-            " where account_id = $1 and outcome = any($2)) where account_id = $1",
+            "update syncer.account_fence set (success_run_id, first_success_at) ="
+            " (select max(run_id), least(first_success_at, min(started_at)) from syncer.sync_run"
+            "   where account_id = $1 and outcome = any($2)) where account_id = $1",
             self.account_id,
             SUCCESSES,
         )
@@ -329,6 +330,20 @@ async def test_an_account_whose_time_zone_the_server_does_not_know_is_pruned_by_
     assert await account.rows("select day, polls from syncer.sync_day") == [(date(2026, 3, 1), 1)]
 
 
+async def test_the_first_and_the_last_day_keep_their_gaps_when_runs_are_pruned(account: PolledAccount) -> None:
+    for moment in (moscow(1, 10), moscow(1, 11), moscow(1, 20), moscow(2, 1), moscow(2, 4), moscow(2, 6)):
+        await account.poll_at(moment, record(1))
+    coverage = "select day, polls, round(longest_gap_seconds / 3600, 3) from analytics.coverage order by 1"
+    # From 11:00 to 20:00, and from 1:00 to 4:00: nobody expects polls before the first success and after the last one.
+    before = [(date(2026, 3, 1), 3, Decimal(9)), (date(2026, 3, 2), 3, Decimal(3))]
+    assert await account.rows(coverage) == before
+
+    await prune_at(account, moscow(30), DAY)
+
+    assert await account.row("select count(*) from syncer.sync_run") == (4,)
+    assert await account.rows(coverage) == before
+
+
 class ThreeAccounts:
     """Accounts 1, 2 and 3, each with a run of its own that should be gone, and the retention of a daemon."""
 
@@ -388,6 +403,19 @@ async def test_a_locked_account_delays_no_other_and_is_named_once_it_stays_locke
         assert [(line["event"], line["account"]) for line in logged] == [("retention_failed", "three")]
         assert "another session has locked the account's row" in logged[0]["error"]
         assert (await three.round(), three.oldest, len(logged)) == ([], timedelta(), 1)
+
+
+async def test_a_round_summarises_the_days_that_have_ended(account: PolledAccount) -> None:
+    for day in (1, 40, 80):
+        await account.poll_at(moscow(1) + day * DAY, record(1))
+
+    await Retention(account.engine, DAY, Metrics()).prune_all(lambda: True)
+
+    assert await account.row("select count(*), min(day), max(day) from syncer.day_summary") == (
+        79,
+        date(2026, 3, 2),
+        date(2026, 5, 19),
+    )
 
 
 async def test_an_account_that_fails_delays_no_other_and_the_reason_is_logged_once(

@@ -84,6 +84,7 @@ FOREIGN_KEYS = {
     ("account_schedule", ("account_id",), "account", ("account_id",)),
     ("sync_run", ("account_id",), "account", ("account_id",)),
     ("sync_day", ("account_id",), "account", ("account_id",)),
+    ("day_summary", ("account_id",), "account", ("account_id",)),
     ("rejected_record", ("account_id",), "account", ("account_id",)),
     ("virtual_number", ("account_id",), "account", ("account_id",)),
     ("virtual_number", ("type",), "number_type", ("type",)),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from syncer.emulator import STATIC, Emulator, faults
+from syncer.store.day_summaries import summarise_days
 from syncer.store.engine import create_engine
 from tests.builders import BlockingEndpoint, PolledAccount, connect, settings_for
 from tests.model.database_rows import delete_all_rows, difference, fetch_rows
@@ -182,9 +183,17 @@ class PlanRun:
                 executed.append(name)
         await self.set_clock()
         self.statistics.add_step(executed)
+        if step and step[0][1] % 3:
+            await self._summarise_days()
         await self._poll()
         if self.plan.replays:
             await self.replay_last_success()
+
+    async def _summarise_days(self) -> None:
+        """Counts the days that have ended of all accounts; a poll may be waiting meanwhile, but holds no lock."""
+        for account_id in await self.environment.sql.fetch("select account_id from syncer.account"):
+            while await summarise_days(self.environment.engine, account_id[0], days=5) == "more":
+                pass
 
     async def _change_vendor(self, name: str, a: int, b: int) -> bool:
         return VENDOR_CHANGES[name](self.account.vendor, a, b)

@@ -43,6 +43,18 @@ SCENARIOS: Final = {
         ),
         numbers=3,
     ),
+    "a removal is dated back to a day that was summarised": Plan(
+        steps=(
+            (),
+            (("several_numbers_disappear", 0, 2),),
+            (("hours_pass", 10, 0),),
+            (("hours_pass", 1, 0), ("state_changes", 0, 1)),
+            (("hold_time_passes", 1, 0),),
+            (("hours_pass", 11, 0),),
+            (("hours_pass", 11, 0), ("number_returns_unchanged", 0, 0)),
+        ),
+        numbers=6,
+    ),
     "numbers are created together with a loss": Plan(
         steps=((), (("number_disappears", 0, 0), ("many_numbers_appear", 4, 0)), (("response_is_repeated", 0, 0),)),
         numbers=1,

@@ -33,9 +33,14 @@ _VIEWS: Final = {
     "redirects": ("virtual_number_id", "redirect_number_id", "redirect_from", "valid_from"),
     "freshness": ("account_id",),
 }
-_DAILY_STATES: Final = """
-select day, region, type, state, numbers from analytics.daily_states where account_id = $1 and day = any($2)
-"""
+# The key columns of each view of days and months.
+_DAY_VIEWS: Final = {
+    "daily_states": ("day", "region", "type", "state"),
+    "daily_totals": ("day", "state"),
+    "daily_flows": ("day", "region", "type", "state"),
+    "number_days": ("virtual_number_id", "day"),
+}
+_MONTHS: Final = ("month", "region", "type")
 _STATE_SHARE: Final = """
 select virtual_number_id, day, state, duration_seconds, round(share, 9)::float8 as share
   from analytics.state_share where account_id = $1 and day = any($2)
@@ -94,14 +99,17 @@ class ViewChecker:
         async with sql.transaction(isolation="repeatable_read", readonly=True):
             scenario = await _load_scenario(sql, self._model, account, await _load_dimensions(sql))
             asked = scenario.account_id, days(self._model, scenario.known_until)
-            shares, counted = await sql.fetch(_STATE_SHARE, *asked), await sql.fetch(_DAILY_STATES, *asked)
-            share_of, counted_of = ("virtual_number_id", "day", "state"), ("day", "region", "type", "state")
-            expected_shares, states = scenario.state_share(), scenario.daily_states()
+            shares = await sql.fetch(_STATE_SHARE, *asked)
+            expected_shares, months = scenario.state_share(), scenario.monthly_kpi()
+            found_months = await sql.fetch("select * from analytics.monthly_kpi where account_id = $1", asked[0])
             return [
                 *[await self._compare_as_of(sql, scenario, moment) for moment in self._moments()],
-                Comparison("daily_states", states, _with_columns_of(states, _by_key(counted, counted_of))),
+                *[await _compare_days(sql, scenario, view) for view in _DAY_VIEWS],
+                Comparison("monthly_kpi", months, _with_columns_of(months, _by_key(found_months, _MONTHS))),
                 Comparison(
-                    "state_share", expected_shares, _with_columns_of(expected_shares, _by_key(shares, share_of))
+                    "state_share",
+                    expected_shares,
+                    _with_columns_of(expected_shares, _by_key(shares, ("virtual_number_id", "day", "state"))),
                 ),
             ]
 
@@ -183,6 +191,16 @@ async def _load_dimensions(sql: asyncpg.Connection) -> Dimensions:
 async def _compare_view(sql: asyncpg.Connection, scenario: AccountScenario, view: str, expected: View) -> Comparison:
     rows = await sql.fetch(f"select * from analytics.{view} where account_id = $1", scenario.account_id)
     return Comparison(view, expected, _with_columns_of(expected, _by_key(rows, _VIEWS[view])))
+
+
+async def _compare_days(sql: asyncpg.Connection, scenario: AccountScenario, view: str) -> Comparison:
+    expected: View = getattr(scenario, view)()
+    rows = await sql.fetch(
+        f"select * from analytics.{view} where account_id = $1 and day = any($2)",
+        scenario.account_id,
+        days(scenario.model, scenario.known_until),
+    )
+    return Comparison(view, expected, _with_columns_of(expected, _by_key(rows, _DAY_VIEWS[view])))
 
 
 def _by_key(rows: list[asyncpg.Record], key: tuple[str, ...]) -> View:

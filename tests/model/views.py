@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,10 @@ ZONE: Final = ZoneInfo("Europe/Moscow")
 _TOLERANCE: Final = timedelta(minutes=5)
 _DAY: Final = timedelta(days=1)
 _T = TypeVar("_T")
+
+_COUNTED: Final = ("numbers", "entered", "exited", "arrived", "returned", "removed")
+_OF_MONTH: Final = ("opening", "closing", "arrived", "returned", "removed", "locks", "unlocks")
+_COLUMNS_OF_DAYS: Final = ("active", "debt_lock", "freeze", "other")
 
 View = dict[tuple[Any, ...], dict[str, Any]]
 """The rows of a view, by key."""
@@ -242,16 +247,93 @@ class AccountScenario:
         return min((time for time in (*later, model.success_started_at) if time <= self.now), default=None)
 
     def daily_states(self) -> View:
-        """Returns the number of numbers by day, region, type and state, for the days of the history and today."""
-        counted: View = {}
-        for day in days(self.model, self.known_until):
-            ended = midnight(day + _DAY)
-            for stored in self.model.numbers.values():
-                for version in versions(stored):
-                    if version.valid_from < ended and (version.valid_to is None or version.valid_to >= ended):
-                        key = (day, *(version.values[name] for name in ("region_name", "type", "state")))
-                        counted.setdefault(key, {"numbers": 0})["numbers"] += 1
-        return counted
+        """Returns the number of numbers by day, region, type and state; the days are those of the history and today."""
+        return {key: {"numbers": row["numbers"]} for key, row in self._day_groups.items()}
+
+    def daily_totals(self) -> View:
+        """Returns the number of numbers by day and state."""
+        totals: View = {}
+        for (day, _, _, state), row in self._day_groups.items():
+            totals.setdefault((day, state), {"numbers": 0})["numbers"] += row["numbers"]
+        return totals
+
+    def daily_flows(self) -> View:
+        """Returns what came and went, and the time, by day, region, type and state."""
+        return {key: _without(row, "numbers") for key, row in self._day_groups.items()}
+
+    @cached_property
+    def _day_groups(self) -> View:
+        """Returns all that is counted of a day, region, type and state, zeros included."""
+        ever = [(stored, version) for stored in self.model.numbers.values() for version in versions(stored)]
+        states = {version.values["state"] for _, version in ever}
+        begun: dict[tuple[Any, ...], datetime] = {}
+        of_group: dict[tuple[Any, ...], list[tuple[Number, Period]]] = {}
+        for stored, version in ever:
+            begun[pair_of(version)] = min(version.valid_from, begun.get(pair_of(version), version.valid_from))
+            of_group.setdefault((*pair_of(version), version.values["state"]), []).append((stored, version))
+        groups: View = {
+            (day, *pair, state): dict.fromkeys(_COUNTED, 0) | {"duration_seconds": timedelta()}
+            for day in days(self.model, self.known_until)
+            for pair, first in begun.items()
+            for state in states
+            if first < midnight(day + _DAY)
+        }
+        for (day, *group), row in groups.items():
+            begins, ends = midnight(day), midnight(day + _DAY)
+            for stored, version in of_group.get(tuple(group), []):
+                if version.valid_from < ends and (version.valid_to is None or version.valid_to >= ends):
+                    row["numbers"] += 1
+                spent = min(version.valid_to or self.known_until, ends) - max(version.valid_from, begins)
+                row["duration_seconds"] += max(spent, timedelta())
+                for what, moment in _edges(stored, version):
+                    row[what] += begins <= moment < ends
+        return {key: row | {"duration_seconds": seconds(row["duration_seconds"])} for key, row in groups.items()}
+
+    def monthly_kpi(self) -> View:
+        """Returns what there was, came and went by month, region and type, from the month in which each pair began."""
+        ever = [(stored, version) for stored in self.model.numbers.values() for version in versions(stored)]
+        if not ever:
+            return {}
+        kpi: View = {}
+        month = min(version.valid_from for _, version in ever).astimezone(ZONE).date().replace(day=1)
+        while midnight(month) <= self.known_until:
+            following = (month + 31 * _DAY).replace(day=1)
+            begins, ends = midnight(month), midnight(following)
+            for pair in {pair_of(version) for _, version in ever if version.valid_from < ends}:
+                row: dict[str, Any] = dict.fromkeys(_OF_MONTH, 0) | {
+                    "active_seconds": timedelta(),
+                    "listed_seconds": timedelta(),
+                }
+                for stored, version in ever:
+                    if pair_of(version) != pair:
+                        continue
+                    for name, moment in (("opening", begins), ("closing", ends)):
+                        row[name] += version.valid_from < moment and (
+                            version.valid_to is None or version.valid_to >= moment
+                        )
+                    state = version.values["state"]
+                    for what, moment in _edges(stored, version):
+                        if begins <= moment < ends and (column := _month_column(what, state)) is not None:
+                            row[column] += 1
+                    spent = min(version.valid_to or self.known_until, ends) - max(version.valid_from, begins)
+                    row["listed_seconds"] += max(spent, timedelta())
+                    row["active_seconds"] += max(spent, timedelta()) if state == "active" else timedelta()
+                moved = row["closing"] - row["opening"] - row["arrived"] - row["returned"] + row["removed"]
+                times = {name: seconds(row[name]) for name in ("active_seconds", "listed_seconds")}
+                kpi[month, *pair] = row | times | {"moved_in": moved}
+            month = following
+        return kpi
+
+    def number_days(self) -> View:
+        """Returns the time in each state by number and day, for days on which the number was listed."""
+        rows: View = {}
+        for (number, day, state), share in self.state_share().items():
+            row = rows.setdefault(
+                (number, day), {f"{name}_seconds": Decimal(0) for name in ("listed", *_COLUMNS_OF_DAYS)}
+            )
+            row["listed_seconds"] += share["duration_seconds"]
+            row[f"{state if state in _COLUMNS_OF_DAYS else 'other'}_seconds"] += share["duration_seconds"]
+        return rows
 
     def state_share(self) -> View:
         """Returns the duration by number, day and state, and its share of the time when the number was listed."""
@@ -341,6 +423,35 @@ def versions(stored: Number) -> list[Period]:
         return stored.versions
     last = Period((), stored.values, stored.changed_at, stored.changed_after, stored.run_id)
     return [*stored.versions, last]
+
+
+def pair_of(version: Period) -> tuple[Any, Any]:
+    """Returns the region and the type of a version."""
+    return version.values["region_name"], version.values["type"]
+
+
+def _edges(stored: Number, version: Period) -> Iterator[tuple[str, datetime]]:
+    """Yields what the beginning and the end of a version are for its state, and when they were."""
+    listed = versions(stored)
+    place = listed.index(version)
+    before, after = listed[:place][-1:], listed[place + 1 :][:1]
+    if not before:
+        yield "arrived", version.valid_from
+    elif before[0].valid_to != version.valid_from:
+        yield "returned", version.valid_from
+    elif before[0].values["state"] != version.values["state"]:
+        yield "entered", version.valid_from
+    if version.valid_to is not None and (not after or after[0].valid_from != version.valid_to):
+        yield "removed", version.valid_to
+    elif version.valid_to is not None and after[0].values["state"] != version.values["state"]:
+        yield "exited", version.valid_to
+
+
+def _month_column(what: str, state: str) -> str | None:
+    """Returns the column of a month that an edge of a version counts in, if any does."""
+    if what in {"entered", "exited"}:
+        return {"entered": "locks", "exited": "unlocks"}[what] if state == "debt_lock" else None
+    return what
 
 
 def days(model: AccountModel, known_until: datetime) -> list[date]:

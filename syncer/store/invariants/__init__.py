@@ -1,6 +1,6 @@
 """Checks the invariants of the stored data with queries that return every violation, for `syncer check --data`.
 
-Rules 1 to 6 are those of the documented invariants; checks of windows, presence and versions are counted under the
+Rules 1 to 7 are those of the documented invariants; checks of windows, presence and versions are counted under the
 closest rule. Every query is set-based: it reads each table a fixed number of times and joins only on equal keys, so its
 time is linear in the number of rows, except for sorting.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import text
 
 from syncer.store.engine import read_snapshot
+from syncer.store.invariants.days import SUMMARIES
 from syncer.store.invariants.periods import CHAINS, PERIODS, PRESENCE, REDIRECTS, STATES
 from syncer.store.invariants.runs import COUNTERS, NEWEST
 from syncer.store.invariants.transitions import ABSENCES, NUMBERS, REDIRECT_ENDS, STAYS, VERSION_ENDS
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A violation of a rule by a number of an account, or else by a run."""
+    """A violation of a rule by a number of an account, or by a run, or else by the account's days."""
 
     rule: int
     account_id: int
@@ -34,13 +35,17 @@ class Violation:
     problem: str
 
     def __str__(self) -> str:
-        subject = f"number {self.virtual_number_id}" if self.virtual_number_id is not None else f"run {self.run_id}"
-        return f"invariant {self.rule}: account {self.account_id}, {subject}: {self.problem}"
+        subject = ""
+        if self.virtual_number_id is not None:
+            subject = f", number {self.virtual_number_id}"
+        elif self.run_id is not None:
+            subject = f", run {self.run_id}"
+        return f"invariant {self.rule}: account {self.account_id}{subject}: {self.problem}"
 
 
 _QUERIES: Final = (
     *(PERIODS, PRESENCE, NUMBERS, CHAINS, STATES, STAYS, VERSION_ENDS, ABSENCES),
-    *(REDIRECTS, REDIRECT_ENDS, COUNTERS, NEWEST),
+    *(REDIRECTS, REDIRECT_ENDS, COUNTERS, NEWEST, SUMMARIES),
 )
 
 # Without nested loops the time stays linear even if table statistics are stale or missing, as after a restore.

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from syncer.diff.json_values import encode_json
 from syncer.diff.record import DECODER_VERSION
+from syncer.store.day_summaries import discard_summaries
 from syncer.store.poll.copy_rows import copy_rows, encode_new_rows
 from syncer.store.poll.staged import execute_batched, from_unnest, join_on_key
 from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
@@ -291,7 +292,12 @@ async def _remove(fence: Fence, removals: Iterable[Sequence[Any]]) -> int:
         The number of redirects that ended.
     """
     removals = list(removals)
+    if not removals:
+        return 0
     await execute_batched(fence, _REMOVE, removals)
+    # A removal that was held is dated back, and changes days that have ended.
+    first_removed_at = min(removed_at for _, _, removed_at, *_ in removals)
+    await discard_summaries(fence.connection, fence.run.account_id, first_removed_at)
     await execute_batched(fence, _DELETE_FINGERPRINTS, [removal[:1] for removal in removals])
     return await execute_batched(fence, _END_REMOVED_REDIRECTS, [removal[:3] for removal in removals])
 

@@ -1,0 +1,95 @@
+"""Counts the days of an account that have ended, once, into `day_summary`, for the views of days and months.
+
+A day is summarised once a success is later than its end: whatever a later poll changes is later than that success. Only
+a removal is dated back, and its transaction deletes the summaries from its day on (`discard_summaries`). So a summary,
+while it exists, is what the history says; it may be deleted at any time, and is counted again from the summary of the
+day before and the history after that. Views count the days after the last summary themselves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import text
+
+from syncer.store.engine import translate_errors
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import asyncpg
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.retention import Progress
+
+BATCH_DAYS: Final = 31
+"""The number of days that one transaction counts at most."""
+
+_SET_TIMEOUTS: Final = text("select set_config('lock_timeout', '5s', true)")
+# Skips an account that a poll or another replica has locked.
+_LOCK: Final = text("""
+select syncer.known_zone(time_zone) as zone, observed_at
+  from syncer.account_fence f join syncer.account using (account_id)
+ where f.account_id = :account_id for no key update of f skip locked
+""")
+# Days of the zone that the account had before are not those that it has now.
+_DELETE_OF_OTHER_ZONES: Final = text(
+    "delete from syncer.day_summary where account_id = :account_id and time_zone <> :zone"
+)
+_INSERT: Final = text("""
+with last as materialized (
+    select syncer.last_day_summary(:account_id, :zone, :observed_at) as summary
+), first as materialized (
+    select coalesce((summary).day + 1, (select (min(first_seen_at) at time zone :zone)::date from syncer.virtual_number
+                                         where account_id = :account_id and (summary).day is null)) as day
+      from last
+)
+insert into syncer.day_summary
+select counted.*
+  from last
+ cross join first
+ cross join lateral syncer.count_days(:account_id, :zone, last.summary, :observed_at,
+                                      least(first.day + cast(:days as integer) - 1,
+                                            (cast(:observed_at as timestamptz) at time zone :zone)::date - 1)) counted
+ where counted.ends <= :observed_at
+""")
+
+
+async def summarise_days(engine: AsyncEngine, account_id: int, *, days: int = BATCH_DAYS) -> Progress:
+    """Counts the next days of an account that have ended and are not summarised, under its fence.
+
+    Args:
+        engine: The database.
+        account_id: The account.
+        days: How many days to count at most.
+
+    Returns:
+        Whether more may be left; a locked account is left as it is.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    with translate_errors():
+        async with engine.begin() as transaction:
+            await transaction.execute(_SET_TIMEOUTS)
+            account = (await transaction.execute(_LOCK, {"account_id": account_id})).one_or_none()
+            if account is None:
+                return "locked"
+            known = {"account_id": account_id, "zone": account.zone}
+            await transaction.execute(_DELETE_OF_OTHER_ZONES, known)
+            if account.observed_at is None:
+                return "done"
+            counted = await transaction.execute(_INSERT, known | {"observed_at": account.observed_at, "days": days})
+    return "more" if counted.rowcount else "done"
+
+
+# The date in UTC, less a day, is not after that in any zone: the key finds the days.
+_DELETE_FROM: Final = """
+delete from syncer.day_summary
+ where account_id = $1 and day >= ($2::timestamptz at time zone 'UTC')::date - 1 and ends > $2::timestamptz
+"""
+
+
+async def discard_summaries(connection: asyncpg.Connection[Any], account_id: int, moment: datetime) -> None:
+    """Deletes the summaries of the days from that of a moment on, in the transaction that changes these days."""
+    await connection.execute(_DELETE_FROM, account_id, moment)
