@@ -82,7 +82,7 @@ dictionary: install  ## write docs/dictionary.md from the comments and foreign k
 bundle: install  ## write the dashboards for Superset in both languages to build/superset; FROM=export.zip takes over an edited one
 	$(BIN)/python deploy/superset/bundle.py $(if $(FROM),--take '$(FROM)',build/superset)
 
-superset: install $(SUPERSET_STAMP)  ## run Superset with the dashboards and half a year of demo data; SCREENSHOTS=folder saves pictures and exits
+superset: install $(SUPERSET_STAMP)  ## run Superset with the dashboards and half a year of demo data; SCREENSHOTS=folder compares every chart with the history, saves pictures and exits
 	@exec $(BIN)/python -m deploy.superset $(if $(SCREENSHOTS),--screenshots '$(SCREENSHOTS)')
 
 $(SUPERSET_STAMP): deploy/superset/requirements.txt

@@ -1,7 +1,7 @@
 """Runs Superset on this machine with the bundle and half a year of demo history, until Ctrl-C.
 
 make superset
-make superset SCREENSHOTS=folder     saves a screenshot of each tab in the folder, and exits
+make superset SCREENSHOTS=folder     compares what each chart plots with the history, saves screenshots, and exits
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ import asyncpg
 from rich.console import Console
 
 from deploy.superset import bundle
+from deploy.superset.check import LANGUAGES, check
 from deploy.superset.server import USER, Superset, SupersetError
-from deploy.superset.visit import visitor
 from docs import demo_data
 from syncer.daemon.signals import exit_cleanly_during_startup, install_stop_handlers
 from syncer.telemetry.logs import configure_logging
 
-LANGUAGES: Final = ("en", "ru")
 _ANALYST_USER: Final = "superset_analyst"
 
 
@@ -47,7 +46,7 @@ async def _wait_for_stop_signal() -> None:
     await install_stop_handlers().wait()
 
 
-def _run(superset: Superset, imported: Path, screenshots: Path | None, console: Console) -> None:
+def _run(superset: Superset, url: str, imported: Path, screenshots: Path | None, console: Console) -> None:
     bundle.make(imported)
     with console.status("Superset is creating its tables"):
         superset.set_up()
@@ -56,31 +55,15 @@ def _run(superset: Superset, imported: Path, screenshots: Path | None, console: 
         superset.serve()
     if screenshots is not None:
         with console.status("opening every tab"):
-            problems = _visit(superset, screenshots)
+            problems = check(superset, url, screenshots)
         if problems:
             raise SupersetError("\n".join(problems))
-        console.print(f"Every chart has data. The screenshots are in {screenshots}.")
+        console.print(f"Every chart plots what the history contains. The screenshots are in {screenshots}.")
         return
     for language in LANGUAGES:
         console.print(f"{superset.address}/superset/dashboard/syncer-{language}/", style="cyan")
     console.print(f"User {USER}, password {superset.password}. Press Ctrl-C to stop.")
     asyncio.run(_wait_for_stop_signal())
-
-
-def _visit(superset: Superset, screenshots: Path) -> list[str]:
-    """Opens every tab in every language; returns the problems found."""
-    screenshots.mkdir(parents=True, exist_ok=True)
-    problems = []
-    for language, files in zip(LANGUAGES, bundle.both(), strict=True):
-        (dashboard,) = (content for path, content in files.items() if path.startswith("dashboards/"))
-        not_drawn = {content["slice_name"] for path, content in files.items() if path.startswith("charts/")}
-        with visitor(superset, language) as browser:
-            for tab in dashboard["position"]["TABS-pages"]["children"]:
-                picture = screenshots / f"{tab.removeprefix('TAB-')}-{language}.png"
-                not_drawn -= {chart.title for chart in browser.open_tab(dashboard["slug"], tab, picture)}
-            problems += browser.problems
-        problems += [f"{dashboard['slug']}: the chart {title} was not drawn" for title in sorted(not_drawn)]
-    return problems
 
 
 def main() -> int:
@@ -96,7 +79,7 @@ def main() -> int:
             superset_url, analyst_url = asyncio.run(_prepare(url))
         with Superset(Path(folder), superset_url, analyst_url) as superset:
             try:
-                _run(superset, Path(folder) / "import", screenshots, console)
+                _run(superset, url, Path(folder) / "import", screenshots, console)
             except SupersetError as error:
                 console.print(str(error), markup=False, style="red")
                 return 1

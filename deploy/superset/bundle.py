@@ -59,7 +59,7 @@ def _translate(value: Any, table: dict[str, str], key: str = "") -> Any:  # noqa
         case list():
             return [_translate(item, table) for item in value]
         case str() if key in _SQL_KEYS:
-            translated = re.sub(r"'([^']+)'", lambda literal: f"'{table.get(literal[1], literal[1])}'", value)
+            translated = re.sub(r"'((?:[^']|'')*)'", lambda literal: f"'{table.get(literal[1], literal[1])}'", value)
             return re.sub(r"(?<=title)_en\b", "_ru", translated)
         case str():
             return table.get(value, value)
@@ -115,10 +115,16 @@ def _tidy_file(content: Any, former: Any) -> Any:  # noqa: ANN401 - anything tha
     if "position" in content:
         _renumber(content)
     elif "columns" in content:
-        order = [column["column_name"] for column in [*former["columns"], *content["columns"]]]
-        content["columns"].sort(key=lambda column: order.index(column["column_name"]))
+        content["columns"] = _in_order(content["columns"], former["columns"], "column_name")
+        content["metrics"] = _in_order(content["metrics"], former["metrics"], "metric_name")
         content["sql"] = former["sql"]
     return content
+
+
+def _in_order(items: list[Any], former: list[Any], name: str) -> list[Any]:
+    """Superset exports columns and metrics in any order."""
+    order = [item[name] for item in [*former, *items]]
+    return sorted(items, key=lambda item: order.index(item[name]))
 
 
 def _renumber(dashboard: Any) -> None:  # noqa: ANN401 - anything that YAML can contain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from playwright.sync_api import TimeoutError, sync_playwright  # noqa: A004 - Playwright's name
 
@@ -39,6 +39,11 @@ _ALL_DRAWN: Final = f"""() => {_CHARTS}.length > 0 && !document.querySelector('[
 _EMPTY: Final = f"""() => {_CHARTS}.filter(chart => chart.querySelector('[role="alert"], .ant-empty'))
     .map(chart => chart.innerText.replaceAll('\\n', ' '))"""
 _BOTTOM: Final = f"() => Math.max(...{_CHARTS}.map(chart => chart.getBoundingClientRect().bottom))"
+
+_REGION_FILTER: Final = (
+    "(NATIVE_FILTER-region:(extraFormData:(filters:!((col:region,op:IN,val:!('%s')))),"
+    "filterState:(value:!('%s')),id:NATIVE_FILTER-region,ownState:()))"
+)
 
 
 class Drawn(NamedTuple):
@@ -78,18 +83,27 @@ class Visitor:
         page.wait_for_url(lambda url: "/login" not in url)
         page.goto(f"{self._superset.address}/lang/{language}")
 
-    def open_tab(self, dashboard: str, tab: str, picture: Path) -> list[Drawn]:
-        """Opens a tab, saves a screenshot, and returns what its charts received."""
+    def open_tab(self, dashboard: str, tab: str, picture: Path, region: str | None = None) -> list[Drawn]:
+        """Opens a tab, saves a screenshot, and returns what its charts received.
+
+        Args:
+            dashboard: The dashboard's name in addresses.
+            tab: The tab's identifier.
+            picture: Where to save the screenshot.
+            region: The region to select in the dashboard's filter; charts may then show nothing.
+        """
         page = self._page
         self._data.clear()
         page.goto("about:blank")  # a link to another tab of the same page does not reload it
-        page.goto(f"{self._superset.address}/superset/dashboard/{dashboard}/?standalone=1#{tab}")
+        query = {"standalone": 1} | ({} if region is None else {"native_filters": _REGION_FILTER % (region, region)})
+        page.goto(f"{self._superset.address}/superset/dashboard/{dashboard}/?{urlencode(query)}#{tab}")
         try:
             page.wait_for_function(_ALL_DRAWN)
         except TimeoutError:
             self.problems.append(f"{dashboard} {tab}: a chart was not drawn in {_TIMEOUT_MS // 1000} s")
         page.wait_for_timeout(_ANIMATION_MS)
-        self.problems += [f"{dashboard} {tab}: this chart shows nothing: {text}" for text in page.evaluate(_EMPTY)]
+        empty = page.evaluate(_EMPTY) if region is None else []
+        self.problems += [f"{dashboard} {tab}: this chart shows nothing: {text}" for text in empty]
         height = min(page.evaluate(_BOTTOM) + 24, _HEIGHT)
         page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": _WIDTH, "height": height})
         return [self._read(response) for response in self._data if response.ok]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from deploy.superset import bundle
+from deploy.superset import bundle, plotted
+from deploy.superset.visit import Drawn
 from syncer.web.translations import field_titles
 
 if TYPE_CHECKING:
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
     import asyncpg
 
 Yaml = dict[str, Any]
+RESULT: Yaml = {
+    "colnames": ["day", "Active", "Frozen"],
+    "coltypes": [2, 0, 0],
+    "data": [
+        {"day": 1772323200000.0, "Active": 5.0, "Frozen": 0.0},
+        {"day": 1772409600000.0, "Active": 4.0, "Frozen": None},
+    ],
+}
 ENGLISH, RUSSIAN = bundle.both()
 TABLE: dict[str, str] = yaml.safe_load(bundle.TABLE.read_text("utf-8"))
 LANGUAGES = pytest.mark.parametrize("files", [pytest.param(ENGLISH, id="en"), pytest.param(RUSSIAN, id="ru")])
@@ -27,14 +37,20 @@ TEXTS = {
     *("name", "table_timestamp_format", "x_axis_time_format", "tooltipTimeFormat", "time_format", "d3format", "header"),
     *("x_axis_title", "y_axis_title", "slug"),
 }
-SAME_IN_BOTH = {"%Y", "account", "region", "type_title", "number"}
-"""Formats of numbers, and the columns of filters, which are called `name` too, are no texts."""
+NO_TEXTS = {"account", "region", "type_title", "number"}
+"""The columns of filters, which are called `name` too."""
 
 
 def test_every_text_has_a_translation() -> None:
     texts = {text for file in ENGLISH.values() for text in _texts(file)}
 
     assert {text for text in texts if text not in TABLE} == set()
+
+
+def test_every_literal_of_several_words_has_a_translation() -> None:
+    literals = {text for file in ENGLISH.values() for text in re.findall("'((?:[^']|'')*)'", file.get("sql", ""))}
+
+    assert {text for text in literals if re.search(r"\w \w", text) and text not in TABLE} == set()
 
 
 def test_every_translation_is_used() -> None:
@@ -123,6 +139,51 @@ async def test_every_state_has_a_colour_in_each_language(analyst: asyncpg.Connec
         assert {title for (title,) in states} <= dashboard["metadata"]["label_colors"].keys()
 
 
+@LANGUAGES
+def test_no_column_or_metric_has_the_title_of_a_coloured_value(files: Yaml) -> None:
+    """Superset would ignore the colour."""
+    datasets = _of(files, "datasets").values()
+    titles = {one["verbose_name"] for dataset in datasets for one in [*dataset["columns"], *dataset["metrics"]]}
+    (dashboard,) = _of(files, "dashboards").values()
+
+    assert titles & dashboard["metadata"]["label_colors"].keys() == set()
+
+
+@pytest.mark.timeout(400)  # half a year of history is generated first
+async def test_a_query_of_the_history_says_what_each_chart_should_plot(demo_history: str) -> None:
+    wanted = await plotted.expected(demo_history)
+
+    assert wanted.keys() == {path.removeprefix("charts/").removesuffix(".yaml") for path in _of(ENGLISH, "charts")}
+
+
+def test_what_a_chart_plots_is_compared_point_by_point() -> None:
+    chart = Drawn("Numbers by day", {"x_axis": "day", "metrics": ["numbers"], "groupby": ["state_title"]}, [RESULT])
+    right: list[plotted.Point] = [
+        ("2026-03-01 00:00", "Active", 5.0),
+        ("2026-03-01 00:00", "Frozen", 0.0),
+        ("2026-03-02 00:00", "Active", 4.0),
+    ]
+
+    assert plotted.points_of(chart) == right
+    assert plotted.differences("by_day", right, plotted.Expected(right, 0)) == []
+    assert plotted.differences("by_day", right[:2], plotted.Expected(right, 0)) == [
+        "by_day does not plot ('2026-03-02 00:00', 'Active', 4.0)",
+        "by_day: 1 missing, 0 wrong",
+    ]
+    assert plotted.differences("by_day", [*right, right[0]], plotted.Expected(right, 0)) == [
+        "by_day plots ('2026-03-01 00:00', 'Active', 5.0)",
+        "by_day: 0 missing, 1 wrong",
+    ]
+    assert len(plotted.differences("by_day", [("", "", 1.2)], plotted.Expected([("", "", 1.0)], 0.1))) == 3
+    assert plotted.differences("by_day", [("", "", 1.2)], plotted.Expected([("", "", 1.1)], 0.11)) == []
+
+
+def test_a_table_plots_its_rows() -> None:
+    result = RESULT | {"data": [{"day": 1772323200000.0, "Active": 5, "Frozen": None}]}
+
+    assert plotted.points_of(Drawn("Days", {}, [result])) == [("2026-03-01 00:00", 5.0, None)]
+
+
 def test_every_field_has_a_title() -> None:
     sql = ENGLISH["datasets/syncer/changes.yaml"]["sql"]
 
@@ -143,6 +204,8 @@ def test_an_export_is_taken_over_under_the_same_names_and_numbers(tmp_path: Path
     exported["charts/age.yaml"] |= {"query_context": "{}", "cache_timeout": None}
     exported["charts/age.yaml"]["params"] |= {"datasource": "12__table", "slice_id": 705}
     exported["datasets/syncer/numbers.yaml"]["columns"].reverse()
+    exported["datasets/syncer/numbers.yaml"]["metrics"].reverse()
+    exported["datasets/syncer/numbers.yaml"]["sql"] = "SELECT 1"
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
         for path, content in exported.items():
             name = path if path.startswith("metadata") else path.replace(".yaml", "_7.yaml")
@@ -200,7 +263,7 @@ def _names_in(params: Yaml) -> set[str]:
 
 def _texts(value: Any, key: str = "") -> Iterator[str]:
     """The texts that people read."""
-    if isinstance(value, str) and key in TEXTS and not (value.startswith((",", ".", "+")) or value in SAME_IN_BOTH):
+    if isinstance(value, str) and key in TEXTS and not (value.startswith((",", ".", "+")) or value in NO_TEXTS):
         yield value
     elif isinstance(value, dict):
         if key == "label_colors":
