@@ -49,6 +49,36 @@ declare
     ends timestamptz[];
     since timestamptz;
     before timestamptz;
+    place integer := 1;
+    item record;
+    length bigint;
+    -- What is known of the groups and pairs until the day; the arrays grow when a group or a pair is new.
+    states text[] := coalesce(base.states, '{}');
+    region_ids integer[] := coalesce(base.region_id, '{}');
+    types text[] := coalesce(base.type, '{}');
+    group_states text[] := coalesce(base.state, '{}');
+    group_pairs integer[] := '{}';
+    pair_region_ids integer[] := coalesce(base.pair_region_id, '{}');
+    pair_types text[] := coalesce(base.pair_type, '{}');
+    numbers integer[] := coalesce(base.numbers, '{}');
+    closing integer[] := coalesce(base.month_closing, '{}');
+    -- Of the day, by group.
+    at_beginning integer[];
+    entered integer[];
+    exited integer[];
+    arrived integer[];
+    returned integer[];
+    removed integer[];
+    spent bigint[];
+    -- From the first of the month, by pair.
+    opening integer[] := base.month_opening;
+    month_arrived integer[] := base.month_arrived;
+    month_returned integer[] := base.month_returned;
+    month_removed integer[] := base.month_removed;
+    month_locks integer[] := base.month_locks;
+    month_unlocks integer[] := base.month_unlocks;
+    month_active bigint[] := base.month_active_microseconds;
+    month_listed bigint[] := base.month_listed_microseconds;
 begin
     if base.day is null then
         select min(n.first_seen_at) into first_seen from syncer.virtual_number n where n.account_id = of_account;
@@ -68,138 +98,188 @@ begin
     end if;
     since := begins[1];
     before := ends[cardinality(ends)];
+    -- Keys are compared as arrays, in which null equals null.
+    select coalesce(array_agg(p.number order by g.number), '{}') into group_pairs
+      from unnest(region_ids, types) with ordinality as g (region_id, type, number)
+      join unnest(pair_region_ids, pair_types) with ordinality as p (region_id, type, number)
+        on array[p.region_id::text, p.type] = array[g.region_id::text, g.type];
 
-    return query
-    with day as (
-        select d.place, d.day, d.begins, least(d.ends, until) as counted_until, d.ends,
-               date_trunc('month', d.day::timestamp)::date as month,
-               (extract(epoch from least(d.ends, until) - d.begins) * 1000000)::bigint as microseconds
-          from unnest(days, begins, ends) with ordinality as d (day, begins, ends, place)
-    ), bound as materialized (
-        select array_agg(begins order by place) as begins, array_agg(counted_until order by place) as counted_until
-          from day
-    ), version as (
-        select virtual_number_id, region_id, type, state, valid_from, valid_to, began_by, ended_by
-          from syncer.virtual_number_history
-         where account_id = of_account and valid_to >= since and valid_from < before
+    -- First the groups that are new on a day, then what changed on it, by group; the last item ends the last day.
+    for item in
+        with bound as materialized (
+            select array_agg(d.begins order by d.begins) as begins,
+                   array_agg(least(d.ends, until) order by d.begins) as counted_until
+              from unnest(begins, ends) as d (begins, ends)
+        ), version as (
+            select virtual_number_id, region_id, type, state, valid_from, valid_to, began_by, ended_by
+              from syncer.virtual_number_history
+             where account_id = of_account and valid_to >= since and valid_from < before
+             union all
+            select virtual_number_id, region_id, type, state, changed_at, null,
+                   case when changed_at = first_seen_at then 'created' when changed_at = listed_since then 'restored'
+                        else 'changed' end, null
+              from syncer.virtual_number
+             where account_id = of_account and removed_at is null and changed_at >= since and changed_at < before
+        ), linked as (
+            -- What a change began or ended has the version before or after it in this set.
+            select region_id, type, state, valid_from, valid_to, began_by, ended_by,
+                   lag(state) over life as previous_state, lead(state) over life as next_state
+              from version window life as (partition by virtual_number_id order by valid_from)
+        ), change as materialized (
+            select width_bucket(e.moment, b.begins) as place, v.region_id, v.type, v.state, sum(e.step)::integer as step,
+                   count(*) filter (where e.kind = 'entered')::integer as entered,
+                   count(*) filter (where e.kind = 'exited')::integer as exited,
+                   count(*) filter (where e.kind = 'created')::integer as arrived,
+                   count(*) filter (where e.kind = 'restored')::integer as returned,
+                   count(*) filter (where e.kind = 'removed')::integer as removed,
+                   -- How much longer or shorter than the day the numbers that came or went were in the group.
+                   (extract(epoch from coalesce(sum(e.rest) filter (where e.step = 1), '0')
+                                       - coalesce(sum(e.rest) filter (where e.step = -1), '0')) * 1000000)::bigint
+                       as spent
+              from linked v
+             cross join bound b
+             cross join lateral (
+                   select moment, step, kind,
+                          greatest(b.counted_until[width_bucket(moment, b.begins)] - moment, interval '0') as rest
+                     from (values (v.valid_from, 1, case when v.began_by <> 'changed' then v.began_by
+                                                         when v.previous_state <> v.state then 'entered' end),
+                                  (v.valid_to, -1, case when v.ended_by = 'removed' then 'removed'
+                                                        when v.next_state <> v.state then 'exited' end)
+                          ) as edge (moment, step, kind)
+                    where moment >= since and moment < before) e
+             group by 1, 2, 3, 4
+        ), pair as (
+            select region_id, type, min(place) as since, min(number) as number
+              from (select place, region_id, type, null::bigint as number from change
+                     union all
+                    select 0, b.*
+                      from unnest(base.pair_region_id, base.pair_type) with ordinality as b (region_id, type, number)) p
+             group by 1, 2
+        ), numbered_pair as (
+            select region_id, type, since,
+                   coalesce(number, cardinality(pair_types)
+                                    + row_number() over (partition by number is null
+                                                             order by since, region_id, type collate "C")) as number
+              from pair
+        ), known_state as (
+            select state, min(place) as since
+              from (select place, state from change
+                     union all
+                    select 0, b.state from unnest(base.states) as b (state)) s
+             group by 1
+        ), numbered_group as (
+            select p.region_id, p.type, s.state, greatest(p.since, s.since) as since, p.number as pair,
+                   coalesce(b.number,
+                            cardinality(types)
+                            + row_number() over (partition by b.number is null
+                                                     order by greatest(p.since, s.since), p.region_id,
+                                                              p.type collate "C", s.state collate "C")) as number
+              from numbered_pair p
+             cross join known_state s
+              left join unnest(base.region_id, base.type, base.state) with ordinality as b (region_id, type, state, number)
+                on array[b.region_id::text, b.type, b.state] = array[p.region_id::text, p.type, s.state]
+        )
+        select since as place, 1 as kind, number, pair, region_id, type, state, 0 as step, 0 as entered, 0 as exited,
+               0 as arrived, 0 as returned, 0 as removed, 0::bigint as spent
+          from numbered_group where since > 0
          union all
-        select virtual_number_id, region_id, type, state, changed_at, null,
-               case when changed_at = first_seen_at then 'created' when changed_at = listed_since then 'restored'
-                    else 'changed' end, null
-          from syncer.virtual_number
-         where account_id = of_account and removed_at is null and changed_at >= since and changed_at < before
-    ), linked as (
-        -- What a change began or ended has the version before or after it in this set.
-        select region_id, type, state, valid_from, valid_to, began_by, ended_by,
-               lag(state) over life as previous_state, lead(state) over life as next_state
-          from version window life as (partition by virtual_number_id order by valid_from)
-    ), change as (
-        select width_bucket(e.moment, b.begins)::bigint as place, v.region_id, v.type, v.state, sum(e.step)::integer as step,
-               count(*) filter (where e.kind = 'entered')::integer as entered,
-               count(*) filter (where e.kind = 'exited')::integer as exited,
-               count(*) filter (where e.kind = 'created')::integer as arrived,
-               count(*) filter (where e.kind = 'restored')::integer as returned,
-               count(*) filter (where e.kind = 'removed')::integer as removed,
-               -- How much longer or shorter than the day the numbers that came or went were in the group.
-               coalesce(sum(e.rest) filter (where e.step = 1), '0') - coalesce(sum(e.rest) filter (where e.step = -1), '0')
-                   as spent
-          from linked v
-         cross join bound b
-         cross join lateral (
-               select moment, step, kind,
-                      greatest(b.counted_until[width_bucket(moment, b.begins)] - moment, interval '0') as rest
-                 from (values (v.valid_from, 1, case when v.began_by <> 'changed' then v.began_by
-                                                     when v.previous_state <> v.state then 'entered' end),
-                              (v.valid_to, -1, case when v.ended_by = 'removed' then 'removed'
-                                                    when v.next_state <> v.state then 'exited' end)
-                      ) as edge (moment, step, kind)
-                where moment >= since and moment < before) e
-         group by 1, 2, 3, 4
-    ), pair as (
-        select region_id, type, min(place) as since
-          from (select place, region_id, type from change
-                 union all
-                select 0, b.region_id, b.type from unnest(base.pair_region_id, base.pair_type) as b (region_id, type)) p
-         group by 1, 2
-    ), known_state as (
-        select state, min(place) as since
-          from (select place, state from change
-                 union all
-                select 0, b.state from unnest(base.states) as b (state)) s
-         group by 1
-    ), dense as (
-        select place, region_id, type, state, sum(step)::integer as step, sum(entered)::integer as entered,
-               sum(exited)::integer as exited, sum(arrived)::integer as arrived, sum(returned)::integer as returned,
-               sum(removed)::integer as removed, sum(spent) as spent
-          from (select d.place, p.region_id, p.type, s.state, 0 as step, 0 as entered, 0 as exited, 0 as arrived,
-                       0 as returned, 0 as removed, interval '0' as spent
-                  from day d
-                  join pair p on p.since <= d.place
-                  join known_state s on s.since <= d.place
-                 union all
-                select place, region_id, type, state, step, entered, exited, arrived, returned, removed, spent from change
-                 union all
-                select 0, b.region_id, b.type, b.state, b.numbers, 0, 0, 0, 0, 0, interval '0'
-                  from unnest(base.region_id, base.type, base.state, base.numbers) as b (region_id, type, state, numbers)
-               ) counted
-         group by 1, 2, 3, 4
-    ), running as (
-        select *, (sum(step) over (partition by region_id, type, state order by place))::integer as numbers from dense
-    ), cell as (
-        select r.place, r.region_id, r.type, r.state, r.numbers, r.numbers - r.step as opening, r.entered, r.exited,
-               r.arrived, r.returned, r.removed,
-               d.microseconds * (r.numbers - r.step)
-                   + case when r.spent = '0' then 0 else (extract(epoch from r.spent) * 1000000)::bigint end as microseconds
-          from running r
-          join day d using (place)
-    ), pair_day as (
-        select c.place, d.month, c.region_id, c.type, sum(c.opening) as opening, sum(c.numbers) as closing,
-               sum(c.arrived) as arrived, sum(c.returned) as returned, sum(c.removed) as removed,
-               sum(c.entered) filter (where c.state = 'debt_lock') as locks,
-               sum(c.exited) filter (where c.state = 'debt_lock') as unlocks,
-               sum(c.microseconds) filter (where c.state = 'active') as active, sum(c.microseconds) as listed
-          from cell c
-          join day d using (place)
-         group by 1, 2, 3, 4
+        select c.place, 2, g.number, g.pair, c.region_id, c.type, c.state, c.step, c.entered, c.exited, c.arrived,
+               c.returned, c.removed, c.spent
+          from change c
+          join numbered_group g
+            on array[g.region_id::text, g.type, g.state] = array[c.region_id::text, c.type, c.state]
          union all
-        select 0, date_trunc('month', base.day::timestamp)::date, b.*
-          from unnest(base.pair_region_id, base.pair_type, base.month_opening, base.month_closing, base.month_arrived,
-                      base.month_returned, base.month_removed, base.month_locks, base.month_unlocks,
-                      base.month_active_microseconds, base.month_listed_microseconds) as b
-    ), month_to_date as (
-        select place, region_id, type, first_value(opening) over pair_month as opening, closing,
-               sum(arrived) over pair_month as arrived, sum(returned) over pair_month as returned,
-               sum(removed) over pair_month as removed, sum(coalesce(locks, 0)) over pair_month as locks,
-               sum(coalesce(unlocks, 0)) over pair_month as unlocks, sum(coalesce(active, 0)) over pair_month as active,
-               sum(listed) over pair_month as listed
-          from pair_day
-        window pair_month as (partition by region_id, type, month order by place)
-    ), cells as (
-        select place, array_agg(region_id) as region_id, array_agg(type) as type, array_agg(state) as state,
-               array_agg(numbers) as numbers, array_agg(entered) as entered, array_agg(exited) as exited,
-               array_agg(arrived) as arrived, array_agg(returned) as returned, array_agg(removed) as removed,
-               array_agg(microseconds) as microseconds
-          from (select * from cell order by place, region_id, type collate "C", state collate "C") ordered
-         group by place
-    ), months as (
-        select place, array_agg(region_id) as region_id, array_agg(type) as type,
-               array_agg(opening::integer) as opening, array_agg(closing::integer) as closing,
-               array_agg(arrived::integer) as arrived, array_agg(returned::integer) as returned,
-               array_agg(removed::integer) as removed, array_agg(locks::integer) as locks,
-               array_agg(unlocks::integer) as unlocks, array_agg(active::bigint) as active,
-               array_agg(listed::bigint) as listed
-          from (select * from month_to_date order by place, region_id, type collate "C") ordered
-         group by place
-    )
-    select of_account, d.day, zone, d.ends,
-           array(select s.state from known_state s where s.since <= d.place order by s.state collate "C"),
-           c.region_id, c.type, c.state, c.numbers, c.entered, c.exited, c.arrived, c.returned, c.removed, c.microseconds,
-           m.region_id, m.type, m.opening, m.closing, m.arrived, m.returned, m.removed, m.locks, m.unlocks, m.active,
-           m.listed
-      from day d
-      join cells c using (place)
-      join months m using (place)
-     order by d.day;
+        select cardinality(days) + 1, 3, null, null, null, null, null, 0, 0, 0, 0, 0, 0, 0
+         order by place, kind, number
+    loop
+        loop
+            if at_beginning is null then
+                at_beginning := numbers;
+                entered := array_fill(0, array[cardinality(numbers)]);
+                exited := entered;
+                arrived := entered;
+                returned := entered;
+                removed := entered;
+                spent := array_fill(0::bigint, array[cardinality(numbers)]);
+                if opening is null or extract(day from days[place]) = 1 then
+                    opening := closing;
+                    month_arrived := array_fill(0, array[cardinality(closing)]);
+                    month_returned := month_arrived;
+                    month_removed := month_arrived;
+                    month_locks := month_arrived;
+                    month_unlocks := month_arrived;
+                    month_active := array_fill(0::bigint, array[cardinality(closing)]);
+                    month_listed := month_active;
+                end if;
+            end if;
+            exit when place = item.place;
+
+            -- The day is complete.
+            length := (extract(epoch from least(ends[place], until) - begins[place]) * 1000000)::bigint;
+            spent := array(select length * g.numbers + g.spent from unnest(at_beginning, spent) as g (numbers, spent));
+            select array_agg(p.closing order by p.pair), array_agg(p.active order by p.pair),
+                   array_agg(p.listed order by p.pair)
+              into closing, month_active, month_listed
+              from (select g.pair, sum(g.numbers)::integer as closing,
+                           (month_active[g.pair] + coalesce(sum(g.spent) filter (where g.state = 'active'), 0))::bigint
+                               as active,
+                           (month_listed[g.pair] + sum(g.spent))::bigint as listed
+                      from unnest(group_pairs, numbers, group_states, spent) as g (pair, numbers, state, spent)
+                     group by g.pair) p;
+            return query
+            select of_account, days[place], zone, ends[place], states, region_ids, types, group_states, numbers, entered,
+                   exited, arrived, returned, removed, spent, pair_region_ids, pair_types, opening, closing,
+                   month_arrived, month_returned, month_removed, month_locks, month_unlocks, month_active, month_listed;
+            at_beginning := null;
+            place := place + 1;
+            exit when place > cardinality(days);
+        end loop;
+
+        if item.kind = 1 then
+            if item.pair > cardinality(pair_types) then
+                pair_region_ids := pair_region_ids || item.region_id;
+                pair_types := pair_types || item.type;
+                opening := opening || 0;
+                month_arrived := month_arrived || 0;
+                month_returned := month_returned || 0;
+                month_removed := month_removed || 0;
+                month_locks := month_locks || 0;
+                month_unlocks := month_unlocks || 0;
+                month_active := month_active || 0::bigint;
+                month_listed := month_listed || 0::bigint;
+            end if;
+            if item.state <> all (states) then
+                states := states || item.state;
+            end if;
+            region_ids := region_ids || item.region_id;
+            types := types || item.type;
+            group_states := group_states || item.state;
+            group_pairs := group_pairs || item.pair::integer;
+            numbers := numbers || 0;
+            at_beginning := at_beginning || 0;
+            entered := entered || 0;
+            exited := exited || 0;
+            arrived := arrived || 0;
+            returned := returned || 0;
+            removed := removed || 0;
+            spent := spent || 0::bigint;
+        elsif item.kind = 2 then
+            numbers[item.number] := numbers[item.number] + item.step;
+            entered[item.number] := item.entered;
+            exited[item.number] := item.exited;
+            arrived[item.number] := item.arrived;
+            returned[item.number] := item.returned;
+            removed[item.number] := item.removed;
+            spent[item.number] := item.spent;
+            month_arrived[item.pair] := month_arrived[item.pair] + item.arrived;
+            month_returned[item.pair] := month_returned[item.pair] + item.returned;
+            month_removed[item.pair] := month_removed[item.pair] + item.removed;
+            if item.state = 'debt_lock' then
+                month_locks[item.pair] := month_locks[item.pair] + item.entered;
+                month_unlocks[item.pair] := month_unlocks[item.pair] + item.exited;
+            end if;
+        end if;
+    end loop;
 end
 $$;
 
