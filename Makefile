@@ -76,7 +76,7 @@ $(MUTANTS_STAMP): requirements/dev.txt tests/mutation/requirements.txt pyproject
 docs: install  ## run the queries in docs/analytics*.md and update the results below them
 	$(BIN)/python -m docs.answers
 
-dictionary: install  ## write docs/dictionary.md from the comments and foreign keys of the newest schema
+dictionary: install  ## write docs/dictionary.md and dictionary.ru.md from the comments and foreign keys of the newest schema
 	$(BIN)/python -m docs.dictionary
 
 bundle: install  ## write the dashboards for Superset in both languages to build/superset; FROM=export.zip takes over an edited one

@@ -85,29 +85,72 @@ async def test_an_analyst_can_run_every_query_of_the_readme(sql: asyncpg.Connect
 
 
 async def test_the_dictionary_describes_every_object_of_the_newest_schema(database: str) -> None:
-    page = dictionary.PAGE.read_text()
+    english, russian = dictionary.PAGE.read_text(), dictionary.RUSSIAN_PAGE.read_text()
 
-    assert page == await dictionary.page(database), "make dictionary"
-    assert "|  |" not in page
-    assert not re.search(r"^### \S+\n\n\n", page, re.MULTILINE)
+    assert english == await dictionary.page(database), "make dictionary"
+    assert russian == await dictionary.russian_page(database), "make dictionary"
+    for page in (english, russian):
+        assert "|  |" not in page
+        assert not re.search(r"^### \S+\n\n\n|`: $", page, re.MULTILINE)
 
 
-@pytest.mark.timeout(400)  # half a year of history is generated first
-async def test_the_comments_of_all_views_and_columns_have_an_example_and_those_of_views_a_valid_query(
-    analyst: asyncpg.Connection[Any],
+COMMENTS = """
+select c.relname as view, a.attname as name, format_type(a.atttypid, null) as type,
+       col_description(c.oid, a.attnum) as comment
+  from pg_class c
+  join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+ where c.relnamespace = 'analytics'::regnamespace
+ union all
+select relname, null, null, obj_description(oid, 'pg_class')
+  from pg_class where relnamespace = 'analytics'::regnamespace
+ union all
+select proname, null, null, obj_description(oid, 'pg_proc')
+  from pg_proc where pronamespace = 'analytics'::regnamespace
+"""
+
+
+def example_of(comment: str) -> str:
+    return comment.partition("\n")[0].partition("; example: ")[2]
+
+
+async def test_each_comment_is_a_line_in_english_and_one_in_russian_with_the_same_example(
+    sql: asyncpg.Connection[Any],
 ) -> None:
-    comments = await analyst.fetch(
-        """select c.relname as view, a.attname as column, col_description(c.oid, a.attnum) as comment
-             from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
-            where c.relnamespace = 'analytics'::regnamespace
-            union all
-           select c.relname, null, obj_description(c.oid) from pg_class c
-            where c.relnamespace = 'analytics'::regnamespace"""
-    )
+    for view, name, _, comment in await sql.fetch(COMMENTS):
+        english, russian = comment.split("\n")
+        assert re.search("[а-я]{2}", russian), (view, name)
+        assert russian.partition("; пример: ")[2] == example_of(comment), (view, name)
+        assert example_of(english) or view in {"e164", "readable"}, (view, name)
 
-    assert [(row["view"], row["column"]) for row in comments if "; example: " not in row["comment"]] == []
-    for view, query in {
-        row["view"]: row["comment"].partition("; example: ")[2] for row in comments if not row["column"]
-    }.items():
-        assert view in query
-        await analyst.prepare(query)
+
+async def test_the_example_of_each_view_and_function_is_a_query_of_it_that_is_valid(
+    sql: asyncpg.Connection[Any],
+) -> None:
+    await sql.execute("set role syncer_analyst")
+    queries = {view: example_of(comment) for view, name, _, comment in await sql.fetch(COMMENTS) if name is None}
+
+    for view, query in queries.items():
+        if view not in {"e164", "readable"}:
+            assert f"analytics.{view}" in query
+            await sql.prepare(query)
+
+
+async def test_the_example_of_each_column_is_a_value_that_it_can_have(sql: asyncpg.Connection[Any]) -> None:
+    columns = [row for row in await sql.fetch(COMMENTS) if row["name"] is not None]
+    examples = {(row["view"], row["name"]): example_of(row["comment"]) for row in columns}
+    for row in columns:
+        example = examples[row["view"], row["name"]]
+        assert await sql.fetchval(f"select $1::text::{row['type']} is not null", example), row
+    values = {
+        "state": dict(await sql.fetch("select state, array[title_en, title_ru] from analytics.states")),
+        "type": dict(await sql.fetch("select type, array[title_en, title_ru] from analytics.types")),
+        "purpose": dict(await sql.fetch("select purpose, array[title_en, title_ru] from analytics.purposes")),
+    }
+
+    for (view, name), example in examples.items():
+        titles = values.get(name.removeprefix("from_").removeprefix("to_"))
+        if titles is not None:
+            prefix = "" if view in {"states", "types", "purposes"} else f"{name}_"
+            english, russian = (examples.get((view, f"{prefix}title_{language}")) for language in ("en", "ru"))
+            assert example in titles
+            assert [english, russian] in ([None, None], titles[example]), (view, name)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,6 +57,26 @@ async def owner(demo_history: str) -> AsyncIterator[asyncpg.Connection[Any]]:
     yield connection
     await transaction.rollback()
     await connection.close()
+
+
+async def copy_account(owner: asyncpg.Connection[Any]) -> None:
+    """Copies the account with all of its data, as the account `copy`."""
+    tables = [
+        table
+        for (table,) in await owner.fetch("""
+            select c.oid::regclass::text from pg_class c
+             where c.relnamespace = 'syncer'::regnamespace and c.relkind = 'r'
+               and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'account_id')
+        """)
+    ]
+    await owner.execute("set local session_replication_role to replica")  # in any order of the tables
+    for table in tables:
+        new = {"account_id": 1000} | ({"name": "copy"} if table == "syncer.account" else {})
+        await owner.execute(
+            f"insert into {table} overriding system value select (jsonb_populate_record(t, $${json.dumps(new)}$$)).*"
+            f" from {table} t"
+        )
+    await owner.execute("set local session_replication_role to origin")
 
 
 async def shown(
@@ -143,7 +164,7 @@ EXPECTED: Final = {
           from (select distinct time from shown) d
          cross join syncer.number_state s
           left join shown n on n.time = d.time and n.state = s.state
-         where exists (select from shown a where a.state = s.state)
+         where s.state <> 'active' and exists (select from periods p where p.state = s.state)
          order by 1, 2
     """,
     "Locks and unlocks, by week": f"""
@@ -206,6 +227,17 @@ EXPECTED: Final = {
     """,
 }
 
+ADDED_UP: Final = {
+    "Numbers",
+    "Locked for debt",
+    "Records rejected",
+    "States now",
+    "Regions now",
+    "Numbers that are not active, by day",
+    "Locks and unlocks, by week",
+    "Arrivals and removals, by week",
+    "Polls, by day",
+}
 OF_NOW: Final = {*list(EXPECTED)[:8], "Longest locks now", "Accounts"}
 WITHOUT_A_FIRST_DAY: Final = ("Locks and unlocks, by week", "Arrivals and removals, by week", "Median lock")
 
@@ -260,6 +292,17 @@ async def test_a_number_that_was_locked_from_its_arrival_to_its_removal_is_neith
 
     assert await shown(owner, title, ["demo"]) == before
     assert await owner.fetchval("select count(*) from analytics.state_spells where ended_by = 'removed'") > 0
+
+
+@pytest.mark.parametrize("title", sorted(ADDED_UP))
+async def test_a_panel_adds_up_the_selected_accounts(owner: asyncpg.Connection[Any], title: str) -> None:
+    alone = await shown(owner, title, ["demo"])
+    await copy_account(owner)
+
+    both = await shown(owner, title, ["demo", "copy"])
+
+    assert both == [tuple(value * 2 if isinstance(value, int | Decimal) else value for value in row) for row in alone]
+    assert await shown(owner, title, ["copy"]) == alone
 
 
 @pytest.mark.parametrize("title", sorted(OF_NOW))

@@ -1,0 +1,2 @@
+-- Revision 0014 has the same tables as 0013.
+\ir 0013.sql
