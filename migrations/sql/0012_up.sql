@@ -784,6 +784,10 @@ begin
 end
 $$;
 
+comment on column analytics.assignments.changed_after is
+    'The employee was assigned after this time and no later than valid_from; null if the account''s first non-empty '
+    'response had it so; example: 2026-03-01 12:00:00+03';
+
 do $$
 begin
     if exists (select from pg_roles where rolname = 'syncer_analyst') then
