@@ -21,6 +21,11 @@ drop table restored;
 drop function analytics.changes_since(jsonb);
 drop view analytics.changes_cursor;
 drop function analytics.numbers_as_of(timestamptz);
+drop view analytics.assignments;
+drop view analytics.redirect_paths;
+drop view analytics.absences;
+drop view analytics.register;
+drop index syncer.virtual_number_history_employee_idx;
 drop view analytics.changes;
 drop view analytics.redirects;
 drop view analytics.redirect_history;
@@ -30,6 +35,34 @@ drop view analytics.state_history;
 drop view analytics.number_history;
 drop function syncer.local_day(timestamptz, text);
 drop view syncer.account_zone;
+
+create or replace view syncer.number_version as
+select account_id, virtual_number_id,
+       number, comment, type, purpose, state, reason, scenario_id, group_scenario_id, group_id, is_scenario_active,
+       is_group_scenario_active, employee_id, dgn_number, redirect_number, region_id, app_id, nc_type, sip_uri,
+       valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id, began_by, ended_by
+  from syncer.virtual_number_history
+ union all
+select account_id, virtual_number_id,
+       number, comment, type, purpose, state, reason, scenario_id, group_scenario_id, group_id, is_scenario_active,
+       is_group_scenario_active, employee_id, dgn_number, redirect_number, region_id, app_id, nc_type, sip_uri,
+       changed_at, null, changed_after, null, run_id, null,
+       case when changed_at = first_seen_at then 'created' when changed_at = listed_since then 'restored'
+            else 'changed' end, null
+  from syncer.virtual_number
+ where removed_at is null;
+
+create or replace view syncer.state_period as
+select account_id, virtual_number_id, state, reason, valid_from, valid_to, changed_after, closed_after, run_id,
+       closed_run_id, state_since, state_since_earliest, state_began_by, from_state, to_state, ended_by
+  from syncer.state_history
+ union all
+select account_id, virtual_number_id, state, reason, reason_since, null, reason_since_earliest, null, reason_run_id,
+       null, state_since, state_since_earliest,
+       case when state_since > listed_since then 'changed' when listed_since = first_seen_at then 'created'
+            else 'restored' end, from_state, null, null
+  from syncer.virtual_number
+ where removed_at is null;
 
 create view analytics.number_history as
 select v.account_id, a.name as account, v.virtual_number_id, v.number,

@@ -2,9 +2,12 @@
 
 -- Days ----------------------------------------------------------------------------------------------------------------
 
--- Grouped, so that the zone is looked up once per account, and not at all where nobody asks for it.
+-- Grouped, so that the zone is looked up once per account, and not at all where nobody asks for it. A bigint, so that it
+-- is left out also where a query holds the account constant: the comparison with another type stays one.
 create view syncer.account_zone as
-select account_id, syncer.known_zone(min(time_zone)) as zone from syncer.account_known group by account_id;
+select account_id::bigint as account_id, syncer.known_zone(min(time_zone)) as zone
+  from syncer.account_known
+ group by account_id::bigint;
 
 create function syncer.local_day(moment timestamptz, zone text) returns date language sql stable parallel safe
 begin atomic
@@ -14,6 +17,46 @@ select case when (moment at time zone zone)::time >= '21:00'
             then (moment at time zone zone)::date + 1
             else (moment at time zone zone)::date end;
 end;
+
+-- The condition is outside of the union: each part of it is then a table, so that what is asked of a number finds its
+-- rows by key in a join as well.
+create or replace view syncer.number_version as
+select account_id, virtual_number_id,
+       number, comment, type, purpose, state, reason, scenario_id, group_scenario_id, group_id, is_scenario_active,
+       is_group_scenario_active, employee_id, dgn_number, redirect_number, region_id, app_id, nc_type, sip_uri,
+       valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id, began_by, ended_by
+  from (select account_id, virtual_number_id,
+               number, comment, type, purpose, state, reason, scenario_id, group_scenario_id, group_id,
+               is_scenario_active, is_group_scenario_active, employee_id, dgn_number, redirect_number, region_id,
+               app_id, nc_type, sip_uri,
+               valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id, began_by, ended_by,
+               null::timestamptz as removed_at
+          from syncer.virtual_number_history
+         union all
+        select account_id, virtual_number_id,
+               number, comment, type, purpose, state, reason, scenario_id, group_scenario_id, group_id,
+               is_scenario_active, is_group_scenario_active, employee_id, dgn_number, redirect_number, region_id,
+               app_id, nc_type, sip_uri,
+               changed_at, null, changed_after, null, run_id, null,
+               case when changed_at = first_seen_at then 'created' when changed_at = listed_since then 'restored'
+                    else 'changed' end, null, removed_at
+          from syncer.virtual_number) v
+ where removed_at is null;
+
+create or replace view syncer.state_period as
+select account_id, virtual_number_id, state, reason, valid_from, valid_to, changed_after, closed_after, run_id,
+       closed_run_id, state_since, state_since_earliest, state_began_by, from_state, to_state, ended_by
+  from (select account_id, virtual_number_id, state, reason, valid_from, valid_to, changed_after, closed_after, run_id,
+               closed_run_id, state_since, state_since_earliest, state_began_by, from_state, to_state, ended_by,
+               null::timestamptz as removed_at
+          from syncer.state_history
+         union all
+        select account_id, virtual_number_id, state, reason, reason_since, null, reason_since_earliest, null,
+               reason_run_id, null, state_since, state_since_earliest,
+               case when state_since > listed_since then 'changed' when listed_since = first_seen_at then 'created'
+                    else 'restored' end, from_state, null, null, removed_at
+          from syncer.virtual_number) h
+ where removed_at is null;
 
 -- Numbers and their periods -------------------------------------------------------------------------------------------
 
@@ -32,7 +75,7 @@ select v.account_id, k.account, v.virtual_number_id, v.number,
   from syncer.number_version v
   left join syncer.virtual_number n using (account_id, virtual_number_id)
   left join syncer.account_known k using (account_id)
-  left join syncer.account_zone z using (account_id)
+  left join syncer.account_zone z on z.account_id = v.account_id::bigint
   left join syncer.number_type t on t.type = v.type
   left join syncer.number_purpose p on p.purpose = v.purpose
   left join syncer.number_state s on s.state = v.state
@@ -59,23 +102,24 @@ select h.account_id, k.account, h.virtual_number_id,
   left join syncer.virtual_number_history v
     on v.account_id = h.account_id and v.virtual_number_id = h.virtual_number_id and v.valid_from = h.valid_from
   left join syncer.account_known k on k.account_id = h.account_id
-  left join syncer.account_zone z on z.account_id = h.account_id
+  left join syncer.account_zone z on z.account_id = h.account_id::bigint
   left join syncer.number_state s on s.state = h.state
   left join syncer.region r
     on r.region_id = case when n.changed_at = h.valid_from then n.region_id else v.region_id end;
 
 create or replace view analytics.state_spells as
 with spells as (
-    select account_id, virtual_number_id, state, reason, valid_to, closed_after, closed_run_id, state_since,
-           state_since_earliest, state_began_by, from_state, to_state, ended_by
-      from syncer.state_history
-     where ended_by = 'removed' or to_state <> state
-     union all
-    select account_id, virtual_number_id, state, reason, null, null, null, state_since, state_since_earliest,
-           case when state_since > listed_since then 'changed' when listed_since = first_seen_at then 'created'
-                else 'restored' end, from_state, null, null
-      from syncer.virtual_number
-     where removed_at is null
+    select *
+      from (select account_id, virtual_number_id, state, reason, valid_to, closed_after, closed_run_id, state_since,
+                   state_since_earliest, state_began_by, from_state, to_state, ended_by,
+                   ended_by = 'removed' or to_state <> state as is_last
+              from syncer.state_history
+             union all
+            select account_id, virtual_number_id, state, reason, null, null, null, state_since, state_since_earliest,
+                   case when state_since > listed_since then 'changed' when listed_since = first_seen_at then 'created'
+                        else 'restored' end, from_state, null, null, removed_at is null
+              from syncer.virtual_number) periods
+     where is_last
 )
 select s.account_id, k.account, s.virtual_number_id, n.number as number_now,
        s.account_id || ':' || s.virtual_number_id as number_key,
@@ -95,7 +139,7 @@ select s.account_id, k.account, s.virtual_number_id, n.number as number_now,
   left join syncer.virtual_number_history v
     on v.account_id = s.account_id and v.virtual_number_id = s.virtual_number_id and v.valid_from = s.state_since
   left join syncer.account_known k on k.account_id = s.account_id
-  left join syncer.account_zone z on z.account_id = s.account_id
+  left join syncer.account_zone z on z.account_id = s.account_id::bigint
   left join syncer.number_state t on t.state = s.state
   left join syncer.region r
     on r.region_id = case when n.changed_at = s.state_since then n.region_id else v.region_id end;
@@ -118,7 +162,7 @@ select b.account_id, k.account, b.virtual_number_id,
   left join syncer.virtual_number_history v
     on v.account_id = b.account_id and v.virtual_number_id = b.virtual_number_id and v.valid_from = b.valid_to
   left join syncer.account_known k on k.account_id = b.account_id
-  left join syncer.account_zone z on z.account_id = b.account_id
+  left join syncer.account_zone z on z.account_id = b.account_id::bigint
   left join syncer.number_state f on f.state = b.state
   left join syncer.number_state t on t.state = b.to_state
   left join syncer.region r
@@ -126,7 +170,8 @@ select b.account_id, k.account, b.virtual_number_id,
  where b.ended_by = 'changed';
 
 -- A redirect begins and ends at any time of a version: that is found by one look into the key. `distinct on` shows the
--- planner that there is one at most, so that it does not look where nobody asks.
+-- planner that there is one at most, so that it does not look where nobody asks. By one column: a comparison with what a
+-- query holds constant, such as the account, would be lost to it.
 create or replace view analytics.redirect_history as
 select d.account_id, k.account, d.virtual_number_id, v.number,
        d.account_id || ':' || d.virtual_number_id as number_key,
@@ -138,14 +183,14 @@ select d.account_id, k.account, d.virtual_number_id, v.number,
   from syncer.redirect_period d
   left join syncer.virtual_number n using (account_id, virtual_number_id)
   left join lateral (
-       select distinct on (v.account_id, v.virtual_number_id) v.account_id, v.virtual_number_id, v.number, v.type,
+       select distinct on (v.virtual_number_id) v.virtual_number_id, v.number, v.type,
               v.purpose, v.region_id, v.employee_id
          from syncer.number_version v
         where v.account_id = d.account_id and v.virtual_number_id = d.virtual_number_id and v.valid_from <= d.valid_from
-        order by v.account_id, v.virtual_number_id, v.valid_from desc limit 1) v
-    on v.account_id = d.account_id and v.virtual_number_id = d.virtual_number_id
+        order by v.virtual_number_id, v.valid_from desc limit 1) v
+    on v.virtual_number_id = d.virtual_number_id
   left join syncer.account_known k on k.account_id = d.account_id
-  left join syncer.account_zone z on z.account_id = d.account_id
+  left join syncer.account_zone z on z.account_id = d.account_id::bigint
   left join syncer.region r on r.region_id = v.region_id
   -- By id and number: that the ids are those of the account's own numbers is likely, and documented nowhere.
   left join syncer.virtual_number o
@@ -288,12 +333,12 @@ with listings as not materialized (
       from syncer.state_history h
       left join syncer.virtual_number n using (account_id, virtual_number_id)
       left join lateral (
-           select distinct on (v.account_id, v.virtual_number_id) v.account_id, v.virtual_number_id, v.number, v.type,
+           select distinct on (v.virtual_number_id) v.virtual_number_id, v.number, v.type,
                   v.purpose, v.region_id, v.employee_id
              from syncer.virtual_number_history v
             where v.account_id = h.account_id and v.virtual_number_id = h.virtual_number_id and v.valid_from < h.valid_to
-            order by v.account_id, v.virtual_number_id, v.valid_from desc limit 1) v
-        on v.account_id = h.account_id and v.virtual_number_id = h.virtual_number_id
+            order by v.virtual_number_id, v.valid_from desc limit 1) v
+        on v.virtual_number_id = h.virtual_number_id
       left join syncer.region r on r.region_id = v.region_id
      where h.ended_by = 'removed'
      union all
@@ -303,13 +348,13 @@ with listings as not materialized (
       from syncer.redirect_period d
       left join syncer.virtual_number n using (account_id, virtual_number_id)
       left join lateral (
-           select distinct on (v.account_id, v.virtual_number_id) v.account_id, v.virtual_number_id, v.number, v.type,
+           select distinct on (v.virtual_number_id) v.virtual_number_id, v.number, v.type,
                   v.purpose, v.region_id, v.employee_id
              from syncer.number_version v
             where v.account_id = d.account_id and v.virtual_number_id = d.virtual_number_id
               and v.valid_from <= d.valid_from
-            order by v.account_id, v.virtual_number_id, v.valid_from desc limit 1) v
-        on v.account_id = d.account_id and v.virtual_number_id = d.virtual_number_id
+            order by v.virtual_number_id, v.valid_from desc limit 1) v
+        on v.virtual_number_id = d.virtual_number_id
       left join syncer.region r on r.region_id = v.region_id
      union all
     -- With the number, or with the version that began then, if the number stayed.
@@ -319,13 +364,13 @@ with listings as not materialized (
       from syncer.virtual_number_redirect_history d
       left join syncer.virtual_number n using (account_id, virtual_number_id)
       left join lateral (
-           select distinct on (v.account_id, v.virtual_number_id) v.account_id, v.virtual_number_id, v.number, v.type,
+           select distinct on (v.virtual_number_id) v.virtual_number_id, v.number, v.type,
                   v.purpose, v.region_id, v.employee_id
              from syncer.number_version v
             where v.account_id = d.account_id and v.virtual_number_id = d.virtual_number_id
               and v.valid_from <= d.valid_to
-            order by v.account_id, v.virtual_number_id, v.valid_from desc limit 1) v
-        on v.account_id = d.account_id and v.virtual_number_id = d.virtual_number_id
+            order by v.virtual_number_id, v.valid_from desc limit 1) v
+        on v.virtual_number_id = d.virtual_number_id
       left join syncer.region r on r.region_id = v.region_id
 )
 select h.account_id, k.account, h.virtual_number_id, h.number,
@@ -340,14 +385,14 @@ select h.account_id, k.account, h.virtual_number_id, h.number,
   from happened h
   left join syncer.sync_run s on s.account_id = h.account_id and s.run_id = h.run_id
   left join syncer.account_known k on k.account_id = h.account_id
-  left join syncer.account_zone z on z.account_id = h.account_id;
+  left join syncer.account_zone z on z.account_id = h.account_id::bigint;
 
 -- What a copy has once it has every change: for each account its newest run that changed something. Runs of an account
 -- commit in the order of their ids, those of several accounts do not.
 create view analytics.changes_cursor as
-select coalesce(jsonb_object_agg(a.account_id, a.applied_run_id), '{}') as cursor
-  from syncer.account_fence a
- where a.applied_run_id is not null;
+select coalesce(jsonb_object_agg(account_id, applied_run_id), '{}') as cursor
+  from syncer.account_fence
+ where applied_run_id is not null;
 
 -- Each account is asked with its own values, so that the planner takes the indexes; a join would read the history. What
 -- created and restored numbers began with is found by time: a run is recorded after the beginning of those before it.
@@ -384,6 +429,184 @@ begin
 end
 $$;
 
+-- Who has and had which number, where calls end up, and what was missing ------------------------------------------------
+
+create index virtual_number_history_employee_idx on syncer.virtual_number_history (employee_id)
+    where employee_id is not null;
+
+-- The last version of an assignment is known by itself: it ended with the number, another employee or none followed, or
+-- it is the current one. The first is found by the key. What is asked of an employee reaches each version.
+create view analytics.assignments as
+with assignment as (
+    select v.account_id, v.virtual_number_id, n.number as number_now, v.employee_id, v.valid_from as last_from, v.valid_to,
+           v.closed_after, v.closed_run_id, v.ended_by
+      from syncer.virtual_number_history v
+      join syncer.virtual_number n using (account_id, virtual_number_id)
+      left join syncer.virtual_number_history x
+        on x.account_id = v.account_id and x.virtual_number_id = v.virtual_number_id and x.valid_from = v.valid_to
+     where v.employee_id is not null
+       and (v.ended_by = 'removed'
+            or case when n.changed_at = v.valid_to then n.employee_id else x.employee_id end
+               is distinct from v.employee_id)
+     union all
+    select account_id, virtual_number_id, number, employee_id, changed_at, null, null, null, null
+      from syncer.virtual_number
+     where removed_at is null and employee_id is not null
+)
+select e.account_id, k.account, e.virtual_number_id, f.number,
+       e.account_id || ':' || e.virtual_number_id as number_key, e.employee_id,
+       f.valid_from, e.valid_to, e.valid_to is null as is_current,
+       greatest(extract(epoch from coalesce(e.valid_to, k.known_until) - f.valid_from), 0) as duration_seconds,
+       f.changed_after, e.closed_after, f.run_id, e.closed_run_id, f.began_by, e.ended_by, e.number_now,
+       f.type, f.purpose, r.name as region, syncer.local_day(f.valid_from, z.zone) as began_day
+  from assignment e
+  left join lateral (
+       select distinct on (v.virtual_number_id) v.virtual_number_id, v.number, v.type,
+              v.purpose, v.region_id, v.valid_from, v.changed_after, v.run_id, v.began_by
+         from syncer.number_version v
+        where v.account_id = e.account_id and v.virtual_number_id = e.virtual_number_id
+          and v.valid_from > coalesce((
+              select b.valid_from
+                from syncer.virtual_number_history b
+               where b.account_id = e.account_id and b.virtual_number_id = e.virtual_number_id
+                 and b.valid_from < e.last_from
+                 and (b.ended_by = 'removed' or b.employee_id is distinct from e.employee_id)
+               order by b.valid_from desc limit 1), '-infinity')
+        order by v.virtual_number_id, v.valid_from limit 1) f
+    on f.virtual_number_id = e.virtual_number_id
+  left join syncer.account_known k on k.account_id = e.account_id
+  left join syncer.account_zone z on z.account_id = e.account_id::bigint
+  left join syncer.region r on r.region_id = f.region_id;
+
+create view analytics.redirect_paths as
+with recursive edge as materialized (
+    select d.account_id, d.redirect_number_id as source_id, d.number as source, d.virtual_number_id as target_id,
+           t.number as target, s.virtual_number_id is not null as is_own
+      from syncer.virtual_number_redirect d
+      join syncer.virtual_number t using (account_id, virtual_number_id)
+      left join syncer.virtual_number s
+        on s.account_id = d.account_id and s.virtual_number_id = d.redirect_number_id and s.number = d.number
+       and s.removed_at is null
+), path as (
+    select account_id, source_id, source, is_own, target_id, 1 as hops,
+           -- The id of a number that is not listed may be that of another one.
+           case when is_own then array[source_id, target_id] else array[target_id] end as nodes,
+           source || ' → ' || target as path, source_id = target_id and is_own as is_loop
+      from edge
+     union all
+    select p.account_id, p.source_id, p.source, p.is_own, e.target_id, p.hops + 1, p.nodes || e.target_id,
+           p.path || ' → ' || e.target, e.target_id = any (p.nodes)
+      from path p
+      join edge e on e.account_id = p.account_id and e.source_id = p.target_id and e.is_own
+     where not p.is_loop and p.hops < 16
+)
+select p.account_id, k.account, p.source_id as virtual_number_id, p.source as number,
+       case when p.is_own then p.account_id || ':' || p.source_id end as number_key,
+       t.virtual_number_id as target_number_id, t.number as target_number,
+       t.account_id || ':' || t.virtual_number_id as target_key, t.state as target_state,
+       w.title_en as target_state_title_en, w.title_ru as target_state_title_ru, p.hops, p.path,
+       p.is_loop, not p.is_loop and t.state = 'active' as works
+  from path p
+  join syncer.account_known k on k.account_id = p.account_id and k.retired_at is null
+  join syncer.virtual_number t on t.account_id = p.account_id and t.virtual_number_id = p.target_id
+  left join syncer.number_state w on w.state = t.state
+ where p.is_loop or p.hops = 16
+    or not exists (select from edge e where e.account_id = p.account_id and e.source_id = p.target_id and e.is_own);
+
+create view analytics.absences as
+select m.account_id, k.account, m.virtual_number_id, v.number,
+       m.account_id || ':' || m.virtual_number_id as number_key, m.missing_since, m.ended_at,
+       m.ended_at is null as is_current, m.ended_by,
+       greatest(extract(epoch from coalesce(m.ended_at, k.known_until) - m.missing_since), 0) as duration_seconds,
+       m.run_id, m.closed_run_id, n.number as number_now, v.type, v.purpose, r.name as region, v.employee_id,
+       syncer.local_day(m.missing_since, z.zone) as began_day
+  from (select account_id, virtual_number_id, missing_since, ended_at, ended_by, run_id, closed_run_id
+          from syncer.absence_history
+         union all
+        select account_id, virtual_number_id, missing_since, null, null, missing_run_id, null
+          from syncer.virtual_number
+         where missing_since is not null and removed_at is null) m
+  left join syncer.virtual_number n using (account_id, virtual_number_id)
+  left join lateral (
+       select distinct on (v.virtual_number_id) v.virtual_number_id, v.number, v.type,
+              v.purpose, v.region_id, v.employee_id
+         from syncer.number_version v
+        where v.account_id = m.account_id and v.virtual_number_id = m.virtual_number_id
+          and v.valid_from < m.missing_since
+        order by v.virtual_number_id, v.valid_from desc limit 1) v
+    on v.virtual_number_id = m.virtual_number_id
+  left join syncer.account_known k on k.account_id = m.account_id
+  left join syncer.account_zone z on z.account_id = m.account_id::bigint
+  left join syncer.region r on r.region_id = v.region_id;
+
+create view analytics.register as
+select n.account_id, n.account, n.virtual_number_id, n.number, n.number_key, n.e164, n.comment,
+       coalesce(n.state_title_en, n.state) as state_title_en, coalesce(n.state_title_ru, n.state) as state_title_ru,
+       n.reason, n.state_since, (extract(epoch from a.observed_until - n.state_since) / 86400)::integer as days_in_state,
+       coalesce(n.type_title_en, n.type) as type_title_en, coalesce(n.type_title_ru, n.type) as type_title_ru,
+       coalesce(n.purpose_title_en, n.purpose) as purpose_title_en,
+       coalesce(n.purpose_title_ru, n.purpose) as purpose_title_ru, n.region, n.employee_id,
+       n.redirect_number as redirected_to,
+       (select string_agg(d.number, ', ' order by d.number) from syncer.virtual_number_redirect d
+         where d.account_id = n.account_id and d.virtual_number_id = n.virtual_number_id) as redirected_from,
+       n.first_seen_at, n.missing_since
+  from analytics.numbers n
+  join analytics.accounts a using (account_id);
+
+-- A number that is as it was at the moment is in its own row; of any other, one look into the key finds the version. Of a
+-- moment yet to come, or at which an account was polled no more, nothing is known.
+create or replace function analytics.numbers_as_of(moment timestamptz) returns setof analytics.numbers
+language sql stable parallel safe
+begin atomic
+select n.account_id, n.account, n.virtual_number_id, v.number, n.number_key, v.e164, v.comment,
+       v.type, t.title_en, t.title_ru, v.purpose, p.title_en, p.title_ru, v.state, s.title_en, s.title_ru, v.reason,
+       case when n.reason_since <= moment then n.state_since else h.state_since end,
+       case when n.reason_since <= moment then n.state_since_earliest else h.state_since_earliest end,
+       v.scenario_id, v.group_scenario_id, v.group_id, v.is_scenario_active, v.is_group_scenario_active, v.employee_id,
+       v.dgn_number, v.redirect_number, v.region_id, v.region, v.app_id, v.nc_type, v.sip_uri,
+       case when v.is_current then n.extra end,
+       (select count(*) from analytics.redirect_history d
+         where d.account_id = n.account_id and d.virtual_number_id = n.virtual_number_id
+           and d.valid_from <= moment and (d.valid_to is null or d.valid_to > moment))::integer,
+       n.first_seen_at, v.valid_from, v.changed_after,
+       case when v.is_current and n.last_read_at <= moment then n.last_read_at end,
+       case when n.removed_at is null and n.missing_since <= moment then n.missing_since
+            else (select m.missing_since from analytics.absences m
+                   where m.account_id = n.account_id and m.virtual_number_id = n.virtual_number_id
+                     and m.missing_since <= moment and m.ended_at > moment) end,
+       case when n.reason_since <= moment then n.reason_since else h.valid_from end,
+       case when n.reason_since <= moment then n.reason_since_earliest else h.changed_after end
+  from analytics.numbers_all n
+  join analytics.accounts a on a.account_id = n.account_id and a.observed_until >= moment
+ cross join lateral (
+       select n.number, n.e164, n.comment, n.type, n.purpose, n.state, n.reason, n.scenario_id, n.group_scenario_id,
+              n.group_id, n.is_scenario_active, n.is_group_scenario_active, n.employee_id, n.dgn_number,
+              n.redirect_number, n.region_id, n.region, n.app_id, n.nc_type, n.sip_uri, n.changed_at as valid_from,
+              n.changed_after, n.removed_at as valid_to, n.removed_at is null as is_current
+        where n.changed_at <= moment
+        union all
+       (select h.number, h.e164, h.comment, h.type, h.purpose, h.state, h.reason, h.scenario_id, h.group_scenario_id,
+               h.group_id, h.is_scenario_active, h.is_group_scenario_active, h.employee_id, h.dgn_number,
+               h.redirect_number, h.region_id, h.region, h.app_id, h.nc_type, h.sip_uri, h.valid_from,
+               h.changed_after, h.valid_to, false
+          from analytics.number_history h
+         where h.account_id = n.account_id and h.virtual_number_id = n.virtual_number_id and h.valid_to is not null
+           and h.valid_from <= moment and n.changed_at > moment
+         order by h.valid_from desc limit 1)) v
+  left join lateral (
+       select distinct on (h.virtual_number_id) h.virtual_number_id, h.state_since,
+              h.state_since_earliest, h.valid_from, h.changed_after
+         from analytics.state_history h
+        where h.account_id = n.account_id and h.virtual_number_id = n.virtual_number_id and h.valid_to is not null
+          and h.valid_from <= moment and n.reason_since > moment
+        order by h.virtual_number_id, h.valid_from desc limit 1) h
+    on h.virtual_number_id = n.virtual_number_id
+  left join analytics.states s on s.state = v.state
+  left join analytics.types t on t.type = v.type
+  left join analytics.purposes p on p.purpose = v.purpose
+ where v.valid_to is null or v.valid_to > moment;
+end;
+
 -- Comments ------------------------------------------------------------------------------------------------------------
 
 comment on view syncer.account_zone is 'The time zone of each account''s days, or UTC if this server does not know it';
@@ -404,6 +627,36 @@ comment on function analytics.changes_since(jsonb) is
     'The rows of changes that are newer than a cursor, in the order account_id, run_id, change_id; {} for all; read the next '
     'cursor from changes_cursor in the same transaction (repeatable read); example: '
     'select * from analytics.changes_since(''{"1": 1834}'')';
+comment on view analytics.assignments is
+    'A row for each unbroken time in which a number was assigned to one employee; example: select employee_id, number, '
+    'valid_from from analytics.assignments where is_current order by employee_id';
+comment on view analytics.redirect_paths is
+    'Where calls end up now: a row for each number whose calls are forwarded, followed to the end of the chain; accounts that '
+    'are polled no more are left out; example: select number, path, target_state from analytics.redirect_paths '
+    'where not works';
+comment on view analytics.absences is
+    'A row for each time in which the vendor did not list a number that was not removed, since revision 0009; example: '
+    'select number, missing_since, ended_by from analytics.absences where missing_since > now() - interval ''7 days''';
+comment on view analytics.register is
+    'The numbers that are listed now, with the columns for a printed list, in words; undocumented words are as the vendor '
+    'writes them; example: select number, state_title_en, region from analytics.register order by number';
+do $$
+declare
+    one record;
+begin
+    -- As in numbers and number_history, where a column means the same.
+    for one in select c.view, a.attname,
+                      coalesce(col_description('analytics.numbers'::regclass, n.attnum),
+                               col_description('analytics.number_history'::regclass, h.attnum)) as comment
+                 from unnest(array['assignments', 'redirect_paths', 'absences', 'register']) c (view)
+                 join pg_attribute a on a.attrelid = format('analytics.%I', c.view)::regclass and a.attnum > 0
+                 left join pg_attribute n on n.attrelid = 'analytics.numbers'::regclass and n.attname = a.attname
+                 left join pg_attribute h on h.attrelid = 'analytics.number_history'::regclass and h.attname = a.attname
+                where coalesce(n.attnum, h.attnum) is not null loop
+        execute format('comment on column analytics.%I.%I is %L', one.view, one.attname, one.comment);
+    end loop;
+end
+$$;
 do $$
 declare
     one record;
@@ -411,6 +664,51 @@ begin
     for one in
         select c.view, c.name, c.comment
           from (values
+            ('assignments', 'employee_id', 'The employee; example: 125'),
+            ('assignments', 'valid_from', 'When the number was assigned to the employee: when that was first seen; '
+             'example: 2026-03-01 12:05:00+03'),
+            ('assignments', 'valid_to', 'When that ended; null while it lasts; example: 2026-03-04 09:05:00+03'),
+            ('assignments', 'is_current', 'Whether the employee has the number now; example: true'),
+            ('assignments', 'duration_seconds', 'How long the employee has or had the number, in seconds, until '
+             'observed_until of the account if that has not ended; example: 259200 (three days)'),
+            ('assignments', 'closed_run_id', 'The poll that recorded its end; null while it lasts; example: 1907'),
+            ('assignments', 'began_by', 'How it began: created or restored, with its number, or changed; example: changed'),
+            ('assignments', 'ended_by', 'How it ended: changed, or removed, with its number; null while it lasts; '
+             'example: changed'),
+            ('redirect_paths', 'virtual_number_id', 'The vendor''s id of the number whose calls are forwarded; '
+             'example: 249'),
+            ('redirect_paths', 'number', 'The number whose calls are forwarded; example: 74994088157'),
+            ('redirect_paths', 'number_key', 'Its number_key; null if numbers has no row for it; example: 1:249'),
+            ('redirect_paths', 'target_number_id', 'The vendor''s id of the number at which its calls end up; '
+             'example: 250'),
+            ('redirect_paths', 'target_number', 'The number at which its calls end up, or at which a loop closes; '
+             'example: 79208547433'),
+            ('redirect_paths', 'target_key', 'number_key of that number; example: 1:250'),
+            ('redirect_paths', 'target_state', 'State of that number, as the vendor names it; example: debt_lock'),
+            ('redirect_paths', 'target_state_title_en', 'State of that number, in English; example: Locked for debt'),
+            ('redirect_paths', 'target_state_title_ru', 'State of that number, in Russian; example: блокировка за долг'),
+            ('redirect_paths', 'hops', 'How many times a call is forwarded, at most 16; example: 1'),
+            ('redirect_paths', 'path', 'The numbers on the way; example: 74994088157 → 79208547433'),
+            ('redirect_paths', 'is_loop', 'Whether the way leads back to a number on it; example: false'),
+            ('redirect_paths', 'works', 'Whether it ends at an active number; example: true'),
+            ('absences', 'missing_since', 'Time of the first successful poll that did not list the number; '
+             'example: 2026-03-01 12:05:00+03'),
+            ('absences', 'ended_at', 'When it was listed again, or when its removal was recorded; null while it is missing; '
+             'example: 2026-03-02 12:05:00+03'),
+            ('absences', 'is_current', 'Whether it is missing now, and not removed; example: false'),
+            ('absences', 'ended_by', 'returned, or removed: then the number is removed as of missing_since; null while it is '
+             'missing; example: returned'),
+            ('absences', 'duration_seconds', 'How long it was missing and not removed, in seconds, until observed_until of '
+             'the account if that has not ended; example: 86400'),
+            ('absences', 'run_id', 'The poll that first missed it, which may have been deleted since; null before revision '
+             '0009; example: 1834'),
+            ('absences', 'closed_run_id', 'The poll that listed it again, which may have been deleted since, or that '
+             'recorded its removal; null while it is missing; example: 1907'),
+            ('absences', 'began_day', 'The day of missing_since in the account''s time zone; example: 2026-03-01'),
+            ('register', 'days_in_state', 'Days since state_since, rounded; example: 12'),
+            ('register', 'redirected_to', 'The number that calls are redirected to; example: 74994088157'),
+            ('register', 'redirected_from', 'The numbers whose calls are redirected to this one; example: '
+             '74994088157, 74994088158'),
             ('number_history', 'closed_run_id', 'The poll that recorded the end of the version; null for the current one; '
              'example: 1907'),
             ('number_history', 'duration_seconds', 'Length of the version''s period in seconds, until observed_until of the '
@@ -433,7 +731,8 @@ begin
           ) c (view, name, comment)
          union all
         select v.view, 'began_day', 'The day of valid_from in the account''s time zone; example: 2026-03-01'
-          from unnest(array['number_history', 'state_history', 'state_spells', 'redirects', 'redirect_history']) v (view)
+          from unnest(array['number_history', 'state_history', 'state_spells', 'redirects', 'redirect_history',
+                            'assignments']) v (view)
          union all
         select v.view, 'duration_seconds', 'Length of the period in seconds, until observed_until of the account for a '
                'current one; example: 259200 (three days)'
@@ -441,12 +740,13 @@ begin
          union all
         select v.view, 'number_now', 'The phone number as it is now; found by an index; example: 79208547433'
           from unnest(array['number_history', 'state_history', 'state_spells', 'state_changes', 'redirects',
-                            'redirect_history', 'changes']) v (view)
+                            'redirect_history', 'changes', 'assignments', 'absences']) v (view)
          union all
         select v.view, c.name, format(c.comment, v.moment)
           from (values ('state_history', 'when the period began'), ('state_spells', 'when it came into the state'),
                        ('state_changes', 'after the change'), ('redirects', 'when the redirect began'),
-                       ('redirect_history', 'when the redirect began'),
+                       ('redirect_history', 'when the redirect began'), ('assignments', 'when the assignment began'),
+                       ('absences', 'before it was missing'),
                        ('changes', 'after the change, or before it was removed')) v (view, moment)
          cross join (values
             ('number', 'The phone number %s, as the vendor writes it; example: 79208547433'),
@@ -454,6 +754,7 @@ begin
             ('purpose', 'Whom the number served %s, as the vendor names it; example: company'),
             ('region', 'Region of the number %s, as the vendor names it; example: Брянская область'),
             ('employee_id', 'Employee the number was assigned to %s; example: 125')) c (name, comment)
+         where v.view <> 'assignments' or c.name <> 'employee_id'
     loop
         execute format('comment on column analytics.%I.%I is %L', one.view, one.name, one.comment);
     end loop;
@@ -463,10 +764,12 @@ $$;
 do $$
 begin
     if exists (select from pg_roles where rolname = 'syncer_analyst') then
-        grant select on analytics.changes_cursor to syncer_analyst;
+        grant select on analytics.changes_cursor, analytics.assignments, analytics.redirect_paths, analytics.absences,
+            analytics.register to syncer_analyst;
     end if;
     if exists (select from pg_roles where rolname = 'syncer_daemon') then
-        grant select on syncer.account_zone, analytics.changes_cursor to syncer_daemon;
+        grant select on syncer.account_zone, analytics.changes_cursor, analytics.assignments, analytics.redirect_paths,
+            analytics.absences, analytics.register to syncer_daemon;
     end if;
 end
 $$;

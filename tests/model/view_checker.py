@@ -31,6 +31,9 @@ _VIEWS: Final = {
     "state_changes": ("virtual_number_id", "changed_at"),
     "redirect_history": ("virtual_number_id", "redirect_number_id", "redirect_from", "valid_from"),
     "redirects": ("virtual_number_id", "redirect_number_id", "redirect_from", "valid_from"),
+    "assignments": ("virtual_number_id", "valid_from"),
+    "absences": ("virtual_number_id", "missing_since"),
+    "register": ("virtual_number_id",),
     "freshness": ("account_id",),
 }
 # The key columns of each view of days and months.
@@ -44,6 +47,11 @@ _MONTHS: Final = ("month", "region", "type")
 _STATE_SHARE: Final = """
 select virtual_number_id, day, state, duration_seconds, round(share, 9)::float8 as share
   from analytics.state_share where account_id = $1 and day = any($2)
+"""
+
+_REDIRECT_PATHS: Final = """
+select virtual_number_id, number_key, path, target_number_id, target_state, hops, is_loop, works
+  from analytics.redirect_paths where account_id = $1
 """
 
 _NO_DIMENSIONS: Final = Dimensions({name: {None: (None, None)} for name in ("type", "purpose", "state")}, {None: None})
@@ -89,6 +97,11 @@ class ViewChecker:
             moments = self._moments()
             return [
                 *comparisons,
+                Comparison(
+                    "redirect_paths",
+                    scenario.redirect_paths(),
+                    Counter(tuple(row) for row in await sql.fetch(_REDIRECT_PATHS, scenario.account_id)),
+                ),
                 Comparison("changes", self._feed.changes, await _changes(sql, scenario.account_id)),
                 *await self._compare_replica(sql, scenario.account_id, by_view),
                 *[await self._compare_as_of(sql, scenario, moment) for moment in moments[len(moments) // 2 :][:1]],
@@ -167,7 +180,6 @@ def _unversioned_columns(row: dict[str, Any], stored: Number, moment: datetime) 
     return {
         "extra": canonical(stored.extra) if is_current else None,
         "last_read_at": stored.last_read_at if was_read_last else None,
-        "missing_since": row["missing_since"] if row["missing_since"] == stored.missing_since else None,
     }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -65,6 +66,13 @@ class AccountScenario:
             "redirect_history": dict(self._redirect_history()),
             "redirects": {
                 key: _without(row, "closed_run_id") for key, row in self._redirect_history() if row["is_current"]
+            },
+            "assignments": dict(self._assignments()),
+            "absences": dict(self._absences()),
+            "register": {
+                (number,): self._register_row(number)
+                for number, stored in self.model.numbers.items()
+                if not stored.is_removed
             },
             "freshness": self.freshness(),
         }
@@ -195,6 +203,92 @@ class AccountScenario:
                         **attributes_at(stored, row.valid_from),
                     },
                 )
+
+    def _assignments(self) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+        for number, stored in self.model.numbers.items():
+            terms: list[list[Period]] = []
+            for former, version, _ in _with_neighbours(versions(stored)):
+                if former and _holder(former, former.valid_to) == _holder(version, version.valid_from):
+                    terms[-1].append(version)
+                else:
+                    terms.append([version])
+            for former_term, term, next_term in _with_neighbours(terms):
+                first, last = term[0], term[-1]
+                if first.values["employee_id"] is None:
+                    continue
+                row = replace(last, values={}, valid_from=first.valid_from, changed_after=first.changed_after)
+                yield (
+                    (number, first.valid_from),
+                    {
+                        **self._identity(number),
+                        **self._dated(number, replace(row, run_id=first.run_id)),
+                        **attributes(first.values),
+                        "began_by": _began_by(former_term[-1] if former_term else None, first),
+                        "ended_by": _ended_by(last, next_term[0] if next_term else None),
+                    },
+                )
+
+    def _absences(self) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+        for number, stored in self.model.numbers.items():
+            absences = dict(stored.absences)
+            if stored.missing_since is not None and not stored.is_removed:
+                absences[stored.missing_since] = {"run_id": stored.missing_run_id}
+            for since, absence in absences.items():
+                ended_at = absence.get("ended_at")
+                yield (
+                    (number, since),
+                    {
+                        **self._identity(number),
+                        **attributes_at(stored, since - TICK),
+                        **{name: absence.get(name) for name in ("run_id", "ended_at", "closed_run_id", "ended_by")},
+                        "missing_since": since,
+                        "is_current": ended_at is None,
+                        "duration_seconds": seconds((ended_at or self.known_until) - since),
+                        "began_day": since.astimezone(ZONE).date(),
+                        "number_now": stored.values["number"],
+                    },
+                )
+
+    def _register_row(self, number: int) -> dict[str, Any]:
+        row, stored = self.number_row(number), self.model.numbers[number]
+        same = ("number", "e164", "comment", "reason", "state_since", "region", "employee_id", "first_seen_at")
+        titles = [f"{name}_title_{language}" for name in ("state", "type", "purpose") for language in ("en", "ru")]
+        days_in_state = seconds(self.known_until - row["state_since"]) / 86400
+        return {
+            **self._identity(number),
+            **{name: row[name] for name in (*same, "missing_since")},
+            **{name: row[name] or row[name.partition("_")[0]] for name in titles},
+            "days_in_state": int(days_in_state.to_integral_value(ROUND_HALF_UP)),
+            "redirected_to": row["redirect_number"],
+            "redirected_from": ", ".join(sorted(redirect_from for _, redirect_from in stored.open_redirects())) or None,
+        }
+
+    def redirect_paths(self) -> Counter[tuple[Any, ...]]:
+        """Returns the rows of `redirect_paths`, by their number, its key, the way, and where it ends."""
+        listed = {number: stored for number, stored in self.model.numbers.items() if not stored.is_removed}
+        onward: dict[int, list[int]] = {}
+        starts: list[tuple[int, str, bool, int]] = []
+        for target, stored in listed.items():
+            for source, redirect_from in stored.open_redirects():
+                is_own = source in listed and listed[source].values["number"] == redirect_from
+                starts.append((source, redirect_from, is_own, target))
+                if is_own:
+                    onward.setdefault(source, []).append(target)
+        ends: Counter[tuple[Any, ...]] = Counter()
+        for source, redirect_from, is_own, first_target in starts:
+            ways = [[first_target]]
+            while ways:
+                way = ways.pop()
+                before = [*([source] if is_own else []), *way[:-1]]
+                is_loop = way[-1] in before
+                if not is_loop and len(way) < 16 and way[-1] in onward:
+                    ways += [[*way, target] for target in onward[way[-1]]]
+                    continue
+                state = listed[way[-1]].values["state"]
+                key = f"{self.account_id}:{source}" if is_own else None
+                path = " → ".join([redirect_from, *(listed[number].values["number"] for number in way)])
+                ends[source, key, path, way[-1], state, len(way), is_loop, not is_loop and state == "active"] += 1
+        return ends
 
     def _dated(self, number: int, row: Period) -> dict[str, Any]:
         return {
@@ -403,6 +497,10 @@ def attributes_at(stored: Number, moment: datetime) -> dict[str, Any]:
 def _with_neighbours(rows: list[_T]) -> Iterator[tuple[_T | None, _T, _T | None]]:
     """Yields each row between the one before and the one after it."""
     return zip([None, *rows[:-1]], rows, [*rows[1:], None], strict=True)
+
+
+def _holder(version: Period, moment: datetime | None) -> tuple[int | None, datetime | None]:
+    return version.values["employee_id"], moment
 
 
 def _began_by(former: Period | None, row: Period) -> str:

@@ -181,7 +181,7 @@ async def test_an_impossible_export_is_reported_in_one_line(syncer: Program, emp
     assert [one.code for one in (unknown, account, shared_view, moment)] == [2, 2, 2, 2]
     assert [one.code for one in (schema, extra, place, device)] == [1, 1, 1, 1]
     assert unknown.error_line().startswith(
-        "syncer: there is no view 'nombers': the views are accounts, changes, changes_cursor,"
+        "syncer: there is no view 'nombers': the views are absences, accounts, assignments,"
     )
     assert account.error_line() == "syncer: --account 'nobody' was never polled: the accounts are default"
     assert shared_view.error_line() == "syncer: --account: the view states is the same for all accounts"

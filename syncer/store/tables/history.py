@@ -100,6 +100,11 @@ virtual_number_history = Table(
     ),
     _one_of("began_by", BEGINNINGS),
     _order_index("virtual_number_history", "valid_from", "run_id"),
+    Index(
+        "virtual_number_history_employee_idx",
+        "employee_id",
+        postgresql_where=text("employee_id is not null"),
+    ),
     comment="Earlier versions of records: a row is added when a column changes or the number is removed",
 )
 
