@@ -93,6 +93,40 @@ select r.number_key, n.number, r.valid_to at time zone a.time_zone, 'Redirect re
   join analytics.numbers_all n using (number_key)
  where r.valid_to is not null;
 
+-- Where the calls of a number end up: at the last number of the chain.
+create temp view chain as
+with recursive link as (
+    select r.account_id, r.redirect_from, r.redirect_from_key, r.number_key, l.number, l.state, l.title, l.area
+      from analytics.redirect_history r
+      join listed l using (number_key)
+     where r.valid_to is null
+), way as (
+    select number_key as last_key, state, title, area as region, redirect_from || ' → ' || number as path from link
+     union all
+    select k.number_key, k.state, k.title, k.area, w.path || ' → ' || k.number
+      from way w
+      join link k on k.redirect_from_key = w.last_key and position(k.number in w.path) = 0
+)
+select * from way where not exists (select from link where redirect_from_key = way.last_key);
+
+-- Versions that follow each other at once with the same employee.
+create temp view assignment as
+with marked as (
+    select *, record ->> 'employee_id' as employee,
+           count(*) filter (where not (coalesce(continues, false)
+                                       and record -> 'employee_id' is not distinct from record_before -> 'employee_id'))
+               over (partition by number_key order by valid_from) as part
+      from version
+)
+select number_key, number_now as number, employee, min(local_from) as since,
+       case when bool_and(valid_to is not null) then max(local_to) end as until,
+       extract(epoch from coalesce(case when bool_and(valid_to is not null) then max(valid_to) end, max(observed_until))
+                          - min(valid_from)) / 86400 as days,
+       (array_agg(region order by valid_from))[1] as region, (array_agg(type order by valid_from))[1] as type
+  from marked
+ where employee is not null
+ group by number_key, number_now, employee, part;
+
 create temp view field (name, title) as
 values ('number', 'Number'), ('comment', 'Comment'), ('type', 'Type'), ('purpose', 'Purpose'), ('state', 'State'), ('reason', 'Reason'),
        ('scenario_id', 'Scenario'), ('group_scenario_id', 'Group''s scenario'), ('group_id', 'Group'),
@@ -319,14 +353,12 @@ select count(*) from listed l
    and not exists (select from analytics.redirect_history r
                     where r.account_id = l.account_id and r.redirect_from_key = l.number_key and r.valid_to is null)
 -- chart dead_redirect
-select count(*) from analytics.redirect_history r
- where r.valid_to is null and not exists (select from listed l where l.number_key = r.number_key and l.state = 'active')
+select count(*) from chain where state <> 'active'
 -- chart dead_redirects
-select r.redirect_from, s.number, coalesce(l.area, 'no region'), coalesce(l.title, 'removed number'), s.since
-  from analytics.redirect_history r
-  left join listed l using (number_key)
-  join stay s on s.number_key = r.number_key and s.valid_to is null
- where r.valid_to is null and l.state is distinct from 'active'
+select c.path, c.title, s.since, c.region from chain c join stay s on s.number_key = c.last_key and s.valid_to is null
+ where c.state <> 'active'
+-- chart assignments, within 0.005
+select employee, number, region, type, since, until, days from assignment
 -- chart employees
 select employee_id::text, count(*), count(*) filter (where state <> 'active'), count(*) filter (where state = 'debt_lock')
   from listed where employee_id is not null group by 1
@@ -339,6 +371,8 @@ select number, title, reason, since, until, days,
   from stay where since >= current_date - 180
 -- chart life_changes
 select at, number, kind, field, old_value, new_value from change
+-- chart life_employees, within 0.005
+select number, employee, since, until, days from assignment
 -- chart life_redirects, within 0.005
 select n.number, r.redirect_from, r.valid_from at time zone a.time_zone, r.valid_to at time zone a.time_zone,
        extract(epoch from coalesce(r.valid_to, a.observed_until) - r.valid_from) / 86400
