@@ -413,6 +413,21 @@ select at::date, account, max(held) from poll where held > 0 group by 1, 2
 select case error_kind when 'http_status' then 'Another HTTP status' when 'not_json' then 'Response is not JSON' end, http_status,
        count(*), max(at)
   from poll where outcome = 'failed' group by 1, 2
+-- chart absences, within 0.02
+select n.number, a.account, v.region, v.type, h.missing_since at time zone a.time_zone, h.ended_at at time zone a.time_zone,
+       extract(epoch from h.ended_at - h.missing_since) / 3600,
+       case h.ended_by when 'removed' then 'number removed' else 'listed again' end
+  from syncer.absence_history h
+  join account a using (account_id)
+  join analytics.numbers_all n using (account_id, virtual_number_id)
+ cross join lateral (select * from version v where v.number_key = n.number_key and v.valid_from < h.missing_since
+                      order by v.valid_from desc limit 1) v
+ where h.missing_since at time zone a.time_zone >= current_date - 180
+ union all
+select l.number, l.account, l.area, l.kind, l.missing_since at time zone l.time_zone, null,
+       extract(epoch from l.observed_until - l.missing_since) / 3600, 'still missing'
+  from listed l
+ where l.missing_since at time zone l.time_zone >= current_date - 180
 -- chart rejected_records
 select r.number, r.error, r.first_seen_at at time zone a.time_zone, r.last_seen_at at time zone a.time_zone, r.occurrences,
        replace(left(r.payload, 300), ',"', ', "')
