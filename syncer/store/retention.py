@@ -41,7 +41,7 @@ _DELETE_REJECTED: Final = text("select syncer.delete_rejected_records(:account_i
 # last gap ends with that success if the account is polled no more, and else with the day or the next success.
 _PRUNABLE: Final = """
 with zone as materialized (
-    select account_id, syncer.known_zone(time_zone) as name, success_run_id,
+    select account_id, syncer.known_zone(time_zone) as name, success_run_id, first_success_at,
            (success_started_at at time zone syncer.known_zone(time_zone))::date as last_success_day
       from syncer.account_fence join syncer.account using (account_id) where account_id = :account_id
 ), old as materialized (
@@ -69,15 +69,9 @@ _PRUNE: Final = text(f"""{_PRUNABLE}, deleted as (
     select old.account_id, old.day, count(*) as polls,
            count(*) filter (where old.outcome in ('failed', 'abandoned')) as failed, z.name as zone,
            -- Before its first success, nobody expects an account to be watched.
-           greatest(syncer.day_start(old.day, z.name),
-                    case when (first_summed.day < old.day) is not true then first_success.started_at end) as starts_at,
+           greatest(syncer.day_start(old.day, z.name), z.first_success_at) as starts_at,
            syncer.day_start(old.day + interval '1 day', z.name) as ends_at
-      from old
-      join zone z using (account_id)
-     cross join (select min(started_at) as started_at from syncer.sync_run
-                  where account_id = :account_id and outcome in ('applied', 'unchanged')) first_success
-     cross join (select min(day) as day from syncer.sync_day where account_id = :account_id) first_summed
-     group by 1, 2, 5, first_success.started_at, first_summed.day
+      from old join zone z using (account_id) group by 1, 2, 5, z.first_success_at
 ), summed as (
     insert into syncer.sync_day as existing (account_id, day, polls, failed, longest_gap_seconds)
     select d.account_id, d.day, d.polls, d.failed, gap.seconds

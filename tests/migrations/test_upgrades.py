@@ -46,9 +46,12 @@ STAY_DUE = "update syncer.account_schedule set due_at = now()"
 RETURN = "update syncer.account_schedule set retired_at = null"
 # What follows the clock, in rows that have not ended.
 MOVING = {"duration_seconds", "share", "longest_gap_seconds"}
-# Rows that views have had in all revisions: since 0013 `daily_states` has zeros, and `coverage` has no days before the
-# first success.
-LASTING = {"daily_states": "numbers > 0", "coverage": "polls > 0"}
+# Rows that views have in all revisions: since 0013, `daily_states` has zeros, and `coverage` begins with a success.
+LASTING = {
+    "daily_states": "numbers > 0",
+    "coverage": "day >= (select min(day) from analytics.coverage c where c.account = coverage.account "
+    "and polls > failed)",
+}
 
 FIRST_DIVIDED_REVISION = "0009"
 FIRST_FENCE_REVISION = "0011"
