@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 from deploy.superset import bundle
@@ -29,18 +30,23 @@ def check(superset: Superset, url: str, pictures: Path) -> list[str]:
     """
     pictures.mkdir(parents=True, exist_ok=True)
     english, russian = bundle.both()
+    started = time.monotonic()
+
+    def compare(name: str, plotted: list[Point], wanted: Expected) -> list[str]:
+        return differences(name, plotted, wanted, minutes=(time.monotonic() - started) / 60)
+
     wanted = asyncio.run(expected(url))
+    of_region = asyncio.run(expected(url, _REGION))
     problems, plotted = _visit(superset, "en", english, pictures)
     for name in wanted.keys() | plotted.keys():
-        problems += differences(name, plotted.get(name, []), wanted.get(name, Expected([], 0)))
-    of_region = asyncio.run(expected(url, _REGION))
+        problems += compare(name, plotted.get(name, []), wanted.get(name, Expected([])))
     _, plotted_of_region = _visit(superset, "en", english, pictures, _REGION)
     for name in _OF_A_REGION:
-        problems += differences(f"{name} of {_REGION}", plotted_of_region[name], of_region[name])
+        problems += compare(f"{name} of {_REGION}", plotted_of_region[name], of_region[name])
     more_problems, plotted_in_russian = _visit(superset, "ru", russian, pictures)
     for name, points in plotted.items():
-        same = Expected(numbers_of(points), wanted[name].tolerance)
-        problems += differences(f"{name}_ru", numbers_of(plotted_in_russian.get(f"{name}_ru", [])), same)
+        same = Expected(numbers_of(points), wanted[name].growth)
+        problems += compare(f"{name}_ru", numbers_of(plotted_in_russian.get(f"{name}_ru", [])), same)
     return problems + more_problems
 
 

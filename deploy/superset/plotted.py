@@ -30,11 +30,11 @@ class Expected(NamedTuple):
 
     Attributes:
         points: The rows of its query.
-        tolerance: How far numbers may differ, because some count until now.
+        growth: By how much its numbers may grow in a minute, because some count until now.
     """
 
     points: list[Point]
-    tolerance: float
+    growth: float = 0
 
 
 async def expected(url: str, region: str | None = None) -> dict[str, Expected]:
@@ -46,9 +46,9 @@ async def expected(url: str, region: str | None = None) -> dict[str, Expected]:
         await connection.execute(setup)
         found = {}
         for heading, query in zip(queries[::2], queries[1::2], strict=True):
-            name, _, tolerance = heading.partition(", within ")
+            name, _, growth = heading.removesuffix(" a minute").partition(", grows by ")
             rows = await connection.fetch(query)
-            found[name] = Expected([tuple(map(_plain, row.values())) for row in rows], float(tolerance or _TOLERANCE))
+            found[name] = Expected([tuple(map(_plain, row.values())) for row in rows], float(growth or 0))
         return found
     finally:
         await connection.close()
@@ -73,23 +73,23 @@ def _points(result: dict[str, Any], axis: str | None, *, has_series: bool) -> It
                 yield (place, series, value) if has_series else (place, value)
 
 
-def differences(name: str, plotted: Iterable[Point], wanted: Expected) -> list[str]:
-    """Returns a sentence for each of the first points that differ."""
-    missing, extra = _unmatched(list(plotted), wanted)
+def differences(name: str, plotted: Iterable[Point], wanted: Expected, minutes: float = 0) -> list[str]:
+    """Returns a sentence for each of the first points that differ; `minutes` may lie between both."""
+    missing, extra = _unmatched(list(plotted), wanted.points, _TOLERANCE + wanted.growth * minutes)
     sentences = [f"{name} does not plot {point}" for point in missing[:_SHOWN]]
     sentences += [f"{name} plots {point}" for point in extra[:_SHOWN]]
     return [*sentences, f"{name}: {len(missing)} missing, {len(extra)} wrong"] if sentences else []
 
 
-def _unmatched(plotted: list[Point], wanted: Expected) -> tuple[list[Point], list[Point]]:
+def _unmatched(plotted: list[Point], wanted: list[Point], tolerance: float) -> tuple[list[Point], list[Point]]:
     """The wanted points that are not plotted, and the plotted points that are not wanted."""
     by_text: dict[Point, list[Point]] = {}
     for point in plotted:
         by_text.setdefault(_texts(point), []).append(point)
     missing = []
-    for point in wanted.points:
+    for point in wanted:
         candidates = by_text.get(_texts(point), [])
-        match = next((one for one in candidates if _is_close(one, point, wanted.tolerance)), None)
+        match = next((one for one in candidates if _is_close(one, point, tolerance)), None)
         if match is None:
             missing.append(point)
         else:

@@ -1,5 +1,6 @@
 -- What each chart of the English dashboard should plot, from the rows of the history and not from the views of days, months,
 -- spells and changes that the datasets use. In the order of the chart's columns; zeros are expected where a chart has them.
+-- Numbers that count until now grow while the charts are drawn.
 create temp view account as
 select account_id, account, time_zone, observed_until, retired_at,
        (observed_until at time zone time_zone)::date as last_day from analytics.accounts;
@@ -93,6 +94,40 @@ select r.number_key, n.number, r.valid_to at time zone a.time_zone, 'Redirect re
   join analytics.numbers_all n using (number_key)
  where r.valid_to is not null;
 
+-- Where the calls of a number end up: at the last number of the chain.
+create temp view chain as
+with recursive link as (
+    select r.account_id, r.redirect_from, r.redirect_from_key, r.number_key, l.number, l.state, l.title, l.area
+      from analytics.redirect_history r
+      join listed l using (number_key)
+     where r.valid_to is null
+), way as (
+    select number_key as last_key, state, title, area as region, redirect_from || ' → ' || number as path from link
+     union all
+    select k.number_key, k.state, k.title, k.area, w.path || ' → ' || k.number
+      from way w
+      join link k on k.redirect_from_key = w.last_key and position(k.number in w.path) = 0
+)
+select * from way where not exists (select from link where redirect_from_key = way.last_key);
+
+-- Versions that follow each other at once with the same employee.
+create temp view assignment as
+with marked as (
+    select *, record ->> 'employee_id' as employee,
+           count(*) filter (where not (coalesce(continues, false)
+                                       and record -> 'employee_id' is not distinct from record_before -> 'employee_id'))
+               over (partition by number_key order by valid_from) as part
+      from version
+)
+select number_key, number_now as number, employee, min(local_from) as since,
+       case when bool_and(valid_to is not null) then max(local_to) end as until,
+       extract(epoch from coalesce(case when bool_and(valid_to is not null) then max(valid_to) end, max(observed_until))
+                          - min(valid_from)) / 86400 as days,
+       (array_agg(region order by valid_from))[1] as region, (array_agg(type order by valid_from))[1] as type
+  from marked
+ where employee is not null
+ group by number_key, number_now, employee, part;
+
 create temp view field (name, title) as
 values ('number', 'Number'), ('comment', 'Comment'), ('type', 'Type'), ('purpose', 'Purpose'), ('state', 'State'), ('reason', 'Reason'),
        ('scenario_id', 'Scenario'), ('group_scenario_id', 'Group''s scenario'), ('group_id', 'Group'),
@@ -182,10 +217,10 @@ select title, count(*) from listed group by 1
 select kind, title, count(*) from listed group by 1, 2
 -- chart regions
 select area, title, count(*) from listed group by 1, 2
--- chart age, within 3
+-- chart age, grows by 1 a minute
 select max(extract(epoch from now() - r.started_at)) / 60 from analytics.runs r
  where r.run_id = (select max(run_id) from analytics.runs where outcome in ('applied', 'unchanged'))
--- chart accounts, within 3
+-- chart accounts, grows by 1 a minute
 select a.account, case when a.retired_at is null then 'is polled' else 'polled no more' end, s.started_at at time zone a.time_zone,
        extract(epoch from now() - s.started_at) / 60,
        case l.outcome when 'unchanged' then 'Unchanged' when 'applied' then 'Changes applied' when 'failed' then 'Failed' end,
@@ -196,7 +231,7 @@ select a.account, case when a.retired_at is null then 'is polled' else 'polled n
  cross join lateral (select * from analytics.runs r where r.account_id = a.account_id and outcome in ('applied', 'unchanged')
                       order by run_id desc limit 1) s
  cross join lateral (select * from analytics.runs r where r.account_id = a.account_id order by run_id desc limit 1) l
--- chart months, within 0.0005
+-- chart months, grows by 0.0001 a minute
 select to_char(m.month, 'YYYY-MM'),
        (select count(*) from version v where v.account_id = m.account_id and v.valid_from < m.begins
                                          and (v.valid_to is null or v.valid_to >= m.begins))
@@ -220,7 +255,7 @@ select to_char(m.month, 'YYYY-MM'), s.series,
   from month m
  cross join (values ('arrived_numbers', 'Number added'), ('returned_numbers', 'Number returned'), ('removed_numbers', 'Number removed'))
             as s (series, kind)
--- chart availability, within 0.0005
+-- chart availability, grows by 0.0001 a minute
 select to_char(m.month, 'YYYY-MM'),
        sum(extract(epoch from least(v.valid_to, m.ends) - greatest(v.valid_from, m.begins))) filter (where v.state = 'active')
        / sum(extract(epoch from least(v.valid_to, m.ends) - greatest(v.valid_from, m.begins)))
@@ -252,9 +287,9 @@ select day, sum(numbers), coalesce(sum(numbers) filter (where state = 'active'),
        coalesce(sum(numbers) filter (where state = 'debt_lock'), 0), coalesce(sum(numbers) filter (where state = 'freeze'), 0),
        coalesce(sum(numbers) filter (where state not in ('active', 'debt_lock', 'freeze')), 0)
   from level where day >= current_date - 180 group by 1
--- chart longest_now, within 0.005
+-- chart longest_now, grows by 0.0007 a minute
 select max(days) from stay where state = 'debt_lock' and valid_to is null
--- chart blocked_now, within 0.005
+-- chart blocked_now, grows by 0.0007 a minute
 select number, account, region, type, title, reason, since, days from stay where state in ('debt_lock', 'freeze') and valid_to is null
 -- chart locks
 select count(*) from lock
@@ -273,7 +308,7 @@ select d.day, s.title, coalesce(sum(l.numbers), 0)
 select (array['30+', '14–30', ' 7–14', '  3–7', '  1–3', '  0–1'])[width_bucket(-days, array[-30, -14, -7, -3, -1]::numeric[]) + 1],
        title, count(*)
   from stay where state in ('debt_lock', 'freeze') and follows and since >= current_date - 180 group by 1, 2
--- chart again_and_again, within 0.005
+-- chart again_and_again, grows by 0.0007 a minute
 select number, region, count(*), sum(days), max(days) from lock group by 1, 2
 -- chart days_of_month
 select n, (select count(*) from flow where state = 'debt_lock' and extract(day from local_from) = n and local_from >= current_date - 180)
@@ -319,18 +354,16 @@ select count(*) from listed l
    and not exists (select from analytics.redirect_history r
                     where r.account_id = l.account_id and r.redirect_from_key = l.number_key and r.valid_to is null)
 -- chart dead_redirect
-select count(*) from analytics.redirect_history r
- where r.valid_to is null and not exists (select from listed l where l.number_key = r.number_key and l.state = 'active')
+select count(*) from chain where state <> 'active'
 -- chart dead_redirects
-select r.redirect_from, s.number, coalesce(l.area, 'no region'), coalesce(l.title, 'removed number'), s.since
-  from analytics.redirect_history r
-  left join listed l using (number_key)
-  join stay s on s.number_key = r.number_key and s.valid_to is null
- where r.valid_to is null and l.state is distinct from 'active'
+select c.path, c.title, s.since, c.region from chain c join stay s on s.number_key = c.last_key and s.valid_to is null
+ where c.state <> 'active'
+-- chart assignments, grows by 0.0007 a minute
+select employee, number, region, type, since, until, days from assignment
 -- chart employees
 select employee_id::text, count(*), count(*) filter (where state <> 'active'), count(*) filter (where state = 'debt_lock')
   from listed where employee_id is not null group by 1
--- chart life, within 0.005
+-- chart life, grows by 0.0007 a minute
 select number, title, reason, since, until, days,
        case when from_first_poll then 'already so at the first poll' when follows then 'changed from another state'
             when is_first then 'number added' else 'number returned' end,
@@ -339,7 +372,9 @@ select number, title, reason, since, until, days,
   from stay where since >= current_date - 180
 -- chart life_changes
 select at, number, kind, field, old_value, new_value from change
--- chart life_redirects, within 0.005
+-- chart life_employees, grows by 0.0007 a minute
+select number, employee, since, until, days from assignment
+-- chart life_redirects, grows by 0.0007 a minute
 select n.number, r.redirect_from, r.valid_from at time zone a.time_zone, r.valid_to at time zone a.time_zone,
        extract(epoch from coalesce(r.valid_to, a.observed_until) - r.valid_from) / 86400
   from analytics.redirect_history r
@@ -359,7 +394,7 @@ select count(*) from analytics.rejected_records
 -- chart polls_by_day
 select at::date, case outcome when 'applied' then 'Changes applied' when 'unchanged' then 'Unchanged' when 'failed' then 'Failed' end, count(*)
   from poll group by 1, 2
--- chart gaps, within 0.2
+-- chart gaps, grows by 0.017 a minute
 select d.day, a.account, (select count(*) from poll p where p.account_id = d.account_id and p.at::date = d.day),
        (select count(*) from poll p where p.account_id = d.account_id and p.at::date = d.day and p.outcome = 'failed'),
        (select max(extract(epoch from later - earlier)) / 3600
@@ -379,6 +414,21 @@ select at::date, account, max(held) from poll where held > 0 group by 1, 2
 select case error_kind when 'http_status' then 'Another HTTP status' when 'not_json' then 'Response is not JSON' end, http_status,
        count(*), max(at)
   from poll where outcome = 'failed' group by 1, 2
+-- chart absences, grows by 0.017 a minute
+select n.number, a.account, v.region, v.type, h.missing_since at time zone a.time_zone, h.ended_at at time zone a.time_zone,
+       extract(epoch from h.ended_at - h.missing_since) / 3600,
+       case h.ended_by when 'removed' then 'number removed' else 'listed again' end
+  from syncer.absence_history h
+  join account a using (account_id)
+  join analytics.numbers_all n using (account_id, virtual_number_id)
+ cross join lateral (select * from version v where v.number_key = n.number_key and v.valid_from < h.missing_since
+                      order by v.valid_from desc limit 1) v
+ where h.missing_since at time zone a.time_zone >= current_date - 180
+ union all
+select l.number, l.account, l.area, l.kind, l.missing_since at time zone l.time_zone, null,
+       extract(epoch from l.observed_until - l.missing_since) / 3600, 'still missing'
+  from listed l
+ where l.missing_since at time zone l.time_zone >= current_date - 180
 -- chart rejected_records
 select r.number, r.error, r.first_seen_at at time zone a.time_zone, r.last_seen_at at time zone a.time_zone, r.occurrences,
        replace(left(r.payload, 300), ',"', ', "')

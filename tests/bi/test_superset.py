@@ -165,17 +165,26 @@ def test_what_a_chart_plots_is_compared_point_by_point() -> None:
     ]
 
     assert plotted.points_of(chart) == right
-    assert plotted.differences("by_day", right, plotted.Expected(right, 0)) == []
-    assert plotted.differences("by_day", right[:2], plotted.Expected(right, 0)) == [
+    assert plotted.differences("by_day", right, plotted.Expected(right)) == []
+    assert plotted.differences("by_day", right[:2], plotted.Expected(right)) == [
         "by_day does not plot ('2026-03-02 00:00', 'Active', 4.0)",
         "by_day: 1 missing, 0 wrong",
     ]
-    assert plotted.differences("by_day", [*right, right[0]], plotted.Expected(right, 0)) == [
+    assert plotted.differences("by_day", [*right, right[0]], plotted.Expected(right)) == [
         "by_day plots ('2026-03-01 00:00', 'Active', 5.0)",
         "by_day: 0 missing, 1 wrong",
     ]
-    assert len(plotted.differences("by_day", [("", "", 1.2)], plotted.Expected([("", "", 1.0)], 0.1))) == 3
-    assert plotted.differences("by_day", [("", "", 1.2)], plotted.Expected([("", "", 1.1)], 0.11)) == []
+
+
+def test_a_number_that_counts_until_now_may_have_grown_meanwhile() -> None:
+    wanted = plotted.Expected([("demo", 3.0)], growth=1)
+
+    assert plotted.differences("age", [("demo", 4.5)], wanted, minutes=2) == []
+    assert plotted.differences("age", [("demo", 4.5)], wanted, minutes=1) == [
+        "age does not plot ('demo', 3.0)",
+        "age plots ('demo', 4.5)",
+        "age: 1 missing, 1 wrong",
+    ]
 
 
 def test_a_table_plots_its_rows() -> None:
