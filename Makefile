@@ -79,10 +79,10 @@ docs: install  ## run the queries in docs/analytics*.md and update the results b
 dictionary: install  ## write docs/dictionary.md from the comments and foreign keys of the newest schema
 	$(BIN)/python -m docs.dictionary
 
-bundle: install  ## write deploy/superset/bundle from the declarations in deploy/superset
-	$(BIN)/python -m deploy.superset.bundle
+bundle: install  ## write the dashboards for Superset in both languages to build/superset; FROM=export.zip takes over an edited one
+	$(BIN)/python deploy/superset/bundle.py $(if $(FROM),--take '$(FROM)',build/superset)
 
-superset: install $(SUPERSET_STAMP)  ## run Superset with the dashboards and half a year of demo data; SCREENSHOTS=folder saves pictures and exits
+superset: install $(SUPERSET_STAMP)  ## run Superset with the dashboards and half a year of demo data; SCREENSHOTS=folder compares every chart with the history, saves pictures and exits
 	@exec $(BIN)/python -m deploy.superset $(if $(SCREENSHOTS),--screenshots '$(SCREENSHOTS)')
 
 $(SUPERSET_STAMP): deploy/superset/requirements.txt

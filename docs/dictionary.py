@@ -107,6 +107,7 @@ async def page(url: str) -> str:
 
 def _view_joins(views: list[str], columns: Columns) -> Iterator[str]:
     """Views join on `number_key` if they have it, else on `account_id`; dimensions join on their first column."""
+    joined = {column.name for column in columns["analytics", "numbers_all"]}
     for view in views:
         names = {column.name for column in columns["analytics", view]}
         if view in {"accounts", "numbers_all"}:
@@ -115,7 +116,7 @@ def _view_joins(views: list[str], columns: Columns) -> Iterator[str]:
             yield f"numbers_all ||--o{'|' if view == 'numbers' else '{'} {view} : number_key"
         elif "account_id" in names:
             yield f"accounts ||--o{{ {view} : account_id"
-        else:
+        elif columns["analytics", view][0].name in joined:
             yield f"{view} |o--o{{ numbers_all : {columns['analytics', view][0].name}"
     yield "accounts ||--o{ numbers_all : account_id"
 

@@ -156,7 +156,7 @@ def accept_app_id(
 
 
 @app.command()
-def export(
+def export(  # noqa: PLR0913 - a parameter for each option
     view: Annotated[str, typer.Argument(metavar="VIEW", help="A view of schema analytics, for example numbers.")],
     output: Annotated[
         Path | None,
@@ -173,6 +173,13 @@ def export(
     at: Annotated[
         str | None, typer.Option(metavar="TIME", help="View numbers only: the numbers as of this time.")
     ] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="View changes only: the changes since the last export with this file, which keeps the cursor.",
+        ),
+    ] = None,
     *,
     excel: Annotated[bool, typer.Option("--excel", help="CSV for Excel in locales with decimal commas.")] = False,
     language: Annotated[
@@ -187,7 +194,7 @@ def export(
     settings = _load_settings()
     chosen = choose_format(output, file_format, excel=excel, language=language)
     as_of = None if at is None else _parse_option("--at", at, lambda text: parse_moment(text, settings.timezone))
-    options = ExportOptions(view, output, chosen, excel, language, tuple(account or ()), as_of)
+    options = ExportOptions(view, output, chosen, excel, language, tuple(account or ()), as_of, since)
     with _open_database(settings) as database:
         _run_async(export_view(options, database, settings.timezone))
 

@@ -46,16 +46,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 from uuid import uuid4
 
-from syncer.diff.changeset import ChangeSet, PollTotals
+from syncer.diff.changeset import MAX_RECORD_KEYS, ChangeSet, PollTotals
 from syncer.diff.reconcile import reconcile, reconcile_absences
+from syncer.diff.record import FIELDS
 from syncer.diff.removal_guard import RemovalGuard
-from syncer.diff.response import (
-    MAX_STORED_REJECTIONS,
-    keys_in_known_elements,
-    keys_in_no_record,
-    parse_response,
-    reject_words,
-)
+from syncer.diff.response import MAX_STORED_REJECTIONS, parse_response, read_record_keys, reject_words
 from syncer.endpoint.slots import BodySlot
 from syncer.errors import DatabaseError, PollError
 from syncer.outcome import Conclusion, PollResult
@@ -63,7 +58,7 @@ from syncer.store.engine import translate_errors
 from syncer.store.poll import runs
 from syncer.store.poll.apply import prepare_changes, upsert_rejections, write_changes
 from syncer.store.poll.fingerprints import FingerprintCache, load_fingerprints, next_fingerprints
-from syncer.store.poll.load import count_values, load_account, load_numbers
+from syncer.store.poll.load import load_account, load_numbers
 from syncer.store.poll.lookups import upsert_lookups
 from syncer.store.poll.runs import ResponseMeta
 from syncer.store.poll.staged import pin_index_plans
@@ -242,7 +237,7 @@ class Poller:
                 return None
             stored = await load_account(fence, parsed, known.fingerprints, guard.hold)
             totals = await self._write_batches(fence, parsed, stored, guard, lookups.regions, response_bytes)
-            stats.vanished_keys = await _find_vanished_keys(fence, parsed, known.fingerprints, totals)
+            stats.vanished_keys = await _compare_keys(fence, parsed, known.fingerprints, totals)
             # While words or redirects are refused, the same response can have another effect later: the next poll
             # stores more.
             version = uuid4()
@@ -317,24 +312,25 @@ class Poller:
         return Conclusion("unknown", counters={})
 
 
-async def _find_vanished_keys(
-    fence: Fence, parsed: ParsedResponse, stored: Fingerprints, totals: PollTotals
-) -> list[str]:
-    """Returns the keys that no record of the response has, although the records of some numbers had them until now.
+async def _compare_keys(fence: Fence, parsed: ParsedResponse, stored: Fingerprints, totals: PollTotals) -> list[str]:
+    """Returns the keys that records had in the last response and none has now, and stores those that records have.
 
-    A number keeps its value if its record lacks the key, so the records that had the key until now are all compared
-    ones if each number with a value is one of them. This is asked only if no compared record has the key.
-
-    Fields without a column keep no value: their keys are looked for in all records if a number's record has lost one.
+    Their values do not matter. Only keys that no compared record has are looked for in the others. A response without
+    accepted records is not compared.
     """
-    keys = {key for key in totals.keys_in_no_record if await count_values(fence, key) == totals.kept_values[key]}
-    if keys:
+    if not (totals.compared or parsed.known_count):
+        return []
+    before, keys = fence.record_keys, totals.keys
+    wanted = None if before is None else before - keys
+    if wanted or (wanted is None and parsed.known_count):
         size = len(parsed.records.body)
-        keys -= await _run_in_thread_if_large(size, keys_in_known_elements, parsed, stored, keys)
-    if totals.dropped_extra_keys:
-        size, compared, dropped = len(parsed.records.body), totals.fingerprints, totals.dropped_extra_keys
-        keys |= await _run_in_thread_if_large(size, keys_in_no_record, parsed, stored, compared, dropped)
-    return sorted(keys)
+        keys |= await _run_in_thread_if_large(size, read_record_keys, parsed, stored, totals.fingerprints, wanted)
+    known = before or frozenset()
+    # Of many keys those that are stored are kept, so that none of them seems to vanish.
+    kept = sorted(keys, key=lambda key: (key not in FIELDS, key not in known, key))[:MAX_RECORD_KEYS]
+    if before is None or before != frozenset(kept):
+        await runs.store_record_keys(fence, kept)
+    return sorted(known - keys)
 
 
 async def _run_in_thread_if_large(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,270 +1,160 @@
-"""Generates the bundle that Superset imports, in English and Russian, from the declarations in this package.
+"""Makes what Superset imports, in English and Russian, from the English bundle and the table of translations.
 
-make bundle
+python deploy/superset/bundle.py FOLDER             writes both languages to FOLDER/bundle, and a ZIP file of each
+python deploy/superset/bundle.py --take EXPORT.zip  replaces bundle/ with the English dashboard as Superset exports it
 """
 
 from __future__ import annotations
 
+import re
+import shutil
+import sys
 import uuid
+import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 
-from deploy.superset.dashboard import CHARTS, DATASETS, DESCRIPTION, FILTERS, PERIOD, PERIOD_TITLE, TABS, TITLE
-from deploy.superset.datasets.dataset import sql_of
-from deploy.superset.language import LANGUAGES, in_language
-from deploy.superset.vocabulary import COLOURS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from deploy.superset.charts import Chart, Tab
-    from deploy.superset.dashboard import ValueFilter
-    from deploy.superset.datasets.dataset import Dataset
-    from deploy.superset.language import Language
-
-FOLDER: Final = Path(__file__).with_name("bundle")
-_VERSION: Final = "1.0.0"
-_UUID_NAMESPACE: Final = uuid.UUID("5f0d3c1e-6a43-4c58-9c0e-3b7a4c1f2d90")
-_TIMESTAMP: Final = "2025-06-25T00:00:00+00:00"
-_DATABASE: Final = "databases/syncer.yaml"
-Yaml = dict[str, Any]
-
-
-def files() -> dict[str, str]:
-    """Returns the text of each file of the bundle by its path in the bundle."""
-    return {path: _to_yaml(content) for path, content in _contents()}
-
-
-def _contents() -> Iterator[tuple[str, Yaml]]:
-    yield "metadata.yaml", {"version": _VERSION, "type": "Dashboard", "timestamp": _TIMESTAMP}
-    yield _DATABASE, _database()
-    for language in LANGUAGES:
-        for dataset in DATASETS:
-            yield _path("datasets/syncer", dataset.name, language), in_language(_dataset(dataset, language), language)
-        for chart in CHARTS:
-            yield _path("charts", chart.key, language), in_language(_chart(chart, language), language)
-        yield _path("dashboards", "numbers", language), in_language(_dashboard(language), language)
-
-
-def _path(folder: str, name: str, language: Language) -> str:
-    return f"{folder}/{name}_{language}.yaml"
-
-
-def uuid_of(path: str) -> str:
-    """The uuid of the object that a file of the bundle describes; it never changes."""
-    return str(uuid.uuid5(_UUID_NAMESPACE, path))
-
-
-def _database() -> Yaml:
-    return {
-        "database_name": "syncer",
-        # The server, user and password come from the configuration of each Superset.
-        "sqlalchemy_uri": "postgresql+psycopg2://syncer_analyst@localhost/syncer",
-        "cache_timeout": None,
-        "expose_in_sqllab": True,
-        "allow_run_async": False,
-        "allow_ctas": False,
-        "allow_cvas": False,
-        "allow_dml": False,
-        "allow_csv_upload": False,
-        "extra": {"allows_virtual_table_explore": True},
-        "uuid": uuid_of(_DATABASE),
-        "version": _VERSION,
-    }
-
-
-def _dataset(dataset: Dataset, language: Language) -> Yaml:
-    return {
-        "table_name": dataset.title,
-        "main_dttm_col": dataset.time,
-        "description": dataset.description,
-        "schema": "analytics",
-        "sql": sql_of(dataset, language),
-        "filter_select_enabled": True,
-        "metrics": [
-            {
-                "metric_name": metric.name,
-                "verbose_name": metric.title,
-                "expression": metric.expression,
-                "d3format": metric.format,
-            }
-            for metric in dataset.metrics
-        ],
-        "columns": [
-            {
-                "column_name": column.name,
-                "verbose_name": column.title,
-                "is_dttm": column.is_time,
-                "is_active": True,
-                "type": column.type,
-                "groupby": True,
-                "filterable": True,
-            }
-            for column in dataset.columns
-        ],
-        "uuid": uuid_of(_path("datasets/syncer", dataset.name, language)),
-        "database_uuid": uuid_of(_DATABASE),
-        "version": _VERSION,
-    }
-
-
-def _chart(chart: Chart, language: Language) -> Yaml:
-    return {
-        "slice_name": chart.title,
-        "description": chart.description,
-        "viz_type": chart.params["viz_type"],
-        "params": chart.params,
-        "uuid": uuid_of(_path("charts", chart.key, language)),
-        "dataset_uuid": uuid_of(_path("datasets/syncer", chart.dataset.name, language)),
-        "version": _VERSION,
-    }
-
-
-def _dashboard(language: Language) -> Yaml:
-    return {
-        "dashboard_title": TITLE,
-        "description": DESCRIPTION,
-        "slug": f"syncer-{language}",
-        "published": True,
-        "metadata": {
-            "color_scheme": "supersetColors",
-            "label_colors": COLOURS,
-            "cross_filters_enabled": True,
-            "filter_bar_orientation": "HORIZONTAL",
-            "refresh_frequency": 300,
-            "native_filter_configuration": [
-                *(_value_filter(value_filter, language) for value_filter in FILTERS),
-                _period_filter(),
-            ],
-        },
-        "position": _position(language),
-        "uuid": uuid_of(_path("dashboards", "numbers", language)),
-        "version": _VERSION,
-    }
-
-
-def _value_filter(value_filter: ValueFilter, language: Language) -> Yaml:
-    unfiltered = tuple(chart for chart in CHARTS if not chart.dataset.has_column(value_filter.column))
-    target = {
-        "datasetUuid": uuid_of(_path("datasets/syncer", value_filter.dataset.name, language)),
-        "column": {"name": value_filter.column},
-    }
-    return _filter(value_filter.key, "filter_select", unfiltered) | {
-        "name": value_filter.title,
-        "targets": [target],
-        "controlValues": {"enableEmptyFilter": False, "multiSelect": True, "searchAllOptions": False},
-        "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
-    }
-
-
-def _period_filter() -> Yaml:
-    without_period = tuple(
-        chart
-        for chart in CHARTS
-        if not any(condition["operator"] == "TEMPORAL_RANGE" for condition in chart.params["adhoc_filters"])
-    )
-    return _filter("period", "filter_time", without_period) | {
-        "name": PERIOD_TITLE,
-        "targets": [{}],
-        "controlValues": {"enableEmptyFilter": False},
-        "defaultDataMask": {
-            "extraFormData": {"time_range": PERIOD},
-            "filterState": {"value": PERIOD},
-            "ownState": {},
-        },
-    }
-
-
-def _filter(key: str, kind: str, excluded: tuple[Chart, ...]) -> Yaml:
-    return {
-        "id": f"NATIVE_FILTER-{key}",
-        "type": "NATIVE_FILTER",
-        "filterType": kind,
-        "cascadeParentIds": [],
-        "scope": {"rootPath": ["ROOT_ID"], "excluded": [_chart_id(chart) for chart in excluded]},
-    }
-
-
-def _chart_id(chart: Chart) -> int:
-    """The number of the chart in the dashboard's file; an import replaces it."""
-    return CHARTS.index(chart) + 1
-
-
-def _position(language: Language) -> Yaml:
-    tabs = [f"TAB-{tab.key}" for tab in TABS]
-    nodes: Yaml = {
-        "DASHBOARD_VERSION_KEY": "v2",
-        "ROOT_ID": {"type": "ROOT", "id": "ROOT_ID", "children": ["TABS-pages"]},
-        "GRID_ID": {"type": "GRID", "id": "GRID_ID", "children": [], "parents": ["ROOT_ID"]},
-        "HEADER_ID": {"type": "HEADER", "id": "HEADER_ID", "meta": {"text": TITLE}},
-        "TABS-pages": {"type": "TABS", "id": "TABS-pages", "children": tabs, "meta": {}, "parents": ["ROOT_ID"]},
-    }
-    for tab in TABS:
-        nodes |= _tab_nodes(tab, language)
-    return nodes
-
-
-def _tab_nodes(tab: Tab, language: Language) -> Yaml:
-    tab_id = f"TAB-{tab.key}"
-    parents = ["ROOT_ID", "TABS-pages"]
-    nodes: Yaml = {}
-    for position, row in enumerate(tab.rows):
-        row_id = f"ROW-{tab.key}-{position}"
-        nodes[row_id] = {
-            "type": "ROW",
-            "id": row_id,
-            "children": [f"CHART-{chart.key}" for chart in row.charts],
-            "meta": {"background": "BACKGROUND_TRANSPARENT"},
-            "parents": [*parents, tab_id],
-        }
-        for chart in row.charts:
-            nodes[f"CHART-{chart.key}"] = {
-                "type": "CHART",
-                "id": f"CHART-{chart.key}",
-                "children": [],
-                "meta": {
-                    "chartId": _chart_id(chart),
-                    "uuid": uuid_of(_path("charts", chart.key, language)),
-                    "sliceName": chart.title,
-                    "width": chart.width,
-                    "height": row.height,
-                },
-                "parents": [*parents, tab_id, row_id],
-            }
-    row_ids = [name for name in nodes if name.startswith("ROW-")]
-    return {
-        tab_id: {"type": "TAB", "id": tab_id, "children": row_ids, "meta": {"text": tab.title}, "parents": parents},
-        **nodes,
-    }
+Files = dict[str, Any]
+SOURCE: Final = Path(__file__).with_name("bundle")
+TABLE: Final = Path(__file__).with_name("ru.yaml")
+_NAMESPACE: Final = uuid.UUID("5f0d3c1e-6a43-4c58-9c0e-3b7a4c1f2d90")
+_SHARED: Final = ("metadata.yaml", "databases/")
+_SQL_KEYS: Final = ("sql", "expression", "sqlExpression")
+# What Superset derives from the rest, and identifiers that differ in each Superset.
+_LEFT_OUT: Final = {
+    *("query_context", "datasource", "slice_id", "dashboards", "chartsInScope", "tabsInScope"),
+    *("chart_configuration", "global_chart_configuration", "shared_label_colors", "map_label_colors"),
+}
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as block scalars, and no aliases."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's name
-        """Always true: aliases would make the files hard to read."""
-        return True
+    """Writes texts of several lines as blocks."""
 
 
-def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
 
 
-_Dumper.add_representer(str, _represent_text)
+def read(folder: Path) -> Files:
+    """Returns the content of each file of a bundle by its path in the folder."""
+    paths = sorted(folder.rglob("*.yaml"))
+    return {path.relative_to(folder).as_posix(): yaml.safe_load(path.read_text("utf-8")) for path in paths}
 
 
-def _to_yaml(content: Yaml) -> str:
-    return yaml.dump(content, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=120)
+def in_russian(files: Files, table: dict[str, str]) -> Files:
+    """Returns the dashboard, its charts and its datasets in Russian, with identifiers of their own."""
+    paths = {path: path.replace(".yaml", "_ru.yaml") for path in files if not path.startswith(_SHARED)}
+    uuids = {files[path]["uuid"]: str(uuid.uuid5(_NAMESPACE, russian)) for path, russian in paths.items()}
+    return {russian: _translate(files[path], table | uuids) for path, russian in paths.items()}
+
+
+def _translate(value: Any, table: dict[str, str], key: str = "") -> Any:  # noqa: ANN401 - anything that YAML can contain
+    match value:
+        case dict():
+            return {table.get(name, name): _translate(item, table, name) for name, item in value.items()}
+        case list():
+            return [_translate(item, table) for item in value]
+        case str() if key in _SQL_KEYS:
+            translated = re.sub(r"'((?:[^']|'')*)'", lambda literal: f"'{table.get(literal[1], literal[1])}'", value)
+            return re.sub(r"(?<=title)_en\b", "_ru", translated)
+        case str():
+            return table.get(value, value)
+        case _:
+            return value
+
+
+def write(files: Files, folder: Path) -> None:
+    """Replaces a folder with the files of a bundle."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        text = yaml.dump(content, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=120)
+        (folder / path).write_text(text, "utf-8")
+
+
+def both() -> tuple[Files, Files]:
+    """Returns the bundle in English and in Russian."""
+    english = read(SOURCE)
+    return english, in_russian(english, yaml.safe_load(TABLE.read_text("utf-8")))
+
+
+def make(folder: Path) -> None:
+    """Writes both languages to a folder that Superset imports, and a ZIP file of each beside it."""
+    english, russian = both()
+    shared = {path: content for path, content in english.items() if path.startswith(_SHARED)}
+    for name, files in (("syncer-en", english), ("syncer-ru", shared | russian)):
+        write(files, folder / name / name)
+        shutil.make_archive(str(folder / name), "zip", folder / name)
+        shutil.rmtree(folder / name)
+    write(english | russian, folder / "bundle")
+
+
+def take(export: Path) -> Files:
+    """Returns the bundle as an export has it, without what differs in each Superset.
+
+    The SQL of datasets stays as it is here, because Superset rewrites it.
+    """
+    source = read(SOURCE)
+    paths = {content["uuid"]: path for path, content in source.items() if "uuid" in content}
+    files = {path: content for path, content in source.items() if path.startswith(_SHARED)}
+    with zipfile.ZipFile(export) as archive:
+        for member in archive.namelist():
+            name = member.partition("/")[2]
+            if not name.startswith(_SHARED):
+                content = _tidy(yaml.safe_load(archive.read(member)))
+                path = paths.get(content["uuid"], re.sub(r"_\d+\.yaml$", ".yaml", name).lower())
+                files[path] = _tidy_file(content, source.get(path, content))
+    return files
+
+
+def _tidy_file(content: Any, former: Any) -> Any:  # noqa: ANN401 - anything that YAML can contain
+    if "position" in content:
+        _renumber(content)
+    elif "columns" in content:
+        content["columns"] = _in_order(content["columns"], former["columns"], "column_name")
+        content["metrics"] = _in_order(content["metrics"], former["metrics"], "metric_name")
+        content["sql"] = former["sql"]
+    return content
+
+
+def _in_order(items: list[Any], former: list[Any], name: str) -> list[Any]:
+    """Superset exports columns and metrics in any order."""
+    order = [item[name] for item in [*former, *items]]
+    return sorted(items, key=lambda item: order.index(item[name]))
+
+
+def _renumber(dashboard: Any) -> None:  # noqa: ANN401 - anything that YAML can contain
+    """Numbers the charts of a dashboard from 1, in the order of their uuids."""
+    nodes = [node["meta"] for node in dashboard["position"].values() if isinstance(node, dict) and "meta" in node]
+    charts = sorted((node for node in nodes if "chartId" in node), key=lambda node: str(node["uuid"]))
+    numbers = {chart["chartId"]: number for number, chart in enumerate(charts, 1)}
+    for chart in charts:
+        chart["chartId"] = numbers[chart["chartId"]]
+    for native_filter in dashboard["metadata"]["native_filter_configuration"]:
+        scope = native_filter["scope"]
+        scope["excluded"] = sorted(numbers[chart] for chart in scope["excluded"] if chart in numbers)
+
+
+def _tidy(value: Any) -> Any:  # noqa: ANN401 - anything that YAML can contain
+    match value:
+        case dict():
+            kept = {name: _tidy(item) for name, item in value.items() if name not in _LEFT_OUT}
+            return {name: item for name, item in kept.items() if item is not None}
+        case list():
+            return [_tidy(item) for item in value]
+        case _:
+            return value
 
 
 if __name__ == "__main__":
-    generated = files()
-    for old in FOLDER.rglob("*.yaml"):
-        if str(old.relative_to(FOLDER)) not in generated:
-            old.unlink()
-    for path, text in generated.items():
-        file = FOLDER / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+    match sys.argv[1:]:
+        case ["--take", export]:
+            write(take(Path(export)), SOURCE)
+        case [folder]:
+            make(Path(folder))
+        case _:
+            sys.exit(__doc__)

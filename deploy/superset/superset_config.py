@@ -36,6 +36,11 @@ TALISMAN_CONFIG = {
 }
 
 
+def COMMON_BOOTSTRAP_OVERRIDES_FUNC(data: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - Superset's name
+    """Writes decimal fractions with a comma if Superset's own interface is in Russian."""
+    return {"d3_format": D3_FORMAT | {"decimal": ","}} if data["locale"] == "ru" else {}
+
+
 def DB_CONNECTION_MUTATOR(  # noqa: N802 - Superset's name
     uri: URL, params: dict[str, Any], *_: object
 ) -> tuple[URL, dict[str, Any]]:

@@ -26,22 +26,27 @@ create table syncer.account_fence (
     fingerprints_version uuid,
     body_digest bytea,
     decoder_version smallint,
-    record_keys text[],
     believable_responses bigint default 0 not null,
     believable_run_id bigint,
     believable_started_at timestamptz,
+    -- Last, so that what every poll writes to the log ends before it.
+    record_keys text[],
     constraint account_fence_pkey primary key (account_id),
     constraint account_fence_account_id_fkey foreign key (account_id) references syncer.account (account_id)
 );
--- The first success is a run that changed something, and is kept, unless the first responses were empty lists.
+-- The first success is a run that changed something, and is kept, unless the first responses were empty lists: then it
+-- was not before the earliest day whose runs were deleted.
 insert into syncer.account_fence
 select a.account_id, a.success_run_id, a.success_started_at,
        case when a.success_run_id is not null
             then least((select min(started_at) from syncer.sync_run r
                          where r.account_id = a.account_id and r.outcome in ('applied', 'unchanged')),
-                       (select min(first_seen_at) from syncer.virtual_number n where n.account_id = a.account_id)) end,
-       a.observed_at, a.applied_run_id, a.fingerprints_version, a.body_digest, a.decoder_version, null,
-       a.believable_responses, a.believable_run_id, a.believable_started_at
+                       (select min(first_seen_at) from syncer.virtual_number n where n.account_id = a.account_id),
+                       (select greatest(syncer.day_start(min(d.day)::timestamp, syncer.known_zone(a.time_zone)),
+                                        a.created_at)
+                          from syncer.sync_day d where d.account_id = a.account_id having count(*) > 0)) end,
+       a.observed_at, a.applied_run_id, a.fingerprints_version, a.body_digest, a.decoder_version,
+       a.believable_responses, a.believable_run_id, a.believable_started_at, null
   from syncer_before.account a
  order by a.account_id;
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import json
 import os
 import secrets
 import signal
@@ -15,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
 
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.printable import escape_unprintable
-from syncer.store.queries.export_views import find_view, open_snapshot, write_csv
+from syncer.store.queries.export_views import find_changes_since, find_view, open_snapshot, write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,7 @@ FileFormat = Literal["csv", "xlsx", "parquet"]
 _FORMATS: Final[tuple[FileFormat, ...]] = get_args(FileFormat)
 _BYTES_PER_MEGABYTE: Final = 1_000_000
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_MAX_CURSOR_BYTES: Final = 16_000_000
 
 # SQL expressions that format a column, by its PostgreSQL type. Other types keep PostgreSQL's text format.
 _CSV_EXPRESSIONS: Final = {"bool": "{}::text"}
@@ -72,6 +74,7 @@ class ExportOptions:
         language: The language of the header of an Excel file; None means the names of the columns.
         accounts: The accounts to export; empty means all.
         at: The time as of which to export `numbers`; None means now.
+        since: The file with the cursor of `changes`; None means all rows, and no cursor.
     """
 
     view: str
@@ -81,6 +84,7 @@ class ExportOptions:
     language: Language | None
     accounts: Sequence[str]
     at: datetime | None
+    since: Path | None = None
 
 
 def choose_format(
@@ -125,8 +129,10 @@ def parse_moment(text: str, zone: ZoneInfo) -> datetime:
 async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> None:
     """Exports a view; an output file appears only when it is complete.
 
+    With `since`, only the changes since the cursor in that file are exported; it is replaced when they are written.
+
     Raises:
-        ConfigurationError: There is no such view or account.
+        ConfigurationError: There is no such view or account, or the file with the cursor is not one.
         DatabaseError: The database cannot be reached, or the connection was lost.
         SchemaError: The database has no views.
         SyncerError: The file or standard output cannot be written, the view has too many rows for the format, or
@@ -134,12 +140,54 @@ async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> 
     """
     with _exit_on_sigterm():
         async with open_snapshot(database.url(), zone) as connection:
-            view = await find_view(connection, options.view, options.accounts, options.at)
+            view, cursor = await _find(options, connection)
             with _open_output(options.output) as file, _progress(options) as report:
                 if options.file_format == "xlsx":
                     await _write_xlsx(options, connection, view, zone, file, report)
                 else:
                     await _write(options, connection, view, _counting_writer(file, report))
+            if cursor is not None:
+                with _open_output(options.since) as file:
+                    file.write(json.dumps(cursor).encode() + b"\n")
+
+
+async def _find(options: ExportOptions, connection: asyncpg.Connection[Any]) -> tuple[View, dict[str, int] | None]:
+    """Returns what to export, and the cursor after it if there is one."""
+    view = await find_view(connection, options.view, options.accounts, options.at)
+    if options.since is None:
+        return view, None
+    if options.view != "changes" or options.accounts or options.at is not None:
+        raise ConfigurationError("--since works only with the view changes, and not with --account or --at")
+    if options.output is not None and options.output.resolve() == options.since.resolve():
+        raise ConfigurationError(f"--since {options.since}: the cursor needs a file of its own, not that of --output")
+    view, newest = await find_changes_since(connection, view, cursor := _read_cursor(options.since))
+    if any(run_id > newest.get(account_id, 0) for account_id, run_id in cursor.items()):
+        raise ConfigurationError(
+            f"--since {options.since}: this database does not have all that its cursor says was copied. It is that "
+            "of another database, or this one was restored from a backup: delete the copy and the file, and copy again"
+        )
+    return view, newest
+
+
+def _read_cursor(path: Path) -> dict[str, int]:
+    """Returns the cursor in a file; without a file, the one with which everything is new."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_CURSOR_BYTES)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SyncerError(f"{path} cannot be read: {error.strerror or error}") from None
+    try:
+        cursor = json.loads(text)
+    except (ValueError, RecursionError):
+        cursor = None
+    if not isinstance(cursor, dict) or not all(type(run_id) is int and run_id >= 0 for run_id in cursor.values()):
+        raise ConfigurationError(
+            f"--since {path}: this is no cursor that `syncer export` has written. If it is damaged, delete it and the "
+            "copy, and copy again"
+        )
+    return cursor
 
 
 async def _write(
@@ -260,8 +308,18 @@ def _replace_when_complete(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Keeps the new name of a file even if the machine loses power: a cursor must not survive what it stands for."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

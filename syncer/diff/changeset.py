@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from syncer.diff.record import FIELDS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-MAX_DROPPED_KEYS: Final = 20
-"""Once so many keys of `extra` are noted as dropped, no more are: hostile records may have any number of them."""
+MAX_RECORD_KEYS: Final = 100
+"""Once so many keys without a column are noted, no more are: hostile records may have any number of them."""
+MAX_KEY_CHARS: Final = 100
+"""Of a longer key only the beginning is noted, and compared."""
 
 
 class NewVersion(Struct, frozen=True, gc=False):
@@ -86,9 +90,8 @@ class ChangeSet:
             elements are not those of the last one.
         counters: The run's counters, by column of `sync_run`.
         absent_keys: How many of the records lacked each key.
-        kept_values: How many of the records lacked each key although their number has a value, which it keeps.
         column_changes: In how many numbers each column changed.
-        dropped_extra_keys: Keys in `extra` of stored numbers that their records lack now, or some of many.
+        extra_keys: Keys in `extra` of the records, or some of many.
     """
 
     created: list[NewVersion] = field(default_factory=list)
@@ -101,9 +104,8 @@ class ChangeSet:
     is_first_or_rejections_changed: bool = False
     counters: Counter[str] = field(default_factory=Counter)
     absent_keys: Counter[str] = field(default_factory=Counter)
-    kept_values: Counter[str] = field(default_factory=Counter)
     column_changes: Counter[str] = field(default_factory=Counter)
-    dropped_extra_keys: set[str] = field(default_factory=set)
+    extra_keys: set[str] = field(default_factory=set)
 
     @property
     def is_empty(self) -> bool:
@@ -132,9 +134,8 @@ class PollTotals:
         counters: The run's counters, by column of `sync_run`.
         compared: How many records were compared.
         absent_keys: How many of the records lacked each key.
-        kept_values: How many of the records lacked each key although their number has a value, which it keeps.
         column_changes: In how many numbers each column changed.
-        dropped_extra_keys: Keys in `extra` of stored numbers that their records lack now, or some of many.
+        extra_keys: Keys in `extra` of the records, or some of many.
         fingerprints: The fingerprints written → `virtual_number_id`.
         removed: The numbers that were removed, by `virtual_number_id`.
         is_unchanged: Whether the stored data was up to date already.
@@ -143,9 +144,8 @@ class PollTotals:
     counters: Counter[str] = field(default_factory=Counter)
     compared: int = 0
     absent_keys: Counter[str] = field(default_factory=Counter)
-    kept_values: Counter[str] = field(default_factory=Counter)
     column_changes: Counter[str] = field(default_factory=Counter)
-    dropped_extra_keys: set[str] = field(default_factory=set)
+    extra_keys: set[str] = field(default_factory=set)
     fingerprints: dict[bytes, int] = field(default_factory=dict)
     removed: set[int] = field(default_factory=set)
     is_unchanged: bool = True
@@ -155,18 +155,19 @@ class PollTotals:
         self.counters.update(changes.counters)
         self.compared += len(changes.fingerprints)
         self.absent_keys.update(changes.absent_keys)
-        self.kept_values.update(changes.kept_values)
         self.column_changes.update(changes.column_changes)
-        if len(self.dropped_extra_keys) < MAX_DROPPED_KEYS:
-            self.dropped_extra_keys |= changes.dropped_extra_keys
+        if len(self.extra_keys) < MAX_RECORD_KEYS:
+            self.extra_keys |= changes.extra_keys
         self.fingerprints.update((fingerprint, number_id) for number_id, fingerprint in changes.fingerprints.items())
         self.removed.update(presence_update.virtual_number_id for presence_update in changes.removed)
         self.is_unchanged = self.is_unchanged and changes.is_empty
 
     @property
-    def keys_in_no_record(self) -> set[str]:
-        """The keys that no compared record had, although the number of one of them has a value."""
-        return {key for key, count in self.kept_values.items() if count and self.absent_keys[key] == self.compared}
+    def keys(self) -> set[str]:
+        """The keys that the compared records had, of those without a column some if they are many."""
+        if not self.compared:
+            return set()
+        return {key for key in FIELDS if self.absent_keys[key] < self.compared} | self.extra_keys
 
     @property
     def has_fingerprint_changes(self) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 
-from syncer.diff.changeset import MAX_DROPPED_KEYS, ChangeSet, NewVersion, PresenceUpdate, RedirectChange
+from syncer.diff.changeset import MAX_KEY_CHARS, MAX_RECORD_KEYS, ChangeSet, NewVersion, PresenceUpdate, RedirectChange
 from syncer.diff.json_values import equal_as_jsonb
 from syncer.diff.record import COLUMNS
 from syncer.diff.removal_guard import decide_removals
@@ -55,6 +55,8 @@ def reconcile(
         else:
             _compare(changes, record, stored, stored_account)
         changes.fingerprints[number_id] = record.fingerprint
+        if record.extra and len(changes.extra_keys) < MAX_RECORD_KEYS:
+            changes.extra_keys.update(key[:MAX_KEY_CHARS] for key in islice(record.extra, MAX_RECORD_KEYS))
     changes.counters["redirects_opened"] = len(changes.opened_redirects)
     changes.counters["redirects_closed"] = len(changes.closed_redirects)
     return changes
@@ -111,8 +113,6 @@ def _compare(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber, sto
     values = _fill_absent_keys(changes, record, stored)
     redirects = stored.redirects if record.redirects is UNSET else record.redirects
     changed_after = stored.last_read_at or stored_account.success_started_at
-    if stored.extra and len(changes.dropped_extra_keys) < MAX_DROPPED_KEYS:
-        changes.dropped_extra_keys.update(islice(stored.extra.keys() - record.extra.keys(), MAX_DROPPED_KEYS))
     if values != stored.values:
         changes.replaced.append(NewVersion(number_id, values, record.extra, changed_after))
         changes.column_changes.update(
@@ -140,7 +140,6 @@ def _fill_absent_keys(changes: ChangeSet, record: ParsedRecord, stored: StoredNu
     """
     if record.redirects is UNSET:
         changes.absent_keys["from_redirect_numbers"] += 1
-        changes.kept_values["from_redirect_numbers"] += stored is not None and bool(stored.redirects)
     if UNSET not in record.values:
         return record.values
     absent = [index for index, value in enumerate(record.values) if value is UNSET]
@@ -148,7 +147,6 @@ def _fill_absent_keys(changes: ChangeSet, record: ParsedRecord, stored: StoredNu
     values = list(record.values)
     for index in absent:
         values[index] = None if stored is None else stored.values[index]
-        changes.kept_values[COLUMNS[index]] += values[index] is not None
     return tuple(values)
 
 

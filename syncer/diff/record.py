@@ -105,7 +105,8 @@ class _Identity(Struct, gc=False):
 COLUMNS: Final = tuple(name for name in VendorRecord.__struct_fields__ if name not in {"id", "from_redirect_numbers"})
 """The fields that hold one value each, in the order of `ParsedRecord.values`: all but `id` and the redirects."""
 
-_KNOWN_FIELDS: Final = frozenset(VendorRecord.__struct_fields__)
+FIELDS: Final = frozenset(VendorRecord.__struct_fields__)
+"""The fields that have a column or a table."""
 _INTEGER_FIELDS: Final = frozenset(
     name for name, kind in VendorRecord.__annotations__.items() if kind in {"Identifier", "OptionalInteger"}
 )
@@ -262,7 +263,7 @@ def _decode_fields(element: Raw | bytes | bytearray) -> tuple[VendorRecord, dict
         # that is written as 125.0. All but the first are rare, so only now are the fields decoded one by one, which
         # keeps the last value of a repeated key. If the record is invalid, the last line raises the error again.
         fields = _object_decoder.decode(element)
-        extra = {name: _decode_extra(name, fields.pop(name)) for name in sorted(fields.keys() - _KNOWN_FIELDS)}
+        extra = {name: _decode_extra(name, fields.pop(name)) for name in sorted(fields.keys() - FIELDS)}
         for name in fields.keys() & _INTEGER_FIELDS:
             fields[name] = read_integer(fields[name])
         if _REDIRECTS_FIELD in fields:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from syncer.diff.changeset import MAX_KEY_CHARS, MAX_RECORD_KEYS
 from syncer.diff.declared_length import NOTHING_DECLARED, DeclaredLength
 from syncer.diff.json_array import require_few_short_elements, split_array
 from syncer.diff.record import (
@@ -339,37 +340,30 @@ def _bounded(rejection: Rejection, earlier: Sequence[Rejection]) -> Rejection:
     return rejection
 
 
-def keys_in_known_elements(parsed: ParsedResponse, stored: Fingerprints, keys: AbstractSet[str]) -> set[str]:
-    """Returns which of some keys the known elements of a response have; it stops when all are found."""
-    found: set[str] = set()
-    if parsed.known_count:
-        for _, element in _known_elements(parsed.records.body, stored):
-            found |= read_keys(element) & keys
-            if found == keys:
-                break
-    return found
-
-
-def keys_in_no_record(
-    parsed: ParsedResponse, stored: Fingerprints, compared: Collection[bytes], keys: AbstractSet[str]
+def read_record_keys(
+    parsed: ParsedResponse, stored: Fingerprints, compared: Collection[bytes], wanted: AbstractSet[str] | None
 ) -> set[str]:
-    """Returns which of some keys no record of the response has; it stops when none is left.
+    """Returns the keys that the records of a response have; it stops when all wanted ones are found.
 
     Args:
         parsed: The response.
         stored: The fingerprints of the account's stored numbers.
         compared: The fingerprints of the records that were compared.
-        keys: The keys.
+        wanted: The keys to look for, cut to `MAX_KEY_CHARS`; None for any, up to `MAX_RECORD_KEYS`.
     """
-    left = set(keys)
+    found: set[str] = set()
+    fingerprints = iter(parsed.elements.fingerprints)
     for _, elements in split_array(parsed.records.body):
-        for element in elements:
-            if not left:
-                return left
-            fingerprint = stored.content_hash(element)
+        for element, fingerprint in zip(elements, fingerprints, strict=False):
             if fingerprint in compared or fingerprint in stored.by_fingerprint:
-                left -= read_keys(bytes(element))
-    return left
+                found.update(key[:MAX_KEY_CHARS] for key in read_keys(bytes(element)))
+                if wanted is None and len(found) >= MAX_RECORD_KEYS:
+                    return found
+                if wanted is not None:
+                    found &= wanted
+                    if found == wanted:
+                        return found
+    return found
 
 
 def _require_app_id(

@@ -29,8 +29,7 @@ _SET_TIMEOUTS: Final = text("select set_config('lock_timeout', '5s', true)")
 # Skips an account that a poll or another replica has locked.
 _LOCK: Final = text("""
 select syncer.known_zone(time_zone) as zone, observed_at
-  from syncer.account_fence f
-  join syncer.account a using (account_id)
+  from syncer.account_fence f join syncer.account using (account_id)
  where f.account_id = :account_id for no key update of f skip locked
 """)
 # Days of the zone that the account had before are not those that it has now.

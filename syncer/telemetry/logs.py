@@ -19,6 +19,7 @@ from urllib.parse import unquote
 import stamina.instrumentation
 import structlog
 
+from syncer.diff.changeset import MAX_KEY_CHARS
 from syncer.diff.response import MAX_STORED_REJECTIONS
 from syncer.endpoint.retry_after import in_words
 from syncer.errors import InternalError
@@ -47,7 +48,8 @@ _SUSPICIOUS_SHARE: Final = 0.2
 """A column that changes in more than this share of the numbers in one poll was probably changed by the vendor."""
 _MIN_NUMBERS_FOR_SHARE: Final = 10
 _MAX_LOGGED_VALUES: Final = 20
-_MAX_LOGGED_KEY_CHARS: Final = 100
+_MAX_LOGGED_KEYS: Final = 20
+_MIN_SECRET_CHARS: Final = 4
 _COUNTED_SEPARATELY: Final = {"state", "reason", "from_redirect_numbers"}
 
 
@@ -204,7 +206,7 @@ def _warn_about_content(bound: Any, stats: PollStats) -> None:  # noqa: ANN401 -
     if stats.vanished_keys:
         bound.warning(
             "keys_vanished",
-            keys=[_masked(key, stats.token)[:_MAX_LOGGED_KEY_CHARS] for key in stats.vanished_keys],
+            keys=[_masked_beginning(key, stats.token) for key in stats.vanished_keys[:_MAX_LOGGED_KEYS]],
             todo="fields with a column keep their last values; ask the vendor whether the keys are gone for good",
         )
     if stats.suspicious_columns:
@@ -222,6 +224,15 @@ def _masked(value: str, token: SecretStr | None) -> str:
     if contains_phone_number(plain) or (token is not None and token.get_secret_value().lower() in plain):
         return "***"
     return value
+
+
+def _masked_beginning(key: str, token: SecretStr | None) -> str:
+    """Returns what `_masked` does, and asterisks too if the key may have been cut within the token."""
+    if token is not None and len(key) >= MAX_KEY_CHARS:
+        secret = token.get_secret_value().lower()
+        if any(key.lower().endswith(secret[:length]) for length in range(_MIN_SECRET_CHARS, len(secret))):
+            return "***"
+    return _masked(key, token)
 
 
 def report_postponed(account: str, asked: timedelta, due_at: datetime) -> None:

@@ -1,251 +1,282 @@
-"""The bundle for Superset is consistent, and every query of its dashboards returns data."""
+"""The bundle for Superset is well-formed in both languages, and an analyst can run its queries."""
 
 from __future__ import annotations
 
-import shutil
+import json
+import re
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from deploy.superset import bundle
-from deploy.superset.checker import Bundle, find_empty_results
-from deploy.superset.vocabulary import FIELDS
+from deploy.superset import bundle, plotted
+from deploy.superset.visit import Drawn
+from syncer.web.translations import field_titles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from pathlib import Path
 
     import asyncpg
 
-    Yaml = dict[str, Any]
-    Defect = Callable[[Yaml], object]
-
-DATABASE = "databases/syncer.yaml"
-DATASET = "datasets/syncer/blocks_ru.yaml"
-CHART = "charts/blocked_now_ru.yaml"
-BY_DAY = "charts/blocked_by_day_ru.yaml"
-DASHBOARD = "dashboards/numbers_ru.yaml"
-BY_DAY_UUID = bundle.uuid_of(BY_DAY)
-NOWHERE = "00000000-0000-0000-0000-000000000000"
-
-
-def test_the_bundle_matches_the_declarations() -> None:
-    written = {
-        str(path.relative_to(bundle.FOLDER)): path.read_text() for path in bundle.FOLDER.rglob("*") if path.is_file()
-    }
-
-    assert written == bundle.files(), "make bundle"
-
-
-def test_every_reference_in_the_bundle_resolves() -> None:
-    checked = Bundle(bundle.FOLDER)
-
-    assert checked.problems() == []
-    assert checked.checked_references > 800
+Yaml = dict[str, Any]
+RESULT: Yaml = {
+    "colnames": ["day", "Active", "Frozen"],
+    "coltypes": [2, 0, 0],
+    "data": [
+        {"day": 1772323200000.0, "Active": 5.0, "Frozen": 0.0},
+        {"day": 1772409600000.0, "Active": 4.0, "Frozen": None},
+    ],
+}
+ENGLISH, RUSSIAN = bundle.both()
+TABLE: dict[str, str] = yaml.safe_load(bundle.TABLE.read_text("utf-8"))
+LANGUAGES = pytest.mark.parametrize("files", [pytest.param(ENGLISH, id="en"), pytest.param(RUSSIAN, id="ru")])
+TEXTS = {
+    *("table_name", "description", "verbose_name", "slice_name", "dashboard_title", "subtitle", "text", "sliceName"),
+    *("name", "table_timestamp_format", "x_axis_time_format", "tooltipTimeFormat", "time_format", "d3format", "header"),
+    *("x_axis_title", "y_axis_title", "slug"),
+}
+NO_TEXTS = {"account", "region", "type_title", "number"}
+"""The columns of filters, which are called `name` too."""
 
 
-def test_the_dashboards_differ_only_in_language() -> None:
-    english, russian = (_read(bundle.FOLDER / f"dashboards/numbers_{language}.yaml") for language in ("en", "ru"))
+def test_every_text_has_a_translation() -> None:
+    texts = {text for file in ENGLISH.values() for text in _texts(file)}
 
-    assert english["position"].keys() == russian["position"].keys()
-    assert len(english["metadata"]["label_colors"]) == len(russian["metadata"]["label_colors"])
-    for chart in _files("charts", "en"):
-        assert chart["slice_name"].isascii()
-    for chart in _files("charts", "ru"):
-        assert not chart["slice_name"].isascii()
+    assert {text for text in texts if text not in TABLE} == set()
 
 
-def test_only_a_field_that_is_called_by_its_key_in_both_languages_begins_with_a_small_letter() -> None:
-    for language in ("en", "ru"):
-        titles = {name: getattr(text, language) for name, text in FIELDS.items()}
+def test_every_literal_of_several_words_has_a_translation() -> None:
+    literals = {text for file in ENGLISH.values() for text in re.findall("'((?:[^']|'')*)'", file.get("sql", ""))}
 
-        assert {name: title for name, title in titles.items() if title[0].islower()} == {
-            "app_id": "app_id",
-            "nc_type": "nc_type",
-        }
+    assert {text for text in literals if re.search(r"\w \w", text) and text not in TABLE} == set()
 
 
+def test_every_translation_is_used() -> None:
+    in_sql = " ".join(file["sql"] for file in ENGLISH.values() if "sql" in file)
+    texts = {text for file in ENGLISH.values() for text in _strings(file)}
+
+    assert {text for text in TABLE if text not in texts and f"'{text}'" not in in_sql} == set()
+
+
+def test_a_translation_never_replaces_a_name_of_the_views() -> None:
+    assert [text for text in TABLE if text.isidentifier() and text.islower()] == []
+
+
+def test_no_two_charts_have_the_same_title() -> None:
+    for files in (ENGLISH, RUSSIAN):
+        titles = [chart["slice_name"] for chart in _of(files, "charts").values()]
+
+        assert len(set(titles)) == len(titles)
+
+
+def test_the_russian_bundle_keeps_its_identifiers() -> None:
+    assert RUSSIAN["dashboards/numbers_ru.yaml"]["uuid"] == "530fa594-1535-507f-8bd5-deafc8fc4e1c"
+    assert not _uuids(ENGLISH) & _uuids(RUSSIAN)
+
+
+@LANGUAGES
+def test_every_reference_is_to_something_in_the_bundle(files: Yaml) -> None:
+    database = ENGLISH["databases/syncer.yaml"]
+    datasets = {dataset["uuid"]: dataset for dataset in _of(files, "datasets").values()}
+    charts = {chart["uuid"]: chart for chart in _of(files, "charts").values()}
+    (dashboard,) = _of(files, "dashboards").values()
+    nodes = {name: node for name, node in dashboard["position"].items() if isinstance(node, dict)}
+    placed = [node["meta"] for node in nodes.values() if node["type"] == "CHART"]
+
+    for dataset in datasets.values():
+        assert dataset["database_uuid"] == database["uuid"]
+        assert dataset["schema"] == "analytics"
+    for chart in charts.values():
+        assert chart["viz_type"] == chart["params"]["viz_type"]
+        assert _names_in(chart["params"]) <= _names_of(datasets[chart["dataset_uuid"]]), chart["slice_name"]
+    assert sorted(node["uuid"] for node in placed) == sorted(charts)
+    assert all(node["sliceName"] == charts[node["uuid"]]["slice_name"] for node in placed)
+    assert sorted(node["chartId"] for node in placed) == list(range(1, len(charts) + 1))
+    for name, node in nodes.items():
+        assert all(nodes[child]["parents"] == [*node.get("parents", []), name] for child in node.get("children", []))
+        if node["type"] == "ROW":
+            assert sum(nodes[child]["meta"]["width"] for child in node["children"]) <= 12
+
+
+@LANGUAGES
+def test_a_filter_applies_to_the_charts_that_it_can_filter(files: Yaml) -> None:
+    datasets = {dataset["uuid"]: _names_of(dataset) for dataset in _of(files, "datasets").values()}
+    charts = {chart["uuid"]: chart for chart in _of(files, "charts").values()}
+    (dashboard,) = _of(files, "dashboards").values()
+    placed = [node["meta"] for node in dashboard["position"].values() if isinstance(node, dict) and "meta" in node]
+
+    for native_filter in dashboard["metadata"]["native_filter_configuration"]:
+        (target,) = native_filter["targets"]
+        column = target.get("column", {}).get("name")
+        assert column is None or column in datasets[target["datasetUuid"]]
+        for node in (node for node in placed if "chartId" in node):
+            chart = charts[node["uuid"]]
+            has_period = any(one["operator"] == "TEMPORAL_RANGE" for one in chart["params"]["adhoc_filters"])
+            can_filter = has_period if column is None else column in datasets[chart["dataset_uuid"]]
+            if native_filter["scope"]["rootPath"] == ["ROOT_ID"]:
+                excluded = node["chartId"] in native_filter["scope"]["excluded"]
+                assert can_filter is not excluded, f"{native_filter['name']}: {chart['slice_name']}"
+
+
+@LANGUAGES
 @pytest.mark.timeout(400)  # half a year of history is generated first
-async def test_every_query_returns_data_to_an_analyst(analyst: asyncpg.Connection[Any]) -> None:
-    queries = Bundle(bundle.FOLDER).queries()
+async def test_an_analyst_can_run_every_query(files: Yaml, analyst: asyncpg.Connection[Any]) -> None:
+    for path, dataset in _of(files, "datasets").items():
+        columns = ", ".join(f'max("{column["column_name"]}"::text)' for column in dataset["columns"])
+        metrics = ", ".join(f"({metric['expression']})::text" for metric in dataset["metrics"])
+        row = await analyst.fetchrow(f"select {columns}, {metrics} from ({dataset['sql']}) as dataset")  # noqa: S608 - ours
 
-    assert len(queries) > 180
-    assert await find_empty_results(analyst, queries) == []
+        assert row is not None, path
 
 
 async def test_every_state_has_a_colour_in_each_language(analyst: asyncpg.Connection[Any]) -> None:
-    for language in ("en", "ru"):
+    for language, files in (("en", ENGLISH), ("ru", RUSSIAN)):
         states = await analyst.fetch(f"select title_{language} from analytics.states where documented")  # noqa: S608 - ours
-        (dashboard,) = _files("dashboards", language)
+        (dashboard,) = _of(files, "dashboards").values()
 
         assert {title for (title,) in states} <= dashboard["metadata"]["label_colors"].keys()
 
 
-def _chart_node(dashboard: Yaml) -> Yaml:
-    node: Yaml = dashboard["position"]["CHART-blocked_now"]["meta"]
-    return node
+@LANGUAGES
+def test_no_column_or_metric_has_the_title_of_a_coloured_value(files: Yaml) -> None:
+    """Superset would ignore the colour."""
+    datasets = _of(files, "datasets").values()
+    titles = {one["verbose_name"] for dataset in datasets for one in [*dataset["columns"], *dataset["metrics"]]}
+    (dashboard,) = _of(files, "dashboards").values()
 
-
-def _filter(dashboard: Yaml, name: str) -> Yaml:
-    filters: list[Yaml] = dashboard["metadata"]["native_filter_configuration"]
-    (found,) = [one for one in filters if one["id"] == f"NATIVE_FILTER-{name}"]
-    return found
-
-
-DEFECTS: list[tuple[str, str, Defect, str]] = [
-    (
-        "a password",
-        DATABASE,
-        lambda one: one.update(sqlalchemy_uri="postgresql://analyst:secret@localhost/syncer"),
-        "it contains a password",
-    ),
-    (
-        "a duplicate uuid",
-        CHART,
-        lambda one: one.update(uuid=BY_DAY_UUID),
-        f"its uuid {BY_DAY_UUID} is also used by another file",
-    ),
-    ("a database", DATASET, lambda one: one.update(database_uuid=NOWHERE), f"there is no database {NOWHERE}"),
-    ("a schema", DATASET, lambda one: one.pop("schema"), "its schema is not analytics"),
-    (
-        "a dataset's time",
-        DATASET,
-        lambda one: one.update(main_dttm_col="days"),
-        "its main_dttm_col days is not one of its time columns",
-    ),
-    ("a dataset", CHART, lambda one: one.update(dataset_uuid=NOWHERE), f"there is no dataset {NOWHERE}"),
-    (
-        "a kind of chart",
-        CHART,
-        lambda one: one.update(viz_type="pie"),
-        "its viz_type is pie, but table in its params",
-    ),
-    ("a column", CHART, lambda one: one["params"]["all_columns"].append("colour"), "its dataset has no column colour"),
-    (
-        "an order",
-        CHART,
-        lambda one: one["params"].update(order_by_cols=['["age", true]']),
-        "its dataset has no column age",
-    ),
-    (
-        "a condition",
-        CHART,
-        lambda one: one["params"]["adhoc_filters"][0].update(subject="is_open"),
-        "its dataset has no column is_open",
-    ),
-    ("an axis", BY_DAY, lambda one: one["params"].update(x_axis="date"), "its dataset has no column date"),
-    ("a dimension", BY_DAY, lambda one: one["params"].update(groupby=["colour"]), "its dataset has no column colour"),
-    ("a metric", BY_DAY, lambda one: one["params"].update(metrics=["total"]), "its dataset has no metric total"),
-    (
-        "a period",
-        BY_DAY,
-        lambda one: one["params"]["adhoc_filters"][0].update(subject="region"),
-        "its period filter uses region, which is not a time column",
-    ),
-    ("a node's chart", DASHBOARD, lambda one: _chart_node(one).update(uuid=NOWHERE), f"there is no chart {NOWHERE}"),
-    ("a duplicate chartId", DASHBOARD, lambda one: _chart_node(one).update(chartId=1), "chartId 1 is used by 2 charts"),
-    (
-        "a child",
-        DASHBOARD,
-        lambda one: one["position"]["ROW-debt-2"]["children"].append("CHART-gone"),
-        "ROW-debt-2 contains CHART-gone, which does not exist",
-    ),
-    (
-        "a node outside the layout",
-        DASHBOARD,
-        lambda one: one["position"]["ROW-debt-2"]["children"].remove("CHART-blocked_now"),
-        "CHART-blocked_now is not part of the layout",
-    ),
-    (
-        "parents",
-        DASHBOARD,
-        lambda one: one["position"]["ROW-debt-2"].update(parents=["ROOT_ID"]),
-        "ROW-debt-2 is below ROOT_ID, TABS-pages, TAB-debt, but its parents differ",
-    ),
-    (
-        "a wide row",
-        DASHBOARD,
-        lambda one: _chart_node(one).update(width=13),
-        "ROW-debt-2 is 13 columns wide, but a row has 12",
-    ),
-    (
-        "a filter's dataset",
-        DASHBOARD,
-        lambda one: _filter(one, "region")["targets"][0].update(datasetUuid=NOWHERE),
-        f"NATIVE_FILTER-region: there is no dataset {NOWHERE}",
-    ),
-    (
-        "a filter's column",
-        DASHBOARD,
-        lambda one: _filter(one, "region")["targets"][0]["column"].update(name="area"),
-        "NATIVE_FILTER-region: its dataset has no column area",
-    ),
-    (
-        "a filter's excluded chart",
-        DASHBOARD,
-        lambda one: _filter(one, "region")["scope"]["excluded"].append(999),
-        "NATIVE_FILTER-region excludes chart 999, which is not on the dashboard",
-    ),
-    (
-        "a filter's scope",
-        DASHBOARD,
-        lambda one: _filter(one, "region")["scope"].update(rootPath=["TAB-gone"]),
-        "NATIVE_FILTER-region applies to TAB-gone, which is not on the dashboard",
-    ),
-    (
-        "a filter that cannot filter a chart",
-        DASHBOARD,
-        lambda one: _filter(one, "region")["scope"].update(excluded=[]),
-        "NATIVE_FILTER-region cannot filter the chart Возраст данных, but does not exclude it",
-    ),
-    (
-        "a period that cannot filter a chart",
-        DASHBOARD,
-        lambda one: _filter(one, "period")["scope"].update(excluded=[]),
-        "NATIVE_FILTER-period cannot filter the chart Возраст данных, but does not exclude it",
-    ),
-    (
-        "a colour",
-        DASHBOARD,
-        lambda one: one["metadata"]["label_colors"].update({"Номеров": "#000000"}),
-        "the colour of Номеров is ignored, because a column or metric has the same title",
-    ),
-]
-
-
-@pytest.mark.parametrize(("file", "add_defect", "sentence"), [pytest.param(*case[1:], id=case[0]) for case in DEFECTS])
-def test_a_defect_is_reported_with_its_file(tmp_path: Path, file: str, add_defect: Defect, sentence: str) -> None:
-    shutil.copytree(bundle.FOLDER, tmp_path, dirs_exist_ok=True)
-    broken = _read(tmp_path / file)
-    add_defect(broken)
-    (tmp_path / file).write_text(yaml.safe_dump(broken))
-
-    assert f"{file}: {sentence}" in Bundle(tmp_path).problems()
-
-
-def test_a_chart_on_no_dashboard_is_reported(tmp_path: Path) -> None:
-    shutil.copytree(bundle.FOLDER, tmp_path, dirs_exist_ok=True)
-    (tmp_path / DASHBOARD).unlink()
-
-    assert f"{CHART}: it is on no dashboard" in Bundle(tmp_path).problems()
+    assert titles & dashboard["metadata"]["label_colors"].keys() == set()
 
 
 @pytest.mark.timeout(400)  # half a year of history is generated first
-async def test_a_failing_query_is_reported_with_its_file(tmp_path: Path, analyst: asyncpg.Connection[Any]) -> None:
-    shutil.copytree(bundle.FOLDER, tmp_path, dirs_exist_ok=True)
-    broken = _read(tmp_path / DATASET)
-    broken["sql"] = "select gone from analytics.numbers"
-    (tmp_path / DATASET).write_text(yaml.safe_dump(broken))
+async def test_a_query_of_the_history_says_what_each_chart_should_plot(demo_history: str) -> None:
+    wanted = await plotted.expected(demo_history)
 
-    queries = [query for query in Bundle(tmp_path).queries() if query.file == DATASET]
-    assert await find_empty_results(analyst, queries) == [f'{DATASET}: column "gone" does not exist']
+    assert wanted.keys() == {path.removeprefix("charts/").removesuffix(".yaml") for path in _of(ENGLISH, "charts")}
 
 
-def _files(kind: str, language: str) -> list[Yaml]:
-    return [_read(path) for path in sorted((bundle.FOLDER / kind).glob(f"*_{language}.yaml"))]
+def test_what_a_chart_plots_is_compared_point_by_point() -> None:
+    chart = Drawn("Numbers by day", {"x_axis": "day", "metrics": ["numbers"], "groupby": ["state_title"]}, [RESULT])
+    right: list[plotted.Point] = [
+        ("2026-03-01 00:00", "Active", 5.0),
+        ("2026-03-01 00:00", "Frozen", 0.0),
+        ("2026-03-02 00:00", "Active", 4.0),
+    ]
+
+    assert plotted.points_of(chart) == right
+    assert plotted.differences("by_day", right, plotted.Expected(right, 0)) == []
+    assert plotted.differences("by_day", right[:2], plotted.Expected(right, 0)) == [
+        "by_day does not plot ('2026-03-02 00:00', 'Active', 4.0)",
+        "by_day: 1 missing, 0 wrong",
+    ]
+    assert plotted.differences("by_day", [*right, right[0]], plotted.Expected(right, 0)) == [
+        "by_day plots ('2026-03-01 00:00', 'Active', 5.0)",
+        "by_day: 0 missing, 1 wrong",
+    ]
+    assert len(plotted.differences("by_day", [("", "", 1.2)], plotted.Expected([("", "", 1.0)], 0.1))) == 3
+    assert plotted.differences("by_day", [("", "", 1.2)], plotted.Expected([("", "", 1.1)], 0.11)) == []
 
 
-def _read(path: Path) -> Yaml:
-    read: Yaml = yaml.load(path.read_text(), yaml.CSafeLoader)
-    return read
+def test_a_table_plots_its_rows() -> None:
+    result = RESULT | {"data": [{"day": 1772323200000.0, "Active": 5, "Frozen": None}]}
+
+    assert plotted.points_of(Drawn("Days", {}, [result])) == [("2026-03-01 00:00", 5.0, None)]
+
+
+def test_every_field_has_a_title() -> None:
+    sql = ENGLISH["datasets/syncer/changes.yaml"]["sql"]
+
+    assert [name for name in field_titles() if f"when '{name}' then '" not in sql] == []
+
+
+def test_the_address_of_the_database_has_no_password() -> None:
+    assert ENGLISH["databases/syncer.yaml"]["sqlalchemy_uri"] == "postgresql+psycopg2://syncer_analyst@localhost/syncer"
+
+
+def test_an_export_is_taken_over_under_the_same_names_and_numbers(tmp_path: Path) -> None:
+    exported = json.loads(json.dumps(ENGLISH))
+    for node in exported["dashboards/numbers.yaml"]["position"].values():
+        if isinstance(node, dict) and "chartId" in node.get("meta", {}):
+            node["meta"]["chartId"] += 700
+    for native_filter in exported["dashboards/numbers.yaml"]["metadata"]["native_filter_configuration"]:
+        native_filter["scope"]["excluded"] = [number + 700 for number in native_filter["scope"]["excluded"]]
+    exported["charts/age.yaml"] |= {"query_context": "{}", "cache_timeout": None}
+    exported["charts/age.yaml"]["params"] |= {"datasource": "12__table", "slice_id": 705}
+    exported["datasets/syncer/numbers.yaml"]["columns"].reverse()
+    exported["datasets/syncer/numbers.yaml"]["metrics"].reverse()
+    exported["datasets/syncer/numbers.yaml"]["sql"] = "SELECT 1"
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        for path, content in exported.items():
+            name = path if path.startswith("metadata") else path.replace(".yaml", "_7.yaml")
+            archive.writestr(f"dashboard_export/{name}", yaml.safe_dump(content))
+
+    assert bundle.take(tmp_path / "export.zip") == ENGLISH
+
+
+def test_a_chart_made_in_superset_is_named_after_its_title(tmp_path: Path) -> None:
+    chart = ENGLISH["charts/age.yaml"] | {"uuid": "6c1d0f4e-0000-4000-8000-000000000000"}
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        archive.writestr("dashboard_export/charts/Numbers_by_week_12.yaml", yaml.safe_dump(chart))
+
+    assert bundle.take(tmp_path / "export.zip")["charts/numbers_by_week.yaml"] == chart
+
+
+def test_both_languages_are_written_to_one_folder_and_each_to_a_file(tmp_path: Path) -> None:
+    bundle.make(tmp_path)
+
+    assert bundle.read(tmp_path / "bundle") == ENGLISH | RUSSIAN
+    for name, files in (("syncer-en", ENGLISH), ("syncer-ru", RUSSIAN)):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip") as archive:
+            paths = {path for path in archive.namelist() if path.endswith(".yaml")}
+        shared = {f"{name}/{path}" for path in ("metadata.yaml", "databases/syncer.yaml")}
+        assert paths == shared | {f"{name}/{path}" for path in files}
+
+
+def _of(files: Yaml, folder: str) -> Yaml:
+    return {path: content for path, content in files.items() if path.startswith(f"{folder}/")}
+
+
+def _uuids(files: Yaml) -> set[str]:
+    return {
+        content["uuid"] for folder in ("dashboards", "charts", "datasets") for content in _of(files, folder).values()
+    }
+
+
+def _names_of(dataset: Yaml) -> set[str]:
+    return {column["column_name"] for column in dataset["columns"]} | {
+        metric["metric_name"] for metric in dataset["metrics"]
+    }
+
+
+def _names_in(params: Yaml) -> set[str]:
+    """The columns and metrics that a chart uses."""
+    names: set[str] = {condition["subject"] for condition in params["adhoc_filters"]}
+    for key in (
+        *("x_axis", "groupby", "groupbyRows", "groupbyColumns", "all_columns", "metric", "metrics", "source", "target"),
+        *("timeseries_limit_metric", "columns"),
+    ):
+        value = params.get(key) or []
+        names |= {value} if isinstance(value, str) else set(value)
+    return names | {json.loads(order)[0] for order in params.get("order_by_cols", [])}
+
+
+def _texts(value: Any, key: str = "") -> Iterator[str]:
+    """The texts that people read."""
+    if isinstance(value, str) and key in TEXTS and not (value.startswith((",", ".", "+")) or value in NO_TEXTS):
+        yield value
+    elif isinstance(value, dict):
+        if key == "label_colors":
+            yield from (label for label in value if not label.islower())
+        yield from (text for name, item in value.items() for text in _texts(item, name))
+    elif isinstance(value, list):
+        yield from (text for item in value for text in _texts(item))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for pair in value.items() for item in pair for text in _strings(item))
+    elif isinstance(value, list):
+        yield from (text for item in value for text in _strings(item))

@@ -115,7 +115,7 @@ def has_results(daemon: Process, count: int) -> bool:
 async def test_bodies_of_every_shape_keep_memory_bounded_and_the_daemon_live(
     syncer: Program, database: str, emulator: Emulator, names: list[str]
 ) -> None:
-    daemon = await syncer.start(
+    daemon = await syncer.without_coverage().start(
         "run",
         database_url=database,
         poll_interval="1s",
@@ -177,7 +177,7 @@ LARGEST: Final = {
 async def test_the_largest_records_and_most_words_that_are_accepted_keep_memory_bounded(
     syncer: Program, database: str, emulator: Emulator
 ) -> None:
-    daemon = await syncer.start(
+    daemon = await syncer.without_coverage().start(
         "run", database_url=database, poll_interval="1s", api_max_bytes=f"{MEBIBYTES + 1}MiB", api_timeout="5m"
     )
     await daemon.wait_for_event("poll_finished")

@@ -341,6 +341,73 @@ async def test_redirects_that_all_records_lack_are_a_warning(account: PolledAcco
     assert [line["keys"] for line in log_lines() if line["event"] == "keys_vanished"] == [["from_redirect_numbers"]]
 
 
+async def test_a_key_that_only_ever_held_null_is_a_warning_when_all_records_lack_it(
+    account: PolledAccount, log_lines: ReadLogLines
+) -> None:
+    """Also if the process has been restarted, and if no record has another value."""
+    records = [record(1, vip=None), record(2), record(3)]
+    await account.poll(*records)
+    log_lines()
+    account.restart()
+
+    lacking = [without(element, "vip", "sip_uri", "from_redirect_numbers") for element in records]
+    await account.poll(*lacking[:2], records[2])
+    await account.poll(*lacking)
+    await account.poll(*reversed(lacking))
+
+    assert [(line["run_id"], line["keys"]) for line in log_lines() if line["event"] == "keys_vanished"] == [
+        (2, ["vip"]),
+        (3, ["from_redirect_numbers", "sip_uri"]),
+    ]
+
+
+async def test_keys_are_stored_if_they_are_not_those_of_the_last_response(account: PolledAccount) -> None:
+    """A response without accepted records has none to compare."""
+    stored = "select record_keys from syncer.account_fence"
+    for response in ([record(1, x=1)], [], [{"id": 1}], [record(1, x=1)], [record(1, x=1), {"id": 2, "y": 1}]):
+        await account.poll(*response)
+        assert await account.row(stored) == ([*sorted(record()), "x"],)
+
+    await account.poll(record(1, a=1), without(record(2), "comment"))
+    assert await account.row(stored) == ([*sorted(record()), "a"],)
+
+
+async def test_without_stored_keys_those_of_all_records_are_stored(
+    account: PolledAccount, log_lines: ReadLogLines
+) -> None:
+    await account.poll(record(1, x=1), record(2))
+    await account.sql.execute("update syncer.account_fence set record_keys = null")
+    log_lines()
+
+    await account.poll(record(2), record(1, x=1))
+    await account.poll(record(2), record(1))
+
+    assert [(line["run_id"], line["keys"]) for line in log_lines() if line["event"] == "keys_vanished"] == [(3, ["x"])]
+
+
+async def test_of_very_many_keys_those_that_are_stored_stay_stored_and_none_seems_to_vanish(
+    account: PolledAccount, log_lines: ReadLogLines
+) -> None:
+    many = {f"k{number:03}": 1 for number in range(500)}
+    await account.poll(record(1, **many))
+    (first,) = await account.row("select record_keys from syncer.account_fence")
+    await account.poll(record(1, **many, a=1), record(2))
+    (second,) = await account.row("select record_keys from syncer.account_fence")
+
+    assert (len(first), first[:20], second) == (100, sorted(record()), first)
+    assert [line for line in log_lines() if line["event"] == "keys_vanished"] == []
+
+
+async def test_a_key_that_was_cut_within_the_token_is_not_logged(
+    account: PolledAccount, log_lines: ReadLogLines
+) -> None:
+    token = account.account.token.get_secret_value()
+    await account.poll(record(1, **{"x" * (101 - len(token)) + token: 1}))
+    await account.poll(record(1))
+
+    assert [line["keys"] for line in log_lines() if line["event"] == "keys_vanished"] == [["***"]]
+
+
 @pytest.mark.parametrize("comment", [None, "два"])
 async def test_a_key_that_another_record_has_is_no_warning(
     account: PolledAccount, log_lines: ReadLogLines, comment: str | None

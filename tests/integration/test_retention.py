@@ -85,8 +85,9 @@ class OldAccount:
             [(self.account_id, run.started_at, run.outcome, run.changed) for run in sorted(runs, key=started_at)],
         )
         await self._sql.execute(
-            "update syncer.account_fence set success_run_id = (select max(run_id) from syncer.sync_run"
-            " where account_id = $1 and outcome = any($2)) where account_id = $1",
+            "update syncer.account_fence set (success_run_id, first_success_at) ="
+            " (select max(run_id), least(first_success_at, min(started_at)) from syncer.sync_run"
+            "   where account_id = $1 and outcome = any($2)) where account_id = $1",
             self.account_id,
             SUCCESSES,
         )

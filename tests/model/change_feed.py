@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tests.model.response_parser import COLUMNS
+from tests.model.views import ZONE, attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import date, datetime
 
     import asyncpg
 
@@ -31,6 +34,12 @@ class Change(NamedTuple):
     old_value: str | None = None
     new_value: str | None = None
     redirect_number_id: int | None = None
+    changed_day: date | None = None
+    number: str | None = None
+    type: str | None = None
+    purpose: str | None = None
+    region: str | None = None
+    employee_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,12 @@ class ExpectedFeed:
             now = _NumberState(fields, stored.is_removed, frozenset(stored.open_redirects()))
             before = self._previous.get(number)
             if now != before:
-                self.changes.update(_record_changes(number, run_id, stored, before, now))
-                self.changes.update(_redirect_changes(number, run_id, stored, before, now))
+                for change in (
+                    *_record_changes(number, run_id, stored, before, now),
+                    *_redirect_changes(number, run_id, stored, before, now),
+                ):
+                    day = change.changed_at.astimezone(ZONE).date()
+                    self.changes[change._replace(changed_day=day, **attributes(stored.values))] += 1
                 self._previous[number] = now
 
 
@@ -103,7 +116,11 @@ def _latest(stored: Number, key: tuple[int, str]) -> Period:
 
 
 class FeedReplica:
-    """An account's numbers, built only from the feed: each time from the rows after the last run that was read."""
+    """An account's numbers, built only from the feed: each time from the rows since the cursor of the time before.
+
+    Attributes:
+        copied: The rows of all accounts, as they were copied, without what is of today.
+    """
 
     TIMES: Final = (
         *("first_seen_at", "removed_at", "changed_at", "changed_after", "state_since", "state_since_earliest"),
@@ -113,17 +130,18 @@ class FeedReplica:
     def __init__(self) -> None:
         self.numbers: dict[int, dict[str, Any]] = {}
         self.redirects: dict[tuple[int, int, str], datetime] = {}
-        self.last_run_id = 0
+        self.copied: list[dict[str, Any]] = []
+        self._cursor = "{}"
 
     async def catch_up(self, sql: asyncpg.Connection, account_id: int) -> None:
-        """Applies the new rows of the feed."""
-        for row in await sql.fetch(
-            "select * from analytics.changes where account_id = $1 and run_id > $2 order by run_id",
-            account_id,
-            self.last_run_id,
-        ):
-            self._apply(row)
-            self.last_run_id = row["run_id"]
+        """Copies the new rows of the feed, and applies those of an account; call it in one snapshot."""
+        rows = await sql.fetch("select * from analytics.changes_since($1)", self._cursor)
+        self._cursor = await sql.fetchval("select cursor from analytics.changes_cursor")
+        assert rows == sorted(rows, key=lambda row: (row["account_id"], row["run_id"], row["change_id"]))
+        self.copied += map(immutable, rows)
+        for row in rows:
+            if row["account_id"] == account_id:
+                self._apply(row)
 
     def _apply(self, row: asyncpg.Record) -> None:
         number = row["virtual_number_id"]
@@ -156,3 +174,17 @@ def as_text(value: Any) -> str | None:
     if value is None:
         return None
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def immutable(row: asyncpg.Record) -> dict[str, Any]:
+    """Returns the columns of a row of the feed that never change."""
+    return {name: value for name, value in row.items() if name not in {"number_now", "changed_day"}}
+
+
+def digest(rows: Iterable[Mapping[str, Any]]) -> tuple[int, str]:
+    """Returns how many rows these are, and the hash of all their bytes, in the order of the feed."""
+    texts = [
+        json.dumps(dict(row), default=str)
+        for row in sorted(rows, key=lambda row: (row["account_id"], row["run_id"], row["change_id"]))
+    ]
+    return len(texts), sha256("\n".join(texts).encode()).hexdigest()

@@ -8,7 +8,7 @@ from collections import Counter
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tests.model.change_feed import Change, ExpectedFeed, FeedReplica
+from tests.model.change_feed import Change, ExpectedFeed, FeedReplica, digest, immutable
 from tests.model.model import TICK
 from tests.model.response_parser import canonical
 from tests.model.views import AccountScenario, Dimensions, View, days, versions
@@ -27,6 +27,7 @@ _VIEWS: Final = {
     "numbers": ("virtual_number_id",),
     "number_history": ("virtual_number_id", "valid_from"),
     "state_history": ("virtual_number_id", "valid_from"),
+    "state_spells": ("virtual_number_id", "valid_from"),
     "state_changes": ("virtual_number_id", "changed_at"),
     "redirect_history": ("virtual_number_id", "redirect_number_id", "redirect_from", "valid_from"),
     "redirects": ("virtual_number_id", "redirect_number_id", "redirect_from", "valid_from"),
@@ -116,9 +117,17 @@ class ViewChecker:
         self, sql: asyncpg.Connection, account_id: int, by_view: dict[str, Comparison]
     ) -> list[Comparison]:
         await self._replica.catch_up(sql, account_id)
+        source = await sql.fetch("select * from analytics.changes")
+        numbers_now = {row["virtual_number_id"]: row["number_now"] for row in source if row["account_id"] == account_id}
         numbers = {key[0]: self._replica.expected_row(row) for key, row in by_view["numbers_all"].actual.items()}
         redirects = {key[:3]: key[3] for key in by_view["redirects"].actual}
         return [
+            Comparison("the copy of the feed", digest(map(immutable, source)), digest(self._replica.copied)),
+            Comparison(
+                "number_now in changes",
+                {number: stored.values["number"] for number, stored in self._model.numbers.items()},
+                numbers_now,
+            ),
             Comparison("the replica's numbers", numbers, self._replica.numbers),
             Comparison("the replica's redirects", redirects, self._replica.redirects),
         ]

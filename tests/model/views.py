@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from tests.model.model import TICK, Period
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ZONE: Final = ZoneInfo("Europe/Moscow")
 _TOLERANCE: Final = timedelta(minutes=5)
 _DAY: Final = timedelta(days=1)
+_T = TypeVar("_T")
 
 _COUNTED: Final = ("numbers", "entered", "exited", "arrived", "returned", "removed")
 _OF_MONTH: Final = ("opening", "closing", "arrived", "returned", "removed", "locks", "unlocks")
@@ -59,6 +60,7 @@ class AccountScenario:
             },
             "number_history": dict(self._number_history()),
             "state_history": dict(self._state_history()),
+            "state_spells": dict(self._state_spells()),
             "state_changes": dict(self._state_changes()),
             "redirect_history": dict(self._redirect_history()),
             "redirects": {
@@ -88,10 +90,20 @@ class AccountScenario:
 
     def _number_history(self) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
         for number, stored in self.model.numbers.items():
-            for version in versions(stored):
+            all_versions = versions(stored)
+            for former, version, following in _with_neighbours(all_versions):
                 yield (
                     (number, version.valid_from),
-                    self._identity(number) | self._record(version.values) | _without(_period(version), "closed_run_id"),
+                    {
+                        **self._identity(number),
+                        **self._record(version.values),
+                        **self._titles("type", version.values),
+                        **self._titles("purpose", version.values),
+                        **self._titles("state", version.values),
+                        **self._dated(number, version),
+                        "began_by": _began_by(former, version),
+                        "ended_by": _ended_by(version, following),
+                    },
                 )
 
     def _state_history(self) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -103,8 +115,44 @@ class AccountScenario:
                         **self._identity(number),
                         **row.values,
                         **self._titles("state", row.values),
-                        **_period(row),
-                        "duration_seconds": seconds((row.valid_to or self.known_until) - row.valid_from),
+                        **self._dated(number, row),
+                        **attributes_at(stored, row.valid_from),
+                    },
+                )
+
+    def _state_spells(self) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+        for number, stored in self.model.numbers.items():
+            stays: list[list[Period]] = []
+            for former, row, _ in _with_neighbours(stored.states):
+                if former and (former.valid_to, former.values["state"]) == (row.valid_from, row.values["state"]):
+                    stays[-1].append(row)
+                else:
+                    stays.append([row])
+            for former_stay, stay, next_stay in _with_neighbours(stays):
+                first, last = stay[0], stay[-1]
+                former = former_stay[-1] if former_stay else None
+                following = next_stay[0] if next_stay else None
+                began_by, ended_by = _began_by(former, first), _ended_by(last, following)
+                spell = replace(
+                    last,
+                    values={},
+                    valid_from=first.valid_from,
+                    changed_after=first.changed_after,
+                )
+                yield (
+                    (number, first.valid_from),
+                    {
+                        **self._identity(number),
+                        **self._titles("state", first.values),
+                        **_without(self._dated(number, spell), "run_id"),
+                        **attributes_at(stored, first.valid_from),
+                        "state": first.values["state"],
+                        "first_reason": first.values["reason"],
+                        "last_reason": last.values["reason"],
+                        "began_by": began_by,
+                        "from_state": former.values["state"] if former and began_by == "changed" else None,
+                        "ended_by": ended_by,
+                        "to_state": following.values["state"] if following and ended_by == "changed" else None,
                     },
                 )
 
@@ -119,11 +167,14 @@ class AccountScenario:
                         **self._identity(number),
                         "changed_at": row.valid_from,
                         "changed_after": row.changed_after,
+                        "changed_day": row.valid_from.astimezone(ZONE).date(),
                         **{f"from_{name}": value for name, value in former.values.items()},
                         **{f"to_{name}": value for name, value in row.values.items()},
                         **{f"from_{name}": title for name, title in self._titles("state", former.values).items()},
                         **{f"to_{name}": title for name, title in self._titles("state", row.values).items()},
                         "run_id": row.run_id,
+                        "number_now": stored.values["number"],
+                        **attributes_at(stored, row.valid_from),
                     },
                 )
 
@@ -140,10 +191,18 @@ class AccountScenario:
                         "redirect_number_id": redirect_id,
                         "redirect_from": redirect_from,
                         "redirect_from_key": f"{self.account_id}:{redirect_id}" if is_own else None,
-                        **_period(row),
-                        "duration_seconds": seconds((row.valid_to or self.known_until) - row.valid_from),
+                        **self._dated(number, row),
+                        **attributes_at(stored, row.valid_from),
                     },
                 )
+
+    def _dated(self, number: int, row: Period) -> dict[str, Any]:
+        return {
+            **_period(row),
+            "duration_seconds": seconds((row.valid_to or self.known_until) - row.valid_from),
+            "began_day": row.valid_from.astimezone(ZONE).date(),
+            "number_now": self.model.numbers[number].values["number"],
+        }
 
     @property
     def known_until(self) -> datetime:
@@ -302,7 +361,6 @@ class AccountScenario:
             "account": self.account,
             "virtual_number_id": number,
             "number_key": f"{self.account_id}:{number}",
-            "number": self.model.numbers[number].values["number"],
         }
 
     def _record(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -327,6 +385,36 @@ def _stay(stored: Number) -> list[Period]:
             break
         stay.insert(0, period)
     return stay
+
+
+def attributes(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns what the rows about a period say of the number, from the version of its beginning."""
+    return {
+        "region": values["region_name"],
+        **{name: values[name] for name in ("number", "type", "purpose", "employee_id")},
+    }
+
+
+def attributes_at(stored: Number, moment: datetime) -> dict[str, Any]:
+    """Returns them as they were at a moment at which the number was listed."""
+    return attributes([version for version in versions(stored) if version.valid_from <= moment][-1].values)
+
+
+def _with_neighbours(rows: list[_T]) -> Iterator[tuple[_T | None, _T, _T | None]]:
+    """Yields each row between the one before and the one after it."""
+    return zip([None, *rows[:-1]], rows, [*rows[1:], None], strict=True)
+
+
+def _began_by(former: Period | None, row: Period) -> str:
+    if former is None:
+        return "created"
+    return "changed" if former.valid_to == row.valid_from else "restored"
+
+
+def _ended_by(row: Period, following: Period | None) -> str | None:
+    if row.valid_to is None:
+        return None
+    return "changed" if following is not None and following.valid_from == row.valid_to else "removed"
 
 
 def versions(stored: Number) -> list[Period]:

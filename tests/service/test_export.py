@@ -22,6 +22,7 @@ import pytest
 
 from tests.builders import record, redirect
 from tests.service.processes import environment, files_in, wait_until
+from tests.service.test_standard_streams import run_in_shell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,7 +181,7 @@ async def test_an_impossible_export_is_reported_in_one_line(syncer: Program, emp
     assert [one.code for one in (unknown, account, shared_view, moment)] == [2, 2, 2, 2]
     assert [one.code for one in (schema, extra, place, device)] == [1, 1, 1, 1]
     assert unknown.error_line().startswith(
-        "syncer: there is no view 'nombers': the views are accounts, changes, coverage,"
+        "syncer: there is no view 'nombers': the views are accounts, changes, changes_cursor,"
     )
     assert account.error_line() == "syncer: --account 'nobody' was never polled: the accounts are default"
     assert shared_view.error_line() == "syncer: --account: the view states is the same for all accounts"
@@ -301,3 +302,106 @@ async def test_an_export_for_which_there_is_no_room_keeps_the_existing_file_and_
     assert process.returncode == 1
     assert files_in(existing.parent) == [existing]
     assert existing.read_text() == "the last one"
+
+
+class TextFile:
+    """A small file in the folder of the test."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def text(self) -> str | None:
+        """Its content; None if there is no such file."""
+        return self.path.read_text() if self.path.exists() else None
+
+    def write(self, text: str) -> None:
+        """Writes its content."""
+        self.path.write_text(text)
+
+
+@pytest.fixture
+def cursor(folder: Path) -> TextFile:
+    """The file of the option `--since`, which does not exist yet."""
+    return TextFile(folder / "cursor")
+
+
+async def test_changes_are_exported_once_with_a_file_that_keeps_the_cursor(
+    syncer: Program, polled: PolledAccount, cursor: TextFile, folder: Path
+) -> None:
+    first = await syncer.run("export", "changes", "--since", str(cursor))
+    nothing = await syncer.run("export", "changes", "--since", str(cursor))
+    await polled.poll_at(T0 + 2 * HOUR, record(2, comment="new"))
+    file = TextFile(folder / "new.csv")
+    second = await syncer.run("export", "changes", "--since", str(cursor), "--output", str(file))
+
+    assert [(one.code, one.err) for one in (first, nothing, second)] == [(0, "")] * 3
+    header = first.out.partition("\n")[0]
+    assert nothing.out == f"{header}\n"
+    assert cursor.text == '{"1": 3}\n'
+    await polled.sql.execute("create temp table found as select * from analytics.changes limit 0")
+    for text in (first.out, file.text or ""):
+        await polled.sql.copy_to_table("found", source=io.BytesIO(text.encode()), format="csv", header=True)
+    identity = "change_id, number, recorded_at, changed_at, changed_after, old_value, new_value"
+    assert await polled.rows(f"select {identity} from found order by change_id") == await polled.rows(
+        f"select {identity} from analytics.changes order by change_id"
+    )
+    assert files_in(folder) == [cursor.path, file.path]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "this is no cursor that `syncer export` has written"),
+        ("id;number\n1;2\n", "this is no cursor that `syncer export` has written"),
+        ('{"1": "709"}', "this is no cursor that `syncer export` has written"),
+        ('{"1": true}', "this is no cursor that `syncer export` has written"),
+        ("[" * 100_000, "this is no cursor that `syncer export` has written"),
+        ('{"1": 709}', "this database does not have all that its cursor says was copied"),
+        ('{"7": 1}', "this database does not have all that its cursor says was copied"),
+    ],
+)
+@pytest.mark.usefixtures("polled")
+async def test_a_damaged_or_foreign_cursor_is_one_line_and_is_left_as_it_is(
+    syncer: Program, cursor: TextFile, content: str, message: str
+) -> None:
+    cursor.write(content)
+    finished = await syncer.run("export", "changes", "--since", str(cursor))
+
+    assert (finished.code, finished.out) == (2, "")
+    assert f"--since {cursor}: {message}" in finished.err
+    assert finished.err.count("\n") == 1
+    assert cursor.text == content
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("numbers",), ("changes", "--account", "default"), ("changes", "--format", "csv", "--output", "{cursor}")],
+)
+@pytest.mark.usefixtures("polled")
+async def test_a_cursor_is_for_all_changes_and_has_a_file_of_its_own(
+    syncer: Program, cursor: TextFile, arguments: tuple[str, ...]
+) -> None:
+    finished = await syncer.run("export", *(one.format(cursor=cursor) for one in arguments), "--since", str(cursor))
+
+    assert (finished.code, finished.out) == (2, "")
+    assert "--since" in finished.err
+    assert finished.err.count("\n") == 1
+    assert cursor.text is None
+
+
+@pytest.mark.usefixtures("polled")
+async def test_the_cursor_stays_as_it_is_until_the_output_is_complete(
+    syncer: Program, cursor: TextFile, folder: Path
+) -> None:
+    cursor.write('{"1": 1}')
+    unwritable = await syncer.run(
+        "export", "changes", "--since", str(cursor), "--output", str(folder / "no" / "file.csv")
+    )
+    assert (unwritable.code, cursor.text) == (1, '{"1": 1}')
+
+    full = await run_in_shell(syncer, ">/dev/full", "export", "changes", "--since", str(cursor))
+    assert (full[0], cursor.text) == (1, '{"1": 1}')

@@ -184,7 +184,8 @@ async def test_the_daemon_raises_its_soft_limit_of_open_files_to_the_hard_one(sy
 
 @run_concurrently
 async def test_a_daemon_without_files_to_open_logs_one_line_and_recovers(syncer: Program, emulator: Emulator) -> None:
-    daemon = await replace(syncer, open_files=(300, 300)).start("run", http_listen=LOOPBACK_FREE_PORT)
+    program = replace(syncer.without_coverage(), open_files=(300, 300))
+    daemon = await program.start("run", http_listen=LOOPBACK_FREE_PORT)
     url = await address_of(daemon)
     await wait_until(lambda: emulator.requests[TOKEN] == 1)
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (3, 300))

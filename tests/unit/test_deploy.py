@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from syncer.config.settings import Settings
 from syncer.daemon.scheduler import STUCK_AFTER_SECONDS
@@ -13,6 +17,7 @@ from syncer.daemon.scheduler import STUCK_AFTER_SECONDS
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
+GRAFANA_SOURCES = yaml.safe_load((DEPLOY / "compose" / "datasource.yml").read_text())
 UNIT = (DEPLOY / "systemd" / "syncer.service").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 SHUTDOWN_SECONDS = Settings.model_fields["shutdown_timeout"].default.total_seconds()
@@ -55,6 +60,26 @@ def test_every_secret_that_compose_mounts_is_generated_and_exists_for_the_demo()
 
     assert mounted == {file.name for file in (DEPLOY / "compose" / "demo").iterdir()}
     assert mounted == set(re.findall(r"keep (\w+) ", (DEPLOY / "compose" / "make-secrets").read_text()))
+
+
+def test_grafana_gets_the_password_that_the_analyst_address_contains(tmp_path: Path) -> None:
+    script = tmp_path / "deploy" / "compose" / "make-secrets"
+    script.parent.mkdir(parents=True)
+    shutil.copy(DEPLOY / "compose" / "make-secrets", script)
+    subprocess.run([script], input="token\n", text=True, check=True, stderr=subprocess.DEVNULL)
+
+    for folder in (tmp_path / "secrets", DEPLOY / "compose" / "demo"):
+        address = urlsplit((folder / "analyst_url").read_text())
+        assert (folder / "analyst_password").read_text() == f"{address.password}\n"
+    (grafana,) = [entry for entry in GRAFANA_SOURCES["datasources"] if entry["name"] == "PostgreSQL"]
+    assert (grafana["user"], grafana["url"]) == (address.username, f"{address.hostname}:{address.port}")
+    assert grafana["jsonData"]["database"] == address.path.removeprefix("/")
+
+
+def test_grafana_loads_every_dashboard() -> None:
+    mounted = re.findall(r"- \./deploy/grafana/(\w+\.json):/var/lib/grafana/dashboards/\1:ro", COMPOSE)
+
+    assert sorted(mounted) == sorted(path.name for path in (DEPLOY / "grafana").glob("*.json"))
 
 
 def test_the_documentation_contains_the_script_that_creates_the_logins() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from syncer.diff.changeset import MAX_DROPPED_KEYS, ChangeSet, NewVersion, PollTotals, PresenceUpdate, RedirectChange
+from syncer.diff.changeset import MAX_RECORD_KEYS, ChangeSet, NewVersion, PollTotals, PresenceUpdate, RedirectChange
 from syncer.diff.content_hash import UNKEYED
 from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.record import COLUMNS, ParsedRecord, Rejection, decode
@@ -192,6 +192,7 @@ def test_numbers_found_by_the_first_success_have_no_lower_bound() -> None:
         created=[NewVersion(1, column_values(element), {"x": 1}, None)],
         opened_redirects=[RedirectChange(1, 8, "78", None), RedirectChange(1, 9, "79", None)],
         fingerprints={1: fingerprint_of(element)},
+        extra_keys={"x"},
         is_first_or_rejections_changed=True,
         counters=Counter(created=1, received=1, redirects_opened=2, redirects_closed=0, rejected=0, unchanged=0),
     )
@@ -289,12 +290,12 @@ def test_extra_fields_that_are_no_longer_sent_are_dropped() -> None:
     assert changes.extra_updates == [(1, {})]
 
 
-def test_of_the_extra_keys_that_are_no_longer_sent_a_limited_number_is_kept() -> None:
-    many = {f"key {index}": 1 for index in range(MAX_DROPPED_KEYS + 1)}
-    stored = stored_data({1: stored_number(record(1, **many)), 2: stored_number(record(2, other=1))})
-    changes = decide_changes(parsed_response(record(1), record(2)), stored, GUARD)
-    assert len(changes.dropped_extra_keys) == MAX_DROPPED_KEYS
-    assert changes.dropped_extra_keys < many.keys()
+def test_a_limited_number_of_extra_keys_is_noted_and_the_beginning_of_each() -> None:
+    many = {f"key {index}": 1 for index in range(MAX_RECORD_KEYS)}
+    few = decide_changes(parsed_response(record(1, x=1), record(2, **{"y" * 101: 1})), stored_data(), GUARD)
+    changes = decide_changes(parsed_response(record(1, x=1), record(2, **many), record(3, z=1)), stored_data(), GUARD)
+    assert few.extra_keys == {"x", "y" * 100}
+    assert changes.extra_keys == {"x", *many}
 
 
 def test_extra_fields_are_part_of_the_new_version_if_there_is_one() -> None:
@@ -409,19 +410,6 @@ def test_absent_keys_of_new_numbers_are_null_and_counted_once_per_number() -> No
     changes = decide_changes(parsed_response(*elements), stored_data(), GUARD)
     assert changes.created == [NewVersion(number, column_values(record(number)), {}, LAST_SUCCESS) for number in (1, 2)]
     assert (changes.opened_redirects, changes.absent_keys) == ([], Counter(comment=2, from_redirect_numbers=2))
-
-
-def test_the_values_that_are_kept_for_absent_keys_are_counted() -> None:
-    before = {
-        1: record(1, comment="kept", from_redirect_numbers=[redirect(9, "79")]),
-        2: record(2),
-        3: record(3, comment="kept", from_redirect_numbers=[redirect(8, "78")]),
-    }
-    elements = [without(element, "comment", "from_redirect_numbers") for element in (*before.values(), record(4))]
-    stored = stored_data({number_id: stored_number(element) for number_id, element in before.items()})
-    changes = decide_changes(parsed_response(*elements), stored, GUARD)
-    assert changes.absent_keys == Counter(comment=4, from_redirect_numbers=4)
-    assert changes.kept_values == Counter(comment=2, from_redirect_numbers=2)
 
 
 def test_null_clears_the_value_and_does_not_count_as_an_absent_key() -> None:
@@ -972,7 +960,6 @@ def test_the_changes_of_all_batches_are_added_up() -> None:
         counters=Counter(received=1, changed=2, unchanged=1, removed=1),
         compared=2,
         absent_keys=Counter(type=1),
-        kept_values=Counter(type=1),
         column_changes=Counter(comment=2),
         fingerprints={fingerprint_of(element): element["id"] for element in batches},
         removed={3},
@@ -980,12 +967,20 @@ def test_the_changes_of_all_batches_are_added_up() -> None:
     )
 
 
-def test_the_extra_keys_that_batches_drop_are_added_up_to_a_limit() -> None:
+def test_the_extra_keys_of_batches_are_added_up_to_a_limit() -> None:
     totals = PollTotals()
-    for dropped in ({"a"}, {"b"}, {f"key {index}" for index in range(MAX_DROPPED_KEYS - 2)}, {"c"}):
-        totals.add(ChangeSet(dropped_extra_keys=dropped))
-    assert {"a", "b", "c"} & totals.dropped_extra_keys == {"a", "b"}
-    assert len(totals.dropped_extra_keys) == MAX_DROPPED_KEYS
+    for extra_keys in ({"a"}, {"b"}, {f"key {index}" for index in range(MAX_RECORD_KEYS - 2)}, {"c"}):
+        totals.add(ChangeSet(extra_keys=extra_keys))
+    assert {"a", "b", "c"} & totals.extra_keys == {"a", "b"}
+    assert len(totals.extra_keys) == MAX_RECORD_KEYS
+
+
+def test_the_keys_of_compared_records_are_those_that_not_all_of_them_lack() -> None:
+    totals = PollTotals()
+    assert totals.keys == set()
+    for element in (without(record(1, x=1), "comment", "type"), without(record(2), "comment")):
+        totals.add(reconcile(parsed_response(element).records, stored_data().numbers, stored_data().account))
+    assert totals.keys == {*record(), "x"} - {"comment"}
 
 
 @pytest.mark.parametrize(("comments", "unchanged"), [(["", ""], True), (["new", ""], False), (["", "new"], False)])

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import ValidationError
 
+from syncer.diff.changeset import MAX_RECORD_KEYS
 from syncer.diff.content_hash import UNKEYED, ContentHash
 from syncer.diff.record import Rejection
 from syncer.diff.response import (
     MAX_STORED_REJECTIONS,
     ParsedResponse,
-    keys_in_known_elements,
-    keys_in_no_record,
     parse_response,
+    read_record_keys,
     reject_words,
 )
 from syncer.diff.stored import Elements, Fingerprints
@@ -141,21 +142,33 @@ def test_of_records_rejected_for_a_word_only_as_many_as_are_stored_have_their_te
     assert (counted.virtual_number_id, counted.payload, counted.error) == (2, b"", "")
 
 
-def test_the_keys_of_known_elements_are_looked_for_until_all_are_found() -> None:
-    elements = [record(1, a=1), record(2, b=1), record(3, c=1)]
-    known = stored_fingerprints(*enumerate(elements[:2], start=1))
-    parsed = parse_response(encode_list(*elements), known, None)
-    assert keys_in_known_elements(parsed, known, {"a", "b", "c"}) == {"a", "b"}
-    assert keys_in_known_elements(parsed, known, {"a"}) == {"a"}
-
-
-def test_keys_are_in_no_record_if_neither_a_known_nor_a_compared_one_has_them() -> None:
-    elements = [record(1, a=1), record(2, b=1), record(3, c=1)]
+def test_the_keys_of_known_and_of_compared_records_are_read() -> None:
+    elements = [record(1, a=1), record(2, b=1, **{"y" * 101: 1}), record(3, c=1)]
     known = stored_fingerprints((1, elements[0]))
     parsed = parse_response(encode_list(*elements), known, None)
     compared = {UNKEYED(encode(elements[1]))}
-    assert keys_in_no_record(parsed, known, compared, {"a", "b", "c", "d"}) == {"c", "d"}
-    assert keys_in_no_record(parsed, known, compared, {"a"}) == set()
+    assert read_record_keys(parsed, known, compared, {"a", "b", "c", "d", "y" * 100}) == {"a", "b", "y" * 100}
+    assert read_record_keys(parsed, known, compared, {"a"}) == {"a"}
+    assert read_record_keys(parsed, known, compared, None) == {*record(), "a", "b", "y" * 100}
+
+
+def test_keys_are_read_until_the_wanted_ones_or_enough_are_found() -> None:
+    elements = [record(1, **{f"key {index}": 1 for index in range(MAX_RECORD_KEYS)}), b"this cannot be decoded"]
+    known = stored_fingerprints(*enumerate(elements, start=1))
+    parsed = ParsedResponse(
+        received=2,
+        repeated=0,
+        known_count=2,
+        records=UnmatchedRecords(encode_list(elements[0], '"x"'), {}),
+        rejections=(),
+        missing_ids=frozenset(),
+        app_id=None,
+        elements=Elements([UNKEYED(encode(element)) for element in elements], [1, 2]),
+    )
+    assert read_record_keys(parsed, known, (), {"key 7"}) == {"key 7"}
+    assert len(read_record_keys(parsed, known, (), None)) >= MAX_RECORD_KEYS
+    with pytest.raises(ValidationError):
+        read_record_keys(parsed, known, (), {"other"})
 
 
 def test_more_records_than_one_sort_chunk_are_still_sorted_by_id() -> None:

@@ -119,24 +119,6 @@ async def load_account(
     )
 
 
-_COUNT_VALUES: Final = """
-select count(*) from syncer.virtual_number where account_id = $1 and last_read_at is null and removed_at is null
-"""
-_COUNT_REDIRECTED: Final = """
-select count(distinct r.virtual_number_id)
-  from syncer.virtual_number_redirect r join syncer.virtual_number n using (account_id, virtual_number_id)
- where account_id = $1 and n.last_read_at is null and n.removed_at is null
-"""
-
-
-async def count_values(fence: Fence, key: str) -> int:
-    """Counts the numbers, of those whose record this poll has read, that have a value of a key of the record."""
-    column = "region_id" if key == "region_name" else key
-    statement = f"{_COUNT_VALUES} and {column} is not null" if column in RECORD_COLUMNS else _COUNT_REDIRECTED
-    count: int = await fence.connection.fetchval(statement, fence.run.account_id)
-    return count
-
-
 @dataclass(frozen=True, slots=True)
 class NumberRows:
     """The stored rows of some numbers, as PostgreSQL returned them."""

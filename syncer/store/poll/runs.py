@@ -29,7 +29,7 @@ from syncer.store.identities import advance_identities
 from syncer.store.tables import sync_run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
     from uuid import UUID
 
     import asyncpg
@@ -88,6 +88,8 @@ class Fence:
         fingerprints_version: The random version of the stored fingerprints.
         body_digest: The digest of the last successful response; None if that left numbers missing.
         decoder_version: The decoder version that read that response.
+        record_keys: The keys that the records of the last response with accepted ones had, or some of many; None if
+            they are not known.
         believable_run: The newest successful run whose response was believable; None before the first.
         believable_count: How many responses were believable so far.
     """
@@ -104,6 +106,7 @@ class Fence:
     fingerprints_version: UUID | None
     body_digest: bytes | None
     decoder_version: int | None
+    record_keys: frozenset[str] | None
     believable_run: StartedRun | None
     believable_count: int
 
@@ -248,11 +251,13 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
         values = {name: value for name, value in locked.items() if name != "has_run"}
         ahead = values["observed_at"] - values.pop("now")
         believable_run_id, believable_started_at = values.pop("believable_run_id"), values.pop("believable_started_at")
+        record_keys = values.pop("record_keys")
         yield Fence(
             connection=connection,
             run=run,
             clock_ahead=ahead if ahead > _CLOCK_TOLERANCE else None,
             is_superseded=values["success_run_id"] is not None and values["success_run_id"] > run.run_id,
+            record_keys=None if record_keys is None else frozenset(record_keys),
             believable_run=None if believable_run_id is None else StartedRun(believable_run_id, believable_started_at),
             **values,
         )
@@ -270,7 +275,7 @@ select set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_
 _LOCK: Final = """
 with locked as materialized (
     select app_id, success_run_id, success_started_at, observed_at as last_observed_at, applied_run_id,
-           fingerprints_version, body_digest, decoder_version, believable_run_id, believable_started_at,
+           fingerprints_version, body_digest, decoder_version, record_keys, believable_run_id, believable_started_at,
            believable_responses as believable_count
       from syncer.account_fence f join syncer.account using (account_id)
      where f.account_id = $1 for no key update of f
@@ -278,7 +283,7 @@ with locked as materialized (
     select locked.*, syncer.clock() as now from locked
 )
 select app_id, success_run_id, success_started_at, applied_run_id, fingerprints_version, body_digest, decoder_version,
-       believable_run_id, believable_started_at, believable_count, now,
+       record_keys, believable_run_id, believable_started_at, believable_count, now,
        exists(select from syncer.sync_run where account_id = $1 and run_id = $3 and started_at = $2) as has_run,
        greatest(now, last_observed_at + interval '1 microsecond',
                 $2::timestamptz + interval '1 microsecond') as observed_at
@@ -324,6 +329,11 @@ async def mark_unchanged(fence: Fence, meta: ResponseMeta) -> Conclusion:
         body_digest=meta.body_digest,
         is_believable=received > 0 and not has_unreadable_id and not is_partial,
     )
+
+
+async def store_record_keys(fence: Fence, keys: Collection[str]) -> None:
+    """Stores the keys that the records of the response have, for the next poll to compare with."""
+    await fence.connection.execute(_STORE_RECORD_KEYS, fence.run.account_id, keys)
 
 
 async def mark_succeeded(
@@ -406,6 +416,7 @@ select received, held, rejected, created + changed + unchanged + restored as unc
            as has_unreadable_id
   from syncer.sync_run where account_id = $1 and run_id = $2
 """
+_STORE_RECORD_KEYS: Final = "update syncer.account_fence set record_keys = $2 where account_id = $1"
 _SET_APP_ID: Final = "update syncer.account set app_id = $2 where account_id = $1"
 _MARK_SUCCEEDED: Final = f"""
 with succeeded as (

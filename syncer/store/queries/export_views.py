@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import asyncpg
@@ -122,6 +123,24 @@ async def find_view(
             arguments.append(list(accounts))
             source += f" where v.account = any(${len(arguments)})"
     return View(name, columns, source, arguments)
+
+
+async def find_changes_since(
+    connection: asyncpg.Connection[Any], view: View, cursor: Mapping[str, int]
+) -> tuple[View, dict[str, int]]:
+    """Returns the rows of the view `changes` that are newer than a cursor, and the cursor after them.
+
+    Args:
+        connection: The connection of `open_snapshot`.
+        view: The view `changes`.
+        cursor: For each account, the newest run whose changes were read before.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    with translate_errors():
+        newest = await connection.fetchval("select cursor from analytics.changes_cursor")
+    return replace(view, source="analytics.changes_since($1) v", arguments=[json.dumps(cursor)]), json.loads(newest)
 
 
 async def _require_accounts(

@@ -72,7 +72,6 @@ account_fence = Table(
         comment="Digest of the response body that the stored data corresponds to; null while numbers are missing",
     ),
     Column("decoder_version", SmallInteger, comment="Version of the decoder that read that response body"),
-    Column("record_keys", ARRAY(Text), comment="Keys that the records of the last response with accepted records had"),
     Column(
         "believable_responses",
         BigInteger,
@@ -88,6 +87,7 @@ account_fence = Table(
         Time,
         comment="Start of that run; a number that it did not list, and that is listed later, appeared after it",
     ),
+    Column("record_keys", ARRAY(Text), comment="Keys that the records of the last response with accepted records had"),
     comment="What the newest successful poll of each account recorded for the next one; a poll locks the row to write",
 )
 

@@ -1,1 +1,0 @@
-"""What the charts ask of the views."""
