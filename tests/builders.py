@@ -189,10 +189,11 @@ class BlockingEndpoint:
 
 
 async def age_runs(sql: asyncpg.Connection, by: timedelta) -> None:
-    """Moves all runs back in time; a trigger refuses that to everybody who may not switch it off."""
+    """Moves all runs, and the accounts' first, back in time; a trigger refuses that to who may not switch it off."""
     await sql.execute("alter table syncer.sync_run disable trigger finished_stays_finished")
     await sql.execute("update syncer.sync_run set started_at = started_at - $1::interval", by)
     await sql.execute("alter table syncer.sync_run enable trigger finished_stays_finished")
+    await sql.execute("update syncer.account_fence set first_success_at = first_success_at - $1::interval", by)
 
 
 async def connect(url: str) -> asyncpg.Connection:

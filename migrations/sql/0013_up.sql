@@ -265,15 +265,19 @@ begin
             spent := spent || 0::bigint;
         elsif item.kind = 2 then
             numbers[item.number] := numbers[item.number] + item.step;
-            entered[item.number] := item.entered;
-            exited[item.number] := item.exited;
-            arrived[item.number] := item.arrived;
-            returned[item.number] := item.returned;
-            removed[item.number] := item.removed;
             spent[item.number] := item.spent;
-            month_arrived[item.pair] := month_arrived[item.pair] + item.arrived;
-            month_returned[item.pair] := month_returned[item.pair] + item.returned;
-            month_removed[item.pair] := month_removed[item.pair] + item.removed;
+            if item.entered + item.exited > 0 then
+                entered[item.number] := item.entered;
+                exited[item.number] := item.exited;
+            end if;
+            if item.arrived + item.returned + item.removed > 0 then
+                arrived[item.number] := item.arrived;
+                returned[item.number] := item.returned;
+                removed[item.number] := item.removed;
+                month_arrived[item.pair] := month_arrived[item.pair] + item.arrived;
+                month_returned[item.pair] := month_returned[item.pair] + item.returned;
+                month_removed[item.pair] := month_removed[item.pair] + item.removed;
+            end if;
             if item.state = 'debt_lock' then
                 month_locks[item.pair] := month_locks[item.pair] + item.entered;
                 month_unlocks[item.pair] := month_unlocks[item.pair] + item.exited;
