@@ -73,14 +73,18 @@ _PRUNE: Final = text(f"""{_PRUNABLE}, deleted as (
            syncer.day_start(old.day + interval '1 day', z.name) as ends_at
       from old join zone z using (account_id) group by 1, 2, 5, z.first_success_at
 ), summed as (
-    insert into syncer.sync_day as existing (account_id, day, polls, failed, longest_gap_seconds)
-    select d.account_id, d.day, d.polls, d.failed, gap.seconds
+    insert into syncer.sync_day as existing (account_id, day, polls, failed, longest_gap_seconds, blind_seconds)
+    select d.account_id, d.day, d.polls, d.failed, gap.longest_seconds, gap.blind_seconds
       from days d
      cross join lateral (
                select extract(epoch from case when count(*) = 0 then d.ends_at - d.starts_at
                                               else greatest(min(started_at) - d.starts_at,
                                                             max(started_at - previous_started_at),
-                                                            d.ends_at - max(started_at)) end) as seconds
+                                                            d.ends_at - max(started_at)) end) as longest_seconds,
+                      extract(epoch from case when count(*) = 0 then syncer.blind_part(d.ends_at - d.starts_at)
+                                              else coalesce(sum(syncer.blind_part(started_at - previous_started_at)), '0')
+                                                   + syncer.blind_part(min(started_at) - d.starts_at)
+                                                   + syncer.blind_part(d.ends_at - max(started_at)) end) as blind_seconds
                  from (select r.started_at, lag(r.started_at) over (order by r.started_at) as previous_started_at
                          from syncer.sync_run r
                         where r.account_id = d.account_id and r.outcome in ('applied', 'unchanged')

@@ -444,12 +444,17 @@ async def test_polls_and_gaps_are_counted_by_day_in_the_accounts_time_zone(accou
     await account.stay_due()
 
     assert await account.rows(
-        "select day, polls, failed, longest_gap_seconds from analytics.coverage where day <= '2026-03-03' order by 1"
+        "select day, polls, failed, longest_gap_seconds, blind_seconds from analytics.coverage"
+        " where day <= '2026-03-03' order by 1"
     ) == [
-        (date(2026, 3, 1), 3, 0, Decimal(13 * 3600)),
-        (date(2026, 3, 2), 1, 1, Decimal(24 * 3600)),
-        (date(2026, 3, 3), 0, 0, Decimal(24 * 3600)),
+        (date(2026, 3, 1), 3, 0, Decimal(13 * 3600), Decimal(17 * 3600)),
+        (date(2026, 3, 2), 1, 1, Decimal(24 * 3600), Decimal(24 * 3600)),
+        (date(2026, 3, 3), 0, 0, Decimal(24 * 3600), Decimal(24 * 3600)),
     ]
+    assert await account.row(
+        "select days, polls, failed, longest_gap_seconds, blind_seconds from analytics.monthly_coverage"
+        " where month = '2026-03-01'"
+    ) == (31, 4, 1, Decimal(24 * 3600), Decimal((17 + 30 * 24) * 3600))
     assert await account.row("select last_success_at, last_outcome, last_error is null from analytics.freshness") == (
         moscow(1, 23) + TICK,
         "failed",

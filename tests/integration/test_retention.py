@@ -34,7 +34,7 @@ END = START + 14 * DAY
 SUCCESSES = ("applied", "unchanged")
 MOSCOW = ZoneInfo("Europe/Moscow")
 COVERAGE = """
-select day, polls, failed, longest_gap_seconds from analytics.coverage where account_id = $1 and day < $2 order by 1
+select day, polls, failed, longest_gap_seconds, blind_seconds from analytics.coverage where account_id = $1 and day < $2 order by 1
 """
 
 
@@ -240,8 +240,10 @@ async def test_pruning_keeps_runs_with_changes_the_newest_success_and_every_inva
         (3, "applied"),
         (6, "unchanged"),
     ]
-    # The longest gap is from 6:00 to 23:00.
-    assert await account.rows("select * from syncer.sync_day") == [(1, date(2026, 3, 1), 3, 1, Decimal(17 * 3600))]
+    # The longest gap is from 6:00 to 23:00; 21 hours are in gaps of more than an hour.
+    assert await account.rows("select * from syncer.sync_day") == [
+        (1, date(2026, 3, 1), 3, 1, Decimal(17 * 3600), Decimal(21 * 3600))
+    ]
     assert await account.broken_invariants() == []
     assert (await account.poll_at(moscow(30, 13), record(1, state="freeze"))).outcome == "unchanged"
     assert (await account.poll_at(moscow(30, 14), record(1))).state_changes == 1

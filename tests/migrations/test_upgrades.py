@@ -45,7 +45,7 @@ VIEWS = (
 STAY_DUE = "update syncer.account_schedule set due_at = now()"
 RETURN = "update syncer.account_schedule set retired_at = null"
 # What follows the clock, in rows that have not ended.
-MOVING = {"duration_seconds", "share", "longest_gap_seconds"}
+MOVING = {"duration_seconds", "share", "longest_gap_seconds", "blind_seconds"}
 # Rows that views have in all revisions: since 0013, `daily_states` has zeros, and `coverage` begins with a success.
 LASTING = {
     "daily_states": "numbers > 0",

@@ -172,6 +172,11 @@ sync_day = Table(
         nullable=False,
         comment="Longest time on that day without a successful poll, in seconds",
     ),
+    Column(
+        "blind_seconds",
+        Numeric,
+        comment="Time on that day in gaps of more than an hour without a successful poll; null before revision 0015",
+    ),
     comment="Daily totals of deleted runs, so that gaps between polls stay known",
 )
 
