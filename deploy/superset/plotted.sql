@@ -177,13 +177,13 @@ select r.*, r.started_at at time zone a.time_zone as at from analytics.runs r jo
  where r.started_at at time zone a.time_zone >= current_date - 180;
 
 create temp view month as
-select distinct account_id, date_trunc('month', day)::date as month,
-       date_trunc('month', day) at time zone (select time_zone from account a where a.account_id = d.account_id) as begins,
-       least((date_trunc('month', day) + interval '1 month')
-             at time zone (select time_zone from account a where a.account_id = d.account_id),
-             (select observed_until from account a where a.account_id = d.account_id)) as ends
-  from period_day d
- where date_trunc('month', day) >= current_date - 180;
+select account_id, month::date as month, month at time zone time_zone as begins,
+       least((month + interval '1 month') at time zone time_zone, observed_until) as ends
+  from account
+ cross join lateral generate_series((select date_trunc('month', min(local_from)) from version v
+                                      where v.account_id = account.account_id),
+                                    date_trunc('month', last_day::timestamp), interval '1 month') month
+ where month >= current_date - 180;
 
 -- chart numbers_now
 select count(*) from listed
