@@ -82,9 +82,9 @@ _PRUNE: Final = text(f"""{_PRUNABLE}, deleted as (
                                                             max(started_at - previous_started_at),
                                                             d.ends_at - max(started_at)) end) as longest_seconds,
                       extract(epoch from case when count(*) = 0 then syncer.blind_part(d.ends_at - d.starts_at)
-                                              else coalesce(sum(syncer.blind_part(started_at - previous_started_at)), '0')
-                                                   + syncer.blind_part(min(started_at) - d.starts_at)
-                                                   + syncer.blind_part(d.ends_at - max(started_at)) end) as blind_seconds
+                              else syncer.blind_part(min(started_at) - d.starts_at)
+                                   + coalesce(sum(syncer.blind_part(started_at - previous_started_at)), '0')
+                                   + syncer.blind_part(d.ends_at - max(started_at)) end) as blind_seconds
                  from (select r.started_at, lag(r.started_at) over (order by r.started_at) as previous_started_at
                          from syncer.sync_run r
                         where r.account_id = d.account_id and r.outcome in ('applied', 'unchanged')

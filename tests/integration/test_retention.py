@@ -34,7 +34,8 @@ END = START + 14 * DAY
 SUCCESSES = ("applied", "unchanged")
 MOSCOW = ZoneInfo("Europe/Moscow")
 COVERAGE = """
-select day, polls, failed, longest_gap_seconds, blind_seconds from analytics.coverage where account_id = $1 and day < $2 order by 1
+select day, polls, failed, longest_gap_seconds, blind_seconds
+  from analytics.coverage where account_id = $1 and day < $2 order by 1
 """
 
 
