@@ -22,11 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.server import configured_server, connection_to, migrate_to_newest
+from syncer.store.day_summaries import summarise_days
 from syncer.store.engine import create_engine
 from syncer.store.invariants import find_violations
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     import asyncpg
 
@@ -55,7 +56,18 @@ async def generate_history(url: str, numbers: int = NUMBERS, *, accounts: int = 
             for script in _SCRIPTS:
                 await connection.execute(script.read_text())
                 await _analyze_temporary_tables(connection)
+        account_ids = [account_id for (account_id,) in await connection.fetch("select account_id from syncer.account")]
+        await _summarise_days(url, account_ids)
         await connection.execute("vacuum analyze")
+
+
+async def _summarise_days(url: str, account_ids: Sequence[int]) -> None:
+    """Summarises the days that have ended, as a daemon has done after two years."""
+    engine = create_engine(lambda: url, command_timeout=None)
+    for account_id in account_ids:
+        while await summarise_days(engine, account_id) == "more":
+            pass
+    await engine.dispose()
 
 
 async def _analyze_temporary_tables(connection: asyncpg.Connection[Any]) -> None:

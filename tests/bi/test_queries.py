@@ -18,7 +18,7 @@ from benchmarks.queries import QUERIES, stable_plan
 from tests.builders import connect, migrated_database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import asyncpg
 
@@ -33,6 +33,7 @@ FIELDS = {
     **dict.fromkeys(("number", "comment", "type", "purpose", "state", "reason", "employee_id", "app_id", "nc_type")),
     "region": "region_id",
 }
+ENDINGS = {"removed", "redirect_closed"}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,7 @@ class Tables:
         self.numbers = {key_of(row): row for row in rows["virtual_number"]}
         listed = [row | {"valid_to": None} for row in rows["virtual_number_redirect"]]
         self.redirects = [*rows["virtual_number_redirect_history"], *listed]
+        self.newest_runs = {row["account_id"]: row["applied_run_id"] for row in rows["account_fence"]}
         self.titles = {row["state"]: row for row in rows["number_state"]}
         self.types = {row["type"]: row for row in rows["number_type"]}
         self.purposes = {row["purpose"]: row for row in rows["number_purpose"]}
@@ -239,6 +241,57 @@ def time_in_states_by_region(tables: Tables) -> list[Any]:
     return sorted((*group, len(keys[group]), days(Decimal(spent[group]) / 1_000_000)) for group in keys)
 
 
+def new_changes(*account_ids: int) -> Callable[[Tables], list[Any]]:
+    """The changes of the last 300 polls of these accounts."""
+
+    def newest_first(tables: Tables) -> list[Any]:
+        rows = [
+            (row["closed_run_id" if kind in ENDINGS else "run_id"], at, tables.current_number(row), kind, *values)
+            for at, row, kind, *values in tables.feed()
+            if row["account_id"] in account_ids
+            and row["closed_run_id" if kind in ENDINGS else "run_id"] > tables.newest_runs[row["account_id"]] - 300
+        ]
+        return sorted(rows, key=lambda row: (*row[:4], *(value or "" for value in row[4:])))
+
+    return newest_first
+
+
+def average_day(tables: Tables) -> list[Any]:
+    totals: defaultdict[str, list[int]] = defaultdict(list)
+    for _, state, numbers in states_by_day(tables):
+        totals[state].append(numbers)
+    return [
+        (state, (Decimal(sum(counts)) / 90).quantize(Decimal("0.01"), ROUND_HALF_UP))
+        for state, counts in sorted(totals.items())
+    ]
+
+
+def months(tables: Tables) -> list[Any]:
+    year = [date(2025 + month // 12, month % 12 + 1, 1) for month in range(5, 17)]
+    counts: Counter[tuple[date, str]] = Counter()
+
+    def count(moment: datetime, *kinds: str) -> None:
+        counts.update((moment.astimezone(MOSCOW).date().replace(day=1), kind) for kind in kinds)
+
+    for versions in tables.versions.values():
+        for before, version in pairwise([None, *versions]):
+            assert version is not None
+            if before is None or before["valid_to"] < version["valid_from"]:
+                count(version["valid_from"], "arrived" if before is None else "returned")
+            elif before["state"] != version["state"]:
+                locks = {"locks": version["state"], "unlocks": before["state"]}
+                count(version["valid_from"], *(kind for kind, state in locks.items() if state == "debt_lock"))
+        starts = {version["valid_from"] for version in versions}
+        for version in versions:
+            if version["valid_to"] is not None and version["valid_to"] not in starts:
+                count(version["valid_to"], "removed")
+        for month in year:
+            end = moscow(month.year + month.month // 12, month.month % 12 + 1, 1) - timedelta(microseconds=1)
+            counts[month, "closing"] += any(is_valid_at(version, end) for version in versions)
+    columns = ("arrived", "returned", "removed", "locks", "unlocks", "closing")
+    return [(month, *(counts[month, column] for column in columns)) for month in year]
+
+
 EXPECTED = {
     "01_numbers_in_a_state": numbers_in_a_state,
     "02_numbers_by_state_and_region": numbers_by_state_and_region,
@@ -249,6 +302,10 @@ EXPECTED = {
     "07_numbers_as_of": numbers_as_of,
     "08_longest_debt_locks": longest_debt_locks,
     "09_time_in_states_by_region": time_in_states_by_region,
+    "10_new_changes_of_an_account": new_changes(1),
+    "11_new_changes_of_all_accounts": new_changes(1, 2),
+    "12_average_day": average_day,
+    "13_months": months,
 }
 
 
