@@ -378,7 +378,10 @@ with listings as not materialized (
 )
 select h.account_id, k.account, h.virtual_number_id, h.number,
        h.account_id || ':' || h.virtual_number_id as number_key,
-       h.run_id, s.finished_at as recorded_at, h.changed_at, h.changed_after, h.kind, h.field, h.old_value, h.new_value,
+       h.run_id,
+       -- Not joined: what a copy lacks are a few rows, and a join would read all runs of the account.
+       (select s.finished_at from syncer.sync_run s where s.account_id = h.account_id and s.run_id = h.run_id)
+           as recorded_at, h.changed_at, h.changed_after, h.kind, h.field, h.old_value, h.new_value,
        h.redirect_number_id,
        -- A number can list one redirect's id with several numbers.
        concat_ws(':', h.account_id, h.run_id, h.virtual_number_id, h.step, h.kind, h.field, h.redirect_number_id,
@@ -386,7 +389,6 @@ select h.account_id, k.account, h.virtual_number_id, h.number,
            collate "C" as change_id,
        h.number_now, h.type, h.purpose, h.region, h.employee_id, syncer.local_day(h.changed_at, z.zone) as changed_day
   from happened h
-  left join syncer.sync_run s on s.account_id = h.account_id and s.run_id = h.run_id
   left join syncer.account_known k on k.account_id = h.account_id
   left join syncer.account_zone z on z.account_id = h.account_id::bigint;
 
@@ -484,20 +486,21 @@ select e.account_id, k.account, e.virtual_number_id, f.number,
 create view analytics.redirect_paths as
 with recursive edge as materialized (
     select d.account_id, d.redirect_number_id as source_id, d.number as source, d.virtual_number_id as target_id,
-           t.number as target, s.virtual_number_id is not null as is_own
+           t.number as target, t.state as target_state, s.virtual_number_id is not null as is_own
       from syncer.virtual_number_redirect d
       join syncer.virtual_number t using (account_id, virtual_number_id)
       left join syncer.virtual_number s
         on s.account_id = d.account_id and s.virtual_number_id = d.redirect_number_id and s.number = d.number
        and s.removed_at is null
 ), path as (
-    select account_id, source_id, source, is_own, target_id, 1 as hops,
+    select account_id, source_id, source, is_own, target_id, target, target_state, 1 as hops,
            -- The id of a number that is not listed may be that of another one.
            case when is_own then array[source_id, target_id] else array[target_id] end as nodes,
            source || ' → ' || target as path, source_id = target_id and is_own as is_loop
       from edge
      union all
-    select p.account_id, p.source_id, p.source, p.is_own, e.target_id, p.hops + 1, p.nodes || e.target_id,
+    select p.account_id, p.source_id, p.source, p.is_own, e.target_id, e.target, e.target_state, p.hops + 1,
+           p.nodes || e.target_id,
            p.path || ' → ' || e.target, e.target_id = any (p.nodes)
       from path p
       join edge e on e.account_id = p.account_id and e.source_id = p.target_id and e.is_own
@@ -505,14 +508,13 @@ with recursive edge as materialized (
 )
 select p.account_id, k.account, p.source_id as virtual_number_id, p.source as number,
        case when p.is_own then p.account_id || ':' || p.source_id end as number_key,
-       t.virtual_number_id as target_number_id, t.number as target_number,
-       t.account_id || ':' || t.virtual_number_id as target_key, t.state as target_state,
+       p.target_id as target_number_id, p.target as target_number,
+       p.account_id || ':' || p.target_id as target_key, p.target_state,
        w.title_en as target_state_title_en, w.title_ru as target_state_title_ru, p.hops, p.path,
-       p.is_loop, not p.is_loop and t.state = 'active' as works
+       p.is_loop, not p.is_loop and p.target_state = 'active' as works
   from path p
   join syncer.account_known k on k.account_id = p.account_id and k.retired_at is null
-  join syncer.virtual_number t on t.account_id = p.account_id and t.virtual_number_id = p.target_id
-  left join syncer.number_state w on w.state = t.state
+  left join syncer.number_state w on w.state = p.target_state
  where p.is_loop or p.hops = 16
     or not exists (select from edge e where e.account_id = p.account_id and e.source_id = p.target_id and e.is_own);
 
