@@ -442,7 +442,8 @@ select s.account_id, k.account, s.virtual_number_id, n.number as number_now,
          cross join lateral (
                select extract(epoch from least(h.valid_to, d.known_until) - greatest(h.valid_from, d.begins))
                           as seconds) p
-         where h.valid_from < d.known_until
+         -- Nor a day that begins when the last success ends what is known: it has no seconds yet.
+         where greatest(h.valid_from, d.begins) < d.known_until
          group by h.account_id, h.virtual_number_id, d.day) s
   join syncer.account_known k using (account_id)
   left join syncer.virtual_number n using (account_id, virtual_number_id);
