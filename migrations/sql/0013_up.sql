@@ -288,11 +288,13 @@ end
 $$;
 
 -- The last summary from which the days of an account can be counted on: not one of days of another time zone, nor of days
--- that have yet to come, as when the clock was ahead.
+-- that have yet to come, as when the clock was ahead, nor of a day that ends at another time since the server has newer
+-- rules of time zones: what happened between the two times would be in no day, or in two.
 create function syncer.last_day_summary(of_account integer, zone text, until timestamptz) returns syncer.day_summary
 language sql stable as $$
 select s from syncer.day_summary s
  where s.account_id = of_account and s.time_zone = zone and s.ends <= until
+   and s.ends = syncer.day_start(s.day + interval '1 day', zone)
  order by s.day desc limit 1
 $$;
 
@@ -303,12 +305,12 @@ returns setof syncer.day_summary
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
     zone text := syncer.known_zone(time_zone);
+    last syncer.day_summary := syncer.last_day_summary(of_account, zone, until);
 begin
     return query
     select s.* from syncer.day_summary s
-     where s.account_id = of_account and s.time_zone = zone and s.ends <= until;
-    return query
-    select c.* from syncer.count_days(of_account, zone, syncer.last_day_summary(of_account, zone, until), until) c;
+     where s.account_id = of_account and s.time_zone = zone and s.day <= last.day;
+    return query select c.* from syncer.count_days(of_account, zone, last, until) c;
 end
 $$;
 
@@ -442,7 +444,8 @@ select s.account_id, k.account, s.virtual_number_id, n.number as number_now,
          cross join lateral (
                select extract(epoch from least(h.valid_to, d.known_until) - greatest(h.valid_from, d.begins))
                           as seconds) p
-         where h.valid_from < d.known_until
+         -- Nor a day that begins when the last success ends what is known: it has no seconds yet.
+         where greatest(h.valid_from, d.begins) < d.known_until
          group by h.account_id, h.virtual_number_id, d.day) s
   join syncer.account_known k using (account_id)
   left join syncer.virtual_number n using (account_id, virtual_number_id);

@@ -32,10 +32,14 @@ select syncer.known_zone(time_zone) as zone, observed_at
   from syncer.account_fence f join syncer.account using (account_id)
  where f.account_id = :account_id for no key update of f skip locked
 """)
-# Days of the zone that the account had before are not those that it has now.
-_DELETE_OF_OTHER_ZONES: Final = text(
-    "delete from syncer.day_summary where account_id = :account_id and time_zone <> :zone"
-)
+# Days of the zone that the account had before are not those that it has now, nor are days that ended at another time
+# before the server had newer rules of time zones.
+_DELETE_UNREADABLE: Final = text("""
+delete from syncer.day_summary
+ where account_id = :account_id
+   and (time_zone <> :zone
+        or day > coalesce((select (syncer.last_day_summary(:account_id, :zone, :observed_at)).day), '-infinity'))
+""")
 _INSERT: Final = text("""
 with last as materialized (
     select syncer.last_day_summary(:account_id, :zone, :observed_at) as summary
@@ -75,11 +79,11 @@ async def summarise_days(engine: AsyncEngine, account_id: int, *, days: int = BA
             account = (await transaction.execute(_LOCK, {"account_id": account_id})).one_or_none()
             if account is None:
                 return "locked"
-            known = {"account_id": account_id, "zone": account.zone}
-            await transaction.execute(_DELETE_OF_OTHER_ZONES, known)
+            known = {"account_id": account_id, "zone": account.zone, "observed_at": account.observed_at}
+            await transaction.execute(_DELETE_UNREADABLE, known)
             if account.observed_at is None:
                 return "done"
-            counted = await transaction.execute(_INSERT, known | {"observed_at": account.observed_at, "days": days})
+            counted = await transaction.execute(_INSERT, known | {"days": days})
     return "more" if counted.rowcount else "done"
 
 

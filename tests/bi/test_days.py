@@ -116,6 +116,15 @@ async def test_a_day_of_a_number_has_a_column_for_each_state(account: PolledAcco
     ]
 
 
+async def test_a_day_that_has_only_begun_when_the_last_success_is_recorded_has_no_rows_of_numbers(
+    account: PolledAccount,
+) -> None:
+    await account.poll_at(moscow(1), record(1))
+    await account.poll_at(moscow(2, 0), record(1))
+
+    assert await account.rows("select day, active_share from analytics.number_days") == [(date(2026, 3, 1), 1)]
+
+
 async def test_the_columns_of_a_month_add_up(account: PolledAccount) -> None:
     brjansk = "Брянская область"
     await account.poll_at(moscow(30), record(1), record(2), record(3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -190,6 +191,31 @@ async def test_summaries_of_another_time_zone_are_not_read_and_are_replaced(acco
         (date(2026, 3, 2), "Asia/Vladivostok"),
         (date(2026, 3, 3), "Asia/Vladivostok"),
     ]
+    assert await account.rows(days) == expected
+
+
+async def test_summaries_of_days_that_end_at_another_time_by_newer_rules_of_the_zone_are_replaced(
+    account: PolledAccount,
+) -> None:
+    """Almaty has been at UTC+5 since 1 March 2024; a server that had not learnt of it had counted days of UTC+6."""
+    utc_plus_6 = ZoneInfo("Etc/GMT-6")
+    await account.poll_at(datetime(2024, 2, 28, 12, tzinfo=utc_plus_6), record(1))
+    await account.poll_at(datetime(2024, 3, 4, 0, tzinfo=utc_plus_6) + timedelta(minutes=30), record(1, state="freeze"))
+    await account.sql.execute("update syncer.account set time_zone = 'Etc/GMT-6'")
+    await summarise(account)
+    await account.sql.execute("update syncer.account set time_zone = 'Asia/Almaty'")
+    await account.sql.execute("update syncer.day_summary set time_zone = 'Asia/Almaty'")
+    account.account = replace(account.account, time_zone=ZoneInfo("Asia/Almaty"))
+    await account.poll_at(datetime(2024, 3, 5, 12, tzinfo=utc_plus_6), record(1, state="freeze"))
+
+    days = "select day, numbers from analytics.daily_totals where state = 'freeze' order by day"
+    expected = [
+        *((date(2024, 2, day), 0) for day in (28, 29)),
+        *((date(2024, 3, day), numbers) for day, numbers in ((1, 0), (2, 0), (3, 1), (4, 1), (5, 1))),
+    ]
+    assert await account.rows(days) == expected
+    await summarise(account)
+    assert await account.row("select count(*), max(day) from syncer.day_summary") == (6, date(2024, 3, 4))
     assert await account.rows(days) == expected
 
 
