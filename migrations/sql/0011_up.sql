@@ -35,7 +35,7 @@ create table syncer.account_fence (
     constraint account_fence_account_id_fkey foreign key (account_id) references syncer.account (account_id)
 );
 -- The first success is a run that changed something, and is kept, unless the first responses were empty lists: then it
--- was not before the earliest day whose runs were deleted.
+-- was not before the earliest day whose runs were deleted and had not all failed.
 insert into syncer.account_fence
 select a.account_id, a.success_run_id, a.success_started_at,
        case when a.success_run_id is not null
@@ -44,7 +44,7 @@ select a.account_id, a.success_run_id, a.success_started_at,
                        (select min(first_seen_at) from syncer.virtual_number n where n.account_id = a.account_id),
                        (select greatest(syncer.day_start(min(d.day)::timestamp, syncer.known_zone(a.time_zone)),
                                         a.created_at)
-                          from syncer.sync_day d where d.account_id = a.account_id having count(*) > 0)) end,
+                          from syncer.sync_day d where d.account_id = a.account_id and d.polls > d.failed having count(*) > 0)) end,
        a.observed_at, a.applied_run_id, a.fingerprints_version, a.body_digest, a.decoder_version,
        a.believable_responses, a.believable_run_id, a.believable_started_at, null
   from syncer_before.account a

@@ -133,18 +133,22 @@ async def describe_shared_app_ids(engine: AsyncEngine) -> list[str]:
 
 # Waits for a poll that is writing. The next statement then sees and deletes the fingerprints of that poll, too.
 _LOCK_BY_NAME: Final = """
-select account_id, app_id
+select account_id
   from syncer.account_fence f join syncer.account using (account_id)
  where name = $1 for no key update of f
 """
 # The fingerprints go with it, so that the next response is decoded in full and its most frequent `app_id` is found.
+# The `app_id` is read here: of a row that it does not lock, the statement that waited still sees what was before.
 _FORGET_APP_ID: Final = """
-with deleted as (
+with before as (
+    select app_id from syncer.account where account_id = $1
+), deleted as (
     delete from syncer.record_fingerprint where account_id = $1
 ), forgotten as (
     update syncer.account set app_id = null where account_id = $1
 )
 update syncer.account_fence set body_digest = null, fingerprints_version = gen_random_uuid() where account_id = $1
+returning (select app_id from before)
 """
 _SELECT_NAMES: Final = "select name from syncer.account order by name"
 
@@ -160,12 +164,11 @@ async def forget_app_id(engine: AsyncEngine, name: str) -> int | None:
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection, connection.transaction():
-        row = await connection.fetchrow(_LOCK_BY_NAME, name)
-        if row is None:
+        account_id = await connection.fetchval(_LOCK_BY_NAME, name)
+        if account_id is None:
             names = ", ".join(known for (known,) in await connection.fetch(_SELECT_NAMES))
             raise ConfigurationError(f"there is no account {name!r}; the accounts are {names or 'none yet'}")
-        await connection.execute(_FORGET_APP_ID, row["account_id"])
-    app_id: int | None = row["app_id"]
+        app_id: int | None = await connection.fetchval(_FORGET_APP_ID, account_id)
     return app_id
 
 

@@ -68,8 +68,9 @@ _PRUNE: Final = text(f"""{_PRUNABLE}, deleted as (
 ), days as (
     select old.account_id, old.day, count(*) as polls,
            count(*) filter (where old.outcome in ('failed', 'abandoned')) as failed, z.name as zone,
-           -- Before its first success, nobody expects an account to be watched.
-           greatest(syncer.day_start(old.day, z.name), z.first_success_at) as starts_at,
+           -- Before its first success, nobody expects an account to be watched: a day that ended before it has no gap.
+           least(greatest(syncer.day_start(old.day, z.name), z.first_success_at),
+                 syncer.day_start(old.day + interval '1 day', z.name)) as starts_at,
            syncer.day_start(old.day + interval '1 day', z.name) as ends_at
       from old join zone z using (account_id) group by 1, 2, 5, z.first_success_at
 ), summed as (

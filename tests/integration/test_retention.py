@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from syncer.daemon.retention import Retention
+from syncer.emulator import faults
 from syncer.store.engine import create_engine
 from syncer.store.retention import prune, store_retention
 from syncer.telemetry.metrics import Metrics
@@ -345,6 +346,25 @@ async def test_the_first_and_the_last_day_keep_their_gaps_when_runs_are_pruned(a
 
     assert await account.row("select count(*) from syncer.sync_run") == (4,)
     assert await account.rows(coverage) == before
+
+
+async def test_a_day_that_ended_before_the_first_success_has_no_gap(account: PolledAccount) -> None:
+    account.emulator.fault = faults.Body(body="?")
+    for day in (1, 2):
+        await account.set_clock(moscow(day))
+        assert (await account.poll_again()).outcome == "failed"
+    for day in (4, 5, 6):
+        await account.poll_at(moscow(day), record(1))
+
+    await prune_at(account, moscow(30), DAY)
+
+    assert await account.rows(
+        "select day, polls, failed, longest_gap_seconds / 3600, blind_seconds from syncer.sync_day order by 1"
+    ) == [
+        (date(2026, 3, 1), 1, 1, 0, 0),
+        (date(2026, 3, 2), 1, 1, 0, 0),
+        (date(2026, 3, 5), 1, 0, 12, 86400),
+    ]
 
 
 class ThreeAccounts:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -260,5 +262,33 @@ async def test_the_newest_response_before_the_upgrade_counts_as_believable_if_al
         """
     )
     assert [tuple(row) for row in rows] == [(1, 6, True), (1, 12, True)]
+    await sql.close()
+    await engine.dispose()
+
+
+async def test_an_account_whose_polls_failed_for_months_first_succeeded_when_the_first_one_did(
+    empty_database: str,
+) -> None:
+    engine = create_engine(lambda: empty_database, command_timeout=None)
+    await migrate(engine, "0010")
+    sql = await connect(empty_database)
+    await sql.execute(script_of("0010"))
+    await sql.execute(
+        """
+        delete from syncer.sync_day;
+        update syncer.account set created_at = '2025-11-01 12:00Z';
+        insert into syncer.sync_day (account_id, day, polls, failed, longest_gap_seconds)
+        values (1, '2025-11-01', 288, 288, 86400), (2, '2025-11-01', 288, 288, 86400), (2, '2026-02-28', 288, 287, 900)
+        """
+    )
+    first_run = await sql.fetchval(
+        "select min(started_at) from syncer.sync_run where account_id = 1 and outcome in ('applied', 'unchanged')"
+    )
+
+    await migrate(engine)
+
+    rows = await sql.fetch("select first_success_at from syncer.account_fence order by account_id")
+    midnight = datetime(2026, 2, 28, tzinfo=ZoneInfo("Asia/Yekaterinburg"))
+    assert [first_success_at for (first_success_at,) in rows] == [first_run, midnight]
     await sql.close()
     await engine.dispose()

@@ -85,7 +85,7 @@ async def test_an_app_id_that_is_accepted_while_the_first_poll_writes_is_taken_f
         while not await account.sql.fetchval(WAITS_FOR, writer):
             pass  # each question lets the command and the poll go on
     assert (await poll).created == 1
-    assert (await command).code == 0
+    assert (await command).result[1].startswith(f"default: no longer has the app_id {APP_ID};")
 
     assert (await account.poll(listed)).outcome == "unchanged"
 
