@@ -63,12 +63,13 @@ select account_id, account, date_trunc('month', day::timestamp)::date as month, 
  group by 1, 2, 3;
 
 comment on column syncer.sync_day.blind_seconds is
-    'Time on that day in gaps of more than an hour without a successful poll; null before revision 0015';
+    'Time on that day in gaps of more than an hour without a successful poll, each cut at midnight; null before revision '
+    '0015';
 comment on function syncer.blind_part(interval) is 'A time without a successful poll, if it is more than an hour; else 0';
 comment on column analytics.coverage.blind_seconds is
-    E'Time on that day in gaps of more than an hour without a successful poll, in seconds; adds up; null if the runs of '
-    'the day were deleted before revision 0015; example: 7200\nВремя этого дня в промежутках дольше часа без успешных '
-    'опросов, в секундах; можно складывать; null, если опросы этого дня удалены до ревизии 0015; пример: 7200';
+    E'Time on that day in gaps of more than an hour without a successful poll, in seconds; a gap over midnight is '
+    'cut there first; adds up; null if the runs of the day were deleted before revision 0015; example: 7200\nВремя этого дня в промежутках дольше часа без успешных '
+    'опросов, в секундах; промежуток через полночь сначала делится по ней; можно складывать; null, если опросы этого дня удалены до ревизии 0015; пример: 7200';
 comment on view analytics.monthly_coverage is
     E'How completely each account was watched in each month; example: select month, blind_seconds / 3600 as blind_hours '
     'from analytics.monthly_coverage order by month\nНасколько полно каждый личный кабинет наблюдался в каждом месяце; '

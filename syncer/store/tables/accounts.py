@@ -175,7 +175,10 @@ sync_day = Table(
     Column(
         "blind_seconds",
         Numeric,
-        comment="Time on that day in gaps of more than an hour without a successful poll; null before revision 0015",
+        comment=(
+            "Time on that day in gaps of more than an hour without a successful poll, each cut at midnight; null "
+            "before revision 0015"
+        ),
     ),
     comment="Daily totals of deleted runs, so that gaps between polls stay known",
 )
