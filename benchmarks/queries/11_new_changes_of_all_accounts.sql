@@ -1,4 +1,4 @@
--- What a copy of the changes lacks that is up to date but for the last 300 polls of each account.
+-- What is new for a copy of the changes that lacks the last 300 polls of each account.
 select c.run_id, c.changed_at, c.number_now, c.kind, c.field, c.old_value, c.new_value
   from (select jsonb_object_agg(key, value::bigint - 300) as cursor
           from analytics.changes_cursor cross join jsonb_each(cursor)) copied

@@ -52,7 +52,7 @@ def in_russian(files: Files, table: dict[str, str]) -> Files:
     return {russian: _translate(files[path], table | uuids) for path, russian in paths.items()}
 
 
-def _translate(value: Any, table: dict[str, str], key: str = "") -> Any:  # noqa: ANN401 - anything that YAML can contain
+def _translate(value: object, table: dict[str, str], key: str = "") -> object:
     match value:
         case dict():
             return {table.get(name, name): _translate(item, table, name) for name, item in value.items()}
@@ -111,7 +111,7 @@ def take(export: Path) -> Files:
     return files
 
 
-def _tidy_file(content: Any, former: Any) -> Any:  # noqa: ANN401 - anything that YAML can contain
+def _tidy_file(content: dict[str, Any], former: dict[str, Any]) -> dict[str, Any]:
     if "position" in content:
         _renumber(content)
     elif "columns" in content:
@@ -127,7 +127,7 @@ def _in_order(items: list[Any], former: list[Any], name: str) -> list[Any]:
     return sorted(items, key=lambda item: order.index(item[name]))
 
 
-def _renumber(dashboard: Any) -> None:  # noqa: ANN401 - anything that YAML can contain
+def _renumber(dashboard: dict[str, Any]) -> None:
     """Numbers the charts of a dashboard from 1, in the order of their uuids."""
     nodes = [node["meta"] for node in dashboard["position"].values() if isinstance(node, dict) and "meta" in node]
     charts = sorted((node for node in nodes if "chartId" in node), key=lambda node: str(node["uuid"]))
@@ -139,15 +139,19 @@ def _renumber(dashboard: Any) -> None:  # noqa: ANN401 - anything that YAML can 
         scope["excluded"] = sorted(numbers[chart] for chart in scope["excluded"] if chart in numbers)
 
 
-def _tidy(value: Any) -> Any:  # noqa: ANN401 - anything that YAML can contain
-    match value:
+def _tidy(content: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: _tidy_item(item) for name, item in content.items() if name not in _LEFT_OUT}
+    return {name: item for name, item in kept.items() if item is not None}
+
+
+def _tidy_item(item: object) -> object:
+    match item:
         case dict():
-            kept = {name: _tidy(item) for name, item in value.items() if name not in _LEFT_OUT}
-            return {name: item for name, item in kept.items() if item is not None}
+            return _tidy(item)
         case list():
-            return [_tidy(item) for item in value]
+            return [_tidy_item(one) for one in item]
         case _:
-            return value
+            return item
 
 
 if __name__ == "__main__":

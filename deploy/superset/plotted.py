@@ -113,13 +113,13 @@ def _is_close(one: Point, other: Point, tolerance: float) -> bool:
     )
 
 
-def _of_json(value: Any, kind: int) -> Value:  # noqa: ANN401 - a value of JSON
+def _of_json(value: object, kind: int) -> Value:
     if kind == _TEMPORAL and isinstance(value, (int, float)):
         return datetime.fromtimestamp(value / 1000, UTC).strftime(_TIME)
     return _plain(value)
 
 
-def _plain(value: Any) -> Value:  # noqa: ANN401 - a value of JSON or of PostgreSQL
+def _plain(value: object) -> Value:
     match value:
         case datetime():
             return value.strftime(_TIME)
@@ -129,6 +129,7 @@ def _plain(value: Any) -> Value:  # noqa: ANN401 - a value of JSON or of Postgre
             return str(value)
         case int() | float() | Decimal():
             return float(value)
+        case str() | None:
+            return value
         case _:
-            text: Value = value
-            return text
+            return str(value)

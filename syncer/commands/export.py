@@ -224,7 +224,7 @@ async def _write_xlsx(
 ) -> None:
     from syncer.commands.xlsx import SheetOptions, write_xlsx  # noqa: PLC0415 - only this format needs it
 
-    assert options.output is not None  # noqa: S101 - by `choose_format`
+    assert options.output is not None  # noqa: S101 - `choose_format` requires it
     sheet_options = SheetOptions(options.language, zone.key, options.output.resolve().parent)
     await write_xlsx(connection, view, file, sheet_options, report)
 
