@@ -106,7 +106,7 @@ async def test_a_schema_that_was_created_in_another_encoding_is_read_but_no_long
 
     await execute(server.url, f"drop database {name} with (force)")
     assert (migrated.code, polled.code, status.code) == (0, 0, 0)
-    assert status.out.startswith("account ")
+    assert status.out.startswith("default  ")
     assert migrate_off.code == sync.code == 1
     assert migrate_off.error_line() == sync.error_line()
     assert sync.error_line().startswith("syncer: the database's encoding is SQL_ASCII, ")
