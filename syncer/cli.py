@@ -143,6 +143,23 @@ def status(*, as_json: AsJson = False) -> None:
         _run_async(print_status(database, as_json=as_json))
 
 
+@app.command()
+def history(
+    number: Annotated[str, typer.Argument(metavar="NUMBER", help="A phone number in any spelling.")],
+    account: Annotated[str | None, typer.Option(metavar="NAME", help="Only the numbers of this account.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per number, one per line.")] = False,
+) -> None:
+    """Show the life of a number: states, redirects, removals and other changes. The rights of an analyst are enough."""
+    from syncer.commands.history import print_history
+    from syncer.store.queries.number_search import spellings
+
+    settings = _load_settings()
+    accepted = _parse_option("NUMBER", number, spellings)
+    with _open_database(settings) as database:
+        _run_async(print_history(database, accepted, account, as_json=as_json))
+
+
 @account_app.command("accept-app-id")
 def accept_app_id(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")],

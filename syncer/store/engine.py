@@ -122,7 +122,9 @@ def _reject_closed(connection: DBAPIConnection, *_: object) -> None:
 
 
 @asynccontextmanager
-async def read_snapshot(engine: AsyncEngine, *, statement_seconds: int | None = None) -> AsyncIterator[AsyncConnection]:
+async def read_snapshot(
+    engine: AsyncEngine, *, statement_seconds: float | None = None
+) -> AsyncIterator[AsyncConnection]:
     """Opens a read-only transaction with one snapshot of the data.
 
     Args:
@@ -136,7 +138,7 @@ async def read_snapshot(engine: AsyncEngine, *, statement_seconds: int | None = 
         async with engine.connect() as connection:
             await connection.execute(text("set transaction isolation level repeatable read, read only"))
             if statement_seconds is not None:
-                await connection.execute(text(f"set local statement_timeout = '{statement_seconds}s'"))
+                await connection.execute(text(f"set local statement_timeout = '{statement_seconds * 1000:.0f}ms'"))
             yield connection
 
 
