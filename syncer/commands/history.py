@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from syncer.store.queries.number_life import NumberChange, NumberLife, StatePeriod
 
 _SECONDS_IF_FOUND: Final = 0.5
-_SECONDS_IF_NOT: Final = 30.0
+_SECONDS_IF_NOT: Final = 10.0
 _STATEMENT_SECONDS: Final = 30.0
 _ATTRIBUTES: Final = {
     "type": "type",
@@ -149,7 +149,10 @@ def _state_lines(period: StatePeriod, life: NumberLife) -> Iterator[str]:
 
 def _window(moment: datetime, after: datetime | None) -> str:
     """Returns how much earlier something can have happened than it was first seen."""
-    return "?" if after is None else f"-{_length((moment - after).total_seconds())}"
+    if after is None:
+        return "?"
+    seconds = (moment - after).total_seconds()
+    return f"-{_length(seconds)}" if seconds >= 1 else ""
 
 
 def _length(seconds: float) -> str:

@@ -20,7 +20,20 @@ if TYPE_CHECKING:
 
     from tests.service.processes import Program
 
-COMMANDS = ["run", "sync", "migrate", "check", "status", "history", "export", "health", "demo", "emulate", "psql", "account"]
+COMMANDS = [
+    "run",
+    "sync",
+    "migrate",
+    "check",
+    "status",
+    "history",
+    "export",
+    "health",
+    "demo",
+    "emulate",
+    "psql",
+    "account",
+]
 PASSWORD = "passw0rd"
 VALID_SETTINGS: dict[str, str | None] = {
     "api_url": "http://127.0.0.1:1",

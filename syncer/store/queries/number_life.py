@@ -78,7 +78,7 @@ class NumberLife(Struct, frozen=True):
 
     Attributes:
         numbers: The phone numbers that it had.
-        is_complete: Whether the lists are complete; otherwise they have the newest `MAX_ROWS` rows.
+        is_complete: Whether the lists are complete; otherwise they have the newest rows.
     """
 
     account_id: int
@@ -148,8 +148,16 @@ select changed_at, changed_after, kind, field, old_value, new_value, run_id
 """
 
 
-async def read_number_life(engine: AsyncEngine, key: NumberKey, *, statement_seconds: float) -> NumberLife | None:
+async def read_number_life(
+    engine: AsyncEngine, key: NumberKey, *, statement_seconds: float, max_rows: int = MAX_ROWS
+) -> NumberLife | None:
     """Reads the life of a number; returns None if there is no such number. The rights of an analyst are enough.
+
+    Args:
+        engine: The database.
+        key: The number.
+        statement_seconds: The statement timeout.
+        max_rows: How many rows each list has at most, the newest ones.
 
     Raises:
         DatabaseError: The database cannot be read, or a statement takes too long.
@@ -160,15 +168,15 @@ async def read_number_life(engine: AsyncEngine, key: NumberKey, *, statement_sec
         if number is None:
             return None
         rows = [
-            await _oldest_first(connection, query, parameters)
+            await _oldest_first(connection, query, parameters | {"limit": max_rows + 1})
             for query in (_NUMBERS, _STATES, _REDIRECTS, _ABSENCES, _CHANGES)
         ]
     structs = (PhoneNumberPeriod, StatePeriod, RedirectPeriod, Absence, NumberChange)
-    lists = [[struct(*row) for row in found[-MAX_ROWS:]] for struct, found in zip(structs, rows, strict=True)]
-    fields: tuple[Any, ...] = (*number, *lists, all(len(found) <= MAX_ROWS for found in rows))
+    lists = [[struct(*row) for row in found[-max_rows:]] for struct, found in zip(structs, rows, strict=True)]
+    fields: tuple[Any, ...] = (*number, *lists, all(len(found) <= max_rows for found in rows))
     return NumberLife(*fields)
 
 
 async def _oldest_first(connection: AsyncConnection, query: str, parameters: dict[str, int]) -> list[tuple[Any, ...]]:
-    rows = await connection.execute(text(query), parameters | {"limit": MAX_ROWS + 1})
+    rows = await connection.execute(text(query), parameters)
     return [tuple(row) for row in reversed(rows.all())]
