@@ -95,6 +95,7 @@ def environment() -> Environment:
     templates.filters |= {
         "phone": format_phone,
         "shorten": shorten,
+        "invalid_field": sections.invalid_field,
         "accept_command": accept_removals_command,
         # Values are escaped unless they are our own Markup.
         "fill": lambda text, **values: Markup(text).format(**values),  # noqa: S704 - the texts are ours

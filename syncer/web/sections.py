@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +32,14 @@ _AXIS_LABELS: Final = 4
 _DOCUMENTED_STATES: Final = ("active", "debt_lock", "freeze", "activation", "unconfirmed", "inactive")
 _UNKNOWN_STATE_COLOURS: Final = 4
 _PHONE_FIELDS: Final = {"number", "redirect_number", "dgn_number", "from_redirect_numbers"}
+_FIELD_IN_ERROR: Final = re.compile(r"at `\$\.([a-z_]+)")
 _BOOLEAN_TEXTS: Final = {"true": "yes", "false": "no"}
+
+
+def invalid_field(error: str) -> str | None:
+    """Returns the field whose value a record was rejected for, as its error names it; None if it names none."""
+    found = _FIELD_IN_ERROR.search(error)
+    return found[1] if found else None
 
 
 def colour_class(state: str) -> str:

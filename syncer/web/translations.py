@@ -176,6 +176,7 @@ TEXTS: Final[Mapping[str, Text]] = {
         "Номера сохраняют последние корректные значения, пока не придут корректные записи.",
     ),
     "rejected_latest": Text("The newest {shown} of {count}:", "Последние {shown} из {count}:"),
+    "invalid_value": Text("Invalid value of the field: {field}", "Недопустимое значение поля: {field}"),
     "record_of": Text("record {id}", "запись {id}"),
     "record_unknown": Text("a record whose id cannot be read", "запись с нечитаемым id"),
     "since": Text("since {moment}", "с {moment}"),

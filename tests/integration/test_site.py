@@ -429,6 +429,18 @@ async def test_a_problem_is_shown_with_what_to_do_about_it(account: PolledAccoun
     assert "Authorization" not in text
 
 
+async def test_the_field_of_a_rejected_record_is_named_in_the_language_of_the_page(
+    account: PolledAccount, client: Client
+) -> None:
+    await account.poll(record(1), record(2, number=None), record(3, state=7), "no record")
+
+    russian = text_of(await client.get("/?lang=ru"))
+
+    assert "Недопустимое значение поля: номер Expected `str`, got `null` - at `$.number`" in russian
+    assert "Недопустимое значение поля: состояние Expected `str`, got `int` - at `$.state`" in russian
+    assert russian.count("Недопустимое значение поля") == 2
+
+
 async def test_an_overdue_account_is_late_and_a_retired_one_is_not_polled(
     account: PolledAccount, client: Client, sql: asyncpg.Connection, database: str
 ) -> None:
