@@ -8,18 +8,26 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, TypeVar
 
 import typer
 
 from syncer.daemon.signals import block_sighup, exit_cleanly_during_startup
-from syncer.errors import ConfigurationError, OutputError, SyncerError
+from syncer.errors import (
+    ConfigurationError,
+    DatabaseError,
+    EmbeddedServerError,
+    OutputError,
+    SchemaError,
+    SyncerError,
+)
 from syncer.printable import escape_unprintable
 from syncer.standard_streams import discard_standard_output, prepare_standard_streams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
@@ -35,7 +43,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per 
 app = typer.Typer(
     name="syncer",
     help="Keeps the history of MegaFon cloud PBX virtual numbers in PostgreSQL.",
-    epilog="For a first look, with nothing to configure: syncer demo",
+    epilog="Settings are environment variables: `syncer settings` lists them. For a first look, with nothing to "
+    "configure: syncer demo",
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -70,8 +80,16 @@ def main() -> NoReturn:
 
 
 def _exit_with_error(error: SyncerError, code: int) -> NoReturn:
-    typer.echo(f"syncer: {escape_unprintable(str(error))}", err=True)
+    for problem in error.problems if isinstance(error, ConfigurationError) else (str(error),):
+        typer.echo(f"syncer: {escape_unprintable(problem + _database_of(error, problem))}", err=True)
     raise SystemExit(code) from None
+
+
+def _database_of(error: SyncerError, problem: str) -> str:
+    """Returns which database was in use, as the end of a message that does not say so yet."""
+    if error.database is None or error.database in problem or not isinstance(error, DatabaseError | SchemaError):
+        return ""
+    return f" ({error.database})" if problem.startswith("database: ") else f" (database: {error.database})"
 
 
 @app.command()
@@ -118,6 +136,7 @@ def migrate() -> None:
     settings = _load_settings()
     with _open_database(settings, for_migration=True) as database:
         typer.echo(f"the schema is {_run_async(migrate_to_latest(database, settings))}, the newest")
+        _name_database(database)
 
 
 @app.command()
@@ -126,11 +145,18 @@ def check(
     data: Annotated[bool, typer.Option("--data", help="Also verify the invariants of the stored data.")] = False,
 ) -> None:
     """Check configuration, database, schema, endpoint and tokens. Each problem is shown with how to fix it."""
-    from syncer.commands.check import print_findings
+    from syncer.commands.check import Check
 
-    settings = _load_settings()
-    with _open_database(settings) as database:
-        raise SystemExit(_run_async(print_findings(settings, database, data=data)))
+    settings, problems, wrong_fields = _load_valid_settings()
+    check = Check(settings, problems, wrong_fields, with_data=data)
+    try:
+        with _open_database(settings, may_create=False) as database:
+            is_ok = _run_async(check.print_findings(database))
+    except (ConfigurationError, EmbeddedServerError) as error:
+        is_ok = _run_async(check.print_findings(error))
+    if problems:
+        raise ConfigurationError("the settings that are marked WRONG have to be corrected first")
+    raise SystemExit(0 if is_ok else 1)
 
 
 @app.command()
@@ -139,8 +165,9 @@ def status(*, as_json: AsJson = False) -> None:
     from syncer.commands.status import print_status
 
     settings = _load_settings()
-    with _open_database(settings) as database:
+    with _open_database(settings, may_create=False) as database:
         _run_async(print_status(database, as_json=as_json))
+        _name_database(database)
 
 
 @account_app.command("accept-app-id")
@@ -151,8 +178,9 @@ def accept_app_id(
     from syncer.commands.account import accept_app_id as accept
 
     settings = _load_settings()
-    with _open_database(settings) as database:
+    with _open_database(settings, may_create=False) as database:
         typer.echo(_run_async(accept(database, name)))
+        _name_database(database)
 
 
 @app.command()
@@ -195,8 +223,9 @@ def export(  # noqa: PLR0913 - a parameter for each option
     chosen = choose_format(output, file_format, excel=excel, language=language)
     as_of = None if at is None else _parse_option("--at", at, lambda text: parse_moment(text, settings.timezone))
     options = ExportOptions(view, output, chosen, excel, language, tuple(account or ()), as_of, since)
-    with _open_database(settings) as database:
+    with _open_database(settings, may_create=False) as database:
         _run_async(export_view(options, database, settings.timezone))
+        _name_database(database)
 
 
 @app.command()
@@ -254,20 +283,39 @@ def psql(context: typer.Context) -> None:
     from syncer.commands.psql import run_psql
 
     settings = _load_settings()
-    with _open_database(settings) as database:
+    with _open_database(settings, may_create=False) as database:
+        _name_database(database)
         raise SystemExit(run_psql(database, context.args))
 
 
+@app.command("settings")
+def show_settings() -> None:
+    """Show the settings in effect: their values, except secrets, and where each comes from."""
+    from syncer.commands.settings import print_settings
+
+    print_settings()
+
+
 @app.callback(invoke_without_command=True)
-def _version(
+def _main(
     *,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--env-file", metavar="FILE", help="Read settings from this file; default: SYNCER_ENV_FILE, or else .env."
+        ),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Show the version and exit.", is_eager=True)] = False,
 ) -> None:
     if version:
         from syncer import __version__
 
         typer.echo(f"syncer {__version__}")
         raise typer.Exit
+    if env_file is not None:
+        from syncer.config.env_file import name_env_file
+
+        name_env_file(env_file)
 
 
 def _run_async(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -297,9 +345,18 @@ def _load_settings() -> Settings:
     return settings
 
 
+def _load_valid_settings() -> tuple[Settings, list[str], set[str]]:
+    from syncer.config.settings import load_valid_settings
+    from syncer.telemetry.logs import configure_logging
+
+    settings, problems, wrong_fields = load_valid_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    return settings, problems, wrong_fields
+
+
 def _load_accounts(settings: Settings) -> Sequence[Account]:
     from syncer.config.accounts import describe_shared_tokens, load_accounts
-    from syncer.config.database_security import describe_unverified_connections
+    from syncer.config.database_address import describe_unverified_connections
     from syncer.config.settings import describe_unknown_variables
     from syncer.telemetry.logs import log
 
@@ -323,7 +380,19 @@ def _select_accounts(accounts: Sequence[Account], names: Sequence[str]) -> Seque
     return [known[name] for name in dict.fromkeys(names)] if names else accounts
 
 
-def _open_database(settings: Settings, *, for_migration: bool = False) -> Database:
+@contextmanager
+def _open_database(settings: Settings, *, for_migration: bool = False, may_create: bool = True) -> Iterator[Database]:
+    """Opens the database; every error of the block names it."""
     from syncer.database import Database
 
-    return Database(settings, for_migration=for_migration)
+    with Database(settings, for_migration=for_migration, may_create=may_create) as database:
+        try:
+            yield database
+        except SyncerError as error:
+            error.database = database.location
+            raise
+
+
+def _name_database(database: Database) -> None:
+    """Says which database was used; on standard error, so that it is not among the data."""
+    typer.echo(f"database: {escape_unprintable(database.location)}", err=True)

@@ -16,7 +16,7 @@ from syncer.poll import CONCURRENT_POLLS, Poller
 from syncer.store.identities import advance_identities
 from syncer.store.retention import store_retention
 from syncer.store.schema import migrate, schema_state
-from syncer.telemetry.logs import report_identities
+from syncer.telemetry.logs import log, report_identities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,6 +40,7 @@ async def sync_now(
     """
     try:
         await _ensure_schema(settings, database)
+        log.info("sync_started", accounts=len(accounts), database=database.location)
         report_identities(await advance_identities(database.engine))
     except DatabaseError as error:
         failed = Conclusion("failed", {})

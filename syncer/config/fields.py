@@ -67,6 +67,8 @@ _CRONTAB_ALLOWED = (
     "it must be a crontab line (minute, hour, day of month, month, day of week) for a time that exists, with a day of "
     "the month or of the week but not both, such as '*/10 8-20 * * 1-5'"
 )
+NUMBERS_PATH = "/numbers/virtual-number"
+"""The endpoint's path below the base address, as the vendor documents it."""
 _ENDPOINT_ALLOWED = (
     "it must be an address such as https://simple-api.cp.megafon.ru, with no user name, password, query or fragment"
 )
@@ -145,6 +147,15 @@ def _duration_parser(at_least: timedelta, text: str) -> Callable[[object], timed
     return parse
 
 
+def describe_duration(duration: timedelta) -> str:
+    """Returns a duration as a setting has it, in the largest unit that fits: "60s", "5m", "24h", "90d"."""
+    seconds = duration.total_seconds()
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length and seconds % length == 0:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:g}s"
+
+
 def _parse_on_off(value: object) -> object:
     if isinstance(value, str) and value.lower() in _BOOLEANS:
         return _BOOLEANS[value.lower()]
@@ -159,6 +170,12 @@ def _parse_size(value: object) -> object:
     if not isinstance(value, int) or value < 1:
         raise ValueError("it must be a size of at least 1 byte, such as 64KiB, 256MiB or 1GiB")
     return value
+
+
+def describe_size(size: int) -> str:
+    """Returns a size as a setting has it, in the largest unit that divides it: "64KiB", "256MiB"."""
+    unit = max((unit for unit, length in _SIZES.items() if size % length == 0), key=_SIZES.__getitem__)
+    return f"{size // _SIZES[unit]}{unit}"
 
 
 def _count_parser(maximum: int) -> Callable[[object], object]:
@@ -219,6 +236,10 @@ def _parse_host_names(value: object) -> object:
 
 def _check_token(secret: SecretStr) -> SecretStr:
     token = secret.get_secret_value().strip()  # spaces around a header's value are not part of it
+    if re.match("[\"'«“„`]", token):
+        raise ValueError("it begins with a quotation mark, which is not part of the token: remove the quotation marks")
+    if name := re.match(r"(?:export +)?([A-Za-z_][A-Za-z0-9_]*(?:_TOKEN|_token))\s*=", token):
+        raise ValueError(f"it begins with {name[1]}=, which is not part of the token: keep only what follows it")
     if re.fullmatch(r"[ -~]+", token) is None:
         raise ValueError("it must be one line of printable ASCII characters, as the Личный кабинет shows it")
     return SecretStr(token)
@@ -283,7 +304,7 @@ def _normalize_endpoint(address: str) -> str:
     parts = urlsplit(address)
     if not _is_http_url(address) or "@" in parts.netloc or "?" in address or "#" in address:
         raise ValueError(_ENDPOINT_ALLOWED)
-    return address.rstrip("/")
+    return address.rstrip("/").removesuffix(NUMBERS_PATH)
 
 
 def _is_http_url(address: str) -> bool:

@@ -203,12 +203,6 @@ async def invalidate_on_timeout(connection: AsyncConnection) -> AsyncIterator[No
         raise
 
 
-def redacted(address: str) -> str:
-    """Returns the host, port and database of an address, without user, password or parameters."""
-    parts = urlsplit(address)
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 @contextmanager
 def translate_errors() -> Iterator[None]:
     """Turns errors of asyncpg, SQLAlchemy and the network into DatabaseError with a message of one plain sentence.

@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tests.service.processes import command_lines, wait_until
+from tests.service.processes import command_lines, database_line, wait_until
 
 if TYPE_CHECKING:
     import asyncpg
@@ -67,4 +67,5 @@ async def test_no_process_title_contains_the_password_and_ctrl_c_only_cancels_th
     assert password
     assert password not in listing
     assert [one.code for one in ended] == [1, 1]
-    assert [one.err for one in ended] == ["Cancel request sent\nERROR:  canceling statement due to user request\n"] * 2
+    cancelled = "Cancel request sent\nERROR:  canceling statement due to user request\n"
+    assert [one.err for one in ended] == [database_line(database) + cancelled] * 2
