@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -30,6 +31,8 @@ SHUTDOWN_SECONDS = Settings.model_fields["shutdown_timeout"].default.total_secon
         "docker-compose.yml",
         "deploy/compose/demo.env",
         "deploy/systemd/syncer.service",
+        "deploy/systemd/syncer",
+        "deploy/systemd/accounts.conf",
         "docs/operations.md",
     ],
 )
@@ -38,6 +41,18 @@ def test_every_variable_that_is_set_is_a_setting(file: str) -> None:
 
     assert named
     assert {name for name in named if name.removeprefix("SYNCER_").lower() not in Settings.model_fields} == set()
+
+
+def test_compose_passes_every_setting_on() -> None:
+    set_for_the_container = {"database_url_file", "api_token_file", "migrate_on_start", "shutdown_timeout"}
+    of_another_service = {"migrate_database_url_file"}
+    secrets = {"api_token", "database_url", "migrate_database_url"}  # files, so that no environment contains them
+    files = {"env_file", "accounts_file", "api_proxy_file"}  # have to be mounted too: an override, as the page shows
+    of_the_image = {"embedded", "data_dir", "pg_bindir", "http_listen"}
+    passed_on = {name.lower() for name in re.findall(r"^      SYNCER_(\w+): \$\{SYNCER_\1:-", COMPOSE, re.MULTILINE)}
+
+    others = set_for_the_container | of_another_service | secrets | files | of_the_image
+    assert (passed_on | others, passed_on & others) == (set(Settings.model_fields), set())
 
 
 def test_the_stop_timeouts_are_longer_than_the_shutdown_timeout() -> None:
@@ -86,6 +101,39 @@ def test_the_documentation_contains_the_script_that_creates_the_logins() -> None
     script = (DEPLOY / "postgres" / "logins.sql").read_text()
 
     assert "\n".join(line for line in script.splitlines() if not line.startswith("--")) in OPERATIONS
+
+
+def test_a_command_gets_the_settings_and_the_secrets_of_the_service(tmp_path: Path) -> None:
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    program = tmp_path / "syncer"
+    program.write_text("#!/bin/sh\nenv | grep ^SYNCER_ | sort\nprintf '%s\\n' \"$@\"\n")
+    program.chmod(0o755)
+    script = (DEPLOY / "systemd" / "syncer").read_text()
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text(script.replace("/etc/syncer", str(etc)).replace("/opt/syncer/bin/syncer", str(program)))
+
+    def run() -> list[str]:
+        arguments = ["sh", wrapper, "status", "two words"]
+        return subprocess.run(
+            arguments, check=True, text=True, capture_output=True, env={"PATH": os.environ["PATH"]}
+        ).stdout.splitlines()
+
+    one_account = run()
+    for name in ("syncer.env", "accounts.toml", "owner_url"):
+        (etc / name).touch()
+    several_accounts = run()
+
+    always = ["SYNCER_EMBEDDED=off", "SYNCER_MIGRATE_ON_START=false", f"SYNCER_DATABASE_URL_FILE={etc}/database_url"]
+    assert one_account == [*sorted([*always, f"SYNCER_API_TOKEN_FILE={etc}/api_token"]), "status", "two words"]
+    assert several_accounts[:-2] == sorted(
+        [
+            *always,
+            f"SYNCER_ACCOUNTS_FILE={etc}/accounts.toml",
+            f"SYNCER_ENV_FILE={etc}/syncer.env",
+            f"SYNCER_MIGRATE_DATABASE_URL_FILE={etc}/owner_url",
+        ]
+    )
 
 
 def test_the_service_writes_no_core_dump_and_receives_its_secrets_as_credentials() -> None:
