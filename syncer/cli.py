@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, TypeVar
 
@@ -61,6 +62,8 @@ Python's default is 5 ms."""
 
 def main() -> NoReturn:
     """Runs the command line. An error that an operator can cause is printed as one line, without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.disable()  # during the imports: none of what they load is garbage
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     prepare_standard_streams()
@@ -285,7 +288,7 @@ def psql(context: typer.Context) -> None:
     settings = _load_settings()
     with _open_database(settings, may_create=False) as database:
         _name_database(database)
-        raise SystemExit(run_psql(database, context.args))
+        raise SystemExit(run_psql(database, context.args, hidden_variables=_token_variables(settings)))
 
 
 @app.command("settings")
@@ -368,6 +371,15 @@ def _load_accounts(settings: Settings) -> Sequence[Account]:
     for sentence in describe_unverified_connections(settings):
         log.warning("database_not_verified", found=sentence)
     return accounts
+
+
+def _token_variables(settings: Settings) -> set[str]:
+    """Returns the variables that hold tokens, as far as the accounts can be read."""
+    from syncer.config.accounts import load_accounts
+
+    with suppress(ConfigurationError):
+        return {account.token_source for account in load_accounts(settings)}
+    return set()
 
 
 def _select_accounts(accounts: Sequence[Account], names: Sequence[str]) -> Sequence[Account]:

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import signal
+import stat
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -303,7 +304,11 @@ def _open_output(path: Path | None) -> Iterator[IO[bytes]]:
 def _replace_when_complete(path: Path) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("xb") as file:
+        # Only its user may read a new file, since it has phone numbers; one that is replaced keeps its mode.
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
+        temporary.touch(0o600, exist_ok=False)
+        with temporary.open("wb") as file:
+            os.fchmod(file.fileno(), mode)
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -232,6 +232,18 @@ async def test_a_file_name_that_says_something_else_than_the_options_is_refused_
     assert [path.name for path in files_in(folder) if path.name[0] in "xn"] == []
 
 
+async def test_a_new_file_is_readable_by_its_user_only_and_one_that_is_replaced_keeps_its_mode(
+    syncer: Program, folder: Path
+) -> None:
+    shared = folder / "shared.csv"
+    shared.touch()
+    shared.chmod(0o640)
+    await asyncio.gather(*(syncer.run("export", "states", "--output", name) for name in ("new.csv", "shared.csv")))
+
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (folder / "new.csv", shared)}
+    assert modes == {"new.csv": "0o600", "shared.csv": "0o640"}
+
+
 async def test_a_format_that_is_asked_for_is_written_whatever_the_name_ends_in(
     syncer: Program, folder: Path, database: str
 ) -> None:

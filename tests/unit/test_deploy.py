@@ -91,6 +91,26 @@ def test_grafana_gets_the_password_that_the_analyst_address_contains(tmp_path: P
     assert grafana["jsonData"]["database"] == address.path.removeprefix("/")
 
 
+def test_the_script_for_secrets_closes_its_folder_and_takes_no_empty_token(tmp_path: Path) -> None:
+    script = tmp_path / "deploy" / "compose" / "make-secrets"
+    script.parent.mkdir(parents=True)
+    shutil.copy(DEPLOY / "compose" / "make-secrets", script)
+    secrets = tmp_path / "secrets"
+    secrets.mkdir(mode=0o755)
+
+    empty, absent = (
+        subprocess.run([script], input=text, text=True, check=False, capture_output=True) for text in ("\n", "")
+    )
+
+    for refused in (empty, absent):
+        assert refused.returncode == 1
+        assert refused.stderr.splitlines()[-1] == "make-secrets: no token was entered: run it again with the token"
+    assert not (secrets / "api_token").exists()
+    assert oct(secrets.stat().st_mode & 0o777) == "0o700"
+    subprocess.run([script], input="token\n", text=True, check=True, stderr=subprocess.DEVNULL)
+    assert (secrets / "api_token").read_text() == "token\n"
+
+
 def test_grafana_loads_every_dashboard() -> None:
     mounted = re.findall(r"- \./deploy/grafana/(\w+\.json):/var/lib/grafana/dashboards/\1:ro", COMPOSE)
 
@@ -114,10 +134,11 @@ def test_a_command_gets_the_settings_and_the_secrets_of_the_service(tmp_path: Pa
     wrapper.write_text(script.replace("/etc/syncer", str(etc)).replace("/opt/syncer/bin/syncer", str(program)))
 
     def run() -> list[str]:
-        arguments = ["sh", wrapper, "status", "two words"]
-        return subprocess.run(
+        arguments = ["sh", str(wrapper), "status", "two words"]
+        finished = subprocess.run(
             arguments, check=True, text=True, capture_output=True, env={"PATH": os.environ["PATH"]}
-        ).stdout.splitlines()
+        )
+        return finished.stdout.splitlines()
 
     one_account = run()
     for name in ("syncer.env", "accounts.toml", "owner_url"):
