@@ -39,6 +39,7 @@ T = TypeVar("T")
 Accounts = Annotated[
     list[str] | None, typer.Option("--account", metavar="NAME", help="Only this account; can be repeated.")
 ]
+AccountName = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per account, one per line.")]
 
 app = typer.Typer(
@@ -52,7 +53,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-account_app = typer.Typer(help="Say what the vendor changed about an account.", no_args_is_help=True)
+account_app = typer.Typer(help="List, rename, retire or delete accounts.", no_args_is_help=True)
 app.add_typer(account_app, name="account")
 THREAD_SWITCH_SECONDS: Final = 0.0005
 """The interpreter's thread switch interval: how long the event loop waits each time a worker thread holds the GIL.
@@ -123,9 +124,11 @@ def sync(
     from syncer.commands.sync import json_line, sync_now, worst_exit_code
 
     settings = _load_settings()
-    accounts = _select_accounts(_load_accounts(settings), account or [])
+    configured = _load_accounts(settings)
+    accounts = _select_accounts(configured, account or [])
+    names = [one.name for one in configured]
     with _open_database(settings) as database:
-        results = _run_async(sync_now(settings, accounts, database, accept_removals=accept_removals))
+        results = _run_async(sync_now(settings, accounts, database, names, accept_removals=accept_removals))
     for result in results:
         typer.echo(escape_unprintable(json_line(result) if as_json else result.summary))
     raise SystemExit(worst_exit_code(results))
@@ -173,10 +176,63 @@ def status(*, as_json: AsJson = False) -> None:
         _name_database(database)
 
 
-@account_app.command("accept-app-id")
-def accept_app_id(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")],
+@account_app.command("list")
+def list_accounts() -> None:
+    """List the accounts of the database and of the configuration."""
+    from syncer.commands.account import print_accounts
+
+    settings = _load_settings()
+    with _open_database(settings, may_create=False) as database:
+        _run_async(print_accounts(database, _configured_names(settings)))
+        _name_database(database)
+
+
+@account_app.command("rename")
+def rename_account(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The account's name until now.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The name from now on.")],
 ) -> None:
+    """Give an account another name; its history goes on. Stop the daemon and change the configuration first."""
+    from syncer.commands.account import rename
+    from syncer.config.fields import check_account_name
+
+    settings = _load_settings()
+    name = _parse_option("NEW", new, check_account_name)
+    with _open_database(settings, may_create=False, for_migration=True) as database:
+        typer.echo(escape_unprintable(_run_async(rename(database, old, name, _configured_names(settings)))))
+        _name_database(database)
+
+
+@account_app.command("retire")
+def retire_account(name: AccountName) -> None:
+    """Stop counting the numbers of an account that is polled no more; its history is kept."""
+    from syncer.commands.account import retire
+
+    settings = _load_settings()
+    with _open_database(settings, may_create=False) as database:
+        typer.echo(escape_unprintable(_run_async(retire(database, name, _configured_names(settings)))))
+        _name_database(database)
+
+
+@account_app.command("delete")
+def delete_account(
+    name: AccountName,
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete; without it, only say how many rows that would be.")
+    ] = False,
+) -> None:
+    """Delete an account that is polled no more, with all its data, as the owner of the schema."""
+    from syncer.commands.account import delete
+
+    settings = _load_settings()
+    with _open_database(settings, may_create=False, for_migration=True) as database:
+        _run_async(delete(database, name, _configured_names(settings), confirmed=yes))
+        _name_database(database)
+
+
+@account_app.command("accept-app-id")
+def accept_app_id(name: AccountName) -> None:
     """Accept that the vendor gave this account's Личный кабинет another app_id: the next poll records it."""
     from syncer.commands.account import accept_app_id as accept
 
@@ -380,6 +436,15 @@ def _token_variables(settings: Settings) -> set[str]:
     with suppress(ConfigurationError):
         return {account.token_source for account in load_accounts(settings)}
     return set()
+
+
+def _configured_names(settings: Settings) -> set[str] | None:
+    """Returns the names of the configured accounts; None if the configuration cannot be read."""
+    from syncer.config.accounts import load_accounts
+
+    with suppress(ConfigurationError):
+        return {account.name for account in load_accounts(settings)}
+    return None
 
 
 def _select_accounts(accounts: Sequence[Account], names: Sequence[str]) -> Sequence[Account]:

@@ -321,7 +321,8 @@ def _is_visible_ascii(text: str) -> bool:
     return re.fullmatch(r"[!-~]+", text) is not None
 
 
-def _check_account_name(value: str) -> str:
+def check_account_name(value: str) -> str:
+    """Returns the name of an account; raises ValueError with what is allowed."""
     if not value.isprintable() or value != value.strip() or not 1 <= len(value) <= _MAX_NAME_CHARS:
         raise ValueError(f"it must be 1 to {_MAX_NAME_CHARS} printable characters, with no space before or after them")
     return value
@@ -349,7 +350,7 @@ def _lower(value: object) -> object:
 
 _SECOND = timedelta(seconds=1)
 
-AccountName = Annotated[str, AfterValidator(_check_account_name)]
+AccountName = Annotated[str, AfterValidator(check_account_name)]
 Attempts = Annotated[int, BeforeValidator(_count_parser(_MAX_ATTEMPTS))]
 AuthScheme = Annotated[str, AfterValidator(_check_auth_scheme)]
 CaseInsensitive = BeforeValidator(_lower)
