@@ -159,8 +159,8 @@ async def test_an_account_is_renamed_and_no_number_counts_twice(syncer: Program,
     assert (still_configured.code, still_configured.error_line()) == (
         2,
         (
-            "syncer: the configuration still has the account 'default': write 'head office' there instead, and stop the "
-            "daemon, then try again"
+            "syncer: the configuration still has the account 'default': write 'head office' there instead, and stop "
+            "the daemon, then try again"
         ),
     )
     assert unknown.error_line() == "syncer: there is no account 'defualt'; the accounts are default"
