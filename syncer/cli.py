@@ -288,6 +288,31 @@ def export(  # noqa: PLR0913 - a parameter for each option
 
 
 @app.command()
+def dump(file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")]) -> None:
+    """Back up the database in use, the embedded one included. Nothing needs to be stopped for it."""
+    from syncer.commands.backup import dump as dump_to
+
+    settings = _load_settings()
+    with _open_database(settings, may_create=False, for_migration=True) as database:
+        _run_async(dump_to(database, file))
+        _name_database(database)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `syncer dump` has written.")],
+) -> None:
+    """Restore a backup into an empty database, upgrade its schema, and check the restored data."""
+    from syncer.commands.backup import restore as restore_from
+
+    settings = _load_settings()
+    with _open_database(settings, for_migration=True) as database:
+        is_right = _run_async(restore_from(database, settings, file))
+        _name_database(database)
+    raise SystemExit(0 if is_right else 1)
+
+
+@app.command()
 def health() -> None:
     """Check whether the daemon on this machine is alive. The check uses HTTP at SYNCER_HTTP_LISTEN."""
     from syncer.commands.health import check_liveness

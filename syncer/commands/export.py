@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import json
 import os
 import secrets
-import signal
 import stat
 import sys
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
 
+from syncer.daemon.signals import exit_on_sigterm
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.printable import escape_unprintable
 from syncer.store.queries.export_views import find_changes_since, find_view, open_snapshot, write_csv
@@ -139,7 +138,7 @@ async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> 
         SyncerError: The file or standard output cannot be written, the view has too many rows for the format, or
             pyarrow is not installed.
     """
-    with _exit_on_sigterm():
+    with exit_on_sigterm():
         async with open_snapshot(database.url(), zone) as connection:
             view, cursor = await _find(options, connection)
             with _open_output(options.output) as file, _progress(options) as report:
@@ -228,29 +227,6 @@ async def _write_xlsx(
     assert options.output is not None  # noqa: S101 - `choose_format` requires it
     sheet_options = SheetOptions(options.language, zone.key, options.output.resolve().parent)
     await write_xlsx(connection, view, file, sheet_options, report)
-
-
-@contextmanager
-def _exit_on_sigterm() -> Iterator[None]:
-    """Makes SIGTERM end the block with the same cleanup as Ctrl-C."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None  # noqa: S101 - we run in a task
-    has_received_sigterm = False
-
-    def cancel() -> None:
-        nonlocal has_received_sigterm
-        has_received_sigterm = True
-        task.cancel()
-
-    loop.add_signal_handler(signal.SIGTERM, cancel)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if has_received_sigterm:
-            raise SystemExit(128 + signal.SIGTERM) from None
-        raise
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
 
 
 def _counting_writer(file: IO[bytes], report: Callable[[str], object]) -> Callable[[bytes], int]:

@@ -152,7 +152,7 @@ async def test_an_account_is_renamed_and_no_number_counts_twice(syncer: Program,
     still_configured = await syncer.run("account", "rename", "default", "head office")
     several = accounts_file(syncer, "head office")
 
-    unknown = await syncer.run("account", "rename", "defualt", "head office", **several)
+    unknown = await syncer.run("account", "rename", "old office", "head office", **several)
     renamed = await syncer.run("account", "rename", "default", "head office", **several)
     polled = await syncer.run("sync", "--json", **several)
 
@@ -163,7 +163,7 @@ async def test_an_account_is_renamed_and_no_number_counts_twice(syncer: Program,
             "the daemon, then try again"
         ),
     )
-    assert unknown.error_line() == "syncer: there is no account 'defualt'; the accounts are default"
+    assert unknown.error_line() == "syncer: there is no account 'old office'; the accounts are default"
     assert renamed.result == (0, "default is now head office: its history goes on under this name\n")
     assert json.loads(polled.out)["outcome"] == "unchanged"
     assert await sql.fetchval("select count(*) from analytics.numbers") == 200

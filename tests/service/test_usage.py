@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.service.processes import Program
 
 COMMANDS = [
-    *("run", "sync", "migrate", "check", "status", "export", "health", "demo", "emulate", "psql"),
+    *("run", "sync", "migrate", "check", "status", "export", "dump", "restore", "health", "demo", "emulate", "psql"),
     *("settings", "account"),
 ]
 PASSWORD = "passw0rd"
