@@ -55,6 +55,7 @@ app = typer.Typer(
 )
 account_app = typer.Typer(help="List, rename, retire or delete accounts.", no_args_is_help=True)
 app.add_typer(account_app, name="account")
+_DEFAULT_DEMO_DAYS: Final = 180
 THREAD_SWITCH_SECONDS: Final = 0.0005
 """The interpreter's thread switch interval: how long the event loop waits each time a worker thread holds the GIL.
 
@@ -329,17 +330,38 @@ def demo(
         str | None,
         typer.Option(metavar="DAYS", help="Start with generated history of this length, for example 180d."),
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the database in this folder; a BI tool can connect to it meanwhile."),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Only fill this empty database with history (default 180d), as its owner."),
+    ] = None,
 ) -> None:
     """Run a complete demo on this machine with nothing to configure.
 
-    It consists of an embedded database, an emulated endpoint, the daemon and a live view.
+    It consists of an embedded database, an emulated endpoint, the daemon and a live view. Of all settings it uses
+    SYNCER_HTTP_LISTEN alone.
     """
     exit_cleanly_during_startup()
-    from syncer.commands.demo import run_demo
+    from syncer.commands.demo import DemoOptions, fill_database, run_demo
     from syncer.commands.demo_backfill import parse_days
+    from syncer.config.settings import load_valid_settings, read_origins
 
-    days = 0 if history is None else _parse_option("--history", history, parse_days)
-    _run_async(run_demo(days))
+    days = None if history is None else _parse_option("--history", history, parse_days)
+    if database is not None:
+        if keep is not None:
+            raise ConfigurationError("--database and --keep do not go together: name one of them")
+        _run_async(fill_database(_check_database_address(database), days or _DEFAULT_DEMO_DAYS))
+        return
+    settings, problems, wrong_fields = load_valid_settings()
+    if "http_listen" in wrong_fields:
+        raise ConfigurationError(*[one for one in problems if one.startswith("SYNCER_HTTP_LISTEN ")])
+    listen = settings.http_listen
+    is_set = "http_listen" in read_origins()
+    options = DemoOptions(days or 0, keep, listen if is_set else None, serves_page=listen is not None)
+    _run_async(run_demo(options))
 
 
 @app.command()
@@ -418,6 +440,18 @@ def _parse_option(option: str, text: str, parse: Callable[[str], T]) -> T:
         return parse(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from None
+
+
+def _check_database_address(address: str) -> str:
+    """Checks the value of --database, without repeating it in an error: it may have a password."""
+    from pydantic import SecretStr
+
+    from syncer.config.fields import check_database_address
+
+    try:
+        return check_database_address(SecretStr(address)).get_secret_value()
+    except ValueError as error:
+        raise ConfigurationError(f"--database has an invalid value, which is not shown: {error}") from None
 
 
 def _load_settings() -> Settings:

@@ -251,7 +251,8 @@ def _check_auth_scheme(value: str) -> str:
     return value
 
 
-def _check_database_address(secret: SecretStr) -> SecretStr:
+def check_database_address(secret: SecretStr) -> SecretStr:
+    """Returns the address of a database; raises ValueError with what is allowed."""
     address = secret.get_secret_value()
     if not address.startswith(("postgresql://", "postgres://")) or not address.isprintable() or " " in address:
         raise ValueError("it must begin with postgresql:// or postgres://, as in postgresql://user@host:5432/name")
@@ -356,7 +357,7 @@ AuthScheme = Annotated[str, AfterValidator(_check_auth_scheme)]
 CaseInsensitive = BeforeValidator(_lower)
 Confirmations = Annotated[int, BeforeValidator(_count_parser(_MAX_CONFIRMATIONS))]
 Crontab = Annotated[str, AfterValidator(_check_crontab)]
-DatabaseAddress = Annotated[SecretStr, AfterValidator(_check_database_address)]
+DatabaseAddress = Annotated[SecretStr, AfterValidator(check_database_address)]
 Duration = Annotated[timedelta, BeforeValidator(_duration_parser(timedelta(0), "of at most 3650d"))]
 Endpoint = Annotated[str, AfterValidator(_normalize_endpoint)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_parse_host_names)]
