@@ -20,7 +20,8 @@
         ├── NotAnArrayError           JSON, but not an array
         ├── WrongAccountError         records of another Личный кабинет
         ├── DatabaseError             PostgreSQL returned an error or could not be reached
-        │   └── DuplicateKeyError     a key exists already
+        │   ├── DuplicateKeyError     a key exists already
+        │   └── InvalidValueError     a function refused a value that it was given
         └── InternalError             any other exception: a fault of the program, or too little memory
 
 Each message is one line: what is wrong, what was found, what to do. It never contains a secret.
@@ -214,6 +215,10 @@ class UnknownTimeZoneError(DatabaseError):
 
 class DuplicateKeyError(DatabaseError):
     """PostgreSQL refused a row because its key exists already."""
+
+
+class InvalidValueError(DatabaseError):
+    """A function of PostgreSQL refused a value that it was given."""
 
 
 class InternalError(PollError):

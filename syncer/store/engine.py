@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from syncer.config.database_address import describe_location
-from syncer.errors import DatabaseError, DuplicateKeyError, EmbeddedServerError
+from syncer.errors import DatabaseError, DuplicateKeyError, EmbeddedServerError, InvalidValueError
 from syncer.store.keepalive import KEEPALIVE_PARAMETERS, enable_keepalive
 
 if TYPE_CHECKING:
@@ -226,8 +226,11 @@ def translate_errors() -> Iterator[None]:
         message = str(error)
     except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, _BROKEN, OSError) as error:
         message = error_message(error)
-        if isinstance(_cause(error), asyncpg.UniqueViolationError):
-            kind = DuplicateKeyError
+        match _cause(error):
+            case asyncpg.UniqueViolationError():
+                kind = DuplicateKeyError
+            case asyncpg.InvalidParameterValueError():
+                kind = InvalidValueError
     else:
         return
     # Without a cause: a traceback would show the chain of the driver's error, which may contain the address.

@@ -358,7 +358,8 @@ async def test_changes_are_exported_once_with_a_file_that_keeps_the_cursor(
     assert [(one.code, one.err) for one in (first, nothing, second)] == [(0, database_line(database))] * 3
     header = first.out.partition("\n")[0]
     assert nothing.out == f"{header}\n"
-    assert cursor.text == '{"1": 3}\n'
+    assert cursor.text is not None
+    assert json.loads(cursor.text)["1"]["run_id"] == 3
     await polled.sql.execute("create temp table found as select * from analytics.changes limit 0")
     for text in (first.out, file.text or ""):
         await polled.sql.copy_to_table("found", source=io.BytesIO(text.encode()), format="csv", header=True)
@@ -379,6 +380,11 @@ async def test_changes_are_exported_once_with_a_file_that_keeps_the_cursor(
         ("[" * 100_000, "this is no cursor that `syncer export` has written"),
         ('{"1": 709}', "this database does not have all that its cursor says was copied"),
         ('{"7": 1}', "this database does not have all that its cursor says was copied"),
+        ('{"1": {"id": 1}}', "this is no cursor that `syncer export` has written"),
+        (
+            '{"1": {"run_id": 1, "started_at": "2026-03-01T09:00:01"}}',
+            "this database does not have all that its cursor says was copied",
+        ),
     ],
 )
 @pytest.mark.usefixtures("polled")
@@ -392,6 +398,19 @@ async def test_a_damaged_or_foreign_cursor_is_one_line_and_is_left_as_it_is(
     assert f"--since {cursor}: {message}" in finished.err
     assert finished.err.count("\n") == 1
     assert cursor.text == content
+
+
+@pytest.mark.usefixtures("polled")
+async def test_a_file_with_a_cursor_of_an_earlier_version_works_and_is_replaced(
+    syncer: Program, cursor: TextFile
+) -> None:
+    cursor.write('{"1": 1}')
+    finished = await syncer.run("export", "changes", "--since", str(cursor))
+
+    assert (finished.code, finished.err) == (0, "")
+    assert {row["run_id"] for row in csv.DictReader(io.StringIO(finished.out))} == {"2"}
+    assert cursor.text is not None
+    assert json.loads(cursor.text)["1"].keys() == {"run_id", "started_at"}
 
 
 @pytest.mark.parametrize(
