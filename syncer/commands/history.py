@@ -67,7 +67,8 @@ async def print_history(
     lives = [await read_number_life(engine, key, statement_seconds=_STATEMENT_SECONDS) for key in found.keys]
     await database.dispose()
     if not found.keys:
-        raise SyncerError(_not_found(accepted, account, is_complete=found.is_complete))
+        reason = _not_found(accepted, account, is_complete=found.is_complete)
+        raise SyncerError(f"{reason} (database: {database.location})")
     for index, life in enumerate(filter(None, lives)):
         if as_json:
             typer.echo(escape_unprintable(msgspec.json.encode(life).decode()))

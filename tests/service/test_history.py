@@ -12,6 +12,7 @@ import pytest
 
 from syncer.store.queries.number_search import spellings
 from tests.builders import PolledAccount, execute, record, redirect, settings_for
+from tests.service.processes import database_line
 
 if TYPE_CHECKING:
     import asyncpg
@@ -42,13 +43,13 @@ async def live(account: PolledAccount) -> None:
 
 
 async def test_a_life_is_shown_with_its_windows_in_the_accounts_time_zone(
-    syncer: Program, account: PolledAccount
+    syncer: Program, account: PolledAccount, database: str
 ) -> None:
     await live(account)
 
     finished = await syncer.run("history", "+7 (926) 111-22-33")
 
-    assert finished.err == ""
+    assert finished.err == database_line(database)
     assert [line.rstrip() for line in finished.out.splitlines()] == [
         "79261112233  active, since 2026-03-02 22:00:00",
         "  account default, id 250; times of Europe/Moscow",
@@ -139,7 +140,7 @@ async def test_a_number_is_found_however_the_vendor_writes_it(
 
 
 async def test_a_number_that_is_not_found_an_unknown_account_and_no_number_are_one_line_each(
-    syncer: Program, account: PolledAccount, empty_database: str
+    syncer: Program, account: PolledAccount, database: str, empty_database: str
 ) -> None:
     await account.poll(*OTHERS)
 
@@ -153,7 +154,8 @@ async def test_a_number_that_is_not_found_an_unknown_account_and_no_number_are_o
     assert missing.code == 1
     assert missing.error_line() == (
         "syncer: no number of any account has 79208547433 or ever had it: check its digits; "
-        "`syncer export numbers_all` lists all numbers, and `syncer status` the accounts"
+        "`syncer export numbers_all` lists all numbers, and `syncer status` the accounts "
+        f"(database: {database.rpartition('@')[2]})"
     )
     assert (elsewhere.code, elsewhere.error_line()) == (
         2,
@@ -163,9 +165,10 @@ async def test_a_number_that_is_not_found_an_unknown_account_and_no_number_are_o
     assert "'reception': it has no digits; write a phone number such as +7 926 123-45-67" in " ".join(
         letters.err.replace("│", "").split()
     )
-    assert (no_schema.code, no_schema.error_line()) == (
-        1,
-        "syncer: the database has no schema of syncer yet, or an old one: run `syncer migrate`",
+    assert no_schema.code == 1
+    assert no_schema.error_line() == (
+        "syncer: the database has no schema of syncer yet, or an old one: run `syncer migrate` "
+        f"(database: {empty_database.rpartition('@')[2]})"
     )
 
 
@@ -200,5 +203,5 @@ async def test_the_rights_of_an_analyst_are_enough(syncer: Program, account: Pol
     )
 
     await execute(database, f"drop role {name}")
-    assert (finished.code, finished.err) == (0, "")
+    assert (finished.code, finished.err) == (0, database_line(database))
     assert finished.out.startswith(f"{NUMBER}  active, since ")
