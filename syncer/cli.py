@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, TypeVar
 
 import typer
 
 from syncer.daemon.signals import block_sighup, exit_cleanly_during_startup
-from syncer.errors import ConfigurationError, OutputError, SyncerError
+from syncer.errors import (
+    ConfigurationError,
+    DatabaseError,
+    EmbeddedServerError,
+    OutputError,
+    SchemaError,
+    SyncerError,
+)
 from syncer.printable import escape_unprintable
 from syncer.standard_streams import discard_standard_output, prepare_standard_streams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
@@ -30,19 +39,23 @@ T = TypeVar("T")
 Accounts = Annotated[
     list[str] | None, typer.Option("--account", metavar="NAME", help="Only this account; can be repeated.")
 ]
+AccountName = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per account, one per line.")]
 
 app = typer.Typer(
     name="syncer",
     help="Keeps the history of MegaFon cloud PBX virtual numbers in PostgreSQL.",
-    epilog="For a first look, with nothing to configure: syncer demo",
+    epilog="Settings are environment variables: `syncer settings` lists them. For a first look, with nothing to "
+    "configure: syncer demo",
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-account_app = typer.Typer(help="Say what the vendor changed about an account.", no_args_is_help=True)
+account_app = typer.Typer(help="List, rename, retire or delete accounts.", no_args_is_help=True)
 app.add_typer(account_app, name="account")
+_DEFAULT_DEMO_DAYS: Final = 180
 THREAD_SWITCH_SECONDS: Final = 0.0005
 """The interpreter's thread switch interval: how long the event loop waits each time a worker thread holds the GIL.
 
@@ -51,6 +64,8 @@ Python's default is 5 ms."""
 
 def main() -> NoReturn:
     """Runs the command line. An error that an operator can cause is printed as one line, without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.disable()  # during the imports: none of what they load is garbage
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     prepare_standard_streams()
@@ -70,8 +85,16 @@ def main() -> NoReturn:
 
 
 def _exit_with_error(error: SyncerError, code: int) -> NoReturn:
-    typer.echo(f"syncer: {escape_unprintable(str(error))}", err=True)
+    for problem in error.problems if isinstance(error, ConfigurationError) else (str(error),):
+        typer.echo(f"syncer: {escape_unprintable(problem + _database_of(error, problem))}", err=True)
     raise SystemExit(code) from None
+
+
+def _database_of(error: SyncerError, problem: str) -> str:
+    """Returns which database was in use, as the end of a message that does not say so yet."""
+    if error.database is None or error.database in problem or not isinstance(error, DatabaseError | SchemaError):
+        return ""
+    return f" ({error.database})" if problem.startswith("database: ") else f" (database: {error.database})"
 
 
 @app.command()
@@ -102,9 +125,11 @@ def sync(
     from syncer.commands.sync import json_line, sync_now, worst_exit_code
 
     settings = _load_settings()
-    accounts = _select_accounts(_load_accounts(settings), account or [])
+    configured = _load_accounts(settings)
+    accounts = _select_accounts(configured, account or [])
+    names = [one.name for one in configured]
     with _open_database(settings) as database:
-        results = _run_async(sync_now(settings, accounts, database, accept_removals=accept_removals))
+        results = _run_async(sync_now(settings, accounts, database, names, accept_removals=accept_removals))
     for result in results:
         typer.echo(escape_unprintable(json_line(result) if as_json else result.summary))
     raise SystemExit(worst_exit_code(results))
@@ -118,6 +143,7 @@ def migrate() -> None:
     settings = _load_settings()
     with _open_database(settings, for_migration=True) as database:
         typer.echo(f"the schema is {_run_async(migrate_to_latest(database, settings))}, the newest")
+        _name_database(database)
 
 
 @app.command()
@@ -126,11 +152,18 @@ def check(
     data: Annotated[bool, typer.Option("--data", help="Also verify the invariants of the stored data.")] = False,
 ) -> None:
     """Check configuration, database, schema, endpoint and tokens. Each problem is shown with how to fix it."""
-    from syncer.commands.check import print_findings
+    from syncer.commands.check import Check
 
-    settings = _load_settings()
-    with _open_database(settings) as database:
-        raise SystemExit(_run_async(print_findings(settings, database, data=data)))
+    settings, problems, wrong_fields = _load_valid_settings()
+    check = Check(settings, problems, wrong_fields, with_data=data)
+    try:
+        with _open_database(settings, may_create=False) as database:
+            is_ok = _run_async(check.print_findings(database))
+    except (ConfigurationError, EmbeddedServerError) as error:
+        is_ok = _run_async(check.print_findings(error))
+    if problems:
+        raise ConfigurationError("the settings that are marked WRONG have to be corrected first")
+    raise SystemExit(0 if is_ok else 1)
 
 
 @app.command()
@@ -139,20 +172,75 @@ def status(*, as_json: AsJson = False) -> None:
     from syncer.commands.status import print_status
 
     settings = _load_settings()
-    with _open_database(settings) as database:
+    with _open_database(settings, may_create=False) as database:
         _run_async(print_status(database, as_json=as_json))
+        _name_database(database)
+
+
+@account_app.command("list")
+def list_accounts() -> None:
+    """List the accounts of the database and of the configuration."""
+    from syncer.commands.account import print_accounts
+
+    settings = _load_settings()
+    with _open_database(settings, may_create=False) as database:
+        _run_async(print_accounts(database, _configured_names(settings)))
+        _name_database(database)
+
+
+@account_app.command("rename")
+def rename_account(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The account's name until now.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The name from now on.")],
+) -> None:
+    """Give an account another name; its history goes on. Stop the daemon and change the configuration first."""
+    from syncer.commands.account import rename
+    from syncer.config.fields import check_account_name
+
+    settings = _load_settings()
+    name = _parse_option("NEW", new, check_account_name)
+    with _open_database(settings, may_create=False, for_migration=True) as database:
+        typer.echo(escape_unprintable(_run_async(rename(database, old, name, _configured_names(settings)))))
+        _name_database(database)
+
+
+@account_app.command("retire")
+def retire_account(name: AccountName) -> None:
+    """Stop counting the numbers of an account that is polled no more; its history is kept."""
+    from syncer.commands.account import retire
+
+    settings = _load_settings()
+    with _open_database(settings, may_create=False) as database:
+        typer.echo(escape_unprintable(_run_async(retire(database, name, _configured_names(settings)))))
+        _name_database(database)
+
+
+@account_app.command("delete")
+def delete_account(
+    name: AccountName,
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete; without it, only say how many rows that would be.")
+    ] = False,
+) -> None:
+    """Delete an account that is polled no more, with all its data, as the owner of the schema."""
+    from syncer.commands.account import delete
+
+    settings = _load_settings()
+    with _open_database(settings, may_create=False, for_migration=True) as database:
+        _run_async(delete(database, name, _configured_names(settings), confirmed=yes))
+        _name_database(database)
 
 
 @account_app.command("accept-app-id")
-def accept_app_id(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")],
-) -> None:
+def accept_app_id(name: AccountName) -> None:
     """Accept that the vendor gave this account's Личный кабинет another app_id: the next poll records it."""
     from syncer.commands.account import accept_app_id as accept
 
     settings = _load_settings()
-    with _open_database(settings) as database:
+    with _open_database(settings, may_create=False) as database:
         typer.echo(_run_async(accept(database, name)))
+        _name_database(database)
 
 
 @app.command()
@@ -195,8 +283,34 @@ def export(  # noqa: PLR0913 - a parameter for each option
     chosen = choose_format(output, file_format, excel=excel, language=language)
     as_of = None if at is None else _parse_option("--at", at, lambda text: parse_moment(text, settings.timezone))
     options = ExportOptions(view, output, chosen, excel, language, tuple(account or ()), as_of, since)
-    with _open_database(settings) as database:
+    with _open_database(settings, may_create=False) as database:
         _run_async(export_view(options, database, settings.timezone))
+        _name_database(database)
+
+
+@app.command()
+def dump(file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")]) -> None:
+    """Back up the database in use, the embedded one included. Nothing needs to be stopped for it."""
+    from syncer.commands.backup import dump as dump_to
+
+    settings = _load_settings()
+    with _open_database(settings, may_create=False, for_migration=True) as database:
+        _run_async(dump_to(database, file))
+        _name_database(database)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `syncer dump` has written.")],
+) -> None:
+    """Restore a backup into an empty database, upgrade its schema, and check the restored data."""
+    from syncer.commands.backup import restore as restore_from
+
+    settings = _load_settings()
+    with _open_database(settings, for_migration=True) as database:
+        is_right = _run_async(restore_from(database, settings, file))
+        _name_database(database)
+    raise SystemExit(0 if is_right else 1)
 
 
 @app.command()
@@ -216,17 +330,38 @@ def demo(
         str | None,
         typer.Option(metavar="DAYS", help="Start with generated history of this length, for example 180d."),
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the database in this folder; a BI tool can connect to it meanwhile."),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Only fill this empty database with history (default 180d), as its owner."),
+    ] = None,
 ) -> None:
     """Run a complete demo on this machine with nothing to configure.
 
-    It consists of an embedded database, an emulated endpoint, the daemon and a live view.
+    It consists of an embedded database, an emulated endpoint, the daemon and a live view. Of all settings it uses
+    SYNCER_HTTP_LISTEN alone.
     """
     exit_cleanly_during_startup()
-    from syncer.commands.demo import run_demo
+    from syncer.commands.demo import DemoOptions, fill_database, run_demo
     from syncer.commands.demo_backfill import parse_days
+    from syncer.config.settings import load_valid_settings, read_origins
 
-    days = 0 if history is None else _parse_option("--history", history, parse_days)
-    _run_async(run_demo(days))
+    days = None if history is None else _parse_option("--history", history, parse_days)
+    if database is not None:
+        if keep is not None:
+            raise ConfigurationError("--database and --keep do not go together: name one of them")
+        _run_async(fill_database(_check_database_address(database), days or _DEFAULT_DEMO_DAYS))
+        return
+    settings, problems, wrong_fields = load_valid_settings()
+    if "http_listen" in wrong_fields:
+        raise ConfigurationError(*[one for one in problems if one.startswith("SYNCER_HTTP_LISTEN ")])
+    listen = settings.http_listen
+    is_set = "http_listen" in read_origins()
+    options = DemoOptions(days or 0, keep, listen if is_set else None, serves_page=listen is not None)
+    _run_async(run_demo(options))
 
 
 @app.command()
@@ -254,20 +389,39 @@ def psql(context: typer.Context) -> None:
     from syncer.commands.psql import run_psql
 
     settings = _load_settings()
-    with _open_database(settings) as database:
-        raise SystemExit(run_psql(database, context.args))
+    with _open_database(settings, may_create=False) as database:
+        _name_database(database)
+        raise SystemExit(run_psql(database, context.args, hidden_variables=_token_variables(settings)))
+
+
+@app.command("settings")
+def show_settings() -> None:
+    """Show the settings in effect: their values, except secrets, and where each comes from."""
+    from syncer.commands.settings import print_settings
+
+    print_settings()
 
 
 @app.callback(invoke_without_command=True)
-def _version(
+def _main(
     *,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--env-file", metavar="FILE", help="Read settings from this file; default: SYNCER_ENV_FILE, or else .env."
+        ),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Show the version and exit.", is_eager=True)] = False,
 ) -> None:
     if version:
         from syncer import __version__
 
         typer.echo(f"syncer {__version__}")
         raise typer.Exit
+    if env_file is not None:
+        from syncer.config.env_file import name_env_file
+
+        name_env_file(env_file)
 
 
 def _run_async(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -288,6 +442,18 @@ def _parse_option(option: str, text: str, parse: Callable[[str], T]) -> T:
         raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from None
 
 
+def _check_database_address(address: str) -> str:
+    """Checks the value of --database, without repeating it in an error: it may have a password."""
+    from pydantic import SecretStr
+
+    from syncer.config.fields import check_database_address
+
+    try:
+        return check_database_address(SecretStr(address)).get_secret_value()
+    except ValueError as error:
+        raise ConfigurationError(f"--database has an invalid value, which is not shown: {error}") from None
+
+
 def _load_settings() -> Settings:
     from syncer.config.settings import load_settings
     from syncer.telemetry.logs import configure_logging
@@ -297,9 +463,18 @@ def _load_settings() -> Settings:
     return settings
 
 
+def _load_valid_settings() -> tuple[Settings, list[str], set[str]]:
+    from syncer.config.settings import load_valid_settings
+    from syncer.telemetry.logs import configure_logging
+
+    settings, problems, wrong_fields = load_valid_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    return settings, problems, wrong_fields
+
+
 def _load_accounts(settings: Settings) -> Sequence[Account]:
     from syncer.config.accounts import describe_shared_tokens, load_accounts
-    from syncer.config.database_security import describe_unverified_connections
+    from syncer.config.database_address import describe_unverified_connections
     from syncer.config.settings import describe_unknown_variables
     from syncer.telemetry.logs import log
 
@@ -313,6 +488,24 @@ def _load_accounts(settings: Settings) -> Sequence[Account]:
     return accounts
 
 
+def _token_variables(settings: Settings) -> set[str]:
+    """Returns the variables that hold tokens, as far as the accounts can be read."""
+    from syncer.config.accounts import load_accounts
+
+    with suppress(ConfigurationError):
+        return {account.token_source for account in load_accounts(settings)}
+    return set()
+
+
+def _configured_names(settings: Settings) -> set[str] | None:
+    """Returns the names of the configured accounts; None if the configuration cannot be read."""
+    from syncer.config.accounts import load_accounts
+
+    with suppress(ConfigurationError):
+        return {account.name for account in load_accounts(settings)}
+    return None
+
+
 def _select_accounts(accounts: Sequence[Account], names: Sequence[str]) -> Sequence[Account]:
     known = {account.name: account for account in accounts}
     for name in names:
@@ -323,7 +516,19 @@ def _select_accounts(accounts: Sequence[Account], names: Sequence[str]) -> Seque
     return [known[name] for name in dict.fromkeys(names)] if names else accounts
 
 
-def _open_database(settings: Settings, *, for_migration: bool = False) -> Database:
+@contextmanager
+def _open_database(settings: Settings, *, for_migration: bool = False, may_create: bool = True) -> Iterator[Database]:
+    """Opens the database; every error of the block names it."""
     from syncer.database import Database
 
-    return Database(settings, for_migration=for_migration)
+    with Database(settings, for_migration=for_migration, may_create=may_create) as database:
+        try:
+            yield database
+        except SyncerError as error:
+            error.database = database.location
+            raise
+
+
+def _name_database(database: Database) -> None:
+    """Says which database was used; on standard error, so that it is not among the data."""
+    typer.echo(f"database: {escape_unprintable(database.location)}", err=True)

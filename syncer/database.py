@@ -5,6 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from syncer.config.database_address import describe_location
+from syncer.config.env_file import describe_env_file
+from syncer.errors import NoDatabaseError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,15 +23,18 @@ class Database:
 
     Args:
         settings: The settings, with the database's address.
-        for_migration: Whether the owner's address alone is enough.
+        for_migration: Whether the owner's address alone is enough, and is the one that `location` describes.
+        may_create: Whether an embedded database is created if there is none.
 
     Raises:
         ConfigurationError: No address is configured, and the embedded server is switched off.
         EmbeddedServerError: The embedded server does not start.
     """
 
-    def __init__(self, settings: Settings, *, for_migration: bool = False) -> None:
+    def __init__(self, settings: Settings, *, for_migration: bool = False, may_create: bool = True) -> None:
         self._url = settings.database_url or (settings.migrate_database_url if for_migration else None)
+        self._for_migration = for_migration
+        self._may_create = may_create
         self._owner_url = settings.migrate_database_url or settings.database_url
         self._server: EmbeddedServer | None = None
         self._configured_bin_dir = settings.pg_bindir
@@ -37,6 +44,13 @@ class Database:
 
     def __enter__(self) -> Self:
         if self._server is not None:
+            _ = self.bin_dir  # raises if the programs are not there, which has to be put right first
+            if not self._may_create and not self._server.exists():
+                raise NoDatabaseError(
+                    f"there is no database: SYNCER_DATABASE_URL is not set, {describe_env_file()}, and "
+                    f"{self._server.folder} has no embedded database; set SYNCER_DATABASE_URL, or name the file with "
+                    "settings with --env-file or SYNCER_ENV_FILE; `syncer run` and `syncer sync` create an embedded one"
+                )
             self._server.start()
         return self
 
@@ -48,6 +62,13 @@ class Database:
     def is_embedded(self) -> bool:
         """Whether the database is the embedded server."""
         return self._server is not None
+
+    @property
+    def location(self) -> str:
+        """Where the database is, for a person: `host:port/name`, or the folder of the embedded one."""
+        if self._server is not None:
+            return f"embedded in {self._server.folder}"
+        return describe_location(self.owner_url() if self._for_migration else self.url())
 
     @property
     def bin_dir(self) -> Path:

@@ -2,7 +2,9 @@
 
     SyncerError
     ├── ConfigurationError            a setting is missing or invalid; exit code 2
+    │   └── ListenError               the address to listen on is not free or not there now
     ├── EmbeddedServerError           the embedded PostgreSQL cannot run
+    │   └── NoDatabaseError           no embedded database was ever created, and this command creates none
     ├── OutputError                   standard output cannot be written
     ├── SchemaError                   the database's schema is not the one this version requires, or cannot be created
     └── PollError                     a poll failed, the data are unchanged; `kind` is the contract's `error_kind`
@@ -18,7 +20,8 @@
         ├── NotAnArrayError           JSON, but not an array
         ├── WrongAccountError         records of another Личный кабинет
         ├── DatabaseError             PostgreSQL returned an error or could not be reached
-        │   └── DuplicateKeyError     a key exists already
+        │   ├── DuplicateKeyError     a key exists already
+        │   └── InvalidValueError     a function refused a value that it was given
         └── InternalError             any other exception: a fault of the program, or too little memory
 
 Each message is one line: what is wrong, what was found, what to do. It never contains a secret.
@@ -40,13 +43,32 @@ _TEMPORARY_STATUSES: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 
 class SyncerError(Exception):
     """An error that an operator can cause or fix; its message is shown as it is, without a traceback."""
 
+    database: str | None = None
+    """Where the database is that was in use."""
+
 
 class ConfigurationError(SyncerError):
-    """A setting is missing or invalid. The message names the variable, its value unless secret, and what is allowed."""
+    """Settings are missing or invalid. Each problem names the variable, its value unless secret, and what is allowed.
+
+    Args:
+        problems: One sentence for each problem.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class ListenError(ConfigurationError):
+    """The address to listen on is in use or does not exist now: a program may free it, or a network come up."""
 
 
 class EmbeddedServerError(SyncerError):
     """The embedded PostgreSQL cannot be found, created, started or reached."""
+
+
+class NoDatabaseError(EmbeddedServerError):
+    """There is no embedded database, and no address of another one."""
 
 
 class OutputError(SyncerError):
@@ -193,6 +215,10 @@ class UnknownTimeZoneError(DatabaseError):
 
 class DuplicateKeyError(DatabaseError):
     """PostgreSQL refused a row because its key exists already."""
+
+
+class InvalidValueError(DatabaseError):
+    """A function of PostgreSQL refused a value that it was given."""
 
 
 class InternalError(PollError):

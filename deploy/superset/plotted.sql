@@ -365,9 +365,9 @@ select employee_id::text, count(*), count(*) filter (where state <> 'active'), c
   from listed where employee_id is not null group by 1
 -- chart life, grows by 0.0007 a minute
 select number, title, reason, since, until, days,
-       case when from_first_poll then 'already so at the first poll' when follows then 'changed from another state'
-            when is_first then 'number added' else 'number returned' end,
-       case when valid_to is null then 'still lasts' when not is_followed then 'number removed'
+       case when from_first_poll then 'Already so at the first poll' when follows then 'Change'
+            when is_first then 'Number added' else 'Number returned' end,
+       case when valid_to is null then 'Still lasts' when not is_followed then 'Number removed'
             else '→ ' || (select f.title from flow f where f.number_key = stay.number_key and f.local_from = stay.until) end
   from stay where since >= current_date - 180
 -- chart life_changes
@@ -417,7 +417,7 @@ select case error_kind when 'http_status' then 'Another HTTP status' when 'not_j
 -- chart absences, grows by 0.017 a minute
 select n.number, a.account, v.region, v.type, h.missing_since at time zone a.time_zone, h.ended_at at time zone a.time_zone,
        extract(epoch from h.ended_at - h.missing_since) / 3600,
-       case h.ended_by when 'removed' then 'number removed' else 'listed again' end
+       case h.ended_by when 'removed' then 'Number removed' else 'Number listed again' end
   from syncer.absence_history h
   join account a using (account_id)
   join analytics.numbers_all n using (account_id, virtual_number_id)
@@ -426,7 +426,7 @@ select n.number, a.account, v.region, v.type, h.missing_since at time zone a.tim
  where h.missing_since at time zone a.time_zone >= current_date - 180
  union all
 select l.number, l.account, l.area, l.kind, l.missing_since at time zone l.time_zone, null,
-       extract(epoch from l.observed_until - l.missing_since) / 3600, 'still missing'
+       extract(epoch from l.observed_until - l.missing_since) / 3600, 'Still missing'
   from listed l
  where l.missing_since at time zone l.time_zone >= current_date - 180
 -- chart rejected_records

@@ -1,14 +1,61 @@
-"""`syncer account`: what an operator says about one account."""
+"""`syncer account`: lists the accounts of the database, and does what an operator says about one of them."""
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from syncer.store.accounts import forget_app_id
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from syncer.errors import ConfigurationError
+from syncer.printable import escape_unprintable
+from syncer.store import accounts
+from syncer.store.account_deletion import count_rows, delete_account
+from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.schema import schema_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
     from syncer.database import Database
+
+_UNLIMITED_WIDTH = 10_000  # lines in a file or a pipe are not wrapped
+
+
+async def print_accounts(database: Database, configured: Collection[str] | None) -> None:
+    """Prints the accounts of the database, and the configured ones that it does not have yet.
+
+    Args:
+        database: The database.
+        configured: The names of the configured accounts; None if the configuration cannot be read.
+
+    Raises:
+        SchemaError: The schema is not the one this version requires.
+        DatabaseError: PostgreSQL refused.
+    """
+    (await schema_state(database.engine)).require_current()
+    statuses = await read_account_statuses(database.engine)
+    await database.dispose()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("account", "app_id", "numbers", "polled"):
+        table.add_column(column, justify="right" if column in {"app_id", "numbers"} else "left", no_wrap=True)
+    for status in statuses:
+        is_configured = status.retired_at is None if configured is None else status.account in configured
+        if is_configured:
+            polled = "yes"
+        elif status.retired_at is None:
+            polled = "not configured"
+        else:
+            polled = f"not since {status.retired_at:%Y-%m-%d %H:%M:%S %Z}"
+        numbers = str(sum(status.numbers.values()))
+        table.add_row(Text(escape_unprintable(status.account)), str(status.app_id or "-"), numbers, polled)
+    for name in sorted(set(configured or ()) - {status.account for status in statuses}):
+        table.add_row(Text(escape_unprintable(name)), "-", "-", "not yet")
+    Console(width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH).print(table)
 
 
 async def accept_app_id(database: Database, name: str) -> str:
@@ -23,7 +70,85 @@ async def accept_app_id(database: Database, name: str) -> str:
         DatabaseError: PostgreSQL refused.
     """
     (await schema_state(database.engine)).require_current()
-    app_id = await forget_app_id(database.engine, name)
+    app_id = await accounts.forget_app_id(database.engine, name)
     await database.dispose()
     was = "had no app_id yet" if app_id is None else f"no longer has the app_id {app_id}"
     return f"{name}: {was}; the next successful poll records the one that most of its records carry"
+
+
+async def rename(database: Database, old: str, new: str, configured: Collection[str] | None) -> str:
+    """Gives an account another name, under which its history goes on.
+
+    Returns:
+        What was done, in one line.
+
+    Raises:
+        ConfigurationError: The database has no account `old` or has one named `new`, or `old` is still polled.
+        SchemaError: The schema is not the one this version requires.
+        DatabaseError: PostgreSQL refused.
+    """
+    _require_unconfigured(old, configured, f"write {new!r} there instead, and stop the daemon")
+    (await schema_state(database.owner_engine)).require_current()
+    await accounts.rename_account(database.owner_engine, old, new)
+    await database.dispose()
+    return f"{old} is now {new}: its history goes on under this name"
+
+
+async def retire(database: Database, name: str, configured: Collection[str] | None) -> str:
+    """Says that an account is polled no more: its numbers stop counting at its last success, its history is kept.
+
+    Returns:
+        What was done, in one line.
+
+    Raises:
+        ConfigurationError: The database has no such account, or it is still polled.
+        SchemaError: The schema is not the one this version requires.
+        DatabaseError: PostgreSQL refused.
+    """
+    _require_unconfigured(name, configured, "remove it there, and reload or restart the daemon")
+    (await schema_state(database.engine)).require_current()
+    await accounts.retire_account(database.engine, name)
+    await database.dispose()
+    return f"{name}: retired; its history is kept"
+
+
+async def delete(database: Database, name: str, configured: Collection[str] | None, *, confirmed: bool) -> None:
+    """Deletes an account with all its data, after it has printed how many rows that is.
+
+    Raises:
+        ConfigurationError: The database has no such account, it is still polled, or `confirmed` is false.
+        SchemaError: The schema is not the one this version requires.
+        DatabaseError: PostgreSQL refused.
+    """
+    _require_unconfigured(name, configured, "remove it there, and reload or restart the daemon")
+    engine = database.owner_engine
+    (await schema_state(engine)).require_current()
+    account_id = await accounts.require_unpolled_account(engine, name)
+    counts = await count_rows(engine, account_id)
+    for table, rows in counts.items():
+        typer.echo(f"{rows:>12,}  {table}".replace(",", " "))
+    if not confirmed:
+        raise ConfigurationError(f"nothing was deleted: to delete all this of account {name!r}, add --yes")
+    await accounts.retire_account(engine, name)
+    with _progress(sum(counts.values())) as on_batch:
+        await delete_account(engine, account_id, on_batch)
+    await database.dispose()
+    typer.echo(escape_unprintable(f"{name}: deleted"))
+
+
+def _require_unconfigured(name: str, configured: Collection[str] | None, todo: str) -> None:
+    if name in (configured or ()):
+        raise ConfigurationError(f"the configuration still has the account {name!r}: {todo}, then try again")
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], object]]:
+    """Shows on a terminal how many rows are deleted."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.progress import Progress  # noqa: PLC0415 - slow to import, and only a terminal needs it
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("deleting", total=total)
+        yield lambda rows: progress.advance(task, rows)

@@ -8,11 +8,15 @@ import shlex
 import sys
 import tempfile
 from collections import deque
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
+import typer
+from pydantic import SecretStr
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import Progress
@@ -26,14 +30,14 @@ from syncer.config.accounts import load_accounts
 from syncer.daemon.scheduler import Daemon
 from syncer.daemon.signals import install_stop_handlers, run_unless_stopped
 from syncer.database import Database
-from syncer.emulator import Emulator
+from syncer.emulator import STATIC, Emulator
 from syncer.endpoint.client import Source
-from syncer.errors import ConfigurationError, OutputError
+from syncer.errors import ConfigurationError, ListenError, OutputError
 from syncer.poll import Poller
 from syncer.printable import escape_unprintable
 from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.queries.change_feed import read_changes_after
-from syncer.store.schema import migrate
+from syncer.store.schema import migrate, schema_state
 from syncer.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.config.fields import ListenAddress
     from syncer.config.settings import Settings
     from syncer.store.queries.account_status import AccountStatus
     from syncer.store.queries.change_feed import FeedEntry
@@ -54,39 +59,107 @@ _MAX_LATEST_CHANGES: Final = 14
 _MAX_CHANGES_PER_RUN: Final = 20
 
 
-async def run_demo(history_days: int = 0) -> None:
-    """Runs the demo until Ctrl-C or SIGTERM, and then leaves no process and no file behind.
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What to show.
 
-    Args:
+    Attributes:
         history_days: How many days of history to generate first.
+        keep: The data folder, which is left when the demo ends; None takes a temporary one.
+        listen: The address of the page; None is the default one, or a free port if that is in use.
+        serves_page: Whether there is a page.
+    """
+
+    history_days: int = 0
+    keep: Path | None = None
+    listen: ListenAddress | None = None
+    serves_page: bool = True
+
+
+async def run_demo(options: DemoOptions) -> None:
+    """Runs the demo until Ctrl-C or SIGTERM, and then leaves no process and, unless it keeps its data, no file behind.
+
+    Raises:
+        ConfigurationError: The folder to keep has data already, or the address to listen on cannot be used.
     """
     stop = install_stop_handlers()
     configure_logging("error", "console")
-    with tempfile.TemporaryDirectory(prefix="syncer-demo-", ignore_cleanup_errors=True) as folder:
-        os.chmod(folder, 0o755)  # noqa: PTH101, S103 - as root the server runs as another user, which needs access
+    with _data_folder(options.keep) as folder:
         async with Emulator(numbers=NUMBERS, seed=_SEED, token=TOKEN) as emulator:
-            settings = settings_for(emulator).model_copy(
-                update={"poll_interval": POLL_INTERVAL, "data_dir": Path(folder)}
-            )
+            settings = settings_for(emulator).model_copy(update={"poll_interval": POLL_INTERVAL, "data_dir": folder})
             with Database(settings) as database:
                 await migrate(database.owner_engine)
                 async with Source(settings) as source, AsyncExitStack() as stack:
                     daemon = Daemon(database, Poller(database.engine, source, settings), load_accounts(settings))
-                    site = await _start_site(stack, daemon, settings, database)
-                    _print_introduction(folder, site.url, emulator.url)
-                    if not history_days or await _backfill(stop, settings, database, emulator, history_days):
+                    site = await _start_site(stack, daemon, options, settings, database)
+                    _print_introduction(folder, site, emulator.url, database if options.keep else None)
+                    days = options.history_days
+                    if not days or await _backfill(stop, settings, database, emulator, days):
                         await _run_until(stop, daemon, database.engine, emulator)
                 await database.dispose()
+    if options.keep is not None:
+        command = f"SYNCER_DATA_DIR={shlex.quote(str(folder))} {_program_command()}"
+        typer.echo(f"The data are kept. This starts the database again, and ends with psql: {command} psql")
 
 
-async def _start_site(stack: AsyncExitStack, daemon: Daemon, settings: Settings, database: Database) -> Site:
-    """Starts the HTTP server on the default port, or on a free one if that is in use."""
+@contextmanager
+def _data_folder(keep: Path | None) -> Iterator[Path]:
+    """Yields the data folder: a temporary one, or the one to keep, which must not have data yet."""
+    if keep is not None:
+        folder = keep.expanduser().absolute()
+        if folder.exists() and any(folder.iterdir()):
+            raise ConfigurationError(
+                f"--keep {keep}: this folder is not empty; name another, or query what it has with "
+                f"SYNCER_DATA_DIR={shlex.quote(str(folder))} {_program_command()} psql"
+            )
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="syncer-demo-", ignore_cleanup_errors=True) as name:
+        os.chmod(name, 0o755)  # noqa: PTH101, S103 - as root the server runs as another user, which needs access
+        yield Path(name)
+
+
+async def fill_database(address: str, days: int) -> None:
+    """Fills an empty database with generated history.
+
+    Args:
+        address: The address of the database, as its owner.
+        days: How many days of history to generate.
+
+    Raises:
+        ConfigurationError: The database is not empty, or the address is not one.
+        DatabaseError: PostgreSQL refused.
+    """
+    stop = install_stop_handlers()
+    configure_logging("error", "console")
+    async with Emulator(numbers=NUMBERS, seed=_SEED, token=TOKEN, rates=STATIC) as emulator:
+        settings = settings_for(emulator).model_copy(update={"database_url": SecretStr(address)})
+        with Database(settings) as database:
+            if (await schema_state(database.owner_engine)).found is not None:
+                raise ConfigurationError(
+                    f"--database: {database.location} has data of syncer already: name an empty database"
+                )
+            await migrate(database.owner_engine)
+            is_complete = await _backfill(stop, settings, database, emulator, days)
+            await database.dispose()
+    done = f"{days} days of history are" if is_complete else "stopped: a part of the history is"
+    typer.echo(f"{done} in {escape_unprintable(database.location)}")
+
+
+async def _start_site(
+    stack: AsyncExitStack, daemon: Daemon, options: DemoOptions, settings: Settings, database: Database
+) -> Site | None:
+    """Starts the HTTP server on the default port, or on a free one if that is in use, unless an address is given."""
+    if not options.serves_page:
+        return None
     assert settings.http_listen is not None  # noqa: S101 - it is the default
+    address = options.listen or settings.http_listen
     try:
-        return await stack.enter_async_context(create_site(daemon, settings.http_listen, settings, database))
-    except ConfigurationError:
-        free_port_address = settings.http_listen._replace(port=0)
-        return await stack.enter_async_context(create_site(daemon, free_port_address, settings, database))
+        return await stack.enter_async_context(create_site(daemon, address, settings, database))
+    except ListenError:
+        if options.listen is not None:
+            raise
+        return await stack.enter_async_context(create_site(daemon, address._replace(port=0), settings, database))
 
 
 async def _backfill(stop: asyncio.Event, settings: Settings, database: Database, emulator: Emulator, days: int) -> bool:
@@ -130,34 +203,38 @@ async def _step_emulator(emulator: Emulator) -> None:
         emulator.step()
 
 
-def _print_introduction(folder: str, page: str, endpoint: str) -> None:
-    program = _program_command()
-    data = f"SYNCER_DATA_DIR={shlex.quote(folder)}"
+def _print_introduction(folder: Path, site: Site | None, endpoint: str, kept: Database | None) -> None:
+    command = f"SYNCER_DATA_DIR={shlex.quote(str(folder))} {_program_command()}"
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Open [bold]{page}[/bold] to watch; the changes are also listed below.")
+    if site is not None:
+        console.print(f"Open [bold]{site.url}[/bold] to watch; the changes are also listed below.")
     console.print(
         f"The emulated endpoint at {endpoint} has {NUMBERS} numbers, whose states change every {STEP_SECONDS:g} s."
     )
     console.print(
         f"The daemon polls it every {POLL_INTERVAL.seconds} s into an embedded PostgreSQL. Press Ctrl-C to stop."
     )
+    if kept is not None:
+        server = urlsplit(kept.url())
+        console.print(
+            f"A BI tool connects to host {server.hostname}, port {server.port}, database {server.path[1:]}, user "
+            f"{server.username}, with the password in {folder / 'password'}."
+        )
     console.print("While it runs, query the database from another terminal:")
     for arguments in (
-        "",
-        ' -c "select number, state, state_since, region from analytics.numbers limit 10"',
-        ' -c "select number, from_state, to_state from analytics.state_changes order by run_id desc limit 10"',
+        "psql",
+        'psql -c "select number, state, state_since, region from analytics.numbers limit 10"',
+        'psql -c "select number, from_state, to_state from analytics.state_changes order by run_id desc limit 10"',
+        "status",
     ):
-        console.print(f"  {data} {program} psql{arguments}", style="cyan")
-    console.print(f"  {data} {program} status", style="cyan")
+        console.print(f"  {command} {arguments}", style="cyan", markup=False)
     console.print()
 
 
 def _program_command() -> str:
-    """Returns the command that runs this program in another terminal, relative to this folder if it is below it."""
-    program, here = Path(sys.argv[0]).absolute(), Path.cwd()
-    if not os.access(program, os.X_OK):
-        return shlex.join([sys.executable, "-m", "syncer"])
-    return shlex.quote(str(program.relative_to(here) if program.is_relative_to(here) else program))
+    """Returns the command that runs this program in any folder."""
+    program = Path(sys.argv[0]).absolute()
+    return shlex.quote(str(program)) if os.access(program, os.X_OK) else shlex.join([sys.executable, "-m", "syncer"])
 
 
 async def _show_changes(engine: AsyncEngine, last_run_id: int) -> None:

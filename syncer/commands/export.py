@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import json
 import os
 import secrets
-import signal
+import stat
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
 
-from syncer.errors import ConfigurationError, SyncerError
+from syncer.daemon.signals import exit_on_sigterm
+from syncer.errors import ConfigurationError, InvalidValueError, SyncerError
 from syncer.printable import escape_unprintable
 from syncer.store.queries.export_views import find_changes_since, find_view, open_snapshot, write_csv
 
@@ -138,10 +138,10 @@ async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> 
         SyncerError: The file or standard output cannot be written, the view has too many rows for the format, or
             pyarrow is not installed.
     """
-    with _exit_on_sigterm():
+    with exit_on_sigterm():
         async with open_snapshot(database.url(), zone) as connection:
             view, cursor = await _find(options, connection)
-            with _open_output(options.output) as file, _progress(options) as report:
+            with _explain_cursor(options), _open_output(options.output) as file, _progress(options) as report:
                 if options.file_format == "xlsx":
                     await _write_xlsx(options, connection, view, zone, file, report)
                 else:
@@ -151,7 +151,7 @@ async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> 
                     file.write(json.dumps(cursor).encode() + b"\n")
 
 
-async def _find(options: ExportOptions, connection: asyncpg.Connection[Any]) -> tuple[View, dict[str, int] | None]:
+async def _find(options: ExportOptions, connection: asyncpg.Connection[Any]) -> tuple[View, dict[str, Any] | None]:
     """Returns what to export, and the cursor after it if there is one."""
     view = await find_view(connection, options.view, options.accounts, options.at)
     if options.since is None:
@@ -160,16 +160,24 @@ async def _find(options: ExportOptions, connection: asyncpg.Connection[Any]) -> 
         raise ConfigurationError("--since works only with the view changes, and not with --account or --at")
     if options.output is not None and options.output.resolve() == options.since.resolve():
         raise ConfigurationError(f"--since {options.since}: the cursor needs a file of its own, not that of --output")
-    view, newest = await find_changes_since(connection, view, cursor := _read_cursor(options.since))
-    if any(run_id > newest.get(account_id, 0) for account_id, run_id in cursor.items()):
+    return await find_changes_since(connection, view, _read_cursor(options.since))
+
+
+@contextmanager
+def _explain_cursor(options: ExportOptions) -> Iterator[None]:
+    """Says what to do if the database refuses the cursor."""
+    try:
+        yield
+    except InvalidValueError:
+        if options.since is None:
+            raise
         raise ConfigurationError(
             f"--since {options.since}: this database does not have all that its cursor says was copied. It is that "
             "of another database, or this one was restored from a backup: delete the copy and the file, and copy again"
-        )
-    return view, newest
+        ) from None
 
 
-def _read_cursor(path: Path) -> dict[str, int]:
+def _read_cursor(path: Path) -> dict[str, Any]:
     """Returns the cursor in a file; without a file, the one with which everything is new."""
     try:
         with path.open("rb") as file:
@@ -182,12 +190,18 @@ def _read_cursor(path: Path) -> dict[str, int]:
         cursor = json.loads(text)
     except (ValueError, RecursionError):
         cursor = None
-    if not isinstance(cursor, dict) or not all(type(run_id) is int and run_id >= 0 for run_id in cursor.values()):
+    if not isinstance(cursor, dict) or not all(map(_is_position, cursor.values())):
         raise ConfigurationError(
             f"--since {path}: this is no cursor that `syncer export` has written. If it is damaged, delete it and the "
             "copy, and copy again"
         )
     return cursor
+
+
+def _is_position(value: object) -> bool:
+    """Whether a cursor can have this value for an account: a run, or before revision 0016 its id alone."""
+    run_id = value.get("run_id") if isinstance(value, dict) else value
+    return type(run_id) is int and run_id >= 0
 
 
 async def _write(
@@ -227,29 +241,6 @@ async def _write_xlsx(
     assert options.output is not None  # noqa: S101 - `choose_format` requires it
     sheet_options = SheetOptions(options.language, zone.key, options.output.resolve().parent)
     await write_xlsx(connection, view, file, sheet_options, report)
-
-
-@contextmanager
-def _exit_on_sigterm() -> Iterator[None]:
-    """Makes SIGTERM end the block with the same cleanup as Ctrl-C."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None  # noqa: S101 - we run in a task
-    has_received_sigterm = False
-
-    def cancel() -> None:
-        nonlocal has_received_sigterm
-        has_received_sigterm = True
-        task.cancel()
-
-    loop.add_signal_handler(signal.SIGTERM, cancel)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if has_received_sigterm:
-            raise SystemExit(128 + signal.SIGTERM) from None
-        raise
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
 
 
 def _counting_writer(file: IO[bytes], report: Callable[[str], object]) -> Callable[[bytes], int]:
@@ -303,7 +294,11 @@ def _open_output(path: Path | None) -> Iterator[IO[bytes]]:
 def _replace_when_complete(path: Path) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("xb") as file:
+        # Only its user may read a new file, since it has phone numbers; one that is replaced keeps its mode.
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
+        temporary.touch(0o600, exist_ok=False)
+        with temporary.open("wb") as file:
+            os.fchmod(file.fileno(), mode)
             yield file
             file.flush()
             os.fsync(file.fileno())

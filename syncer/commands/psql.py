@@ -12,13 +12,18 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 from syncer.errors import SyncerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from syncer.database import Database
 
 
-def run_psql(database: Database, arguments: Sequence[str]) -> int:
+def run_psql(database: Database, arguments: Sequence[str], *, hidden_variables: Collection[str]) -> int:
     """Runs psql until it exits.
+
+    Args:
+        database: The database.
+        arguments: The arguments of psql.
+        hidden_variables: Environment variables that psql and what it starts do not get, besides all settings.
 
     Returns:
         The exit code of psql.
@@ -27,7 +32,11 @@ def run_psql(database: Database, arguments: Sequence[str]) -> int:
         SyncerError: psql is not installed.
     """
     address, password = without_password(database.url())
-    environment = os.environ | ({"PGPASSWORD": password} if password else {})
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith("SYNCER_") and name not in hidden_variables
+    } | ({"PGPASSWORD": password} if password else {})
     command = [_find_psql(database), f"--dbname={address}", *arguments]
     # Ctrl-C cancels a query in psql; it must not end this process, which may own the embedded server.
     previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)

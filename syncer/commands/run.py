@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Final
 
 from syncer.config.accounts import describe_shared_tokens
 from syncer.daemon import systemd
@@ -13,7 +13,7 @@ from syncer.daemon.open_files import raise_open_files_limit
 from syncer.daemon.scheduler import Daemon
 from syncer.daemon.signals import install_hangup_handler, install_stop_handlers
 from syncer.endpoint.client import Source
-from syncer.errors import SyncerError
+from syncer.errors import ConfigurationError, ListenError, SyncerError
 from syncer.poll import Poller
 from syncer.telemetry.logs import log
 from syncer.web.site import Site
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from syncer.config.fields import ListenAddress
     from syncer.config.settings import Settings
     from syncer.database import Database
+
+LISTEN_RETRY_SECONDS: Final = 5.0
+"""How long the daemon waits before it tries again to listen on an address that is in use."""
 
 
 async def run_daemon(
@@ -39,19 +42,24 @@ async def run_daemon(
         load: Loads the accounts again on SIGHUP. If it raises SyncerError, the daemon keeps the accounts it has.
 
     Raises:
-        ConfigurationError: The daemon cannot listen on SYNCER_HTTP_LISTEN.
+        ConfigurationError: The daemon can never listen on SYNCER_HTTP_LISTEN. If it only cannot now, it polls, and
+            tries to listen again.
     """
     tune_malloc()
     raise_open_files_limit()
     stop = install_stop_handlers()
     async with Source(settings) as source, AsyncExitStack() as stack:
+        log.info("daemon_started", accounts=len(accounts), database=database.location)
         daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
+        listen_task = None
         if settings.http_listen is not None:
-            await stack.enter_async_context(create_site(daemon, settings.http_listen, settings, database))
+            listen_task = await _listen(create_site(daemon, settings.http_listen, settings, database), stack)
         reload_task = asyncio.create_task(_reload_on(install_hangup_handler(stop), daemon, load))
         notify_task = asyncio.create_task(systemd.notify_until(stop, daemon.is_live))
         await daemon.run(stop)
         reload_task.cancel()
+        if listen_task is not None:
+            listen_task.cancel()
         await notify_task
     await database.dispose()
 
@@ -66,6 +74,24 @@ def create_site(daemon: Daemon, address: ListenAddress, settings: Settings, data
         is_live=daemon.is_live,
         configured=lambda: daemon.account_names,
     )
+
+
+async def _listen(site: Site, stack: AsyncExitStack) -> asyncio.Task[None] | None:
+    """Starts the HTTP server; if its port is taken, returns a task that tries again until it is free."""
+    try:
+        await stack.enter_async_context(site)
+    except ListenError as error:
+        log.error("http_not_listening", error=f"{error}; trying again every {LISTEN_RETRY_SECONDS:g} s")
+        return asyncio.create_task(_listen_later(site, stack))
+    return None
+
+
+async def _listen_later(site: Site, stack: AsyncExitStack) -> None:
+    while True:
+        await asyncio.sleep(LISTEN_RETRY_SECONDS)
+        with suppress(ConfigurationError):
+            await stack.enter_async_context(site)
+            return
 
 
 async def _reload_on(hangup: asyncio.Event, daemon: Daemon, load: Callable[[], Sequence[Account]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,13 +13,14 @@ from syncer.endpoint.client import Source
 from syncer.errors import DatabaseError
 from syncer.outcome import Conclusion, PollResult
 from syncer.poll import CONCURRENT_POLLS, Poller
+from syncer.store.accounts import read_account_ids, retire_other_accounts
 from syncer.store.identities import advance_identities
 from syncer.store.retention import store_retention
 from syncer.store.schema import migrate, schema_state
-from syncer.telemetry.logs import report_identities
+from syncer.telemetry.logs import log, report_identities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from syncer.config.accounts import Account
@@ -28,9 +29,21 @@ if TYPE_CHECKING:
 
 
 async def sync_now(
-    settings: Settings, accounts: Sequence[Account], database: Database, *, accept_removals: bool
+    settings: Settings,
+    accounts: Sequence[Account],
+    database: Database,
+    configured_names: Collection[str],
+    *,
+    accept_removals: bool,
 ) -> list[PollResult]:
-    """Polls each account once.
+    """Polls each account once, and retires those that are not configured any more.
+
+    Args:
+        settings: The settings.
+        accounts: The accounts to poll.
+        database: The database.
+        configured_names: The names of all accounts that are configured.
+        accept_removals: Whether every number that is missing now is removed.
 
     Returns:
         The results, in the order of the accounts.
@@ -40,6 +53,7 @@ async def sync_now(
     """
     try:
         await _ensure_schema(settings, database)
+        log.info("sync_started", accounts=len(accounts), database=database.location)
         report_identities(await advance_identities(database.engine))
     except DatabaseError as error:
         failed = Conclusion("failed", {})
@@ -54,6 +68,10 @@ async def sync_now(
 
         with _progress(f"polling {', '.join(account.name for account in accounts[:3])} …"):
             results = await asyncio.gather(*map(poll, accounts))
+    with suppress(DatabaseError):  # which the polls have reported
+        await retire_other_accounts(
+            database.engine, (await read_account_ids(database.engine, configured_names)).values()
+        )
     await database.dispose()
     return list(results)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from syncer.config import fields
-from syncer.config.settings import describe_first_error, read_env_file, read_secret
+from syncer.config.settings import describe_errors, read_env_file, read_secret
 from syncer.errors import ConfigurationError, in_sentence
 
 if TYPE_CHECKING:
@@ -73,25 +73,31 @@ def load_accounts(settings: Settings) -> tuple[Account, ...]:
     """Loads the accounts to poll: one from `SYNCER_API_TOKEN`, or several from the accounts file.
 
     Raises:
-        ConfigurationError: There are no accounts, or one of them is invalid. The message is one line.
+        ConfigurationError: There are no accounts, or some of them are invalid. Each problem is one line.
     """
     if settings.accounts_file is None:
         return (_account_from_settings(settings),)
     if settings.api_token is not None:
+        variable = "SYNCER_API_TOKEN" if settings.api_token_file is None else "SYNCER_API_TOKEN_FILE"
         raise ConfigurationError(
-            "SYNCER_ACCOUNTS_FILE and SYNCER_API_TOKEN are both set: keep the former for several accounts, the latter "
-            "for one"
+            f"SYNCER_ACCOUNTS_FILE and {variable} are both set: keep the former for several accounts, the latter for "
+            "one"
         )
     path = settings.accounts_file
-    accounts = tuple(
-        _read_account(entry, number, path, settings) for number, entry in enumerate(_read_entries(path), start=1)
-    )
-    names: set[str] = set()
-    for account in accounts:
+    accounts, problems, names = list[Account](), list[str](), set[str]()
+    for number, entry in enumerate(_read_entries(path), start=1):
+        try:
+            account = _read_account(entry, number, path, settings)
+        except ConfigurationError as error:
+            problems += error.problems
+            continue
         if account.name in names:
-            raise ConfigurationError(f"{path} has two accounts named {account.name!r}: each must have its own name")
+            problems.append(f"{path} has two accounts named {account.name!r}: each must have its own name")
         names.add(account.name)
-    return accounts
+        accounts.append(account)
+    if problems:
+        raise ConfigurationError(*problems)
+    return tuple(accounts)
 
 
 def describe_shared_tokens(accounts: Iterable[Account]) -> list[str]:
@@ -147,15 +153,21 @@ def _read_entries(path: Path) -> list[dict[str, Any]]:
 
 def _read_account(values: dict[str, Any], number: int, accounts_file: Path, settings: Settings) -> Account:
     location = f"{accounts_file}, account {fields.redacted(values.get('name', number))}: "
-    unknown = next((key for key in values if key not in _AccountEntry.model_fields), None)
-    if unknown is not None:
-        keys = ", ".join(_AccountEntry.model_fields)
-        raise ConfigurationError(f"{location}{unknown!r} is not a valid key: the valid keys are {keys}")
+    keys = ", ".join(_AccountEntry.model_fields)
+    problems = [
+        f"{location}{key!r} is not a valid key: the valid keys are {keys}"
+        for key in values
+        if key not in _AccountEntry.model_fields
+    ]
+    if {"poll_interval", "poll_cron"} <= values.keys():
+        problems.append(f"{location}has poll_interval and poll_cron: keep one of them")
+    if problems:
+        raise ConfigurationError(*problems)
     values, token_source = _resolve_token(values, location, accounts_file)
     try:
         entry = _AccountEntry.model_validate(values, context={"allow_http": settings.api_allow_http})
     except ValidationError as error:
-        problem = location + describe_first_error(error)
+        problems = [location + text for text in describe_errors(error)]
     else:
         # An account's own interval takes precedence over the crontab line in the settings.
         cron = entry.poll_cron or (settings.poll_cron if entry.poll_interval is None else None)
@@ -169,7 +181,7 @@ def _read_account(values: dict[str, Any], number: int, accounts_file: Path, sett
             time_zone=entry.time_zone or settings.timezone,
             token_source=token_source,
         )
-    raise ConfigurationError(problem)
+    raise ConfigurationError(*problems)
 
 
 def _resolve_token(values: dict[str, Any], location: str, accounts_file: Path) -> tuple[dict[str, Any], str]:

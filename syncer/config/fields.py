@@ -67,6 +67,8 @@ _CRONTAB_ALLOWED = (
     "it must be a crontab line (minute, hour, day of month, month, day of week) for a time that exists, with a day of "
     "the month or of the week but not both, such as '*/10 8-20 * * 1-5'"
 )
+NUMBERS_PATH = "/numbers/virtual-number"
+"""The endpoint's path below the base address, as the vendor documents it."""
 _ENDPOINT_ALLOWED = (
     "it must be an address such as https://simple-api.cp.megafon.ru, with no user name, password, query or fragment"
 )
@@ -145,6 +147,15 @@ def _duration_parser(at_least: timedelta, text: str) -> Callable[[object], timed
     return parse
 
 
+def describe_duration(duration: timedelta) -> str:
+    """Returns a duration as a setting has it, in the largest unit that fits: "60s", "5m", "24h", "90d"."""
+    seconds = duration.total_seconds()
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length and seconds % length == 0:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:g}s"
+
+
 def _parse_on_off(value: object) -> object:
     if isinstance(value, str) and value.lower() in _BOOLEANS:
         return _BOOLEANS[value.lower()]
@@ -159,6 +170,12 @@ def _parse_size(value: object) -> object:
     if not isinstance(value, int) or value < 1:
         raise ValueError("it must be a size of at least 1 byte, such as 64KiB, 256MiB or 1GiB")
     return value
+
+
+def describe_size(size: int) -> str:
+    """Returns a size as a setting has it, in the largest unit that divides it: "64KiB", "256MiB"."""
+    unit = max((unit for unit, length in _SIZES.items() if size % length == 0), key=_SIZES.__getitem__)
+    return f"{size // _SIZES[unit]}{unit}"
 
 
 def _count_parser(maximum: int) -> Callable[[object], object]:
@@ -219,6 +236,10 @@ def _parse_host_names(value: object) -> object:
 
 def _check_token(secret: SecretStr) -> SecretStr:
     token = secret.get_secret_value().strip()  # spaces around a header's value are not part of it
+    if re.match("[\"'«“„`]", token):
+        raise ValueError("it begins with a quotation mark, which is not part of the token: remove the quotation marks")
+    if name := re.match(r"(?:export +)?([A-Za-z_][A-Za-z0-9_]*(?:_TOKEN|_token))\s*=", token):
+        raise ValueError(f"it begins with {name[1]}=, which is not part of the token: keep only what follows it")
     if re.fullmatch(r"[ -~]+", token) is None:
         raise ValueError("it must be one line of printable ASCII characters, as the Личный кабинет shows it")
     return SecretStr(token)
@@ -230,7 +251,8 @@ def _check_auth_scheme(value: str) -> str:
     return value
 
 
-def _check_database_address(secret: SecretStr) -> SecretStr:
+def check_database_address(secret: SecretStr) -> SecretStr:
+    """Returns the address of a database; raises ValueError with what is allowed."""
     address = secret.get_secret_value()
     if not address.startswith(("postgresql://", "postgres://")) or not address.isprintable() or " " in address:
         raise ValueError("it must begin with postgresql:// or postgres://, as in postgresql://user@host:5432/name")
@@ -283,7 +305,7 @@ def _normalize_endpoint(address: str) -> str:
     parts = urlsplit(address)
     if not _is_http_url(address) or "@" in parts.netloc or "?" in address or "#" in address:
         raise ValueError(_ENDPOINT_ALLOWED)
-    return address.rstrip("/")
+    return address.rstrip("/").removesuffix(NUMBERS_PATH)
 
 
 def _is_http_url(address: str) -> bool:
@@ -300,7 +322,8 @@ def _is_visible_ascii(text: str) -> bool:
     return re.fullmatch(r"[!-~]+", text) is not None
 
 
-def _check_account_name(value: str) -> str:
+def check_account_name(value: str) -> str:
+    """Returns the name of an account; raises ValueError with what is allowed."""
     if not value.isprintable() or value != value.strip() or not 1 <= len(value) <= _MAX_NAME_CHARS:
         raise ValueError(f"it must be 1 to {_MAX_NAME_CHARS} printable characters, with no space before or after them")
     return value
@@ -328,13 +351,13 @@ def _lower(value: object) -> object:
 
 _SECOND = timedelta(seconds=1)
 
-AccountName = Annotated[str, AfterValidator(_check_account_name)]
+AccountName = Annotated[str, AfterValidator(check_account_name)]
 Attempts = Annotated[int, BeforeValidator(_count_parser(_MAX_ATTEMPTS))]
 AuthScheme = Annotated[str, AfterValidator(_check_auth_scheme)]
 CaseInsensitive = BeforeValidator(_lower)
 Confirmations = Annotated[int, BeforeValidator(_count_parser(_MAX_CONFIRMATIONS))]
 Crontab = Annotated[str, AfterValidator(_check_crontab)]
-DatabaseAddress = Annotated[SecretStr, AfterValidator(_check_database_address)]
+DatabaseAddress = Annotated[SecretStr, AfterValidator(check_database_address)]
 Duration = Annotated[timedelta, BeforeValidator(_duration_parser(timedelta(0), "of at most 3650d"))]
 Endpoint = Annotated[str, AfterValidator(_normalize_endpoint)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_parse_host_names)]

@@ -1,4 +1,4 @@
-"""The settings, from environment variables and a `.env` file in the working directory.
+"""The settings, from environment variables and the file with settings.
 
 Names, defaults and the format of error messages are public. A message is one line with the variable, its value unless
 it is a secret, and what is allowed.
@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - pydantic reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,22 +19,33 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
+from pydantic_core import PydanticCustomError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from syncer.config import fields
+from syncer.config.env_file import ENV_FILE_ENCODING, check_env_file, find_env_file, lines_of_variables
 from syncer.config.fields import ListenAddress
 from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from pydantic_core import ErrorDetails
 
 _PREFIX = "SYNCER_"
-_ENV_FILE = ".env"
-_SECRETS = ("api_token", "database_url", "migrate_database_url", "api_proxy")
+SECRETS = ("api_token", "database_url", "migrate_database_url", "api_proxy")
 # SYNCER_API_AUTH_SCHEME is among them because a common mistake is to put the whole header, with the token, into it.
-_NEVER_SHOWN = {*_SECRETS, "api_auth_scheme", "token"}
+NEVER_SHOWN = {*SECRETS, "api_auth_scheme", "token"}
+_WHOLE_SENTENCE = "whole_sentence"  # the type of an error whose message is complete
 # Kubernetes sets these variables in every pod of a namespace that has a service named "syncer".
 _KUBERNETES_VARIABLE = re.compile(r"SYNCER_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 
@@ -42,14 +53,14 @@ _KUBERNETES_VARIABLE = re.compile(r"SYNCER_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PO
 class Settings(BaseSettings):
     """The settings. Each field is set by the variable of the same name with the prefix `SYNCER_`.
 
-    `Settings(...)` reads fields that are not passed from the environment and `.env`, and validates them.
+    `Settings(...)` reads fields that are not passed from the environment and the file with settings, and validates
+    them.
     `Settings.model_construct(...)` uses only the passed values and the defaults, without validation.
     """
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
-        env_file=_ENV_FILE,
-        env_file_encoding="utf-8-sig",  # UTF-8 with or without a byte order mark
+        env_file_encoding=ENV_FILE_ENCODING,
         env_ignore_empty=True,
         dotenv_filtering="only_existing",
         enable_decoding=False,
@@ -58,18 +69,20 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    api_allow_http: fields.OnOff = False  # declared before api_url, whose validator reads it
+    env_file: fields.ExpandedPath | None = None
+
+    api_allow_http: fields.OnOff = False  # declared before api_url, whose validator reads it, as is a secret's file
     api_url: fields.Endpoint = "https://simple-api.cp.megafon.ru"
-    api_token: fields.Token | None = None
     api_token_file: Path | None = None
+    api_token: fields.Token | None = Field(default=None, validate_default=True)
     api_auth_scheme: fields.AuthScheme | None = None
     accounts_file: fields.ExpandedPath | None = None
     account_name: fields.AccountName = "default"
 
-    database_url: fields.DatabaseAddress | None = None
     database_url_file: Path | None = None
-    migrate_database_url: fields.DatabaseAddress | None = None
+    database_url: fields.DatabaseAddress | None = Field(default=None, validate_default=True)
     migrate_database_url_file: Path | None = None
+    migrate_database_url: fields.DatabaseAddress | None = Field(default=None, validate_default=True)
     migrate_on_start: fields.OnOff = True
     embedded: fields.OnOff = True
     data_dir: fields.ExpandedPath | None = None
@@ -82,8 +95,8 @@ class Settings(BaseSettings):
     api_timeout: fields.Timeout = timedelta(seconds=60)
     api_attempts: fields.Attempts = 4
     api_max_bytes: fields.Size = 256 * 2**20
-    api_proxy: fields.Proxy | None = None
     api_proxy_file: Path | None = None
+    api_proxy: fields.Proxy | None = Field(default=None, validate_default=True)
     api_ca_file: fields.ReadableFile | None = None
 
     removal_guard_ratio: fields.Ratio = 0.2
@@ -98,19 +111,20 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], fields.CaseInsensitive] = "info"
     log_format: Annotated[Literal["auto", "console", "json"], fields.CaseInsensitive] = "auto"
 
-    @model_validator(mode="before")
+    @field_validator(*SECRETS, mode="before")
     @classmethod
-    def _read_secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name in _SECRETS:
-            path = values.get(f"{name}_file")
-            if path is None:
-                continue
-            if values.get(name) is not None:
-                raise ConfigurationError(
-                    f"{_variable_name(name)} and {_variable_name(name)}_FILE are both set: keep one of them"
-                )
-            values[name] = read_secret(Path(path), setting=f"{_variable_name(name)}_FILE")
-        return values
+    def _read_secret_file(cls, value: object, info: ValidationInfo) -> object:
+        path = info.data.get(f"{info.field_name}_file")
+        if path is None:
+            return value
+        variable = variable_name(f"{info.field_name}")
+        problem = f"{variable} and {variable}_FILE are both set: keep one of them"
+        if value is None:
+            try:
+                return read_secret(path, setting=f"{variable}_FILE")
+            except ConfigurationError as error:
+                problem = str(error)
+        raise PydanticCustomError(_WHOLE_SENTENCE, "{problem}", {"problem": problem})
 
     @field_validator("api_url")
     @classmethod
@@ -118,6 +132,18 @@ class Settings(BaseSettings):
         if not info.data.get("api_allow_http", False):
             fields.require_https_or_loopback(address)
         return address
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - it would always be `.env`
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - secrets are in files that settings name
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Returns where values are read from: arguments, the environment, the file with settings."""
+        return init_settings, env_settings, DotEnvSettingsSource(settings_cls, env_file=find_env_file())
 
     def require_database(self) -> None:
         """Raises ConfigurationError if there is no database address and the embedded server is switched off."""
@@ -132,20 +158,69 @@ def load_settings() -> Settings:
     """Loads the settings.
 
     Raises:
-        ConfigurationError: A setting is invalid. The message names the first problem, in one line.
+        ConfigurationError: Settings are invalid. Each problem is one line.
     """
+    settings, problems, _ = load_valid_settings()
+    if problems:
+        raise ConfigurationError(*problems)
+    return settings
+
+
+def load_valid_settings() -> tuple[Settings, list[str], set[str]]:
+    """Loads the settings that are valid; the others have their defaults.
+
+    Returns:
+        The settings, one sentence for each problem, and the fields that are not valid.
+
+    Raises:
+        ConfigurationError: The file with settings is not valid, or this machine has no time zones.
+    """
+    check_env_file()
+    problem, problems, wrong = None, list[str](), set[str]()
+    if {"poll_interval", "poll_cron"} <= read_origins().keys():
+        problems.append("SYNCER_POLL_INTERVAL and SYNCER_POLL_CRON are both set: keep one of them")
+        wrong |= {"poll_interval", "poll_cron"}
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
-        problem = describe_first_error(error, prefix=_PREFIX)
+        problems += describe_errors(error, prefix=_PREFIX)
+        for one in error.errors():
+            field = str(one["loc"][0])
+            wrong |= {field, f"{field}_file"}
     except ZoneInfoNotFoundError:
         problem = (
             "SYNCER_TIMEZONE is not set and this machine has no time zone Europe/Moscow: install the package tzdata"
         )
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"{_ENV_FILE} in the working directory cannot be read: {fields.file_error_reason(error)}"
     # Raised outside the except blocks, so that no exception that contains a secret is chained to it.
-    raise ConfigurationError(problem)
+    if problem is not None:
+        raise ConfigurationError(problem)
+    return (_settings_without(wrong) if wrong else settings), problems, wrong
+
+
+def _settings_without(fields_without: AbstractSet[str]) -> Settings:
+    """Loads the settings as if these fields were not set."""
+
+    class OtherSettings(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            *sources: Any,  # noqa: ANN401 - the base class's
+            **named_sources: Any,  # noqa: ANN401 - the base class's
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            read = [source() for source in super().settings_customise_sources(settings_cls, *sources, **named_sources)]
+            kept = [{name: values[name] for name in values.keys() - fields_without} for values in read]
+            return tuple(InitSettingsSource(settings_cls, values) for values in kept)
+
+    return OtherSettings()
+
+
+def read_origins() -> Mapping[str, str]:
+    """Returns where each field that is set comes from: the environment, or a line of the file with settings."""
+    path, lines = find_env_file(), lines_of_variables()
+    in_file = DotEnvSettingsSource(Settings, env_file=path)()
+    origins = {name: f"{path}, line {lines[variable_name(name)]}" for name in in_file}
+    return origins | dict.fromkeys(EnvSettingsSource(Settings)(), "environment")
 
 
 def describe_unknown_variables(token_sources: Collection[str] = ()) -> tuple[str, ...]:
@@ -157,15 +232,16 @@ def describe_unknown_variables(token_sources: Collection[str] = ()) -> tuple[str
     Returns:
         One message per variable, without its value, ordered by name.
     """
-    known = {_variable_name(name) for name in Settings.model_fields}
+    known = {variable_name(name) for name in Settings.model_fields}
     known_variables = known | {*token_sources}
     found = {name for name in (*os.environ, *map(str.upper, read_env_file())) if name.startswith(_PREFIX)}
     messages = []
     for name in sorted(found - known_variables):
         if _KUBERNETES_VARIABLE.fullmatch(name) or name.upper() in known_variables:
             continue
-        similar = difflib.get_close_matches(name, known, n=1)
-        messages.append(f"{name} is not a setting" + (f": did you mean {similar[0]}?" if similar else ""))
+        without_prefix = [one.removeprefix(_PREFIX) for one in known]
+        similar = difflib.get_close_matches(name.removeprefix(_PREFIX), without_prefix, n=1)
+        messages.append(f"{name} is not a setting" + (f": did you mean {_PREFIX}{similar[0]}?" if similar else ""))
     return tuple(messages)
 
 
@@ -191,22 +267,28 @@ def read_secret(path: Path, *, setting: str) -> str:
 
 
 def read_env_file() -> Mapping[str, str | None]:
-    """Returns the variables in `.env`, with the case of their names preserved."""
-    return DotEnvSettingsSource(Settings, case_sensitive=True).env_vars
+    """Returns the variables in the file with settings, with the case of their names preserved."""
+    return DotEnvSettingsSource(Settings, env_file=find_env_file(), case_sensitive=True).env_vars
 
 
-def _variable_name(field: str) -> str:
+def variable_name(field: str) -> str:
+    """Returns the name of the variable that sets a field."""
     return _PREFIX + field.upper()
 
 
-def describe_first_error(error: ValidationError, *, prefix: str = "") -> str:
-    """Returns a message for the first error: the name, its value unless secret, and what is allowed."""
-    problem = error.errors()[0]
+def describe_errors(error: ValidationError, *, prefix: str = "") -> list[str]:
+    """Returns a message for each error: the name, its value unless secret, and what is allowed."""
+    return [_describe(one, prefix) for one in error.errors()]
+
+
+def _describe(problem: ErrorDetails, prefix: str) -> str:
     field = str(problem["loc"][0])
     name = prefix + field.upper() if prefix else field
     if problem["type"] == "missing":
         return f"{name} is missing"
+    if problem["type"] == _WHOLE_SENTENCE:
+        return problem["msg"]
     allowed = problem["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
-    if field in _NEVER_SHOWN:
+    if field in NEVER_SHOWN:
         return f"{name} has an invalid value, which is not shown: {allowed}"
     return f"{name} is {fields.redacted(problem['input'])}: {allowed}"

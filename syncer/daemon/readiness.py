@@ -32,6 +32,7 @@ class Readiness:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.error: SyncerError | None = None
+        self._is_first = True
         self._logged = ""
         self._logged_at = 0.0
         self._reasons: set[str] = set()
@@ -40,9 +41,10 @@ class Readiness:
         """Takes the result of an iteration of the daemon, and logs it if that is news.
 
         Returns:
-            Whether the reason differs from the last one.
+            Whether this is the first result, or the reason differs from the last one.
         """
-        is_changed = str(error) != str(self.error)
+        is_changed = self._is_first or str(error) != str(self.error)
+        self._is_first = False
         was_ready, self.error = self.error is None, error
         if error is None:
             self._logged = ""

@@ -129,7 +129,6 @@ class Daemon:
         """Polls until `stop` is set, then gives running polls SYNCER_SHUTDOWN_TIMEOUT to finish."""
         self.metrics.track_tasks(asyncio.get_running_loop())
         self._set_iteration_deadline()
-        log.info("daemon_started", accounts=len(self._accounts))
         loop_task = asyncio.create_task(self._run_loop())
         gauges_task = asyncio.create_task(
             Gauges(self._engine, self.metrics).run(lambda: self._accounts_by_id | self._refused_by_id)

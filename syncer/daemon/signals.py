@@ -6,10 +6,11 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -38,6 +39,29 @@ async def run_unless_stopped(stop: asyncio.Event, coroutine: Coroutine[Any, Any,
     work_task.cancel()
     await asyncio.gather(work_task, return_exceptions=True)
     return False
+
+
+@contextmanager
+def exit_on_sigterm() -> Iterator[None]:
+    """Makes SIGTERM end the block with the same cleanup as Ctrl-C."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101 - we run in a task
+    has_received_sigterm = False
+
+    def cancel() -> None:
+        nonlocal has_received_sigterm
+        has_received_sigterm = True
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, cancel)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if has_received_sigterm:
+            raise SystemExit(128 + signal.SIGTERM) from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 def install_hangup_handler(stop: asyncio.Event) -> asyncio.Event:

@@ -136,6 +136,18 @@ class EmbeddedServer:
         return f"postgresql://{SUPERUSER}:{password}@{_HOST}:{port}/{quote(self._database, safe='')}"
 
     @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return self._folder
+
+    def exists(self) -> bool:
+        """Returns whether the data folder has a cluster, as far as this user can know."""
+        try:
+            return self._cluster.exists()
+        except OSError:
+            return True
+
+    @property
     def is_owner(self) -> bool:
         """Whether this process owns the data folder, so that the server is its child."""
         return self._lock is not None

@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from syncer import __version__
+from syncer.config.fields import NUMBERS_PATH
 from syncer.diff.declared_length import NOTHING_DECLARED, DeclaredLength
 from syncer.endpoint.connection_errors import MAX_HEADER_BYTES, Exchange, error_for_exception, invalid_host
 from syncer.endpoint.http_errors import check_encoding, check_is_decoded, error_for_status
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
 
-_PATH = "/numbers/virtual-number"
 _HEADERS = {
     "Accept": "application/json",
     "Accept-Encoding": "gzip, deflate",
@@ -157,7 +157,7 @@ class Source:
     async def _request(self, account: Account, attempt: int, slot: BodySlot) -> Response:
         assert self._session is not None, "Source is an async context manager"  # noqa: S101 - a slip of the caller
         try:
-            exchange = Exchange(URL(account.api_url + _PATH), self._proxy, self._timeout_seconds)
+            exchange = Exchange(URL(account.api_url + NUMBERS_PATH), self._proxy, self._timeout_seconds)
         except UnicodeError as error:
             raise invalid_host(error) from None
         token = account.token.get_secret_value()

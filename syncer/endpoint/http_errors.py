@@ -5,6 +5,7 @@ The messages name hosts and settings, but never a token, a password, or any othe
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -62,6 +63,11 @@ def error_for_status(response: aiohttp.ClientResponse, account: Account, peer: s
 def _status_error(response: aiohttp.ClientResponse, account: Account, peer: str, asked_wait: str) -> PollError:
     status = response.status
     if status == HTTPStatus.UNAUTHORIZED:
+        if scheme := re.match(r"(Bearer|Token|Basic)\s", account.token.get_secret_value(), re.IGNORECASE):
+            return UnauthorizedError(
+                f"{peer} answered 401, and the token of {account.token_source} begins with the word {scheme[1]}: keep "
+                "only the token there; if the endpoint wants the word, set SYNCER_API_AUTH_SCHEME to it"
+            )
         return UnauthorizedError(
             f"{peer} answered 401, so the token of {account.token_source} is not valid (generating a new token revokes "
             f"the old one): generate a token in the Личный кабинет and put it in {account.token_source}"

@@ -7,11 +7,11 @@ configuration files differ for a moment therefore agree once all of them have re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
-from syncer.errors import ConfigurationError, UnknownTimeZoneError, in_sentence
+from syncer.errors import ConfigurationError, DuplicateKeyError, UnknownTimeZoneError, in_sentence
 from syncer.store.engine import autocommit_connection
 from syncer.store.identities import retry_with_new_ids
 
@@ -166,12 +166,88 @@ async def forget_app_id(engine: AsyncEngine, name: str) -> int | None:
     async with autocommit_connection(engine) as connection, connection.transaction():
         account_id = await connection.fetchval(_LOCK_BY_NAME, name)
         if account_id is None:
-            names = ", ".join(known for (known,) in await connection.fetch(_SELECT_NAMES))
-            raise ConfigurationError(f"there is no account {name!r}; the accounts are {names or 'none yet'}")
+            raise await _unknown_account(connection, name)
         app_id: int | None = await connection.fetchval(_FORGET_APP_ID, account_id)
     return app_id
 
 
+async def _unknown_account(connection: asyncpg.Connection[Any], name: str) -> ConfigurationError:
+    names = ", ".join(known for (known,) in await connection.fetch(_SELECT_NAMES))
+    return ConfigurationError(f"there is no account {name!r}; the accounts are {names or 'none yet'}")
+
+
+_SELECT_POLLED: Final = """
+select a.account_id, coalesce(s.lease_until > syncer.clock(), false) as is_polled
+  from syncer.account a left join syncer.account_schedule s using (account_id)
+ where a.name = $1
+"""
+
+
+async def require_unpolled_account(engine: AsyncEngine, name: str) -> int:
+    """Returns the `account_id` of an account that no daemon is polling at this moment.
+
+    Raises:
+        ConfigurationError: The database has no such account, or a daemon is polling it.
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection:
+        found = await connection.fetchrow(_SELECT_POLLED, name)
+        if found is None:
+            raise await _unknown_account(connection, name)
+    if found["is_polled"]:
+        raise ConfigurationError(f"a daemon is polling the account {name!r} now: stop it, then try again")
+    account_id: int = found["account_id"]
+    return account_id
+
+
+async def rename_account(engine: AsyncEngine, old: str, new: str) -> None:
+    """Gives an account another name.
+
+    Args:
+        engine: The database.
+        old: The name until now.
+        new: The name from now on.
+
+    Raises:
+        ConfigurationError: The database has no account `old`, or has another one named `new`, or a daemon polls `old`.
+        DatabaseError: PostgreSQL refused.
+    """
+    account_id = await require_unpolled_account(engine, old)
+    try:
+        async with autocommit_connection(engine) as connection:
+            await connection.execute("update syncer.account set name = $2 where account_id = $1", account_id, new)
+    except DuplicateKeyError:
+        raise ConfigurationError(
+            f"the database has an account {new!r} already: choose another name; or, if it was polled by mistake and "
+            f"its history can go, run `syncer account delete` for it first"
+        ) from None
+
+
+_RETIRE_ONE: Final = """
+insert into syncer.account_schedule as s (account_id, due_at, retired_at)
+select account_id, syncer.clock(), syncer.clock() from syncer.account where name = $1
+on conflict (account_id) do update set retired_at = coalesce(s.retired_at, excluded.retired_at)
+"""
+
+
+async def retire_account(engine: AsyncEngine, name: str) -> None:
+    """Marks an account as retired, also one that no daemon has ever scheduled.
+
+    Raises:
+        ConfigurationError: The database has no such account, or a daemon is polling it.
+        DatabaseError: PostgreSQL refused.
+    """
+    await require_unpolled_account(engine, name)
+    async with autocommit_connection(engine) as connection:
+        await connection.execute(_RETIRE_ONE, name)
+
+
+# An account that only `syncer sync` has polled has no row yet that could say that it is retired.
+_SCHEDULE_OTHERS: Final = """
+insert into syncer.account_schedule (account_id, due_at)
+select account_id, syncer.clock() from syncer.account where account_id <> all($1::integer[])
+on conflict (account_id) do nothing
+"""
 _RETIRE: Final = """
 update syncer.account_schedule
    set retired_at = case when account_id <> all($1::integer[]) then syncer.clock() end
@@ -180,7 +256,7 @@ update syncer.account_schedule
 
 
 async def retire_other_accounts(engine: AsyncEngine, account_ids: Collection[int]) -> None:
-    """Marks all scheduled accounts but these as retired, and these as not retired.
+    """Marks all accounts but these as retired, and these as not retired.
 
     Args:
         engine: The database.
@@ -190,4 +266,5 @@ async def retire_other_accounts(engine: AsyncEngine, account_ids: Collection[int
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
+        await connection.execute(_SCHEDULE_OTHERS, account_ids)
         await connection.execute(_RETIRE, account_ids)

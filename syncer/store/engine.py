@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import ssl
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,8 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from syncer.errors import DatabaseError, DuplicateKeyError, EmbeddedServerError
+from syncer.config.database_address import describe_location
+from syncer.errors import DatabaseError, DuplicateKeyError, EmbeddedServerError, InvalidValueError
 from syncer.store.keepalive import KEEPALIVE_PARAMETERS, enable_keepalive
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ _IGNORED_PARAMETERS: Final = {
 
 _CHECK_SERVER: Final = "check that the server is up and SYNCER_DATABASE_URL is right"
 _CHECK_CERTIFICATE: Final = "check the host's name and sslrootcert in SYNCER_DATABASE_URL"
+_NAME_AUTHORITY: Final = (
+    "name the file with the server's certificate authority in sslrootcert in SYNCER_DATABASE_URL, or set "
+    "sslrootcert=system for the authorities of this machine"
+)
 _SYSTEM: Final = "system"
 """The value of libpq's `sslrootcert` that stands for the machine's own authorities."""
 _BROKEN: Final = asyncpg.InternalClientError
@@ -96,6 +102,9 @@ def create_engine(
                 connection_class=Connection,
                 **arguments,
             )
+        except socket.gaierror as error:
+            location = describe_location(current_address)
+            raise OSError(f"the host's name in {location} cannot be resolved ({error.strerror})") from None
         except (asyncpg.InterfaceError, OSError):  # an untrusted certificate is a ValueError too
             raise
         except ValueError as error:  # most often UnicodeError, for a host name that cannot be encoded for DNS
@@ -208,12 +217,6 @@ async def invalidate_on_timeout(connection: AsyncConnection) -> AsyncIterator[No
         raise
 
 
-def redacted(address: str) -> str:
-    """Returns the host, port and database of an address, without user, password or parameters."""
-    parts = urlsplit(address)
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 @contextmanager
 def translate_errors() -> Iterator[None]:
     """Turns errors of asyncpg, SQLAlchemy and the network into DatabaseError with a message of one plain sentence.
@@ -228,8 +231,11 @@ def translate_errors() -> Iterator[None]:
         message = str(error)
     except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, _BROKEN, OSError) as error:
         message = error_message(error)
-        if isinstance(_cause(error), asyncpg.UniqueViolationError):
-            kind = DuplicateKeyError
+        match _cause(error):
+            case asyncpg.UniqueViolationError():
+                kind = DuplicateKeyError
+            case asyncpg.InvalidParameterValueError():
+                kind = InvalidValueError
     else:
         return
     # Without a cause: a traceback would show the chain of the driver's error, which may contain the address.
@@ -258,11 +264,16 @@ def error_message(error: BaseException) -> str:
         case TimeoutError():
             problem, todo = "PostgreSQL did not answer in time", "check that the server and the network are up"
         case OSError() | asyncpg.InterfaceError() | asyncpg.PostgresConnectionError() | asyncpg.InternalClientError():
-            is_untrusted = isinstance(cause, ssl.SSLCertVerificationError)
-            todo = _CHECK_CERTIFICATE if is_untrusted else _CHECK_SERVER
+            todo = _connection_todo(cause, problem)
         case _:
             todo = "check the server's log"
     return f"database: {problem}; {todo}"
+
+
+def _connection_todo(cause: BaseException, problem: str) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return _CHECK_CERTIFICATE
+    return _NAME_AUTHORITY if "root certificate" in problem else _CHECK_SERVER
 
 
 def _cause(error: BaseException) -> BaseException:

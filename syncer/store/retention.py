@@ -5,7 +5,8 @@ when the first of its runs is deleted. If a day takes several batches, the first
 stores the gap; each batch adds its number of polls. Everything runs under the account's fence, so no poll and no other
 replica works on the account meanwhile.
 
-These are kept, however old: runs that changed something, the newest success, and runs that rejected records refer to.
+These are kept, however old: applied runs, which cursors of copies of the feed name, the newest success, and runs that
+rejected records refer to.
 
 Rejected records are deleted by a function of the database, so that nobody can delete younger ones with the daemon's
 login: how long they are kept is stored there by the schema's owner.
@@ -50,7 +51,7 @@ with zone as materialized (
       join syncer.sync_run r using (account_id)
      where r.started_at < :cutoff
        and (r.started_at at time zone z.name)::date < (cast(:cutoff as timestamptz) at time zone z.name)::date
-       and r.outcome <> 'running' and r.created + r.changed + r.removed + r.restored = 0
+       and r.outcome not in ('running', 'applied')
        and r.run_id is distinct from z.success_run_id
        and (r.started_at at time zone z.name)::date is distinct from z.last_success_day
        and not exists (select from syncer.rejected_record j

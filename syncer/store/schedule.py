@@ -55,6 +55,23 @@ async def read_due_times(engine: AsyncEngine, account_ids: Sequence[int]) -> dic
     return dict(map(tuple, rows))
 
 
+_SELECT_DUE_BY_NAME: Final = """
+select name, greatest(due_at, not_before) from syncer.account join syncer.account_schedule using (account_id)
+ where retired_at is null
+"""
+
+
+async def read_due_times_by_name(engine: AsyncEngine) -> dict[str, datetime]:
+    """Returns when each account that a daemon has scheduled is polled next, by its name.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection:
+        rows = await connection.fetch(_SELECT_DUE_BY_NAME)
+    return dict(map(tuple, rows))
+
+
 _SELECT_NOT_BEFORE: Final = """
 select account_id, not_before from syncer.account_schedule
  where account_id = any($1::integer[]) and not_before > syncer.clock()

@@ -83,6 +83,15 @@ class SchemaState:
         self.require_utf8()
         self.require_current()
 
+    def require_found(self) -> None:
+        """Checks that the database has a schema of this program, whatever its revision.
+
+        Raises:
+            SchemaError: It has none.
+        """
+        if self.found is None:
+            raise SchemaError("the database has no schema of syncer yet: run `syncer migrate`")
+
     def require_current(self) -> None:
         """Checks that the schema is the one this version requires.
 
@@ -91,8 +100,7 @@ class SchemaState:
         """
         if self.found == self.required:
             return
-        if self.found is None:
-            raise SchemaError("the database has no schema of syncer yet: run `syncer migrate`")
+        self.require_found()
         if self.is_known:
             raise SchemaError(
                 f"the database's schema is {self.found}, this version requires {self.required}: run `syncer migrate`"

@@ -269,8 +269,8 @@ class HttpServer(web.Server):
             return Response(status=500, text="Internal error: see the log.\n")
 
     def _close_listeners(self) -> None:
-        for listener in self._listeners:
-            listener.close()
+        while self._listeners:
+            self._listeners.pop().close()
 
 
 def _malformed_request(status: int = 400) -> Response:

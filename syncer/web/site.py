@@ -12,7 +12,7 @@ from prometheus_client.exposition import choose_encoder
 from yarl import URL
 
 from syncer.config.fields import is_loopback
-from syncer.errors import ConfigurationError, DatabaseError, SyncerError, os_error_text
+from syncer.errors import ConfigurationError, DatabaseError, ListenError, SyncerError, os_error_text
 from syncer.store.engine import create_engine
 from syncer.store.schema import schema_state
 from syncer.store.server import find_write_obstacle
@@ -98,10 +98,11 @@ class Site:
             await self._server.__aenter__()
         except (OSError, UnicodeError) as error:
             problem = os_error_text(error)
+            is_forever = isinstance(error, UnicodeError | PermissionError)
         else:
             log.info("http_listening", url=self.url, page=self._serves_page)
             return self
-        raise ConfigurationError(
+        raise (ConfigurationError if is_forever else ListenError)(
             f"cannot listen on SYNCER_HTTP_LISTEN={_host_and_port(self._address)} ({problem}): "
             "set another address or port, or off"
         )

@@ -138,7 +138,7 @@ TEXTS: Final[Mapping[str, Text]] = {
     "outcome": Text("Outcome", "Итог"),
     "duration": Text("Duration", "Длительность"),
     "in_a_row": Text("{count} in a row", "подряд: {count}"),
-    "applied": Text("applied", "изменения записаны"),
+    "applied": Text("changes applied", "изменения записаны"),
     "unchanged": Text("unchanged", "без изменений"),
     "failed": Text("failed", "сбой"),
     "superseded": Text("superseded", "вытеснен более новым"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -13,10 +13,14 @@ import asyncpg
 import pytest
 
 from syncer.emulator import REALISTIC, Emulator
+from syncer.store.retention import prune
 from tests.builders import BlockingEndpoint, PolledAccount, record, redirect, settings_for
+from tests.integration.test_restore import dump, restore
 from tests.model.change_feed import digest, immutable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -126,7 +130,8 @@ async def test_no_row_is_lost_when_runs_of_two_accounts_commit_in_another_order_
     assert earlier.run_id < later.run_id
     assert {row["account"] for row in taken_before} == {"another"}
     assert {row["account"] for row in await copy.catch_up()} == {"one"}
-    assert json.loads(copy.cursor) == {"1": earlier.run_id, "2": later.run_id}
+    newest = {account_id: position["run_id"] for account_id, position in json.loads(copy.cursor).items()}
+    assert newest == {"1": earlier.run_id, "2": later.run_id}
     assert await copy.is_complete()
     assert await copy.catch_up() == []
 
@@ -170,6 +175,17 @@ async def test_a_run_after_the_databases_clock_went_back_is_copied(account: Poll
         ('{"1": 99}', "the cursor has 99 for account 1"),
         ('{"2": 1}', "the cursor has 1 for account 2"),
         ('{"another": 1}', "the cursor has 1 for account another"),
+        ('{"1": {}}', "the cursor has {} for account 1"),
+        ('{"1": {"run_id": 1, "started_at": 5}}', 'the cursor has {"run_id": 1, "started_at": 5} for account 1'),
+        (
+            '{"1": {"run_id": 99, "started_at": null}}',
+            'the cursor has {"run_id": 99, "started_at": null} for account 1',
+        ),
+        ('{"another": {"run_id": 0, "started_at": ""}}', 'the cursor has {"run_id": 0, "started_at": ""} for account'),
+        (
+            '{"1": {"run_id": 1, "started_at": "2026-03-01T09:00:00"}}',
+            'the cursor has {"run_id": 1, "started_at": "2026-03-01T09:00:00"} for account 1, which is no run of this',
+        ),
     ],
 )
 async def test_a_cursor_that_is_not_of_this_database_is_refused(
@@ -180,6 +196,57 @@ async def test_a_cursor_that_is_not_of_this_database_is_refused(
     with pytest.raises(asyncpg.InvalidParameterValueError) as refused:
         await account.sql.fetch("select * from analytics.changes_since($1)", cursor)
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize("polls_after_the_restoration", [0, 1, 2, 3])
+@pytest.mark.parametrize("lost_polls", [0, 1, 2])
+async def test_a_copy_is_refused_if_it_has_what_a_restored_database_does_not_have_and_complete_otherwise(
+    account: PolledAccount, database: str, tmp_path: Path, *, lost_polls: int, polls_after_the_restoration: int
+) -> None:
+    copy = Copy(account.sql)
+    await account.poll_at(moscow(1), record(1))
+    await dump(database, tmp_path / "dump")
+    for day in range(lost_polls):
+        await account.poll_at(moscow(2 + day), record(1, comment=f"lost {day}"))
+    await copy.catch_up()
+    await restore(database, tmp_path / "dump")
+    account.restart()
+    for day in range(polls_after_the_restoration):
+        await account.poll_at(moscow(5 + day), record(1, comment=f"new {day}"))
+
+    if lost_polls:
+        with pytest.raises(asyncpg.InvalidParameterValueError, match="for account 1, which is no run of this database"):
+            await copy.catch_up()
+        copy = Copy(account.sql)
+    await copy.catch_up()
+    assert await copy.is_complete()
+
+
+async def test_a_cursor_of_run_ids_alone_as_earlier_versions_kept_it_still_works(account: PolledAccount) -> None:
+    for day in (1, 2, 3):
+        assert (await account.poll_at(moscow(day), record(1, comment=f"day {day}"), record(2))).run_id == day
+    for run_id in (1, 2, 3):
+        copy, plain = Copy(account.sql), Copy(account.sql)
+        copy.cursor, plain.cursor = f'{{"1": {{"run_id": {run_id}, "started_at": null}}}}', f'{{"1": {run_id}}}'
+        assert [row["new_value"] for row in await plain.catch_up()] == [f"day {day}" for day in range(run_id + 1, 4)]
+        await copy.catch_up()
+        assert (copy.rows, copy.cursor) == (plain.rows, plain.cursor)
+        assert await plain.catch_up() == []
+
+
+async def test_a_cursor_names_a_run_that_is_kept_also_if_no_number_changed_in_it(account: PolledAccount) -> None:
+    copy = Copy(account.sql)
+    await account.poll_at(moscow(1), record(1), record(2))
+    held = await account.poll_at(moscow(2), record(1))  # writes that 2 is missing, and changes no number
+    await copy.catch_up()
+    for day in (3, 4):
+        await account.poll_at(moscow(day), record(1), record(2, comment=f"day {day}"))
+    await account.set_clock(moscow(30))
+    assert await prune(account.engine, 1, timedelta(days=1)) == "done"
+
+    assert (held.outcome, held.held) == ("applied", 1)
+    assert [row["new_value"] for row in await copy.catch_up()] == ["day 3", "day 4"]
+    assert await copy.is_complete()
 
 
 async def test_without_accounts_there_are_no_changes_and_the_cursor_is_empty(sql: asyncpg.Connection[Any]) -> None:

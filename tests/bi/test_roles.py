@@ -211,6 +211,20 @@ async def test_the_daemons_role_can_rewrite_neither_what_runs_counted_nor_a_reco
     assert await account.broken_invariants() == []
 
 
+async def test_the_setting_with_which_an_owner_deletes_an_account_helps_nobody_else(
+    account: PolledAccount, login: Login
+) -> None:
+    await account.poll(*NUMBERS)
+    daemon = await connect(await login("syncer_daemon"))
+    await daemon.execute("set syncer.erasing = 'on'")
+
+    with pytest.raises(asyncpg.RestrictViolationError, match="a closed row of"):
+        await daemon.execute("delete from syncer.sync_run where created > 0")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await daemon.execute("delete from syncer.state_history")
+    await daemon.close()
+
+
 async def test_the_daemons_role_can_delete_no_rejected_record_that_is_younger_than_its_owner_allows(
     account: PolledAccount, login: Login
 ) -> None:

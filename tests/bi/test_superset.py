@@ -12,7 +12,6 @@ import yaml
 
 from deploy.superset import bundle, plotted
 from deploy.superset.visit import Drawn
-from syncer.web.translations import field_titles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,12 +190,6 @@ def test_a_table_plots_its_rows() -> None:
     result = RESULT | {"data": [{"day": 1772323200000.0, "Active": 5, "Frozen": None}]}
 
     assert plotted.points_of(Drawn("Days", {}, [result])) == [("2026-03-01 00:00", 5.0, None)]
-
-
-def test_every_field_has_a_title() -> None:
-    sql = ENGLISH["datasets/syncer/changes.yaml"]["sql"]
-
-    assert [name for name in field_titles() if f"when '{name}' then '" not in sql] == []
 
 
 def test_the_address_of_the_database_has_no_password() -> None:

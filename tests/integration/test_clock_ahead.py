@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from syncer.commands.check import check_all
+from syncer.commands.check import Check
 from syncer.commands.status import attention_lines
 from syncer.daemon.gauges import Gauges
 from syncer.database import Database
@@ -106,7 +106,7 @@ async def test_status_and_check_name_the_case(account: PolledAccount, database: 
 
     settings = settings_for(account.emulator, database_url=SecretStr(database))
     with Database(settings) as connected:
-        findings = [finding async for finding in check_all(settings, connected, data=False)]
+        findings = [finding async for finding in Check(settings, (), set(), with_data=False).findings(connected)]
         await connected.dispose()
     assert [(one.subject, one.text, one.is_ok) for one in findings if one.subject.startswith("clock")] == [
         ("clock of default", sentence, False)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Identity
 
-from syncer.commands.check import check_all
+from syncer.commands.check import Check
 from syncer.database import Database
 from syncer.store import identities
 from syncer.store.engine import create_engine
@@ -159,11 +159,11 @@ async def test_the_check_names_ids_that_are_behind(account: PolledAccount, emula
     await account.poll(record(1))
     settings = settings_for(emulator, database_url=SecretStr(database))
 
+    check = Check(settings, (), set(), with_data=False)
+
     async def lines() -> list[str]:
         with Database(settings) as connected:
-            found = [
-                finding.text async for finding in check_all(settings, connected, data=False) if finding.subject == "ids"
-            ]
+            found = [finding.text async for finding in check.findings(connected) if finding.subject == "ids"]
             await connected.dispose()
         return found
 

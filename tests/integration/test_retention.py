@@ -114,7 +114,7 @@ class OldAccount:
             run
             for position, run in enumerate(runs)
             if self.day(run.started_at) >= self.day(cutoff)
-            or run.changed
+            or run.outcome == "applied"
             or self.day(run.started_at) in unfinished_days
             or position in successes[-1:]
         ]

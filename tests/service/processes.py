@@ -79,6 +79,11 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(folder.glob("**/*"))
 
 
+def database_line(address: str) -> str:
+    """Returns the line by which a command says on standard error which database it used."""
+    return f"database: {address.rpartition('@')[2].partition('?')[0]}\n"
+
+
 def command_lines() -> str:
     """Returns the command lines of all processes on this machine."""
     read = []

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 from syncer.emulator import faults
 from tests.builders import APP_ID, record, redirect
 from tests.locks import lock_table_in_another_session
+from tests.service.processes import TOKEN
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from syncer.emulator import Emulator
     from tests.builders import PolledAccount
     from tests.service.processes import Program
@@ -133,3 +136,122 @@ async def test_check_status_and_the_start_name_accounts_that_are_one(syncer: Pro
     assert (await daemon.wait_for_event("shared_token"))["found"] == SHARED_TOKEN
     assert (await daemon.wait_for_event("shared_app_id"))["found"] == SHARED_APP_ID
     await daemon.stop()
+
+
+# Accounts that come and go
+
+
+def accounts_file(syncer: Program, *names: str) -> dict[str, str | None]:
+    """Returns settings for accounts that all poll the same numbers."""
+    entries = "".join(f'[[account]]\nname = "{name}"\ntoken = "{TOKEN}"\n' for name in names)
+    return {"api_token": None, "accounts_file": syncer.write("accounts.toml", entries)}
+
+
+async def test_an_account_is_renamed_and_no_number_counts_twice(syncer: Program, sql: asyncpg.Connection) -> None:
+    assert (await syncer.run("sync")).code == 0
+    still_configured = await syncer.run("account", "rename", "default", "head office")
+    several = accounts_file(syncer, "head office")
+
+    unknown = await syncer.run("account", "rename", "old office", "head office", **several)
+    renamed = await syncer.run("account", "rename", "default", "head office", **several)
+    polled = await syncer.run("sync", "--json", **several)
+
+    assert (still_configured.code, still_configured.error_line()) == (
+        2,
+        (
+            "syncer: the configuration still has the account 'default': write 'head office' there instead, and stop "
+            "the daemon, then try again"
+        ),
+    )
+    assert unknown.error_line() == "syncer: there is no account 'old office'; the accounts are default"
+    assert renamed.result == (0, "default is now head office: its history goes on under this name\n")
+    assert json.loads(polled.out)["outcome"] == "unchanged"
+    assert await sql.fetchval("select count(*) from analytics.numbers") == 200
+    assert await sql.fetchval("select count(*) from syncer.account") == 1
+
+
+async def test_a_name_that_is_taken_is_refused_and_the_account_that_has_it_can_be_deleted(
+    syncer: Program, sql: asyncpg.Connection
+) -> None:
+    await syncer.run("sync")
+    by_mistake = accounts_file(syncer, "head office")
+    await syncer.run("sync", **by_mistake)
+    taken = await syncer.run("account", "rename", "default", "head office", **by_mistake)
+    nothing_configured: dict[str, str | None] = {"api_token": None}
+
+    shown = await syncer.run("account", "delete", "head office", **nothing_configured)
+    before = await sql.fetchval("select count(*) from syncer.virtual_number")
+    deleted = await syncer.run("account", "delete", "head office", "--yes", **nothing_configured)
+    renamed = await syncer.run("account", "rename", "default", "head office", **by_mistake)
+    checked = await syncer.run("check", "--data", **by_mistake)
+
+    assert taken.code == 2
+    assert taken.error_line().startswith("syncer: the database has an account 'head office' already: ")
+    assert shown.code == 2
+    assert shown.err == "syncer: nothing was deleted: to delete all this of account 'head office', add --yes\n"
+    assert "200  syncer.virtual_number\n" in shown.out
+    assert (before, await sql.fetchval("select count(*) from syncer.virtual_number")) == (400, 200)
+    assert (deleted.code, deleted.out.splitlines()[-1]) == (0, "head office: deleted"), deleted.err
+    assert (renamed.code, checked.code) == (0, 0)
+    assert await sql.fetchval("select array_agg(name) from syncer.account") == ["head office"]
+
+
+async def test_a_sync_retires_accounts_that_left_the_configuration_and_takes_them_back(
+    syncer: Program, sql: asyncpg.Connection
+) -> None:
+    retired = (
+        "select name from syncer.account join syncer.account_schedule using (account_id) where retired_at is not null"
+    )
+    await syncer.run("sync", **accounts_file(syncer, "a", "b"))
+    await syncer.run("sync", **accounts_file(syncer, "a"))
+    left = await sql.fetch(retired)
+    await syncer.run("sync", "--account", "a", **accounts_file(syncer, "a", "b"))
+
+    assert [row["name"] for row in left] == ["b"]
+    assert await sql.fetch(retired) == []
+
+
+async def test_accounts_are_listed_and_one_is_retired(syncer: Program) -> None:
+    await syncer.run("sync", **accounts_file(syncer, "a", "b"))
+    configured = accounts_file(syncer, "a", "c")
+
+    refused, retired = await asyncio.gather(
+        syncer.run("account", "retire", "a", **configured), syncer.run("account", "retire", "b", **configured)
+    )
+    listed = await syncer.run("account", "list", **configured)
+
+    assert refused.error_line() == (
+        "syncer: the configuration still has the account 'a': remove it there, and reload or restart the daemon, then "
+        "try again"
+    )
+    assert retired.result == (0, "b: retired; its history is kept\n")
+    head, a, b, c = (line.split() for line in listed.out.splitlines())
+    assert head == ["account", "app_id", "numbers", "polled"]
+    assert (a, c) == (["a", "1713791962", "200", "yes"], ["c", "-", "-", "not", "yet"])
+    assert b[:5] == ["b", "1713791962", "200", "not", "since"]
+
+
+async def test_the_whole_of_an_account_is_deleted_and_nothing_of_another(
+    account: PolledAccount, syncer: Program, sql: asyncpg.Connection
+) -> None:
+    await account.poll(record(1, redirects=[redirect(5, "79000000005")]), record(2), "broken")
+    await account.poll(record(1, state="debt_lock"), record(3))
+    await account.poll(record(1, state="debt_lock"), record(3))
+    await syncer.run("sync", **accounts_file(syncer, "other"))
+    tables = [
+        row["name"]
+        for row in await sql.fetch(
+            "select c.table_name as name from information_schema.columns c join information_schema.tables t "
+            "using (table_schema, table_name) "
+            "where c.table_schema = 'syncer' and c.column_name = 'account_id' and t.table_type = 'BASE TABLE'"
+        )
+    ]
+    of = {table: f"select count(*) from syncer.{table} where account_id = $1" for table in tables}  # noqa: S608 - ours
+    others_before = {table: await sql.fetchval(query, 2) for table, query in of.items()}
+
+    deleted = await syncer.run("account", "delete", "default", "--yes", **accounts_file(syncer, "other"))
+
+    assert deleted.code == 0, deleted.err
+    assert {table: await sql.fetchval(query, 1) for table, query in of.items()} == dict.fromkeys(tables, 0)
+    assert {table: await sql.fetchval(query, 2) for table, query in of.items()} == others_before
+    assert len(tables) > 10

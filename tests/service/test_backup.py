@@ -1,8 +1,10 @@
-"""Backup and restore as in docs/operations.md, from creating the logins to polling with the restored database."""
+"""Backup and restore as in docs/operations.md, and the move from the embedded database to a server."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -10,18 +12,19 @@ import pytest
 
 from syncer.embedded import EmbeddedServer
 from syncer.embedded.programs import find_binaries
+from syncer.store.engine import create_engine
+from syncer.store.schema import known_revisions, migrate
 from tests.builders import broken_invariants, connect
-from tests.service.processes import TOKEN, Gate, Program, wait_until
+from tests.service.processes import TOKEN, Gate, Program, files_in, wait_until
 from tests.service.test_package import ROOT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import asyncpg
 
     from syncer.emulator import Emulator
     from syncer.emulator.record import Number
 
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 LOGINS = ROOT / "deploy" / "postgres" / "logins.sql"
 CONTENT = """
 select string_agg(
@@ -41,13 +44,6 @@ async def table_digests(sql: asyncpg.Connection, *, without: list[str]) -> dict[
     return {row[0]: row[1] for row in rows}
 
 
-async def run_program(name: str, *arguments: str) -> None:
-    """Runs a PostgreSQL program."""
-    process = await asyncio.create_subprocess_exec(find_binaries() / name, *arguments, stderr=asyncio.subprocess.PIPE)
-    _, errors = await process.communicate()
-    assert (process.returncode, errors.decode()) == (0, "")
-
-
 def lock(number: Number) -> None:
     number.state, number.reason = "debt_lock", "долг"
 
@@ -64,8 +60,10 @@ async def create_logins(sql: asyncpg.Connection) -> None:
         await sql.execute(f"alter role {login} password 'passw0rd'")
 
 
-async def dump_during_a_poll(emulator: Emulator, sql: asyncpg.Connection, owner: str, file: str) -> dict[str, str]:
-    """Runs pg_dump while a poll waits for its response.
+async def dump_during_a_poll(
+    syncer: Program, emulator: Emulator, sql: asyncpg.Connection, owner: str, file: str
+) -> dict[str, str]:
+    """Dumps while a poll waits for its response.
 
     Returns:
         The digests of the tables at that time, without the schedule, whose leases are renewed meanwhile.
@@ -73,15 +71,16 @@ async def dump_during_a_poll(emulator: Emulator, sql: asyncpg.Connection, owner:
     gate = Gate(opened=asyncio.Event())
     emulator.fault, requests_before = gate, emulator.requests[TOKEN]
     await wait_until(lambda: emulator.requests[TOKEN] > requests_before)
-    await run_program("pg_dump", "--format=custom", f"--file={file}", owner)
+    dumped_to = await syncer.run("dump", file, **as_owner(owner))
+    assert dumped_to.code == 0, dumped_to.err
     dumped = await table_digests(sql, without=["account_schedule"])
     gate.opened.set()
     return dumped
 
 
-async def restore(file: str, owner: str) -> None:
-    """Restores a dump into an empty database."""
-    await run_program("pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={owner}", file)
+def as_owner(address: str) -> dict[str, str | None]:
+    """Returns the settings of a command that only has the owner's address."""
+    return {"database_url": None, "migrate_database_url": address, "api_token": None}
 
 
 @pytest.mark.skipif(not (find_binaries() / "pg_dump").exists(), reason="this PostgreSQL comes without pg_dump")
@@ -104,11 +103,15 @@ async def test_a_dump_taken_during_a_poll_can_be_restored_and_polling_continues_
         ids = [number["id"] for number in emulator.fleet(TOKEN).records() if number["state"] == "active"]
         emulator.fleet(TOKEN).update_numbers(ids[:3], lock)
         await daemon.wait_for_event("poll_finished", outcome="applied", state_changes=3)
-        dumped = await dump_during_a_poll(emulator, sql, owner, str(folder / "syncer.dump"))
+        dumped = await dump_during_a_poll(syncer, emulator, sql, owner, str(folder / "syncer.dump"))
         assert (await daemon.stop()).code == 0
         await sql.execute("create database restored owner syncer_owner")
         await sql.close()
-        await restore(str(folder / "syncer.dump"), restored)
+        verified = await syncer.run("restore", str(folder / "syncer.dump"), **as_owner(restored))
+        assert verified.result == (
+            0,
+            f"restored {folder}/syncer.dump: the schema is {known_revisions()[0]}; every invariant holds\n",
+        )
 
         sql = await connect(restored)
         assert await table_digests(sql, without=["account_schedule"]) == dumped
@@ -133,3 +136,107 @@ async def test_a_dump_taken_during_a_poll_can_be_restored_and_polling_continues_
         await reader.close()
         await sql.close()
         assert await broken_invariants(polling["database_url"]) == []
+
+
+@pytest.mark.skipif(not (find_binaries() / "pg_dump").exists(), reason="this PostgreSQL comes without pg_dump")
+async def test_the_embedded_database_moves_to_a_server_as_the_page_says(
+    folder: Path, emulator: Emulator, syncer: Program
+) -> None:
+    embedded: dict[str, str | None] = {"database_url": None, "data_dir": str(folder / "state")}
+    assert (await syncer.run("sync", **embedded)).code == 0
+    ids = [number["id"] for number in emulator.fleet(TOKEN).records() if number["state"] == "active"]
+    emulator.fleet(TOKEN).update_numbers(ids[:3], lock)
+    assert (await syncer.run("sync", **embedded)).code == 0
+    before = await syncer.run("export", "changes", **embedded)
+    dumped = await syncer.run("dump", "syncer.dump", **embedded)
+    with EmbeddedServer(folder / "server", server_settings={"fsync": "off"}) as server:
+        sql = await connect(server.url)
+        await create_logins(sql)
+        owner = login_url(server, "syncer_owner")
+        poller: dict[str, str | None] = {
+            "database_url": login_url(server, "syncer_poller"),
+            "migrate_on_start": "false",
+        }
+        restored = await syncer.run("restore", "syncer.dump", **as_owner(owner))
+        after = await syncer.run("export", "changes", **poller)
+        polled = await syncer.run("sync", "--json", **poller)
+        checked = await syncer.run("check", "--data", **poller)
+        again = await syncer.run("restore", "syncer.dump", **as_owner(owner))
+        await sql.close()
+
+    assert (dumped.code, dumped.err) == (0, f"database: embedded in {folder}/state\n")
+    assert oct((folder / "syncer.dump").stat().st_mode & 0o777) == "0o600"
+    assert restored.code == 0, restored.err
+    assert before.out.count(",state,active,debt_lock,") == 3
+    assert after.out == before.out
+    assert (polled.code, '"outcome":"unchanged"' in polled.out) == (0, True)
+    assert (checked.code, checked.out.splitlines()[-1]) == (0, "ok     data: every invariant holds")
+    assert (again.code, again.error_line()) == (
+        2,
+        "syncer: the database has data of syncer already: create an empty database, and set SYNCER_DATABASE_URL to it",
+    )
+
+
+async def test_what_cannot_be_dumped_or_restored_is_said_in_one_line_and_changes_nothing(
+    syncer: Program, empty_database: str, folder: Path
+) -> None:
+    no_dump = syncer.write("no.dump", "select 1;\n")
+    empty: dict[str, str | None] = {"database_url": empty_database}
+    nothing_to_dump, absent, not_a_dump, no_folder = await asyncio.gather(
+        syncer.run("dump", "empty.dump", **empty),
+        syncer.run("restore", "absent.dump", **empty),
+        syncer.run("restore", no_dump, **empty),
+        syncer.run("dump", "absent/syncer.dump"),
+    )
+    sql = await connect(empty_database)
+
+    assert nothing_to_dump.code == 1
+    assert "the database has no schema of syncer yet" in nothing_to_dump.error_line()
+    assert (absent.code, absent.error_line()) == (
+        2,
+        "syncer: absent.dump cannot be read: name a file that `syncer dump` has written",
+    )
+    assert not_a_dump.code == 1
+    assert not_a_dump.error_line().startswith("syncer: pg_restore failed: ")
+    assert (no_folder.code, no_folder.error_line()) == (
+        1,
+        "syncer: absent/syncer.dump cannot be written: No such file or directory",
+    )
+    assert await sql.fetchval("select to_regnamespace('syncer') is null and to_regnamespace('analytics') is null")
+    assert files_in(folder) == [Path(no_dump)]
+    await sql.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_dump_that_is_stopped_leaves_no_file(
+    syncer: Program, sql: asyncpg.Connection, folder: Path, number: signal.Signals
+) -> None:
+    async with sql.transaction():
+        await sql.execute("lock table syncer.sync_run in access exclusive mode")
+        dump = await syncer.start("dump", "syncer.dump")
+        await wait_until(lambda: [path.name for path in folder.glob(".syncer.dump.*")])
+        ended = await dump.stop(number)
+
+    assert ended.code != 0
+    assert "Traceback" not in ended.err
+    await wait_until(lambda: files_in(folder) == [])
+
+
+@pytest.mark.skipif(not DEBIAN_15.exists(), reason="PostgreSQL 15 is not installed")
+async def test_a_dump_of_an_older_server_and_schema_is_restored_and_upgraded(
+    syncer: Program, folder: Path, empty_database: str
+) -> None:
+    with EmbeddedServer(folder / "server", server_settings={"fsync": "off"}, programs=DEBIAN_15) as server:
+        engine = create_engine(lambda: server.url)
+        await migrate(engine, "0008")
+        await engine.dispose()
+        dumped = await syncer.run("dump", "old.dump", database_url=server.url)
+        same_version = await connect(server.url)
+        await same_version.execute("create database other")
+        await same_version.close()
+        other = f"{server.url.rpartition('/')[0]}/other"
+        same = await syncer.run("restore", "old.dump", database_url=other)
+    newer = await syncer.run("restore", "old.dump", database_url=empty_database)
+
+    assert dumped.code == 0, dumped.err
+    assert [(one.code, one.out.count("every invariant holds")) for one in (same, newer)] == [(0, 1)] * 2

@@ -25,7 +25,7 @@ NEWEST = known_revisions()[0]
 def problems(finished: Finished) -> dict[str, str]:
     """Returns the problems by subject."""
     lines = [line.split(maxsplit=1) for line in finished.out.splitlines()]
-    assert {word for word, _ in lines} <= {"ok", "WRONG"}
+    assert {word for word, _ in lines} <= {"ok", "WRONG", "warn"}
     return {subject: text for word, rest in lines if word == "WRONG" for subject, _, text in [rest.partition(": ")]}
 
 
@@ -43,6 +43,7 @@ async def test_everything_that_is_ok_is_listed_one_line_each(
         f"ok     database: PostgreSQL 18, {location}",
         "ok     time zones: the database's server knows Europe/Moscow",
         f"ok     schema: {NEWEST}",
+        "ok     schedule of default: every 5m; no daemon has polled it yet",
         f"ok     endpoint of default: {syncer.settings['api_url']} accepts the token and lists 200 numbers",
         "ok     data: every invariant holds",
     ]
@@ -142,3 +143,82 @@ async def test_a_violated_invariant_is_reported_with_its_number_and_the_offendin
     ]
     assert (without.code, problems(without)) == (0, {})
     assert files_in(folder) == []  # a command leaves no file in its working directory
+
+
+async def test_all_wrong_settings_are_told_at_once_and_what_does_not_depend_on_them_is_checked(
+    syncer: Program, account: PolledAccount, database: str, emulator: Emulator
+) -> None:
+    await account.poll_again()
+
+    finished = await syncer.run(
+        "check", log_level="loud", poll_interval="1m", poll_cron="* * * * *", run_retention="3 months", qqq="1"
+    )
+
+    wrong = [line for line in finished.out.splitlines() if line.startswith("WRONG")]
+    assert (finished.code, finished.err) == (
+        2,
+        "syncer: the settings that are marked WRONG have to be corrected first\n",
+    )
+    assert [line.split(":")[1].split()[0] for line in wrong] == [
+        *("SYNCER_POLL_INTERVAL", "SYNCER_RUN_RETENTION", "SYNCER_LOG_LEVEL", "SYNCER_QQQ")
+    ]
+    assert f"ok     database: PostgreSQL 18, {database.rpartition('@')[2]}" in finished.out
+    assert f"endpoint of default: {emulator.url} accepts the token" in finished.out
+
+
+async def test_the_schedule_of_each_account_is_shown_with_the_time_of_the_next_poll(
+    syncer: Program, sql: asyncpg.Connection
+) -> None:
+    entry = '[[account]]\nname = "{0}"\ntoken = "{0}-token"\n{1}\n'
+    accounts = entry.format("often", 'poll_interval = "90s"')
+    accounts += entry.format("at night", 'poll_cron = "0 3 * * *"\ntime_zone = "Asia/Vladivostok"')
+    settings = {"api_token": None, "accounts_file": syncer.write("accounts.toml", accounts)}
+    before = await syncer.run("check", **settings)
+    daemon = await syncer.start("run", **settings)
+    await daemon.wait_for_event("poll_finished", account="often")
+    await daemon.stop()
+    after = await syncer.run("check", **settings)
+
+    due = await sql.fetchval(
+        "select to_char(due_at at time zone 'Europe/Moscow', 'YYYY-MM-DD HH24:MI:SS') "
+        "from syncer.account_schedule join syncer.account using (account_id) where name = 'often'"
+    )
+    assert "ok     schedule of often: every 90s; no daemon has polled it yet\n" in before.out
+    assert f"ok     schedule of often: every 90s; next due {due} MSK\n" in after.out
+    assert "ok     schedule of at night: at 0 3 * * * in Asia/Vladivostok; next due " in after.out
+    assert " 03:00:00 +10\n" in after.out
+
+
+async def test_an_account_without_numbers_is_remarked_on(syncer: Program, emulator: Emulator) -> None:
+    emulator.fault = faults.Body(body="[]")
+
+    finished = await syncer.run("check")
+
+    assert finished.code == 0
+    assert (
+        f"warn   endpoint of default: {emulator.url} accepts the token and lists 0 numbers: check in the Личный "
+        "кабинет that the token is that of the account with the numbers\n"
+    ) in finished.out
+
+
+async def test_a_token_with_what_does_not_belong_to_it_is_recognised(syncer: Program, emulator: Emulator) -> None:
+    emulator.fault = faults.Status(status=401)
+    quoted, named, with_scheme = await asyncio.gather(
+        *(syncer.run("check", api_token=f"{start}{TOKEN}") for start in ('"', "SYNCER_API_TOKEN=", "Bearer "))
+    )
+
+    assert (quoted.code, named.code, with_scheme.code) == (2, 2, 1)
+    assert "it begins with a quotation mark, which is not part of the token: remove the quotation marks\n" in quoted.out
+    assert "it begins with SYNCER_API_TOKEN=, which is not part of the token: keep only what follows it\n" in named.out
+    assert (
+        "answered 401, and the token of SYNCER_API_TOKEN begins with the word Bearer: keep only the token there; if "
+        "the endpoint wants the word, set SYNCER_API_AUTH_SCHEME to it\n"
+    ) in with_scheme.out
+    assert "generate" not in quoted.out + named.out + with_scheme.out
+
+
+async def test_the_full_address_of_the_endpoint_is_understood(syncer: Program, emulator: Emulator) -> None:
+    finished = await syncer.run("check", api_url=f"{emulator.url}/numbers/virtual-number/")
+
+    assert finished.code == 0
+    assert f"endpoint of default: {emulator.url} accepts the token and lists 200 numbers" in finished.out

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import re
 import shlex
 import signal
+import socket
 import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
+import asyncpg
 
 from syncer.commands.demo_backfill import BACKFILL_INTERVAL
 from tests.service.processes import files_in, processes_of, wait_until
 from tests.service.scenarios import run_concurrently
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from syncer.emulator import Emulator
     from tests.service.processes import Process, Program
 
@@ -30,7 +32,7 @@ async def test_the_demo_shows_changes_as_they_are_recorded_and_leaves_nothing_be
     syncer: Program, emulator: Emulator, folder: Path
 ) -> None:
     # The demo ignores the configuration: otherwise the emulator would get requests, and the database is unreachable.
-    demo = await syncer.start("demo", database_url="postgresql://u:passw0rd@127.0.0.1:1/none")
+    demo = await syncer.start("demo", http_listen=None, database_url="postgresql://u:passw0rd@127.0.0.1:1/none")
 
     def runs() -> set[str]:
         return {found[1] for line in list(demo.out) if (found := CHANGE.fullmatch(line))}
@@ -65,7 +67,7 @@ async def test_the_demo_shows_changes_as_they_are_recorded_and_leaves_nothing_be
 
 @run_concurrently
 async def test_the_demo_starts_with_as_many_days_of_history_as_requested(syncer: Program) -> None:
-    demo = await syncer.start("demo", "--history", "2d")
+    demo = await syncer.start("demo", "--history", "2d", http_listen=None)
     await wait_until(lambda: any(CHANGE.fullmatch(line) for line in list(demo.out)) or not demo.is_running)
     exported = await syncer.run("export", "runs", database_url=None, data_dir=data_folder(demo))
     ended = await demo.stop(signal.SIGINT, within=20)
@@ -82,7 +84,7 @@ async def test_the_demo_starts_with_as_many_days_of_history_as_requested(syncer:
 
 @run_concurrently
 async def test_the_demo_can_be_stopped_while_it_generates_history(syncer: Program, folder: Path) -> None:
-    demo = await syncer.start("demo", "--history", "365d")
+    demo = await syncer.start("demo", "--history", "365d", http_listen=None)
     await wait_until(lambda: "status" in "".join(demo.out) or not demo.is_running)
     data_dir = data_folder(demo)
 
@@ -104,3 +106,68 @@ def data_folder(demo: Process) -> str:
     printed = re.search(r"SYNCER_DATA_DIR=(\S+) ", "".join(demo.out))
     assert printed is not None
     return printed[1]
+
+
+@run_concurrently
+async def test_the_demo_listens_where_it_is_told_and_says_what_works_in_any_folder(syncer: Program) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        refused = await syncer.run("demo", http_listen=address)
+    demo = await syncer.start("demo", http_listen=address, poll_interval="wrong")
+    await wait_until(lambda: "status" in "".join(demo.out) or not demo.is_running)
+    printed = "".join(demo.out)
+    ended = await demo.stop(signal.SIGINT, within=20)
+    without_page = await syncer.start("demo", http_listen="off")
+    await wait_until(lambda: "status" in "".join(without_page.out) or not without_page.is_running)
+    assert (await without_page.stop(signal.SIGINT, within=20)).code == 0
+
+    assert refused.code == 2
+    assert f"cannot listen on SYNCER_HTTP_LISTEN={address} (Address already in use)" in refused.error_line()
+    assert f"Open http://{address} to watch" in printed
+    assert re.findall(r"SYNCER_DATA_DIR=\S+ (/\S+) ", printed) == [sys.executable] * 4
+    assert ended.code == 0
+    assert "Open http" not in "".join(without_page.out)
+
+
+@run_concurrently
+async def test_the_demo_keeps_its_data_and_a_bi_tool_can_connect_to_them(syncer: Program, folder: Path) -> None:
+    demo = await syncer.start("demo", "--history", "2d", "--keep", "kept data", http_listen="off")
+    await wait_until(lambda: any(CHANGE.fullmatch(line) for line in list(demo.out)) or not demo.is_running)
+    described = re.search(
+        r"host (\S+), port (\d+), database (\w+), user (\w+), with the password in (.+)\.\n", "".join(demo.out)
+    )
+    assert described is not None
+    host, port, database, user, file = described.groups()
+    connected = await asyncpg.connect(
+        host=host, port=int(port), database=database, user=user, password=await asyncio.to_thread(Path(file).read_text)
+    )
+    numbers = await connected.fetchval("select count(*) from analytics.numbers")
+    await connected.close()
+    ended = await demo.stop(signal.SIGINT, within=20)
+    again = await syncer.run("demo", "--keep", "kept data")
+    status = await syncer.run("status", database_url=None, data_dir=str(folder / "kept data"))
+
+    assert numbers > 150
+    assert ended.code == 0
+    assert f"SYNCER_DATA_DIR='{folder}/kept data' " in ended.out.splitlines()[-1]
+    assert (again.code, "--keep kept data: this folder is not empty" in again.error_line()) == (2, True)
+    assert (status.code, "demo  " in status.out) == (0, True)
+    assert processes_of(folder) == set()
+
+
+async def test_an_empty_database_of_ones_own_is_filled_with_history(syncer: Program, empty_database: str) -> None:
+    filled = await syncer.run("demo", "--database", empty_database, "--history", "3d")
+    again = await syncer.run("demo", "--database", empty_database)
+    checked = await syncer.run("check", "--data", database_url=empty_database)
+    wrong = await syncer.run("demo", "--database", "mysql://u:passw0rd@db/x")
+    both = await syncer.run("demo", "--database", empty_database, "--keep", "kept")
+
+    location = empty_database.rpartition("@")[2]
+    assert filled.result == (0, f"3 days of history are in {location}\n")
+    assert (again.code, again.error_line()) == (
+        2,
+        f"syncer: --database: {location} has data of syncer already: name an empty database",
+    )
+    assert checked.out.splitlines()[-1] == "ok     data: every invariant holds"
+    assert (wrong.code, "passw0rd" in wrong.error_line()) == (2, False)
+    assert both.code == 2

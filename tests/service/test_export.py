@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.builders import record, redirect
-from tests.service.processes import environment, files_in, wait_until
+from tests.service.processes import database_line, environment, files_in, wait_until
 from tests.service.test_standard_streams import run_in_shell
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ async def test_csv_read_back_equals_the_view_and_needs_only_the_rights_of_an_ana
 
     sources = {f"analytics.{view}": one for view, one in zip(VIEWS, exported, strict=True)}
     for source, finished in (sources | {"analytics.numbers_as_of('2026-03-01 12:30 Europe/Moscow')": as_of}).items():
-        assert (finished.code, finished.err) == (0, "")
+        assert (finished.code, finished.err) == (0, database_line(database))
         await sql.execute(f"create temp table found as select * from {source} limit 0")
         await sql.copy_to_table("found", source=io.BytesIO(finished.out.encode()), format="csv", header=True)
         differing = (
@@ -106,7 +106,7 @@ async def test_csv_read_back_equals_the_view_and_needs_only_the_rights_of_an_ana
 
 
 async def test_parquet_has_the_rows_of_the_view_with_standard_types(
-    syncer: Program, polled: PolledAccount, folder: Path
+    syncer: Program, polled: PolledAccount, folder: Path, database: str
 ) -> None:
     numbers, shares = folder / "numbers.parquet", folder / "shares"
     finished = await asyncio.gather(
@@ -114,7 +114,7 @@ async def test_parquet_has_the_rows_of_the_view_with_standard_types(
         syncer.run("export", "state_share", "--format", "parquet", "--output", str(shares)),
     )
 
-    assert [(one.code, one.out, one.err) for one in finished] == [(0, "", "")] * 2
+    assert [(one.code, one.out, one.err) for one in finished] == [(0, "", database_line(database))] * 2
     read = pq.read_table(numbers)
     expected = [dict(row) for row in await polled.sql.fetch("select * from analytics.numbers_all")]
     assert by_number(read.to_pylist()) == by_number(expected)
@@ -186,7 +186,10 @@ async def test_an_impossible_export_is_reported_in_one_line(syncer: Program, emp
     assert account.error_line() == "syncer: --account 'nobody' was never polled: the accounts are default"
     assert shared_view.error_line() == "syncer: --account: the view states is the same for all accounts"
     assert moment.error_line() == "syncer: --at works only with the view numbers, not with runs"
-    assert schema.error_line() == "syncer: the database has no schema of syncer yet: run `syncer migrate`"
+    assert schema.error_line() == (
+        "syncer: the database has no schema of syncer yet: run `syncer migrate` "
+        f"(database: {empty_database.rpartition('@')[2]})"
+    )
     assert extra.error_line() == "syncer: Parquet needs pyarrow: pip install pyarrow"
     assert place.error_line() == "syncer: /absent/numbers.csv cannot be written: No such file or directory"
     assert device.error_line().endswith("is not a file: omit --output to write to standard output")
@@ -229,10 +232,24 @@ async def test_a_file_name_that_says_something_else_than_the_options_is_refused_
     assert [path.name for path in files_in(folder) if path.name[0] in "xn"] == []
 
 
-async def test_a_format_that_is_asked_for_is_written_whatever_the_name_ends_in(syncer: Program, folder: Path) -> None:
+async def test_a_new_file_is_readable_by_its_user_only_and_one_that_is_replaced_keeps_its_mode(
+    syncer: Program, folder: Path
+) -> None:
+    shared = folder / "shared.csv"
+    shared.touch()
+    shared.chmod(0o640)
+    await asyncio.gather(*(syncer.run("export", "states", "--output", name) for name in ("new.csv", "shared.csv")))
+
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (folder / "new.csv", shared)}
+    assert modes == {"new.csv": "0o600", "shared.csv": "0o640"}
+
+
+async def test_a_format_that_is_asked_for_is_written_whatever_the_name_ends_in(
+    syncer: Program, folder: Path, database: str
+) -> None:
     finished = await syncer.run("export", "states", "--format", "csv", "--output", "states.txt")
 
-    assert (finished.code, finished.err) == (0, "")
+    assert (finished.code, finished.err) == (0, database_line(database))
     head, *states = (folder / "states.txt").read_text().splitlines()
     assert (head, len(states)) == ("state,title_en,title_ru,documented", 6)
 
@@ -330,7 +347,7 @@ def cursor(folder: Path) -> TextFile:
 
 
 async def test_changes_are_exported_once_with_a_file_that_keeps_the_cursor(
-    syncer: Program, polled: PolledAccount, cursor: TextFile, folder: Path
+    syncer: Program, polled: PolledAccount, cursor: TextFile, folder: Path, database: str
 ) -> None:
     first = await syncer.run("export", "changes", "--since", str(cursor))
     nothing = await syncer.run("export", "changes", "--since", str(cursor))
@@ -338,10 +355,11 @@ async def test_changes_are_exported_once_with_a_file_that_keeps_the_cursor(
     file = TextFile(folder / "new.csv")
     second = await syncer.run("export", "changes", "--since", str(cursor), "--output", str(file))
 
-    assert [(one.code, one.err) for one in (first, nothing, second)] == [(0, "")] * 3
+    assert [(one.code, one.err) for one in (first, nothing, second)] == [(0, database_line(database))] * 3
     header = first.out.partition("\n")[0]
     assert nothing.out == f"{header}\n"
-    assert cursor.text == '{"1": 3}\n'
+    assert cursor.text is not None
+    assert json.loads(cursor.text)["1"]["run_id"] == 3
     await polled.sql.execute("create temp table found as select * from analytics.changes limit 0")
     for text in (first.out, file.text or ""):
         await polled.sql.copy_to_table("found", source=io.BytesIO(text.encode()), format="csv", header=True)
@@ -362,6 +380,11 @@ async def test_changes_are_exported_once_with_a_file_that_keeps_the_cursor(
         ("[" * 100_000, "this is no cursor that `syncer export` has written"),
         ('{"1": 709}', "this database does not have all that its cursor says was copied"),
         ('{"7": 1}', "this database does not have all that its cursor says was copied"),
+        ('{"1": {"id": 1}}', "this is no cursor that `syncer export` has written"),
+        (
+            '{"1": {"run_id": 1, "started_at": "2026-03-01T09:00:01"}}',
+            "this database does not have all that its cursor says was copied",
+        ),
     ],
 )
 @pytest.mark.usefixtures("polled")
@@ -375,6 +398,19 @@ async def test_a_damaged_or_foreign_cursor_is_one_line_and_is_left_as_it_is(
     assert f"--since {cursor}: {message}" in finished.err
     assert finished.err.count("\n") == 1
     assert cursor.text == content
+
+
+@pytest.mark.usefixtures("polled")
+async def test_a_file_with_a_cursor_of_an_earlier_version_works_and_is_replaced(
+    syncer: Program, cursor: TextFile, database: str
+) -> None:
+    cursor.write('{"1": 1}')
+    finished = await syncer.run("export", "changes", "--since", str(cursor))
+
+    assert (finished.code, finished.err) == (0, database_line(database))
+    assert {row["run_id"] for row in csv.DictReader(io.StringIO(finished.out))} == {"2"}
+    assert cursor.text is not None
+    assert json.loads(cursor.text)["1"].keys() == {"run_id", "started_at"}
 
 
 @pytest.mark.parametrize(

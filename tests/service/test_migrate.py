@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from syncer.store.schema import known_revisions
 from tests.builders import connect
-from tests.service.processes import environment
+from tests.service.processes import database_line, environment
 
 if TYPE_CHECKING:
     import asyncpg
@@ -27,7 +27,7 @@ async def test_six_simultaneous_migrations_and_another_one_all_succeed(syncer: P
 
     concurrent = await asyncio.gather(*(syncer.run("migrate", **owner) for _ in range(6)))
 
-    assert [(one.result, one.err) for one in concurrent] == [(NEWEST_OUTPUT, "")] * 6
+    assert [(one.result, one.err) for one in concurrent] == [(NEWEST_OUTPUT, database_line(empty_database))] * 6
     assert (await syncer.run("migrate", **owner)).result == NEWEST_OUTPUT
     sql = await connect(empty_database)
     assert await sql.fetchval("select array_agg(version_num) from syncer.alembic_version") == [NEWEST]
@@ -73,7 +73,7 @@ async def test_it_stores_how_long_rejected_records_are_kept_and_check_compares(
     ) in shorter.out
 
 
-async def test_a_newer_schema_is_refused_and_unchanged(syncer: Program, sql: asyncpg.Connection) -> None:
+async def test_a_newer_schema_is_refused_and_unchanged(syncer: Program, sql: asyncpg.Connection, database: str) -> None:
     await sql.execute("update syncer.alembic_version set version_num = '9999'")
 
     refused, unreachable = await asyncio.gather(
@@ -83,7 +83,7 @@ async def test_a_newer_schema_is_refused_and_unchanged(syncer: Program, sql: asy
     assert refused.code == 1
     assert refused.error_line() == (
         f"syncer: the database's schema is 9999, which is newer than this version of syncer ({NEWEST}): "
-        "install the newer version here too"
+        f"install the newer version here too (database: {database.rpartition('@')[2]})"
     )
     assert await sql.fetchval("select version_num from syncer.alembic_version") == "9999"
     assert unreachable.code == 1

@@ -97,7 +97,7 @@ def test_the_wheel_requires_the_dependencies_that_the_project_declares(wheel: Pa
     files = contents(wheel)
     metadata = files[f"{DIST_INFO}/METADATA"].decode()
 
-    assert files[f"{DIST_INFO}/entry_points.txt"].decode() == "[console_scripts]\nsyncer = syncer.cli:main\n"
+    assert files[f"{DIST_INFO}/entry_points.txt"].decode() == "[console_scripts]\nsyncer = syncer.__main__:main\n"
     required = re.findall(r"^Requires-Dist: ([\w-]+)(?!.*extra ==)", metadata, re.MULTILINE)
     declared = [re.split(r"[\[<>=~]", requirement)[0] for requirement in PROJECT["project"]["dependencies"]]
     assert sorted(required) == sorted(declared)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tests.service.processes import command_lines, wait_until
+from tests.service.processes import TOKEN, command_lines, database_line, wait_until
 
 if TYPE_CHECKING:
     import asyncpg
@@ -44,6 +45,24 @@ async def test_the_parameters_of_the_address_are_passed_to_psql_unchanged(syncer
     assert succeeded.result == (0, "two words\n5s\n")
 
 
+async def test_what_psql_starts_gets_no_token(syncer: Program) -> None:
+    accounts = '[[account]]\nname = "a"\ntoken_env = "TOKEN_OF_A"\n'
+    several = replace(syncer, variables={"TOKEN_OF_A": TOKEN})
+
+    one_account, accounts_file = await asyncio.gather(
+        syncer.run("psql", "-c", "\\! env | cut -d= -f1"),
+        several.run(
+            "psql", "-c", "\\! env | cut -d= -f1", api_token=None, accounts_file=syncer.write("accounts.toml", accounts)
+        ),
+    )
+
+    for finished in (one_account, accounts_file):
+        names = set(finished.out.splitlines())
+        assert finished.code == 0
+        assert "HOME" in names
+        assert {name for name in names if name.startswith("SYNCER_") or name == "TOKEN_OF_A"} == set()
+
+
 async def test_no_process_title_contains_the_password_and_ctrl_c_only_cancels_the_query(
     syncer: Program, database: str, sql: asyncpg.Connection
 ) -> None:
@@ -67,4 +86,5 @@ async def test_no_process_title_contains_the_password_and_ctrl_c_only_cancels_th
     assert password
     assert password not in listing
     assert [one.code for one in ended] == [1, 1]
-    assert [one.err for one in ended] == ["Cancel request sent\nERROR:  canceling statement due to user request\n"] * 2
+    cancelled = "Cancel request sent\nERROR:  canceling statement due to user request\n"
+    assert [one.err for one in ended] == [database_line(database) + cancelled] * 2

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.service.processes import wait_until
+from tests.service.processes import environment, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +61,25 @@ async def test_sync_excludes_loaded_modules_from_garbage_collection(syncer: Prog
     is_enabled, full_collections, frozen, tracked = printed.split()
     assert (is_enabled, full_collections) == ("True", "0")
     assert int(tracked) < int(frozen) / 10
+
+
+async def test_an_interrupt_during_the_imports_prints_no_traceback(folder: Path) -> None:
+    package = folder / "typer"  # what the program imports first, and here takes long
+    package.mkdir()
+    (package / "__init__.py").write_text("print('importing', flush=True)\nimport time\ntime.sleep(30)\n")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "syncer", "status"),
+        cwd=folder,
+        env=environment(folder, {}),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"importing\n"
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+
+    assert (process.returncode, err) == (-signal.SIGINT, b"")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -57,7 +57,7 @@ async def test_a_sync_prints_its_result_in_one_line(syncer: Program, emulator: E
     second = await syncer.run("sync", "--json")
 
     assert first.result == (0, f"default: applied: 200 received, 200 created, {redirects} redirects opened\n")
-    assert [json.loads(line)["event"] for line in first.err.splitlines()] == ["poll_finished"]
+    assert [json.loads(line)["event"] for line in first.err.splitlines()] == ["sync_started", "poll_finished"]
     result = json.loads(second.out)
     assert (second.code, result["outcome"], result["received"], result["changed"]) == (0, "applied", 200, 10)
     assert emulator.requests == {TOKEN: 2}
@@ -178,7 +178,10 @@ async def test_a_sync_creates_the_schema_if_allowed_and_otherwise_polls_nothing(
 ) -> None:
     refused = await syncer.run("sync", database_url=empty_database, migrate_on_start="false")
     assert refused.code == 1
-    assert refused.error_line() == "syncer: the database has no schema of syncer yet: run `syncer migrate`"
+    assert refused.error_line() == (
+        "syncer: the database has no schema of syncer yet: run `syncer migrate` "
+        f"(database: {empty_database.rpartition('@')[2]})"
+    )
     await sql.execute("update syncer.alembic_version set version_num = '9999'")
     newer, created = await asyncio.gather(
         syncer.run("sync", database_url=database), syncer.run("sync", database_url=empty_database)
@@ -203,7 +206,8 @@ async def test_a_sync_whose_commit_is_lost_with_the_database_ends_with_4_and_nam
 
     assert lost.code == 4
     assert lost.out.startswith("default: unknown: the outcome of run 1 is unknown, because the connection was lost")
-    (event,) = (json.loads(line) for line in lost.err.splitlines())
+    started, event = (json.loads(line) for line in lost.err.splitlines())
+    assert started["event"] == "sync_started"
     assert (event["event"], event["level"], event["outcome"]) == ("poll_finished", "warning", "unknown")
     assert (later.code, json.loads(later.out)["outcome"]) == (0, "unchanged")
 

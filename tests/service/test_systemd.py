@@ -73,6 +73,7 @@ async def test_the_daemon_reports_ready_status_watchdog_and_stopping(
 
         daemon = await program.start("run", poll_interval="1s")
         assert await next_message(receiver) == ["READY=1"]
+        assert await next_message_except(receiver, "WATCHDOG=1") == ["STATUS=polling"]
         assert [await next_message(receiver) for _ in range(3)] == [["WATCHDOG=1"]] * 3
         await daemon.wait_for_event("poll_finished", outcome="applied")
         daemon.send(signal.SIGTERM)
@@ -89,6 +90,7 @@ async def test_the_daemon_reports_why_a_reload_failed_until_one_succeeds(syncer:
     with notify_socket(name) as receiver:
         daemon = await program.start("run", api_token=None, accounts_file=file)
         await daemon.wait_for_event("poll_finished")
+        assert [await next_message(receiver) for _ in range(2)] == [["READY=1"], ["STATUS=polling"]]
         program.write("accounts.toml", valid_file + "[[account")
         daemon.send(signal.SIGHUP)
         while not (message := (await next_message(receiver))[0]).startswith("STATUS="):

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     from tests.service.processes import Program
 
-COMMANDS = ["run", "sync", "migrate", "check", "status", "export", "health", "demo", "emulate", "psql", "account"]
+COMMANDS = [
+    *("run", "sync", "migrate", "check", "status", "export", "dump", "restore", "health", "demo", "emulate", "psql"),
+    *("settings", "account"),
+]
 PASSWORD = "passw0rd"
 VALID_SETTINGS: dict[str, str | None] = {
     "api_url": "http://127.0.0.1:1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -30,6 +31,8 @@ SHUTDOWN_SECONDS = Settings.model_fields["shutdown_timeout"].default.total_secon
         "docker-compose.yml",
         "deploy/compose/demo.env",
         "deploy/systemd/syncer.service",
+        "deploy/systemd/syncer",
+        "deploy/systemd/accounts.conf",
         "docs/operations.md",
     ],
 )
@@ -38,6 +41,18 @@ def test_every_variable_that_is_set_is_a_setting(file: str) -> None:
 
     assert named
     assert {name for name in named if name.removeprefix("SYNCER_").lower() not in Settings.model_fields} == set()
+
+
+def test_compose_passes_every_setting_on() -> None:
+    set_for_the_container = {"database_url_file", "api_token_file", "migrate_on_start", "shutdown_timeout"}
+    of_another_service = {"migrate_database_url_file"}
+    secrets = {"api_token", "database_url", "migrate_database_url"}  # files, so that no environment contains them
+    files = {"env_file", "accounts_file", "api_proxy_file"}  # have to be mounted too: an override, as the page shows
+    of_the_image = {"embedded", "data_dir", "pg_bindir", "http_listen"}
+    passed_on = {name.lower() for name in re.findall(r"^      SYNCER_(\w+): \$\{SYNCER_\1:-", COMPOSE, re.MULTILINE)}
+
+    others = set_for_the_container | of_another_service | secrets | files | of_the_image
+    assert (passed_on | others, passed_on & others) == (set(Settings.model_fields), set())
 
 
 def test_the_stop_timeouts_are_longer_than_the_shutdown_timeout() -> None:
@@ -76,6 +91,26 @@ def test_grafana_gets_the_password_that_the_analyst_address_contains(tmp_path: P
     assert grafana["jsonData"]["database"] == address.path.removeprefix("/")
 
 
+def test_the_script_for_secrets_closes_its_folder_and_takes_no_empty_token(tmp_path: Path) -> None:
+    script = tmp_path / "deploy" / "compose" / "make-secrets"
+    script.parent.mkdir(parents=True)
+    shutil.copy(DEPLOY / "compose" / "make-secrets", script)
+    secrets = tmp_path / "secrets"
+    secrets.mkdir(mode=0o755)
+
+    empty, absent = (
+        subprocess.run([script], input=text, text=True, check=False, capture_output=True) for text in ("\n", "")
+    )
+
+    for refused in (empty, absent):
+        assert refused.returncode == 1
+        assert refused.stderr.splitlines()[-1] == "make-secrets: no token was entered: run it again with the token"
+    assert not (secrets / "api_token").exists()
+    assert oct(secrets.stat().st_mode & 0o777) == "0o700"
+    subprocess.run([script], input="token\n", text=True, check=True, stderr=subprocess.DEVNULL)
+    assert (secrets / "api_token").read_text() == "token\n"
+
+
 def test_grafana_loads_every_dashboard() -> None:
     mounted = re.findall(r"- \./deploy/grafana/(\w+\.json):/var/lib/grafana/dashboards/\1:ro", COMPOSE)
 
@@ -86,6 +121,40 @@ def test_the_documentation_contains_the_script_that_creates_the_logins() -> None
     script = (DEPLOY / "postgres" / "logins.sql").read_text()
 
     assert "\n".join(line for line in script.splitlines() if not line.startswith("--")) in OPERATIONS
+
+
+def test_a_command_gets_the_settings_and_the_secrets_of_the_service(tmp_path: Path) -> None:
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    program = tmp_path / "syncer"
+    program.write_text("#!/bin/sh\nenv | grep ^SYNCER_ | sort\nprintf '%s\\n' \"$@\"\n")
+    program.chmod(0o755)
+    script = (DEPLOY / "systemd" / "syncer").read_text()
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text(script.replace("/etc/syncer", str(etc)).replace("/opt/syncer/bin/syncer", str(program)))
+
+    def run() -> list[str]:
+        arguments = ["sh", str(wrapper), "status", "two words"]
+        finished = subprocess.run(
+            arguments, check=True, text=True, capture_output=True, env={"PATH": os.environ["PATH"]}
+        )
+        return finished.stdout.splitlines()
+
+    one_account = run()
+    for name in ("syncer.env", "accounts.toml", "owner_url"):
+        (etc / name).touch()
+    several_accounts = run()
+
+    always = ["SYNCER_EMBEDDED=off", "SYNCER_MIGRATE_ON_START=false", f"SYNCER_DATABASE_URL_FILE={etc}/database_url"]
+    assert one_account == [*sorted([*always, f"SYNCER_API_TOKEN_FILE={etc}/api_token"]), "status", "two words"]
+    assert several_accounts[:-2] == sorted(
+        [
+            *always,
+            f"SYNCER_ACCOUNTS_FILE={etc}/accounts.toml",
+            f"SYNCER_ENV_FILE={etc}/syncer.env",
+            f"SYNCER_MIGRATE_DATABASE_URL_FILE={etc}/owner_url",
+        ]
+    )
 
 
 def test_the_service_writes_no_core_dump_and_receives_its_secrets_as_credentials() -> None:

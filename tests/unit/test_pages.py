@@ -72,7 +72,8 @@ def test_every_command_that_a_page_shows_exists() -> None:
 
     assert {name for name, _ in shown} == set(commands)
     for name, rest in shown:
-        known = {option for parameter in commands[name].params for option in parameter.opts}
+        command = getattr(commands[name], "commands", {}).get(rest.split()[0] if rest.split() else "", commands[name])
+        known = {option for parameter in command.params for option in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= known, (name, rest)
     assert set(re.findall(r"(?:^|[`&] ?)make ([a-z]+)", code, re.MULTILINE)) <= targets
 

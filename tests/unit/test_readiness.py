@@ -84,6 +84,7 @@ def test_an_earlier_reason_that_is_back_for_good_is_logged_within_a_minute(logs:
 
 def test_a_change_of_the_reason_is_reported_to_the_caller() -> None:
     readiness = Readiness(Clock())
+    assert readiness.report(None)
     assert not readiness.report(None)
     assert readiness.report(DatabaseError("network"))
     assert not readiness.report(DatabaseError("network"))

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from syncer.config.accounts import Account, load_accounts
 from syncer.config.crontab import crontab_trigger
 from syncer.config.fields import ListenAddress, is_loopback
-from syncer.config.settings import Settings, describe_unknown_variables, load_settings
+from syncer.config.settings import Settings, describe_unknown_variables, load_settings, load_valid_settings
 from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def accounts_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_defaults_are_those_of_the_contract() -> None:
     assert load_settings().model_dump() == {
+        "env_file": None,
         "api_allow_http": False,
         "api_url": "https://simple-api.cp.megafon.ru",
         "api_token": None,
@@ -378,10 +379,36 @@ def test_a_long_value_is_truncated_in_the_message(monkeypatch: pytest.MonkeyPatc
     assert configuration_error().startswith(f"SYNCER_POLL_INTERVAL is '{'9' * 99}…: it must be")
 
 
-def test_only_the_first_of_several_errors_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCER_API_ATTEMPTS", "none")
     monkeypatch.setenv("SYNCER_LOG_LEVEL", "loud")
-    assert configuration_error() == "SYNCER_API_ATTEMPTS is 'none': it must be a whole number from 1 to 100"
+    monkeypatch.setenv("SYNCER_DATABASE_URL_FILE", "absent")
+    monkeypatch.setenv("SYNCER_POLL_CRON", "* * * * *")
+    (tmp_path / ".env").write_text("SYNCER_POLL_INTERVAL=1m\n")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+
+    assert caught.value.problems == (
+        "SYNCER_POLL_INTERVAL and SYNCER_POLL_CRON are both set: keep one of them",
+        "SYNCER_DATABASE_URL_FILE names absent, which cannot be read: No such file or directory",
+        "SYNCER_API_ATTEMPTS is 'none': it must be a whole number from 1 to 100",
+        "SYNCER_LOG_LEVEL is 'loud': it must be 'debug', 'info', 'warning' or 'error'",
+    )
+
+
+def test_what_is_valid_can_be_loaded_without_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCER_API_ATTEMPTS", "none")
+    monkeypatch.setenv("SYNCER_DATABASE_URL", "postgresql://db/x")
+    monkeypatch.setenv("SYNCER_API_TOKEN", SECRET)
+    monkeypatch.setenv("SYNCER_API_TOKEN_FILE", "absent")
+
+    settings, problems, wrong_fields = load_valid_settings()
+
+    assert (settings.api_attempts, settings.api_token, settings.api_token_file) == (4, None, None)
+    assert settings.database_url == SecretStr("postgresql://db/x")
+    assert len(problems) == 2
+    assert wrong_fields == {"api_attempts", "api_attempts_file", "api_token", "api_token_file"}
 
 
 def test_an_empty_value_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,14 +126,15 @@ async def find_view(
 
 
 async def find_changes_since(
-    connection: asyncpg.Connection[Any], view: View, cursor: Mapping[str, int]
-) -> tuple[View, dict[str, int]]:
+    connection: asyncpg.Connection[Any], view: View, cursor: Mapping[str, Any]
+) -> tuple[View, dict[str, Any]]:
     """Returns the rows of the view `changes` that are newer than a cursor, and the cursor after them.
 
     Args:
         connection: The connection of `open_snapshot`.
         view: The view `changes`.
-        cursor: For each account, the newest run whose changes were read before.
+        cursor: The cursor of the rows that were read before; reading the view raises `InvalidValueError` if it is not
+            of this database.
 
     Raises:
         DatabaseError: The database cannot be read.

@@ -1,12 +1,13 @@
-"""Finds connections to the database whose server is not verified.
+"""Says which database an address names, and whether its server is verified.
 
-An attacker who answers in place of such a server gets the password: the driver sends it in clear if it is asked to,
-even without TLS, and has no `require_auth`.
+An attacker who answers in place of a server that is not verified gets the password: the driver sends it in clear if it
+is asked to, even without TLS, and has no `require_auth`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -41,9 +42,30 @@ def _unverified(address: str) -> tuple[str, str] | None:
     authority = parameters.get("sslrootcert") or os.environ.get("PGSSLROOTCERT")
     if mode in _VERIFYING or authority == "system" or (mode == "require" and authority):  # as libpq has it
         return None
-    named = unquote(parts.netloc.rpartition("@")[2]) or parameters.get("host") or os.environ.get("PGHOST") or ""
+    named = _hosts(address)
     hosts = [host for host in map(_without_port, named.split(",")) if host and not _is_local(host)]
     return (", ".join(hosts), mode) if hosts else None
+
+
+def describe_location(address: str) -> str:
+    """Returns the host, port and name of the database at an address, without user, password or parameters."""
+    parts = urlsplit(address)
+    parameters = dict(parse_qsl(parts.query))
+    port = parameters.get("port") or os.environ.get("PGPORT") or "5432"
+    hosts = (_hosts(address) or "localhost").split(",")
+    with_ports = [host if re.search(r"[^:\]]:[0-9]+$|\]:[0-9]+$", host) else f"{host}:{port}" for host in hosts]
+    user = (
+        unquote(parts.netloc.rpartition("@")[0].partition(":")[0]) or parameters.get("user") or os.environ.get("PGUSER")
+    )
+    name = unquote(parts.path[1:]) or parameters.get("dbname") or os.environ.get("PGDATABASE") or user or "default"
+    return f"{','.join(with_ports)}/{name}"
+
+
+def _hosts(address: str) -> str:
+    """Returns the hosts of an address with their ports, as libpq finds them; empty if it has none."""
+    parts = urlsplit(address)
+    named = unquote(parts.netloc.rpartition("@")[2])
+    return named or dict(parse_qsl(parts.query)).get("host") or os.environ.get("PGHOST") or ""
 
 
 def _without_port(host: str) -> str:

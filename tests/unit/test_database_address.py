@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from syncer.config.database_security import describe_unverified_connections
+from syncer.config.database_address import describe_unverified_connections
 from syncer.config.settings import Settings, load_settings
 from syncer.errors import ConfigurationError
 

@@ -1,0 +1,190 @@
+"""`syncer dump` and `syncer restore`: a backup of the database in use, with PostgreSQL's own programs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from syncer.commands.migrate import migrate_to_latest
+from syncer.commands.psql import without_password
+from syncer.daemon.signals import exit_on_sigterm
+from syncer.errors import ConfigurationError, DatabaseError, SyncerError
+from syncer.printable import escape_unprintable
+from syncer.store.engine import autocommit_connection
+from syncer.store.invariants import find_violations
+from syncer.store.schema import migrations_folder, schema_state
+from syncer.store.server import missing_roles, server_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from syncer.config.settings import Settings
+    from syncer.database import Database
+
+_SCHEMAS: Final = ("--schema=syncer", "--schema=analytics")
+_MAX_SHOWN: Final = 20
+_DEBIAN_FOLDERS: Final = Path("/usr/lib/postgresql")
+
+
+async def dump(database: Database, path: Path) -> None:
+    """Writes the schemas of this program to a file in pg_dump's custom format; it appears only when it is complete.
+
+    Raises:
+        DatabaseError: The database cannot be reached, or the login may not read everything.
+        SchemaError: The database has no schema of ours.
+        SyncerError: The file cannot be written, or no pg_dump fits the server.
+    """
+    with exit_on_sigterm():
+        await _dump(database, path)
+
+
+async def _dump(database: Database, path: Path) -> None:
+    (await schema_state(database.owner_engine)).require_found()
+    program = _find_program(database, "pg_dump", await server_version(database.owner_engine))
+    await database.dispose()
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.touch(0o600, exist_ok=False)  # it has every phone number
+        with _progress("dumping"):
+            await _run(program, ["--format=custom", *_SCHEMAS, f"--file={temporary}"], database.owner_url())
+        temporary.replace(path)
+    except OSError as error:
+        raise SyncerError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+async def restore(database: Database, settings: Settings, path: Path) -> bool:
+    """Restores a dump into a database without our schemas, migrates it to the newest schema, and verifies the data.
+
+    Privileges are those of the newest schema; others that the dump has are left out, with their roles.
+
+    Returns:
+        Whether every invariant holds; those that do not are printed.
+
+    Raises:
+        ConfigurationError: The database has our schemas already, or the file cannot be read.
+        DatabaseError: The database cannot be reached, or the login may not create what the dump has.
+        SchemaError: The dump is of a newer version of this program.
+        SyncerError: No pg_restore fits the server, or it failed; the database is as it was.
+    """
+    if not (os.access(path, os.R_OK) and os.path.isfile(path)):  # noqa: ASYNC240, PTH113 - a local file, before any work
+        raise ConfigurationError(f"{path} cannot be read: name a file that `syncer dump` has written")
+    engine = database.owner_engine
+    state = await schema_state(engine)
+    state.require_utf8()
+    if state.found is not None:
+        raise ConfigurationError(
+            "the database has data of syncer already: create an empty database, and set SYNCER_DATABASE_URL to it"
+        )
+    program = _find_program(database, "pg_restore", await server_version(engine))
+    options = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"]
+    with exit_on_sigterm(), _progress("restoring"):
+        await _run(program, [*options, str(path)], database.owner_url())
+    revision = await migrate_to_latest(database, settings)
+    await _grant(database)
+    violations = 0
+    with _progress("verifying"):
+        async for violation in find_violations(engine):
+            violations += 1
+            if violations <= _MAX_SHOWN:
+                typer.echo(escape_unprintable(f"WRONG  data: {violation}"))
+    await database.dispose()
+    verdict = "every invariant holds" if not violations else f"{violations} rows are wrong"
+    typer.echo(escape_unprintable(f"restored {path}: the schema is {revision}; {verdict}"))
+    return not violations
+
+
+async def _grant(database: Database) -> None:
+    """Grants the roles their privileges; creates them if the login may."""
+    script = (migrations_folder() / "sql" / "roles.sql").read_text(encoding="utf-8")
+    try:
+        async with autocommit_connection(database.owner_engine) as connection, connection.transaction():
+            await connection.execute(script)
+    except DatabaseError:
+        missing = ", ".join(await missing_roles(database.owner_engine))
+        typer.echo(f"the roles {missing} could not be created: `syncer check` says what to run", err=True)
+
+
+def _find_program(database: Database, name: str, server: int) -> Path:
+    """Returns the program of the oldest version that is not older than the server.
+
+    Raises:
+        SyncerError: There is none.
+    """
+    candidates = [*sorted(_DEBIAN_FOLDERS.glob(f"*/bin/{name}"))]
+    with suppress(SyncerError):
+        candidates.append(database.bin_dir / name)
+    if on_path := shutil.which(name):
+        candidates.append(Path(on_path))
+    fitting = {
+        version: program
+        for program in reversed(candidates)
+        if os.access(program, os.X_OK) and (version := _major_version(program)) >= server
+    }
+    if not fitting:
+        raise SyncerError(
+            f"no {name} of PostgreSQL {server} or newer is installed on this machine: install PostgreSQL's client "
+            "programs of this version, or set SYNCER_PG_BINDIR to their folder"
+        )
+    return fitting[min(fitting)]
+
+
+def _major_version(program: Path) -> int:
+    result = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - PostgreSQL's
+    found = re.search(r"\) (\d+)", result.stdout)
+    return int(found[1]) if found else 0
+
+
+async def _run(program: Path, arguments: Sequence[str], address: str) -> None:
+    """Runs a program with the address; the password is in its environment.
+
+    Raises:
+        DatabaseError: It failed; the message is the first line of its errors.
+    """
+    location, password = without_password(address)
+    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("SYNCER_")}
+    process = await asyncio.create_subprocess_exec(
+        program,
+        f"--dbname={location}",
+        *arguments,
+        env=environment | ({"PGPASSWORD": password} if password else {}),
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        _, errors = await process.communicate()
+    except asyncio.CancelledError:
+        process.terminate()
+        await process.wait()
+        raise
+    if process.returncode:
+        lines = [line for line in errors.decode(errors="replace").splitlines() if "error:" in line]
+        reason = lines[0].partition("error: ")[2] if lines else f"it ended with {process.returncode}"
+        raise DatabaseError(f"{program.name} failed: {reason}")
+
+
+@contextmanager
+def _progress(text: str) -> Iterator[None]:
+    """Shows on a terminal what is going on, and for how long."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and only a terminal needs it
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - as above
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(text, total=None)
+        yield

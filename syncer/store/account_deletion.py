@@ -1,0 +1,61 @@
+"""Deletes an account with all its data, as the schema's owner, in batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from syncer.store.engine import autocommit_connection
+from syncer.store.tables import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import asyncpg
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+BATCH_ROWS: Final = 10_000
+"""Rows that one statement deletes, so that no transaction is long."""
+# Tables that refer to others come first.
+_TABLES: Final = [table.fullname for table in reversed(metadata.sorted_tables) if "account_id" in table.c]
+
+
+async def count_rows(engine: AsyncEngine, account_id: int) -> dict[str, int]:
+    """Returns how many rows of an account each table has, tables without any left out.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    counts = {}
+    async with autocommit_connection(engine) as connection:
+        for table in _TABLES:
+            rows = await connection.fetchval(f"select count(*) from {table} where account_id = $1", account_id)  # noqa: S608 - one of ours
+            if rows:
+                counts[table] = rows
+    return counts
+
+
+async def delete_account(engine: AsyncEngine, account_id: int, on_batch: Callable[[int], object]) -> None:
+    """Deletes all rows of an account. If it is interrupted, the same call deletes the others.
+
+    Args:
+        engine: The database, as the schema's owner.
+        account_id: The account; nobody polls it.
+        on_batch: Called with the number of rows of each batch.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection:
+        for table in _TABLES:
+            statement = (
+                f"delete from {table} where ctid = any(array("  # noqa: S608 - one of ours
+                f"select ctid from {table} where account_id = $1 limit {BATCH_ROWS}))"
+            )
+            while deleted := await _delete_batch(connection, statement, account_id):
+                on_batch(deleted)
+
+
+async def _delete_batch(connection: asyncpg.Connection[Any], statement: str, account_id: int) -> int:
+    async with connection.transaction():
+        await connection.execute("set local syncer.erasing = 'on'")  # without it, closed rows are kept from their owner
+        return int((await connection.execute(statement, account_id)).rpartition(" ")[2])

@@ -1,0 +1,2 @@
+-- Revision 0016 has the same tables as 0015.
+\ir 0015.sql

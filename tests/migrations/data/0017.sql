@@ -1,0 +1,2 @@
+-- Revision 0017 stores nothing in addition to 0016.
+\ir 0016.sql
