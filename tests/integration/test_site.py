@@ -534,14 +534,16 @@ async def test_the_reason_of_a_failure_has_a_title_in_the_language_of_the_page(
     english, russian = [text_of(await client.get(f"/?lang={language}")) for language in ("en", "ru")]
 
     assert english.count("The token is not valid 127.0.0.1:") == 2  # at the account and at the poll
-    assert russian.count("Токен недействителен 127.0.0.1:") == 2
+    assert russian.count("Неверный токен 127.0.0.1:") == 2
     assert "answered 401" in russian
 
 
-def test_every_kind_of_error_has_a_title() -> None:
-    shown = {name.removeprefix("error_") for name in TEXTS if name.startswith("error_")}
+async def test_every_kind_of_error_has_the_title_that_the_views_give_it(sql: asyncpg.Connection) -> None:
+    kinds = [name(cells[0]) for cells in table("`error_kind`")]
+    titles = await sql.fetch("select kind, syncer.error_kind_title(kind) as title from unnest($1::text[]) kind", kinds)
 
-    assert shown == {name(cells[0]) for cells in table("`error_kind`")}
+    shown = {text: tuple(title) for text, title in TEXTS.items() if text.startswith("error_")}
+    assert shown == {f"error_{row['kind']}": tuple(row["title"]) for row in titles}
 
 
 # The pages of numbers
