@@ -62,7 +62,7 @@ def emulate(
     """Run only the emulated endpoint. Its numbers change every few seconds."""
     exit_cleanly_during_startup()
     from syncer.commands.emulate import run_emulator
-    from syncer.config.fields import ListenAddress
+    from syncer.config.hosts import ListenAddress
 
     address = parse_option("--listen", listen, ListenAddress.parse)
     run_async(run_emulator(numbers=numbers, seed=seed, listen=address, file=file))
@@ -72,7 +72,7 @@ def _check_database_address(address: str) -> str:
     """Checks the value of --database, without repeating it in an error: it may have a password."""
     from pydantic import SecretStr
 
-    from syncer.config.fields import check_database_address
+    from syncer.config.database_address import check_database_address
 
     try:
         return check_database_address(SecretStr(address)).get_secret_value()
