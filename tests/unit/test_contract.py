@@ -15,7 +15,7 @@ from typer.main import get_command
 from syncer import cli
 from syncer.commands.sync import json_line, worst_exit_code
 from syncer.config import accounts
-from syncer.config.fields import ListenAddress
+from syncer.config.hosts import ListenAddress
 from syncer.config.settings import Settings, load_settings
 from syncer.errors import ConfigurationError, PollError, SyncerError
 from syncer.outcome import COUNTERS, Outcome, PollResult, Trigger
