@@ -6,6 +6,7 @@ import json
 import os
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
@@ -119,6 +120,18 @@ def test_the_fields_of_a_sync_are_those_on_the_page_in_their_order() -> None:
     line = json_line(PollResult(account="default", outcome="applied", duration_seconds=0))
     assert first_names("field") == list(json.loads(line))
     assert set(COUNTERS) < set(first_names("field"))
+
+
+def test_one_of_something_is_said_in_the_singular() -> None:
+    one = PollResult(
+        account="a", outcome="applied", received=1, state_changes=1, redirects_opened=1, duration_seconds=0
+    )
+    two = PollResult(
+        account="a", outcome="applied", received=2, state_changes=2, redirects_closed=2, duration_seconds=0
+    )
+
+    assert one.summary == "a: applied: 1 received, 1 state change, 1 redirect opened"
+    assert two.summary == "a: applied: 2 received, 2 redirects closed"
 
 
 def test_the_fields_of_the_status_are_those_on_the_page_in_their_order() -> None:
