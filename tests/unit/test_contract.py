@@ -123,12 +123,8 @@ def test_the_fields_of_a_sync_are_those_on_the_page_in_their_order() -> None:
 
 
 def test_one_of_something_is_said_in_the_singular() -> None:
-    one = PollResult(
-        account="a", outcome="applied", received=1, state_changes=1, redirects_opened=1, duration_seconds=0
-    )
-    two = PollResult(
-        account="a", outcome="applied", received=2, state_changes=2, redirects_closed=2, duration_seconds=0
-    )
+    of_a = partial(PollResult, account="a", outcome="applied", duration_seconds=0)
+    one, two = of_a(received=1, state_changes=1, redirects_opened=1), of_a(received=2, redirects_closed=2)
 
     assert one.summary == "a: applied: 1 received, 1 state change, 1 redirect opened"
     assert two.summary == "a: applied: 2 received, 2 redirects closed"
