@@ -36,6 +36,7 @@ class Database:
         self._for_migration = for_migration
         self._may_create = may_create
         self._owner_url = settings.migrate_database_url or settings.database_url
+        self._owner_variable = "SYNCER_MIGRATE_DATABASE_URL" if settings.migrate_database_url else "SYNCER_DATABASE_URL"
         self._server: EmbeddedServer | None = None
         self._configured_bin_dir = settings.pg_bindir
         if self._url is None:
@@ -109,7 +110,7 @@ class Database:
         """The connection pool for migrations, as the owner and without a statement timeout."""
         from syncer.store.engine import create_engine  # noqa: PLC0415 - SQLAlchemy costs half of a command's start
 
-        return create_engine(self.owner_url, pool_size=1, command_timeout=None)
+        return create_engine(self.owner_url, variable=self._owner_variable, pool_size=1, command_timeout=None)
 
     async def dispose(self) -> None:
         """Closes all connections."""

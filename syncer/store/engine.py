@@ -52,17 +52,14 @@ _IGNORED_PARAMETERS: Final = {
 }
 
 
-_CHECK_SERVER: Final = "check that the server is up and SYNCER_DATABASE_URL is right"
-_CHECK_CERTIFICATE: Final = "check the host's name and sslrootcert in SYNCER_DATABASE_URL"
-_NAME_AUTHORITY: Final = (
-    "name the file with the server's certificate authority in sslrootcert in SYNCER_DATABASE_URL, or set "
-    "sslrootcert=system for the authorities of this machine"
-)
 _SYSTEM: Final = "system"
 """The value of libpq's `sslrootcert` that stands for the machine's own authorities."""
 _BROKEN: Final = asyncpg.InternalClientError
 """What asyncpg raises on a session that the server has ended, while it still waits for the connection to close. It
 derives from none of asyncpg's other errors."""
+
+
+_DATABASE_URL: Final = "SYNCER_DATABASE_URL"
 
 
 class Connection(asyncpg.Connection):
@@ -79,7 +76,11 @@ class Connection(asyncpg.Connection):
 
 
 def create_engine(
-    address: Callable[[], str], *, pool_size: int = 5, command_timeout: float | None = COMMAND_TIMEOUT
+    address: Callable[[], str],
+    *,
+    variable: str = _DATABASE_URL,
+    pool_size: int = 5,
+    command_timeout: float | None = COMMAND_TIMEOUT,
 ) -> AsyncEngine:
     """Creates an engine that calls `address` for each new connection, so that the address may change.
 
@@ -87,12 +88,19 @@ def create_engine(
 
     Args:
         address: Returns the current libpq address.
+        variable: The variable with the address, which errors of connecting name.
         pool_size: Connections that stay open.
         command_timeout: Seconds to wait for the response to a statement; None is forever.
     """
 
     async def connect() -> Connection:
-        current_address = address()
+        try:
+            return await open_connection(address())
+        except Exception as error:
+            error.add_note(variable)
+            raise
+
+    async def open_connection(current_address: str) -> Connection:
         dsn, arguments = driver_arguments(current_address)
         try:
             connection = await asyncpg.connect(
@@ -246,11 +254,12 @@ def error_message(error: BaseException) -> str:
     """Describes a database error in one line: what happened, and what to do."""
     cause = _cause(error)
     problem = _problem(cause)
+    variable = next(iter(getattr(cause, "__notes__", ())), _DATABASE_URL)
     match cause:
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
-            todo = "check user and password in SYNCER_DATABASE_URL"
+            todo = f"check user and password in {variable}"
         case asyncpg.InvalidCatalogNameError():
-            todo = "create the database, or correct its name in SYNCER_DATABASE_URL"
+            todo = f"create the database, or correct its name in {variable}"
         case asyncpg.InsufficientPrivilegeError():
             todo = "let an administrator grant what is missing"
         case asyncpg.ReadOnlySQLTransactionError():
@@ -264,16 +273,21 @@ def error_message(error: BaseException) -> str:
         case TimeoutError():
             problem, todo = "PostgreSQL did not answer in time", "check that the server and the network are up"
         case OSError() | asyncpg.InterfaceError() | asyncpg.PostgresConnectionError() | asyncpg.InternalClientError():
-            todo = _connection_todo(cause, problem)
+            todo = _connection_todo(cause, problem, variable)
         case _:
             todo = "check the server's log"
     return f"database: {problem}; {todo}"
 
 
-def _connection_todo(cause: BaseException, problem: str) -> str:
+def _connection_todo(cause: BaseException, problem: str, variable: str) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return _CHECK_CERTIFICATE
-    return _NAME_AUTHORITY if "root certificate" in problem else _CHECK_SERVER
+        return f"check the host's name and sslrootcert in {variable}"
+    if "root certificate" in problem:
+        return (
+            f"name the file with the server's certificate authority in sslrootcert in {variable}, or set "
+            "sslrootcert=system for the authorities of this machine"
+        )
+    return f"check that the server is up and {variable} is right"
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -39,11 +39,13 @@ async def test_every_command_names_the_database_once(syncer: Program, account: P
 
 async def test_an_error_of_the_database_names_it(syncer: Program, empty_database: str) -> None:
     down = "postgresql://u:passw0rd@127.0.0.1:1/none"
-    unknown_host, no_authority, closed, empty = await asyncio.gather(
+    unknown_host, no_authority, closed, empty, owner, both = await asyncio.gather(
         syncer.run("status", database_url="postgresql://u:passw0rd@db.invalid/x"),
         syncer.run("status", database_url="postgresql://u:passw0rd@127.0.0.1:1/x?sslmode=verify-full"),
         syncer.run("export", "numbers", database_url=down),
         syncer.run("export", "numbers", database_url=empty_database),
+        syncer.run("migrate", database_url=None, migrate_database_url=down),
+        syncer.run("migrate", database_url=empty_database, migrate_database_url=down),
     )
 
     assert unknown_host.error_line().startswith(
@@ -53,7 +55,9 @@ async def test_an_error_of_the_database_names_it(syncer: Program, empty_database
         "name the file with the server's certificate authority in sslrootcert in SYNCER_DATABASE_URL, or set "
         "sslrootcert=system for the authorities of this machine (127.0.0.1:1/x)"
     )
-    assert closed.error_line().endswith("SYNCER_DATABASE_URL is right (127.0.0.1:1/none)")
+    assert closed.error_line().endswith("up and SYNCER_DATABASE_URL is right (127.0.0.1:1/none)")
+    assert owner.error_line().endswith("up and SYNCER_MIGRATE_DATABASE_URL is right (127.0.0.1:1/none)")
+    assert both.error_line() == owner.error_line()
     assert empty.error_line().endswith(f"run `syncer migrate` (database: {empty_database.rpartition('@')[2]})")
 
 
