@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from syncer.commands.progress import show_progress
+from syncer.errors import SchemaError
 from syncer.store.retention import store_retention
-from syncer.store.schema import migrate, schema_state
+from syncer.store.schema import find_migration_obstacle, migrate, schema_state
 
 if TYPE_CHECKING:
     from syncer.config.settings import Settings
@@ -25,6 +26,8 @@ async def migrate_to_latest(database: Database, settings: Settings) -> str:
     """
     with show_progress("migrating the schema") as on_step:
         await migrate(database.owner_engine, on_step=on_step)
+    if obstacle := await find_migration_obstacle(database.owner_engine, await schema_state(database.owner_engine)):
+        raise SchemaError(obstacle)  # there was nothing to migrate, but only the owner may store the retention
     await store_retention(database.owner_engine, settings.run_retention)
     state = await schema_state(database.owner_engine)
     await database.dispose()

@@ -160,6 +160,25 @@ async def test_a_login_that_does_not_own_an_older_schema_is_sent_to_the_owner(
     )
 
 
+async def test_a_login_that_does_not_own_the_newest_schema_is_sent_to_the_owner_by_migrate(
+    syncer: Program, login: str, database: str
+) -> None:
+    user = urlsplit(login).username
+    sql = await connect(database)
+    await sql.execute(f"grant usage on schema syncer to {user}")
+    await sql.execute(f"grant select on syncer.alembic_version to {user}")
+
+    migrate = await syncer.run("migrate", database_url=login.rpartition("/")[0] + "/" + database.rpartition("/")[2])
+
+    await sql.execute(f"drop owned by {user}")
+    await sql.close()
+    assert migrate.code == 1
+    assert migrate.error_line().startswith(
+        f"syncer: the login {user} does not own the schema syncer: run `syncer migrate` as the owner, postgres, with "
+        "SYNCER_MIGRATE_DATABASE_URL (database: "
+    )
+
+
 @pytest.mark.parametrize("schema", ["analytics", "syncer"])
 async def test_a_schema_of_another_program_is_named_by_check_migrate_and_the_start(
     syncer: Program, empty_database: str, schema: str
