@@ -133,17 +133,17 @@ def test_a_command_gets_the_settings_and_the_secrets_of_the_service(tmp_path: Pa
     wrapper = tmp_path / "wrapper"
     wrapper.write_text(script.replace("/etc/syncer", str(etc)).replace("/opt/syncer/bin/syncer", str(program)))
 
-    def run() -> list[str]:
+    def run(**environment: str) -> list[str]:
         arguments = ["sh", str(wrapper), "status", "two words"]
-        finished = subprocess.run(
-            arguments, check=True, text=True, capture_output=True, env={"PATH": os.environ["PATH"]}
-        )
+        environment["PATH"] = os.environ["PATH"]
+        finished = subprocess.run(arguments, check=True, text=True, capture_output=True, env=environment)
         return finished.stdout.splitlines()
 
     one_account = run()
     for name in ("syncer.env", "accounts.toml", "owner_url"):
         (etc / name).touch()
     several_accounts = run()
+    another_owner = run(SYNCER_MIGRATE_DATABASE_URL="postgresql://another")
 
     always = ["SYNCER_EMBEDDED=off", "SYNCER_MIGRATE_ON_START=false", f"SYNCER_DATABASE_URL_FILE={etc}/database_url"]
     assert one_account == [*sorted([*always, f"SYNCER_API_TOKEN_FILE={etc}/api_token"]), "status", "two words"]
@@ -155,6 +155,35 @@ def test_a_command_gets_the_settings_and_the_secrets_of_the_service(tmp_path: Pa
             f"SYNCER_MIGRATE_DATABASE_URL_FILE={etc}/owner_url",
         ]
     )
+    of_owner = [line for line in another_owner if line.startswith("SYNCER_MIGRATE_DATABASE_URL")]
+    assert of_owner == ["SYNCER_MIGRATE_DATABASE_URL=postgresql://another"]
+
+
+def test_a_command_in_compose_needs_no_running_daemon_and_gets_the_owners_address_only_if_it_needs_it(
+    tmp_path: Path,
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nshift 3\necho $*\n")
+    docker.chmod(0o755)
+    link = tmp_path / "syncer"
+    link.symlink_to(DEPLOY / "compose" / "syncer")
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def run(*arguments: str) -> str:
+        finished = subprocess.run([link, *arguments], check=True, text=True, capture_output=True, env=environment)
+        return finished.stdout.strip()
+
+    as_daemon = "run --rm --no-deps syncer"
+    as_owner = (
+        f"run --rm --no-deps --volume {ROOT}/secrets/owner_url:/run/owner_url:ro "
+        "--env SYNCER_MIGRATE_DATABASE_URL_FILE=/run/owner_url syncer"
+    )
+    assert run("check", "--data") == f"{as_daemon} check --data"
+    assert run("sync", "--account", "account") == f"{as_daemon} sync --account account"
+    assert run("account", "delete", "old", "--yes") == f"{as_owner} account delete old --yes"
+    assert run("migrate") == "run --rm migrate migrate"
+    assert run("health") == "exec syncer syncer health"
+    assert run("-V") == f"{as_daemon} -V"
 
 
 def test_the_service_writes_no_core_dump_and_receives_its_secrets_as_credentials() -> None:
