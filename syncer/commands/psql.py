@@ -9,7 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
-from syncer.errors import SyncerError
+from syncer.errors import EmbeddedServerError, SyncerError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -73,8 +73,9 @@ def without_password(address: str) -> tuple[str, str | None]:
 
 
 def _find_psql(database: Database) -> str:
-    program = None if database.is_embedded else shutil.which("psql")
-    program = program or shutil.which("psql", path=str(database.bin_dir))
-    if program is None:
-        raise SyncerError("psql is not installed on this machine: install PostgreSQL's client programs")
-    return program
+    if not database.is_embedded and (program := shutil.which("psql")):
+        return program
+    try:
+        return str(database.bin_dir / "psql")
+    except EmbeddedServerError:
+        raise SyncerError("psql is not installed on this machine: install PostgreSQL's client programs") from None

