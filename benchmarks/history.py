@@ -1,6 +1,6 @@
 """Generates two years of history as polls would have written it, and measures how long checking the invariants takes.
 
-    python -m benchmarks.history
+    python -m benchmarks.history [--numbers 10000 100000] [--lives 1]
 
 `generate_history` writes the same rows every time, with the scripts of the folder `history`. The databases are new, on
 the server of SYNCER_DATABASE_URL or on an embedded one, and are dropped afterwards. Every number has six versions in
@@ -10,6 +10,7 @@ one of a million.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import time
@@ -121,10 +122,10 @@ async def measure_check(url: str) -> float:
     return seconds
 
 
-async def _measure(server_url: str) -> Table:
+async def _measure(server_url: str, sizes: Sequence[int], lives: int) -> Table:
     table = Table("numbers", "rows of history", "seconds", "seconds per million rows", title="Checking the invariants")
-    for numbers in (NUMBERS // 10, NUMBERS):
-        async with database_with_history(server_url, numbers) as url:
+    for numbers in sizes:
+        async with database_with_history(server_url, numbers, lives=lives) as url:
             rows = await count_history_rows(url)
             seconds = min([await measure_check(url) for _ in range(3)])
         table.add_row(f"{numbers:,}", f"{rows:,}", f"{seconds:.2f}", f"{seconds / rows * 1e6:.2f}")
@@ -133,8 +134,12 @@ async def _measure(server_url: str) -> Table:
 
 def main() -> None:
     """Measures and prints the results."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.history", description=__doc__.splitlines()[0])
+    parser.add_argument("--numbers", type=int, nargs="+", default=[NUMBERS // 10, NUMBERS])
+    parser.add_argument("--lives", type=int, default=1, help="how much history: each has ten rows a number")
+    arguments = parser.parse_args()
     with configured_server() as url:
-        Console().print(asyncio.run(_measure(url)))
+        Console().print(asyncio.run(_measure(url, arguments.numbers, arguments.lives)))
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ class PollResult(Struct, frozen=True, kw_only=True):
     def summary(self) -> str:
         """The result in one line of text."""
         counters = {name: getattr(self, name) for name in ("received", *COUNTERS)}
-        counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counters.items() if value)
+        counts = ", ".join(_count(value, name.replace("_", " ")) for name, value in counters.items() if value)
         result = f"{self.account}: {self.outcome}{': ' * bool(self.error or counts)}{self.error or counts}"
         return "; ".join((result, *self.notes))
 
@@ -134,3 +134,8 @@ class PollResult(Struct, frozen=True, kw_only=True):
         if self.outcome in {"failed", "unknown"}:
             return 1 if self.outcome == "failed" else 4
         return 3 if self.held or self.rejected else 0
+
+
+def _count(value: int, counted: str) -> str:
+    """Returns a count in words: "1 redirect opened", "2 redirects opened"."""
+    return f"{value} {counted.replace('changes', 'change').replace('redirects', 'redirect') if value == 1 else counted}"

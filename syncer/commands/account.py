@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from syncer.commands.progress import show_progress
 from syncer.errors import ConfigurationError
 from syncer.printable import escape_unprintable
 from syncer.store import accounts
@@ -19,7 +19,7 @@ from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.schema import schema_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection
 
     from syncer.database import Database
 
@@ -130,7 +130,14 @@ async def delete(database: Database, name: str, configured: Collection[str] | No
     if not confirmed:
         raise ConfigurationError(f"nothing was deleted: to delete all this of account {name!r}, add --yes")
     await accounts.retire_account(engine, name)
-    with _progress(sum(counts.values())) as on_batch:
+    total, deleted = sum(counts.values()), 0
+    with show_progress("deleting") as report:
+
+        def on_batch(rows: int) -> None:
+            nonlocal deleted
+            deleted += rows
+            report(f"deleting: {deleted} of {total} rows")
+
         await delete_account(engine, account_id, on_batch)
     await database.dispose()
     typer.echo(escape_unprintable(f"{name}: deleted"))
@@ -139,16 +146,3 @@ async def delete(database: Database, name: str, configured: Collection[str] | No
 def _require_unconfigured(name: str, configured: Collection[str] | None, todo: str) -> None:
     if name in (configured or ()):
         raise ConfigurationError(f"the configuration still has the account {name!r}: {todo}, then try again")
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], object]]:
-    """Shows on a terminal how many rows are deleted."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.progress import Progress  # noqa: PLC0415 - slow to import, and only a terminal needs it
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("deleting", total=total)
-        yield lambda rows: progress.advance(task, rows)

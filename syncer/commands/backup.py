@@ -8,14 +8,14 @@ import re
 import secrets
 import shutil
 import subprocess
-import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
 
 from syncer.commands.migrate import migrate_to_latest
+from syncer.commands.progress import show_progress
 from syncer.commands.psql import without_password
 from syncer.daemon.signals import exit_on_sigterm
 from syncer.errors import ConfigurationError, DatabaseError, SyncerError
@@ -26,7 +26,7 @@ from syncer.store.schema import migrations_folder, schema_state
 from syncer.store.server import missing_roles, server_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from syncer.config.settings import Settings
     from syncer.database import Database
@@ -55,7 +55,7 @@ async def _dump(database: Database, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         temporary.touch(0o600, exist_ok=False)  # it has every phone number
-        with _progress("dumping"):
+        with show_progress("dumping"):
             await _run(program, ["--format=custom", *_SCHEMAS, f"--file={temporary}"], database.owner_url())
         temporary.replace(path)
     except OSError as error:
@@ -90,12 +90,12 @@ async def restore(database: Database, settings: Settings, path: Path) -> bool:
         )
     program = _find_program(database, "pg_restore", await server_version(engine))
     options = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"]
-    with exit_on_sigterm(), _progress("restoring"):
+    with exit_on_sigterm(), show_progress("restoring"):
         await _run(program, [*options, str(path)], database.owner_url())
     revision = await migrate_to_latest(database, settings)
     await _grant(database)
     violations = 0
-    with _progress("verifying"):
+    with show_progress("verifying"):
         async for violation in find_violations(engine):
             violations += 1
             if violations <= _MAX_SHOWN:
@@ -173,18 +173,3 @@ async def _run(program: Path, arguments: Sequence[str], address: str) -> None:
         lines = [line for line in errors.decode(errors="replace").splitlines() if "error:" in line]
         reason = lines[0].partition("error: ")[2] if lines else f"it ended with {process.returncode}"
         raise DatabaseError(f"{program.name} failed: {reason}")
-
-
-@contextmanager
-def _progress(text: str) -> Iterator[None]:
-    """Shows on a terminal what is going on, and for how long."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and only a terminal needs it
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - as above
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(text, total=None)
-        yield

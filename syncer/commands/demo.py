@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from syncer.config.fields import ListenAddress
+    from syncer.config.hosts import ListenAddress
     from syncer.config.settings import Settings
     from syncer.store.queries.account_status import AccountStatus
     from syncer.store.queries.change_feed import FeedEntry

@@ -12,7 +12,7 @@ from syncer.emulator import Emulator, serve
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from syncer.config.fields import ListenAddress
+    from syncer.config.hosts import ListenAddress
 
 STEP_SECONDS: Final = 5.0
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
 
+from syncer.commands.progress import show_progress
 from syncer.daemon.signals import exit_on_sigterm
 from syncer.errors import ConfigurationError, InvalidValueError, SyncerError
 from syncer.printable import escape_unprintable
@@ -141,7 +142,7 @@ async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> 
     with exit_on_sigterm():
         async with open_snapshot(database.url(), zone) as connection:
             view, cursor = await _find(options, connection)
-            with _explain_cursor(options), _open_output(options.output) as file, _progress(options) as report:
+            with _explain_cursor(options), _open_output(options.output) as file, _show_progress(options) as report:
                 if options.file_format == "xlsx":
                     await _write_xlsx(options, connection, view, zone, file, report)
                 else:
@@ -318,12 +319,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _progress(options: ExportOptions) -> Iterator[Callable[[str], object]]:
-    """Shows progress on a terminal, unless the data themselves are printed there."""
-    if not sys.stderr.isatty() or (options.output is None and sys.stdout.isatty()):
-        yield lambda _: None
-        return
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and only a terminal needs it
-
-    with Console(stderr=True).status(options.view) as status:
-        yield lambda progress: status.update(f"{options.view}: {progress}")
+def _show_progress(options: ExportOptions) -> Iterator[Callable[[str], object]]:
+    prints_data = options.output is None and sys.stdout.isatty()
+    with show_progress(options.view, hidden=prints_data) as show:
+        yield lambda progress: show(f"{options.view}: {progress}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from syncer.config.fields import ListenAddress
+    from syncer.config.hosts import ListenAddress
 
 _TIMEOUT_SECONDS: Final = 5.0
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from syncer.config.accounts import Account
-    from syncer.config.fields import ListenAddress
+    from syncer.config.hosts import ListenAddress
     from syncer.config.settings import Settings
     from syncer.database import Database
 

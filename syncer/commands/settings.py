@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from syncer.config.accounts import load_accounts
 from syncer.config.database_address import describe_location
-from syncer.config.fields import ListenAddress, describe_duration, describe_size, redacted
+from syncer.config.fields import describe_duration, describe_size, redacted
+from syncer.config.hosts import ListenAddress
 from syncer.config.settings import (
     NEVER_SHOWN,
     Settings,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from syncer.commands.progress import show_progress
 from syncer.endpoint.client import Source
 from syncer.errors import DatabaseError
 from syncer.outcome import Conclusion, PollResult
@@ -21,7 +21,6 @@ from syncer.telemetry.logs import log, report_identities
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-    from contextlib import AbstractContextManager
 
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
@@ -66,7 +65,7 @@ async def sync_now(
             async with slots:
                 return await poller.poll(account, "accept_removals" if accept_removals else "command")
 
-        with _progress(f"polling {', '.join(account.name for account in accounts[:3])} …"):
+        with show_progress(f"polling {', '.join(account.name for account in accounts[:3])} …"):
             results = await asyncio.gather(*map(poll, accounts))
     with suppress(DatabaseError):  # which the polls have reported
         await retire_other_accounts(
@@ -84,15 +83,6 @@ async def _ensure_schema(settings: Settings, database: Database) -> None:
         await store_retention(database.owner_engine, settings.run_retention)
         state = await schema_state(database.engine)
     state.require_writable()
-
-
-def _progress(text: str) -> AbstractContextManager[object]:
-    """Shows a spinner on a terminal, otherwise nothing."""
-    if not sys.stderr.isatty():
-        return nullcontext()
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and only a terminal needs it
-
-    return Console(stderr=True).status(text)
 
 
 def json_line(result: PollResult) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from syncer.config import fields
+from syncer.config.hosts import require_https_or_loopback
 from syncer.config.settings import describe_errors, read_env_file, read_secret
 from syncer.errors import ConfigurationError, in_sentence
 
@@ -65,7 +66,7 @@ class _AccountEntry(BaseModel):
     @classmethod
     def _require_https(cls, address: str, info: ValidationInfo) -> str:
         if not (info.context or {}).get("allow_http", False):
-            fields.require_https_or_loopback(address)
+            require_https_or_loopback(address)
         return address
 
 

@@ -11,12 +11,89 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from syncer.config.fields import is_loopback
+from syncer.config.hosts import MAX_PORT, is_loopback
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import SecretStr
+
     from syncer.config.settings import Settings
 
+# Parameters of libpq with a fixed set of values.
+_DATABASE_PARAMETERS = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+}
+# Parameters that demand what asyncpg lacks, each with the values that demand nothing: to ignore others would be unsafe.
+_DATABASE_DEMANDS = {
+    "channel_binding": ("disable", "prefer"),
+    "gssencmode": ("disable", "prefer"),
+    "require_auth": ("",),
+    "requirepeer": ("",),
+}
+_DEMANDING_VARIABLES = {
+    "PGCHANNELBINDING": "channel_binding",
+    "PGGSSENCMODE": "gssencmode",
+    "PGREQUIREAUTH": "require_auth",
+    "PGREQUIREPEER": "requirepeer",
+}
+"""The variables of libpq that stand for these parameters."""
+# Numeric parameters of libpq, each with the largest value that the operating system accepts.
+_DATABASE_NUMBERS = {
+    "connect_timeout": 2**31 - 1,
+    "keepalives": 1,
+    "keepalives_idle": 2**15 - 1,
+    "keepalives_interval": 2**15 - 1,
+    "keepalives_count": 127,
+    "tcp_user_timeout": 2**31 - 1,
+}
+_PORTS: Final = range(1, MAX_PORT + 1)
+
 _VERIFYING: Final = {"verify-ca", "verify-full"}
+
+
+def check_database_address(secret: SecretStr) -> SecretStr:
+    """Returns the address of a database; raises ValueError with what is allowed."""
+    address = secret.get_secret_value()
+    if not address.startswith(("postgresql://", "postgres://")) or not address.isprintable() or " " in address:
+        raise ValueError("it must begin with postgresql:// or postgres://, as in postgresql://user@host:5432/name")
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        parts = None
+    hosts = [] if parts is None else parts.netloc.rpartition("@")[2].split(",")
+    ports = [re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^:\[\]]*)(?::([0-9]{1,5}))?", host) for host in hosts]
+    if parts is None or "@" in parts.path or not all(port and int(port[1] or 1) in _PORTS for port in ports):
+        raise ValueError(
+            "its host and port must be valid, as in postgresql://user:password@host:5432/name; "
+            "in a password, / is written %2F, @ %40, : %3A, ? %3F, # %23 and % %25"
+        )
+    _check_database_parameters(dict(parse_qsl(parts.query, keep_blank_values=True)))
+    return secret
+
+
+def _check_database_parameters(parameters: Mapping[str, str]) -> None:
+    for name, value in parameters.items():
+        allowed = _DATABASE_PARAMETERS.get(name)
+        if allowed is not None and value not in allowed:
+            raise ValueError(f"its {name} must be one of {', '.join(allowed)}")
+        if name in _DATABASE_DEMANDS and value not in _DATABASE_DEMANDS[name]:
+            raise ValueError(
+                f"this program cannot honour its {name}: remove that, and set sslmode=verify-full, so that only the "
+                "right server is given the password"
+            )
+        largest = _DATABASE_NUMBERS.get(name)
+        if largest is not None and not (re.fullmatch("[0-9]{1,10}", value) and int(value) <= largest):
+            raise ValueError(f"its {name} must be a whole number from 0 to {largest}")
+        names_file = name in {"sslcert", "sslkey", "sslcrl"} or (name == "sslrootcert" and value != "system")
+        if names_file and not os.access(value, os.R_OK):
+            raise ValueError(f"its {name} must name a file that can be read")
+    if parameters.get("sslrootcert") == "system" and parameters.get("sslmode", "verify-full") != "verify-full":
+        raise ValueError("its sslmode must be verify-full with sslrootcert=system, or be left out")
+    for variable, name in _DEMANDING_VARIABLES.items():
+        if os.environ.get(variable, "") not in ("", *_DATABASE_DEMANDS[name]):
+            raise ValueError(f"this program cannot honour {variable}: unset it, and set sslmode=verify-full")
 
 
 def describe_unverified_connections(settings: Settings) -> list[str]:

@@ -6,21 +6,21 @@ secret.
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from syncer.config.crontab import crontab_trigger
+from syncer.config.database_address import check_database_address
+from syncer.config.hosts import ListenAddress, canonical_host, is_ip_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 _MAX_DURATION = timedelta(
     days=3650
@@ -32,36 +32,6 @@ _MAX_ATTEMPTS = 100
 _MAX_CONFIRMATIONS = 1000
 _MAX_NAME_CHARS = 100
 _MAX_SHOWN_CHARS = 100
-_MAX_PORT = 65535
-_PORTS = range(1, _MAX_PORT + 1)
-# Parameters of libpq with a fixed set of values.
-_DATABASE_PARAMETERS = {
-    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
-    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
-}
-# Parameters that demand what asyncpg lacks, each with the values that demand nothing: to ignore others would be unsafe.
-_DATABASE_DEMANDS = {
-    "channel_binding": ("disable", "prefer"),
-    "gssencmode": ("disable", "prefer"),
-    "require_auth": ("",),
-    "requirepeer": ("",),
-}
-_DEMANDING_VARIABLES = {
-    "PGCHANNELBINDING": "channel_binding",
-    "PGGSSENCMODE": "gssencmode",
-    "PGREQUIREAUTH": "require_auth",
-    "PGREQUIREPEER": "requirepeer",
-}
-"""The variables of libpq that stand for these parameters."""
-# Numeric parameters of libpq, each with the largest value that the operating system accepts.
-_DATABASE_NUMBERS = {
-    "connect_timeout": 2**31 - 1,
-    "keepalives": 1,
-    "keepalives_idle": 2**15 - 1,
-    "keepalives_interval": 2**15 - 1,
-    "keepalives_count": 127,
-    "tcp_user_timeout": 2**31 - 1,
-}
 
 _CRONTAB_ALLOWED = (
     "it must be a crontab line (minute, hour, day of month, month, day of week) for a time that exists, with a day of "
@@ -72,53 +42,6 @@ NUMBERS_PATH = "/numbers/virtual-number"
 _ENDPOINT_ALLOWED = (
     "it must be an address such as https://simple-api.cp.megafon.ru, with no user name, password, query or fragment"
 )
-
-
-class ListenAddress(NamedTuple):
-    """The address on which a server listens. An IPv6 `host` has no brackets."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> ListenAddress:
-        """Parses `HOST:PORT`; raises ValueError with what is allowed."""
-        match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]/@]+)):([0-9]{1,5})", text)
-        if match is None or int(match[3]) > _MAX_PORT:
-            raise ValueError("it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
-        return cls(match[1] or match[2], int(match[3]))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address without brackets, is certain to be this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def is_ip_address(text: str) -> bool:
-    """Whether text is an address without brackets."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def canonical_host(host: str) -> str:
-    """Returns the one form of a host name or of an address without brackets that is compared."""
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        return host.lower().removesuffix(".")
-
-
-def require_https_or_loopback(address: str) -> None:
-    """Raises ValueError if a token sent to `address` would cross the network unencrypted."""
-    parts = urlsplit(address)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ValueError("it must begin with https://; plain http to another host needs SYNCER_API_ALLOW_HTTP=true")
 
 
 def redacted(value: object) -> str:
@@ -249,49 +172,6 @@ def _check_auth_scheme(value: str) -> str:
     if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value) is None:
         raise ValueError("it must be one word, such as Bearer; the token belongs in SYNCER_API_TOKEN")
     return value
-
-
-def check_database_address(secret: SecretStr) -> SecretStr:
-    """Returns the address of a database; raises ValueError with what is allowed."""
-    address = secret.get_secret_value()
-    if not address.startswith(("postgresql://", "postgres://")) or not address.isprintable() or " " in address:
-        raise ValueError("it must begin with postgresql:// or postgres://, as in postgresql://user@host:5432/name")
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        parts = None
-    hosts = [] if parts is None else parts.netloc.rpartition("@")[2].split(",")
-    ports = [re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^:\[\]]*)(?::([0-9]{1,5}))?", host) for host in hosts]
-    if parts is None or "@" in parts.path or not all(port and int(port[1] or 1) in _PORTS for port in ports):
-        raise ValueError(
-            "its host and port must be valid, as in postgresql://user:password@host:5432/name; "
-            "in a password, / is written %2F, @ %40, : %3A, ? %3F, # %23 and % %25"
-        )
-    _check_database_parameters(dict(parse_qsl(parts.query, keep_blank_values=True)))
-    return secret
-
-
-def _check_database_parameters(parameters: Mapping[str, str]) -> None:
-    for name, value in parameters.items():
-        allowed = _DATABASE_PARAMETERS.get(name)
-        if allowed is not None and value not in allowed:
-            raise ValueError(f"its {name} must be one of {', '.join(allowed)}")
-        if name in _DATABASE_DEMANDS and value not in _DATABASE_DEMANDS[name]:
-            raise ValueError(
-                f"this program cannot honour its {name}: remove that, and set sslmode=verify-full, so that only the "
-                "right server is given the password"
-            )
-        largest = _DATABASE_NUMBERS.get(name)
-        if largest is not None and not (re.fullmatch("[0-9]{1,10}", value) and int(value) <= largest):
-            raise ValueError(f"its {name} must be a whole number from 0 to {largest}")
-        names_file = name in {"sslcert", "sslkey", "sslcrl"} or (name == "sslrootcert" and value != "system")
-        if names_file and not os.access(value, os.R_OK):
-            raise ValueError(f"its {name} must name a file that can be read")
-    if parameters.get("sslrootcert") == "system" and parameters.get("sslmode", "verify-full") != "verify-full":
-        raise ValueError("its sslmode must be verify-full with sslrootcert=system, or be left out")
-    for variable, name in _DEMANDING_VARIABLES.items():
-        if os.environ.get(variable, "") not in ("", *_DATABASE_DEMANDS[name]):
-            raise ValueError(f"this program cannot honour {variable}: unset it, and set sslmode=verify-full")
 
 
 def _check_proxy(secret: SecretStr) -> SecretStr:

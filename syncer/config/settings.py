@@ -32,7 +32,7 @@ from pydantic_settings import (
 
 from syncer.config import fields
 from syncer.config.env_file import ENV_FILE_ENCODING, check_env_file, find_env_file, lines_of_variables
-from syncer.config.fields import ListenAddress
+from syncer.config.hosts import ListenAddress, require_https_or_loopback
 from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     @classmethod
     def _require_https(cls, address: str, info: ValidationInfo) -> str:
         if not info.data.get("api_allow_http", False):
-            fields.require_https_or_loopback(address)
+            require_https_or_loopback(address)
         return address
 
     @classmethod

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
-from syncer.config.fields import is_ip_address
+from syncer.config.hosts import is_ip_address
 from syncer.endpoint.retry_after import parse_retry_after
 from syncer.errors import (
     ForbiddenError,

@@ -131,12 +131,15 @@ def _reject_closed(connection: DBAPIConnection, *_: object) -> None:
 
 
 @asynccontextmanager
-async def read_snapshot(engine: AsyncEngine, *, statement_seconds: int | None = None) -> AsyncIterator[AsyncConnection]:
+async def read_snapshot(
+    engine: AsyncEngine, *, statement_seconds: int | None = None, exported: str | None = None
+) -> AsyncIterator[AsyncConnection]:
     """Opens a read-only transaction with one snapshot of the data.
 
     Args:
         engine: The database.
         statement_seconds: The statement timeout; None for none but the engine's.
+        exported: The name of a snapshot that another such transaction, still open, has exported; None for a new one.
 
     Raises:
         DatabaseError: The database cannot be read, or a statement takes too long.
@@ -144,6 +147,8 @@ async def read_snapshot(engine: AsyncEngine, *, statement_seconds: int | None = 
     with translate_errors():
         async with engine.connect() as connection:
             await connection.execute(text("set transaction isolation level repeatable read, read only"))
+            if exported is not None:
+                await connection.execute(text(f"set transaction snapshot '{exported}'"))
             if statement_seconds is not None:
                 await connection.execute(text(f"set local statement_timeout = '{statement_seconds}s'"))
             yield connection

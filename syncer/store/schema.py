@@ -172,7 +172,9 @@ async def find_migration_obstacle(engine: AsyncEngine, state: SchemaState) -> st
     return None
 
 
-async def migrate(engine: AsyncEngine, revision: str = "head", *, on_step: Callable[[str], None] | None = None) -> None:
+async def migrate(
+    engine: AsyncEngine, revision: str = "head", *, on_step: Callable[[str], object] | None = None
+) -> None:
     """Migrates the schema to a revision; safe to run from several machines at the same time.
 
     Args:

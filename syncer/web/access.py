@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import HttpVersion10, hdrs
 
-from syncer.config.fields import canonical_host, is_loopback
+from syncer.config.hosts import canonical_host, is_loopback
 from syncer.web.http_server import Response
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from aiohttp import hdrs
 from prometheus_client.exposition import choose_encoder
 from yarl import URL
 
-from syncer.config.fields import is_loopback
+from syncer.config.hosts import is_loopback
 from syncer.errors import ConfigurationError, DatabaseError, ListenError, SyncerError, os_error_text
 from syncer.store.engine import create_engine
 from syncer.store.schema import schema_state
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aiohttp.web import BaseRequest
     from prometheus_client import CollectorRegistry
 
-    from syncer.config.fields import ListenAddress
+    from syncer.config.hosts import ListenAddress
     from syncer.config.settings import Settings
 
 READY_TIMEOUT_SECONDS: Final = 3.0

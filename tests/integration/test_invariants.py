@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 import uuid
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from syncer.emulator import STATIC, Emulator
+from syncer.errors import DatabaseError
 from syncer.store.day_summaries import summarise_days
-from syncer.store.engine import create_engine
+from syncer.store.engine import create_engine, read_snapshot
 from syncer.store.invariants import find_violations
 from tests.builders import PolledAccount, connect, migrated_database, record, redirect, settings_for
 
@@ -198,6 +203,58 @@ async def test_absences_that_ended_with_the_return_of_numbers_violate_no_invaria
         (key, results[1].run_id, results[2].run_id, "returned") for key in range(6, 11)
     ]
     assert [violation async for violation in find_violations(account.engine)] == []
+
+
+ONE_WRONG_COUNTER = "update sync_run set created = created + 1 where (account_id, run_id) = (1, 1)"
+ITS_VIOLATION = "invariant 5: account 1, run 1: created is 11, but its rows show 10"
+
+
+async def test_a_login_that_may_open_one_connection_finds_the_same(data: DatabaseCopy) -> None:
+    await data.sql.execute(ONE_WRONG_COUNTER)
+    login = f"single_{uuid.uuid4().hex[:12]}"
+    await data.sql.execute(f"create role {login} login password 'x' connection limit 1 in role syncer_daemon")
+    parts = urlsplit(data.url)
+
+    limited = data._replace(url=urlunsplit(parts._replace(netloc=f"{login}:x@{parts.hostname}:{parts.port}")))
+    violations = await limited.violations()
+
+    await data.sql.execute(f"drop role {login}")
+    assert violations == [ITS_VIOLATION]
+
+
+async def test_a_check_does_not_wait_for_further_connections(data: DatabaseCopy) -> None:
+    await data.sql.execute(ONE_WRONG_COUNTER)
+    engine = create_engine(lambda: data.url, pool_size=1)
+    async with AsyncExitStack() as stack:
+        for _ in range(5):  # of the six that the engine opens at most
+            await stack.enter_async_context(engine.connect())
+        begun = time.monotonic()
+        violations = [str(violation) async for violation in find_violations(engine)]
+        seconds = time.monotonic() - begun
+    await engine.dispose()
+
+    assert violations == [ITS_VIOLATION]
+    assert seconds < 20  # the pool waits 30 s for a connection
+
+
+async def test_a_query_that_fails_ends_the_check_with_its_error(data: DatabaseCopy) -> None:
+    await data.sql.execute("alter table sync_run rename column unconfirmed to other")
+
+    with pytest.raises(DatabaseError, match=r"column r\.unconfirmed does not exist"):
+        await data.violations()
+
+
+async def test_a_transaction_sees_the_snapshot_that_another_exported(data: DatabaseCopy) -> None:
+    engine = create_engine(lambda: data.url)
+    created = text("select created from syncer.sync_run where (account_id, run_id) = (1, 1)")
+    async with read_snapshot(engine) as first:
+        snapshot = (await first.execute(text("select pg_export_snapshot()"))).scalar_one()
+        await data.sql.execute(ONE_WRONG_COUNTER)
+        async with read_snapshot(engine, exported=snapshot) as second, read_snapshot(engine) as other:
+            seen = [(await connection.execute(created)).scalar_one() for connection in (first, second, other)]
+    await engine.dispose()
+
+    assert seen == [10, 10, 11]
 
 
 @pytest.mark.parametrize("column", ["valid_to", "closed_after", "closed_run_id", "ended_by"])

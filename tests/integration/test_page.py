@@ -19,7 +19,7 @@ import pytest_asyncio
 from playwright.async_api import async_playwright
 from prometheus_client import CollectorRegistry
 
-from syncer.config.fields import ListenAddress
+from syncer.config.hosts import ListenAddress
 from syncer.config.settings import Settings
 from syncer.emulator import STATIC, Emulator, faults
 from syncer.store.engine import create_engine

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from syncer.config.fields import ListenAddress
+from syncer.config.hosts import ListenAddress
 from syncer.config.settings import Settings
 from syncer.emulator import faults
 from syncer.errors import ConfigurationError

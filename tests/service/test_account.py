@@ -179,11 +179,13 @@ async def test_a_name_that_is_taken_is_refused_and_the_account_that_has_it_can_b
     taken = await syncer.run("account", "rename", "default", "head office", **by_mistake)
     nothing_configured: dict[str, str | None] = {"api_token": None}
 
+    copied = await syncer.run("export", "changes", "--since", "cursor")
     shown = await syncer.run("account", "delete", "head office", **nothing_configured)
     before = await sql.fetchval("select count(*) from syncer.virtual_number")
     deleted = await syncer.run("account", "delete", "head office", "--yes", **nothing_configured)
     renamed = await syncer.run("account", "rename", "default", "head office", **by_mistake)
     checked = await syncer.run("check", "--data", **by_mistake)
+    copied_on = await syncer.run("export", "changes", "--since", "cursor")
 
     assert taken.code == 2
     assert taken.error_line().startswith("syncer: the database has an account 'head office' already: ")
@@ -193,6 +195,7 @@ async def test_a_name_that_is_taken_is_refused_and_the_account_that_has_it_can_b
     assert (before, await sql.fetchval("select count(*) from syncer.virtual_number")) == (400, 200)
     assert (deleted.code, deleted.out.splitlines()[-1]) == (0, "head office: deleted"), deleted.err
     assert (renamed.code, checked.code) == (0, 0)
+    assert (copied.code, copied_on.code, "copy again" in copied_on.error_line()) == (0, 2, True)
     assert await sql.fetchval("select array_agg(name) from syncer.account") == ["head office"]
 
 

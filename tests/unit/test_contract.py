@@ -6,6 +6,7 @@ import json
 import os
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
@@ -15,7 +16,7 @@ from typer.main import get_command
 from syncer import cli
 from syncer.commands.sync import json_line, worst_exit_code
 from syncer.config import accounts
-from syncer.config.fields import ListenAddress
+from syncer.config.hosts import ListenAddress
 from syncer.config.settings import Settings, load_settings
 from syncer.errors import ConfigurationError, PollError, SyncerError
 from syncer.outcome import COUNTERS, Outcome, PollResult, Trigger
@@ -119,6 +120,14 @@ def test_the_fields_of_a_sync_are_those_on_the_page_in_their_order() -> None:
     line = json_line(PollResult(account="default", outcome="applied", duration_seconds=0))
     assert first_names("field") == list(json.loads(line))
     assert set(COUNTERS) < set(first_names("field"))
+
+
+def test_one_of_something_is_said_in_the_singular() -> None:
+    of_a = partial(PollResult, account="a", outcome="applied", duration_seconds=0)
+    one, two = of_a(received=1, state_changes=1, redirects_opened=1), of_a(received=2, redirects_closed=2)
+
+    assert one.summary == "a: applied: 1 received, 1 state change, 1 redirect opened"
+    assert two.summary == "a: applied: 2 received, 2 redirects closed"
 
 
 def test_the_fields_of_the_status_are_those_on_the_page_in_their_order() -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from syncer.config.accounts import Account, load_accounts
 from syncer.config.crontab import crontab_trigger
-from syncer.config.fields import ListenAddress, is_loopback
+from syncer.config.hosts import ListenAddress, is_loopback
 from syncer.config.settings import Settings, describe_unknown_variables, load_settings, load_valid_settings
 from syncer.errors import ConfigurationError
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from syncer.diff.response import MAX_STORED_REJECTIONS
-from syncer.store.invariants.periods import VERSIONS
 
 # Only applied runs have rows, dated within the run, and as many as their counters say. The redirects of a number that a
 # run opened or closed have the time and the window of the version that it opened, or of the removal; if it did neither,
 # only redirects of the number changed (`is_only_change`).
-COUNTERS: Final = f"""
+COUNTERS: Final = """
 with states as materialized (
     select account_id, virtual_number_id, run_id, closed_run_id, valid_from, valid_to, changed_after, closed_after,
            case when lag(valid_from) over number is null then 'created'
@@ -22,7 +21,7 @@ with states as materialized (
 ), number_changes as (
     select account_id, virtual_number_id, run_id, valid_from as number_changed_at,
            coalesce(changed_after, '-infinity') as number_changed_after
-      from ({VERSIONS}) versions
+      from syncer.number_version
      union all
     select account_id, virtual_number_id, closed_run_id, valid_to, closed_after from states where is_removed
 ), redirects as materialized (
@@ -53,7 +52,7 @@ with states as materialized (
      union all
     select account_id, closed_run_id, valid_to, 'removed' from states where is_removed
      union all
-    select account_id, run_id, valid_from, 'version' from ({VERSIONS}) versions
+    select account_id, run_id, valid_from, 'version' from syncer.number_version
      union all
     select account_id, run_id, changed_at, 'redirected' from redirect_changes where is_only_change
      union all
@@ -100,7 +99,7 @@ select 5 as rule, account_id, null::bigint as virtual_number_id, run_id, problem
 select 4, account_id, virtual_number_id, null,
        format('run %s changed its redirects %s', run_id, replace(problem, '-infinity', 'null'))
   from redirect_changes where problem is not null
-"""  # noqa: S608 - a constant
+"""
 
 # Each account refers to its newest runs; `held`, `unconfirmed` and `rejected` of its newest success are the current
 # counts of rows, and a believable response is one of a successful run.

@@ -1,0 +1,108 @@
+"""The commands on the stored data: export, dump, restore, psql."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from syncer.cli.context import (
+    Accounts,
+    name_database,
+    open_database,
+    parse_option,
+    read_settings,
+    run_async,
+)
+from syncer.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from syncer.config.settings import Settings
+
+
+def export(  # noqa: PLR0913 - a parameter for each option
+    view: Annotated[str, typer.Argument(metavar="VIEW", help="A view of schema analytics, for example numbers.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Replaced only when the export is complete; default: standard output.",
+        ),
+    ] = None,
+    file_format: Annotated[
+        Literal["csv", "xlsx", "parquet"] | None,
+        typer.Option("--format", help="Default: what the file name ends in, .csv, .xlsx or .parquet; else csv."),
+    ] = None,
+    account: Accounts = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="View numbers only: the numbers as of this time.")
+    ] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="View changes only: the changes since the last export with this file, which keeps the cursor.",
+        ),
+    ] = None,
+    *,
+    excel: Annotated[bool, typer.Option("--excel", help="CSV for Excel in locales with decimal commas.")] = False,
+    language: Annotated[
+        Literal["en", "ru"] | None,
+        typer.Option(help="Titles of an .xlsx file in this language; default: the names of the columns."),
+    ] = None,
+) -> None:
+    """Export a view of schema `analytics` as CSV, Excel or Parquet file. The rights of an analyst are enough."""
+    from syncer.commands.export import ExportOptions, choose_format, parse_moment
+    from syncer.commands.export import export as export_view
+
+    settings = read_settings()
+    chosen = choose_format(output, file_format, excel=excel, language=language)
+    as_of = None if at is None else parse_option("--at", at, lambda text: parse_moment(text, settings.timezone))
+    options = ExportOptions(view, output, chosen, excel, language, tuple(account or ()), as_of, since)
+    with open_database(settings, may_create=False) as database:
+        run_async(export_view(options, database, settings.timezone))
+        name_database(database)
+
+
+def dump(file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")]) -> None:
+    """Back up the database in use, the embedded one included. Nothing needs to be stopped for it."""
+    from syncer.commands.backup import dump as dump_to
+
+    settings = read_settings()
+    with open_database(settings, may_create=False, for_migration=True) as database:
+        run_async(dump_to(database, file))
+        name_database(database)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `syncer dump` has written.")],
+) -> None:
+    """Restore a backup into an empty database, upgrade its schema, and check the restored data."""
+    from syncer.commands.backup import restore as restore_from
+
+    settings = read_settings()
+    with open_database(settings, for_migration=True) as database:
+        is_right = run_async(restore_from(database, settings, file))
+        name_database(database)
+    raise SystemExit(0 if is_right else 1)
+
+
+def psql(context: typer.Context) -> None:
+    """Run psql on the database in use, embedded or not. Arguments are passed to psql."""
+    from syncer.commands.psql import run_psql
+
+    settings = read_settings()
+    with open_database(settings, may_create=False) as database:
+        name_database(database)
+        raise SystemExit(run_psql(database, context.args, hidden_variables=_token_variables(settings)))
+
+
+def _token_variables(settings: Settings) -> set[str]:
+    """Returns the variables that hold tokens, as far as the accounts can be read."""
+    from syncer.config.accounts import load_accounts
+
+    with suppress(ConfigurationError):
+        return {account.token_source for account in load_accounts(settings)}
+    return set()
