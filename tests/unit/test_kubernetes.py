@@ -16,7 +16,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from syncer import __version__
-from syncer.config.fields import ListenAddress
+from syncer.config.hosts import ListenAddress
 from syncer.config.settings import Settings, load_settings
 from syncer.web.site import READY_TIMEOUT_SECONDS, Site
 
