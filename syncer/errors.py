@@ -246,6 +246,11 @@ def in_sentence(names: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def counted(count: int, noun: str) -> str:
+    """Returns a count with its noun in the singular or the plural: "1 number", "2 numbers"."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def os_error_text(error: Exception) -> str:
     """Returns the operating system's message for an error, without what asyncio adds to it, or else its text."""
     number = error.errno if isinstance(error, OSError) else None

@@ -1,4 +1,4 @@
-"""The commands on the stored data: export, dump, restore, psql."""
+"""The commands on the stored data: history, export, dump, restore, psql."""
 
 from __future__ import annotations
 
@@ -20,6 +20,23 @@ from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from syncer.config.settings import Settings
+
+
+def history(
+    number: Annotated[str, typer.Argument(metavar="NUMBER", help="A phone number in any spelling.")],
+    account: Annotated[str | None, typer.Option(metavar="NAME", help="Only the numbers of this account.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per number, one per line.")] = False,
+) -> None:
+    """Show the life of a number: states, redirects, removals and other changes. The rights of an analyst are enough."""
+    from syncer.commands.history import print_history
+    from syncer.store.queries.number_search import spellings
+
+    settings = read_settings()
+    accepted = parse_option("NUMBER", number, spellings)
+    with open_database(settings, may_create=False) as database:
+        run_async(print_history(database, accepted, account, as_json=as_json))
+        name_database(database)
 
 
 def export(  # noqa: PLR0913 - a parameter for each option

@@ -92,7 +92,7 @@ def check(
 
 
 def status(*, as_json: AsJson = False) -> None:
-    """Show the accounts and what needs attention. The table has last success, last outcome and numbers by state."""
+    """Show what needs attention, and the accounts: numbers by state, last success, last outcome."""
     from syncer.commands.status import print_status
 
     settings = read_settings()

@@ -18,7 +18,7 @@ from syncer.diff.response import parse_response
 from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
 from syncer.endpoint.retry_after import in_words
-from syncer.errors import ConfigurationError, NoDatabaseError, SyncerError, in_sentence
+from syncer.errors import ConfigurationError, NoDatabaseError, SyncerError, counted, in_sentence
 from syncer.printable import escape_unprintable
 from syncer.store.accounts import describe_shared_app_ids, find_unknown_time_zones
 from syncer.store.engine import MIN_SERVER_VERSION
@@ -130,7 +130,7 @@ class Check:
             except ConfigurationError as error:
                 results += [Finding("configuration", problem, is_ok=False) for problem in error.problems]
         if not results:
-            results = [Finding("configuration", f"{len(accounts)} account{'s' * (len(accounts) != 1)}")]
+            results = [Finding("configuration", counted(len(accounts), "account"))]
         unknown = describe_unknown_variables({account.token_source for account in accounts})
         results += [Finding("configuration", sentence, is_ok=False) for sentence in unknown]
         exposed = describe_exposed_files(self.settings, accounts)
@@ -254,7 +254,7 @@ async def _check_endpoint(source: Source, account: Account, app_id: int | None) 
     except SyncerError as error:
         return Finding(subject, str(error), is_ok=False)
     listed = len(parsed.records)
-    text = f"{account.api_url} accepts the token and lists {listed} number{'s' * (listed != 1)}"
+    text = f"{account.api_url} accepts the token and lists {counted(listed, 'number')}"
     if parsed.rejections:
         rejected = len(parsed.rejections)
         subject_and_verb = "1 record is" if rejected == 1 else f"{rejected} records are"

@@ -25,7 +25,7 @@ from rich.text import Text
 
 from syncer.commands.demo_backfill import NUMBERS, TOKEN, backfill_account, settings_for
 from syncer.commands.run import create_site
-from syncer.commands.status import accounts_table
+from syncer.commands.status import accounts_summary
 from syncer.config.accounts import load_accounts
 from syncer.daemon.scheduler import Daemon
 from syncer.daemon.signals import install_stop_handlers, run_unless_stopped
@@ -33,6 +33,7 @@ from syncer.database import Database
 from syncer.emulator import STATIC, Emulator
 from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError, ListenError, OutputError
+from syncer.local_time import time_zone_or_utc
 from syncer.poll import Poller
 from syncer.printable import escape_unprintable
 from syncer.store.queries.account_status import read_account_statuses
@@ -258,25 +259,26 @@ async def _show_changes(engine: AsyncEngine, last_run_id: int) -> None:
 def live_view(accounts: Iterable[AccountStatus], latest: Iterable[FeedEntry]) -> RenderableType:
     """Returns what is shown on a terminal: the accounts, and the latest changes."""
     table = Table(box=None, pad_edge=False, header_style="bold", title="latest changes", title_justify="left")
-    for column in ("run", "at", "number", "what", "from", "to"):
-        table.add_column(column, no_wrap=True)
+    for column in ("at", "number"):
+        table.add_column(column, no_wrap=True)  # where the terminal is narrow, the others become narrower
+    for column in ("what", "from", "to"):
+        table.add_column(column)
     for change in latest:
-        table.add_row(
-            str(change.run_id),
-            f"{change.recorded_at:%H:%M:%S}",
-            Text(escape_unprintable(change.number)),
-            change.event,
-            Text(escape_unprintable(change.old_value or ""), overflow="ellipsis"),
-            Text(escape_unprintable(change.new_value or ""), overflow="ellipsis"),
-        )
-    return Group(accounts_table(accounts), Text(), table)
+        texts = [change.number, change.event, change.old_value or "", change.new_value or ""]
+        cells = [Text(escape_unprintable(text), no_wrap=True, overflow="ellipsis") for text in texts]
+        table.add_row(_time_of(change), *cells)
+    return Group(accounts_summary(accounts), Text(), table)
+
+
+def _time_of(change: FeedEntry) -> str:
+    return f"{change.recorded_at.astimezone(time_zone_or_utc(change.time_zone)):%H:%M:%S}"
 
 
 def plain_lines(changes: list[FeedEntry]) -> Iterator[str]:
     """Yields what is printed elsewhere: a line per change, up to a limit."""
     for change in changes[:_MAX_CHANGES_PER_RUN]:
         values = f"{change.old_value or '-'} → {change.new_value or '-'}"
-        line = f"run {change.run_id}  {change.recorded_at:%H:%M:%S}  {change.number}  {change.event}  {values}"
+        line = f"run {change.run_id}  {_time_of(change)}  {change.number}  {change.event}  {values}"
         yield escape_unprintable(line)
     if len(changes) > _MAX_CHANGES_PER_RUN:
         yield f"run {changes[-1].run_id}  and {len(changes) - _MAX_CHANGES_PER_RUN} more"

@@ -1,4 +1,4 @@
-"""`syncer status`: shows the accounts in a table, and what needs attention."""
+"""`syncer status`: shows what needs attention, and then the accounts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from syncer.errors import counted
+from syncer.local_time import format_moment
 from syncer.outcome import accept_removals_command
 from syncer.printable import escape_unprintable
 from syncer.store.accounts import describe_shared_app_ids
@@ -25,11 +27,12 @@ if TYPE_CHECKING:
     from syncer.store.queries.account_status import AccountStatus
 
 _MAX_SHOWN: Final = 5
+_MAX_NAME_WIDTH: Final = 20
 _UNLIMITED_WIDTH: Final = 10_000  # lines in a file or a pipe are not wrapped
 
 
 async def print_status(database: Database, *, as_json: bool) -> None:
-    """Prints the status of the accounts, as a table or as JSON lines.
+    """Prints the status of the accounts, as text or as JSON lines.
 
     Raises:
         DatabaseError: The database cannot be read.
@@ -46,69 +49,79 @@ async def print_status(database: Database, *, as_json: bool) -> None:
         for status in accounts:
             typer.echo(escape_unprintable(msgspec.json.encode(status).decode()))
         return
-    console = Console(width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH, highlight=False)
+    attention = [*shared, *attention_lines(accounts)]
+    for line in attention:
+        console.print(f"! {escape_unprintable(line)}", markup=False)
     if accounts:
-        console.print(accounts_table(accounts))
+        console.print(*[Text()] * bool(attention), accounts_summary(accounts), sep="\n")
     else:
         console.print("no data yet: `syncer sync` polls once, `syncer run` keeps polling")
-    for line in (*shared, *attention_lines(accounts)):
-        console.print(f"! {escape_unprintable(line)}", markup=False, highlight=False)
 
 
-def accounts_table(accounts: Iterable[AccountStatus]) -> Table:
-    """Returns a table with one row per account."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("account", "last success", "last outcome", "numbers by state"):
-        table.add_column(column)
-    for column in ("held", "unconfirmed", "rejected"):
-        table.add_column(column, justify="right")
+def accounts_summary(accounts: Iterable[AccountStatus]) -> Table:
+    """Returns two lines for each account: its numbers by state, and its last success and outcome."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(max_width=_MAX_NAME_WIDTH, overflow="fold")
+    table.add_column(overflow="fold")
     for status in accounts:
-        states = "  ".join(f"{state} {numbers}" for state, numbers in status.numbers.items())
         table.add_row(
-            Text(escape_unprintable(status.account)),
-            "never" if status.last_success_at is None else f"{_format(status.last_success_at)}, {_ago(status)}",
-            " ".join(filter(None, (status.last_outcome or "-", status.last_error_kind))),
-            Text(escape_unprintable(states) or "-"),
-            str(status.held or "-"),
-            str(status.unconfirmed or "-"),
-            str(len(status.rejected) or "-"),
+            Text(escape_unprintable(status.account), style="bold"),
+            Text("\n".join(escape_unprintable(line) for line in (_numbers_line(status), _success_line(status)))),
         )
     return table
+
+
+def _numbers_line(status: AccountStatus) -> str:
+    states = ", ".join(f"{state} {numbers}" for state, numbers in status.numbers.items())
+    missing = {"held": status.held, "unconfirmed": status.unconfirmed, "rejected": len(status.rejected)}
+    total = counted(sum(status.numbers.values()), "number")
+    return "; ".join([f"{total}{': ' * bool(states)}{states}", *(f"{n} {what}" for what, n in missing.items() if n)])
+
+
+def _success_line(status: AccountStatus) -> str:
+    outcome = "retired" if status.retired_at else status.last_outcome or "not polled yet"
+    kind = f" ({status.last_error_kind})" if status.last_error_kind else ""
+    if status.last_success_at is None:
+        return f"{outcome}{kind}; no poll has succeeded yet"
+    moment = format_moment(status.last_success_at, status.time_zone)
+    return f"{outcome}{kind}; last success {_ago(status)}, {moment}"
 
 
 def attention_lines(accounts: Iterable[AccountStatus]) -> Iterator[str]:
     """Yields what needs attention, one line each, with what to do about it."""
     for status in accounts:
-        if status.retired_at is not None:
-            yield (
-                f"{status.account}: not configured since {_format(status.retired_at)}: it is no longer "
-                "polled, and its data are kept"
-            )
-        elif status.last_outcome == "failed":
-            yield f"{status.account}: the last poll failed: {status.last_error}"
-        if status.clock_ahead:
-            yield f"{status.account}: {describe_clock(status)}"
-        if status.held:
-            since = f"{status.held_since:%Y-%m-%d %H:%M:%S %Z}"
-            yield (
-                f"{status.account}: {status.held} numbers missing since {since}, their removal is held; "
-                f"if they are really gone: {accept_removals_command(status.account)}"
-            )
-        for rejected in status.rejected[:_MAX_SHOWN]:
-            number_id, first_seen_at = rejected.virtual_number_id, rejected.first_seen_at
-            record = "a record" if number_id is None else f"the record of number {number_id}"
-            verb = "is rejected" if first_seen_at is None else f"has been rejected since {_format(first_seen_at)}"
-            yield f"{status.account}: {record} {verb}: {rejected.error}"
-        if len(status.rejected) > _MAX_SHOWN:
-            more = len(status.rejected) - _MAX_SHOWN
-            yield f"{status.account}: and {more} more rejected records: see syncer.rejected_record"
+        for line in _attention_lines(status):
+            yield f"{status.account}: {line}"
 
 
-def _format(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S %Z}"
+def _attention_lines(status: AccountStatus) -> Iterator[str]:
+    def moment(at: datetime) -> str:
+        return format_moment(at, status.time_zone)
+
+    if status.retired_at is not None:
+        yield f"not configured since {moment(status.retired_at)}: it is no longer polled, and its data are kept"
+    elif status.last_outcome == "failed":
+        yield f"the last poll failed: {status.last_error}"
+    if status.clock_ahead:
+        yield describe_clock(status)
+    if status.held and status.held_since is not None:
+        has, removal, they = ("has", "its", "it is") if status.held == 1 else ("have", "their", "they are")
+        yield (
+            f"{counted(status.held, 'number')} {has} been missing since {moment(status.held_since)}, {removal} removal "
+            f"is held; if {they} really gone: {accept_removals_command(status.account)}"
+        )
+    for rejected in status.rejected[:_MAX_SHOWN]:
+        record_id, first_seen_at = rejected.virtual_number_id, rejected.first_seen_at
+        record = "a record whose id cannot be read" if record_id is None else f"the record with id {record_id}"
+        verb = "is rejected" if first_seen_at is None else f"has been rejected since {moment(first_seen_at)}"
+        yield f"{record} {verb}: {rejected.error}"
+    if len(status.rejected) > _MAX_SHOWN:
+        more = counted(len(status.rejected) - _MAX_SHOWN, "more rejected record")
+        yield f"and {more}: see analytics.rejected_records"
 
 
 def _ago(status: AccountStatus) -> str:
     if not status.clock_ahead:
         return f"{format_age(status)} ago"
-    return "clock ahead" if status.lag_seconds is None else f"clock ahead, at least {format_age(status)} ago"
+    return "by a clock that was ahead" if status.lag_seconds is None else f"at least {format_age(status)} ago"

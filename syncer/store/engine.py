@@ -132,7 +132,7 @@ def _reject_closed(connection: DBAPIConnection, *_: object) -> None:
 
 @asynccontextmanager
 async def read_snapshot(
-    engine: AsyncEngine, *, statement_seconds: int | None = None, exported: str | None = None
+    engine: AsyncEngine, *, statement_seconds: float | None = None, exported: str | None = None
 ) -> AsyncIterator[AsyncConnection]:
     """Opens a read-only transaction with one snapshot of the data.
 
@@ -150,7 +150,7 @@ async def read_snapshot(
             if exported is not None:
                 await connection.execute(text(f"set transaction snapshot '{exported}'"))
             if statement_seconds is not None:
-                await connection.execute(text(f"set local statement_timeout = '{statement_seconds}s'"))
+                await connection.execute(text(f"set local statement_timeout = '{statement_seconds * 1000:.0f}ms'"))
             yield connection
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from markupsafe import Markup
 
+from syncer.local_time import time_zone_or_utc
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import tzinfo
 
 _RUSSIAN_NUMBER: Final = re.compile(r"(?:7|8|)([0-9]{3})([0-9]{3})([0-9]{2})([0-9]{2})")
 _TWO_DECIMALS_BELOW_SECONDS: Final = 10
@@ -32,14 +32,6 @@ def format_phone(number: str) -> str:
 def shorten(text: str, max_length: int = 120) -> str:
     """Cuts a text to `max_length` characters, with an ellipsis."""
     return text if len(text) <= max_length else text[: max_length - 1] + "…"
-
-
-def time_zone_or_utc(name: str) -> tzinfo:
-    """Returns a time zone by name, or UTC if this machine does not know the name."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC
 
 
 class Formatter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +32,14 @@ _AXIS_LABELS: Final = 4
 _DOCUMENTED_STATES: Final = ("active", "debt_lock", "freeze", "activation", "unconfirmed", "inactive")
 _UNKNOWN_STATE_COLOURS: Final = 4
 _PHONE_FIELDS: Final = {"number", "redirect_number", "dgn_number", "from_redirect_numbers"}
+_FIELD_IN_ERROR: Final = re.compile(r"at `\$\.([a-z_]+)")
 _BOOLEAN_TEXTS: Final = {"true": "yes", "false": "no"}
+
+
+def invalid_field(error: str) -> str | None:
+    """Returns the field whose value a record was rejected for, as its error names it; None if it names none."""
+    found = _FIELD_IN_ERROR.search(error)
+    return found[1] if found else None
 
 
 def colour_class(state: str) -> str:
@@ -73,7 +81,7 @@ class ValueFormatter:
 
 @dataclass(frozen=True, slots=True)
 class StateCount:
-    """How many numbers are in a state now, and the difference to the start of the chart."""
+    """How many numbers are in a state now, and the difference to the moment that the section compares with."""
 
     state: str
     now: int
@@ -92,6 +100,7 @@ class StatesSection:
         span: The time that the charts cover.
         axis_moments: The moments that label the time axis, at equal distances.
         points: The end of each time step with the number count of each state, for the tooltips.
+        compared_to: The start of the chart, or the first moment at which there were numbers.
         ranges: The ranges on offer, in days, each with whether it is the one shown; the last one is all the history.
     """
 
@@ -102,6 +111,7 @@ class StatesSection:
     span: timedelta
     axis_moments: list[datetime]
     points: list[tuple[datetime, list[tuple[str, int]]]]
+    compared_to: datetime
     ranges: list[tuple[int, bool]]
 
 
@@ -118,8 +128,9 @@ def states_section(timeline: Timeline, days: int, ranges: Sequence[int]) -> Stat
     moments = timeline.timestamps
     available = [length for length in ranges[:-1] if timedelta(days=length) < timeline.full_span]
     chosen = days if days in available else ranges[-1]
+    first = next(index for index in range(len(moments)) if any(values[index] for values in numbers.values()))
     return StatesSection(
-        counts=[StateCount(state, values[-1], values[-1] - values[0]) for state, values in numbers.items()],
+        counts=[StateCount(state, values[-1], values[-1] - values[first]) for state, values in numbers.items()],
         # A step shows the counts at its end, so that the last step shows the counts of now.
         all_states=stack_areas({state: values[1:] for state, values in numbers.items()}, step_count=2),
         largest=largest,
@@ -130,6 +141,7 @@ def states_section(timeline: Timeline, days: int, ranges: Sequence[int]) -> Stat
             (moments[index], [(state, values[index]) for state, values in numbers.items() if values[index]])
             for index in range(1, len(moments))
         ],
+        compared_to=moments[first],
         ranges=[(length, length == chosen) for length in (*available, ranges[-1])],
     )
 
@@ -138,6 +150,7 @@ def states_section(timeline: Timeline, days: int, ranges: Sequence[int]) -> Stat
 class NumberChanges:
     """The changes of one number; the reason of a change of state is in `reason` instead of `changes`."""
 
+    virtual_number_id: int
     number: str
     reason: str | None
     changes: list[Change]
@@ -172,7 +185,7 @@ def _number_changes(changes: list[Change]) -> NumberChanges:
     if any(change.field == "state" for change in changes):
         reason = next((change.new_value for change in changes if change.field == "reason"), None)
         changes = [change for change in changes if change.field != "reason"]
-    return NumberChanges(changes[0].number, reason, changes)
+    return NumberChanges(changes[0].virtual_number_id, changes[0].number, reason, changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
-"""The daemon's HTTP server: /livez, /readyz, /metrics and the status page."""
+"""The daemon's HTTP server: /livez, /readyz, /metrics, and the pages for people."""
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs
@@ -19,7 +20,12 @@ from syncer.store.server import find_write_obstacle
 from syncer.telemetry.logs import log
 from syncer.web.access import Access
 from syncer.web.http_server import HttpServer, Response
-from syncer.web.page import POLICY, Page
+from syncer.web.known_accounts import KnownAccounts
+from syncer.web.list_page import ListPage
+from syncer.web.number_pages import NumberPages
+from syncer.web.page import Page
+from syncer.web.query_cache import QuerySlot
+from syncer.web.rendering import POLICY
 from syncer.web.single_flight import SingleFlight
 
 if TYPE_CHECKING:
@@ -27,10 +33,12 @@ if TYPE_CHECKING:
     from typing import Self
 
     from aiohttp.web import BaseRequest
+    from multidict import MultiMapping
     from prometheus_client import CollectorRegistry
 
     from syncer.config.hosts import ListenAddress
     from syncer.config.settings import Settings
+    from syncer.web.rendering import Document
 
 READY_TIMEOUT_SECONDS: Final = 3.0
 """The daemon is not ready if the database takes longer than this to answer."""
@@ -84,13 +92,19 @@ class Site:
         self._access = Access(address.host, settings.http_hosts or ())
         self._page_mode = settings.http_page
         refresh = min(max(settings.poll_interval, _MIN_REFRESH), _MAX_REFRESH)
-        self._page = Page(self._engine, configured, settings.timezone.key, refresh)
+        self._accounts = KnownAccounts(self._engine, configured)
+        slot = QuerySlot()
+        self._page = Page(self._engine, self._accounts, slot, settings.timezone.key, refresh)
+        self._number_pages = NumberPages(self._engine, self._accounts, slot)
+        self._list_page = ListPage(self._engine, self._accounts, slot)
         self._server = HttpServer(self._respond, address.host, address.port)
         self._handlers: dict[str, Callable[[BaseRequest], Awaitable[Response]]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
             "/metrics": self._metrics,
-            "/": self._root,
+            "/": partial(self._serve_document, self._page.document),
+            "/number": partial(self._serve_document, self._number_pages.document),
+            "/numbers": partial(self._serve_document, self._list_page.document),
         }
 
     async def __aenter__(self) -> Self:
@@ -110,7 +124,8 @@ class Site:
     async def __aexit__(self, *_: object) -> None:
         await self._server.__aexit__()
         self._metrics_executor.shutdown(wait=False, cancel_futures=True)
-        await self._page.close()
+        for page in (self._page, self._number_pages, self._list_page, self._accounts):
+            await page.close()
         await self._ready.close()
         await self._engine.dispose()
 
@@ -178,20 +193,20 @@ class Site:
         response.enable_compression()
         return response
 
-    async def _root(self, request: BaseRequest) -> Response:
+    async def _serve_document(
+        self, render: Callable[[MultiMapping[str], str], Awaitable[Document]], request: BaseRequest
+    ) -> Response:
         if not self._serves_page:
             return Response(status=404, text=_PAGE_OFF if self._page_mode == "off" else _PAGE_LOOPBACK_ONLY)
-        document = await self._page.document(request.query, ",".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, [])))
-        response = Response(
-            status=document.status,
-            text=document.html,
-            content_type="text/html",
-            headers={
-                hdrs.CONTENT_LANGUAGE: document.language,
-                hdrs.VARY: hdrs.ACCEPT_LANGUAGE,
-                "Content-Security-Policy": POLICY,
-            },
-        )
+        document = await render(request.query, ",".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, [])))
+        headers = {
+            hdrs.CONTENT_LANGUAGE: document.language,
+            hdrs.VARY: hdrs.ACCEPT_LANGUAGE,
+            "Content-Security-Policy": POLICY,
+        }
+        if document.location is not None:
+            headers[hdrs.LOCATION] = document.location
+        response = Response(status=document.status, text=document.html, content_type="text/html", headers=headers)
         response.enable_compression()
         return response
 

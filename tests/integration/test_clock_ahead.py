@@ -98,8 +98,8 @@ async def test_status_and_check_name_the_case(account: PolledAccount, database: 
 
     statuses = await read_account_statuses(account.engine)
     sentence = (
-        "the database's clock was ahead when the last successful poll was recorded, at 2026-03-02 12:00:00 UTC: it is "
-        "at least 0:07:00 old; check that the server synchronizes its clock"
+        "the database's clock was ahead when the last successful poll was recorded, at 2026-03-02 15:00:00 "
+        "Europe/Moscow: it is at least 0:07:00 old; check that the server synchronizes its clock"
     )
     assert describe_clock(statuses[0]) == sentence
     assert f"default: {sentence}" in list(attention_lines(statuses))

@@ -19,7 +19,9 @@ from syncer.emulator import faults
 from syncer.errors import ConfigurationError
 from syncer.web import site as site_module
 from syncer.web.site import Site
+from syncer.web.translations import TEXTS
 from tests.builders import record
+from tests.contract_page import name, table
 from tests.service.processes import wait_until
 from tests.silence import SilentServer
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from tests.builders import PolledAccount
 
+PATHS = ("/livez", "/readyz", "/metrics", "/", "/number", "/numbers", "/nothing")
 LOOPBACK = ListenAddress("127.0.0.1", 0)
 ALL_INTERFACES = ListenAddress("0.0.0.0", 0)  # noqa: S104 - the tests are about this case
 
@@ -211,7 +214,7 @@ async def test_metrics_ignore_an_accept_header_that_makes_no_sense(client: Clien
 
 
 async def test_no_reply_may_be_cached_framed_sniffed_or_sent_as_referrer(client: Client) -> None:
-    for path in ("/livez", "/readyz", "/metrics", "/", "/nothing"):
+    for path in (*PATHS, "/number?q=1", "/number?q=79000000001", "/numbers?page=x"):
         headers = (await client.get(path)).headers
         policy = headers["Content-Security-Policy"]
 
@@ -231,7 +234,7 @@ async def test_404_and_405_are_one_line_of_plain_text(client: Client) -> None:
     missing = await client.get("/favicon.ico")
     paths = "/livez, /readyz, /metrics and the page at /"
     assert missing.status_and_text == (404, f"Not found. Available paths: {paths}.\n")
-    for path in ("/livez", "/readyz", "/metrics", "/"):
+    for path in PATHS[:-1]:
         refused = await client.get(path, method="POST")
         assert refused.status_and_text == (405, "The allowed methods here are GET, HEAD.\n")
         assert refused.headers["Allow"] == "GET, HEAD"
@@ -242,21 +245,23 @@ async def test_404_and_405_are_one_line_of_plain_text(client: Client) -> None:
 
 
 async def test_the_page_is_served_on_loopback_only_unless_it_is_switched_on(database: str) -> None:
+    pages = ("/", "/number", "/numbers")
     async with listening(database, address=ALL_INTERFACES) as client:
-        refused = await client.get("/")
+        refused = [await client.get(path) for path in (*pages, "/number?q=79000000001", "/number?account=default&id=1")]
         assert (await client.get("/livez")).status == 200
     async with listening(database, address=ALL_INTERFACES, page="on", hosts=["pbx.example"]) as client:
-        served = await client.get("/", Host="pbx.example")
+        served = [await client.get(path, Host="pbx.example") for path in pages]
     async with listening(database, page="off") as client:
-        switched_off = await client.get("/")
+        switched_off = [await client.get(path) for path in pages]
 
-    assert refused.status == 404
-    assert refused.text.endswith("set SYNCER_HTTP_PAGE=on to serve it here too.\n")
-    assert (served.status, served.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    assert switched_off.status_and_text == (404, "The page is switched off: SYNCER_HTTP_PAGE is off.\n")
+    assert {page.status for page in refused} == {404}
+    assert all(page.text.endswith("set SYNCER_HTTP_PAGE=on to serve it here too.\n") for page in refused)
+    assert {(page.status, page.headers["Content-Type"]) for page in served} == {(200, "text/html; charset=utf-8")}
+    assert {page.status_and_text for page in switched_off} == {
+        (404, "The page is switched off: SYNCER_HTTP_PAGE is off.\n")
+    }
 
 
-PATHS = ("/livez", "/readyz", "/metrics", "/", "/nothing")
 WRONG_HOST = (
     "This host name is not answered, so that no web site can read this through your browser: use 127.0.0.1 or "
     "the address that the daemon listens on, or add the name to SYNCER_HTTP_HOSTS.\n"
@@ -424,6 +429,18 @@ async def test_a_problem_is_shown_with_what_to_do_about_it(account: PolledAccoun
     assert "Authorization" not in text
 
 
+async def test_the_field_of_a_rejected_record_is_named_in_the_language_of_the_page(
+    account: PolledAccount, client: Client
+) -> None:
+    await account.poll(record(1), record(2, number=None), record(3, state=7), "no record")
+
+    russian = text_of(await client.get("/?lang=ru"))
+
+    assert "Недопустимое значение поля: номер Expected `str`, got `null` - at `$.number`" in russian
+    assert "Недопустимое значение поля: состояние Expected `str`, got `int` - at `$.state`" in russian
+    assert russian.count("Недопустимое значение поля") == 2
+
+
 async def test_an_overdue_account_is_late_and_a_retired_one_is_not_polled(
     account: PolledAccount, client: Client, sql: asyncpg.Connection, database: str
 ) -> None:
@@ -508,11 +525,184 @@ async def test_invalid_query_parameters_are_ignored(client: Client) -> None:
         assert (await client.get(f"/?{other}")).status == 200
 
 
+async def test_the_reason_of_a_failure_has_a_title_in_the_language_of_the_page(
+    account: PolledAccount, client: Client
+) -> None:
+    account.emulator.fault = faults.Status(status=401)
+    await account.poll_again()
+
+    english, russian = [text_of(await client.get(f"/?lang={language}")) for language in ("en", "ru")]
+
+    assert english.count("The token is not valid 127.0.0.1:") == 2  # at the account and at the poll
+    assert russian.count("Неверный токен 127.0.0.1:") == 2
+    assert "answered 401" in russian
+
+
+async def test_every_kind_of_error_has_the_title_that_the_views_give_it(sql: asyncpg.Connection) -> None:
+    kinds = [name(cells[0]) for cells in table("`error_kind`")]
+    titles = await sql.fetch("select kind, syncer.error_kind_title(kind) as title from unnest($1::text[]) kind", kinds)
+
+    shown = {text: tuple(title) for text, title in TEXTS.items() if text.startswith("error_")}
+    assert shown == {f"error_{row['kind']}": tuple(row["title"]) for row in titles}
+
+
+# The pages of numbers
+
+
+async def test_a_search_goes_to_the_page_of_the_only_number_and_lists_several(
+    account: PolledAccount, client: Client
+) -> None:
+    await account.poll(record(1, number="79208547433"), record(2, number="89261112233"), record(3, number="9261112233"))
+
+    one = await client.get("/number?q=8%20(920)%20854-74-33&lang=en")
+    several = await client.get("/number?q=%2B79261112233&lang=en")
+
+    assert (one.status, "+7\xa0920\xa0854-74-33" in one.text) == (200, True)
+    assert re.findall(r'class="number" href="(/number[^"]*)"', several.text) == [
+        "/number?lang=en&amp;account=default&amp;id=2",
+        "/number?lang=en&amp;account=default&amp;id=3",
+    ]
+
+
+async def test_a_number_is_found_by_the_number_that_it_had(account: PolledAccount, client: Client) -> None:
+    await account.poll(record(1, number="79208547433"))
+    await account.poll(record(1, number="79261112233"))
+
+    page = await client.get("/number?q=89208547433&lang=en")
+
+    assert page.status == 200
+    assert "Phone numbers it had +7\xa0926\xa0111-22-33 from".replace("\xa0", " ") in text_of(page)
+
+
+async def test_what_is_not_found_or_wrong_on_the_pages_of_numbers_is_one_sentence(
+    account: PolledAccount, client: Client
+) -> None:
+    await account.poll(record(1))
+    expected = {
+        "/number?q=reception": (400, "This is not a phone number: write its digits, such as +7 926 123-45-67."),
+        "/number?q=": (400, "This is not a phone number: write its digits, such as +7 926 123-45-67."),
+        f"/number?q={'1' * 101}": (400, "This is not a phone number: write its digits, such as +7 926 123-45-67."),
+        "/number?q=79999999999": (404, "No number has 79999999999 or ever had it. Check its digits."),
+        "/number?q=1%00%ff": (404, "No number has 1\\u0000\N{REPLACEMENT CHARACTER} or ever had it. Check its digits."),
+        "/number?q=1&id=1": (400, "The address of this page is wrong: q"),
+        "/number?nonsense=1": (400, "The address of this page is wrong: nonsense"),
+        "/number?account=default&id=x": (400, "The address of this page is wrong: id"),
+        "/number?account=default": (400, "The address of this page is wrong: account"),
+        "/number?account=default&id=2": (404, "This account has no number with this id"),
+        "/number?account=nobody&id=1": (404, "There is no account with this name"),
+        "/numbers?account=nobody": (404, "There is no account with this name"),
+        "/numbers?state=nonsense": (404, "There is no nonsense"),
+        "/numbers?region=Atlantis": (404, "There is no Atlantis"),
+        "/numbers?page=0": (400, "The address of this page is wrong: page=0"),
+        "/numbers?order=x": (400, "The address of this page is wrong: order=x"),
+        "/numbers?type=def&type=abc": (400, "The address of this page is wrong: type"),
+        "/numbers?q=1": (400, "The address of this page is wrong: q"),
+    }
+
+    for path, (status, sentence) in expected.items():
+        page = await client.get(f"{path}&lang=en")
+        assert (page.status, sentence in text_of(page)) == (status, True), path
+
+
+async def test_the_numbers_are_listed_by_state_region_and_type_a_page_at_a_time(
+    account: PolledAccount, client: Client
+) -> None:
+    regions = ("Москва", "Тверь")
+    await account.poll(
+        *(
+            record(
+                key,
+                state="freeze" if key % 10 == 0 else "active",
+                region_name=regions[key % 2],
+                type="abc" if key % 3 else "def",
+            )
+            for key in range(1, 121)
+        )
+    )
+
+    async def listed(query: str) -> tuple[str, int]:
+        page = await client.get(f"/numbers?{query}&lang=en")
+        count = re.search(r"Numbers: (\d+)", text_of(page))
+        assert count is not None
+        return count[1], page.text.count('<a class="number"')
+
+    assert await listed("account=default") == ("120", 50)
+    assert await listed("account=default&page=3") == ("120", 20)
+    assert await listed("account=default&page=99") == ("120", 20)
+    assert await listed("state=freeze") == ("12", 12)
+    assert await listed("state=freeze&state=active&type=def") == ("40", 40)
+    assert await listed(f"region={quote('Тверь')}&state=active") == ("60", 50)
+    assert await listed(f"region={quote('Тверь')}&state=freeze") == ("0", 0)
+    assert await listed("state=debt_lock&state=freeze&order=since") == ("12", 12)
+
+
+async def test_the_list_of_locked_numbers_begins_with_the_longest_lock(account: PolledAccount, client: Client) -> None:
+    await account.poll(record(1), record(2, state="debt_lock"), record(3, state="freeze"))
+    await account.poll(record(1, state="debt_lock"), record(2, state="debt_lock"), record(3, state="freeze"))
+
+    page = await client.get("/numbers?state=debt_lock&state=freeze&order=since&lang=en")
+
+    assert re.findall(r"id=(\d+)", page.text) == ["2", "3", "1"]
+    assert "<h1" in page.text
+    assert "Locked or frozen" in text_of(page)
+
+
+async def test_the_numbers_of_a_retired_account_are_listed_only_with_its_name(
+    account: PolledAccount, client: Client, sql: asyncpg.Connection
+) -> None:
+    await account.poll(record(1))
+    await sql.execute("insert into syncer.account_schedule (account_id, due_at, retired_at) values (1, now(), now())")
+
+    everything, named = await client.get("/numbers?lang=en"), await client.get("/numbers?account=default&lang=en")
+
+    assert "No number matches." in text_of(everything)
+    assert "Numbers: 1" in text_of(named)
+
+
+async def test_no_phone_number_that_is_searched_for_reaches_the_log(
+    account: PolledAccount,
+    client: Client,
+    sql: asyncpg.Connection,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await account.poll(record(1, number="79208547433"))
+    capsys.readouterr()
+
+    for query in ("q=79208547433", "q=79208547499", "account=default&id=1"):
+        await client.get(f"/number?{query}")
+    await sql.execute("alter schema syncer rename to elsewhere")
+    failed = await client.get("/number?q=79208547411")
+
+    assert failed.status == 503
+    output = capsys.readouterr()
+    assert "792085474" not in output.out + output.err + caplog.text
+
+
+async def test_searches_wait_in_the_same_queue_as_the_page(
+    account: PolledAccount, sql: asyncpg.Connection, client: Client
+) -> None:
+    await account.poll(record(1))
+    async with sql.transaction():
+        await sql.execute("lock table syncer.account in access exclusive mode")
+        replies = [asyncio.create_task(client.get(f"/number?lang=en&q=7926000{number:04}")) for number in range(1, 16)]
+        done, _ = await asyncio.wait(replies, timeout=3, return_when=asyncio.FIRST_COMPLETED)
+        refused = done.pop().result()
+        await wait_until(lambda: blocked_queries(sql))
+        running = await blocked_queries(sql)
+    for task in replies:
+        task.cancel()
+
+    assert running == 1
+    assert refused.status == 503
+    assert "database: busy with other requests for this page; try again in a few seconds" in text_of(refused)
+
+
 async def test_without_the_database_the_page_says_so_and_shows_the_last_known_data(
     account: PolledAccount, sql: asyncpg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncer.web.page._MIN_CACHE_SECONDS", 0.0)
-    monkeypatch.setattr("syncer.web.page._CACHE_TIME_FACTOR", 0.0)
+    monkeypatch.setattr("syncer.web.query_cache._MIN_CACHE_SECONDS", 0.0)
+    monkeypatch.setattr("syncer.web.query_cache._CACHE_TIME_FACTOR", 0.0)
     await account.poll(record(1))
     async with listening(database) as client:
         before = await client.get("/?lang=en")
@@ -533,7 +723,7 @@ async def test_without_the_database_the_page_says_so_and_shows_the_last_known_da
 async def test_a_blocked_statement_of_the_page_times_out(
     account: PolledAccount, sql: asyncpg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncer.web.page._STATEMENT_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr("syncer.web.query_cache.STATEMENT_TIMEOUT_SECONDS", 1)
     await account.poll(record(1))
     async with listening(database) as client, sql.transaction():
         await sql.execute("lock table syncer.state_history in access exclusive mode")

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import io
 import re
 import shlex
 import signal
 import socket
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import asyncpg
+import pytest
+from rich.console import Console
 
+from syncer.commands.demo import live_view
 from syncer.commands.demo_backfill import BACKFILL_INTERVAL
+from syncer.store.queries.change_feed import FeedEntry
 from tests.service.processes import files_in, processes_of, wait_until
 from tests.service.scenarios import run_concurrently
 
@@ -54,7 +59,7 @@ async def test_the_demo_shows_changes_as_they_are_recorded_and_leaves_nothing_be
         assert shown.status == 200
         assert "Номера по состояниям" in await shown.text()
     status = await syncer.run("status", database_url=None, data_dir=data[1])
-    assert "demo  " in status.out
+    assert re.match(r"demo  \d+ numbers: ", status.out)
     assert len(processes_of(folder)) > 1
 
     ended = await demo.stop(signal.SIGINT, within=20)
@@ -99,6 +104,26 @@ async def test_the_demo_can_be_stopped_while_it_generates_history(syncer: Progra
     assert not any(CHANGE.fullmatch(line) for line in ended.out.splitlines(keepends=True))
     assert processes_of(folder) == set()
     assert files_in(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (80, ["15:00:00  79268543311  redirect closed  74951234567890  Отдел по работе с регио…"]),
+        (44, ["15:00:00  79268543311  redi…  74951…  Отдел…"]),
+    ],
+)
+def test_the_live_view_shows_whole_numbers_and_times_where_the_terminal_is_narrow(width: int, lines: list[str]) -> None:
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    change = FeedEntry(
+        1234, noon, "demo", "79268543311", "redirect closed", "74951234567890", "Отдел по работе с регионами",
+        "Europe/Moscow",
+    )  # fmt: skip
+    shown = io.StringIO()
+
+    Console(file=shown, width=width).print(live_view([], [change] * 14))
+
+    assert [line.rstrip() for line in shown.getvalue().splitlines()][-14:] == lines * 14
 
 
 def data_folder(demo: Process) -> str:

@@ -104,7 +104,9 @@ async def test_export_shows_the_vendors_words_escaped_on_a_terminal_and_as_they_
 
 async def test_the_demo_shows_the_vendors_words_escaped(account: PolledAccount, engine: AsyncEngine) -> None:
     await account.poll(*hostile_records())
-    changes = [FeedEntry(1, datetime(2026, 3, 1, tzinfo=UTC), "default", word, "state", word, word) for word in HOSTILE]
+    changes = [
+        FeedEntry(1, datetime(2026, 3, 1, tzinfo=UTC), "default", word, "state", word, word, "UTC") for word in HOSTILE
+    ]
     terminal = Console(file=io.StringIO(), width=200)
 
     terminal.print(live_view(await read_account_statuses(engine), changes))

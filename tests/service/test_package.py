@@ -27,11 +27,11 @@ DIST_INFO = f"{NAME_AND_VERSION}.dist-info"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PRINT_INSTALLED_FILES = """
 import syncer.store.schema as schema
-from syncer.web.page import _environment
+from syncer.web.rendering import environment
 print(schema.migrations_folder())
 print(*schema.known_revisions())
 print(*sorted(script.name for script in (schema.migrations_folder() / "sql").iterdir()))
-print(*sorted(_environment().list_templates()))
+print(*sorted(environment().list_templates()))
 """
 
 
@@ -124,7 +124,7 @@ def test_an_installed_copy_finds_its_own_migrations_and_templates(wheel: Path, t
         str(tmp_path / "syncer" / "migrations"),
         " ".join(revisions),
         " ".join(file.name for file in sql_files),
-        "page.css page.html",
+        "base.html macros.html number.html numbers.html page.css page.html search.html",
     ]
 
 

@@ -36,7 +36,7 @@ async def test_the_data_survive_other_commands_work_at_the_same_time_and_no_proc
     sync = await syncer.run("sync")
     assert sync.result == (0, "default: unchanged: 200 received, 200 unchanged\n")
     status = await syncer.run("status")
-    assert "default  " in status.out
+    assert status.out.startswith("default  200 numbers: ")
     assert (await sleeper.wait()).result == (0, "\n")
     assert daemon.is_running
 

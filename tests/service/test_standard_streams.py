@@ -79,9 +79,11 @@ async def test_a_standard_output_that_cannot_be_written_ends_a_command_with_one_
 ) -> None:
     await account.poll_again()
 
-    result = await run_in_shell(syncer, redirection, *arguments)
+    code, out, err = await run_in_shell(syncer, redirection, *arguments)
 
-    assert result == (1, "", f"syncer: standard output cannot be written: {REASONS[redirection]}\n")
+    lines = [line for line in err.splitlines() if not line.startswith("{")]  # sync logs, too
+    assert (code, out) == (1, "")
+    assert lines == [f"syncer: standard output cannot be written: {REASONS[redirection]}"]
 
 
 @pytest.mark.parametrize("redirection", REASONS)

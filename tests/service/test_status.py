@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import shlex
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
+from rich.console import Console
 
+from syncer.commands.status import accounts_summary
 from syncer.emulator import faults
+from syncer.store.queries.account_status import read_account_statuses
 from tests.builders import PolledAccount, record, settings_for
 from tests.service.processes import TOKEN
 
@@ -21,7 +27,9 @@ if TYPE_CHECKING:
     from syncer.emulator import Emulator
     from tests.service.processes import Program
 
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAME = "О'Генри и Ко"
+MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 
 
 async def test_before_the_first_poll_it_says_how_to_start(syncer: Program, empty_database: str) -> None:
@@ -59,16 +67,12 @@ async def test_held_removals_are_shown_with_the_accepting_command_and_rejected_r
         table, as_json = await asyncio.gather(syncer.run("status"), syncer.run("status", "--json"))
 
         assert (table.code, as_json.code) == (0, 0)
-        head, row, *attention = table.out.splitlines()
-        assert re.split(r"\s{2,}", head) == [
-            "account", "last success", "last outcome", "numbers by state", "held", "unconfirmed", "rejected",
-        ]  # fmt: skip
-        name, success, *rest = re.split(r"\s{2,}", row)
-        assert (name, rest) == (NAME, ["applied", "active 8", "freeze 1", "6", "-", "1"])
-        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, 0:00:\d\d ago", success)
+        *attention, empty, numbers, success = (line.rstrip() for line in table.out.splitlines())
+        assert (empty, numbers) == ("", f"{NAME}  9 numbers: active 8, freeze 1; 6 held; 1 rejected")
+        assert re.fullmatch(f" +applied; last success 0:00:\\d\\d ago, {MOMENT} Europe/Moscow", success)
         assert [line.startswith(f"! {NAME}: ") for line in attention] == [True, True]
-        assert "6 numbers missing since" in attention[0]
-        assert "the record of number 252 has been rejected since" in attention[1]
+        assert "6 numbers have been missing since" in attention[0]
+        assert "the record with id 252 has been rejected since" in attention[1]
         status_json = json.loads(as_json.out)
         assert (
             status_json["account"],
@@ -101,7 +105,27 @@ async def test_a_failed_poll_is_shown_with_its_reason_and_the_last_success_is_ke
 
     finished = await syncer.run("status")
 
-    _, row, attention = finished.out.splitlines()
+    attention, _, numbers, success = (line.rstrip() for line in finished.out.splitlines())
     assert finished.code == 0
-    assert " ago  failed unauthorized  active 2  debt_lock 1 " in row
+    assert numbers == "default  3 numbers: active 2, debt_lock 1"
+    assert re.fullmatch(f" +failed \\(unauthorized\\); last success 0:00:\\d\\d ago, {MOMENT} Europe/Moscow", success)
     assert attention.startswith(f"! default: the last poll failed: {emulator.url[7:]} answered 401, so the token of ")
+
+
+async def test_times_are_those_of_the_accounts_zone_and_the_lines_fit_a_terminal_of_80_columns(
+    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    states = ("active", "debt_lock", "freeze", "activation", "unconfirmed", "inactive")
+    settings = settings_for(emulator, account_name="the branch in Vladivostok", timezone=ZoneInfo("Asia/Vladivostok"))
+    async with PolledAccount(engine, emulator, sql, settings) as account:
+        await account.poll_at(NOON, *(record(number, state=states[number % 6]) for number in range(1, 13)))
+        await account.set_clock(NOON + timedelta(days=3))
+        shown = io.StringIO()
+        Console(file=shown, width=80).print(accounts_summary(await read_account_statuses(engine)))
+
+    assert [line.rstrip() for line in shown.getvalue().splitlines()] == [
+        "the branch in         12 numbers: activation 2, active 2, debt_lock 2, freeze 2,",
+        "Vladivostok           inactive 2, unconfirmed 2",
+        "                      applied; last success 3 days, 0:00:00 ago, 2026-03-01",
+        "                      22:00:00 Asia/Vladivostok",
+    ]

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from tests.service.processes import Program
 
 
+def named(address: str) -> str:
+    """Returns how an error line names the database at its end."""
+    return f" (database: {address.rpartition('@')[2]})"
+
+
 @pytest.fixture
 async def login(server: EmbeddedServer, empty_database: str) -> AsyncIterator[str]:
     """The address of the empty database, for a login that may do nothing in it but connect."""
@@ -69,8 +74,8 @@ async def test_a_database_that_is_not_utf8_is_refused_by_check_migrate_and_the_s
 
     assert (check.code, problems(check)) == (1, {"database": sentence})
     assert "schema" not in check.out
-    assert (migrate.code, migrate.error_line()) == (1, f"syncer: {sentence}")
-    assert (sync.code, sync.error_line()) == (1, f"syncer: {sentence}")
+    assert (migrate.code, migrate.error_line()) == (1, f"syncer: {sentence}{named(address)}")
+    assert (sync.code, sync.error_line()) == (1, f"syncer: {sentence}{named(address)}")
     assert refused["error"] == sentence
     assert ready == (503, f"not ready: {sentence}\n")
     assert stopped.code == 0
@@ -106,7 +111,7 @@ async def test_a_schema_that_was_created_in_another_encoding_is_read_but_no_long
 
     await execute(server.url, f"drop database {name} with (force)")
     assert (migrated.code, polled.code, status.code) == (0, 0, 0)
-    assert status.out.startswith("account ")
+    assert status.out.startswith("default  ")
     assert migrate_off.code == sync.code == 1
     assert migrate_off.error_line() == sync.error_line()
     assert sync.error_line().startswith("syncer: the database's encoding is SQL_ASCII, ")
@@ -128,8 +133,8 @@ async def test_a_login_that_may_not_create_the_schema_is_sent_to_the_owner_by_ch
     )
 
     assert (check.code, problems(check)) == (1, {"schema": sentence})
-    assert (migrate.code, migrate.error_line()) == (1, f"syncer: {sentence}")
-    assert (sync.code, sync.error_line()) == (1, f"syncer: {sentence}")
+    assert (migrate.code, migrate.error_line()) == (1, f"syncer: {sentence}{named(empty_database)}")
+    assert (sync.code, sync.error_line()) == (1, f"syncer: {sentence}{named(empty_database)}")
     assert (with_owner.code, problems(with_owner)) == (0, {})
     assert "schema: none yet: `syncer run` and `syncer sync` create it" in with_owner.out
 
@@ -151,7 +156,7 @@ async def test_a_login_that_does_not_own_an_older_schema_is_sent_to_the_owner(
     assert migrate.code == 1
     assert migrate.error_line() == (
         f"syncer: the login {user} does not own the schema syncer: run `syncer migrate` as the owner, postgres, with "
-        "SYNCER_MIGRATE_DATABASE_URL"
+        f"SYNCER_MIGRATE_DATABASE_URL{named(empty_database)}"
     )
 
 
@@ -170,8 +175,8 @@ async def test_a_schema_of_another_program_is_named_by_check_migrate_and_the_sta
     )
 
     assert (check.code, problems(check)) == (1, {"schema": sentence})
-    assert (migrate.code, migrate.error_line()) == (1, f"syncer: {sentence}")
-    assert (sync.code, sync.error_line()) == (1, f"syncer: {sentence}")
+    assert (migrate.code, migrate.error_line()) == (1, f"syncer: {sentence}{named(empty_database)}")
+    assert (sync.code, sync.error_line()) == (1, f"syncer: {sentence}{named(empty_database)}")
 
 
 async def test_an_empty_schema_that_an_administrator_made_for_the_login_is_used(
@@ -202,7 +207,8 @@ async def test_no_error_repeats_the_row_that_postgresql_refused(syncer: Program,
         stored = await sql.fetchval("select error from syncer.sync_run where run_id = $1", result["run_id"])
         assert (finished.code, result["error_kind"]) == (1, "database")
         assert result["error"] == stored
-        for text in (result["error"], finished.err):
+        (logged,) = [line for line in finished.err.splitlines() if '"poll_finished"' in line]
+        for text in (result["error"], logged):
             assert "violates" in text
             assert "DETAIL" not in text
             assert "Failing row" not in text

@@ -23,14 +23,17 @@ async def test_every_command_names_the_database_once(syncer: Program, account: P
     await account.poll_again()
     location = database.rpartition("@")[2]
 
-    commands = await asyncio.gather(*(syncer.run(*command) for command in [*READING, ("migrate",), ("sync",)]))
+    (number,) = await account.row("select number from analytics.numbers order by number limit 1")
+    given = [("history", number), *READING, ("migrate",), ("sync",), ("history", "79999999999")]
+    *commands, missing = await asyncio.gather(*(syncer.run(*command) for command in given))
     daemon = await syncer.start("run")
     started = await daemon.wait_for_event("daemon_started")
     await daemon.stop()
 
     assert [finished.code for finished in commands] == [0] * len(commands)
     assert [(finished.out + finished.err).count(location) for finished in commands] == [1] * len(commands)
-    assert [finished.err.endswith(database_line(database)) for finished in commands[:4]] == [True] * 4
+    assert [finished.err.endswith(database_line(database)) for finished in commands[:5]] == [True] * 5
+    assert missing.error_line().endswith(f" (database: {location})")
     assert started["database"] == location
 
 
@@ -54,7 +57,7 @@ async def test_an_error_of_the_database_names_it(syncer: Program, empty_database
     assert empty.error_line().endswith(f"run `syncer migrate` (database: {empty_database.rpartition('@')[2]})")
 
 
-@pytest.mark.parametrize("command", [*READING, ("account", "accept-app-id", "default")])
+@pytest.mark.parametrize("command", [*READING, ("history", "79000000001"), ("account", "accept-app-id", "default")])
 async def test_a_command_that_only_reads_creates_no_embedded_database(
     syncer: Program, folder: Path, command: tuple[str, ...]
 ) -> None:

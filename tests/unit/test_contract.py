@@ -20,6 +20,7 @@ from syncer.config.hosts import ListenAddress
 from syncer.config.settings import Settings, load_settings
 from syncer.errors import ConfigurationError, PollError, SyncerError
 from syncer.outcome import COUNTERS, Outcome, PollResult, Trigger
+from syncer.store.queries import number_life
 from syncer.store.queries.account_status import AccountStatus, RejectedElement
 from syncer.store.queries.gauge_values import AccountGauges, GaugeValues
 from syncer.store.tables import RECORD_COLUMNS, sync_run
@@ -134,6 +135,22 @@ def test_the_fields_of_the_status_are_those_on_the_page_in_their_order() -> None
     assert first_names("field of `status`") == list(AccountStatus.__struct_fields__)
     said = " ".join(section("JSON").partition("`syncer status --json`")[2].partition("|")[0].split())
     assert names(said)[1:] == list(RejectedElement.__struct_fields__)
+
+
+def test_the_fields_of_a_history_are_those_on_the_page_in_their_order() -> None:
+    lists = {
+        "numbers": number_life.PhoneNumberPeriod,
+        "states": number_life.StatePeriod,
+        "redirects": number_life.RedirectPeriod,
+        "absences": number_life.Absence,
+        "changes": number_life.NumberChange,
+    }
+    shown = {name(field): meaning for field, meaning in table("field of `history`")}
+
+    assert list(shown) == list(number_life.NumberLife.__struct_fields__)
+    for field, row in lists.items():
+        assert tuple(names(shown[field])[-len(row.__struct_fields__) :]) == row.__struct_fields__
+    assert f"more than {number_life.MAX_ROWS:,} rows" in shown["is_complete"]
 
 
 def test_the_outcomes_of_polls_and_runs_are_those_on_the_page() -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from syncer.store.queries.number_life import StatePeriod
 from syncer.web.chart import HEIGHT, WIDTH, stack_areas
 from syncer.web.format import Formatter, format_phone, shorten
 from syncer.web.single_flight import SingleFlight
+from syncer.web.strip import draw_strip
 from syncer.web.translations import LANGUAGES, TEXTS, preferred_language, texts_for
 
 WEB = Path(__file__).parent.parent.parent / "syncer" / "web"
@@ -38,7 +40,7 @@ def test_every_text_exists_in_both_languages_with_the_same_placeholders(name: st
 
 def test_every_text_is_used() -> None:
     # Names that the template composes from a field, a counter or a unit of time cannot be found as a whole.
-    composed = re.compile(r"field_|count_|(in_)?(seconds|minutes|hours|days)(_ago)?$")
+    composed = re.compile(r"field_|count_|error_|(in_)?(seconds|minutes|hours|days)(_ago)?$")
     by_value = {"failing", "late", "new", "ok", "retired"} | {
         *("applied", "unchanged", "failed", "superseded", "abandoned", "running"),
         *("created", "removed", "restored", "redirect_opened", "redirect_closed"),
@@ -252,3 +254,38 @@ async def test_closing_waits_for_a_query_that_is_being_cancelled() -> None:
     await flight.close()
 
     assert ended
+
+
+# The strip
+
+
+def period(state: str, begins: int, ends: int | None, ended_by: str | None = "changed") -> StatePeriod:
+    end = None if ends is None else NOW + ends * SECOND
+    return StatePeriod(state, None, NOW + begins * SECOND, end, None, end, ended_by, 0.0)
+
+
+def test_a_strip_joins_periods_of_one_state_and_leaves_removals_empty() -> None:
+    periods = [
+        period("active", 0, 10),
+        period("debt_lock", 10, 20),
+        period("debt_lock", 20, 40, "removed"),
+        period("active", 60, None, None),
+    ]
+
+    strip = draw_strip(periods, NOW + 120 * SECOND)
+
+    assert strip is not None
+    assert [(one.state, one.x, one.width) for one in strip.stretches] == [
+        ("active", 0, 100),
+        ("debt_lock", 100, 300),
+        ("active", 600, 600),
+    ]
+    assert [moment - NOW for moment in strip.axis_moments] == [SECOND * seconds for seconds in (0, 30, 60, 90, 120)]
+
+
+def test_a_short_period_is_drawn_wide_enough_to_be_seen_and_a_life_without_periods_not_at_all() -> None:
+    strip = draw_strip([period("active", 0, 1_000_000), period("freeze", 1_000_000, None, None)], NOW + 1e6 * SECOND)
+
+    assert strip is not None
+    assert [(one.x, one.width) for one in strip.stretches] == [(0, 1200), (1199, 1)]
+    assert draw_strip([], NOW) is None

@@ -34,6 +34,7 @@ class AccountSummary(Struct, frozen=True):
             certainly been recorded.
         due_at: When the account is polled next; None if no daemon has scheduled it.
         last_error: The error of the newest run, if that failed.
+        last_error_kind: Its kind.
         held: How many removals are held.
         held_since: When the first of these numbers went missing.
         rejected: How many elements the newest applied run rejected.
@@ -46,6 +47,7 @@ class AccountSummary(Struct, frozen=True):
     last_success_at: datetime | None
     due_at: datetime | None
     last_error: str | None
+    last_error_kind: str | None
     held: int
     held_since: datetime | None
     rejected: int
@@ -78,7 +80,7 @@ with clock as materialized (select syncer.clock() as now), summaries as material
            case when f.observed_at is not null
                 then coalesce(syncer.succeeded_by(a.account_id, f.success_run_id, f.success_started_at, f.observed_at,
                                                   clock.now), clock.now) end as last_success_at, s.due_at,
-           last.error as last_error, coalesce(newest.held, 0)::integer as held,
+           last.error as last_error, last.error_kind as last_error_kind, coalesce(newest.held, 0)::integer as held,
            case when newest.held > 0 then (
                select min(missing_since) from syncer.virtual_number n
                 where n.account_id = a.account_id and n.last_read_at is not null and n.removed_at is null
@@ -93,7 +95,7 @@ with clock as materialized (select syncer.clock() as now), summaries as material
       left join syncer.account_fence f on f.account_id = a.account_id
       left join unnest(cast(:configured as text[])) as configured (name) on configured.name = a.name
       left join syncer.account_schedule s on s.account_id = a.account_id
-      left join lateral (select outcome, error from syncer.sync_run r
+      left join lateral (select outcome, error, error_kind from syncer.sync_run r
                           where r.account_id = a.account_id and r.outcome not in ('running', 'abandoned')
                           order by r.run_id desc limit 1) last on true
       left join syncer.sync_run newest on newest.account_id = a.account_id and newest.run_id = f.success_run_id
@@ -104,7 +106,8 @@ with clock as materialized (select syncer.clock() as now), summaries as material
     select least(:page, (greatest(count(*), 1) - 1) / :page_size + 1) as page from summaries
 )
 select s.account, s.time_zone, s.health, s.last_success_at, s.due_at,
-       case when s.health = 'failing' then s.last_error end as last_error, s.held, s.held_since, s.rejected,
+       case when s.health = 'failing' then s.last_error end as last_error,
+       case when s.health = 'failing' then s.last_error_kind end as last_error_kind, s.held, s.held_since, s.rejected,
        s.account_id, clock.now, page.page, count(*) over ()::integer,
        (count(*) filter (where health = 'failing') over ())::integer,
        (count(*) filter (where health = 'late') over ())::integer,
@@ -155,8 +158,8 @@ async def read_account_page(
             account_id: {row.state: row.numbers for row in account_rows}
             for account_id, account_rows in groupby(states, lambda row: row.account_id)
         }
-    accounts = [AccountSummary(numbers.get(row.account_id, {}), *row[:9]) for row in rows]
-    return AccountPage(now=rows[0].now, page=rows[0].page, totals=AccountTotals(*rows[0][12:]), accounts=accounts)
+    accounts = [AccountSummary(numbers.get(row.account_id, {}), *row[:10]) for row in rows]
+    return AccountPage(now=rows[0].now, page=rows[0].page, totals=AccountTotals(*rows[0][13:]), accounts=accounts)
 
 
 async def read_account_names(engine: AsyncEngine, *, statement_seconds: int) -> set[str]:

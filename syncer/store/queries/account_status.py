@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 from sqlalchemy import text
 
+from syncer.local_time import format_moment
 from syncer.store.engine import read_snapshot
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class AccountStatus(Struct, frozen=True):
         rejected: The elements that the newest applied run rejected.
         retired_at: When the account was removed from the configuration; it is no longer polled.
         clock_ahead: Whether the database's clock was ahead when the newest successful run was recorded.
+        time_zone: The account's time zone.
     """
 
     account_id: int
@@ -62,14 +64,16 @@ class AccountStatus(Struct, frozen=True):
     rejected: list[RejectedElement]
     retired_at: datetime | None
     clock_ahead: bool
+    time_zone: str
 
 
 def describe_clock(status: AccountStatus) -> str:
     """Returns a sentence about an account whose newest success was recorded by a clock that was ahead."""
+    moment = "?" if status.last_success_at is None else format_moment(status.last_success_at, status.time_zone)
     age = "its age is not known" if status.lag_seconds is None else f"it is at least {format_age(status)} old"
     return (
         "the database's clock was ahead when the last successful poll was recorded, at "
-        f"{status.last_success_at:%Y-%m-%d %H:%M:%S %Z}: {age}; check that the server synchronizes its clock"
+        f"{moment}: {age}; check that the server synchronizes its clock"
     )
 
 
@@ -82,7 +86,8 @@ _ACCOUNTS: Final = """
 select a.account_id, a.name as account, a.app_id, last.run_id as last_run_id, f.observed_at as last_success_at,
        extract(epoch from clock.now - known.succeeded_by)::float8 as lag_seconds,
        last.outcome as last_outcome, last.error_kind as last_error_kind, last.error as last_error,
-       s.retired_at, f.observed_at is distinct from known.succeeded_by as clock_ahead
+       s.retired_at, f.observed_at is distinct from known.succeeded_by as clock_ahead,
+       a.time_zone
   from (select syncer.clock() as now) clock
  cross join syncer.account a
   left join syncer.account_fence f using (account_id)

@@ -24,13 +24,15 @@ class FeedEntry(Struct, frozen=True):
     event: str
     old_value: str | None
     new_value: str | None
+    time_zone: str
 
 
 # A created or restored number has a row for each of its fields; only the row of its state is returned.
 _CHANGES: Final = """
 select run_id, recorded_at, account, number,
-       case when kind in ('changed', 'state') then field else replace(kind, '_', ' ') end as event, old_value, new_value
-  from analytics.changes
+       case when kind in ('changed', 'state') then field else replace(kind, '_', ' ') end as event,
+       old_value, new_value, time_zone
+  from analytics.changes join (select account_id, time_zone from syncer.account) a using (account_id)
  where run_id > :after and (kind not in ('created', 'restored') or field = 'state')
  order by run_id, number, event
 """

@@ -71,6 +71,7 @@ class Run(Struct, frozen=True):
     started_at: datetime
     finished_at: datetime | None
     outcome: str
+    error_kind: str | None
     error: str | None
     received: int | None
     created: int
@@ -142,7 +143,8 @@ with newest as (
      where cast(:account as text) is null or a.name = :account
      order by last.run_id desc limit :runs
 )
-select n.name, n.time_zone, r.run_id, r.trigger, r.started_at, r.finished_at, r.outcome, r.error, r.received,
+select n.name, n.time_zone, r.run_id, r.trigger, r.started_at, r.finished_at, r.outcome, r.error_kind,
+       r.error, r.received,
        r.created, r.changed, r.removed, r.restored, r.held, r.unconfirmed, r.rejected
   from newest n
  cross join lateral (select * from syncer.sync_run s
