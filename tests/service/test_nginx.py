@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -26,6 +27,7 @@ NAME: Final = "syncer.example.org"
 PASSWORD: Final = "correct horse"
 RIGHT: Final = encode_basic_auth("operator", PASSWORD)
 WRONG: Final = encode_basic_auth("operator", "guessed")
+NUMBER: Final = "79208547433"
 TEMPORARY: Final = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -49,6 +51,7 @@ def configure(folder: Path, daemon_url: str, *, https: int, http: int) -> Path:
         ("listen 80;", f"listen 127.0.0.1:{http};"),
         ("http://127.0.0.1:8080", daemon_url),
         ("/etc/nginx/syncer/", f"{folder}/"),
+        ("/var/log/nginx/", f"{folder}/log-"),
     ):
         assert before in example
         example = example.replace(before, after)
@@ -57,8 +60,7 @@ def configure(folder: Path, daemon_url: str, *, https: int, http: int) -> Path:
     user = "user root;" * (os.geteuid() == 0)  # a worker of another user cannot read this folder
     folders = " ".join(f"{name}_temp_path {folder}/{name};" for name in TEMPORARY)
     main.write_text(
-        f"daemon off; {user} pid {folder}/nginx.pid; events {{}}\n"
-        f"http {{ access_log off; {folders}\ninclude {folder}/syncer.conf; }}\n"
+        f"daemon off; {user} pid {folder}/nginx.pid; events {{}}\nhttp {{ {folders}\ninclude {folder}/syncer.conf; }}\n"
     )
     return main
 
@@ -69,7 +71,11 @@ def hash_password() -> str:
     return subprocess.run(command, input=PASSWORD, text=True, check=True, capture_output=True).stdout.strip()
 
 
-async def test_nginx_asks_for_a_password_and_passes_on_only_the_name_that_the_daemon_knows(
+def logs_in(folder: Path) -> str:
+    return "".join(path.read_text() for path in [folder / "nginx.log", *folder.glob("log-*")])
+
+
+async def test_nginx_asks_for_a_password_passes_the_name_on_and_logs_no_phone_number(
     syncer: Program, tmp_path: Path
 ) -> None:
     assert NGINX is not None
@@ -136,11 +142,17 @@ async def test_nginx_asks_for_a_password_and_passes_on_only_the_name_that_the_da
         ):
             assert (answer.status, answer.headers["Location"]) == (301, f"https://{NAME}/?lang=en")
 
-        for path in ("/", "/metrics"):
-            requests = (get(path, WRONG, source="127.0.0.3") for _ in range(60))
+        for path, source in (("/", "127.0.0.3"), ("/metrics", "127.0.0.4")):
+            requests = (get(path, WRONG, source=source) for _ in range(60))
             assert {status for status, _ in await asyncio.gather(*requests)} == {401, 429}
+
+        assert (await get(f"/number?q={NUMBER}", RIGHT))[0] == 404
+        assert (await daemon.stop()).code == 0
+        assert (await get(f"/number?q={NUMBER}", RIGHT))[0] == 502
     finally:
         nginx.terminate()
         await nginx.wait()
         log.close()
-    assert (await daemon.stop()).code == 0
+    logs = logs_in(tmp_path)
+    assert re.findall(r"GET /number (\d+)", logs)[-1] == "502"
+    assert NUMBER not in logs
