@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from syncer.errors import ConfigurationError, SyncerError
+from syncer.errors import SyncerError
 from syncer.printable import escape_unprintable
 
 if TYPE_CHECKING:
@@ -84,12 +84,16 @@ def read_accounts(settings: Settings) -> Sequence[Account]:
 
 
 def configured_names(settings: Settings) -> set[str] | None:
-    """Returns the names of the configured accounts; None if the configuration cannot be read."""
+    """Returns the names of the configured accounts; None if none are configured, as where only the owner works.
+
+    Raises:
+        ConfigurationError: The accounts cannot be read, so nobody can say which ones are still polled.
+    """
     from syncer.config.accounts import load_accounts
 
-    with suppress(ConfigurationError):
-        return {account.name for account in load_accounts(settings)}
-    return None
+    if settings.api_token is None and settings.accounts_file is None:
+        return None
+    return {account.name for account in load_accounts(settings)}
 
 
 @contextmanager

@@ -31,7 +31,7 @@ async def print_accounts(database: Database, configured: Collection[str] | None)
 
     Args:
         database: The database.
-        configured: The names of the configured accounts; None if the configuration cannot be read.
+        configured: The names of the configured accounts; None if none are configured.
 
     Raises:
         SchemaError: The schema is not the one this version requires.

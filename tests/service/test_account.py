@@ -234,6 +234,19 @@ async def test_accounts_are_listed_and_one_is_retired(syncer: Program) -> None:
     assert b[:5] == ["b", "1713791962", "200", "not", "since"]
 
 
+async def test_nothing_is_deleted_renamed_or_retired_while_the_accounts_file_cannot_be_read(syncer: Program) -> None:
+    await syncer.run("sync")
+    broken: dict[str, str | None] = {"api_token": None, "accounts_file": syncer.write("accounts.toml", "[[account]]")}
+
+    refused = [
+        await syncer.run("account", *command, **broken)
+        for command in (("delete", "default", "--yes"), ("rename", "default", "new"), ("retire", "default"))
+    ]
+
+    assert [finished.code for finished in refused] == [2, 2, 2]
+    assert {finished.error_line().startswith(f"syncer: {broken['accounts_file']}") for finished in refused} == {True}
+
+
 async def test_the_whole_of_an_account_is_deleted_and_nothing_of_another(
     account: PolledAccount, syncer: Program, sql: asyncpg.Connection
 ) -> None:
