@@ -146,9 +146,9 @@ async def test_nginx_asks_for_a_password_passes_the_name_on_and_logs_no_phone_nu
             requests = (get(path, WRONG, source=source) for _ in range(60))
             assert {status for status, _ in await asyncio.gather(*requests)} == {401, 429}
 
-        assert (await get(f"/number?q={NUMBER}", RIGHT))[0] == 404
+        assert (await get(f"/number?number={NUMBER}", RIGHT))[0] == 404
         assert (await daemon.stop()).code == 0
-        assert (await get(f"/number?q={NUMBER}", RIGHT))[0] == 502
+        assert (await get(f"/number?number={NUMBER}", RIGHT))[0] == 502
     finally:
         nginx.terminate()
         await nginx.wait()
