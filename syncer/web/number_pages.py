@@ -38,7 +38,7 @@ MAX_ROWS: Final = 200
 """How many periods and changes of a number are shown, the newest ones."""
 _SECONDS_IF_FOUND: Final = 0.5
 _SECONDS_IF_NOT: Final = 2.0
-_PARAMETERS: Final = ({"q"}, {"account", "id"}, set[str]())
+_PARAMETERS: Final = ({"number"}, {"account", "id"}, set[str]())
 """The parameters that belong together; there may be `lang` too."""
 _ID: Final = re.compile("-?[0-9]{1,18}", re.ASCII)
 
@@ -97,8 +97,8 @@ class NumberPages:
             given = _checked_parameters(query)
         except BadAddressError as error:
             return self._form(reader, 400, message="bad_address", parameter=str(error))
-        if "q" in given:
-            return await self._found(reader, given["q"].strip())
+        if "number" in given:
+            return await self._found(reader, given["number"].strip())
         if "id" in given:
             return await self._life(reader, _LifeKey(given["account"], int(given["id"])))
         return self._form(reader, 200)
@@ -137,7 +137,7 @@ class NumberPages:
         **values: str,
     ) -> Document:
         texts = texts_for(reader.language)
-        context = self._context(reader, "find_number", q=asked or None) | {
+        context = self._context(reader, "find_number", number=asked or None) | {
             "asked": escape_unprintable(asked),
             "message": message and texts[message].format(**{k: escape_unprintable(v) for k, v in values.items()}),
             "problem": problem,
@@ -222,7 +222,7 @@ def _checked_parameters(query: Mapping[str, str]) -> dict[str, str]:
     Raises:
         BadAddressError: One of them is unknown, wrong, or does not belong to the others.
     """
-    given = {name: escape_unprintable(value) if name != "q" else value for name, value in query.items()}
+    given = {name: escape_unprintable(value) if name != "number" else value for name, value in query.items()}
     given.pop("lang", None)
     for names in _PARAMETERS:
         if given.keys() == names:

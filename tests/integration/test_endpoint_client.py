@@ -849,6 +849,18 @@ def test_a_ca_file_without_a_certificate_is_a_configuration_error(
     )
 
 
+async def test_proxies_that_the_environment_names_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with run_endpoint(respond()) as proxy, run_endpoint(respond()) as server:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+            monkeypatch.setenv(name.lower(), proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+
+        assert (await fetch(server.url)).body == BODY
+    assert (len(proxy.requests), len(server.requests)) == (0, 1)
+
+
 async def test_requests_go_to_the_proxy_instead_of_the_endpoint() -> None:
     async with run_endpoint(respond()) as proxy:
         secret = SecretStr(proxy.url.replace("//", f"//user:{PASSWORD}@"))

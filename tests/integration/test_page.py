@@ -52,8 +52,8 @@ HOSTILE = '<script>document.title = "owned"</script><img src="http://198.51.100.
 RIGHT_TO_LEFT = "\u202eالعربية <b>עברית</b>"
 LONG = "Ж" * 190
 OTHER_PAGES = [
-    "/number?q=1",
-    "/number?q=7920",
+    "/number?number=1",
+    "/number?number=7920",
     "/number?" + urlencode({"account": "О'Генри & <b>Ко</b>", "id": 1}),
     "/number?account=head+office&id=8",
     "/numbers",
@@ -222,7 +222,7 @@ async def test_hostile_values_on_the_other_pages_are_shown_as_text_and_nothing_r
 async def test_a_number_is_found_by_any_spelling_with_the_keyboard_and_without_javascript(open_page: OpenPage) -> None:
     async with open_page("/?refresh=off", script=False) as opened:
         await opened.page.click("text=Find a number")
-        await opened.page.focus("#q")
+        await opened.page.focus("#number")
         await opened.page.keyboard.type("８ (920) 854-74-33")
         await opened.page.keyboard.press("Enter")
         await opened.page.wait_for_selector(".strip")

@@ -214,7 +214,7 @@ async def test_metrics_ignore_an_accept_header_that_makes_no_sense(client: Clien
 
 
 async def test_no_reply_may_be_cached_framed_sniffed_or_sent_as_referrer(client: Client) -> None:
-    for path in (*PATHS, "/number?q=1", "/number?q=79000000001", "/numbers?page=x"):
+    for path in (*PATHS, "/number?number=1", "/number?number=79000000001", "/numbers?page=x"):
         headers = (await client.get(path)).headers
         policy = headers["Content-Security-Policy"]
 
@@ -247,7 +247,9 @@ async def test_404_and_405_are_one_line_of_plain_text(client: Client) -> None:
 async def test_the_page_is_served_on_loopback_only_unless_it_is_switched_on(database: str) -> None:
     pages = ("/", "/number", "/numbers")
     async with listening(database, address=ALL_INTERFACES) as client:
-        refused = [await client.get(path) for path in (*pages, "/number?q=79000000001", "/number?account=default&id=1")]
+        refused = [
+            await client.get(path) for path in (*pages, "/number?number=79000000001", "/number?account=default&id=1")
+        ]
         assert (await client.get("/livez")).status == 200
     async with listening(database, address=ALL_INTERFACES, page="on", hosts=["pbx.example"]) as client:
         served = [await client.get(path, Host="pbx.example") for path in pages]
@@ -554,8 +556,8 @@ async def test_a_search_goes_to_the_page_of_the_only_number_and_lists_several(
 ) -> None:
     await account.poll(record(1, number="79208547433"), record(2, number="89261112233"), record(3, number="9261112233"))
 
-    one = await client.get("/number?q=8%20(920)%20854-74-33&lang=en")
-    several = await client.get("/number?q=%2B79261112233&lang=en")
+    one = await client.get("/number?number=8%20(920)%20854-74-33&lang=en")
+    several = await client.get("/number?number=%2B79261112233&lang=en")
 
     assert (one.status, "+7\xa0920\xa0854-74-33" in one.text) == (200, True)
     assert re.findall(r'class="number" href="(/number[^"]*)"', several.text) == [
@@ -568,7 +570,7 @@ async def test_a_number_is_found_by_the_number_that_it_had(account: PolledAccoun
     await account.poll(record(1, number="79208547433"))
     await account.poll(record(1, number="79261112233"))
 
-    page = await client.get("/number?q=89208547433&lang=en")
+    page = await client.get("/number?number=89208547433&lang=en")
 
     assert page.status == 200
     assert "Phone numbers it had +7\xa0926\xa0111-22-33 from".replace("\xa0", " ") in text_of(page)
@@ -579,12 +581,15 @@ async def test_what_is_not_found_or_wrong_on_the_pages_of_numbers_is_one_sentenc
 ) -> None:
     await account.poll(record(1))
     expected = {
-        "/number?q=reception": (400, "This is not a phone number: write its digits, such as +7 926 123-45-67."),
-        "/number?q=": (400, "This is not a phone number: write its digits, such as +7 926 123-45-67."),
-        f"/number?q={'1' * 101}": (400, "This is not a phone number: write its digits, such as +7 926 123-45-67."),
-        "/number?q=79999999999": (404, "No number has 79999999999 or ever had it. Check its digits."),
-        "/number?q=1%00%ff": (404, "No number has 1\\u0000\N{REPLACEMENT CHARACTER} or ever had it. Check its digits."),
-        "/number?q=1&id=1": (400, "The address of this page is wrong: q"),
+        "/number?number=reception": (400, "This is not a phone number: write its digits, such as +7 926 123-45-67."),
+        "/number?number=": (400, "This is not a phone number: write its digits, such as +7 926 123-45-67."),
+        f"/number?number={'1' * 101}": (400, "This is not a phone number: write its digits, such as +7 926 123-45-67."),
+        "/number?number=79999999999": (404, "No number has 79999999999 or ever had it. Check its digits."),
+        "/number?number=1%00%ff": (
+            404,
+            "No number has 1\\u0000\N{REPLACEMENT CHARACTER} or ever had it. Check its digits.",
+        ),
+        "/number?number=1&id=1": (400, "The address of this page is wrong: number"),
         "/number?nonsense=1": (400, "The address of this page is wrong: nonsense"),
         "/number?account=default&id=x": (400, "The address of this page is wrong: id"),
         "/number?account=default": (400, "The address of this page is wrong: account"),
@@ -596,7 +601,7 @@ async def test_what_is_not_found_or_wrong_on_the_pages_of_numbers_is_one_sentenc
         "/numbers?page=0": (400, "The address of this page is wrong: page=0"),
         "/numbers?order=x": (400, "The address of this page is wrong: order=x"),
         "/numbers?type=def&type=abc": (400, "The address of this page is wrong: type"),
-        "/numbers?q=1": (400, "The address of this page is wrong: q"),
+        "/numbers?number=1": (400, "The address of this page is wrong: number"),
     }
 
     for path, (status, sentence) in expected.items():
@@ -669,10 +674,10 @@ async def test_no_phone_number_that_is_searched_for_reaches_the_log(
     await account.poll(record(1, number="79208547433"))
     capsys.readouterr()
 
-    for query in ("q=79208547433", "q=79208547499", "account=default&id=1"):
+    for query in ("number=79208547433", "number=79208547499", "account=default&id=1"):
         await client.get(f"/number?{query}")
     await sql.execute("alter schema syncer rename to elsewhere")
-    failed = await client.get("/number?q=79208547411")
+    failed = await client.get("/number?number=79208547411")
 
     assert failed.status == 503
     output = capsys.readouterr()
@@ -685,7 +690,9 @@ async def test_searches_wait_in_the_same_queue_as_the_page(
     await account.poll(record(1))
     async with sql.transaction():
         await sql.execute("lock table syncer.account in access exclusive mode")
-        replies = [asyncio.create_task(client.get(f"/number?lang=en&q=7926000{number:04}")) for number in range(1, 16)]
+        replies = [
+            asyncio.create_task(client.get(f"/number?lang=en&number=7926000{number:04}")) for number in range(1, 16)
+        ]
         done, _ = await asyncio.wait(replies, timeout=3, return_when=asyncio.FIRST_COMPLETED)
         refused = done.pop().result()
         await wait_until(lambda: blocked_queries(sql))

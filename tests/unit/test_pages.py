@@ -78,8 +78,9 @@ def test_every_command_that_a_page_shows_exists() -> None:
     assert set(re.findall(r"(?:^|[`&] ?)make ([a-z]+)", code, re.MULTILINE)) <= targets
 
 
-def test_both_readmes_have_the_same_structure_code_and_links() -> None:
-    english, russian = PAGES["README.md"], PAGES["README.ru.md"]
+@pytest.mark.parametrize("page", ["README", "docs/operations", "docs/watching"])
+def test_both_languages_have_the_same_structure_code_and_links(page: str) -> None:
+    english, russian = PAGES[f"{page}.md"], PAGES[f"{page}.ru.md"]
 
     def levels(page: str) -> list[str]:
         return re.findall(r"^(#+) ", CODE.sub("", page), re.MULTILINE)
@@ -88,7 +89,7 @@ def test_both_readmes_have_the_same_structure_code_and_links() -> None:
         return {target.replace(".ru.md", ".md").replace("-ru.png", ".png") for target, _ in LINK.findall(page)}
 
     def spans(page: str) -> list[str]:
-        return sorted(set(re.findall(r"`[^`\n]+`", CODE.sub("", page))))
+        return sorted({" ".join(span.split()) for span in re.findall(r"`[^`]+`", CODE.sub("", page))})
 
     def code(page: str) -> list[str]:
         # The comments are in the language of the page.
