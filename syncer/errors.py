@@ -2,6 +2,7 @@
 
     SyncerError
     ├── ConfigurationError            a setting is missing or invalid; exit code 2
+    │   ├── StoredDataError           what is in the database does not permit what was asked for
     │   └── ListenError               the address to listen on is not free or not there now
     ├── EmbeddedServerError           the embedded PostgreSQL cannot run
     │   └── NoDatabaseError           no embedded database was ever created, and this command creates none
@@ -57,6 +58,10 @@ class ConfigurationError(SyncerError):
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class StoredDataError(ConfigurationError):
+    """What is in the database does not permit what a command was asked for."""
 
 
 class ListenError(ConfigurationError):

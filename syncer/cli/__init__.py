@@ -14,7 +14,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from syncer.cli import account, data, demo, service
-from syncer.errors import ConfigurationError, DatabaseError, OutputError, SchemaError, SyncerError
+from syncer.errors import ConfigurationError, DatabaseError, OutputError, SchemaError, StoredDataError, SyncerError
 from syncer.printable import escape_unprintable
 from syncer.standard_streams import discard_standard_output, prepare_standard_streams
 
@@ -62,8 +62,6 @@ Python's default is 5 ms."""
 
 def main() -> NoReturn:
     """Runs the command line. An error that an operator can cause is printed as one line, without a traceback."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.disable()  # during the imports: none of what they load is garbage
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     prepare_standard_streams()
@@ -90,7 +88,11 @@ def _exit_with_error(error: SyncerError, code: int) -> NoReturn:
 
 def _database_of(error: SyncerError, problem: str) -> str:
     """Returns which database was in use, as the end of a message that does not say so yet."""
-    if error.database is None or error.database in problem or not isinstance(error, DatabaseError | SchemaError):
+    if (
+        error.database is None
+        or error.database in problem
+        or not isinstance(error, DatabaseError | SchemaError | StoredDataError)
+    ):
         return ""
     return f" ({error.database})" if problem.startswith("database: ") else f" (database: {error.database})"
 
@@ -106,6 +108,9 @@ def _main(
     ] = None,
     version: Annotated[bool, typer.Option("--version", "-V", help="Show the version and exit.", is_eager=True)] = False,
 ) -> None:
+    # Until now an interrupt has ended the process at once, since only what follows handles KeyboardInterrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if version:
         from syncer import __version__
 

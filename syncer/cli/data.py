@@ -97,9 +97,11 @@ def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `syncer dump` has written.")],
 ) -> None:
     """Restore a backup into an empty database, upgrade its schema, and check the restored data."""
+    from syncer.commands.backup import require_readable
     from syncer.commands.backup import restore as restore_from
 
     settings = read_settings()
+    require_readable(file)
     with open_database(settings, for_migration=True) as database:
         is_right = run_async(restore_from(database, settings, file))
         name_database(database)

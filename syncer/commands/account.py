@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from syncer.commands.progress import show_progress
-from syncer.errors import ConfigurationError
+from syncer.errors import StoredDataError
 from syncer.printable import escape_unprintable
 from syncer.store import accounts
-from syncer.store.account_deletion import count_rows, delete_account
+from syncer.store.account_deletion import count_rows, delete_account, may_delete
 from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.schema import schema_state
 
@@ -65,7 +65,7 @@ async def accept_app_id(database: Database, name: str) -> str:
         What was done, in one line.
 
     Raises:
-        ConfigurationError: The database has no such account.
+        StoredDataError: The database has no such account.
         SchemaError: The schema is not the one this version requires.
         DatabaseError: PostgreSQL refused.
     """
@@ -83,7 +83,7 @@ async def rename(database: Database, old: str, new: str, configured: Collection[
         What was done, in one line.
 
     Raises:
-        ConfigurationError: The database has no account `old` or has one named `new`, or `old` is still polled.
+        StoredDataError: The database has no account `old` or has one named `new`, or `old` is still polled.
         SchemaError: The schema is not the one this version requires.
         DatabaseError: PostgreSQL refused.
     """
@@ -101,7 +101,7 @@ async def retire(database: Database, name: str, configured: Collection[str] | No
         What was done, in one line.
 
     Raises:
-        ConfigurationError: The database has no such account, or it is still polled.
+        StoredDataError: The database has no such account, or it is still polled.
         SchemaError: The schema is not the one this version requires.
         DatabaseError: PostgreSQL refused.
     """
@@ -116,7 +116,8 @@ async def delete(database: Database, name: str, configured: Collection[str] | No
     """Deletes an account with all its data, after it has printed how many rows that is.
 
     Raises:
-        ConfigurationError: The database has no such account, it is still polled, or `confirmed` is false.
+        StoredDataError: The database has no such account, it is still polled, the login may not delete, or
+            `confirmed` is false.
         SchemaError: The schema is not the one this version requires.
         DatabaseError: PostgreSQL refused.
     """
@@ -127,8 +128,13 @@ async def delete(database: Database, name: str, configured: Collection[str] | No
     counts = await count_rows(engine, account_id)
     for table, rows in counts.items():
         typer.echo(f"{rows:>12,}  {table}".replace(",", " "))
+    if not await may_delete(engine):
+        raise StoredDataError(
+            "nothing was deleted, and this login may not delete: set SYNCER_MIGRATE_DATABASE_URL to the address of the "
+            "schema's owner"
+        )
     if not confirmed:
-        raise ConfigurationError(f"nothing was deleted: to delete all this of account {name!r}, add --yes")
+        raise StoredDataError(f"nothing was deleted: to delete all this of account {name!r}, add --yes")
     await accounts.retire_account(engine, name)
     total, deleted = sum(counts.values()), 0
     with show_progress("deleting") as report:
@@ -145,4 +151,4 @@ async def delete(database: Database, name: str, configured: Collection[str] | No
 
 def _require_unconfigured(name: str, configured: Collection[str] | None, todo: str) -> None:
     if name in (configured or ()):
-        raise ConfigurationError(f"the configuration still has the account {name!r}: {todo}, then try again")
+        raise StoredDataError(f"the configuration still has the account {name!r}: {todo}, then try again")

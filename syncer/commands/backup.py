@@ -16,9 +16,9 @@ import typer
 
 from syncer.commands.migrate import migrate_to_latest
 from syncer.commands.progress import show_progress
-from syncer.commands.psql import without_password
+from syncer.commands.psql import client_environment, without_password
 from syncer.daemon.signals import exit_on_sigterm
-from syncer.errors import ConfigurationError, DatabaseError, SyncerError
+from syncer.errors import ConfigurationError, DatabaseError, StoredDataError, SyncerError
 from syncer.printable import escape_unprintable
 from syncer.store.engine import autocommit_connection
 from syncer.store.invariants import find_violations
@@ -49,20 +49,38 @@ async def dump(database: Database, path: Path) -> None:
 
 
 async def _dump(database: Database, path: Path) -> None:
+    target = _find_target(path)
     (await schema_state(database.owner_engine)).require_found()
     program = _find_program(database, "pg_dump", await server_version(database.owner_engine))
     await database.dispose()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         temporary.touch(0o600, exist_ok=False)  # it has every phone number
         with show_progress("dumping"):
             await _run(program, ["--format=custom", *_SCHEMAS, f"--file={temporary}"], database.owner_url())
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as error:
         raise SyncerError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _find_target(path: Path) -> Path:
+    """Returns the file that is written, which a link may name.
+
+    Raises:
+        SyncerError: There is something else, such as a device, which the dump would replace.
+    """
+    if path.exists() and not path.is_file():
+        raise SyncerError(f"{path} is not a file: name a file, which is replaced if it exists")
+    return path.resolve()
+
+
+def require_readable(path: Path) -> None:
+    """Raises ConfigurationError if a dump cannot be read; no database needs to be opened, or created, for that."""
+    if not (os.access(path, os.R_OK) and path.is_file()):
+        raise ConfigurationError(f"{path} cannot be read: name a file that `syncer dump` has written")
 
 
 async def restore(database: Database, settings: Settings, path: Path) -> bool:
@@ -74,21 +92,20 @@ async def restore(database: Database, settings: Settings, path: Path) -> bool:
         Whether every invariant holds; those that do not are printed.
 
     Raises:
-        ConfigurationError: The database has our schemas already, or the file cannot be read.
+        StoredDataError: The database has our schemas already, or the file is a dump of something else.
         DatabaseError: The database cannot be reached, or the login may not create what the dump has.
         SchemaError: The dump is of a newer version of this program.
         SyncerError: No pg_restore fits the server, or it failed; the database is as it was.
     """
-    if not (os.access(path, os.R_OK) and os.path.isfile(path)):  # noqa: ASYNC240, PTH113 - a local file, before any work
-        raise ConfigurationError(f"{path} cannot be read: name a file that `syncer dump` has written")
     engine = database.owner_engine
     state = await schema_state(engine)
     state.require_utf8()
     if state.found is not None:
-        raise ConfigurationError(
+        raise StoredDataError(
             "the database has data of syncer already: create an empty database, and set SYNCER_DATABASE_URL to it"
         )
     program = _find_program(database, "pg_restore", await server_version(engine))
+    _require_our_schema(program, path)
     options = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"]
     with exit_on_sigterm(), show_progress("restoring"):
         await _run(program, [*options, str(path)], database.owner_url())
@@ -104,6 +121,19 @@ async def restore(database: Database, settings: Settings, path: Path) -> bool:
     verdict = "every invariant holds" if not violations else f"{violations} rows are wrong"
     typer.echo(escape_unprintable(f"restored {path}: the schema is {revision}; {verdict}"))
     return not violations
+
+
+def _require_our_schema(program: Path, path: Path) -> None:
+    """Raises StoredDataError if a dump is of a newer PostgreSQL, or of something else, without our schema."""
+    environment = client_environment(None) | {"LC_ALL": "C"}
+    command = [str(program), "--list", str(path)]
+    listing = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - PostgreSQL's
+    if "unsupported version" in listing.stderr:
+        raise StoredDataError(
+            f"{path} is of a newer PostgreSQL than the server: restore it into a server of that version or a newer one"
+        )
+    if listing.returncode == 0 and " SCHEMA - syncer " not in listing.stdout:
+        raise StoredDataError(f"{path} is a dump of something else: name a file that `syncer dump` has written")
 
 
 async def _grant(database: Database) -> None:
@@ -155,12 +185,11 @@ async def _run(program: Path, arguments: Sequence[str], address: str) -> None:
         DatabaseError: It failed; the message is the first line of its errors.
     """
     location, password = without_password(address)
-    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("SYNCER_")}
     process = await asyncio.create_subprocess_exec(
         program,
         f"--dbname={location}",
         *arguments,
-        env=environment | ({"PGPASSWORD": password} if password else {}),
+        env=client_environment(password),
         stdin=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )

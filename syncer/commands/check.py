@@ -45,6 +45,7 @@ _DATABASE_FIELDS: Final = {
     *(f"{one}{end}" for one in ("database_url", "migrate_database_url") for end in ("", "_file")),
     *("embedded", "data_dir", "pg_bindir"),
 }
+_SCHEDULE_FIELDS: Final = {"poll_interval", "poll_cron", "timezone"}
 _ACCOUNT_FIELDS: Final = {"accounts_file", "account_name", "api_token", "api_token_file"}
 
 
@@ -104,13 +105,16 @@ class Check:
         """Yields the findings; `database` may be why it cannot be opened."""
         findings, accounts = self._check_configuration()
         stored: _Stored | None = None
-        if isinstance(database, SyncerError):
+        if self.wrong_fields & _DATABASE_FIELDS:
+            pass  # it is not the database that is meant
+        elif isinstance(database, SyncerError):
             is_absent = isinstance(database, NoDatabaseError)  # as before the first poll
             findings.append(Finding("database", str(database), is_ok=is_absent, is_warning=is_absent))
-        elif not self.wrong_fields & _DATABASE_FIELDS:
+        else:
             found, stored = await _check_database(self.settings, database, accounts)
             findings += found
-        findings += [Finding(f"schedule of {one.name}", _describe_schedule(one, stored)) for one in accounts]
+        if not self.wrong_fields & _SCHEDULE_FIELDS:
+            findings += [Finding(f"schedule of {one.name}", _describe_schedule(one, stored)) for one in accounts]
         for finding in findings:
             yield finding
         if accounts and not any(field.startswith("api_") for field in self.wrong_fields):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import typer
 
-from syncer.errors import ConfigurationError, SyncerError
+from syncer.errors import StoredDataError, SyncerError
 from syncer.local_time import format_moment
 from syncer.printable import escape_unprintable
 from syncer.store.queries.number_life import MAX_ROWS, read_number_life
@@ -60,7 +60,7 @@ async def print_history(
     engine = database.engine
     await require_views(engine)
     if account is not None and account not in (names := await read_polled_accounts(engine)):
-        raise ConfigurationError(f"--account {account!r} was never polled: the accounts are {', '.join(names)}")
+        raise StoredDataError(f"--account {account!r} was never polled: the accounts are {', '.join(names)}")
     found = await find_numbers(
         engine, accepted, account, seconds_if_found=_SECONDS_IF_FOUND, seconds_if_not=_SECONDS_IF_NOT
     )

@@ -32,11 +32,7 @@ def run_psql(database: Database, arguments: Sequence[str], *, hidden_variables: 
         SyncerError: psql is not installed.
     """
     address, password = without_password(database.url())
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.upper().startswith("SYNCER_") and name not in hidden_variables
-    } | ({"PGPASSWORD": password} if password else {})
+    environment = client_environment(password, hidden_variables)
     command = [_find_psql(database), f"--dbname={address}", *arguments]
     # Ctrl-C cancels a query in psql; it must not end this process, which may own the embedded server.
     previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -49,6 +45,15 @@ def run_psql(database: Database, arguments: Sequence[str], *, hidden_variables: 
         return process.wait()
     finally:
         signal.signal(signal.SIGINT, previous_handler)
+
+
+def client_environment(password: str | None, hidden_variables: Collection[str] = ()) -> dict[str, str]:
+    """Returns the environment of a PostgreSQL program: no settings, and nothing that leads it to another server."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith("SYNCER_") and name not in {*hidden_variables, "PGHOSTADDR", "PGSERVICE"}
+    } | ({"PGPASSWORD": password} if password else {})
 
 
 def without_password(address: str) -> tuple[str, str | None]:

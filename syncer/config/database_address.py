@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from getpass import getuser
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -15,6 +16,7 @@ from syncer.config.hosts import MAX_PORT, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from urllib.parse import SplitResult
 
     from pydantic import SecretStr
 
@@ -69,8 +71,29 @@ def check_database_address(secret: SecretStr) -> SecretStr:
             "its host and port must be valid, as in postgresql://user:password@host:5432/name; "
             "in a password, / is written %2F, @ %40, : %3A, ? %3F, # %23 and % %25"
         )
-    _check_database_parameters(dict(parse_qsl(parts.query, keep_blank_values=True)))
+    parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+    _check_database_is_named_once(parts, parameters)
+    _check_database_parameters(parameters)
     return secret
+
+
+def _check_database_is_named_once(parts: SplitResult, parameters: Mapping[str, str]) -> None:
+    """Refuses what the driver and libpq's programs read differently: they would use two databases."""
+    login, _, hosts = parts.netloc.rpartition("@")
+    named = {
+        "host": bool(hosts),
+        "port": bool(hosts),
+        "dbname": parts.path not in ("", "/"),
+        "user": bool(login),
+        "password": ":" in login,
+    }
+    for name, is_named in named.items():
+        if is_named and name in parameters:
+            raise ValueError(
+                f"its {name} must be before the question mark only, as in postgresql://user:password@host:5432/name"
+            )
+    if "service" in parameters:
+        raise ValueError("it must name the host and the database themselves, and no service")
 
 
 def _check_database_parameters(parameters: Mapping[str, str]) -> None:
@@ -128,13 +151,16 @@ def describe_location(address: str) -> str:
     """Returns the host, port and name of the database at an address, without user, password or parameters."""
     parts = urlsplit(address)
     parameters = dict(parse_qsl(parts.query))
-    port = parameters.get("port") or os.environ.get("PGPORT") or "5432"
+    ports = (parameters.get("port") or os.environ.get("PGPORT") or "5432").split(",")
     hosts = (_hosts(address) or "localhost").split(",")
-    with_ports = [host if re.search(r"[^:\]]:[0-9]+$|\]:[0-9]+$", host) else f"{host}:{port}" for host in hosts]
+    with_ports = [
+        host if re.search(r"[^:\]]:[0-9]+$|\]:[0-9]+$", host) else f"{host}:{ports[index % len(ports)]}"
+        for index, host in enumerate(hosts)
+    ]
     user = (
         unquote(parts.netloc.rpartition("@")[0].partition(":")[0]) or parameters.get("user") or os.environ.get("PGUSER")
     )
-    name = unquote(parts.path[1:]) or parameters.get("dbname") or os.environ.get("PGDATABASE") or user or "default"
+    name = unquote(parts.path[1:]) or parameters.get("dbname") or os.environ.get("PGDATABASE") or user or getuser()
     return f"{','.join(with_ports)}/{name}"
 
 

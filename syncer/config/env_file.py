@@ -36,7 +36,7 @@ def find_env_file() -> Path | None:
     """Returns the file with settings; None if none is named and the working directory has no `.env`."""
     named = os.environ.get(ENV_FILE_VARIABLE)
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))  # noqa: PTH111 - unlike Path.expanduser, it keeps `~` of an unknown user
     return _DEFAULT if _DEFAULT.exists() else None
 
 
@@ -68,9 +68,11 @@ def lines_of_variables() -> Mapping[str, int]:
 
 def _find_problems(path: Path) -> list[str]:
     try:
+        if path.is_fifo():
+            return [f"{path} is a pipe, which can be read only once: name a file, which is read again when needed"]
         text = path.read_text(encoding=ENV_FILE_ENCODING)
     except FileNotFoundError:
-        return [f"{ENV_FILE_VARIABLE} or --env-file names {path}, which does not exist"]
+        return [f"{ENV_FILE_VARIABLE} or --env-file names {path.absolute()}, which does not exist"]
     except (OSError, UnicodeDecodeError) as error:
         shown = path if os.environ.get(ENV_FILE_VARIABLE) else f"{path} in the working directory"
         return [f"{shown} cannot be read: {file_error_reason(error)}"]
@@ -78,7 +80,7 @@ def _find_problems(path: Path) -> list[str]:
     for binding in parse_stream(StringIO(text)):
         if binding.error or (binding.key is not None and binding.value is None):
             problems.append(f"{path}, line {_line(binding)}: it must be NAME=value, such as SYNCER_POLL_INTERVAL=5m")
-        elif binding.key == ENV_FILE_VARIABLE:
+        elif binding.key is not None and binding.key.upper() == ENV_FILE_VARIABLE:
             problems.append(f"{path}, line {_line(binding)}: {ENV_FILE_VARIABLE} works only as an environment variable")
     return problems
 

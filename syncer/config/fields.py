@@ -157,12 +157,18 @@ def _parse_host_names(value: object) -> object:
     return names
 
 
+_NAME_BEFORE_TOKEN = re.compile(
+    r"(?:export +)?((?:[A-Z0-9_]*TOKEN(?:_[A-Z0-9_]*)?|(?:[A-Za-z0-9_]*_)?[Tt]oken|[Aa]uthorization)\s*[=:])"
+)
+"""A variable's, a key's or a header's name that was copied with the token."""
+
+
 def _check_token(secret: SecretStr) -> SecretStr:
     token = secret.get_secret_value().strip()  # spaces around a header's value are not part of it
     if re.match("[\"'«“„`]", token):
         raise ValueError("it begins with a quotation mark, which is not part of the token: remove the quotation marks")
-    if name := re.match(r"(?:export +)?([A-Za-z_][A-Za-z0-9_]*(?:_TOKEN|_token))\s*=", token):
-        raise ValueError(f"it begins with {name[1]}=, which is not part of the token: keep only what follows it")
+    if start := _NAME_BEFORE_TOKEN.match(token):
+        raise ValueError(f"it begins with {start[1]}, which is not part of the token: keep only what follows it")
     if re.fullmatch(r"[ -~]+", token) is None:
         raise ValueError("it must be one line of printable ASCII characters, as the Личный кабинет shows it")
     return SecretStr(token)

@@ -19,6 +19,17 @@ BATCH_ROWS: Final = 10_000
 _TABLES: Final = [table.fullname for table in reversed(metadata.sorted_tables) if "account_id" in table.c]
 
 
+async def may_delete(engine: AsyncEngine) -> bool:
+    """Whether the login may delete from every table that has rows of accounts, as the schema's owner may.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    query = "select bool_and(has_table_privilege(name, 'delete')) from unnest($1::text[]) as t (name)"
+    async with autocommit_connection(engine) as connection:
+        return bool(await connection.fetchval(query, _TABLES))
+
+
 async def count_rows(engine: AsyncEngine, account_id: int) -> dict[str, int]:
     """Returns how many rows of an account each table has, tables without any left out.
 

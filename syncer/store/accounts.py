@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
-from syncer.errors import ConfigurationError, DuplicateKeyError, UnknownTimeZoneError, in_sentence
+from syncer.errors import DuplicateKeyError, StoredDataError, UnknownTimeZoneError, in_sentence
 from syncer.store.engine import autocommit_connection
 from syncer.store.identities import retry_with_new_ids
 
@@ -160,7 +160,7 @@ async def forget_app_id(engine: AsyncEngine, name: str) -> int | None:
         The `app_id` until now; None if there was none.
 
     Raises:
-        ConfigurationError: The database has no such account.
+        StoredDataError: The database has no such account.
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection, connection.transaction():
@@ -171,9 +171,9 @@ async def forget_app_id(engine: AsyncEngine, name: str) -> int | None:
     return app_id
 
 
-async def _unknown_account(connection: asyncpg.Connection[Any], name: str) -> ConfigurationError:
+async def _unknown_account(connection: asyncpg.Connection[Any], name: str) -> StoredDataError:
     names = ", ".join(known for (known,) in await connection.fetch(_SELECT_NAMES))
-    return ConfigurationError(f"there is no account {name!r}; the accounts are {names or 'none yet'}")
+    return StoredDataError(f"there is no account {name!r}; the accounts are {names or 'none yet'}")
 
 
 _SELECT_POLLED: Final = """
@@ -187,7 +187,7 @@ async def require_unpolled_account(engine: AsyncEngine, name: str) -> int:
     """Returns the `account_id` of an account that no daemon is polling at this moment.
 
     Raises:
-        ConfigurationError: The database has no such account, or a daemon is polling it.
+        StoredDataError: The database has no such account, or a daemon is polling it.
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
@@ -195,7 +195,7 @@ async def require_unpolled_account(engine: AsyncEngine, name: str) -> int:
         if found is None:
             raise await _unknown_account(connection, name)
     if found["is_polled"]:
-        raise ConfigurationError(f"a daemon is polling the account {name!r} now: stop it, then try again")
+        raise StoredDataError(f"a daemon is polling the account {name!r} now: stop it, then try again")
     account_id: int = found["account_id"]
     return account_id
 
@@ -209,7 +209,7 @@ async def rename_account(engine: AsyncEngine, old: str, new: str) -> None:
         new: The name from now on.
 
     Raises:
-        ConfigurationError: The database has no account `old`, or has another one named `new`, or a daemon polls `old`.
+        StoredDataError: The database has no account `old`, or has another one named `new`, or a daemon polls `old`.
         DatabaseError: PostgreSQL refused.
     """
     account_id = await require_unpolled_account(engine, old)
@@ -217,7 +217,7 @@ async def rename_account(engine: AsyncEngine, old: str, new: str) -> None:
         async with autocommit_connection(engine) as connection:
             await connection.execute("update syncer.account set name = $2 where account_id = $1", account_id, new)
     except DuplicateKeyError:
-        raise ConfigurationError(
+        raise StoredDataError(
             f"the database has an account {new!r} already: choose another name; or, if it was polled by mistake and "
             f"its history can go, run `syncer account delete` for it first"
         ) from None
@@ -234,7 +234,7 @@ async def retire_account(engine: AsyncEngine, name: str) -> None:
     """Marks an account as retired, also one that no daemon has ever scheduled.
 
     Raises:
-        ConfigurationError: The database has no such account, or a daemon is polling it.
+        StoredDataError: The database has no such account, or a daemon is polling it.
         DatabaseError: PostgreSQL refused.
     """
     await require_unpolled_account(engine, name)

@@ -7,6 +7,7 @@ import json
 import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from syncer.emulator import faults
 from tests.builders import APP_ID, record, redirect
@@ -103,7 +104,9 @@ async def test_an_unknown_account_is_a_usage_error_that_lists_the_names(
     finished = await syncer.run("account", "accept-app-id", "nobody")
 
     assert finished.code == 2
-    assert finished.error_line() == "syncer: there is no account 'nobody'; the accounts are default"
+    assert finished.error_line().startswith(
+        "syncer: there is no account 'nobody'; the accounts are default (database: "
+    )
 
 
 async def test_three_accounts_that_are_one_are_listed_in_a_sentence(syncer: Program, emulator: Emulator) -> None:
@@ -156,14 +159,12 @@ async def test_an_account_is_renamed_and_no_number_counts_twice(syncer: Program,
     renamed = await syncer.run("account", "rename", "default", "head office", **several)
     polled = await syncer.run("sync", "--json", **several)
 
-    assert (still_configured.code, still_configured.error_line()) == (
-        2,
-        (
-            "syncer: the configuration still has the account 'default': write 'head office' there instead, and stop "
-            "the daemon, then try again"
-        ),
+    assert still_configured.code == 2
+    assert still_configured.error_line().startswith(
+        "syncer: the configuration still has the account 'default': write 'head office' there instead, and stop the "
+        "daemon, then try again (database: "
     )
-    assert unknown.error_line() == "syncer: there is no account 'old office'; the accounts are default"
+    assert unknown.error_line().startswith("syncer: there is no account 'old office'; the accounts are default (")
     assert renamed.result == (0, "default is now head office: its history goes on under this name\n")
     assert json.loads(polled.out)["outcome"] == "unchanged"
     assert await sql.fetchval("select count(*) from analytics.numbers") == 200
@@ -190,7 +191,9 @@ async def test_a_name_that_is_taken_is_refused_and_the_account_that_has_it_can_b
     assert taken.code == 2
     assert taken.error_line().startswith("syncer: the database has an account 'head office' already: ")
     assert shown.code == 2
-    assert shown.err == "syncer: nothing was deleted: to delete all this of account 'head office', add --yes\n"
+    assert shown.err.startswith(
+        "syncer: nothing was deleted: to delete all this of account 'head office', add --yes (database: "
+    )
     assert "200  syncer.virtual_number\n" in shown.out
     assert (before, await sql.fetchval("select count(*) from syncer.virtual_number")) == (400, 200)
     assert (deleted.code, deleted.out.splitlines()[-1]) == (0, "head office: deleted"), deleted.err
@@ -223,9 +226,9 @@ async def test_accounts_are_listed_and_one_is_retired(syncer: Program) -> None:
     )
     listed = await syncer.run("account", "list", **configured)
 
-    assert refused.error_line() == (
+    assert refused.error_line().startswith(
         "syncer: the configuration still has the account 'a': remove it there, and reload or restart the daemon, then "
-        "try again"
+        "try again (database: "
     )
     assert retired.result == (0, "b: retired; its history is kept\n")
     head, a, b, c = (line.split() for line in listed.out.splitlines())
@@ -271,3 +274,26 @@ async def test_the_whole_of_an_account_is_deleted_and_nothing_of_another(
     assert {table: await sql.fetchval(query, 1) for table, query in of.items()} == dict.fromkeys(tables, 0)
     assert {table: await sql.fetchval(query, 2) for table, query in of.items()} == others_before
     assert len(tables) > 10
+
+
+async def test_a_login_that_may_not_delete_is_told_whose_login_may_and_changes_nothing(
+    account: PolledAccount, syncer: Program, sql: asyncpg.Connection, database: str
+) -> None:
+    await account.poll(record(1))
+    await sql.execute("create role delete_poller login password 'passw0rd' in role syncer_daemon")
+    poller = urlsplit(database)._replace(netloc=f"delete_poller:passw0rd@{database.rpartition('@')[2].split('/')[0]}")
+    settings = {**accounts_file(syncer, "other"), "database_url": urlunsplit(poller)}
+
+    try:
+        dry, real = [await syncer.run("account", "delete", "default", *yes, **settings) for yes in ((), ("--yes",))]
+    finally:
+        await sql.execute("drop role delete_poller")
+
+    assert [one.code for one in (dry, real)] == [2, 2]
+    assert [one.err.splitlines()[-1] for one in (dry, real)] == [
+        (
+            "syncer: nothing was deleted, and this login may not delete: set SYNCER_MIGRATE_DATABASE_URL to the "
+            f"address of the schema's owner (database: {database.rpartition('@')[2]})"
+        )
+    ] * 2
+    assert await sql.fetchval("select count(*) from syncer.account_schedule where retired_at is not null") == 0

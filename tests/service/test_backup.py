@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -173,7 +174,10 @@ async def test_the_embedded_database_moves_to_a_server_as_the_page_says(
     assert (checked.code, checked.out.splitlines()[-1]) == (0, "ok     data: every invariant holds")
     assert (again.code, again.error_line()) == (
         2,
-        "syncer: the database has data of syncer already: create an empty database, and set SYNCER_DATABASE_URL to it",
+        (
+            "syncer: the database has data of syncer already: create an empty database, and set SYNCER_DATABASE_URL to "
+            f"it (database: {owner.rpartition('@')[2]})"
+        ),
     )
 
 
@@ -205,6 +209,71 @@ async def test_what_cannot_be_dumped_or_restored_is_said_in_one_line_and_changes
     assert await sql.fetchval("select to_regnamespace('syncer') is null and to_regnamespace('analytics') is null")
     assert files_in(folder) == [Path(no_dump)]
     await sql.close()
+
+
+async def test_a_dump_replaces_files_and_nothing_else(syncer: Program, sql: asyncpg.Connection, folder: Path) -> None:
+    assert await sql.fetchval("select to_regnamespace('syncer') is not null")
+    os.mkfifo(folder / "device")
+    (folder / "newest.dump").symlink_to("monday.dump")
+
+    device, this_folder, link = await asyncio.gather(
+        *(syncer.run("dump", name) for name in ("device", ".", "newest.dump"))
+    )
+
+    say = "is not a file: name a file, which is replaced if it exists"
+    assert [(one.code, one.error_line()) for one in (device, this_folder)] == [
+        (1, f"syncer: device {say}"),
+        (1, f"syncer: . {say}"),
+    ]
+    assert (folder / "device").is_fifo()
+    assert link.code == 0, link.err
+    assert (folder / "newest.dump").is_symlink()
+    assert (folder / "monday.dump").read_bytes().startswith(b"PGDMP")
+
+
+async def test_a_dump_of_something_else_is_not_restored(syncer: Program, empty_database: str, folder: Path) -> None:
+    sql = await connect(empty_database)
+    await sql.execute("create schema other create table other.t ()")
+    pg_dump = await asyncio.create_subprocess_exec(
+        find_binaries(None) / "pg_dump", "--format=custom", f"--file={folder / 'other.dump'}", empty_database
+    )
+    assert await pg_dump.wait() == 0
+    await sql.execute("drop schema other cascade")
+
+    refused = await syncer.run("restore", "other.dump", database_url=empty_database)
+
+    assert refused.code == 2
+    assert refused.error_line().startswith(
+        "syncer: other.dump is a dump of something else: name a file that `syncer dump` has written (database: "
+    )
+    assert await sql.fetchval("select to_regnamespace('syncer') is null and to_regnamespace('other') is null")
+    await sql.close()
+
+
+@pytest.mark.skipif(not DEBIAN_15.exists(), reason="PostgreSQL 15 is not installed")
+async def test_a_dump_of_a_newer_server_is_refused_in_one_line(
+    syncer: Program, sql: asyncpg.Connection, folder: Path
+) -> None:
+    assert await sql.fetchval("select to_regnamespace('syncer') is not null")
+    dumped = await syncer.run("dump", "syncer.dump")
+    with EmbeddedServer(folder / "older", programs=DEBIAN_15) as server:
+        refused = await syncer.run("restore", "syncer.dump", database_url=server.url)
+        location = server.url.rpartition("@")[2]
+
+    assert dumped.code == 0, dumped.err
+    assert (refused.code, refused.error_line()) == (
+        2,
+        (
+            "syncer: syncer.dump is of a newer PostgreSQL than the server: restore it into a server of that version or "
+            f"a newer one (database: {location})"
+        ),
+    )
+
+
+async def test_a_file_that_cannot_be_restored_creates_no_embedded_database(syncer: Program, folder: Path) -> None:
+    refused = await syncer.run("restore", "absent.dump", database_url=None, data_dir=str(folder / "state"))
+
+    assert (refused.code, files_in(folder)) == (2, [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -203,18 +203,32 @@ async def test_an_account_without_numbers_is_remarked_on(syncer: Program, emulat
 
 async def test_a_token_with_what_does_not_belong_to_it_is_recognised(syncer: Program, emulator: Emulator) -> None:
     emulator.fault = faults.Status(status=401)
-    quoted, named, with_scheme = await asyncio.gather(
-        *(syncer.run("check", api_token=f"{start}{TOKEN}") for start in ('"', "SYNCER_API_TOKEN=", "Bearer "))
+    quoted, named, with_scheme, header, key = await asyncio.gather(
+        *(
+            syncer.run("check", api_token=f"{start}{TOKEN}")
+            for start in ('"', "SYNCER_API_TOKEN=", "Bearer ", "Authorization: Bearer ", "token=")
+        )
     )
 
     assert (quoted.code, named.code, with_scheme.code) == (2, 2, 1)
     assert "it begins with a quotation mark, which is not part of the token: remove the quotation marks\n" in quoted.out
     assert "it begins with SYNCER_API_TOKEN=, which is not part of the token: keep only what follows it\n" in named.out
+    assert "it begins with Authorization:, which is not part of the token: keep only what follows it\n" in header.out
+    assert "it begins with token=, which is not part of the token: keep only what follows it\n" in key.out
     assert (
         "answered 401, and the token of SYNCER_API_TOKEN begins with the word Bearer: keep only the token there; if "
         "the endpoint wants the word, set SYNCER_API_AUTH_SCHEME to it\n"
     ) in with_scheme.out
-    assert "generate" not in quoted.out + named.out + with_scheme.out
+    assert "generate" not in quoted.out + named.out + with_scheme.out + header.out + key.out
+
+
+async def test_what_depends_on_a_wrong_setting_is_left_out(syncer: Program) -> None:
+    address, interval = await asyncio.gather(
+        syncer.run("check", database_url="postgresql://u:passw0rd@db:x/y"), syncer.run("check", poll_interval="5")
+    )
+
+    assert (address.code, "  database: " in address.out) == (2, False)
+    assert (interval.code, "schedule of" in interval.out) == (2, False)
 
 
 async def test_the_full_address_of_the_endpoint_is_understood(syncer: Program, emulator: Emulator) -> None:

@@ -183,7 +183,9 @@ async def test_an_impossible_export_is_reported_in_one_line(syncer: Program, emp
     assert unknown.error_line().startswith(
         "syncer: there is no view 'nombers': the views are absences, accounts, assignments,"
     )
-    assert account.error_line() == "syncer: --account 'nobody' was never polled: the accounts are default"
+    assert account.error_line().startswith(
+        "syncer: --account 'nobody' was never polled: the accounts are default (database: "
+    )
     assert shared_view.error_line() == "syncer: --account: the view states is the same for all accounts"
     assert moment.error_line() == "syncer: --at works only with the view numbers, not with runs"
     assert schema.error_line() == (

@@ -159,7 +159,10 @@ async def test_a_number_that_is_not_found_an_unknown_account_and_no_number_are_o
     )
     assert (elsewhere.code, elsewhere.error_line()) == (
         2,
-        "syncer: --account 'branch' was never polled: the accounts are default",
+        (
+            "syncer: --account 'branch' was never polled: the accounts are default "
+            f"(database: {database.rpartition('@')[2]})"
+        ),
     )
     assert letters.code == 2
     assert "'reception': it has no digits; write a phone number such as +7 926 123-45-67" in " ".join(

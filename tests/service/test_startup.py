@@ -82,6 +82,31 @@ async def test_an_interrupt_during_the_imports_prints_no_traceback(folder: Path)
     assert (process.returncode, err) == (-signal.SIGINT, b"")
 
 
+INTERRUPT_WHILE_THE_COMMAND_LINE_IS_BUILT = """
+import os, signal, sys, typer.main
+build = typer.main.get_params_from_function
+def interrupt(function):
+    os.kill(os.getpid(), signal.SIGINT)
+    return build(function)
+typer.main.get_params_from_function = interrupt
+sys.argv = ["syncer", "status"]
+from syncer.__main__ import main
+main()
+"""
+
+
+async def test_an_interrupt_while_the_command_line_is_built_prints_no_traceback(folder: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", INTERRUPT_WHILE_THE_COMMAND_LINE_IS_BUILT),
+        cwd=folder,
+        env=environment(folder, {}),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+
+    assert (process.returncode, err) == (-signal.SIGINT, b"")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stop_while_the_daemon_still_reads_its_settings_ends_it_with_exit_code_0(
     syncer: Program, folder: Path, number: signal.Signals

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 from typing import TYPE_CHECKING
 
@@ -96,12 +97,44 @@ async def test_the_file_with_settings_can_be_named(
 
     assert [(one.code, one.err) for one in (by_option, by_variable)] == [(0, database_line(database))] * 2
     assert missing.code == 2
-    assert missing.error_line() == "syncer: SYNCER_ENV_FILE or --env-file names absent.env, which does not exist"
+    assert (
+        missing.error_line() == f"syncer: SYNCER_ENV_FILE or --env-file names {folder}/absent.env, which does not exist"
+    )
+
+
+async def test_a_pipe_is_refused_as_the_file_with_settings_since_all_but_the_first_reading_would_find_it_empty(
+    syncer: Program, folder: Path
+) -> None:
+    os.mkfifo(folder / "pipe")
+
+    pipe, no_home = await asyncio.gather(
+        syncer.run("--env-file", "pipe", "settings"), syncer.run("settings", env_file="~nobody-of-this-name/x")
+    )
+
+    assert (pipe.code, pipe.error_line()) == (
+        2,
+        "syncer: pipe is a pipe, which can be read only once: name a file, which is read again when needed",
+    )
+    assert no_home.code == 2
+    assert no_home.error_line().endswith("/~nobody-of-this-name/x, which does not exist")
+
+
+async def test_a_command_that_is_refused_names_the_database_it_looked_at(
+    syncer: Program, account: PolledAccount, database: str
+) -> None:
+    await account.poll_again()
+
+    unknown = await syncer.run("account", "retire", "absent")
+
+    assert (unknown.code, unknown.error_line()) == (
+        2,
+        f"syncer: there is no account 'absent'; the accounts are default (database: {database.rpartition('@')[2]})",
+    )
 
 
 async def test_every_line_of_the_file_that_is_no_setting_is_named(syncer: Program, folder: Path) -> None:
     lines = ["# comment", "", "SYNCER_POLL_INTERVAL: 1m", f"SYNCER_API_TOKEN={TOKEN}", "", "SYNCER_LOG_LEVEL", "A='b"]
-    syncer.write(".env", "\n".join([*lines, "SYNCER_ENV_FILE=other.env", ""]))
+    syncer.write(".env", "\n".join([*lines, "SYNCER_ENV_FILE=other.env", "syncer_env_file=o", ""]))
     wrong = await syncer.run("status")
     (folder / ".env").unlink()
     (folder / ".env").mkdir()
@@ -114,6 +147,7 @@ async def test_every_line_of_the_file_that_is_no_setting_is_named(syncer: Progra
         f"syncer: .env, line 6: {form}",
         f"syncer: .env, line 7: {form}",
         "syncer: .env, line 8: SYNCER_ENV_FILE works only as an environment variable",
+        "syncer: .env, line 9: SYNCER_ENV_FILE works only as an environment variable",
     ]
     assert (is_folder.code, is_folder.error_line()) == (
         2,

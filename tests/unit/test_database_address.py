@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
+
 import pytest
 from pydantic import SecretStr
 
-from syncer.config.database_address import describe_unverified_connections
+from syncer.config.database_address import describe_location, describe_unverified_connections
 from syncer.config.settings import Settings, load_settings
 from syncer.errors import ConfigurationError
 
@@ -69,6 +71,12 @@ def test_the_variables_of_libpq_count_where_the_address_has_no_parameter(monkeyp
         ("channel_binding=require", "this program cannot honour its channel_binding: remove that, and set "),
         ("gssencmode=require", "this program cannot honour its gssencmode: remove that, and set "),
         ("sslrootcert=system&sslmode=require", "its sslmode must be verify-full with sslrootcert=system, or be left"),
+        ("port=6432", "its port must be before the question mark only, as in postgresql://"),
+        ("host=other", "its host must be before the question mark only, as in postgresql://"),
+        ("dbname=other", "its dbname must be before the question mark only, as in postgresql://"),
+        ("user=other", "its user must be before the question mark only, as in postgresql://"),
+        ("password=other", "its password must be before the question mark only, as in postgresql://"),
+        ("service=other", "it must name the host and the database themselves, and no service"),
         ("sslrootcert=/no/such/file", "its sslrootcert must name a file that can be read"),
     ],
 )
@@ -111,3 +119,24 @@ def test_a_parameter_that_can_be_honoured_is_accepted(monkeypatch: pytest.Monkey
     monkeypatch.setenv("SYNCER_DATABASE_URL", URL.format("db") + f"?{parameters}")
 
     assert load_settings().database_url is not None
+
+
+@pytest.mark.parametrize(
+    ("address", "location"),
+    [
+        ("postgresql://u:passw0rd@h/x", "h:5432/x"),
+        ("postgresql://u@h1:1,h2:2,[::1]:3/x", "h1:1,h2:2,[::1]:3/x"),
+        ("postgresql:///x?host=h1,h2&port=5,6&password=passw0rd", "h1:5,h2:6/x"),
+        ("postgresql:///x?host=h1,h2&port=5", "h1:5,h2:5/x"),
+        ("postgresql://u@/x?host=/run/postgresql", "/run/postgresql:5432/x"),
+        ("postgresql://u@%2Frun%2Fpostgresql/%D0%B1", "/run/postgresql:5432/б"),
+        ("postgresql://u@h", "h:5432/u"),
+        ("postgresql://h", f"h:5432/{getpass.getuser()}"),
+    ],
+)
+def test_a_location_has_what_the_driver_connects_to(
+    address: str, location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("PGHOST", "PGPORT", "PGUSER", "PGDATABASE"):
+        monkeypatch.delenv(variable, raising=False)
+    assert describe_location(address) == location

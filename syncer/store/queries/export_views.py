@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import asyncpg
 
-from syncer.errors import ConfigurationError, SchemaError
+from syncer.errors import ConfigurationError, SchemaError, StoredDataError
 from syncer.store.engine import driver_arguments, translate_errors
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ async def _require_accounts(
     known = {row["account"] for row in await connection.fetch("select account from analytics.accounts")}
     for account in accounts:
         if account not in known:
-            raise ConfigurationError(
+            raise StoredDataError(
                 f"--account {account!r} was never polled: the accounts are {', '.join(sorted(known))}"
             )
 
