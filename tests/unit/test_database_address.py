@@ -125,7 +125,8 @@ def test_a_parameter_that_can_be_honoured_is_accepted(monkeypatch: pytest.Monkey
     ("address", "location"),
     [
         ("postgresql://u:passw0rd@h/x", "h:5432/x"),
-        ("postgresql://u@h1:1,h2:2,[::1]:3/x", "h1:1,h2:2,[::1]:3/x"),
+        ("postgresql://u@h1:1,h2:2/x", "h1:1,h2:2/x"),
+        ("postgresql://u@[::1]:3/x", "[::1]:3/x"),
         ("postgresql:///x?host=h1,h2&port=5,6&password=passw0rd", "h1:5,h2:6/x"),
         ("postgresql:///x?host=h1,h2&port=5", "h1:5,h2:5/x"),
         ("postgresql://u@/x?host=/run/postgresql", "/run/postgresql:5432/x"),
