@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from syncer.diff.content_hash import ContentHash
 from syncer.diff.record import DECODER_VERSION
+from syncer.errors import DatabaseError
+from syncer.store.poll.fingerprints import FingerprintCache, load_fingerprints
 from tests.builders import APP_ID, XXH3_COLLISION, PolledAccount, record, redirect, settings_for, without
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -949,3 +956,10 @@ async def test_a_database_without_a_key_fails_polls_with_what_to_run(account: Po
     statement = (result.error or "").partition("insert a random one: ")[2]
     await account.sql.execute(statement)
     assert (await account.poll(record(1))).outcome == "applied"
+
+
+async def test_a_poll_of_an_account_that_is_deleted_meanwhile_fails_with_a_sentence(engine: AsyncEngine) -> None:
+    with pytest.raises(DatabaseError) as deleted:
+        await load_fingerprints(engine, 99, ContentHash(b"key"), FingerprintCache())
+
+    assert str(deleted.value) == "database: account 99 was deleted while it was polled; nothing was recorded"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from syncer.diff.content_hash import UNKEYED
 from syncer.diff.record import DECODER_VERSION
 from syncer.diff.stored import Fingerprints
+from syncer.errors import DatabaseError
 from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
@@ -139,11 +140,12 @@ async def load_fingerprints(
         fingerprint_cache: The fingerprints of recent polls.
 
     Raises:
-        DatabaseError: The database cannot be read.
+        DatabaseError: The database cannot be read, or the account was deleted.
     """
     async with autocommit_connection(engine) as connection:
         account = await connection.fetchrow(_ACCOUNT, account_id)
-        assert account is not None  # noqa: S101 - accounts are never deleted
+        if account is None:
+            raise DatabaseError(f"database: account {account_id} was deleted while it was polled; nothing was recorded")
         cached = fingerprint_cache.get(account_id, account["fingerprints_version"], content_hash)
         if cached is not None:
             return replace(cached, app_id=account["app_id"])
