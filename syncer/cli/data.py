@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,10 +15,6 @@ from syncer.cli.context import (
     read_settings,
     run_async,
 )
-from syncer.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from syncer.config.settings import Settings
 
 
 def history(
@@ -111,17 +106,9 @@ def restore(
 def psql(context: typer.Context) -> None:
     """Run psql on the database in use, embedded or not. Arguments are passed to psql."""
     from syncer.commands.psql import run_psql
+    from syncer.config.accounts import find_token_sources
 
     settings = read_settings()
     with open_database(settings, may_create=False) as database:
         name_database(database)
-        raise SystemExit(run_psql(database, context.args, hidden_variables=_token_variables(settings)))
-
-
-def _token_variables(settings: Settings) -> set[str]:
-    """Returns the variables that hold tokens, as far as the accounts can be read."""
-    from syncer.config.accounts import load_accounts
-
-    with suppress(ConfigurationError):
-        return {account.token_source for account in load_accounts(settings)}
-    return set()
+        raise SystemExit(run_psql(database, context.args, hidden_variables=find_token_sources(settings)))

@@ -125,9 +125,7 @@ async def restore(database: Database, settings: Settings, path: Path) -> bool:
 
 def _require_our_schema(program: Path, path: Path) -> None:
     """Raises StoredDataError if a dump is of a newer PostgreSQL, or of something else, without our schema."""
-    environment = client_environment(None) | {"LC_ALL": "C"}
-    command = [str(program), "--list", str(path)]
-    listing = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - PostgreSQL's
+    listing = _ask(program, "--list", str(path))
     if "unsupported version" in listing.stderr:
         raise StoredDataError(
             f"{path} is of a newer PostgreSQL than the server: restore it into a server of that version or a newer one"
@@ -173,9 +171,19 @@ def _find_program(database: Database, name: str, server: int) -> Path:
 
 
 def _major_version(program: Path) -> int:
-    result = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - PostgreSQL's
-    found = re.search(r"\) (\d+)", result.stdout)
+    found = re.search(r"\) (\d+)", _ask(program, "--version").stdout)
     return int(found[1]) if found else 0
+
+
+def _ask(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program that needs no database, with English messages."""
+    return subprocess.run(  # noqa: S603 - one of PostgreSQL's programs, as `_find_program` found it
+        [program, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=client_environment(None) | {"LC_ALL": "C"},
+    )
 
 
 async def _run(program: Path, arguments: Sequence[str], address: str) -> None:

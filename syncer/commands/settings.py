@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 from pydantic import SecretStr
 
-from syncer.config.accounts import load_accounts
+from syncer.config.accounts import find_token_sources
 from syncer.config.database_address import describe_location
 from syncer.config.fields import describe_duration, describe_size, redacted
 from syncer.config.hosts import ListenAddress
@@ -38,7 +38,7 @@ def print_settings() -> None:
     name_width, value_width, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     for name, value, origin in rows:
         typer.echo(f"{name:{name_width}}  {value:{value_width}}  {origin}")
-    for sentence in describe_unknown_variables(_token_variables(settings)):
+    for sentence in describe_unknown_variables(find_token_sources(settings)):
         typer.echo(escape_unprintable(sentence))
     if problems:
         raise ConfigurationError(*problems)
@@ -73,10 +73,3 @@ _FORMATS: Final[Mapping[type, Callable[[Any], str]]] = {
     ListenAddress: lambda value: f"[{value.host}]:{value.port}" if ":" in value.host else f"{value.host}:{value.port}",
     tuple: ",".join,
 }
-
-
-def _token_variables(settings: Settings) -> set[str]:
-    try:
-        return {account.token_source for account in load_accounts(settings)}
-    except ConfigurationError:
-        return set()

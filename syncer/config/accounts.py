@@ -101,6 +101,14 @@ def load_accounts(settings: Settings) -> tuple[Account, ...]:
     return tuple(accounts)
 
 
+def find_token_sources(settings: Settings) -> set[str]:
+    """Returns the variables and files that hold the accounts' tokens; none if the accounts cannot be read."""
+    try:
+        return {account.token_source for account in load_accounts(settings)}
+    except ConfigurationError:
+        return set()
+
+
 def describe_shared_tokens(accounts: Iterable[Account]) -> list[str]:
     """Returns a sentence for each token that several accounts use."""
     names: dict[str, list[str]] = {}
