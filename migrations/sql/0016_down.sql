@@ -1,5 +1,5 @@
--- Reverts 0016_up.sql. A view can lose a column only by being created again, with its comments and grants. What stands
--- here as the name of a file and the beginning of a statement is replaced by that statement.
+-- Reverts 0016_up.sql. A view can lose a column only by being created again, with its comments and grants. A line
+-- with the name of a file and the beginning of a statement is replaced by that statement.
 create temporary table restored on commit drop as
 select format('analytics.%I', name)::regclass as relation
   from unnest(array['number_history', 'state_history', 'state_spells', 'state_changes', 'redirect_history', 'redirects',

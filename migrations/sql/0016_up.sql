@@ -670,10 +670,11 @@ comment on function syncer.outcome_title(text) is 'Title of an outcome, in Engli
 comment on function syncer.error_kind_title(text) is
     'Title of a kind of error, in English and in Russian; null if unknown';
 comment on view analytics.changes is
-    E'A row for each changed field, immutable but for number_now, changed_day and titles; to copy the new rows, call '
-    'changes_since; example: select changed_at, number, field, old_value, new_value from analytics.changes '
+    E'A row for each changed field. Only number_now, changed_day, titles and the name of a renamed account can '
+    'change; to copy the new rows, call changes_since; example: select changed_at, number, field, old_value, new_value from analytics.changes '
     'where changed_at > now() - interval ''1 day'' order by run_id, change_id\n'
-    'Лента изменений: строка на каждое изменённое поле; неизменны все столбцы, кроме number_now, changed_day и названий; '
+    'Лента изменений: строка на каждое изменённое поле; меняться могут только number_now, changed_day, названия '
+    'и имя переименованного кабинета; '
     'новые строки копирует changes_since; пример: select changed_at, number, field, old_value, new_value from '
     'analytics.changes where changed_at > now() - interval ''1 day'' order by run_id, change_id';
 comment on column analytics.changes_cursor.cursor is
