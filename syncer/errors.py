@@ -6,6 +6,7 @@
     │   └── ListenError               the address to listen on is not free or not there now
     ├── EmbeddedServerError           the embedded PostgreSQL cannot run
     │   └── NoDatabaseError           no embedded database was ever created, and this command creates none
+    ├── NoticeError                   a channel cannot send notices
     ├── OutputError                   standard output cannot be written
     ├── SchemaError                   the database's schema is not the one this version requires, or cannot be created
     └── PollError                     a poll failed, the data are unchanged; `kind` is the contract's `error_kind`
@@ -74,6 +75,10 @@ class EmbeddedServerError(SyncerError):
 
 class NoDatabaseError(EmbeddedServerError):
     """There is no embedded database, and no address of another one."""
+
+
+class NoticeError(SyncerError):
+    """A channel of the notify file cannot send notices: its receiver, its address or its credentials are wrong."""
 
 
 class OutputError(SyncerError):
