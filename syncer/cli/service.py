@@ -11,6 +11,7 @@ from syncer.cli.context import (
     AsJson,
     name_database,
     open_database,
+    parse_option,
     read_accounts,
     read_settings,
     read_valid_settings,
@@ -23,21 +24,29 @@ from syncer.printable import escape_unprintable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from syncer.commands.run import Configuration
     from syncer.config.accounts import Account
 
 
 def run() -> None:
-    """Run the daemon. It polls every account on its schedule until SIGTERM or Ctrl-C; SIGHUP reloads the accounts."""
+    """Run the daemon. It polls every account on its schedule until SIGTERM or Ctrl-C; SIGHUP reloads its files."""
     exit_cleanly_during_startup()
     block_sighup()
     from syncer.commands.run import run_daemon
     from syncer.config.accounts import load_accounts
     from syncer.config.settings import load_settings
+    from syncer.notices.notify_file import load_notify_file
+
+    def load() -> Configuration:
+        current = load_settings()
+        accounts = load_accounts(current)
+        return accounts, load_notify_file(current, accounts)
 
     settings = read_settings()
     accounts = read_accounts(settings)
+    notify_file = load_notify_file(settings, accounts)
     with open_database(settings) as database:
-        run_async(run_daemon(settings, accounts, database, lambda: load_accounts(load_settings())))
+        run_async(run_daemon(settings, (accounts, notify_file), database, load))
 
 
 def sync(
@@ -50,16 +59,66 @@ def sync(
 ) -> None:
     """Poll every account once now, or only the named ones."""
     from syncer.commands.sync import json_line, sync_now, worst_exit_code
+    from syncer.notices.notify_file import load_notify_file
 
     settings = read_settings()
     configured = read_accounts(settings)
+    notify_file = load_notify_file(settings, configured)
     accounts = _select_accounts(configured, account or [])
-    names = [one.name for one in configured]
     with open_database(settings) as database:
-        results = run_async(sync_now(settings, accounts, database, names, accept_removals=accept_removals))
+        results = run_async(
+            sync_now(settings, accounts, database, configured, notify_file, accept_removals=accept_removals)
+        )
     for result in results:
         typer.echo(escape_unprintable(json_line(result) if as_json else result.summary))
     raise SystemExit(worst_exit_code(results))
+
+
+def notify(
+    *,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a test message through each channel; needs no database.")
+    ] = False,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option("--channel", metavar="NAME", help="With --test: only this channel; can be repeated."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what the rules would have sent; send nothing.")
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="AGE", help="With --dry-run: how far back; default: 7d.")
+    ] = None,
+) -> None:
+    """Send the notices that are due, once, as the daemon does all the time."""
+    from syncer.commands.notify import print_preview, send_notices, test_channels
+    from syncer.config.fields import parse_duration
+    from syncer.notices.notify_file import load_notify_file
+
+    if channel and not test:
+        raise typer.BadParameter("it only goes with --test", param_hint="--channel")
+    if since is not None and not dry_run:
+        raise typer.BadParameter("it only goes with --dry-run", param_hint="--since")
+    if test and dry_run:
+        raise typer.BadParameter("it does not go with --test", param_hint="--dry-run")
+    age = parse_option("--since", since or "7d", parse_duration)
+    settings = read_settings()
+    accounts = read_accounts(settings)
+    file = load_notify_file(settings, accounts)
+    if file is None:
+        raise ConfigurationError(
+            "SYNCER_NOTIFY_FILE is not set: name a TOML file with the rules and channels of notices in it"
+        )
+    if test:
+        raise SystemExit(0 if run_async(test_channels(file, channel or [])) else 1)
+    with open_database(settings, may_create=False) as database:
+        if dry_run:
+            run_async(print_preview(database, file, accounts, age))
+            is_ok = True
+        else:
+            is_ok = run_async(send_notices(database, file, accounts))
+        name_database(database)
+    raise SystemExit(0 if is_ok else 1)
 
 
 def migrate() -> None:

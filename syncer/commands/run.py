@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from syncer.config.accounts import describe_shared_tokens
 from syncer.daemon import systemd
@@ -25,21 +25,25 @@ if TYPE_CHECKING:
     from syncer.config.hosts import ListenAddress
     from syncer.config.settings import Settings
     from syncer.database import Database
+    from syncer.notices.rules import NotifyFile
+
+Configuration: TypeAlias = "tuple[Sequence[Account], NotifyFile | None]"
+"""What SIGHUP reads again: the accounts, and the rules and channels of notices."""
 
 LISTEN_RETRY_SECONDS: Final = 5.0
 """How long the daemon waits before it tries again to listen on an address that is in use."""
 
 
 async def run_daemon(
-    settings: Settings, accounts: Sequence[Account], database: Database, load: Callable[[], Sequence[Account]]
+    settings: Settings, configuration: Configuration, database: Database, load: Callable[[], Configuration]
 ) -> None:
-    """Runs the daemon until SIGTERM or SIGINT. SIGHUP reloads the accounts.
+    """Runs the daemon until SIGTERM or SIGINT. SIGHUP reloads the accounts and the notify file.
 
     Args:
         settings: The settings.
-        accounts: The accounts to poll at first.
+        configuration: The accounts to poll at first, and the notify file.
         database: The database.
-        load: Loads the accounts again on SIGHUP. If it raises SyncerError, the daemon keeps the accounts it has.
+        load: Loads both again on SIGHUP. If it raises SyncerError, the daemon keeps those that it has.
 
     Raises:
         ConfigurationError: The daemon can never listen on SYNCER_HTTP_LISTEN. If it only cannot now, it polls, and
@@ -49,8 +53,8 @@ async def run_daemon(
     raise_open_files_limit()
     stop = install_stop_handlers()
     async with Source(settings) as source, AsyncExitStack() as stack:
-        log.info("daemon_started", accounts=len(accounts), database=database.location)
-        daemon = Daemon(database, Poller(database.engine, source, settings), accounts)
+        log.info("daemon_started", accounts=len(configuration[0]), database=database.location)
+        daemon = Daemon(database, Poller(database.engine, source, settings), *configuration)
         listen_task = None
         if settings.http_listen is not None:
             listen_task = await _listen(create_site(daemon, settings.http_listen, settings, database), stack)
@@ -94,13 +98,13 @@ async def _listen_later(site: Site, stack: AsyncExitStack) -> None:
             return
 
 
-async def _reload_on(hangup: asyncio.Event, daemon: Daemon, load: Callable[[], Sequence[Account]]) -> None:
+async def _reload_on(hangup: asyncio.Event, daemon: Daemon, load: Callable[[], Configuration]) -> None:
     while True:
         await hangup.wait()
         hangup.clear()
         try:
             with systemd.reloading():
-                accounts = await asyncio.to_thread(load)
+                accounts, notify_file = await asyncio.to_thread(load)
         except SyncerError as error:
             log.error("accounts_not_reloaded", error=str(error))
             systemd.sd_notify(f"STATUS=the accounts were not reloaded: {error}")
@@ -109,5 +113,5 @@ async def _reload_on(hangup: asyncio.Event, daemon: Daemon, load: Callable[[], S
         else:
             for sentence in describe_shared_tokens(accounts):
                 log.warning("shared_token", found=sentence)
-            daemon.set_accounts(accounts)
+            daemon.set_accounts(accounts, notify_file)
             log.info("accounts_reloaded", accounts=len(accounts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -20,28 +20,34 @@ from syncer.store.schema import migrate, schema_state
 from syncer.telemetry.logs import log, report_identities
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
     from syncer.database import Database
+    from syncer.notices.rules import NotifyFile
+
+NOTIFY_SECONDS: Final = 10.0
+"""How long sending notices may take after the polls."""
 
 
 async def sync_now(
     settings: Settings,
     accounts: Sequence[Account],
     database: Database,
-    configured_names: Collection[str],
+    configured: Sequence[Account],
+    notify_file: NotifyFile | None,
     *,
     accept_removals: bool,
 ) -> list[PollResult]:
-    """Polls each account once, and retires those that are not configured any more.
+    """Polls each account once, retires those that are not configured any more, and sends the notices that are due.
 
     Args:
         settings: The settings.
         accounts: The accounts to poll.
         database: The database.
-        configured_names: The names of all accounts that are configured.
+        configured: All accounts that are configured.
+        notify_file: Rules and channels of notices; None if there are none.
         accept_removals: Whether every number that is missing now is removed.
 
     Returns:
@@ -68,9 +74,12 @@ async def sync_now(
         with show_progress(f"polling {', '.join(account.name for account in accounts[:3])} …"):
             results = await asyncio.gather(*map(poll, accounts))
     with suppress(DatabaseError):  # which the polls have reported
-        await retire_other_accounts(
-            database.engine, (await read_account_ids(database.engine, configured_names)).values()
-        )
+        ids = await read_account_ids(database.engine, [account.name for account in configured])
+        await retire_other_accounts(database.engine, ids.values())
+        if notify_file is not None:
+            from syncer.commands.notify import send_after_sync  # noqa: PLC0415 - most who poll send no notices
+
+            await send_after_sync(database, notify_file, configured, NOTIFY_SECONDS)
     await database.dispose()
     return list(results)
 

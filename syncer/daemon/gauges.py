@@ -6,17 +6,15 @@ The database is read at intervals and not at each scrape, so that its load does 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from syncer.config.crontab import next_crontab_time
+from syncer.config.staleness import StaleTimes
 from syncer.errors import DatabaseError
 from syncer.store.queries.gauge_values import GaugeReader
 from syncer.telemetry.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -29,8 +27,6 @@ REFRESH_SECONDS: Final = 15.0
 """Minimum pause between refreshes."""
 PAUSE_FACTOR: Final = 20
 """Each pause is at least this many times as long as the refresh before it, which limits the load on the database."""
-MISSED_POLLS: Final = 3
-"""An account is stale after this many due times without a successful poll."""
 
 
 class Gauges:
@@ -45,7 +41,7 @@ class Gauges:
         self._engine = engine
         self._metrics = metrics
         self._reader = GaugeReader()
-        self._stale_from: dict[str, tuple[Account, datetime, datetime]] = {}
+        self._stale_times = StaleTimes()
 
     async def run(self, accounts: Callable[[], Mapping[int, Account]]) -> None:
         """Refreshes the gauges periodically until it is cancelled.
@@ -74,31 +70,10 @@ class Gauges:
             DatabaseError: The database cannot be read.
         """
         gauge_values = await self._reader.read(self._engine, list(accounts))
-        previous, self._stale_from = self._stale_from, {}
-        for account_values in gauge_values.accounts:
-            account, since = (
-                accounts[account_values.account_id],
-                account_values.success_started_at or account_values.created_at,
-            )
-            cached = previous.get(account_values.name)
-            if cached is None or cached[:2] != (account, since):
-                cached = (account, since, stale_from(account, since))
-            self._stale_from[account_values.name] = cached
         self._metrics.set_gauge_values(
-            gauge_values, {name: fires_at for name, (_, _, fires_at) in self._stale_from.items()}
+            gauge_values,
+            {
+                one.name: self._stale_times.of(accounts[one.account_id], one.success_started_at or one.created_at)
+                for one in gauge_values.accounts
+            },
         )
-
-
-def stale_from(account: Account, since: datetime) -> datetime:
-    """Returns when an account becomes stale.
-
-    Args:
-        account: The account, with its interval or crontab line.
-        since: When its last successful poll started, or when the account was created if there was none.
-    """
-    if account.poll_cron is None:
-        return since + MISSED_POLLS * account.poll_interval
-    fires_at = since
-    for _ in range(MISSED_POLLS):
-        fires_at = next_crontab_time(account.poll_cron, account.time_zone, fires_at + timedelta(microseconds=1))
-    return fires_at

@@ -25,6 +25,7 @@ from syncer.daemon.gauges import Gauges
 from syncer.daemon.readiness import Readiness
 from syncer.daemon.retention import Retention
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
+from syncer.notices.notifier import Notifier
 from syncer.poll import CONCURRENT_POLLS
 from syncer.store import schedule
 from syncer.store.accounts import (
@@ -39,12 +40,14 @@ from syncer.store.identities import advance_identities
 from syncer.store.retention import store_retention
 from syncer.store.schema import migrate, schema_state
 from syncer.telemetry.logs import log, report_identities, report_postponed
+from syncer.telemetry.notice_metrics import NoticeMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from syncer.config.accounts import Account
     from syncer.database import Database
+    from syncer.notices.rules import NotifyFile
     from syncer.poll import Poller
     from syncer.store.schedule import Claim
 
@@ -90,12 +93,15 @@ class Daemon:
         database: The database; an embedded server that died is restarted.
         poller: Polls one account.
         accounts: The accounts to poll.
+        notify_file: Rules and channels of notices; None if there are none.
 
     Attributes:
         metrics: The metrics of its polls.
     """
 
-    def __init__(self, database: Database, poller: Poller, accounts: Sequence[Account]) -> None:
+    def __init__(
+        self, database: Database, poller: Poller, accounts: Sequence[Account], notify_file: NotifyFile | None = None
+    ) -> None:
         self._database = database
         self._poller = poller
         self._engine = poller.engine
@@ -115,6 +121,7 @@ class Daemon:
         self._iteration_deadline = 0.0
         self._stopping = False
         self._database_clock = DatabaseClock()
+        self._notifier = Notifier(self._engine, NoticeMetrics(self.metrics.registry), notify_file)
 
     @property
     def account_names(self) -> Collection[str]:
@@ -133,6 +140,7 @@ class Daemon:
         gauges_task = asyncio.create_task(
             Gauges(self._engine, self.metrics).run(lambda: self._accounts_by_id | self._refused_by_id)
         )
+        notifier_task = asyncio.create_task(self._notifier.run(lambda: self._accounts_by_id))
         retention = Retention(self._engine, self._poller.settings.run_retention, self.metrics)
         retention_task = asyncio.create_task(retention.run(lambda: bool(self._accounts_by_id)))
         try:
@@ -141,18 +149,20 @@ class Daemon:
             await self._drain()
         finally:
             loop_task.cancel()
-            for task in (gauges_task, retention_task):
+            tasks = (gauges_task, notifier_task, retention_task)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(loop_task, gauges_task, retention_task, return_exceptions=True)
+            await asyncio.gather(loop_task, *tasks, return_exceptions=True)
         with contextlib.suppress(DatabaseError, TimeoutError):
             async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
                 await self._release_finished()
         log.info("daemon_stopped")
 
-    def set_accounts(self, accounts: Sequence[Account]) -> None:
-        """Replaces the accounts from the next iteration on; polls that are running continue."""
+    def set_accounts(self, accounts: Sequence[Account], notify_file: NotifyFile | None = None) -> None:
+        """Replaces the accounts, and what notices say, from the next iteration on; polls that are running continue."""
         self._accounts = {account.name: account for account in accounts}
         self.metrics.set_accounts(self._accounts)
+        self._notifier.set_file(notify_file)
         self._notify_status()
 
     async def _run_loop(self) -> None:
@@ -305,6 +315,8 @@ class Daemon:
             result = await self._poller.poll(account, "schedule", lateness=claim.now - claim.due_at)
             unauthorized = result.error_kind in {"unauthorized", "forbidden"}
             failed = result.outcome in {"failed", "unknown"}
+            if result.outcome == "applied":
+                self._notifier.wake()
             retry_after = timedelta(seconds=result.retry_after_seconds or 0)
         finally:
             if failed:

@@ -20,15 +20,15 @@ NUMBER_EVENTS: Final = (
     "locked",
     "frozen",
     "unlocked",
-    "state",
-    "new",
     "removed",
     "returned",
+    "new",
+    "state",
     "redirect",
     "employee",
     "record",
 )
-"""The events of numbers; each is a part of what `analytics.changes` has."""
+"""The events of numbers, the most important first; each is a part of what `analytics.changes` has."""
 CONDITIONS: Final = ("stale", "refused", "held", "rejected")
 """The conditions of accounts; their end is an event, too."""
 DEFAULT_EVENTS: Final = frozenset(
@@ -146,6 +146,21 @@ class Rule:
     quiet: QuietHours | None
     max_age: timedelta
     even_if_nothing: bool
+
+    @property
+    def is_digest(self) -> bool:
+        """Whether its messages are sent at set times, and sum up what happened since the last one."""
+        return self.cron is not None
+
+    @property
+    def number_events(self) -> list[str]:
+        """The events of numbers that it is about, the most important first."""
+        return [event for event in NUMBER_EVENTS if event in self.events]
+
+    @property
+    def conditions(self) -> list[str]:
+        """The conditions of accounts that it is about."""
+        return [condition for condition in CONDITIONS if condition in self.events]
 
 
 @dataclass(frozen=True, slots=True)

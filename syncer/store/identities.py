@@ -59,8 +59,8 @@ class IdentityBehind:
         return f"{problem}: let the schema's owner run select setval('{self.sequence}', {self.next})"
 
 
-# The ids of runs are looked up account by account, by the primary key. What the data have is read from one snapshot,
-# and the sequences after it was taken: they cannot be behind it by mistake.
+# The ids of runs, notices and conditions are looked up account by account, by the primary key. What the data have is
+# read from one snapshot, and the sequences after it was taken: they cannot be behind it by mistake.
 _BEHIND: Final = """
 with identities (column_name, sequence, highest) as materialized (
     select 'syncer.account.account_id', pg_get_serial_sequence('syncer.account', 'account_id'),
@@ -74,6 +74,19 @@ with identities (column_name, sequence, highest) as materialized (
      union all
     select 'syncer.region.region_id', pg_get_serial_sequence('syncer.region', 'region_id'),
            (select max(region_id) from syncer.region)
+     union all
+    select 'syncer.notice.notice_id', pg_get_serial_sequence('syncer.notice', 'notice_id'),
+           (select max(newest.notice_id)
+              from syncer.account a
+             cross join lateral (select n.notice_id from syncer.notice n where n.account_id = a.account_id
+                                  order by n.notice_id desc limit 1) newest)
+     union all
+    select 'syncer.account_condition.condition_id',
+           pg_get_serial_sequence('syncer.account_condition', 'condition_id'),
+           (select max(newest.condition_id)
+              from syncer.account a
+             cross join lateral (select k.condition_id from syncer.account_condition k where k.account_id = a.account_id
+                                  order by k.condition_id desc limit 1) newest)
 ), readable as materialized (
     select *, case when has_sequence_privilege(sequence, 'select')
                    then coalesce(pg_sequence_last_value(sequence::regclass), 0) end as last

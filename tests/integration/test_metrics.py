@@ -18,7 +18,8 @@ from structlog.testing import capture_logs
 
 from syncer import __version__
 from syncer.config.accounts import Account
-from syncer.daemon.gauges import Gauges, stale_from
+from syncer.config.staleness import stale_from
+from syncer.daemon.gauges import Gauges
 from syncer.emulator import faults
 from syncer.endpoint.slots import LARGE_BODY_BYTES
 from syncer.outcome import PollResult

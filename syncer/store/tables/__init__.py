@@ -7,13 +7,14 @@ the statements that read and write them are in the modules that use them. Analys
     accounts.py   accounts, their schedule, and their polls
     numbers.py    the current numbers, the lookup tables, and the rejected records
     history.py    the history of numbers
+    notices.py    notices, and up to where each rule has been followed
     summaries.py  days of accounts, counted from the history
 """
 
-from syncer.store.tables import history, summaries
+from syncer.store.tables import history, notices, summaries
 from syncer.store.tables.accounts import sync_run
 from syncer.store.tables.numbers import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 from syncer.store.tables.schema import SCHEMA, metadata
 
-# `history` and `summaries` are imported so that `metadata` has every table.
-__all__ = ["RECORD_COLUMNS", "RECORD_COLUMN_TYPES", "SCHEMA", "history", "metadata", "summaries", "sync_run"]
+# `history`, `notices` and `summaries` are imported so that `metadata` has every table.
+__all__ = ["RECORD_COLUMNS", "RECORD_COLUMN_TYPES", "SCHEMA", "history", "metadata", "notices", "summaries", "sync_run"]

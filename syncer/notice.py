@@ -49,6 +49,27 @@ class BlockedNumber(Struct, frozen=True, kw_only=True):
     since: datetime
 
 
+class AccountCondition(Struct, frozen=True, kw_only=True):
+    """A condition of an account that needs a person: it has begun, or it has ended.
+
+    Attributes:
+        kind: One of `syncer.notices.rules.CONDITIONS`.
+        began_at: When it was seen first; of `stale`, the account's last success, or when it was first polled.
+        ended_at: When it was seen to have ended; None while it holds.
+        began_before: Whether an earlier notice has said that it began.
+        count: How many removals are held or records are rejected; None of the others.
+    """
+
+    account_id: int
+    account: str
+    time_zone: str
+    kind: str
+    began_at: datetime
+    ended_at: datetime | None
+    began_before: bool
+    count: int | None
+
+
 class Digest(Struct, frozen=True, kw_only=True):
     """What a digest says besides its events.
 
@@ -57,12 +78,14 @@ class Digest(Struct, frozen=True, kw_only=True):
         blocked: Those that are longest in them, the longest first, at most 20.
         polls_since: From when on polls are counted here.
         failed_polls: How many of the polls since then failed, by error kind; `abandoned` is one.
+        conditions: Conditions of the account that have held since then; `began_before` says that they held already.
     """
 
     blocked_counts: Mapping[str, int]
     blocked: Sequence[BlockedNumber]
     polls_since: datetime
     failed_polls: Mapping[str, int]
+    conditions: Sequence[AccountCondition] = ()
 
 
 class ChangesNotice(Struct, frozen=True, kw_only=True):
@@ -92,27 +115,6 @@ class ChangesNotice(Struct, frozen=True, kw_only=True):
     events: Sequence[NumberEvent]
     window: tuple[datetime | None, datetime] | None
     digest: Digest | None
-
-
-class AccountCondition(Struct, frozen=True, kw_only=True):
-    """A condition of an account that needs a person: it has begun, or it has ended.
-
-    Attributes:
-        kind: One of `syncer.notices.rules.CONDITIONS`.
-        began_at: When it was seen first; of `stale`, the account's last success, or when it was first polled.
-        ended_at: When it was seen to have ended; None while it holds.
-        began_before: Whether an earlier notice has said that it began.
-        count: How many removals are held or records are rejected; None of the others.
-    """
-
-    account_id: int
-    account: str
-    time_zone: str
-    kind: str
-    began_at: datetime
-    ended_at: datetime | None
-    began_before: bool
-    count: int | None
 
 
 class ConditionsNotice(Struct, frozen=True, kw_only=True):

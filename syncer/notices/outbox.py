@@ -1,0 +1,160 @@
+"""Sends the messages of a channel: claims one, reads what it is about, sends it, and records how that ended."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+from syncer.errors import DatabaseError
+from syncer.notice import Attempt
+from syncer.notices.messages import render
+from syncer.store.notices import claim_message, send_now, settle
+from syncer.store.queries.notice_content import Wanted, read_notice
+from syncer.telemetry.logs import log
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.notice import Sender
+    from syncer.notices.rules import NotifyFile
+    from syncer.store.notices import Claim
+    from syncer.telemetry.notice_metrics import NoticeMetrics
+
+DIGEST_MAX_AGE: Final = timedelta(hours=72)
+"""How long sending a digest is tried."""
+RETRY_SECONDS: Final = (5, 30, 120, 600, 1800, 3600)
+"""How long after the first failures of a message it is tried again; after all others, as after the last of these."""
+MAX_RETRY_AFTER: Final = timedelta(hours=1)
+"""The longest wait that a receiver may ask for."""
+
+Outcome = Literal["sent", "failed", "expired", "refused", "lost"]
+"""How an attempt ended. `lost`: its lease was over, and another process sends the message."""
+
+
+class Outbox:
+    """Sends the messages of one channel, one at a time and in the order in which they were made.
+
+    Args:
+        engine: The database.
+        metrics: Where notices are counted.
+        file: The notify file.
+        channel: The channel's name.
+        sender: What sends its messages.
+        process: Which process this is.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, metrics: NoticeMetrics, file: NotifyFile, channel: str, sender: Sender, process: str
+    ) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._rules = file.rules
+        self._channel = file.channels[channel]
+        self._sender = sender
+        self._process = process
+        self._failures = 0
+        self._pause = 0.0
+
+    async def run(self, work: asyncio.Event, stopping: asyncio.Event) -> None:
+        """Sends what waits whenever `work` is set, until `stopping` is or the receiver refuses for good."""
+        stop = asyncio.ensure_future(stopping.wait())
+        try:
+            while not stopping.is_set():
+                await asyncio.wait([stop, wanted := asyncio.ensure_future(work.wait())], return_when="FIRST_COMPLETED")
+                wanted.cancel()
+                work.clear()
+                while not stopping.is_set():
+                    try:
+                        outcome = await self.send_next()
+                    except DatabaseError:  # the scheduler logs it
+                        break
+                    except Exception:  # noqa: BLE001 - a bug must be logged and must not end the daemon
+                        log.exception("notifier_crashed")
+                        break
+                    if outcome is None:
+                        break
+                    if outcome == "refused":
+                        return
+                    if outcome == "failed":
+                        await asyncio.wait([stop], timeout=self._pause)
+        finally:
+            stop.cancel()
+
+    async def send_next(self) -> Outcome | None:
+        """Sends the oldest message that waits; returns how that ended, None if none waits.
+
+        Raises:
+            DatabaseError: PostgreSQL refused.
+        """
+        claim = await claim_message(self._engine, self._channel.name, list(self._rules), self._process)
+        if claim is None:
+            return None
+        rule = self._rules[claim.rule]
+        max_age = DIGEST_MAX_AGE if rule.is_digest else rule.max_age
+        if claim.now - claim.made_at > max_age:
+            return await self._end(claim, Attempt(outcome="failed", error=claim.error), expired=True)
+        notice = await read_notice(self._engine, claim, Wanted(rule.number_events, rule.types, rule.conditions))
+        message = replace(render(notice, self._channel), may_repeat=claim.may_repeat)
+        attempt = await self._sender.send(message)
+        return await self._end(claim, attempt, expired=False)
+
+    async def _end(self, claim: Claim, attempt: Attempt, *, expired: bool) -> Outcome:
+        outcome: Literal["sent", "failed", "expired", "refused"] = "expired" if expired else attempt.outcome
+        wait = timedelta()
+        if outcome == "failed":
+            self._failures += 1
+            wait = retry_delay(claim.attempts, attempt.retry_after)
+            self._pause = retry_delay(self._failures, attempt.retry_after).total_seconds()
+        recorded = await settle(
+            self._engine,
+            claim,
+            "waiting" if outcome == "failed" else outcome,
+            http_status=attempt.http_status,
+            error=attempt.error,
+            may_have_arrived=claim.may_repeat or attempt.is_uncertain,
+            retry_after=wait,
+        )
+        if outcome == "sent" and self._failures:
+            # Those that failed before would wait for their own time though the receiver is there again.
+            self._failures = 0
+            await send_now(self._engine, self._channel.name)
+        if not recorded:
+            return "lost"
+        self._report(claim, attempt, outcome, wait)
+        return outcome
+
+    def _report(self, claim: Claim, attempt: Attempt, outcome: Outcome, wait: timedelta) -> None:
+        delay = None if outcome != "sent" else claim.now - (claim.recorded_at or claim.made_at)
+        self._metrics.count(self._channel.name, outcome, delay)
+        fields = {
+            "channel": self._channel.name,
+            "rule": claim.rule,
+            "accounts": len(claim.notices),
+            "events": claim.counts,
+            "runs": claim.runs,
+            "attempt": claim.attempts,
+            "error": attempt.error,
+        }
+        fields = {name: value for name, value in fields.items() if value is not None}
+        if outcome == "sent":
+            log.info("notice_sent", **fields)
+        elif outcome == "failed":
+            log.warning("notice_failed", **fields, retry_seconds=round(wait.total_seconds()))
+        else:
+            log.error(f"notice_{outcome}", **fields)
+
+
+def retry_delay(failures: int, retry_after: timedelta | None) -> timedelta:
+    """Returns how long to wait before the next attempt: what the receiver asked for, or longer after each failure.
+
+    Args:
+        failures: How many attempts in a row have failed; at least 1.
+        retry_after: How long the receiver asked to wait.
+    """
+    if retry_after is not None:
+        return min(retry_after, MAX_RETRY_AFTER)
+    seconds = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]
+    return timedelta(seconds=seconds * random.uniform(0.8, 1.2))  # noqa: S311 - spreads attempts; not a secret

@@ -1,0 +1,318 @@
+"""Notices of what polls recorded: which there are, what they are about, and that each change is in exactly one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
+from syncer.notices.notifier import notify_once
+from syncer.notices.rules import DEFAULT_EVENTS, NUMBER_EVENTS, NotifyFile, QuietHours, Rule, WebhookChannel
+from syncer.telemetry.notice_metrics import NoticeMetrics
+from tests.builders import record, redirect, without
+from tests.receiver import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.builders import PolledAccount
+    from tests.receiver import Received
+
+T0 = datetime(2026, 3, 2, 7, tzinfo=UTC)
+"""10:00 in the account's zone, on a Monday."""
+SECRET = SecretStr("whsec_" + "c2VjcmV0" * 4)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A receiver that accepts everything."""
+    async with Receiver() as running:
+        yield running
+
+
+def rule(**given: Any) -> Rule:
+    """A rule for the channel `duty`, at once and of the default events."""
+    fields: dict[str, Any] = {
+        "name": "locks",
+        "channels": ("duty",),
+        "events": DEFAULT_EVENTS,
+        "accounts": None,
+        "types": None,
+        "every": None,
+        "cron": None,
+        "quiet": None,
+        "max_age": timedelta(hours=24),
+        "even_if_nothing": False,
+    }
+    return Rule(**fields | given)
+
+
+def file_with(receiver: Receiver, *rules: Rule) -> NotifyFile:
+    """A notify file with the channel `duty`, and these rules."""
+    duty = WebhookChannel(
+        name="duty", language="en", numbers="full", url=SecretStr(receiver.url), secrets=(SECRET,)
+    )
+    return NotifyFile({"duty": duty}, {one.name: one for one in rules or [rule()]})
+
+
+async def notify(account: PolledAccount, file: NotifyFile) -> dict[str, int]:
+    """Makes and sends what is due, as `syncer notify` does."""
+    (account_id,) = await account.row("select account_id from syncer.account")
+    return await notify_once(
+        account.engine, NoticeMetrics(CollectorRegistry()), file, {account_id: account.account}
+    )
+
+
+def events(received: Received) -> list[tuple[Any, ...]]:
+    """The events of a message: kind, number, value before and after."""
+    return [(one["event"], one["virtual_number_id"], one["old"], one["new"]) for one in received.data["events"]]
+
+
+async def test_the_first_load_is_no_news_and_a_lock_after_it_is(account: PolledAccount, receiver: Receiver) -> None:
+    file = file_with(receiver)
+    await account.poll_at(T0, record(1), record(2))
+    assert await notify(account, file) == {}
+
+    await account.poll_at(T0 + timedelta(minutes=5), record(1, state="debt_lock", reason="debt of 100"), record(2))
+
+    assert await notify(account, file) == {"sent": 1}
+    (message,) = receiver.requests
+    assert message.counts == {"locked": 1}
+    assert {name: moment[:16] for name, moment in message.data["window"].items()} == {
+        "after": "2026-03-02T07:00",
+        "until": "2026-03-02T07:05",
+    }
+    (event,) = message.data["events"]
+    assert (event["event"], event["old"], event["new"], event["reason"]) == (
+        "locked",
+        "active",
+        "debt_lock",
+        "debt of 100",
+    )
+    assert await notify(account, file) == {}
+
+
+async def test_a_number_that_appears_or_returns_locked_is_locked(account: PolledAccount, receiver: Receiver) -> None:
+    file = file_with(receiver)
+    others = [record(id_) for id_ in range(10, 20)]
+    for records in (others, [*others, record(2, state="debt_lock")]) * 2:
+        await account.poll(*records)
+        await notify(account, file)
+
+    assert [message.counts for message in receiver.requests] == [
+        {"locked": 1, "new": 1},
+        {"removed": 1},
+        {"locked": 1, "returned": 1},
+    ]
+
+
+async def test_a_record_that_was_rejected_at_first_is_one_new_number(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver)
+    await account.poll(record(1), without(record(2), "number"))
+    await notify(account, file)
+    await account.poll(record(1), record(2))
+    await notify(account, file)
+
+    assert [events(message) for message in receiver.requests] == [[("new", 2, None, "active")]]
+
+
+async def test_each_kind_of_event_is_what_the_contract_says(account: PolledAccount, receiver: Receiver) -> None:
+    file = file_with(receiver, rule(events=frozenset(NUMBER_EVENTS)))
+    before = [record(id_) for id_ in range(1, 13)]
+    before[2]["state"] = before[3]["state"] = "debt_lock"
+    before[9]["sip_uri"] = "sip:1@example.org"
+    before[10]["from_redirect_numbers"] = [redirect(7, "79000000001")]
+    await account.poll(*before)
+    await notify(account, file)
+
+    await account.poll(
+        record(1, state="debt_lock"),
+        record(2, state="freeze", reason="by request"),
+        record(3),
+        record(4, state="debt_lock", reason="other"),
+        record(5, state="activation"),
+        record(6, employee_id=125),
+        record(7, comment="new"),
+        record(8, dgn_number="79000000002"),
+        record(9, from_redirect_numbers=[redirect(8, "79000000003")]),
+        record(10),
+        # 11 is gone with its redirect
+        record(12),
+        record(13, from_redirect_numbers=[redirect(9, "79000000004")]),
+    )
+    await notify(account, file)
+
+    (message,) = receiver.requests
+    assert sorted(events(message), key=lambda event: event[:2]) == [
+        ("employee", 6, None, "125"),
+        ("frozen", 2, "active", "freeze"),
+        ("locked", 1, "active", "debt_lock"),
+        ("new", 13, None, "active"),
+        ("record", 7, None, "new"),
+        ("record", 10, "sip:1@example.org", None),
+        ("redirect", 8, None, "79000000002"),
+        ("redirect", 9, None, "79000000003"),
+        ("removed", 11, None, None),
+        ("state", 4, None, "other"),
+        ("state", 5, "active", "activation"),
+        ("unlocked", 3, "debt_lock", "active"),
+    ]
+
+
+async def test_held_removals_are_a_condition_at_once_and_removed_once_they_are_believed(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver)
+    everything = [record(id_) for id_ in range(1, 11)]
+    await account.poll_at(T0, *everything)
+    await notify(account, file)
+
+    await account.poll_at(T0 + timedelta(minutes=5), *everything[:5])
+    await notify(account, file)
+    await account.poll_at(T0 + timedelta(hours=12), *everything[:5])
+    await notify(account, file)
+    await account.poll_at(T0 + timedelta(hours=25), *everything[:5])
+    await notify(account, file)
+
+    begun, ended, removed = receiver.requests
+    assert [(one["condition"], one["event"], one["count"]) for one in begun.data["conditions"]] == [("held", "began", 5)]
+    assert [(one["condition"], one["event"]) for one in ended.data["conditions"]] == [("held", "ended")]
+    assert removed.counts == {"removed": 5}
+    first = removed.data["events"][0]
+    assert [first[name][:16] for name in ("changed_after", "changed_at", "recorded_at")] == [
+        "2026-03-02T07:00",
+        "2026-03-02T07:05",
+        "2026-03-03T08:00",
+    ]
+
+
+async def test_a_new_rule_and_one_that_returns_say_nothing_of_the_past(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    locks, other = rule(), rule(name="other")
+    await account.poll(record(1))
+    await account.poll(record(1, state="debt_lock"))
+    await notify(account, file_with(receiver, locks))
+    await account.poll(record(1))
+    await notify(account, file_with(receiver, other))
+    await account.poll(record(1, state="freeze"))
+    await notify(account, file_with(receiver, other))
+    await notify(account, file_with(receiver, locks, other))
+    await account.poll(record(1))
+    await notify(account, file_with(receiver, locks, other))
+
+    first, *rest = [(message.data["rule"], message.counts) for message in receiver.requests]
+    assert first == ("other", {"frozen": 1})
+    assert sorted(rest) == [("locks", {"unlocked": 1}), ("other", {"unlocked": 1})]
+
+
+async def test_what_happens_while_the_receiver_is_down_is_in_two_messages(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver)
+    await account.poll(record(1))
+    await notify(account, file)
+    receiver.answer = 500
+    for _ in range(15):
+        await account.poll(record(1, state="debt_lock"))
+        await notify(account, file)
+        await account.poll(record(1))
+        await notify(account, file)
+    receiver.answer = 200
+    await account.sql.execute("update syncer.notice set due_at = made_at where outcome = 'waiting'")
+    while await notify(account, file):
+        pass
+
+    first, second = receiver.accepted
+    assert first.counts == {"locked": 1}
+    assert second.counts == {"locked": 14, "unlocked": 15}
+    assert (first.data["through_run_id"], second.data["after_run_id"]) == (2, 2)
+    assert len({request.body for request in receiver.requests if request.id == first.id}) == 1
+
+
+async def test_changes_of_runs_that_ended_long_ago_are_not_sent(account: PolledAccount, receiver: Receiver) -> None:
+    file = file_with(receiver, rule(events=frozenset({"locked"})))
+    await account.poll_at(T0, record(1), record(2))
+    await notify(account, file)
+    await account.poll_at(T0 + timedelta(hours=1), record(1, state="debt_lock"), record(2))
+    await account.poll_at(T0 + timedelta(hours=20), record(1, state="debt_lock"), record(2, state="debt_lock"))
+    await account.set_clock(T0 + timedelta(hours=30))
+    await notify(account, file)
+
+    (message,) = receiver.requests
+    assert events(message) == [("locked", 2, "active", "debt_lock")]
+
+
+async def test_quiet_hours_are_one_message_when_they_end(account: PolledAccount, receiver: Receiver) -> None:
+    file = file_with(receiver, rule(events=frozenset({"locked"}), quiet=QuietHours(time(22), time(8))))
+    await account.poll_at(T0, record(1), record(2))
+    await notify(account, file)
+    evening = T0.replace(hour=19, minute=30)  # 22:30 in Moscow
+    await account.poll_at(evening, record(1, state="debt_lock"), record(2))
+    await notify(account, file)
+    await account.poll_at(evening + timedelta(hours=3), record(1, state="debt_lock"), record(2, state="debt_lock"))
+    await notify(account, file)
+    await account.set_clock(datetime(2026, 3, 3, 4, 59, 59, tzinfo=UTC))
+    await notify(account, file)
+    assert receiver.requests == []
+    await account.set_clock(datetime(2026, 3, 3, 5, 0, 1, tzinfo=UTC))
+    await notify(account, file)
+
+    (message,) = receiver.requests
+    assert message.counts == {"locked": 2}
+
+
+async def test_a_digest_says_what_happened_and_what_is_still_locked(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver, rule(cron="0 9 * * 1"))
+    await account.poll_at(T0, record(1, state="debt_lock"), record(2), record(3))
+    await notify(account, file)
+    await account.poll_at(T0 + timedelta(days=1), record(1, state="debt_lock"), record(2, state="debt_lock"), record(3))
+    await notify(account, file)
+    await account.set_clock(T0 + timedelta(days=2))
+    await account.poll_body(b"oops")
+    await account.set_clock(datetime(2026, 3, 9, 6, 0, 0, tzinfo=UTC))  # Monday, 9:00 in Moscow
+    assert await notify(account, file) == {"sent": 1}
+    assert await notify(account, file) == {}
+
+    (message,) = receiver.requests
+    assert message.counts == {"locked": 1}
+    digest = message.data["digest"]
+    assert digest["blocked_counts"] == {"debt_lock": 2}
+    assert [(one["virtual_number_id"], one["since"][:16]) for one in digest["blocked"]] == [
+        (1, "2026-03-02T07:00"),
+        (2, "2026-03-03T07:00"),
+    ]
+    assert digest["failed_polls"] == {"not_json": 1}
+
+
+@pytest.mark.parametrize(("even_if_nothing", "messages"), [(True, 1), (False, 0)])
+async def test_a_digest_of_nothing_is_sent_only_if_it_is_wanted(
+    account: PolledAccount, receiver: Receiver, *, even_if_nothing: bool, messages: int
+) -> None:
+    file = file_with(receiver, rule(cron="0 9 * * *", even_if_nothing=even_if_nothing))
+    await account.poll_at(T0, record(1))
+    await notify(account, file)
+    await account.poll_at(T0 + timedelta(days=1), record(1))
+    await notify(account, file)
+    await notify(account, file)
+
+    assert len(receiver.requests) == messages
+
+
+async def test_other_messages_come_at_the_earliest_after_the_interval_of_the_rule(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver, rule(every=timedelta(minutes=15)))
+    for minute in range(0, 61, 5):
+        state = "debt_lock" if minute % 10 else "active"
+        await account.poll_at(T0 + timedelta(minutes=minute), record(1, state=state))
+        await notify(account, file)
+
+    assert [message.data["through_run_id"] for message in receiver.requests] == [4, 7, 10, 13]
