@@ -135,9 +135,10 @@ class Check:
                 results += [Finding("configuration", problem, is_ok=False) for problem in error.problems]
         if not results:
             results = [Finding("configuration", counted(len(accounts), "account"))]
-        unknown = describe_unknown_variables({account.token_source for account in accounts})
+        secret_sources = {account.token_source for account in accounts}
+        unknown = describe_unknown_variables(secret_sources)
         results += [Finding("configuration", sentence, is_ok=False) for sentence in unknown]
-        exposed = describe_exposed_files(self.settings, accounts)
+        exposed = describe_exposed_files(self.settings, secret_sources)
         results += [Finding("configuration", sentence, is_warning=True) for sentence in exposed]
         results += [Finding("accounts", sentence, is_ok=False) for sentence in describe_shared_tokens(accounts)]
         unverified = describe_unverified_connections(self.settings)
