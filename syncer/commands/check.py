@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from syncer.config.accounts import describe_shared_tokens, load_accounts
+from syncer.config.accounts import describe_shared_tokens, find_token_sources, load_accounts
 from syncer.config.database_address import describe_unverified_connections
 from syncer.config.exposed_files import describe_exposed_files
 from syncer.config.fields import describe_duration
@@ -135,7 +135,7 @@ class Check:
                 results += [Finding("configuration", problem, is_ok=False) for problem in error.problems]
         if not results:
             results = [Finding("configuration", counted(len(accounts), "account"))]
-        secret_sources = {account.token_source for account in accounts}
+        secret_sources = find_token_sources(self.settings)
         unknown = describe_unknown_variables(secret_sources)
         results += [Finding("configuration", sentence, is_ok=False) for sentence in unknown]
         exposed = describe_exposed_files(self.settings, secret_sources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -101,11 +102,18 @@ def load_accounts(settings: Settings) -> tuple[Account, ...]:
 
 
 def find_token_sources(settings: Settings) -> set[str]:
-    """Returns the variables and files that hold the accounts' tokens; none if the accounts cannot be read."""
+    """Returns the variables and files that hold the accounts' tokens, also of accounts that are not valid."""
+    path, sources = settings.accounts_file, set[str]()
     try:
-        return {account.token_source for account in load_accounts(settings)}
+        if path is None:
+            return {_account_from_settings(settings).token_source}
+        entries = _read_entries(path)
     except ConfigurationError:
-        return set()
+        return sources
+    for entry in entries:
+        with suppress(ConfigurationError):  # an account without a token that can be read
+            sources.add(resolve_secret(entry, "token", location="", file=path)[1])
+    return sources
 
 
 def describe_shared_tokens(accounts: Iterable[Account]) -> list[str]:

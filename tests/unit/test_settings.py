@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
-from syncer.config.accounts import Account, load_accounts
+from syncer.config.accounts import Account, find_token_sources, load_accounts
 from syncer.config.crontab import crontab_trigger
 from syncer.config.exposed_files import describe_exposed_files
 from syncer.config.hosts import ListenAddress, is_loopback
@@ -510,6 +510,16 @@ def test_the_variable_of_an_accounts_token_is_not_reported_as_unknown(
     accounts_file.write_text('[[account]]\nname = "a"\ntoken_env = "SYNCER_TOKEN_OF_A"')
     monkeypatch.setenv("SYNCER_TOKEN_OF_A", SECRET)
     assert describe_unknown_variables({account.token_source for account in accounts()}) == ()
+
+
+def test_where_tokens_are_is_known_of_accounts_that_are_not_valid_too(
+    accounts_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts_file.write_text('[[account]]\nname = "a"\ntoken_env = "SYNCER_TOKEN_OF_A"\ntime_zone = "MSK"\n[[account]]')
+    monkeypatch.setenv("SYNCER_TOKEN_OF_A", SECRET)
+
+    assert configuration_error(accounts).startswith(f"{accounts_file}, account 'a': time_zone is 'MSK': it must be")
+    assert find_token_sources(load_settings()) == {"SYNCER_TOKEN_OF_A"}
 
 
 def test_a_single_token_makes_one_account(monkeypatch: pytest.MonkeyPatch) -> None:
