@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +68,14 @@ def resolve_secret(values: Mapping[str, Any], key: str, *, location: str, file: 
         path = file.parent / value
         return read_secret(path, setting=f"{location}{name}"), str(path.absolute())
     secret = os.environ.get(value) or read_env_file().get(value)
-    if not secret:
+    if secret:
+        return secret, value
+    if re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
         raise ConfigurationError(f"{location}{name} names the variable {value}, which is not set")
-    return secret, value
+    raise ConfigurationError(
+        f"{location}{name} names a variable that is not set; its name is not shown, since it may be the secret itself, "
+        f"which belongs in {key}"
+    )
 
 
 def find_similar(name: str, names: Iterable[str]) -> str | None:

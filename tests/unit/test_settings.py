@@ -704,6 +704,13 @@ def test_setting_both_the_accounts_file_and_a_single_token_is_rejected(
             "FILE, account 'a': token_env names the variable ABSENT, which is not set",
         ),
         (
+            "[[account]]\nname = 'a'\ntoken_env = 'SECRET'",
+            (
+                "FILE, account 'a': token_env names a variable that is not set; its name is not shown, since it may be "
+                "the secret itself, which belongs in token"
+            ),
+        ),
+        (
             "[[account]]\nname = 'a'\ntoken = 'SECRET'\n[[account]]\nname = 'a'\ntoken = 'SECRET'",
             "FILE has two accounts named 'a': each must have its own name",
         ),
