@@ -19,6 +19,7 @@ from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
 from syncer.endpoint.retry_after import in_words
 from syncer.errors import ConfigurationError, NoDatabaseError, SyncerError, counted, in_sentence
+from syncer.notices.notify_file import find_secret_sources, load_notify_file
 from syncer.printable import escape_unprintable
 from syncer.store.accounts import describe_shared_app_ids, find_unknown_time_zones
 from syncer.store.engine import MIN_SERVER_VERSION
@@ -135,7 +136,11 @@ class Check:
                 results += [Finding("configuration", problem, is_ok=False) for problem in error.problems]
         if not results:
             results = [Finding("configuration", counted(len(accounts), "account"))]
-        secret_sources = find_token_sources(self.settings)
+        try:
+            load_notify_file(self.settings, accounts or None)
+        except ConfigurationError as error:
+            results += [Finding("configuration", problem, is_ok=False) for problem in error.problems]
+        secret_sources = find_token_sources(self.settings) | find_secret_sources(self.settings)
         unknown = describe_unknown_variables(secret_sources)
         results += [Finding("configuration", sentence, is_ok=False) for sentence in unknown]
         exposed = describe_exposed_files(self.settings, secret_sources)

@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     api_auth_scheme: fields.AuthScheme | None = None
     accounts_file: fields.ExpandedPath | None = None
     account_name: fields.AccountName = "default"
+    notify_file: fields.ExpandedPath | None = None
 
     database_url_file: Path | None = None
     database_url: fields.DatabaseAddress | None = Field(default=None, validate_default=True)

@@ -68,6 +68,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "api_auth_scheme": None,
         "accounts_file": None,
         "account_name": "default",
+        "notify_file": None,
         "database_url": None,
         "database_url_file": None,
         "migrate_database_url": None,
