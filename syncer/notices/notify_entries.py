@@ -268,7 +268,7 @@ class RuleEntry(Entry):
         max_age = max_age or _DEFAULT_MAX_AGE
         quiet = info.data.get("quiet")
         delay = (every or timedelta()) + (own.quiet_length(own.parse_quiet(quiet)) if quiet else timedelta())
-        if delay and max_age < delay + _CLOCK_CHANGE:
+        if max_age < delay + _CLOCK_CHANGE:
             raise whole_sentence(
                 f"max_age is {fields.describe_duration(max_age)}: it must be at least "
                 f"{fields.describe_duration(delay + _CLOCK_CHANGE)}, an hour more than `when` and `quiet` together can "

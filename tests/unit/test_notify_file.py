@@ -279,6 +279,16 @@ def test_plain_http_to_another_machine_needs_the_setting_for_it(path: Path, monk
     assert found.url == SecretStr("http://example.org/hook")
 
 
+@pytest.mark.parametrize("length", [24, 64])
+def test_the_secret_of_a_webhook_has_24_to_64_bytes(length: int, path: Path) -> None:
+    secret = f"whsec_{b64encode(b'k' * length).decode()}"
+    path.write_text(webhook(secret=f'"{secret}"'))
+    found = load().channels["duty"]
+
+    assert isinstance(found, WebhookChannel)
+    assert found.secrets == (SecretStr(secret),)
+
+
 @pytest.mark.parametrize(
     ("when", "every", "cron", "max_age"),
     [
@@ -461,6 +471,7 @@ def test_a_file_that_cannot_be_read_is_rejected(path: Path) -> None:
                 f"whsec_{b64encode(b'k' * 23).decode()}",
                 f"whsec_{b64encode(b'k' * 65).decode()}",
                 WEBHOOK_SECRET.removesuffix("="),
+                WEBHOOK_SECRET.replace("_", "_-"),
                 f"{WEBHOOK_SECRET}я",
                 f"{WEBHOOK_SECRET} s3cr3t",
                 " ".join([WEBHOOK_SECRET] * 3),
