@@ -107,8 +107,10 @@ def psql(context: typer.Context) -> None:
     """Run psql on the database in use, embedded or not. Arguments are passed to psql."""
     from syncer.commands.psql import run_psql
     from syncer.config.accounts import find_token_sources
+    from syncer.notices.notify_file import find_secret_sources
 
     settings = read_settings()
     with open_database(settings, may_create=False) as database:
         name_database(database)
-        raise SystemExit(run_psql(database, context.args, hidden_variables=find_token_sources(settings)))
+        hidden_variables = find_token_sources(settings) | find_secret_sources(settings)
+        raise SystemExit(run_psql(database, context.args, hidden_variables=hidden_variables))

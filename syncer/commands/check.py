@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from syncer.config.accounts import describe_shared_tokens, load_accounts
+from syncer.config.accounts import describe_shared_tokens, find_token_sources, load_accounts
 from syncer.config.database_address import describe_unverified_connections
 from syncer.config.exposed_files import describe_exposed_files
 from syncer.config.fields import describe_duration
@@ -19,6 +19,7 @@ from syncer.diff.stored import Fingerprints
 from syncer.endpoint.client import Source
 from syncer.endpoint.retry_after import in_words
 from syncer.errors import ConfigurationError, NoDatabaseError, SyncerError, counted, in_sentence
+from syncer.notices.notify_file import find_secret_sources, load_notify_file
 from syncer.printable import escape_unprintable
 from syncer.store.accounts import describe_shared_app_ids, find_unknown_time_zones
 from syncer.store.engine import MIN_SERVER_VERSION
@@ -135,9 +136,14 @@ class Check:
                 results += [Finding("configuration", problem, is_ok=False) for problem in error.problems]
         if not results:
             results = [Finding("configuration", counted(len(accounts), "account"))]
-        unknown = describe_unknown_variables({account.token_source for account in accounts})
+        try:
+            load_notify_file(self.settings, accounts or None)
+        except ConfigurationError as error:
+            results += [Finding("configuration", problem, is_ok=False) for problem in error.problems]
+        secret_sources = find_token_sources(self.settings) | find_secret_sources(self.settings)
+        unknown = describe_unknown_variables(secret_sources)
         results += [Finding("configuration", sentence, is_ok=False) for sentence in unknown]
-        exposed = describe_exposed_files(self.settings, accounts)
+        exposed = describe_exposed_files(self.settings, secret_sources)
         results += [Finding("configuration", sentence, is_warning=True) for sentence in exposed]
         results += [Finding("accounts", sentence, is_ok=False) for sentence in describe_shared_tokens(accounts)]
         unverified = describe_unverified_connections(self.settings)

@@ -21,6 +21,7 @@ from syncer.config.settings import (
     variable_name,
 )
 from syncer.errors import ConfigurationError
+from syncer.notices.notify_file import find_secret_sources
 from syncer.printable import escape_unprintable
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def print_settings() -> None:
     name_width, value_width, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     for name, value, origin in rows:
         typer.echo(f"{name:{name_width}}  {value:{value_width}}  {origin}")
-    for sentence in describe_unknown_variables(find_token_sources(settings)):
+    for sentence in describe_unknown_variables(find_token_sources(settings) | find_secret_sources(settings)):
         typer.echo(escape_unprintable(sentence))
     if problems:
         raise ConfigurationError(*problems)

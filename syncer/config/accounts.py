@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from syncer.config import fields
 from syncer.config.hosts import require_https_or_loopback
-from syncer.config.settings import describe_errors, read_env_file, read_secret
+from syncer.config.settings import describe_errors
+from syncer.config.toml_file import describe_unknown_key, read_toml, resolve_secret
 from syncer.errors import ConfigurationError, in_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import timedelta
+    from pathlib import Path
     from zoneinfo import ZoneInfo
 
     from syncer.config.settings import Settings
@@ -102,11 +102,18 @@ def load_accounts(settings: Settings) -> tuple[Account, ...]:
 
 
 def find_token_sources(settings: Settings) -> set[str]:
-    """Returns the variables and files that hold the accounts' tokens; none if the accounts cannot be read."""
+    """Returns the variables and files that hold the accounts' tokens, also of accounts that are not valid."""
+    path, sources = settings.accounts_file, set[str]()
     try:
-        return {account.token_source for account in load_accounts(settings)}
+        if path is None:
+            return {_account_from_settings(settings).token_source}
+        entries = _read_entries(path)
     except ConfigurationError:
-        return set()
+        return sources
+    for entry in entries:
+        with suppress(ConfigurationError):  # an account without a token that can be read
+            sources.add(resolve_secret(entry, "token", location="", file=path)[1])
+    return sources
 
 
 def describe_shared_tokens(accounts: Iterable[Account]) -> list[str]:
@@ -141,30 +148,20 @@ def _account_from_settings(settings: Settings) -> Account:
 
 
 def _read_entries(path: Path) -> list[dict[str, Any]]:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except tomllib.TOMLDecodeError as error:
-        problem = f"SYNCER_ACCOUNTS_FILE names {path}, which is not TOML: {error}"
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"SYNCER_ACCOUNTS_FILE names {path}, which cannot be read: {fields.file_error_reason(error)}"
-    else:
-        entries = content.pop("account", [])
-        if content:
-            key = next(iter(content))
-            raise ConfigurationError(
-                f"{path} has {key!r} outside of any account: it may only contain [[account]] tables"
-            )
-        if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-            raise ConfigurationError(f"{path} has no accounts: it must contain an [[account]] table for each account")
-        return entries
-    raise ConfigurationError(problem)
+    content = read_toml(path, setting="SYNCER_ACCOUNTS_FILE")
+    entries = content.pop("account", [])
+    if content:
+        key = next(iter(content))
+        raise ConfigurationError(f"{path} has {key!r} outside of any account: it may only contain [[account]] tables")
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigurationError(f"{path} has no accounts: it must contain an [[account]] table for each account")
+    return entries
 
 
 def _read_account(values: dict[str, Any], number: int, accounts_file: Path, settings: Settings) -> Account:
     location = f"{accounts_file}, account {fields.redacted(values.get('name', number))}: "
-    keys = ", ".join(_AccountEntry.model_fields)
     problems = [
-        f"{location}{key!r} is not a valid key: the valid keys are {keys}"
+        location + describe_unknown_key(key, values, _AccountEntry.model_fields)
         for key in values
         if key not in _AccountEntry.model_fields
     ]
@@ -172,9 +169,9 @@ def _read_account(values: dict[str, Any], number: int, accounts_file: Path, sett
         problems.append(f"{location}has poll_interval and poll_cron: keep one of them")
     if problems:
         raise ConfigurationError(*problems)
-    values, token_source = _resolve_token(values, location, accounts_file)
+    token, token_source = resolve_secret(values, "token", location=location, file=accounts_file)
     try:
-        entry = _AccountEntry.model_validate(values, context={"allow_http": settings.api_allow_http})
+        entry = _AccountEntry.model_validate(values | {"token": token}, context={"allow_http": settings.api_allow_http})
     except ValidationError as error:
         problems = [location + text for text in describe_errors(error)]
     else:
@@ -191,21 +188,3 @@ def _read_account(values: dict[str, Any], number: int, accounts_file: Path, sett
             token_source=token_source,
         )
     raise ConfigurationError(*problems)
-
-
-def _resolve_token(values: dict[str, Any], location: str, accounts_file: Path) -> tuple[dict[str, Any], str]:
-    """Returns the account's values with `token` filled in, and the variable or file that it was read from."""
-    token_keys = [key for key in ("token", "token_file", "token_env") if key in values]
-    if len(token_keys) != 1:
-        listed = in_sentence(token_keys or ["no token"])
-        raise ConfigurationError(f"{location}has {listed}: it must have exactly one of token, token_file and token_env")
-    if token_keys == ["token"]:
-        return values, str(accounts_file)
-    source = str(values[token_keys[0]])
-    if token_keys == ["token_file"]:
-        source = str(accounts_file.parent / source)
-        return values | {"token": read_secret(Path(source), setting=f"{location}token_file")}, source
-    secret = os.environ.get(source) or read_env_file().get(source)
-    if not secret:
-        raise ConfigurationError(f"{location}token_env names the variable {source}, which is not set")
-    return values | {"token": secret}, source

@@ -14,17 +14,20 @@ from syncer.config.settings import SECRETS, read_origins
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from syncer.config.accounts import Account
     from syncer.config.settings import Settings
 
 
-def describe_exposed_files(settings: Settings, accounts: Iterable[Account]) -> list[str]:
+def describe_exposed_files(settings: Settings, secret_sources: Iterable[str]) -> list[str]:
     """Returns a sentence for each file with secrets that belongs to this user and that every user can read.
 
     Files of other users are left out: a container's or a service manager's secrets may be readable in there by design.
+
+    Args:
+        settings: They can name files with secrets.
+        secret_sources: The absolute paths of files, and the variables, that accounts and channels read secrets from.
     """
     named = [getattr(settings, f"{secret}_file") for secret in SECRETS]
-    sources = [Path(account.token_source) for account in accounts if os.sep in account.token_source]
+    sources = [Path(source) for source in secret_sources if os.sep in source]
     env_file = find_env_file()
     if env_file is not None and any(origin != "environment" for origin in _origins_of_secrets()):
         sources.append(env_file)

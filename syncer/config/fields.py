@@ -39,32 +39,33 @@ _CRONTAB_ALLOWED = (
 )
 NUMBERS_PATH = "/numbers/virtual-number"
 """The endpoint's path below the base address, as the vendor documents it."""
-_ENDPOINT_ALLOWED = (
-    "it must be an address such as https://simple-api.cp.megafon.ru, with no user name, password, query or fragment"
-)
 
 
 def redacted(value: object) -> str:
     """Returns a value as text for a message, without the user name, password and query of an address."""
     if isinstance(value, str) and "//" in value:
         value = re.sub(r"[?#].*", "?***", re.sub(r"//.*@", "//***@", value, flags=re.DOTALL), flags=re.DOTALL)
-    text = repr(value)
+    text = str(value).lower() if isinstance(value, bool) else repr(value)  # a TOML file has `true`
     return text if len(text) <= _MAX_SHOWN_CHARS else text[:_MAX_SHOWN_CHARS] + "…"
 
 
-def file_error_reason(error: OSError | UnicodeDecodeError) -> str:
+def file_error_reason(error: OSError | ValueError) -> str:
     """Returns why a file cannot be read."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
-    return "it is not UTF-8"
+    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
-def _duration_parser(at_least: timedelta, text: str) -> Callable[[object], timedelta]:
+def duration_parser(
+    at_least: timedelta, text: str, examples: str = "30s, 5m, 24h or 90d"
+) -> Callable[[object], timedelta]:
+    """Returns a validator of durations that are not shorter than `at_least`; `text` says so in its message."""
+
     def parse(value: object) -> timedelta:
         if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,9})([smhd])", value)):
             value = timedelta(**{_UNITS[match[2]]: int(match[1])})
         if not isinstance(value, timedelta) or not at_least <= value <= _MAX_DURATION:
-            raise ValueError(f"it must be a duration {text}, such as 30s, 5m, 24h or 90d")
+            raise ValueError(f"it must be a duration {text}, such as {examples}")
         return value
 
     return parse
@@ -182,19 +183,24 @@ def _check_auth_scheme(value: str) -> str:
 
 def _check_proxy(secret: SecretStr) -> SecretStr:
     address = secret.get_secret_value()
-    if not _is_http_url(address) or urlsplit(address).path not in ("", "/"):
+    if not is_http_url(address) or urlsplit(address).path not in ("", "/"):
         raise ValueError("it must be http://HOST:PORT or https://HOST:PORT, optionally with user:password@ before HOST")
     return secret
 
 
+def check_base_address(address: str, *, example: str) -> str:
+    """Returns an address of a server without a trailing slash; raises ValueError with what is allowed."""
+    if not is_http_url(address) or "@" in urlsplit(address).netloc or "?" in address or "#" in address:
+        raise ValueError(f"it must be an address such as {example}, with no user name, password, query or fragment")
+    return address.rstrip("/")
+
+
 def _normalize_endpoint(address: str) -> str:
-    parts = urlsplit(address)
-    if not _is_http_url(address) or "@" in parts.netloc or "?" in address or "#" in address:
-        raise ValueError(_ENDPOINT_ALLOWED)
-    return address.rstrip("/").removesuffix(NUMBERS_PATH)
+    return check_base_address(address, example="https://simple-api.cp.megafon.ru").removesuffix(NUMBERS_PATH)
 
 
-def _is_http_url(address: str) -> bool:
+def is_http_url(address: str) -> bool:
+    """Whether text is an address with the scheme http or https and a host that can be resolved."""
     try:
         parts = urlsplit(address)
         port = parts.port  # reading it raises ValueError on anything but 0 to 65535
@@ -208,11 +214,16 @@ def _is_visible_ascii(text: str) -> bool:
     return re.fullmatch(r"[!-~]+", text) is not None
 
 
+def check_name(value: str, *, max_chars: int) -> str:
+    """Returns a name; raises ValueError with what is allowed."""
+    if not value.isprintable() or value != value.strip() or not 1 <= len(value) <= max_chars:
+        raise ValueError(f"it must be 1 to {max_chars} printable characters, with no space before or after them")
+    return value
+
+
 def check_account_name(value: str) -> str:
     """Returns the name of an account; raises ValueError with what is allowed."""
-    if not value.isprintable() or value != value.strip() or not 1 <= len(value) <= _MAX_NAME_CHARS:
-        raise ValueError(f"it must be 1 to {_MAX_NAME_CHARS} printable characters, with no space before or after them")
-    return value
+    return check_name(value, max_chars=_MAX_NAME_CHARS)
 
 
 def _expand_path(path: Path) -> Path:
@@ -244,17 +255,17 @@ CaseInsensitive = BeforeValidator(_lower)
 Confirmations = Annotated[int, BeforeValidator(_count_parser(_MAX_CONFIRMATIONS))]
 Crontab = Annotated[str, AfterValidator(_check_crontab)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(check_database_address)]
-Duration = Annotated[timedelta, BeforeValidator(_duration_parser(timedelta(0), "of at most 3650d"))]
+Duration = Annotated[timedelta, BeforeValidator(duration_parser(timedelta(0), "of at most 3650d"))]
 Endpoint = Annotated[str, AfterValidator(_normalize_endpoint)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_parse_host_names)]
 OptionalListenAddress = Annotated[ListenAddress | None, BeforeValidator(_parse_listen_address)]
-PollInterval = Annotated[timedelta, BeforeValidator(_duration_parser(_SECOND, "from 1s to 3650d"))]
+PollInterval = Annotated[timedelta, BeforeValidator(duration_parser(_SECOND, "from 1s to 3650d"))]
 Proxy = Annotated[SecretStr, AfterValidator(_check_proxy)]
 Ratio = Annotated[float, BeforeValidator(_parse_ratio)]
 ReadableFile = Annotated[Path, AfterValidator(_check_readable_file)]
 Size = Annotated[int, BeforeValidator(_parse_size)]
 ExpandedPath = Annotated[Path, AfterValidator(_expand_path)]
 OnOff = Annotated[bool, BeforeValidator(_parse_on_off)]
-Timeout = Annotated[timedelta, BeforeValidator(_duration_parser(timedelta(microseconds=1), "above zero"))]
+Timeout = Annotated[timedelta, BeforeValidator(duration_parser(timedelta(microseconds=1), "above zero"))]
 TimeZone = Annotated[ZoneInfo, BeforeValidator(_parse_time_zone)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]

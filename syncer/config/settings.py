@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _PREFIX = "SYNCER_"
 SECRETS = ("api_token", "database_url", "migrate_database_url", "api_proxy")
 # SYNCER_API_AUTH_SCHEME is among them because a common mistake is to put the whole header, with the token, into it.
-NEVER_SHOWN = {*SECRETS, "api_auth_scheme", "token"}
+NEVER_SHOWN = {*SECRETS, "api_auth_scheme", "token", "url", "secret", "password", "proxy"}
 _WHOLE_SENTENCE = "whole_sentence"  # the type of an error whose message is complete
 # Kubernetes sets these variables in every pod of a namespace that has a service named "syncer".
 _KUBERNETES_VARIABLE = re.compile(r"SYNCER_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP|SCTP)\w*)")
@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     api_auth_scheme: fields.AuthScheme | None = None
     accounts_file: fields.ExpandedPath | None = None
     account_name: fields.AccountName = "default"
+    notify_file: fields.ExpandedPath | None = None
 
     database_url_file: Path | None = None
     database_url: fields.DatabaseAddress | None = Field(default=None, validate_default=True)
@@ -124,7 +125,7 @@ class Settings(BaseSettings):
                 return read_secret(path, setting=f"{variable}_FILE")
             except ConfigurationError as error:
                 problem = str(error)
-        raise PydanticCustomError(_WHOLE_SENTENCE, "{problem}", {"problem": problem})
+        raise whole_sentence(problem)
 
     @field_validator("api_url")
     @classmethod
@@ -257,7 +258,7 @@ def read_secret(path: Path, *, setting: str) -> str:
     """
     try:
         secret = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: it is not UTF-8, or the path has a null byte
         problem = f"{setting} names {path}, which cannot be read: {fields.file_error_reason(error)}"
     else:
         if secret:
@@ -276,6 +277,11 @@ def variable_name(field: str) -> str:
     return _PREFIX + field.upper()
 
 
+def whole_sentence(problem: str) -> PydanticCustomError:
+    """Returns an error for a validator to raise, whose message `describe_errors` shows as it is."""
+    return PydanticCustomError(_WHOLE_SENTENCE, "{problem}", {"problem": problem})
+
+
 def describe_errors(error: ValidationError, *, prefix: str = "") -> list[str]:
     """Returns a message for each error: the name, its value unless secret, and what is allowed."""
     return [_describe(one, prefix) for one in error.errors()]
@@ -291,4 +297,5 @@ def _describe(problem: ErrorDetails, prefix: str) -> str:
     allowed = problem["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
     if field in NEVER_SHOWN:
         return f"{name} has an invalid value, which is not shown: {allowed}"
-    return f"{name} is {fields.redacted(problem['input'])}: {allowed}"
+    verb = "is" if len(problem["loc"]) == 1 else "has"  # an element of a list
+    return f"{name} {verb} {fields.redacted(problem['input'])}: {allowed}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from syncer.emulator import faults
@@ -87,6 +88,24 @@ async def test_each_accounts_token_and_endpoint_are_checked_separately(syncer: P
     assert "cannot connect to 127.0.0.1:1" in found["endpoint of gone"]
     assert f"endpoint of good: {emulator.url} accepts the token and lists 200 numbers" in finished.out
     assert "-token" not in finished.out + finished.err
+
+
+async def test_what_is_wrong_with_the_notify_file_is_reported_with_its_place(syncer: Program) -> None:
+    channel = '[[channel]]\nname = "duty"\nkind = "apprise"\nurl_env = "SYNCER_DUTY_URL"\n'
+    several = replace(syncer, variables={"SYNCER_DUTY_URL": "ntfys://ntfy.example.org/duty"})
+    file = syncer.write(
+        "notify.toml", channel + '[[rule]]\nname = "locks"\nchannels = ["dutty"]\naccounts = ["office"]\n'
+    )
+    wrong = await several.run("check", notify_file=file)
+    syncer.write("notify.toml", channel + '[[rule]]\nname = "locks"\nchannels = ["duty"]\naccounts = ["default"]\n')
+    right = await several.run("check", notify_file=file)
+
+    place = f"WRONG  configuration: {file}, rule 'locks': "
+    assert (wrong.code, right.code, problems(right)) == (1, 0, {})
+    assert [line for line in wrong.out.splitlines() if line.startswith("WRONG")] == [
+        f"{place}channels has 'dutty': no channel of this file has this name; did you mean 'duty'?",
+        f"{place}accounts has 'office': no account has this name",
+    ]
 
 
 async def test_a_configuration_problem_is_reported_with_a_suggestion(syncer: Program) -> None:

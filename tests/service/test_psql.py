@@ -45,22 +45,27 @@ async def test_the_parameters_of_the_address_are_passed_to_psql_unchanged(syncer
     assert succeeded.result == (0, "two words\n5s\n")
 
 
-async def test_what_psql_starts_gets_no_token(syncer: Program) -> None:
+async def test_what_psql_starts_gets_no_token_and_no_secret_of_a_channel(syncer: Program) -> None:
     accounts = '[[account]]\nname = "a"\ntoken_env = "TOKEN_OF_A"\n'
-    several = replace(syncer, variables={"TOKEN_OF_A": TOKEN})
+    channels = (
+        '[[channel]]\nname = "a"\nkind = "apprise"\nurl_env = "URL_OF_A"\n[[rule]]\nname = "a"\nchannels = ["a"]\n'
+    )
+    several = replace(syncer, variables={"TOKEN_OF_A": TOKEN, "URL_OF_A": "ntfys://ntfy.example.org/a"})
+    files = {
+        "accounts_file": syncer.write("accounts.toml", accounts),
+        "notify_file": syncer.write("notify.toml", channels),
+    }
 
     one_account, accounts_file = await asyncio.gather(
         syncer.run("psql", "-c", "\\! env | cut -d= -f1"),
-        several.run(
-            "psql", "-c", "\\! env | cut -d= -f1", api_token=None, accounts_file=syncer.write("accounts.toml", accounts)
-        ),
+        several.run("psql", "-c", "\\! env | cut -d= -f1", api_token=None, **files),
     )
 
     for finished in (one_account, accounts_file):
         names = set(finished.out.splitlines())
         assert finished.code == 0
         assert "HOME" in names
-        assert {name for name in names if name.startswith("SYNCER_") or name == "TOKEN_OF_A"} == set()
+        assert {name for name in names if name.startswith("SYNCER_") or name.endswith("_OF_A")} == set()
 
 
 async def test_no_process_title_contains_the_password_and_ctrl_c_only_cancels_the_query(

@@ -19,6 +19,8 @@ from syncer.config import accounts
 from syncer.config.hosts import ListenAddress
 from syncer.config.settings import Settings, load_settings
 from syncer.errors import ConfigurationError, PollError, SyncerError
+from syncer.notices.notify_entries import CHANNEL_ENTRIES, RuleEntry, TopLevel
+from syncer.notices.rules import CONDITIONS, DEFAULT_EVENTS, NUMBER_EVENTS
 from syncer.outcome import COUNTERS, Outcome, PollResult, Trigger
 from syncer.store.queries import number_life
 from syncer.store.queries.account_status import AccountStatus, RejectedElement
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+A_CHANNEL = "key of a channel"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -202,6 +205,26 @@ def test_every_default_on_the_page_is_the_settings_default(monkeypatch: pytest.M
 
 def test_the_keys_of_an_account_are_those_on_the_page() -> None:
     assert first_names("key") == list(accounts._AccountEntry.model_fields)  # noqa: SLF001 - the file's keys
+
+
+def test_the_keys_of_the_notify_file_are_those_on_the_page() -> None:
+    kinds = {name(key): names(cell) if cell != "all" else list(CHANNEL_ENTRIES) for key, cell, _ in table(A_CHANNEL)}
+
+    assert first_names("key of the file") == TopLevel.keys()
+    assert first_names("key of a rule") == RuleEntry.keys()
+    assert len(kinds) == len(table(A_CHANNEL))
+    for kind, entry in CHANNEL_ENTRIES.items():
+        assert [key for key, having in kinds.items() if kind in having] == entry.keys(), kind
+    assert names(table(A_CHANNEL)[1][2])[:-1] == list(CHANNEL_ENTRIES)
+
+
+def test_the_events_are_those_on_the_page() -> None:
+    of = {name(event): (whose, default) for event, whose, default, _ in table("event")}
+
+    assert [event for event, (whose, _) in of.items() if whose == "numbers"] == list(NUMBER_EVENTS)
+    assert [event for event, (whose, _) in of.items() if whose == "accounts"] == list(CONDITIONS)
+    assert {event for event, (_, default) in of.items() if default == "yes"} == DEFAULT_EVENTS
+    assert {default for _, default in of.values()} == {"yes", "no"}
 
 
 # Database

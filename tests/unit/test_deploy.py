@@ -47,7 +47,8 @@ def test_compose_passes_every_setting_on() -> None:
     set_for_the_container = {"database_url_file", "api_token_file", "migrate_on_start", "shutdown_timeout"}
     of_another_service = {"migrate_database_url_file"}
     secrets = {"api_token", "database_url", "migrate_database_url"}  # files, so that no environment contains them
-    files = {"env_file", "accounts_file", "api_proxy_file"}  # have to be mounted too: an override, as the page shows
+    # These have to be mounted too: an override, as the page shows.
+    files = {"env_file", "accounts_file", "notify_file", "api_proxy_file"}
     of_the_image = {"embedded", "data_dir", "pg_bindir", "http_listen"}
     passed_on = {name.lower() for name in re.findall(r"^      SYNCER_(\w+): \$\{SYNCER_\1:-", COMPOSE, re.MULTILINE)}
 

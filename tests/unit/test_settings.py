@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
-from syncer.config.accounts import Account, load_accounts
+from syncer.config.accounts import Account, find_token_sources, load_accounts
 from syncer.config.crontab import crontab_trigger
+from syncer.config.exposed_files import describe_exposed_files
 from syncer.config.hosts import ListenAddress, is_loopback
 from syncer.config.settings import Settings, describe_unknown_variables, load_settings, load_valid_settings
 from syncer.errors import ConfigurationError
@@ -67,6 +68,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "api_auth_scheme": None,
         "accounts_file": None,
         "account_name": "default",
+        "notify_file": None,
         "database_url": None,
         "database_url_file": None,
         "migrate_database_url": None,
@@ -511,6 +513,16 @@ def test_the_variable_of_an_accounts_token_is_not_reported_as_unknown(
     assert describe_unknown_variables({account.token_source for account in accounts()}) == ()
 
 
+def test_where_tokens_are_is_known_of_accounts_that_are_not_valid_too(
+    accounts_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts_file.write_text('[[account]]\nname = "a"\ntoken_env = "SYNCER_TOKEN_OF_A"\ntime_zone = "MSK"\n[[account]]')
+    monkeypatch.setenv("SYNCER_TOKEN_OF_A", SECRET)
+
+    assert configuration_error(accounts).startswith(f"{accounts_file}, account 'a': time_zone is 'MSK': it must be")
+    assert find_token_sources(load_settings()) == {"SYNCER_TOKEN_OF_A"}
+
+
 def test_a_single_token_makes_one_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCER_API_TOKEN", SECRET)
     monkeypatch.setenv("SYNCER_API_AUTH_SCHEME", "Bearer")
@@ -582,6 +594,21 @@ def test_accounts_in_the_file_override_the_common_settings(
     assert [f"{SECRET}-a", f"{SECRET}-b", f"{SECRET}-c"] == [account.token.get_secret_value() for account in accounts()]
 
 
+def test_a_token_in_an_accounts_file_with_a_relative_path_has_an_absolute_source(
+    accounts_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(accounts_file.parent)
+    monkeypatch.setenv("SYNCER_ACCOUNTS_FILE", accounts_file.name)
+    accounts_file.write_text(f'[[account]]\nname = "a"\ntoken = "{SECRET}"')
+    accounts_file.chmod(0o604)
+    sources = {account.token_source for account in accounts()}
+
+    assert sources == {str(accounts_file)}
+    assert describe_exposed_files(load_settings(), sources) == [
+        f"every user of this machine can read {accounts_file}, which has a secret: chmod o-r {accounts_file}"
+    ]
+
+
 def test_the_variable_of_an_accounts_token_may_be_in_the_env_file(accounts_file: Path, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"TOKEN_OF_A={SECRET}\n")
     accounts_file.write_text('[[account]]\nname = "a"\ntoken_env = "TOKEN_OF_A"')
@@ -612,6 +639,13 @@ def test_setting_both_the_accounts_file_and_a_single_token_is_rejected(
                 "Expected ']]' at the end of an array declaration (at end of document)"
             ),
         ),
+        (
+            f"x = {'1' * 5000}",
+            (
+                "SYNCER_ACCOUNTS_FILE names FILE, which is not TOML: Exceeds the limit (4300 digits) for integer "
+                "string conversion: value has 5000 digits; use sys.set_int_max_str_digits() to increase the limit"
+            ),
+        ),
         ("[[account]]\ntoken = 'SECRET'", "FILE, account 1: name is missing"),
         ("[[account]]\nname = 5\ntoken = 'SECRET'", "FILE, account 5: name is 5: it must be a valid string"),
         (
@@ -624,9 +658,13 @@ def test_setting_both_the_accounts_file_and_a_single_token_is_rejected(
         ),
         (
             "[[account]]\nname = 'a'\ntokn = 'SECRET'",
+            "FILE, account 'a': 'tokn' is not a valid key: did you mean 'token'?",
+        ),
+        (
+            "[[account]]\nname = 'a'\ntoken = 'SECRET'\ncolour = 'red'",
             (
-                "FILE, account 'a': 'tokn' is not a valid key: the valid keys are name, token, token_file, token_env, "
-                "api_url, poll_interval, poll_cron, time_zone"
+                "FILE, account 'a': 'colour' is not a valid key: the valid keys are name, token, token_file, "
+                "token_env, api_url, poll_interval, poll_cron, time_zone"
             ),
         ),
         (
@@ -655,8 +693,23 @@ def test_setting_both_the_accounts_file_and_a_single_token_is_rejected(
             "FILE, account 'a': token_file names FOLDER/absent, which cannot be read: No such file or directory",
         ),
         (
+            '[[account]]\nname = "a"\ntoken_file = "a\\u0000"',
+            "FILE, account 'a': token_file names FOLDER/a\0, which cannot be read: embedded null byte",
+        ),
+        (
+            "[[account]]\nname = 'a'\ntoken_file = 5",
+            "FILE, account 'a': token_file is 5: it must be a valid string",
+        ),
+        (
             "[[account]]\nname = 'a'\ntoken_env = 'ABSENT'",
             "FILE, account 'a': token_env names the variable ABSENT, which is not set",
+        ),
+        (
+            "[[account]]\nname = 'a'\ntoken_env = 'SECRET'",
+            (
+                "FILE, account 'a': token_env names a variable that is not set; its name is not shown, since it may be "
+                "the secret itself, which belongs in token"
+            ),
         ),
         (
             "[[account]]\nname = 'a'\ntoken = 'SECRET'\n[[account]]\nname = 'a'\ntoken = 'SECRET'",
