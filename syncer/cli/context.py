@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
     from syncer.database import Database
+    from syncer.notices.rules import NotifyFile
 
 T = TypeVar("T")
 
@@ -81,6 +82,15 @@ def read_accounts(settings: Settings) -> Sequence[Account]:
     for sentence in describe_unverified_connections(settings):
         log.warning("database_not_verified", found=sentence)
     return accounts
+
+
+def read_notify_file(settings: Settings, accounts: Sequence[Account] | None) -> NotifyFile | None:
+    """Reads the notify file, if there is one; rules can name these accounts only, or any if they are None."""
+    if settings.notify_file is None:
+        return None
+    from syncer.notices.notify_file import load_notify_file
+
+    return load_notify_file(settings, accounts)
 
 
 def configured_names(settings: Settings) -> set[str] | None:

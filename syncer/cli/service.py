@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from syncer.cli.context import (
     open_database,
     parse_option,
     read_accounts,
+    read_notify_file,
     read_settings,
     read_valid_settings,
     run_async,
@@ -35,16 +37,15 @@ def run() -> None:
     from syncer.commands.run import run_daemon
     from syncer.config.accounts import load_accounts
     from syncer.config.settings import load_settings
-    from syncer.notices.notify_file import load_notify_file
 
     def load() -> Configuration:
         current = load_settings()
         accounts = load_accounts(current)
-        return accounts, load_notify_file(current, accounts)
+        return accounts, read_notify_file(current, accounts)
 
     settings = read_settings()
     accounts = read_accounts(settings)
-    notify_file = load_notify_file(settings, accounts)
+    notify_file = read_notify_file(settings, accounts)
     with open_database(settings) as database:
         run_async(run_daemon(settings, (accounts, notify_file), database, load))
 
@@ -59,11 +60,10 @@ def sync(
 ) -> None:
     """Poll every account once now, or only the named ones."""
     from syncer.commands.sync import json_line, sync_now, worst_exit_code
-    from syncer.notices.notify_file import load_notify_file
 
     settings = read_settings()
     configured = read_accounts(settings)
-    notify_file = load_notify_file(settings, configured)
+    notify_file = read_notify_file(settings, configured)
     accounts = _select_accounts(configured, account or [])
     with open_database(settings) as database:
         results = run_async(
@@ -92,8 +92,7 @@ def notify(
 ) -> None:
     """Send the notices that are due, once, as the daemon does all the time."""
     from syncer.commands.notify import print_preview, send_notices, test_channels
-    from syncer.config.fields import parse_duration
-    from syncer.notices.notify_file import load_notify_file
+    from syncer.config.fields import duration_parser
 
     if channel and not test:
         raise typer.BadParameter("it only goes with --test", param_hint="--channel")
@@ -101,10 +100,10 @@ def notify(
         raise typer.BadParameter("it only goes with --dry-run", param_hint="--since")
     if test and dry_run:
         raise typer.BadParameter("it does not go with --test", param_hint="--dry-run")
-    age = parse_option("--since", since or "7d", parse_duration)
+    age = parse_option("--since", since or "7d", duration_parser(timedelta(minutes=1), "of at least 1m"))
     settings = read_settings()
-    accounts = read_accounts(settings)
-    file = load_notify_file(settings, accounts)
+    accounts = [] if test else read_accounts(settings)
+    file = read_notify_file(settings, None if test else accounts)
     if file is None:
         raise ConfigurationError(
             "SYNCER_NOTIFY_FILE is not set: name a TOML file with the rules and channels of notices in it"
