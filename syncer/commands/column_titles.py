@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from syncer.web.translations import Text, field_titles
+from syncer.titles import FIELD_TITLES, Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ def _capitalised(name: str, text: Text) -> Text:
     return text if text.en == text.ru == name else Text(*(one[:1].upper() + one[1:] for one in text))
 
 
-_FIELDS: Final = {name: _capitalised(name, text) for name, text in field_titles().items()}
+_FIELDS: Final = {name: _capitalised(name, text) for name, text in FIELD_TITLES.items()}
 
 TITLES: Final[Mapping[str, Text]] = _FIELDS | {
     "account": Text("Account", "Личный кабинет"),

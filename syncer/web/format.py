@@ -1,8 +1,7 @@
-"""Formats times, durations and phone numbers for the page."""
+"""Formats times and durations for the page."""
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -13,20 +12,9 @@ from syncer.local_time import time_zone_or_utc
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_RUSSIAN_NUMBER: Final = re.compile(r"(?:7|8|)([0-9]{3})([0-9]{3})([0-9]{2})([0-9]{2})")
 _TWO_DECIMALS_BELOW_SECONDS: Final = 10
 """Shorter durations are shown with hundredths of a second."""
 _TIME_OF_DAY_SPAN: Final = timedelta(days=2)
-_NO_BREAK_SPACE: Final = "\N{NO-BREAK SPACE}"
-
-
-def format_phone(number: str) -> str:
-    """Formats a Russian phone number for reading; returns any other number unchanged."""
-    match = _RUSSIAN_NUMBER.fullmatch(number)
-    if match is None:
-        return number
-    area, *rest = match.groups()
-    return f"+7{_NO_BREAK_SPACE}{area}{_NO_BREAK_SPACE}{'-'.join(rest)}"
 
 
 def shorten(text: str, max_length: int = 120) -> str:

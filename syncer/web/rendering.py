@@ -13,8 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from syncer.outcome import accept_removals_command
+from syncer.phone_numbers import format_phone
 from syncer.web import chart, sections
-from syncer.web.format import format_phone, shorten
+from syncer.web.format import shorten
 from syncer.web.translations import LANGUAGES, preferred_language, texts_for
 
 if TYPE_CHECKING:

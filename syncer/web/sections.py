@@ -10,9 +10,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
+from syncer.phone_numbers import PHONE_FIELDS, format_phone
 from syncer.store.queries.state_timeline import STEPS
 from syncer.web.chart import stack_areas
-from syncer.web.format import format_phone, shorten
+from syncer.web.format import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +32,6 @@ _MAX_RUN_GROUPS: Final = 12
 _AXIS_LABELS: Final = 4
 _DOCUMENTED_STATES: Final = ("active", "debt_lock", "freeze", "activation", "unconfirmed", "inactive")
 _UNKNOWN_STATE_COLOURS: Final = 4
-_PHONE_FIELDS: Final = {"number", "redirect_number", "dgn_number", "from_redirect_numbers"}
 _FIELD_IN_ERROR: Final = re.compile(r"at `\$\.([a-z_]+)")
 _BOOLEAN_TEXTS: Final = {"true": "yes", "false": "no"}
 
@@ -71,7 +71,7 @@ class ValueFormatter:
         """Formats the value of a field."""
         if value is None:
             return self._texts["empty"]
-        if field in _PHONE_FIELDS:
+        if field in PHONE_FIELDS:
             return shorten(format_phone(value))
         if field and field.startswith("is_"):
             return self._texts[_BOOLEAN_TEXTS[value]]

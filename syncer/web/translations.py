@@ -6,7 +6,9 @@ braces.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
+
+from syncer.titles import ERROR_TITLES, FIELD_TITLES, Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,13 +16,6 @@ if TYPE_CHECKING:
 Language = Literal["en", "ru"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "ru")
 """The first one is the default, for browsers that accept neither."""
-
-
-class Text(NamedTuple):
-    """A text in English and in Russian."""
-
-    en: str
-    ru: str
 
 
 TEXTS: Final[Mapping[str, Text]] = {
@@ -116,24 +111,7 @@ TEXTS: Final[Mapping[str, Text]] = {
     "yes": Text("yes", "да"),
     "no": Text("no", "нет"),
     # Fields of a number
-    "field_number": Text("number", "номер"),
-    "field_comment": Text("comment", "комментарий"),
-    "field_type": Text("type", "тип"),
-    "field_purpose": Text("purpose", "назначение"),
-    "field_state": Text("state", "состояние"),
-    "field_reason": Text("reason", "причина"),
-    "field_scenario_id": Text("scenario", "сценарий"),
-    "field_group_scenario_id": Text("group's scenario", "сценарий группы"),
-    "field_group_id": Text("group", "группа"),
-    "field_is_scenario_active": Text("scenario is active", "сценарий включён"),
-    "field_is_group_scenario_active": Text("group's scenario is active", "сценарий группы включён"),
-    "field_employee_id": Text("employee", "сотрудник"),
-    "field_dgn_number": Text("paired landline (ДГН)", "ДГН"),
-    "field_redirect_number": Text("redirected to", "переадресация на"),
-    "field_region": Text("region", "регион"),
-    "field_app_id": Text("app_id", "app_id"),
-    "field_nc_type": Text("nc_type", "nc_type"),
-    "field_sip_uri": Text("SIP URI", "SIP URI"),
+    **{f"field_{name}": title for name, title in FIELD_TITLES.items()},
     # Runs
     "runs": Text("Latest polls", "Последние опросы"),
     "no_runs": Text("No poll has started yet.", "Опросов ещё не было."),
@@ -156,19 +134,7 @@ TEXTS: Final[Mapping[str, Text]] = {
     "count_unconfirmed": Text("unconfirmed {count}", "не подтверждено {count}"),
     "count_rejected": Text("rejected {count}", "отклонено {count}"),
     # Why a poll failed, by the kind of the error, as in the views; a sentence in English follows
-    "error_unauthorized": Text("The token is not valid", "Неверный токен"),
-    "error_forbidden": Text("Access denied", "Доступ запрещён"),
-    "error_rate_limited": Text("Too many requests", "Слишком много запросов"),
-    "error_http_status": Text("Another HTTP status", "Другой код HTTP"),
-    "error_timeout": Text("Timeout", "Время ожидания истекло"),
-    "error_network": Text("No connection", "Нет связи"),
-    "error_tls": Text("Certificate", "Сертификат"),
-    "error_too_large": Text("Response too large", "Слишком большой ответ"),
-    "error_not_json": Text("Response is not JSON", "Ответ не JSON"),
-    "error_not_an_array": Text("Response is not a list of records", "Ответ — не список записей"),
-    "error_wrong_account": Text("Token of another account", "Токен другого Личного кабинета"),
-    "error_database": Text("Database", "База данных"),
-    "error_internal": Text("Fault of the program", "Ошибка программы"),
+    **{f"error_{kind}": title for kind, title in ERROR_TITLES.items()},
     # Rejected records
     "rejected_records": Text("Rejected records", "Отклонённые записи"),
     "rejected_explanation": Text(
@@ -268,11 +234,6 @@ TEXTS: Final[Mapping[str, Text]] = {
 def texts_for(language: Language) -> dict[str, str]:
     """Returns all texts of a language by their names."""
     return {name: getattr(text, language) for name, text in TEXTS.items()}
-
-
-def field_titles() -> dict[str, Text]:
-    """Returns the titles of the record's fields, by the names that the views of schema `analytics` give them."""
-    return {name.removeprefix("field_"): text for name, text in TEXTS.items() if name.startswith("field_")}
 
 
 def preferred_language(accept_language: str) -> Language:

@@ -11,7 +11,8 @@ import yaml
 from deploy.superset import bundle
 from syncer.commands.column_titles import column_title
 from syncer.outcome import Trigger
-from syncer.web.translations import LANGUAGES, TEXTS, Text, field_titles
+from syncer.titles import ERROR_TITLES, FIELD_TITLES, VALUE_TITLES, Text
+from syncer.web.translations import LANGUAGES, TEXTS
 from tests.bi.test_docs import COMMENTS, example_of
 from tests.contract_page import PAGE, first_names, name, names, table
 
@@ -22,7 +23,7 @@ KINDS: Final = names(re.findall(r"^`kind` in `changes` is ([^.]*)\.", PAGE, re.M
 OUTCOMES: Final = [name(outcome) for outcome, of, _ in table("outcome") if "run" in of]
 CODES: Final[dict[str, list[str]]] = {
     "kind": KINDS,
-    "field": [*field_titles(), "from_redirect_numbers"],
+    "field": [*FIELD_TITLES, "from_redirect_numbers"],
     "began_by": ["created", "restored", "changed"],
     "ended_by": ["changed", "removed", "returned"],
     "trigger": list(get_args(Trigger)),
@@ -145,6 +146,14 @@ async def test_the_page_and_the_files_call_fields_as_the_views_do(sql: asyncpg.C
 
     assert titles == {code: Text(*(column_title(code, language) or "" for language in LANGUAGES)) for code in titles}
     assert Text(*(word.lower() for word in redirects)) == TEXTS["redirect_opened"]
+
+
+async def test_notices_call_values_as_the_views_do(sql: asyncpg.Connection[Any]) -> None:
+    assert {field: await titles_of_vendor(sql, field) for field in LOOKUPS} == VALUE_TITLES
+
+
+async def test_notices_and_the_page_call_errors_as_the_views_do(sql: asyncpg.Connection[Any]) -> None:
+    assert await titles_of_program(sql, "error_kind") == ERROR_TITLES
 
 
 async def test_the_dashboards_translate_titles_as_the_views_do(sql: asyncpg.Connection[Any]) -> None:

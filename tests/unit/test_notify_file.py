@@ -610,7 +610,7 @@ def test_an_invalid_channel_is_rejected_with_the_file_and_its_name(
                 "events has 'lockd': no event has this name; did you mean 'locked'?",
                 (
                     "events has 'all': no event has this name; the events are locked, frozen, unlocked, removed, returned, "
-                    "removed, returned, redirect, employee, record, stale, refused, held, rejected"
+                    "new, state, redirect, employee, record, stale, refused, held, rejected"
                 ),
             ],
         ),

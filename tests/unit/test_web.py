@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from syncer.phone_numbers import format_phone
 from syncer.store.queries.number_life import StatePeriod
 from syncer.web.chart import HEIGHT, WIDTH, stack_areas
-from syncer.web.format import Formatter, format_phone, shorten
+from syncer.web.format import Formatter, shorten
 from syncer.web.single_flight import SingleFlight
 from syncer.web.strip import draw_strip
 from syncer.web.translations import LANGUAGES, TEXTS, preferred_language, texts_for
