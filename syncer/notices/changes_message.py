@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from syncer.notice import ConditionsNotice
+from syncer.notices.conditions_message import describe_conditions
 from syncer.notices.layout import Group, capitalise, clean_name, join_phrases, lay_out, subject_line
 from syncer.notices.moments import Moments
+from syncer.notices.rules import NUMBER_EVENTS
 from syncer.notices.texts import Words
 from syncer.notices.values import Values, vendor_text
 from syncer.titles import ERROR_TITLES
@@ -17,18 +20,6 @@ if TYPE_CHECKING:
     from syncer.notice import ChangesNotice, Digest, NumberEvent
     from syncer.notices.rules import Channel
 
-EVENTS_BY_IMPORTANCE: Final = (
-    "locked",
-    "frozen",
-    "unlocked",
-    "removed",
-    "returned",
-    "new",
-    "state",
-    "redirect",
-    "employee",
-    "record",
-)
 _BLOCKING: Final = {"locked", "frozen"}
 _BLOCKED_STATES: Final = ("debt_lock", "freeze")
 
@@ -41,11 +32,12 @@ def write_changes(notice: ChangesNotice, channel: Channel) -> tuple[str, str]:
 class _ChangesWriter:
     def __init__(self, notice: ChangesNotice, channel: Channel) -> None:
         self._notice = notice
+        self._channel = channel
         self._numbers = channel.numbers
         self._words = Words(channel.language)
         self._values = Values(self._words, channel.numbers)
         self._moments = Moments(self._words, notice.time_zone, notice.created_at)
-        self._kinds = [event for event in EVENTS_BY_IMPORTANCE if notice.counts.get(event)]
+        self._kinds = [event for event in NUMBER_EVENTS if notice.counts.get(event)]
 
     def write(self) -> tuple[str, str]:
         notice = self._notice
@@ -145,6 +137,13 @@ class _ChangesWriter:
             )
         else:
             yield Group(heading=self._words.text("no_failed_polls", begin=begin))
+        conditions = ConditionsNotice(
+            message_id=self._notice.message_id,
+            created_at=self._notice.created_at,
+            rule=self._notice.rule,
+            conditions=digest.conditions,
+        )
+        yield from (Group(heading=capitalise(phrase)) for phrase in describe_conditions(conditions, self._channel))
 
     def _blocked_group(self, digest: Digest, state: str) -> Group:
         blocked = [number for number in digest.blocked if number.state == state]

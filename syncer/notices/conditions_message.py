@@ -37,6 +37,12 @@ def write_conditions(notice: ConditionsNotice, channel: Channel) -> tuple[str, s
     return _ConditionsWriter(notice, channel).write()
 
 
+def describe_conditions(notice: ConditionsNotice, channel: Channel) -> list[str]:
+    """Returns a phrase for each condition of one account, as for a digest."""
+    writer = _ConditionsWriter(notice, channel)
+    return [writer.phrase([condition]) for condition in sorted(notice.conditions, key=_importance)]
+
+
 class _ConditionsWriter:
     def __init__(self, notice: ConditionsNotice, channel: Channel) -> None:
         self._notice = notice
@@ -47,7 +53,7 @@ class _ConditionsWriter:
         by_kind = [list(group) for _, group in groupby(sorted(conditions, key=_importance), _importance)]
         groups = [self._group(group) for group in by_kind]
         if len({one.account_id for one in conditions}) == 1:
-            phrases = join_phrases([self._phrase(group) for group in by_kind])
+            phrases = join_phrases([self.phrase(group) for group in by_kind])
             subject = f"{clean_name(conditions[0].account)}: {phrases}"
         else:
             subject = join_phrases([group.heading for group in groups], "; ")
@@ -63,13 +69,13 @@ class _ConditionsWriter:
         accounts = self._words.counted("accounts", len(conditions)) if several else clean_name(first.account)
         with_time = not self._common_time(conditions)
         return Group(
-            heading=f"{accounts}: {self._phrase(conditions)}",
+            heading=f"{accounts}: {self.phrase(conditions)}",
             lines=[self._line(one, with_time=with_time) for one in conditions[:MAX_LINES]] if several else (),
             count=len(conditions) * several,
             hint=self._hint(first, several=several) if condition_event(first) == "began" else "",
         )
 
-    def _phrase(self, conditions: Sequence[AccountCondition]) -> str:
+    def phrase(self, conditions: Sequence[AccountCondition]) -> str:
         """Says what has begun or ended, and when, unless that differs between the accounts."""
         first = conditions[0]
         name = f"{first.kind}_{condition_event(first)}"

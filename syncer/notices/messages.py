@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from syncer.notice import ChangesNotice, ConditionsNotice, Message, TestNotice
 from syncer.notices.changes_message import write_changes
 from syncer.notices.conditions_message import write_conditions
 from syncer.notices.layout import clean_name, subject_line
-from syncer.notice import ChangesNotice, ConditionsNotice, Message, TestNotice
 from syncer.notices.payload import TEST_NUMBER, encode_notice
 from syncer.notices.texts import Words
 from syncer.notices.values import Values

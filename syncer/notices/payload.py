@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from syncer.notices.conditions_message import condition_event
 from syncer.notice import ChangesNotice, ConditionsNotice, TestNotice
+from syncer.notices.conditions_message import condition_event
 from syncer.notices.values import vendor_text, visible_number, visible_value
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from syncer.notice import Digest, NumberEvent
+    from syncer.notice import AccountCondition, Digest, NumberEvent
     from syncer.notices.rules import NumberFormat
 
 MAX_EVENTS: Final = 100
+"""Events and conditions in a body, at most; `more` says how many others there are."""
 TEST_NUMBER: Final = "70000000000"
 """Numbers of Russia begin with 3 to 9 after the country code: nobody has or gets this one."""
 _encoder: Final = msgspec.json.Encoder(order="sorted")
@@ -88,24 +89,28 @@ def _digest(digest: Digest, numbers: NumberFormat) -> dict[str, Any]:
         ],
         "polls_since": _utc(digest.polls_since),
         "failed_polls": digest.failed_polls,
+        "conditions": [_condition(condition) for condition in digest.conditions],
     }
 
 
 def _conditions(notice: ConditionsNotice) -> dict[str, Any]:
+    conditions = notice.conditions[:MAX_EVENTS]
     return {
         "rule": notice.rule,
-        "conditions": [
-            {
-                "account_id": condition.account_id,
-                "account": condition.account,
-                "condition": condition.kind,
-                "event": condition_event(condition),
-                "began_at": _utc(condition.began_at),
-                "ended_at": _utc(condition.ended_at),
-                "count": condition.count,
-            }
-            for condition in notice.conditions
-        ],
+        "conditions": [_condition(condition) for condition in conditions],
+        "more": len(notice.conditions) - len(conditions),
+    }
+
+
+def _condition(condition: AccountCondition) -> dict[str, Any]:
+    return {
+        "account_id": condition.account_id,
+        "account": condition.account,
+        "condition": condition.kind,
+        "event": condition_event(condition),
+        "began_at": _utc(condition.began_at),
+        "ended_at": _utc(condition.ended_at),
+        "count": condition.count,
     }
 
 

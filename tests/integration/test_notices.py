@@ -52,18 +52,14 @@ def rule(**given: Any) -> Rule:
 
 def file_with(receiver: Receiver, *rules: Rule) -> NotifyFile:
     """A notify file with the channel `duty`, and these rules."""
-    duty = WebhookChannel(
-        name="duty", language="en", numbers="full", url=SecretStr(receiver.url), secrets=(SECRET,)
-    )
+    duty = WebhookChannel(name="duty", language="en", numbers="full", url=SecretStr(receiver.url), secrets=(SECRET,))
     return NotifyFile({"duty": duty}, {one.name: one for one in rules or [rule()]})
 
 
 async def notify(account: PolledAccount, file: NotifyFile) -> dict[str, int]:
     """Makes and sends what is due, as `syncer notify` does."""
     (account_id,) = await account.row("select account_id from syncer.account")
-    return await notify_once(
-        account.engine, NoticeMetrics(CollectorRegistry()), file, {account_id: account.account}
-    )
+    return await notify_once(account.engine, NoticeMetrics(CollectorRegistry()), file, {account_id: account.account})
 
 
 def events(received: Received) -> list[tuple[Any, ...]]:
@@ -180,7 +176,9 @@ async def test_held_removals_are_a_condition_at_once_and_removed_once_they_are_b
     await notify(account, file)
 
     begun, ended, removed = receiver.requests
-    assert [(one["condition"], one["event"], one["count"]) for one in begun.data["conditions"]] == [("held", "began", 5)]
+    assert [(one["condition"], one["event"], one["count"]) for one in begun.data["conditions"]] == [
+        ("held", "began", 5)
+    ]
     assert [(one["condition"], one["event"]) for one in ended.data["conditions"]] == [("held", "ended")]
     assert removed.counts == {"removed": 5}
     first = removed.data["events"][0]
@@ -267,9 +265,7 @@ async def test_quiet_hours_are_one_message_when_they_end(account: PolledAccount,
     assert message.counts == {"locked": 2}
 
 
-async def test_a_digest_says_what_happened_and_what_is_still_locked(
-    account: PolledAccount, receiver: Receiver
-) -> None:
+async def test_a_digest_says_what_happened_and_what_is_still_locked(account: PolledAccount, receiver: Receiver) -> None:
     file = file_with(receiver, rule(cron="0 9 * * 1"))
     await account.poll_at(T0, record(1, state="debt_lock"), record(2), record(3))
     await notify(account, file)

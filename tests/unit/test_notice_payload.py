@@ -62,7 +62,7 @@ def test_a_digest_has_what_is_blocked_and_which_polls_failed() -> None:
     assert body_of(notice).decode() == (
         '{"data":{"account":"Головной офис","account_id":1,"after_run_id":53,"counts":{},"digest":{"blocked":'
         '[{"number":"79261234250","since":"2026-10-18T07:00:00Z","state":"debt_lock","virtual_number_id":250}],'
-        '"blocked_counts":{"debt_lock":21,"freeze":1},"failed_polls":{"abandoned":1,"timeout":2},'
+        '"blocked_counts":{"debt_lock":21,"freeze":1},"conditions":[],"failed_polls":{"abandoned":1,"timeout":2},'
         '"polls_since":"2026-11-27T06:00:00Z"},"events":[],"more":0,"rule":"locks","through_run_id":54,"window":null},'
         '"timestamp":"2026-11-28T07:00:05Z","type":"numbers.changed"}'
     )
@@ -83,7 +83,7 @@ def test_conditions_say_what_began_and_what_ended() -> None:
         '"ended_at":"2026-11-28T07:35:00Z","event":"ended"},'
         '{"account":"Архив","account_id":3,"began_at":"2026-11-28T06:55:00Z","condition":"refused","count":null,'
         '"ended_at":"2026-11-28T07:35:00Z","event":"began_and_ended"}],'
-        '"rule":"operations"},"timestamp":"2026-11-28T07:40:00Z","type":"account.condition"}'
+        '"more":0,"rule":"operations"},"timestamp":"2026-11-28T07:40:00Z","type":"account.condition"}'
     )
 
 
