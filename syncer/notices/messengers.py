@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 _RETRY_WHEN_MISCONFIGURED: Final = timedelta(hours=1)
 """How long after an answer that only a person can change: the messenger limits those who try often."""
+_TELEGRAM_ADVICE: Final = {
+    "chat not found": "check `chat`, and add the bot to the group, or write to it first",
+    "upgraded to a supergroup": "the group has another id now: put that one into `chat`",
+    "rights to send": "let the bot write in the group",
+}
+"""What to do about the answers with the status 400 that a person can change."""
 _MAY_BE_REPETITION: Final[Mapping[Language, str]] = {
     "ru": "(возможно, повтор) ",
     "en": "(may be a repetition) ",
@@ -143,8 +149,9 @@ class TelegramSender(_MessengerSender):
             return "the bot's token is not valid: put the one from @BotFather into the channel"
         if answer.status == HTTPStatus.FORBIDDEN:
             return "the bot may not write to the chat: add it to the group, or write to it first and unblock it"
-        if answer.status == HTTPStatus.BAD_REQUEST and "chat not found" in answer.explanation.lower():
-            return "check `chat`, and add the bot to the group, or write to it first"
+        if answer.status == HTTPStatus.BAD_REQUEST:
+            explanation = answer.explanation.lower()
+            return next((advice for problem, advice in _TELEGRAM_ADVICE.items() if problem in explanation), None)
         return None
 
     async def check(self) -> str:
@@ -172,7 +179,7 @@ class MaxSender(_MessengerSender):
 
     def _advice(self, answer: Answer) -> str | None:
         if answer.status == HTTPStatus.UNAUTHORIZED:
-            return "the bot's token is not valid: put the one from MAX's page for partners into the channel"
+            return "the bot's token is not valid: put the one from business.max.ru into the channel"
         if answer.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
             return "check `chat`, and that the bot is in it and may write"
         return None

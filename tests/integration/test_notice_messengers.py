@@ -134,11 +134,12 @@ async def test_a_long_message_is_cut_after_a_line(kind: Kind, max_units: int) ->
 
 
 @pytest.mark.parametrize(("kind", "max_units"), [("telegram", 4096), ("max", 4000)])
-async def test_a_message_of_one_long_line_is_cut_between_characters(kind: Kind, max_units: int) -> None:
-    text = await text_received(kind, replace(MESSAGE, subject="🔒" * 100_000, text="🔒" * 100_000))
-    assert set(text) == {"🔒", "…"}
+@pytest.mark.parametrize("subject", ["", "two", "four", "🔒" * 100_000])
+async def test_a_message_of_one_long_line_is_cut_between_characters(kind: Kind, max_units: int, subject: str) -> None:
+    text = await text_received(kind, replace(MESSAGE, subject=subject, text="🔒" * 100_000))
+    assert set(text.removeprefix(f"{subject}\n\n")) == {"🔒", "…"}
     assert text.endswith("🔒…")
-    assert max_units - 2 <= utf16_units(text) <= max_units
+    assert max_units - 3 <= utf16_units(text) <= max_units
 
 
 @pytest.mark.parametrize(("kind", "max_units"), [("telegram", 4096), ("max", 4000)])
@@ -181,10 +182,22 @@ async def test_vendor_text_commands_no_terminal(kind: Kind) -> None:
             "check `chat`, and add the bot to the group, or write to it first",
         ),
         (
+            "telegram",
+            "400 Bad Request",
+            {"description": "Bad Request: group chat was upgraded to a supergroup chat"},
+            "the group has another id now: put that one into `chat`",
+        ),
+        (
+            "telegram",
+            "400 Bad Request",
+            {"description": "Bad Request: have no rights to send a message"},
+            "let the bot write in the group",
+        ),
+        (
             "max",
             "401 Unauthorized",
             {"code": "verify.token", "message": "Invalid access_token"},
-            "the bot's token is not valid: put the one from MAX's page for partners into the channel",
+            "the bot's token is not valid: put the one from business.max.ru into the channel",
         ),
         (
             "max",
@@ -270,11 +283,11 @@ async def test_a_message_is_sent_once_the_status_is_a_success(kind: Kind, respon
 async def test_a_message_may_have_arrived_without_an_answer(kind: Kind) -> None:
     async with Receiver(close, hang) as receiver:
         closed = await send(kind, receiver.url)
-        hanging = await send(kind, receiver.url, timeout_seconds=0.5)
+        hanging = await send(kind, receiver.url, timeout_seconds=1)
     assert closed == Attempt(
         outcome="failed", error=f"{receiver.host} closed the connection without an answer", is_uncertain=True
     )
-    assert hanging == Attempt(outcome="failed", error=f"{receiver.host} did not answer within 0.5 s", is_uncertain=True)
+    assert hanging == Attempt(outcome="failed", error=f"{receiver.host} did not answer within 1 s", is_uncertain=True)
 
 
 @BOTH
@@ -302,17 +315,17 @@ async def test_messages_to_one_chat_of_telegram_are_a_second_apart() -> None:
             attempts = await asyncio.gather(senders["one"].send(MESSAGE), senders["two"].send(MESSAGE))
     assert list(attempts) == [SENT, SENT]
     first, second = (request.time for request in receiver.requests)
-    assert 0.9 < second - first < 5
+    assert second - first > 0.5
 
 
 async def test_the_wait_for_the_pace_does_not_count_against_the_timeout() -> None:
     async with Receiver(respond()) as receiver:
         file = NotifyFile({"chat": chat("max", receiver.url)}, {})
-        async with open_senders(file, timeout_seconds=0.4) as senders:
-            attempts = await asyncio.gather(*(senders["chat"].send(MESSAGE) for _ in range(3)))
-    assert attempts == [SENT] * 3
+        async with open_senders(file, timeout_seconds=1.2) as senders:
+            attempts = await asyncio.gather(*(senders["chat"].send(MESSAGE) for _ in range(4)))
+    assert attempts == [SENT] * 4
     first, *_, last = (request.time for request in receiver.requests)
-    assert 0.9 < last - first < 5
+    assert last - first > 1.2
 
 
 @BOTH
