@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,7 @@ from syncer.notices.senders import open_senders
 from tests.receivers import Receiver, close, drip, flood, hang, respond, respond_json
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.receivers import Responder
@@ -39,6 +41,25 @@ MESSAGE = Message(
 SENT = Attempt(outcome="sent", http_status=200)
 CHAT_NOT_FOUND = {"ok": False, "error_code": 400, "description": "Bad Request: chat not found"}
 BOTH = pytest.mark.parametrize("kind", ["telegram", "max"])
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def receiver_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    file = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(file))
+    return file
 
 
 def chat(kind: Kind, url: str, **given: Any) -> MessengerChannel:
@@ -340,6 +361,43 @@ async def test_a_proxy_can_be_used(kind: Kind) -> None:
 
 
 @BOTH
+async def test_through_a_proxy_only_the_messenger_sees_the_token(
+    kind: Kind, receiver_tls: ssl.SSLContext, ca_file: Path
+) -> None:
+    async with Receiver(respond(), tls=receiver_tls) as receiver:
+        seen = bytearray()
+        async with tunnel_to(receiver, seen) as proxy:
+            assert await send(kind, receiver.url, proxy=SecretStr(proxy), ca_file=ca_file) == SENT
+    assert len(receiver.requests) == 1
+    assert seen.startswith(f"CONNECT {receiver.host} HTTP/1.1\r\n".encode())
+    assert TOKEN.encode() not in seen
+
+
+@asynccontextmanager
+async def tunnel_to(receiver: Receiver, seen: bytearray) -> AsyncIterator[str]:
+    """Runs a proxy that connects to a receiver, and keeps what it got from its client."""
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: bytearray) -> None:
+        while data := await reader.read(2**16):
+            seen += data
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.extend(await reader.readuntil(b"\r\n\r\n"))
+        host, port = receiver.host.split(":")
+        target_reader, target = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(copy(reader, target, seen), copy(target_reader, writer, bytearray()))
+        done.set()
+
+    done = asyncio.Event()
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await done.wait()
+
+
+@BOTH
 @pytest.mark.parametrize(
     ("responder", "error"),
     [
@@ -363,15 +421,13 @@ async def test_a_proxy_that_does_not_connect_is_a_certain_failure(kind: Kind, re
 
 
 @BOTH
-async def test_a_certificate_of_the_ca_file_is_trusted_and_no_other(kind: Kind, tmp_path: Path) -> None:
-    authority, file = trustme.CA(), tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(file))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    async with Receiver(respond(), tls=context) as receiver:
+async def test_a_certificate_of_the_ca_file_is_trusted_and_no_other(
+    kind: Kind, receiver_tls: ssl.SSLContext, ca_file: Path
+) -> None:
+    async with Receiver(respond(), tls=receiver_tls) as receiver:
         refused = await send(kind, receiver.url)
         assert receiver.requests == []
-        assert await send(kind, receiver.url, ca_file=file) == SENT
+        assert await send(kind, receiver.url, ca_file=ca_file) == SENT
     assert "(unable to get local issuer certificate)" in str(refused.error)
     assert not refused.is_uncertain
 
