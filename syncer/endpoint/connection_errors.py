@@ -96,7 +96,7 @@ def invalid_host(error: UnicodeError) -> NetworkError:
 def _error_for_exception(error: aiohttp.ClientError | OSError, exchange: Exchange) -> PollError:
     if isinstance(error, TimeoutError):
         return _timeout_error(error, exchange)
-    if (problem := _tls_problem(error)) is not None:
+    if (problem := tls_problem(error)) is not None:
         return _tls_error(problem, is_about_proxy=_is_about_proxy(error, exchange), host=exchange.host)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _proxy_answer_error(error, exchange)
@@ -159,7 +159,7 @@ def _tls_error(problem: str, *, is_about_proxy: bool, host: str) -> TlsError:
 def _connect_message(error: aiohttp.ClientConnectorError, exchange: Exchange) -> str:
     is_about_proxy = _is_about_proxy(error, exchange)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        reason = _connect_error_reason(error)
+        reason = connect_error_reason(error.os_error)
         if is_about_proxy:
             return f"the proxy's name, {error.host}, cannot be resolved ({reason}): {_CHECK_PROXY} and {_DNS}"
         return f"the name {exchange.host} cannot be resolved ({reason}): {CHECK_ADDRESS} and {_DNS}"
@@ -169,8 +169,8 @@ def _connect_message(error: aiohttp.ClientConnectorError, exchange: Exchange) ->
             return f"the proxy closed the connection during the TLS handshake: {_CHECK_PROXY}"
         return f"{exchange.connected_peer} closed the connection during the TLS handshake: {_CHECK_NETWORK}"
     if is_about_proxy:
-        return f"cannot connect to the proxy ({_connect_error_reason(error)}): {_CHECK_PROXY}"
-    return f"cannot connect to {exchange.host} ({_connect_error_reason(error)}): {_CHECK_NETWORK}"
+        return f"cannot connect to the proxy ({connect_error_reason(error.os_error)}): {_CHECK_PROXY}"
+    return f"cannot connect to {exchange.host} ({connect_error_reason(error.os_error)}): {_CHECK_NETWORK}"
 
 
 def _malformed_response_error(error: BaseException, exchange: Exchange) -> PollError:
@@ -219,13 +219,13 @@ def _is_about_proxy(error: aiohttp.ClientError | OSError, exchange: Exchange) ->
     )
 
 
-def _connect_error_reason(error: aiohttp.ClientConnectorError) -> str:
-    cause = error.os_error
+def connect_error_reason(error: OSError) -> str:
+    """Returns why a connection could not be made."""
     # asyncio adds addresses to strerror; a negative number is a resolver error, for which os.strerror has no text.
-    return os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or str(cause)
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
-def _tls_problem(error: BaseException | None) -> str | None:
+def tls_problem(error: BaseException | None) -> str | None:
     """Returns the reason if TLS failed, in the handshake or later (the server may reject our certificate only then)."""
     while isinstance(error, aiohttp.ClientError):  # some are also SSLErrors, but without its attributes
         error = error.__cause__
