@@ -14,8 +14,8 @@ import aiosmtplib
 from aiosmtplib import SMTPException, SMTPRecipientRefused, SMTPResponseException
 
 from syncer.errors import NoticeError, counted
+from syncer.notice import Attempt
 from syncer.notices.connections import connection_failure, create_tls_context
-from syncer.notices.notice import Attempt
 from syncer.notices.plain_text import clean_line, clean_lines
 from syncer.notices.quoting import Quotes, without_phone_numbers
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from syncer.notices.notice import Message
+    from syncer.notice import Message
     from syncer.notices.rules import EmailChannel
 
 _MAX_SUBJECT_CHARS: Final = 200

@@ -11,9 +11,9 @@ import msgspec
 from yarl import URL
 
 from syncer.errors import NoticeError
+from syncer.notice import Attempt
 from syncer.notices.connections import NoAnswerError, create_tls_context
 from syncer.notices.http import MAX_RETRY_AFTER
-from syncer.notices.notice import Attempt
 from syncer.notices.plain_text import clean_lines, cut_to_utf16
 from syncer.notices.quoting import Quotes, secrets_of_url
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
+    from syncer.notice import Message
     from syncer.notices.http import Answer, HttpClient
-    from syncer.notices.notice import Message
     from syncer.notices.pace import Pace
     from syncer.notices.rules import Language, MessengerChannel
 

@@ -13,14 +13,14 @@ from asyncio.subprocess import DEVNULL, PIPE
 from typing import TYPE_CHECKING, Final
 
 from syncer.errors import NoticeError
+from syncer.notice import Attempt
 from syncer.notices.apprise_process import FAILED, MISSING, NOT_UNDERSTOOD
 from syncer.notices.connections import NoAnswerError
 from syncer.notices.messengers import may_be_repetition
-from syncer.notices.notice import Attempt
 from syncer.notices.plain_text import clean_line, clean_lines, cut_to_utf16
 
 if TYPE_CHECKING:
-    from syncer.notices.notice import Message
+    from syncer.notice import Message
     from syncer.notices.rules import AppriseChannel
 
 _MAX_TEXT_UNITS: Final = 32_000

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
-    from syncer.notices.notice import Message
+    from syncer.notice import Message
 
 MAX_ERROR_CHARS: Final = 300
 _MAX_QUOTED_CHARS: Final = 100

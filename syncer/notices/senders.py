@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from syncer.errors import NoticeError
+from syncer.notice import Attempt
 from syncer.notices.http import HttpClient
 from syncer.notices.messengers import MaxSender, TelegramSender
-from syncer.notices.notice import Attempt
 from syncer.notices.pace import Pace
 from syncer.notices.quoting import error_line
 from syncer.notices.rules import EmailChannel, MessengerChannel, WebhookChannel
@@ -18,7 +18,7 @@ from syncer.notices.webhook import WebhookSender
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from syncer.notices.notice import Message, Sender
+    from syncer.notice import Message, Sender
     from syncer.notices.rules import AnyChannel, NotifyFile
 
 SEND_TIMEOUT_SECONDS: Final = 30.0

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from yarl import URL
 
 from syncer.errors import NoticeError
+from syncer.notice import Attempt
 from syncer.notices.connections import NoAnswerError, connection_failure, create_tls_context
-from syncer.notices.notice import Attempt
 from syncer.notices.quoting import Quotes, secrets_of_url
 
 if TYPE_CHECKING:
+    from syncer.notice import Message
     from syncer.notices.http import Answer, HttpClient
-    from syncer.notices.notice import Message
     from syncer.notices.rules import WebhookChannel
 
 

@@ -18,7 +18,7 @@ import trustme
 from pydantic import SecretStr
 
 from syncer.errors import NoticeError
-from syncer.notices.notice import Attempt, Message
+from syncer.notice import Attempt, Message
 from syncer.notices.rules import EmailChannel, NotifyFile
 from syncer.notices.senders import open_senders
 from tests.smtp_server import CLOSE, HANG, SmtpServer

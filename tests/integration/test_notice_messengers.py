@@ -16,7 +16,7 @@ import trustme
 from pydantic import SecretStr
 
 from syncer.errors import NoticeError
-from syncer.notices.notice import Attempt, Message
+from syncer.notice import Attempt, Message
 from syncer.notices.rules import MessengerChannel, NotifyFile
 from syncer.notices.senders import open_senders
 from tests.receivers import Receiver, close, drip, flood, hang, respond, respond_json

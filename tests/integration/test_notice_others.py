@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from syncer.errors import NoticeError
-from syncer.notices.notice import Attempt, Message
+from syncer.notice import Attempt, Message
 from syncer.notices.rules import AppriseChannel, NotifyFile
 from syncer.notices.senders import open_senders
 from tests.receivers import Receiver, drip, flood, respond

@@ -19,7 +19,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from syncer import __version__
 from syncer.errors import NoticeError
-from syncer.notices.notice import Attempt, Message
+from syncer.notice import Attempt, Message
 from syncer.notices.rules import NotifyFile, WebhookChannel
 from syncer.notices.senders import open_senders
 from tests.receivers import Receiver, close, drip, flood, hang, respond, respond_json, send_bytes

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncer.notices.messages import render
 from syncer.notice import TestNotice
+from syncer.notices.messages import render
 from syncer.notices.payload import MAX_EVENTS
 from syncer.notices.rules import NUMBER_EVENTS, Language, NumberFormat
 from tests.notices import MESSAGE_ID, at, blocked, changes, channel, condition, conditions, digest, event

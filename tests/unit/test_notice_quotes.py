@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from yarl import URL
 
-from syncer.notices.notice import Message
+from syncer.notice import Message
 from syncer.notices.quoting import Quotes, error_line, secrets_of_url
 
 QUOTES = Quotes(["s3cret-of-the-bot", "abc", "with space&more"])

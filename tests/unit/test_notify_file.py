@@ -609,8 +609,8 @@ def test_an_invalid_channel_is_rejected_with_the_file_and_its_name(
             [
                 "events has 'lockd': no event has this name; did you mean 'locked'?",
                 (
-                    "events has 'all': no event has this name; the events are locked, frozen, unlocked, removed, returned, "
-                    "new, state, redirect, employee, record, stale, refused, held, rejected"
+                    "events has 'all': no event has this name; the events are locked, frozen, unlocked, removed, "
+                    "returned, new, state, redirect, employee, record, stale, refused, held, rejected"
                 ),
             ],
         ),
