@@ -114,7 +114,9 @@ class EmailSender:
         if isinstance(error, TimeoutError):
             return f"{peer} did not answer to {session.step} within {self._timeout_seconds:g} s"
         if isinstance(error, OSError):
-            return f"{peer} closed the connection instead of answering to {session.step}"
+            # After a refused login the library tries the next way to log in, which some servers do not wait for.
+            advice = ": check username and password" if session.step == "the login" else ""
+            return f"{peer} closed the connection instead of answering to {session.step}{advice}"
         # The library's other errors say what the server does not offer.
         if session.step == "the login":
             return f"{peer} offers no way to log in that syncer knows: check `server` and `security`, or the server"

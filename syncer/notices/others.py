@@ -27,7 +27,7 @@ _MAX_TEXT_UNITS: Final = 32_000
 _MAX_SUBJECT_CHARS: Final = 200
 _PROBLEMS: Final = {
     FAILED: "Apprise could not deliver the message, and does not say why: try its address with the command apprise -vv",
-    MISSING: "Apprise is not installed: install it with pip install 'megafon-syncer[apprise]'",
+    MISSING: "Apprise is not installed: pip install apprise",
     NOT_UNDERSTOOD: "Apprise does not understand the channel's address: compare it with Apprise's documentation",
 }
 

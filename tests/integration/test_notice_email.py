@@ -381,6 +381,17 @@ async def test_a_refused_login_says_what_to_check(tls: ssl.SSLContext, ca_file: 
     assert server.messages == []
 
 
+async def test_a_server_that_hangs_up_after_a_refused_login_says_what_to_check(
+    tls: ssl.SSLContext, ca_file: Path
+) -> None:
+    async with SmtpServer(tls, answers={"AUTH": ["535 no", CLOSE]}) as server:
+        assert await send(server.port, **with_login("starttls", ca_file)) == Attempt(
+            outcome="failed",
+            error=f"127.0.0.1:{server.port} closed the connection instead of answering to the login: check username "
+            "and password",
+        )
+
+
 async def test_a_server_without_a_known_way_to_log_in_is_named(tls: ssl.SSLContext, ca_file: Path) -> None:
     greetings = ["250-test\r\n250 STARTTLS", "250-test\r\n250 AUTH GSSAPI"]
     async with SmtpServer(tls, answers={"EHLO": greetings}) as server:

@@ -129,3 +129,19 @@ async def test_the_libraries_of_mail_and_of_apprise_are_imported_only_if_they_ar
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     assert output == b"set()\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "attempt"),
+    [
+        ("raise ImportError", Attempt(outcome="failed", error="Apprise is not installed: pip install apprise")),
+        ("import os; os.abort()", Attempt(outcome="failed", error="Apprise crashed", is_uncertain=True)),
+    ],
+    ids=["missing", "crashing"],
+)
+async def test_an_apprise_that_is_missing_or_crashes_is_a_failure(
+    module: str, attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "apprise.py").write_text(module)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert await send("json://127.0.0.1") == attempt
