@@ -112,12 +112,29 @@ comment on column syncer.notice.finished_at is 'When it was sent, expired or was
 comment on column syncer.notice.http_status is 'Status of the receiver''s last answer, if it speaks HTTP';
 comment on column syncer.notice.error is 'What went wrong in the last attempt, in one line; null if nothing did';
 
+create function syncer.notice_kind_title(kind text) returns text[] language sql immutable parallel safe
+return case kind
+    when 'changes' then array['Changes of numbers', 'Изменения номеров']
+    when 'conditions' then array['Conditions of accounts', 'Состояние личных кабинетов']
+end;
+
+create function syncer.notice_outcome_title(outcome text) returns text[] language sql immutable parallel safe
+return case outcome
+    when 'waiting' then array['Waiting', 'Ожидает отправки']
+    when 'sent' then array['Sent', 'Отправлено']
+    when 'expired' then array['Not sent in time', 'Не отправлено в срок']
+    when 'refused' then array['Refused by the receiver', 'Получатель отказался']
+end;
+
 create view analytics.notifications as
 select n.account_id, a.name as account, n.notice_id, n.rule, n.channel, n.kind, n.events, n.outcome, n.made_at,
        case when n.outcome = 'sent' then n.finished_at end as sent_at,
        case when n.outcome = 'sent'
             then greatest(extract(epoch from n.finished_at - coalesce(r.finished_at, n.made_at)), 0) end as delay_seconds,
-       n.attempts, n.http_status, n.error, n.after_run_id, n.through_run_id
+       n.attempts, n.http_status, n.error, n.after_run_id, n.through_run_id,
+       (syncer.notice_kind_title(n.kind))[1] as kind_title_en, (syncer.notice_kind_title(n.kind))[2] as kind_title_ru,
+       (syncer.notice_outcome_title(n.outcome))[1] as outcome_title_en,
+       (syncer.notice_outcome_title(n.outcome))[2] as outcome_title_ru
   from syncer.notice n
   join syncer.account a using (account_id)
   left join syncer.sync_run r on r.account_id = n.account_id and r.run_id = n.through_run_id;
@@ -168,6 +185,17 @@ comment on column analytics.notifications.after_run_id is
     'этого; null для conditions; пример: 4711';
 comment on column analytics.notifications.through_run_id is
     E'Up to this poll; null of conditions; example: 4712\nПо этот опрос включительно; null для conditions; пример: 4712';
+
+comment on column analytics.notifications.kind_title_en is
+    E'Title of the kind, in English; example: Changes of numbers\nНазвание вида по-английски; пример: Changes of numbers';
+comment on column analytics.notifications.kind_title_ru is
+    E'Title of the kind, in Russian; example: Изменения номеров\nНазвание вида по-русски; пример: Изменения номеров';
+comment on column analytics.notifications.outcome_title_en is
+    E'Title of the outcome, in English; example: Sent\nНазвание итога по-английски; пример: Sent';
+comment on column analytics.notifications.outcome_title_ru is
+    E'Title of the outcome, in Russian; example: Отправлено\nНазвание итога по-русски; пример: Отправлено';
+comment on function syncer.notice_kind_title(text) is 'Title of a kind of notice in English and in Russian';
+comment on function syncer.notice_outcome_title(text) is 'Title of a notice''s outcome in English and in Russian';
 
 do $$
 begin

@@ -22,7 +22,6 @@ from syncer.store.accounts import read_account_ids
 from syncer.store.schema import schema_state
 from syncer.telemetry.logs import log
 from syncer.telemetry.metrics import Metrics
-from syncer.telemetry.notice_metrics import NoticeMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +46,7 @@ async def send_notices(database: Database, file: NotifyFile, accounts: Sequence[
     """
     (await schema_state(database.engine)).require_writable()
     by_id = await _read_accounts(database, accounts)
-    counts = await notify_once(database.engine, NoticeMetrics(Metrics().registry), file, by_id)
+    counts = await notify_once(database.engine, Metrics().notices, file, by_id)
     await database.dispose()
     parts = [
         f"{counted(counts[outcome], 'message')} {words}" for outcome, words in _WORDS.items() if counts.get(outcome)
@@ -65,7 +64,7 @@ async def send_after_sync(database: Database, file: NotifyFile, accounts: Sequen
     try:
         async with asyncio.timeout(seconds):
             by_id = await _read_accounts(database, accounts)
-            await notify_once(database.engine, NoticeMetrics(Metrics().registry), file, by_id)
+            await notify_once(database.engine, Metrics().notices, file, by_id)
     except TimeoutError:
         log.warning("notices_not_finished", seconds=seconds)
 

@@ -40,7 +40,6 @@ from syncer.store.identities import advance_identities
 from syncer.store.retention import store_retention
 from syncer.store.schema import migrate, schema_state
 from syncer.telemetry.logs import log, report_identities, report_postponed
-from syncer.telemetry.notice_metrics import NoticeMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -121,7 +120,7 @@ class Daemon:
         self._iteration_deadline = 0.0
         self._stopping = False
         self._database_clock = DatabaseClock()
-        self._notifier = Notifier(self._engine, NoticeMetrics(self.metrics.registry), notify_file)
+        self._notifier = Notifier(self._engine, self.metrics.notices, notify_file)
 
     @property
     def account_names(self) -> Collection[str]:

@@ -27,6 +27,7 @@ from prometheus_client.registry import Collector
 from syncer import __version__
 from syncer.outcome import Outcome
 from syncer.standard_streams import dropped_log_lines
+from syncer.telemetry.notice_metrics import NoticeMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -109,12 +110,14 @@ class Metrics(Collector):
 
     Attributes:
         registry: The registry to serve.
+        notices: The metrics of notices.
         ready: 1 while the database is reachable, its schema is current and due accounts are polled, else 0.
         oldest_prunable_run_age: How many seconds ago the oldest run began that retention could not delete; else 0.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.notices = NoticeMetrics(self.registry)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         Info("syncer_build", "The running version", registry=self.registry).info({"version": __version__})

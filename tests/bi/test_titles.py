@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 KINDS: Final = names(re.findall(r"^`kind` in `changes` is ([^.]*)\.", PAGE, re.MULTILINE)[0])
 OUTCOMES: Final = [name(outcome) for outcome, of, _ in table("outcome") if "run" in of]
+NOTICE_KINDS, NOTICE_OUTCOMES = (
+    names(codes)
+    for codes in re.findall(r"^`kind` in `notifications` is (.*), and `outcome` there is (.*)\.$", PAGE, re.MULTILINE)[
+        0
+    ]
+)
 CODES: Final[dict[str, list[str]]] = {
     "kind": KINDS,
     "field": [*FIELD_TITLES, "from_redirect_numbers"],
@@ -29,6 +35,8 @@ CODES: Final[dict[str, list[str]]] = {
     "trigger": list(get_args(Trigger)),
     "outcome": OUTCOMES,
     "error_kind": first_names("`error_kind`"),
+    "notice_kind": NOTICE_KINDS,
+    "notice_outcome": NOTICE_OUTCOMES,
 }
 """The program's codes, by the function of schema `syncer` that has their titles."""
 LOOKUPS: Final = {"state": "states", "type": "types", "purpose": "purposes"}
@@ -40,9 +48,14 @@ COLUMNS: Final = {column: column for column in (*CODES, *LOOKUPS)} | {
     "to_state": "state",
     "target_state": "state",
 }
-"""Whose codes a column of a view has."""
+"""Whose codes a column of a view has; in `notifications`, others have the same names."""
 
 Titles = dict[str, Text]
+
+
+def vocabulary_of(view: str, column: str) -> str:
+    """Returns whose codes a column has."""
+    return f"notice_{column}" if view == "notifications" else COLUMNS[column]
 
 
 async def titles_of_program(sql: asyncpg.Connection[Any], vocabulary: str) -> Titles:
@@ -110,7 +123,7 @@ async def test_each_row_has_the_titles_of_its_codes(
         rows = await analyst.fetch(
             f"select distinct {column}, {column}_title_en, {column}_title_ru from analytics.{view}"  # noqa: S608 - from the catalog
         )
-        known = titles[COLUMNS[column]]
+        known = titles[vocabulary_of(view, column)]
 
         assert {code: Text(*title) for code, *title in rows} == {
             code: known.get(code, Text(None, None))  # type: ignore[arg-type] # null of a null code
@@ -127,7 +140,7 @@ async def test_the_examples_of_titles_are_those_of_the_example_of_the_code(sql: 
         (view, column): Text(*(examples[view, f"{column}_title_{language}"] for language in LANGUAGES))
         for view, column in await columns_with_codes(sql)
     } == {
-        (view, column): titles[COLUMNS[column]][examples[view, column]]
+        (view, column): titles[vocabulary_of(view, column)][examples[view, column]]
         for view, column in await columns_with_codes(sql)
     }
 
