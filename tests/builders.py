@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from syncer.diff.removal_guard import RemovalGuard
     from syncer.diff.response import ParsedResponse
     from syncer.diff.stored import StoredAccount, StoredNumbers
+    from syncer.notices.rules import NotifyFile
     from syncer.outcome import PollResult, Trigger
     from tests.proxy import Proxy
 
@@ -128,14 +129,19 @@ def accounts_named(settings: Settings, names: Sequence[str]) -> list[Account]:
 
 @asynccontextmanager
 async def running_daemon(
-    emulator: Emulator, database: str, *, names: Sequence[str] = (), **given: Any
+    emulator: Emulator,
+    database: str,
+    *,
+    names: Sequence[str] = (),
+    notify_file: NotifyFile | None = None,
+    **given: Any,
 ) -> AsyncIterator[Daemon]:
     """Runs a daemon in this process, with the settings' only account or with copies of it under `names`."""
     settings = settings_for(emulator, database_url=SecretStr(database), **given)
     accounts = accounts_named(settings, names) if names else load_accounts(settings)
     with Database(settings) as connected:
         async with Source(settings) as source:
-            daemon = Daemon(connected, Poller(connected.engine, source, settings), accounts)
+            daemon = Daemon(connected, Poller(connected.engine, source, settings), accounts, notify_file)
             stop = asyncio.Event()
             runs = asyncio.create_task(daemon.run(stop))
             try:

@@ -50,7 +50,7 @@ class Receiver:
     async def __aenter__(self) -> Self:
         application = web.Application(client_max_size=2**24)
         application.router.add_post("/{path:.*}", self._receive)
-        self._runner = web.AppRunner(application, shutdown_timeout=0)
+        self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/hook"

@@ -1,0 +1,101 @@
+"""The notifier in a daemon that polls: it sends soon, delays no poll, and stops cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tests.builders import running_daemon
+from tests.integration.test_notices import file_with, receiver, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import asyncpg
+
+    from syncer.emulator import Emulator
+    from tests.receiver import Receiver
+
+__all__ = ["receiver"]
+
+POLLED = "select count(*) >= $1 from syncer.sync_run where outcome in ('applied', 'unchanged')"
+SECOND = timedelta(seconds=1)
+
+
+async def until(is_done: Callable[[], Awaitable[object]]) -> None:
+    """Asks until something is so."""
+    async with asyncio.timeout(30):
+        while not await is_done():
+            await asyncio.sleep(0.02)
+
+
+async def polls(sql: asyncpg.Connection, count: int) -> None:
+    """Waits until there are so many successful polls."""
+    await until(lambda: sql.fetchval(POLLED, count))
+
+
+async def messages(receiver: Receiver, count: int) -> None:
+    """Waits until so many requests have arrived."""
+
+    async def have_arrived() -> bool:
+        return len(receiver.requests) >= count
+
+    await until(have_arrived)
+
+
+async def test_a_change_is_sent_within_a_second_of_its_poll(
+    emulator: Emulator, database: str, sql: asyncpg.Connection, receiver: Receiver
+) -> None:
+    async with running_daemon(emulator, database, poll_interval=SECOND, notify_file=file_with(receiver)):
+        await polls(sql, 2)
+        emulator.fleet("token").change_fraction(0.5)
+        await messages(receiver, 1)
+        await asyncio.sleep(0.2)
+
+    rows = await sql.fetch("select delay_seconds < 1, attempts from analytics.notifications")
+    assert [tuple(row) for row in rows] == [(True, 1)]
+
+
+async def test_a_receiver_that_hangs_delays_no_poll_and_not_the_end_of_the_daemon(
+    emulator: Emulator, database: str, sql: asyncpg.Connection, receiver: Receiver
+) -> None:
+    receiver.answer = None
+    async with running_daemon(emulator, database, poll_interval=SECOND, notify_file=file_with(receiver)):
+        await polls(sql, 2)
+        emulator.fleet("token").change_fraction(0.5)
+        await messages(receiver, 1)
+        count = await sql.fetchval("select count(*) from syncer.sync_run")
+        await polls(sql, count + 5)
+        stopped = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - stopped < 10
+    assert await sql.fetchval("select max(finished_at - started_at) < interval '1 second' from syncer.sync_run")
+    rows = await sql.fetch("select outcome, lease_holder is not null from syncer.notice")
+    assert [tuple(row) for row in rows] == [("waiting", True)]
+
+
+async def test_another_file_takes_effect_at_once_and_none_stops_the_messages(
+    emulator: Emulator, database: str, sql: asyncpg.Connection, receiver: Receiver
+) -> None:
+    async with running_daemon(emulator, database, poll_interval=SECOND) as daemon:
+        await polls(sql, 2)
+        accounts = list(daemon._accounts.values())  # noqa: SLF001 - as SIGHUP reads them again
+        daemon.set_accounts(accounts, file_with(receiver, rule(name="first")))
+        await wait_until_cursor(sql, "first")
+        emulator.fleet("token").change_fraction(0.5)
+        await messages(receiver, 1)
+        daemon.set_accounts(accounts, None)
+        emulator.fleet("token").change_fraction(0.5)
+        count = await sql.fetchval("select count(*) from syncer.sync_run")
+        await polls(sql, count + 3)
+        daemon.set_accounts(accounts, file_with(receiver, rule(name="second")))
+        await wait_until_cursor(sql, "second")
+        emulator.fleet("token").change_fraction(0.5)
+        await messages(receiver, 2)
+
+    assert [message.data["rule"] for message in receiver.requests] == ["first", "second"]
+
+
+async def wait_until_cursor(sql: asyncpg.Connection, name: str) -> None:
+    """Waits until a rule is followed."""
+    await until(lambda: sql.fetchval("select exists (select from syncer.notice_cursor where rule = $1)", name))
