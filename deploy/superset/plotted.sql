@@ -392,9 +392,11 @@ select count(*) from analytics.numbers_all where missing_since is not null and r
 -- chart rejected_now
 select count(*) from analytics.rejected_records
 -- chart polls_by_day
-select p.at::date, s.series, count(*) filter (where (p.outcome = 'failed') = s.failed)
-  from poll p
+select d.day, s.series, count(*) filter (where (p.outcome = 'failed') = s.failed)
+  from period_day d
  cross join (values ('successful_polls', false), ('failed_polls', true)) as s (series, failed)
+  left join poll p on p.account_id = d.account_id and p.at::date = d.day
+ where d.day >= current_date - 180
  group by 1, 2
 -- chart gaps, grows by 0.017 a minute
 select d.day, a.account, (select count(*) from poll p where p.account_id = d.account_id and p.at::date = d.day),
