@@ -392,8 +392,12 @@ select count(*) from analytics.numbers_all where missing_since is not null and r
 -- chart rejected_now
 select count(*) from analytics.rejected_records
 -- chart polls_by_day
-select at::date, case outcome when 'applied' then 'Changes applied' when 'unchanged' then 'Unchanged' when 'failed' then 'Failed' end, count(*)
-  from poll group by 1, 2
+select d.day, s.series, count(*) filter (where (p.outcome = 'failed') = s.failed)
+  from period_day d
+ cross join (values ('successful_polls', false), ('failed_polls', true)) as s (series, failed)
+  left join poll p on p.account_id = d.account_id and p.at::date = d.day
+ where d.day >= current_date - 180
+ group by 1, 2
 -- chart gaps, grows by 0.017 a minute
 select d.day, a.account, (select count(*) from poll p where p.account_id = d.account_id and p.at::date = d.day),
        (select count(*) from poll p where p.account_id = d.account_id and p.at::date = d.day and p.outcome = 'failed'),

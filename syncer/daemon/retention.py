@@ -1,4 +1,4 @@
-"""Deletes runs older than SYNCER_RUN_RETENTION, and summarises days that have ended.
+"""Deletes runs that are kept no longer, and summarises days that have ended.
 
 In the background, and slowly enough not to disturb the polls.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from syncer.errors import DatabaseError
 from syncer.store.day_summaries import summarise_days
-from syncer.store.retention import list_accounts, oldest_prunable_run_age, prune
+from syncer.store.retention import Account, list_accounts, oldest_prunable_run_age, prune
 from syncer.telemetry.logs import log
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.store.retention import Progress
     from syncer.telemetry.metrics import Metrics
 
 BATCH_PAUSE_SECONDS: Final = 0.5
@@ -35,7 +36,8 @@ _LOCKED: Final = (
 class Retention:
     """Deletes expired runs and summarises days, one batch of each account in turn.
 
-    An account that is locked or fails delays no other.
+    An account that is locked or fails delays no other. Runs expire by whole days, and finding those that have expired
+    takes reading those that have not: so an account without any is asked again only on its next day.
 
     Args:
         engine: The database.
@@ -47,6 +49,7 @@ class Retention:
         self._engine = engine
         self._retention = retention
         self._metrics = metrics
+        self._pruned: dict[int, Account] = {}
         self._locked: set[int] = set()
         self._reported: set[str] = set()
 
@@ -78,15 +81,15 @@ class Retention:
         Raises:
             DatabaseError: The accounts cannot be listed.
         """
-        names = await list_accounts(self._engine)
-        remaining = deque(names)
+        accounts = await list_accounts(self._engine, self._retention)
+        remaining = deque(accounts)
         locked: set[int] = set()
         problems: dict[str, str] = {}
         left = 0.0
         while remaining and is_ready():
             account_id = remaining.popleft()
             try:
-                progress = await prune(self._engine, account_id, self._retention)
+                progress = await self._prune(account_id, accounts[account_id])
                 if progress == "done":
                     progress = await summarise_days(self._engine, account_id)
                 if progress == "more":
@@ -94,10 +97,10 @@ class Retention:
                 elif progress == "locked":
                     locked.add(account_id)
                     if account_id in self._locked:
-                        problems.setdefault(_LOCKED, names[account_id])
+                        problems.setdefault(_LOCKED, accounts[account_id].name)
             except DatabaseError as error:
                 progress = "locked"
-                problems.setdefault(str(error), names[account_id])
+                problems.setdefault(str(error), accounts[account_id].name)
             if progress == "locked":
                 left = max(left, await self._age_of_oldest(account_id))
             await asyncio.sleep(BATCH_PAUSE_SECONDS)
@@ -105,6 +108,14 @@ class Retention:
             self._locked = locked
             self._report(problems)
             self._metrics.oldest_prunable_run_age.set(left)
+
+    async def _prune(self, account_id: int, account: Account) -> Progress:
+        if self._pruned.get(account_id) == account:
+            return "done"
+        progress = await prune(self._engine, account_id, self._retention)
+        if progress == "done":
+            self._pruned[account_id] = account
+        return progress
 
     async def _age_of_oldest(self, account_id: int) -> float:
         try:

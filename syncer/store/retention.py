@@ -1,9 +1,13 @@
 """Deletes old runs that changed nothing, after summing them by day into `sync_day`.
 
+Runs that found nothing new are deleted once they are a day old, so that an account can be polled every few seconds; the
+others, such as failed ones, only after SYNCER_RUN_RETENTION. While removals are held, a run is one of the others, since
+its count says on which days they were.
+
 Only whole days of the account's time zone are pruned, and only after they have ended: the longest gap of a day is final
 when the first of its runs is deleted. If a day takes several batches, the first batch still sees all of its runs and
-stores the gap; each batch adds its number of polls. Everything runs under the account's fence, so no poll and no other
-replica works on the account meanwhile.
+stores the gap; each batch adds its number of polls, 90 days later too. Everything runs under the account's fence, so no
+poll and no other replica works on the account meanwhile.
 
 These are kept, however old: applied runs, which cursors of copies of the feed name, the newest success, and runs that
 rejected records refer to.
@@ -14,26 +18,33 @@ login: how long they are kept is stored there by the schema's owner.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from msgspec import Struct
 from sqlalchemy import text
 
 from syncer.store.engine import translate_errors
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import date
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 BATCH_ROWS: Final = 1000
 """The number of rows that one transaction deletes at most."""
+UNCHANGED_RETENTION: Final = timedelta(days=1)
+"""How long runs that found nothing new are kept, unless all runs are kept shorter."""
 
 # A session that holds locks on single runs must not block the other accounts for as long as a statement may take.
 _SET_TIMEOUTS: Final = text("select set_config('lock_timeout', '5s', true)")
 # Skips an account that a poll or another replica has locked.
 _LOCK: Final = text("""
-select syncer.clock() - cast(:retention as interval) as cutoff
-  from syncer.account_fence where account_id = :account_id for no key update skip locked
+select c.now - cast(:retention as interval) as cutoff,
+       c.now - cast(:unchanged_retention as interval) as unchanged_cutoff
+  from syncer.account_fence f
+ cross join (select syncer.clock() as now offset 0) c
+ where account_id = :account_id for no key update of f skip locked
 """)
 # The daemon's role may not delete rejected records otherwise. The function keeps those that are younger than the owner
 # allows to delete, whatever the cutoff.
@@ -42,16 +53,21 @@ _DELETE_REJECTED: Final = text("select syncer.delete_rejected_records(:account_i
 # last gap ends with that success if the account is polled no more, and else with the day or the next success.
 _PRUNABLE: Final = """
 with zone as materialized (
-    select account_id, syncer.known_zone(time_zone) as name, success_run_id, first_success_at,
-           (success_started_at at time zone syncer.known_zone(time_zone))::date as last_success_day
-      from syncer.account_fence join syncer.account using (account_id) where account_id = :account_id
+    select account_id, z.name, success_run_id, first_success_at,
+           (cast(:cutoff as timestamptz) at time zone z.name)::date as kept_from,
+           (cast(:unchanged_cutoff as timestamptz) at time zone z.name)::date as unchanged_kept_from,
+           (success_started_at at time zone z.name)::date as last_success_day
+      from syncer.account_fence join syncer.account using (account_id)
+     cross join lateral (select syncer.known_zone(time_zone) as name offset 0) z
+     where account_id = :account_id
 ), old as materialized (
     select r.account_id, r.run_id, (r.started_at at time zone z.name)::date as day, r.outcome, r.started_at
       from zone z
       join syncer.sync_run r using (account_id)
-     where r.started_at < :cutoff
-       and (r.started_at at time zone z.name)::date < (cast(:cutoff as timestamptz) at time zone z.name)::date
+     where r.started_at < :unchanged_cutoff
        and r.outcome not in ('running', 'applied')
+       and (r.started_at at time zone z.name)::date
+           < case when r.outcome = 'unchanged' and r.held = 0 then z.unchanged_kept_from else z.kept_from end
        and r.run_id is distinct from z.success_run_id
        and (r.started_at at time zone z.name)::date is distinct from z.last_success_day
        and not exists (select from syncer.rejected_record j
@@ -98,7 +114,10 @@ _PRUNE: Final = text(f"""{_PRUNABLE}, deleted as (
 select count(*) from old
 """)  # noqa: S608 - a constant
 _OLDEST: Final = text(f"{_PRUNABLE} select extract(epoch from syncer.clock() - min(started_at))::float8 from old")  # noqa: S608
-_CUTOFF: Final = text("select syncer.clock() - cast(:retention as interval)")
+_CUTOFFS: Final = text("""
+select now - cast(:retention as interval) as cutoff, now - cast(:unchanged_retention as interval) as unchanged_cutoff
+  from (select syncer.clock() as now offset 0) c
+""")
 
 _STORE_RETENTION: Final = text(
     "update syncer.retention set rejected_records = :retention where rejected_records <> :retention"
@@ -135,7 +154,13 @@ account, most often for a moment and to poll it."""
 
 
 async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, batch: int = BATCH_ROWS) -> Progress:
-    """Deletes one batch of an account's rejected records or runs that are older than `retention`.
+    """Deletes one batch of an account's rejected records or runs that are kept no longer.
+
+    Args:
+        engine: The database.
+        account_id: The account.
+        retention: How long runs are kept; those that found nothing new not longer than `UNCHANGED_RETENTION`.
+        batch: How many rows to delete at most.
 
     Raises:
         DatabaseError: PostgreSQL refused.
@@ -144,10 +169,10 @@ async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, b
     with translate_errors():
         async with engine.begin() as transaction:
             await transaction.execute(_SET_TIMEOUTS)
-            cutoff = await transaction.scalar(_LOCK, account | {"retention": retention})
-            if cutoff is None:
+            cutoffs = (await transaction.execute(_LOCK, account | _retentions(retention))).mappings().one_or_none()
+            if cutoffs is None:
                 return "locked"
-            limits = account | {"cutoff": cutoff, "batch": batch}
+            limits = account | {"batch": batch} | dict(cutoffs)
             if await transaction.scalar(_DELETE_REJECTED, limits) == batch:
                 return "more"
             pruned: int = await transaction.scalar(_PRUNE, limits)
@@ -162,20 +187,48 @@ async def oldest_prunable_run_age(engine: AsyncEngine, account_id: int, retentio
     """
     with translate_errors():
         async with engine.connect() as connection:
-            cutoff = await connection.scalar(_CUTOFF, {"retention": retention})
-            return await connection.scalar(_OLDEST, {"account_id": account_id, "cutoff": cutoff, "batch": 1}) or 0.0
+            cutoffs = (await connection.execute(_CUTOFFS, _retentions(retention))).mappings().one()
+            limits = {"account_id": account_id, "batch": 1} | dict(cutoffs)
+            return await connection.scalar(_OLDEST, limits) or 0.0
 
 
-_ACCOUNTS: Final = text("select account_id, name from syncer.account order by account_id")
+def _retentions(retention: timedelta) -> dict[str, Any]:
+    return {"retention": retention, "unchanged_retention": min(retention, UNCHANGED_RETENTION)}
 
 
-async def list_accounts(engine: AsyncEngine) -> dict[int, str]:
-    """Returns the name of every account that was ever polled, retired ones included, by `account_id`.
+class Account(Struct, frozen=True):
+    """An account whose runs are pruned.
+
+    Attributes:
+        name: Its name.
+        kept_from: The first day whose runs are kept.
+        unchanged_kept_from: The first day whose runs that found nothing new are kept.
+    """
+
+    name: str
+    kept_from: date
+    unchanged_kept_from: date
+
+
+_ACCOUNTS: Final = text("""
+select account_id, name,
+       (c.now - cast(:retention as interval)) at time zone syncer.known_zone(time_zone),
+       (c.now - cast(:unchanged_retention as interval)) at time zone syncer.known_zone(time_zone)
+  from syncer.account
+ cross join (select syncer.clock() as now offset 0) c order by account_id
+""")
+
+
+async def list_accounts(engine: AsyncEngine, retention: timedelta) -> dict[int, Account]:
+    """Returns every account that was ever polled, retired ones included, by `account_id`.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
     with translate_errors():
         async with engine.connect() as connection:
-            rows = await connection.execute(_ACCOUNTS)
-            return dict(map(tuple, rows))
+            rows = await connection.execute(_ACCOUNTS, _retentions(retention))
+            return {
+                account_id: Account(name, kept_from.date(), unchanged_kept_from.date())
+                for account_id, name, kept_from, unchanged_kept_from in rows
+            }

@@ -200,13 +200,16 @@ class RunGroup:
 def group_runs(latest: Sequence[Run]) -> list[RunGroup]:
     """Groups consecutive runs that were unchanged, or that failed with the same error.
 
+    Runs between which others may have been deleted are not consecutive.
+
     Args:
         latest: The latest runs, the newest first.
     """
 
     def group_key(run: Run) -> tuple[object, ...]:
-        is_repeatable = run.outcome in {"unchanged", "failed"}
-        return (run.account, run.outcome, run.error, run.held, run.rejected, None if is_repeatable else run.run_id)
+        is_repeatable = run.outcome in {"unchanged", "failed"} and not run.is_day_summed
+        result = (run.outcome, run.error, run.held, run.rejected)
+        return (run.account, *result, run.summed_day, None if is_repeatable else run.run_id)
 
     groups = [list(group) for _, group in groupby(latest, group_key)]
     return [RunGroup(first=group[-1], last=group[0], count=len(group)) for group in groups[:_MAX_RUN_GROUPS]]

@@ -17,8 +17,10 @@ from structlog.testing import capture_logs
 from syncer.daemon.retention import Retention
 from syncer.emulator import faults
 from syncer.store.engine import create_engine
+from syncer.store.queries.recent_activity import read_recent_activity
 from syncer.store.retention import prune, store_retention
 from syncer.telemetry.metrics import Metrics
+from syncer.web.sections import group_runs
 from tests.builders import PolledAccount, record, settings_for
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class StoredRun:
     started_at: datetime
     outcome: str
     changed: int
+    held: int = 0
 
 
 def runs_between(first_day: int, last_day: int) -> st.SearchStrategy[list[StoredRun]]:
@@ -57,9 +60,17 @@ def runs_between(first_day: int, last_day: int) -> st.SearchStrategy[list[Stored
         lambda second: START + timedelta(seconds=second)
     )
     outcomes = st.sampled_from(["applied", *["unchanged"] * 4, "failed", "abandoned", "superseded", "running"])
-    runs = st.builds(StoredRun, moments, outcomes, st.sampled_from([0, 0, 1]))
+    counts = st.sampled_from([0, 0, 1])
+    runs = st.builds(StoredRun, moments, outcomes, counts, counts)
     return st.lists(
-        runs.map(lambda run: run if run.outcome == "applied" else StoredRun(run.started_at, run.outcome, 0))
+        runs.map(
+            lambda run: StoredRun(
+                run.started_at,
+                run.outcome,
+                run.changed if run.outcome == "applied" else 0,
+                run.held if run.outcome in SUCCESSES else 0,
+            )
+        )
     )
 
 
@@ -82,14 +93,17 @@ class OldAccount:
     async def insert_runs(self, runs: Sequence[StoredRun]) -> None:
         """Inserts runs in the order in which they began, and sets the account's newest success."""
         await self._sql.executemany(
-            "insert into syncer.sync_run (account_id, trigger, started_at, finished_at, outcome, changed)"
-            " values ($1, 'schedule', $2, $2, $3, $4)",
-            [(self.account_id, run.started_at, run.outcome, run.changed) for run in sorted(runs, key=started_at)],
+            "insert into syncer.sync_run (account_id, trigger, started_at, finished_at, outcome, changed, held)"
+            " values ($1, 'schedule', $2, $2, $3, $4, $5)",
+            [
+                (self.account_id, run.started_at, run.outcome, run.changed, run.held)
+                for run in sorted(runs, key=started_at)
+            ],
         )
         await self._sql.execute(
-            "update syncer.account_fence set (success_run_id, first_success_at) ="
-            " (select max(run_id), least(first_success_at, min(started_at)) from syncer.sync_run"
-            "   where account_id = $1 and outcome = any($2)) where account_id = $1",
+            "update syncer.account_fence set (success_run_id, success_started_at, observed_at, first_success_at) ="
+            " (select max(run_id), max(started_at), max(started_at), least(first_success_at, min(started_at))"
+            "    from syncer.sync_run where account_id = $1 and outcome = any($2)) where account_id = $1",
             self.account_id,
             SUCCESSES,
         )
@@ -98,25 +112,37 @@ class OldAccount:
         """Returns the rows of the view `coverage`."""
         return await self._sql.fetch(COVERAGE, self.account_id, END.date())
 
+    async def summed_days(self) -> list[tuple[Any, ...]]:
+        """Returns the days with deleted runs, how many of these there were, and how many of them failed."""
+        rows = await self._sql.fetch(
+            "select day::text, polls, failed from syncer.sync_day where account_id = $1 order by 1", self.account_id
+        )
+        return [tuple(row) for row in rows]
+
     async def remaining_runs(self) -> list[StoredRun]:
         """Returns the runs in the table."""
         rows = await self._sql.fetch(
-            "select started_at, outcome, changed from syncer.sync_run where account_id = $1 order by run_id",
+            "select started_at, outcome, changed, held from syncer.sync_run where account_id = $1 order by run_id",
             self.account_id,
         )
         return [StoredRun(*row) for row in rows]
 
-    def expected_remaining(self, runs: Sequence[StoredRun], cutoff: datetime) -> list[StoredRun]:
-        """Returns the runs, of those in the order in which they began, that pruning must keep."""
-        successes = [position for position, run in enumerate(runs) if run.outcome in SUCCESSES]
-        unfinished_days = {self.day(run.started_at) for run in runs if run.outcome == "running"}
+    def expected_remaining(self, runs: Sequence[StoredRun], now: datetime, retention: timedelta) -> list[StoredRun]:
+        """Returns the runs, of those in the order in which they began, that pruning must keep.
+
+        Of runs that found nothing new, those are kept that began yesterday or today; fewer if all are kept shorter.
+        """
+        kept_from, unchanged_kept_from = self.day(now - retention), self.day(now - min(retention, DAY))
+        newest_success = [run for run in runs if run.outcome in SUCCESSES][-1:]
+        unfinished = [run for run in runs if run.outcome == "running"]
+        kept_days = {self.day(run.started_at) for run in [*newest_success, *unfinished]}
         return [
             run
-            for position, run in enumerate(runs)
-            if self.day(run.started_at) >= self.day(cutoff)
+            for run in runs
+            if self.day(run.started_at)
+            >= (unchanged_kept_from if run.outcome == "unchanged" and not run.held else kept_from)
             or run.outcome == "applied"
-            or self.day(run.started_at) in unfinished_days
-            or position in successes[-1:]
+            or self.day(run.started_at) in kept_days
         ]
 
     def day(self, moment: datetime) -> date:
@@ -169,23 +195,25 @@ async def test_pruning_never_changes_coverage(
     account = OldAccount(sql, engine, ZoneInfo(zone))
     await account.insert()
     await account.insert_runs(earlier)
+    unpruned = OldAccount(sql, engine, ZoneInfo(zone))
+    await unpruned.insert()
+    await unpruned.insert_runs(earlier)
     runs = await account.remaining_runs()
 
     now = START + timedelta(hours=first_hour)
     await account.prune_completely(now, retention, batch)
-    runs = account.expected_remaining(runs, now - retention)
+    runs = account.expected_remaining(runs, now, retention)
     assert await account.remaining_runs() == runs
 
     # The newest success is another run now, and no run is `running` any more.
-    await sql.execute(
-        "update syncer.sync_run set outcome = 'abandoned' where account_id = $1 and outcome = 'running'",
-        account.account_id,
-    )
+    await sql.execute("update syncer.sync_run set outcome = 'abandoned' where outcome = 'running'")
     await account.insert_runs(later)
+    await unpruned.insert_runs(later)
     runs = await account.remaining_runs()
     now = START + timedelta(hours=second_hour)
     await account.prune_completely(now, retention, batch)
-    assert await account.remaining_runs() == account.expected_remaining(runs, now - retention)
+    assert await account.remaining_runs() == account.expected_remaining(runs, now, retention)
+    assert await account.coverage() == await unpruned.coverage()
 
 
 async def test_replicas_that_prune_concurrently_count_each_run_once(sql: asyncpg.Connection, database: str) -> None:
@@ -204,11 +232,52 @@ async def test_replicas_that_prune_concurrently_count_each_run_once(sql: asyncpg
 
     await asyncio.gather(*map(prune_all, engines))
 
-    assert len(await account.remaining_runs()) == 1
+    # The day of the last success has begun three hours before.
+    assert len(await account.remaining_runs()) == 3 * 12
     assert await account.coverage() == before
-    assert await sql.fetchval("select sum(polls) from syncer.sync_day") == 2 * 288 - 1
+    assert await sql.fetchval("select sum(polls) from syncer.sync_day") == (2 * 24 - 3) * 12
     for engine in engines:
         await engine.dispose()
+
+
+async def test_runs_that_found_nothing_new_are_summed_after_a_day_and_the_others_after_the_retention_time(
+    sql: asyncpg.Connection, engine: AsyncEngine
+) -> None:
+    account = OldAccount(sql, engine, MOSCOW)
+    await account.insert()
+    midnight = datetime(2026, 3, 27, tzinfo=MOSCOW)
+    every_quarter = [
+        StoredRun(midnight + timedelta(minutes=minute), "unchanged", 0) for minute in range(0, 3 * 1440 + 720, 15)
+    ]
+    others = [
+        StoredRun(midnight + timedelta(hours=6, minutes=1), "applied", 1),
+        StoredRun(midnight + timedelta(hours=7, minutes=1), "failed", 0),
+        StoredRun(midnight + timedelta(hours=8, minutes=1), "abandoned", 0),
+        StoredRun(midnight + timedelta(hours=9, minutes=1), "superseded", 0),
+        StoredRun(midnight + timedelta(hours=10, minutes=1), "unchanged", 0, held=3),
+    ]
+    await account.insert_runs([*every_quarter, *others])
+    yesterday = midnight + 2 * DAY
+    await stop_clock(sql, midnight + 3 * DAY + timedelta(hours=12))
+    assert [(row["polls"], row["failed"]) for row in await account.coverage()][:3] == [(101, 2), (96, 0), (96, 0)]
+
+    await account.prune_completely(midnight + 3 * DAY + timedelta(hours=12), 90 * DAY, 50)
+    assert await account.remaining_runs() == [
+        *others,
+        *(run for run in every_quarter if run.started_at >= yesterday),
+    ]
+    assert await account.summed_days() == [
+        ("2026-03-27", 96, 0),
+        ("2026-03-28", 96, 0),
+    ]
+
+    await account.prune_completely(midnight + 91 * DAY, 90 * DAY, 50)
+    assert (await account.remaining_runs())[:1] == others[:1]
+    assert (await account.summed_days())[:3] == [
+        ("2026-03-27", 100, 2),
+        ("2026-03-28", 96, 0),
+        ("2026-03-29", 96, 0),
+    ]
 
 
 def moscow(day: int, hour: int = 12) -> datetime:
@@ -233,8 +302,18 @@ async def test_pruning_keeps_runs_with_changes_the_newest_success_and_every_inva
     await account.poll_at(moscow(1, 23), record(1, state="freeze"))
     await account.poll_at(moscow(2, 5), record(1, state="freeze"))
 
+    await prune_at(account, moscow(2, 23), 10 * DAY)
+    assert await account.rows("select * from syncer.sync_day") == []  # the first of March ended less than a day ago
     await prune_at(account, moscow(11, 0), 10 * DAY)
-    assert await account.rows("select * from syncer.sync_day") == []  # the first of March ended less than ten days ago
+    assert await account.rows("select run_id, outcome from syncer.sync_run order by 1") == [
+        (1, "applied"),
+        (3, "applied"),
+        (4, "failed"),  # the first of March ended less than ten days ago
+        (6, "unchanged"),
+    ]
+    assert await account.rows("select * from syncer.sync_day") == [
+        (1, date(2026, 3, 1), 2, 0, Decimal(17 * 3600), Decimal(21 * 3600))
+    ]
     await prune_at(account, moscow(30), 10 * DAY)
 
     assert await account.rows("select run_id, outcome from syncer.sync_run order by 1") == [
@@ -272,6 +351,38 @@ async def test_a_rejected_record_is_deleted_once_it_was_not_seen_for_the_retenti
     assert await account.broken_invariants() == []
 
 
+async def test_the_page_groups_no_failures_between_which_successful_polls_were_deleted(account: PolledAccount) -> None:
+    async def fail_at(moment: datetime) -> None:
+        await account.set_clock(moment)
+        assert (await account.poll_body(b"nonsense")).outcome == "failed"
+
+    await account.poll_at(moscow(1), record(1))
+    await fail_at(moscow(2, 1))
+    await fail_at(moscow(2, 2))
+    await account.poll_at(moscow(3), record(1))
+    await fail_at(moscow(4))
+    await fail_at(moscow(5, 1))
+    await account.poll_at(moscow(5, 2), record(1))
+    await fail_at(moscow(5, 3))
+    await account.poll_at(moscow(6, 1), record(1))
+    await account.poll_at(moscow(6, 2), record(1))
+    await fail_at(moscow(6, 3))
+    await fail_at(moscow(6, 4))
+
+    async def groups() -> list[tuple[str, int]]:
+        activity = await read_recent_activity(account.engine, None, statement_seconds=10)
+        return [(group.first.outcome, group.count) for group in group_runs(activity.runs)]
+
+    newest = [("failed", 2), ("unchanged", 2)]
+    assert await groups() == [
+        *newest,
+        *[("failed", 1), ("unchanged", 1), ("failed", 2)],
+        *[("unchanged", 1), ("failed", 2), ("applied", 1)],
+    ]
+    await prune_at(account, moscow(7), 90 * DAY)
+    assert await groups() == [*newest, ("failed", 1), ("failed", 1), ("failed", 1), ("failed", 2), ("applied", 1)]
+
+
 async def test_an_account_that_a_poll_has_locked_is_skipped(account: PolledAccount, sql: asyncpg.Connection) -> None:
     await account.poll_at(moscow(1), record(1))
     await account.poll_at(moscow(2), record(1))
@@ -297,7 +408,7 @@ async def test_each_account_is_pruned_by_the_days_of_its_time_zone(
             await polled.poll_at(moscow(1, 18), record(1))  # the second of March in Vladivostok
             await polled.poll_at(moscow(3), record(1))
     for account_id in (1, 2):
-        await account.set_clock(moscow(12))
+        await account.set_clock(moscow(3, 0))  # the third of March has begun in Vladivostok too
         assert await prune(engine, account_id, 10 * DAY) == "done"
 
     assert await account.rows("select account_id, day, polls from syncer.sync_day") == [(1, date(2026, 3, 1), 1)]
@@ -426,6 +537,24 @@ async def test_a_locked_account_delays_no_other_and_is_named_once_it_stays_locke
         assert [(line["event"], line["account"]) for line in logged] == [("retention_failed", "three")]
         assert "another session has locked the account's row" in logged[0]["error"]
         assert (await three.round(), three.oldest, len(logged)) == ([], timedelta(), 1)
+
+
+async def test_an_account_without_expired_runs_is_asked_again_once_its_next_day_has_begun(
+    three: ThreeAccounts, account: PolledAccount, sql: asyncpg.Connection
+) -> None:
+    noon = START + timedelta(days=10, hours=12)
+    await account.set_clock(noon)
+    assert await three.round() == []
+    await sql.execute(
+        "insert into syncer.sync_run (account_id, trigger, started_at, finished_at, outcome)"
+        " select account_id, 'schedule', $1, $1, 'unchanged' from syncer.account",
+        START,
+    )
+
+    await account.set_clock(noon + timedelta(hours=11))
+    assert await three.round() == [1, 2, 3]
+    await account.set_clock(noon + timedelta(hours=13))
+    assert await three.round() == []
 
 
 async def test_a_round_summarises_the_days_that_have_ended(account: PolledAccount) -> None:

@@ -6,7 +6,7 @@ a few accounts, however many accounts there are and however long the history is.
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from datetime import date, datetime  # noqa: TC003 - msgspec reads the annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,7 +62,12 @@ class ChangedRun(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """A run; the fields are columns of `sync_run`."""
+    """A run; the fields are columns of `sync_run`.
+
+    Attributes:
+        summed_day: The newest day, not after that of the run, whose runs that found nothing new were deleted.
+        is_day_summed: Whether that is the day of the run.
+    """
 
     account: str
     time_zone: str
@@ -81,6 +86,8 @@ class Run(Struct, frozen=True):
     held: int
     unconfirmed: int
     rejected: int
+    summed_day: date | None
+    is_day_summed: bool
 
 
 class RejectedRecord(Struct, frozen=True):
@@ -145,10 +152,15 @@ with newest as (
 )
 select n.name, n.time_zone, r.run_id, r.trigger, r.started_at, r.finished_at, r.outcome, r.error_kind,
        r.error, r.received,
-       r.created, r.changed, r.removed, r.restored, r.held, r.unconfirmed, r.rejected
+       r.created, r.changed, r.removed, r.restored, r.held, r.unconfirmed, r.rejected,
+       summed.day, coalesce(summed.day = local.day, false)
   from newest n
  cross join lateral (select * from syncer.sync_run s
                       where s.account_id = n.account_id order by s.run_id desc limit :runs) r
+ cross join lateral (select (r.started_at at time zone syncer.known_zone(n.time_zone))::date as day) local
+  left join lateral (select d.day from syncer.sync_day d
+                      where d.account_id = n.account_id and d.day <= local.day
+                      order by d.day desc limit 1) summed on true
  order by r.run_id desc limit :runs
 """
 _LATEST_REJECTED: Final = """
