@@ -26,7 +26,7 @@ SECOND = timedelta(seconds=1)
 async def until(is_done: Callable[[], Awaitable[object]]) -> None:
     """Asks until something is so."""
     async with asyncio.timeout(30):
-        while not await is_done():
+        while not await is_done():  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(0.02)
 
 
