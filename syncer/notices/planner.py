@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from syncer.config.staleness import StaleTimes
+from syncer.config.staleness import StaleTimes, shortest_silence
 from syncer.notices.conditions import compare_conditions, current_conditions
 from syncer.notices.times import next_time
 from syncer.store.account_conditions import Condition, look_at_accounts
@@ -146,7 +146,7 @@ class Planner:
         for condition in await look.read_open(list(accounts)):
             open_conditions.setdefault(condition.account_id, {})[condition.kind] = condition
         begun, ended = list[Condition](), []
-        for state in await look.read_states(list(accounts)):
+        for state in await look.read_states(list(accounts), shortest_silence(accounts.values())):
             known = open_conditions.get(state.account_id, {})
             since = state.success_started_at or state.created_at
             stale_at = self._stale_times.of(accounts[state.account_id], since)
