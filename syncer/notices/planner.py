@@ -74,7 +74,11 @@ class Planner:
         """
         now = asyncio.get_running_loop().time()
         if self._accounts is None:
-            self._seeing_since = now - STALE_AFTER_SECONDS if is_first else now
+            self._seeing_since = float("-inf") if is_first else now
+        if self._accounts is not accounts:
+            # A new rule says nothing of what held before it was there. But an account that was never polled successfully
+            # may be newer than the rule.
+            await self._look_at_conditions(accounts, now, with_new_accounts=False)
         if self._accounts is not accounts or now - self._cursors_added_at > CURSORS_SECONDS:
             await add_cursors(self._engine, self._keys(accounts), retire_others=self._accounts is not accounts)
             self._accounts, self._cursors_added_at = accounts, now
@@ -115,7 +119,9 @@ class Planner:
                 even_if_nothing=rule.even_if_nothing,
             )
 
-    async def _look_at_conditions(self, accounts: Mapping[int, Account], now: float) -> None:
+    async def _look_at_conditions(
+        self, accounts: Mapping[int, Account], now: float, *, with_new_accounts: bool = True
+    ) -> None:
         # Digests say which conditions hold, and have no notices of them.
         routes = [route for route in self._routes if not route.is_digest and self._rules[route.rule].conditions]
         if not any(rule.conditions for rule in self._rules.values()):
@@ -123,7 +129,8 @@ class Planner:
         async with look_at_accounts(self._engine) as look:
             if look is None:
                 return
-            await self._store_conditions(look, accounts, may_be_stale=now - self._seeing_since >= STALE_AFTER_SECONDS)
+            may_be_stale = now - self._seeing_since >= STALE_AFTER_SECONDS
+            await self._store_conditions(look, accounts, may_be_stale=may_be_stale, with_new_accounts=with_new_accounts)
             quiet = {route for route, said_at in self._said_at.items() if now - said_at < TOGETHER_SECONDS}
             pending: dict[Route, list[Pending]] = {}
             by_name = {(route.rule, route.channel): route for route in routes if route not in quiet}
@@ -141,12 +148,16 @@ class Planner:
                 if await look.make_notices(cursors, self._rules[route.rule].conditions):
                     self._said_at[route] = now
 
-    async def _store_conditions(self, look: Look, accounts: Mapping[int, Account], *, may_be_stale: bool) -> None:
+    async def _store_conditions(
+        self, look: Look, accounts: Mapping[int, Account], *, may_be_stale: bool, with_new_accounts: bool
+    ) -> None:
         open_conditions: dict[int, dict[str, Condition]] = {}
         for condition in await look.read_open(list(accounts)):
             open_conditions.setdefault(condition.account_id, {})[condition.kind] = condition
         begun, ended = list[Condition](), []
         for state in await look.read_states(list(accounts), shortest_silence(accounts.values())):
+            if state.success_run_id is None and not with_new_accounts:
+                continue
             known = open_conditions.get(state.account_id, {})
             since = state.success_started_at or state.created_at
             stale_at = self._stale_times.of(accounts[state.account_id], since)

@@ -88,7 +88,7 @@ select a.account_id, a.created_at, f.success_run_id, least(f.success_started_at,
                       order by n.run_id desc limit 1) newest on true
  where a.account_id = any($1::integer[])
    and (r.held > 0 or r.rejected > 0 or newest.error_kind in ('unauthorized', 'forbidden')
-        or coalesce(f.success_started_at, a.created_at) < syncer.clock() - $2::interval
+        or coalesce(f.success_started_at, a.created_at) <= syncer.clock() - $2::interval
         or exists (select from syncer.account_condition k where k.account_id = a.account_id and k.ended_at is null))
 """
 _OPEN: Final = """
