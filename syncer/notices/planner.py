@@ -76,8 +76,8 @@ class Planner:
         if self._accounts is None:
             self._seeing_since = float("-inf") if is_first else now
         if self._accounts is not accounts:
-            # A new rule says nothing of what held before it was there. But an account that was never polled successfully
-            # may be newer than the rule.
+            # A new rule says nothing of what held before it was there. But an account that was never polled
+            # successfully may be newer than the rule.
             await self._look_at_conditions(accounts, now, with_new_accounts=False)
         if self._accounts is not accounts or now - self._cursors_added_at > CURSORS_SECONDS:
             await add_cursors(self._engine, self._keys(accounts), retire_others=self._accounts is not accounts)

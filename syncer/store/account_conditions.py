@@ -77,7 +77,8 @@ class Pending(NamedTuple):
 
 _LOCK: Final = "select pg_try_advisory_xact_lock(hashtextextended('syncer.account_condition', 0)), syncer.clock()"
 _STATES: Final = """
-select a.account_id, a.created_at, f.success_run_id, least(f.success_started_at, syncer.clock()), r.finished_at,
+select a.account_id, a.created_at, f.success_run_id,
+       case when f.success_started_at is not null then least(f.success_started_at, syncer.clock()) end, r.finished_at,
        coalesce(r.held, 0), coalesce(r.rejected, 0), newest.run_id, newest.finished_at, newest.error_kind
   from syncer.account a
   left join syncer.account_fence f using (account_id)
