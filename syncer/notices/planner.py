@@ -45,10 +45,12 @@ class Planner:
     Args:
         engine: The database.
         file: The notify file.
+        slot: Held while the database is asked.
     """
 
-    def __init__(self, engine: AsyncEngine, file: NotifyFile) -> None:
+    def __init__(self, engine: AsyncEngine, file: NotifyFile, slot: asyncio.Lock) -> None:
         self._engine = engine
+        self._slot = slot
         self._rules = file.rules
         self._routes = [
             Route(rule.name, channel, rule.is_digest) for rule in file.rules.values() for channel in rule.channels
@@ -78,18 +80,23 @@ class Planner:
         if self._accounts is not accounts:
             # A new rule says nothing of what held before it was there. But an account that was never polled
             # successfully may be newer than the rule.
-            await self._look_at_conditions(accounts, now, with_new_accounts=False)
+            async with self._slot:
+                await self._look_at_conditions(accounts, now, with_new_accounts=False)
         if self._accounts is not accounts or now - self._cursors_added_at > CURSORS_SECONDS:
-            await add_cursors(self._engine, self._keys(accounts), retire_others=self._accounts is not accounts)
+            async with self._slot:
+                await add_cursors(self._engine, self._keys(accounts), retire_others=self._accounts is not accounts)
             self._accounts, self._cursors_added_at = accounts, now
         if now - self._conditions_at > CONDITIONS_SECONDS:
             self._conditions_at = now
-            await self._look_at_conditions(accounts, now)
+            async with self._slot:
+                await self._look_at_conditions(accounts, now)
         while True:
-            keys = await find_cursors_to_plan(self._engine, self._routes)
+            async with self._slot:
+                keys = await find_cursors_to_plan(self._engine, self._routes)
             for key in keys:
                 if key.account_id in accounts:
-                    await self._plan(key, accounts[key.account_id])
+                    async with self._slot:
+                        await self._plan(key, accounts[key.account_id])
             if len(keys) < MAX_CURSORS_PER_LOOK:
                 break
 
