@@ -17,9 +17,6 @@ The polls know nothing of it: it reads what they have committed. It uses one dat
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import socket
 from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -28,6 +25,7 @@ from syncer.errors import DatabaseError
 from syncer.notices.outbox import Outbox
 from syncer.notices.planner import Planner
 from syncer.notices.senders import open_senders
+from syncer.store.lease_holder import name_lease_holder
 from syncer.store.notices import read_waiting
 from syncer.telemetry.logs import log
 
@@ -62,7 +60,7 @@ class Notifier:
         self._file = file
         self._file_changed = asyncio.Event()
         self._wakeup = asyncio.Event()
-        self._process = _process_name()
+        self._process = name_lease_holder()
 
     def set_file(self, file: NotifyFile | None) -> None:
         """Replaces the rules and channels, also if the file is as before: channels that refused are tried again."""
@@ -156,7 +154,7 @@ async def notify_once(
         DatabaseError: PostgreSQL refused.
     """
     counts: Counter[str] = Counter()
-    process, slot = _process_name(), asyncio.Lock()
+    process, slot = name_lease_holder(), asyncio.Lock()
     async with open_senders(file) as senders:
         await Planner(engine, file, slot).look(accounts, is_first=True)
 
@@ -169,7 +167,3 @@ async def notify_once(
 
         await asyncio.gather(*(send(name, sender) for name, sender in senders.items()))
     return counts
-
-
-def _process_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
