@@ -285,7 +285,8 @@ class Poller:
         totals.add(batch.changes)
         if not (totals.is_unchanged and absence_changes.is_empty):  # differing rejections count as a change
             await write_changes(fence, prepare_changes(fence, absence_changes, regions))
-            await upsert_rejections(fence, parsed.rejections[:MAX_STORED_REJECTIONS])
+            rejections = map(stored.erasures.mask_rejection, parsed.rejections[:MAX_STORED_REJECTIONS])
+            await upsert_rejections(fence, tuple(rejections))
         totals.add(absence_changes)
         return totals
 

@@ -37,6 +37,8 @@ app.command()(service.status)
 app.command()(service.notify)
 app.command()(data.history)
 app.command()(data.export)
+app.command()(data.erase)
+app.command()(data.erasures)
 app.command()(data.dump)
 app.command()(data.restore)
 app.command(

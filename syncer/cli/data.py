@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -75,6 +75,73 @@ def export(  # noqa: PLR0913 - a parameter for each option
     options = ExportOptions(view, output, chosen, excel, language, tuple(account or ()), as_of, since)
     with open_database(settings, may_create=False) as database:
         run_async(export_view(options, database, settings.timezone))
+        name_database(database)
+
+
+def erase(
+    account: Annotated[str | None, typer.Option(metavar="NAME", help="The account.")] = None,
+    number: Annotated[str | None, typer.Option(metavar="NUMBER", help="This phone number, in any spelling.")] = None,
+    removed_before: Annotated[
+        str | None, typer.Option(metavar="AGE", help="All numbers that were removed longer ago, for example 1095d.")
+    ] = None,
+    again: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What `syncer erasures --json` has written, after a backup was restored."),
+    ] = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why; stored with the erasure.")] = None,
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Erase; without it, only say how many rows that would be.")
+    ] = False,
+) -> None:
+    """Remove personal data of a number for good, as the owner of the schema; its states and counts stay."""
+    from datetime import timedelta
+
+    from syncer.commands.erase import erase_again, erase_number, erase_removed, read_erasures
+    from syncer.config.fields import duration_parser
+    from syncer.store.queries.number_search import spellings
+
+    if sum(option is not None for option in (number, removed_before, again)) != 1:
+        raise typer.BadParameter("give exactly one of --number, --removed-before and --again")
+    if (again is None) == (account is None):
+        raise typer.BadParameter("it goes with --number and --removed-before", param_hint="--account")
+    settings = read_settings()
+    with open_database(settings, may_create=False, for_migration=True) as database:
+        is_found = True
+        if again is not None:
+            erasures = parse_option("--again", str(again), lambda path: read_erasures(Path(path).read_bytes()))
+            run_async(erase_again(database, erasures))
+        elif number is not None:
+            accepted = parse_option("--number", number, spellings)
+            is_found = run_async(erase_number(database, str(account), accepted, reason, confirmed=yes))
+        else:
+            age = parse_option(
+                "--removed-before", str(removed_before), duration_parser(timedelta(days=30), "of at least 30d", "365d")
+            )
+            run_async(erase_removed(database, str(account), age, reason, confirmed=yes))
+        if not is_found:
+            typer.echo("the account has nothing of this number", err=True)
+        name_database(database)
+    raise SystemExit(0 if is_found else 3)
+
+
+def erasures(
+    lift: Annotated[
+        int | None, typer.Option(metavar="ERASURE", help="Let the number of this erasure be stored again.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per erasure, one per line.")] = False,
+) -> None:
+    """Show what was erased, or lift one erasure. Keep the output of --json outside the backups."""
+    from syncer.commands.erase import lift as lift_one
+    from syncer.commands.erase import print_erasures
+
+    settings = read_settings()
+    with open_database(settings, may_create=False, for_migration=True) as database:
+        if lift is None:
+            run_async(print_erasures(database, as_json=as_json))
+        else:
+            run_async(lift_one(database, lift))
         name_database(database)
 
 

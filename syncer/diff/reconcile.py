@@ -42,7 +42,8 @@ def reconcile(
         stored_account: The stored state of the account.
     """
     changes = ChangeSet()
-    for number_id, record in records.items():
+    for number_id, received in records.items():
+        record = stored_account.erasures.mask(received)
         stored = stored_numbers.by_id.get(number_id)
         if stored is None:
             # If only rejected records of it were received before, it is not known since when it has been as it is now.

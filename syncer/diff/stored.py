@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from syncer.diff.content_hash import UNKEYED, ContentHash
+from syncer.diff.erasures import NOTHING_ERASED, Erasures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,6 +148,7 @@ class StoredAccount:
             including any that have been lost again. A removal held for the whole hold time is not considered.
         rejected_fingerprints: The fingerprints of the elements that the last applied response had rejected.
         listed_and_rejected: The numbers, not removed, whose element is rejected now.
+        erasures: What was erased and must not be stored again.
     """
 
     observed_at: datetime
@@ -160,6 +162,7 @@ class StoredAccount:
     listed_and_rejected: AbstractSet[int] = frozenset()
     believable_run: StartedRun | None = None
     believable_count: int = 0
+    erasures: Erasures = NOTHING_ERASED
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,24 @@ the statements that read and write them are in the modules that use them. Analys
     numbers.py    the current numbers, the lookup tables, and the rejected records
     history.py    the history of numbers
     notices.py    notices, and up to where each rule has been followed
+    erasures.py   personal data that were erased
     summaries.py  days of accounts, counted from the history
 """
 
-from syncer.store.tables import history, notices, summaries
+from syncer.store.tables import erasures, history, notices, summaries
 from syncer.store.tables.accounts import sync_run
 from syncer.store.tables.numbers import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 from syncer.store.tables.schema import SCHEMA, metadata
 
-# `history`, `notices` and `summaries` are imported so that `metadata` has every table.
-__all__ = ["RECORD_COLUMNS", "RECORD_COLUMN_TYPES", "SCHEMA", "history", "metadata", "notices", "summaries", "sync_run"]
+# `erasures`, `history`, `notices` and `summaries` are imported so that `metadata` has every table.
+__all__ = [
+    "RECORD_COLUMNS",
+    "RECORD_COLUMN_TYPES",
+    "SCHEMA",
+    "erasures",
+    "history",
+    "metadata",
+    "notices",
+    "summaries",
+    "sync_run",
+]

@@ -1,0 +1,234 @@
+"""`syncer erase` and `syncer erasures`: remove personal data of a number, and show what was removed."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import typer
+
+from syncer.commands.progress import show_progress
+from syncer.errors import StoredDataError, counted
+from syncer.local_time import format_moment
+from syncer.printable import escape_unprintable
+from syncer.store.accounts import read_account_ids
+from syncer.store.erasures import (
+    MASKED_TABLES,
+    Erasure,
+    Kind,
+    erasing,
+    is_owner,
+    lift_erasure,
+    list_erasures,
+    vacuum,
+)
+from syncer.store.schema import schema_state
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import timedelta
+
+    from syncer.database import Database
+
+_BATCH: Final = 1_000
+"""Numbers that one transaction erases, at most, by their age."""
+_LEFT: Final = "backups, replicas, exported files and messages that were sent still have it: see docs/personal-data.md"
+
+
+async def erase_number(
+    database: Database, account: str, spellings: Collection[str], reason: str | None, *, confirmed: bool
+) -> bool:
+    """Erases a phone number of an account, in each of its spellings, after it has printed how many rows that is.
+
+    Returns:
+        Whether the account has anything of the number.
+
+    Raises:
+        StoredDataError: There is no such account, the login is not the owner, or `confirmed` is false.
+        SchemaError: The schema is not the one this version requires.
+        DatabaseError: PostgreSQL refused.
+    """
+    account_id = await _require(database, account)
+    async with erasing(database.owner_engine, account_id, confirmed=confirmed) as eraser:
+        for number in spellings:
+            await eraser.erase_number(number, reason)
+    if not eraser.rows:
+        return False
+    _print_rows(eraser.rows)
+    if not confirmed:
+        raise StoredDataError("nothing was erased: to mask these rows for good, add --yes")
+    await _finish(database)
+    ids = ", ".join(map(str, eraser.erasure_ids))
+    typer.echo(f"erased, and not stored again (erasure {ids}); {_LEFT}")
+    return True
+
+
+async def erase_removed(
+    database: Database, account: str, age: timedelta, reason: str | None, *, confirmed: bool
+) -> None:
+    """Erases the numbers of an account that were removed longer ago than `age`, in batches.
+
+    Raises:
+        StoredDataError: There is no such account, the login is not the owner, or `confirmed` is false.
+        SchemaError: The schema is not the one this version requires.
+        DatabaseError: PostgreSQL refused.
+    """
+    account_id = await _require(database, account)
+    rows: dict[str, int] = {}
+    total = 0
+    with show_progress("erasing") as report:
+        while True:
+            async with erasing(database.owner_engine, account_id, confirmed=confirmed) as eraser:
+                erased = await eraser.erase_removed(age, _BATCH if confirmed else 2**31 - 1, reason)
+            total += erased
+            for table, count in eraser.rows.items():
+                rows[table] = rows.get(table, 0) + count
+            report(f"erasing: {counted(total, 'number')}")
+            if not confirmed or erased < _BATCH:
+                break
+    _print_rows(rows)
+    if not confirmed and total:
+        raise StoredDataError(f"nothing was erased: to mask these rows of {counted(total, 'number')}, add --yes")
+    await _finish(database)
+    typer.echo(f"{counted(total, 'number')} erased" + (f"; {_LEFT}" if total else ""))
+
+
+async def erase_again(database: Database, erasures: list[Erasure]) -> None:
+    """Erases again what was erased before a backup was restored that is older.
+
+    Raises:
+        StoredDataError: The login is not the owner.
+        SchemaError: The schema is not the one this version requires.
+        DatabaseError: PostgreSQL refused.
+    """
+    await _require_owner(database)
+    ids = await read_account_ids(database.owner_engine, sorted({erasure.account for erasure in erasures}))
+    known = {
+        (erasure.account, erasure.virtual_number_id, erasure.number_hash)
+        for erasure in await list_erasures(database.owner_engine)
+        if erasure.lifted_at is None
+    }
+    erased = 0
+    for erasure in erasures:
+        subject = (erasure.account, erasure.virtual_number_id, erasure.number_hash)
+        if erasure.lifted_at is not None or subject in known or erasure.account not in ids:
+            continue
+        async with erasing(database.owner_engine, ids[erasure.account], confirmed=True) as eraser:
+            await eraser.erase_again(erasure)
+        erased += bool(eraser.rows)
+    await _finish(database)
+    typer.echo(f"{counted(erased, 'number')} erased again")
+
+
+async def print_erasures(database: Database, *, as_json: bool) -> None:
+    """Prints what was erased, one line each.
+
+    Raises:
+        SchemaError: The schema is not the one this version requires.
+        DatabaseError: PostgreSQL refused.
+    """
+    (await schema_state(database.engine)).require_current()
+    erasures = await list_erasures(database.engine)
+    await database.dispose()
+    for erasure in erasures:
+        if as_json:
+            typer.echo(escape_unprintable(msgspec.json.encode(_to_line(erasure)).decode()))
+            continue
+        subject = (
+            "mentions only" if erasure.virtual_number_id is None else f"number with id {erasure.virtual_number_id}"
+        )
+        rows = sum(erasure.rows.values())
+        lifted = "" if erasure.lifted_at is None else f"; stored again since {format_moment(erasure.lifted_at, 'UTC')}"
+        reason = f": {erasure.reason}" if erasure.reason else ""
+        typer.echo(
+            escape_unprintable(
+                f"{erasure.erasure_id}  {format_moment(erasure.erased_at, 'UTC')}  {erasure.account}: {subject}, "
+                f"{counted(rows, 'row')}, by {erasure.erased_by}{reason}{lifted}"
+            )
+        )
+
+
+async def lift(database: Database, erasure_id: int) -> None:
+    """Lets the number of an erasure be stored again, from the next poll on.
+
+    Raises:
+        StoredDataError: There is no such erasure, or the login is not the owner.
+        SchemaError: The schema is not the one this version requires.
+        DatabaseError: PostgreSQL refused.
+    """
+    await _require_owner(database)
+    if not await lift_erasure(database.owner_engine, erasure_id):
+        raise StoredDataError(f"there is no erasure {erasure_id} that is in force: `syncer erasures` lists them")
+    await database.dispose()
+    typer.echo(
+        f"erasure {erasure_id}: what the vendor lists is stored again from the next poll on; the past stays masked"
+    )
+
+
+def read_erasures(lines: bytes) -> list[Erasure]:
+    """Reads what `syncer erasures --json` has printed.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    try:
+        return [_from_line(msgspec.json.decode(line, type=_Line)) for line in lines.splitlines() if line.strip()]
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ValueError(f"it must be what `syncer erasures --json` has printed ({error})") from None
+
+
+class _Line(msgspec.Struct):
+    """An erasure as a line of JSON."""
+
+    account: str
+    erasure_id: int
+    kind: Kind
+    virtual_number_id: int | None
+    number_hash: str | None
+    erased_at: datetime
+    erased_by: str
+    reason: str | None
+    rows: dict[str, int]
+    lifted_at: datetime | None
+
+
+def _to_line(erasure: Erasure) -> _Line:
+    fields = erasure._asdict()
+    del fields["account_id"]
+    fields["number_hash"] = None if erasure.number_hash is None else erasure.number_hash.hex()
+    return _Line(**fields)
+
+
+def _from_line(line: _Line) -> Erasure:
+    fields = msgspec.structs.asdict(line)
+    fields["number_hash"] = None if line.number_hash is None else bytes.fromhex(line.number_hash)
+    return Erasure(account_id=0, **fields)
+
+
+async def _require(database: Database, account: str) -> int:
+    await _require_owner(database)
+    ids = await read_account_ids(database.owner_engine, [account])
+    if account not in ids:
+        raise StoredDataError(f"the database has no account {account!r}: `syncer account list` shows which there are")
+    return ids[account]
+
+
+async def _require_owner(database: Database) -> None:
+    (await schema_state(database.owner_engine)).require_current()
+    if not await is_owner(database.owner_engine):
+        raise StoredDataError(
+            "this login may not erase: set SYNCER_MIGRATE_DATABASE_URL to the address of the owner of schema syncer"
+        )
+
+
+async def _finish(database: Database) -> None:
+    """Removes the dead rows, which still have what was erased."""
+    with show_progress("removing dead rows"):
+        await vacuum(database.owner_engine, MASKED_TABLES)
+    await database.dispose()
+
+
+def _print_rows(rows: dict[str, int]) -> None:
+    for table, count in rows.items():
+        typer.echo(f"{count:>12,}  {table}".replace(",", " "))

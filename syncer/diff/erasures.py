@@ -1,0 +1,116 @@
+"""Keeps erased personal data from being stored again, though the vendor goes on listing the number. Pure, no I/O.
+
+A number that was erased keeps its state, type and region, so that its history and all counts go on. What says whose it
+is, is replaced or left out, in each record before it is compared with what is stored. Of an erased phone number only a
+keyed hash is known, by which it is recognised in the records of other numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from syncer.diff.content_hash import UNKEYED, ContentHash
+from syncer.diff.json_values import encode_json
+from syncer.diff.record import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from syncer.diff.record import ParsedRecord, Rejection
+
+PERSONAL_COLUMNS: Final = ("comment", "employee_id", "dgn_number", "redirect_number", "sip_uri")
+"""The columns that an erased number does not have any more, besides its phone number and its redirects."""
+TEXT_COLUMNS: Final = ("number", "comment", "reason", "dgn_number", "redirect_number", "sip_uri")
+"""The columns in which a phone number can be."""
+_NUMBER: Final = COLUMNS.index("number")
+_PERSONAL: Final = frozenset(map(COLUMNS.index, PERSONAL_COLUMNS))
+_TEXTS: Final = frozenset(map(COLUMNS.index, TEXT_COLUMNS))
+_DIGIT: Final = re.compile(r"[0-9]")
+_DIGITS: Final = re.compile(r"[0-9]{5,}")
+_DIGIT_BYTES: Final = re.compile(rb"[0-9]{5,}")
+_SUFFIX_BYTES: Final = 6
+
+
+def mask_of(erasure_id: int) -> str:
+    """Returns what stands for the phone number that an erasure erased."""
+    return f"erased-{erasure_id}"
+
+
+def hash_number(number: str, content_hash: ContentHash) -> bytes:
+    """Returns the hash by which an erased phone number is recognised: that of its digits."""
+    return content_hash("".join(_DIGIT.findall(number)).encode())
+
+
+def redirect_mask(mask: str, number: str, content_hash: ContentHash) -> str:
+    """Returns what stands for a number whose calls are redirected to an erased one; not two are alike."""
+    return f"{mask}-{content_hash(number.encode())[:_SUFFIX_BYTES].hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Erasures:
+    """What was erased of an account and must not be stored again.
+
+    Attributes:
+        by_id: The mask of each erased number, by `virtual_number_id`.
+        by_hash: The mask of each erased phone number, by the hash of its digits.
+        content_hash: The hash function.
+    """
+
+    by_id: Mapping[int, str] = field(default_factory=dict)
+    by_hash: Mapping[bytes, str] = field(default_factory=dict)
+    content_hash: ContentHash = UNKEYED
+
+    def mask(self, record: ParsedRecord) -> ParsedRecord:
+        """Returns a record without what was erased; the same record if nothing of it was."""
+        mask = self.by_id.get(record.virtual_number_id)
+        if mask is None and self.by_hash:
+            mask = self.by_hash.get(hash_number(record.values[_NUMBER], self.content_hash))
+        if mask is not None:
+            return self._mask_all(record, mask)
+        return self._mask_mentions(record) if self.by_hash else record
+
+    def mask_rejection(self, rejection: Rejection) -> Rejection:
+        """Returns a rejection without its payload if that has anything that was erased."""
+        is_erased = rejection.virtual_number_id in self.by_id
+        if is_erased or any(self.content_hash(found) in self.by_hash for found in self._digits_in(rejection.payload)):
+            return replace(rejection, payload=b"")
+        return rejection
+
+    def _mask_all(self, record: ParsedRecord, mask: str) -> ParsedRecord:
+        values = [
+            mask if index == _NUMBER else None if index in _PERSONAL and value is not UNSET else self._mask_text(value)
+            for index, value in enumerate(record.values)
+        ]
+        redirects = record.redirects
+        if redirects is not UNSET:
+            redirects = frozenset((id_, redirect_mask(mask, number, self.content_hash)) for id_, number in redirects)
+        return replace(record, values=tuple(values), redirects=redirects, extra={})
+
+    def _mask_mentions(self, record: ParsedRecord) -> ParsedRecord:
+        """Returns a record of another number without the erased phone numbers that it mentions."""
+        values = tuple(
+            self._mask_text(value) if index in _TEXTS else value for index, value in enumerate(record.values)
+        )
+        redirects = record.redirects
+        if redirects is not UNSET:
+            redirects = frozenset((id_, self._mask_text(number)) for id_, number in redirects)
+        extra = record.extra
+        if extra and any(self.content_hash(found) in self.by_hash for found in self._digits_in(encode_json(extra))):
+            extra = {}
+        return replace(record, values=values, redirects=redirects, extra=extra)
+
+    def _mask_text(self, value: Any) -> Any:  # noqa: ANN401 - a value of any column
+        if not isinstance(value, str) or not self.by_hash:
+            return value
+        return _DIGITS.sub(lambda found: self.by_hash.get(self.content_hash(found[0].encode()), found[0]), value)
+
+    def _digits_in(self, content: bytes) -> Sequence[bytes]:
+        return _DIGIT_BYTES.findall(content) if self.by_hash else []
+
+
+NOTHING_ERASED: Final = Erasures()

@@ -1,0 +1,330 @@
+"""Erases personal data of a number, as the schema's owner: masks it in place, so that history keeps its shape.
+
+A row that was deleted would be missing from the counters of its run, and a number that was deleted would be new with
+the next poll. So rows stay, with their states, types, regions and times, and lose what says whose they are. What was
+erased is remembered (`syncer.diff.erasures`), since the vendor goes on listing it. Everything is one transaction under
+the account's fence: a poll waits for it as for another poll, and the next one finds it.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from syncer.diff.content_hash import ContentHash
+from syncer.diff.erasures import PERSONAL_COLUMNS, TEXT_COLUMNS, hash_number, mask_of, redirect_mask
+from syncer.store.engine import autocommit_connection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import datetime, timedelta
+
+    import asyncpg
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+Kind = Literal["number", "age"]
+MASKED_TABLES: Final = (
+    "syncer.virtual_number",
+    "syncer.virtual_number_history",
+    "syncer.virtual_number_redirect",
+    "syncer.virtual_number_redirect_history",
+    "syncer.state_history",
+    "syncer.rejected_record",
+)
+"""The tables that can have something of a number."""
+_VERSIONS: Final = MASKED_TABLES[:2]
+_REDIRECTS: Final = MASKED_TABLES[2:4]
+
+_SET: Final = "select set_config('lock_timeout', '20s', true), set_config('syncer.erasing', 'on', true)"
+_LOCK: Final = "select from syncer.account_fence where account_id = $1 for no key update"
+_IS_OWNER: Final = """
+select pg_get_userbyid(relowner) = current_user from pg_class where oid = 'syncer.virtual_number_history'::regclass
+"""
+_KEY: Final = "select key from syncer.hash_key"
+_IDS: Final = """
+select virtual_number_id from syncer.virtual_number where account_id = $1 and number = $2
+ union
+select virtual_number_id from syncer.virtual_number_history where account_id = $1 and number = $2
+ order by 1
+"""
+_OLD_IDS: Final = """
+select n.virtual_number_id from syncer.virtual_number n
+ where n.account_id = $1 and n.removed_at < syncer.clock() - $2::interval
+   and not exists (select from syncer.erasure e where e.account_id = n.account_id and e.lifted_at is null
+                      and e.virtual_number_id = n.virtual_number_id)
+ order by 1 limit $3
+"""
+_INSERT: Final = """
+insert into syncer.erasure (account_id, kind, virtual_number_id, number_hash, erased_at, erased_by, reason, rows)
+values ($1, $2, $3, $4, syncer.clock(), session_user, $5, '{}')
+returning erasure_id
+"""
+_COUNT: Final = "update syncer.erasure set rows = $3::jsonb where account_id = $1 and erasure_id = $2"
+_NUMBERS_OF_REDIRECTS: Final = """
+select distinct number from syncer.virtual_number_redirect where account_id = $1 and virtual_number_id = $2
+ union
+select distinct number from syncer.virtual_number_redirect_history where account_id = $1 and virtual_number_id = $2
+"""
+_FORGET_BODY: Final = """
+update syncer.account_fence set body_digest = null, fingerprints_version = gen_random_uuid() where account_id = $1
+"""
+_FORGET_FINGERPRINT: Final = "delete from syncer.record_fingerprint where account_id = $1 and virtual_number_id = $2"
+
+
+class Erasure(NamedTuple):
+    """An erasure as it is remembered.
+
+    Attributes:
+        kind: `number` if it was asked for, `age` if the number had been removed for long.
+        virtual_number_id: The number's id; None if only other numbers mentioned it.
+        number_hash: By which the phone number is recognised; None if it is not looked for.
+        rows: How many rows of each table were masked.
+    """
+
+    account_id: int
+    account: str
+    erasure_id: int
+    kind: Kind
+    virtual_number_id: int | None
+    number_hash: bytes | None
+    erased_at: datetime
+    erased_by: str
+    reason: str | None
+    rows: dict[str, int]
+    lifted_at: datetime | None
+
+
+@dataclass(slots=True)
+class Eraser:
+    """Erases numbers of one account, in one transaction.
+
+    Attributes:
+        erasure_ids: The erasures so far.
+        rows: How many rows of each table were masked so far.
+    """
+
+    connection: asyncpg.Connection[Any]
+    account_id: int
+    content_hash: ContentHash
+    erasure_ids: list[int] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+
+    async def erase_number(self, number: str, reason: str | None) -> None:
+        """Erases a phone number wherever it is; of the numbers that have or had it, all that is personal."""
+        ids = [id_ for (id_,) in await self.connection.fetch(_IDS, self.account_id, number)]
+        if not ids and not await self._is_mentioned(number):
+            return
+        number_hash = hash_number(number, self.content_hash)
+        first_mask = ""
+        for virtual_number_id in ids:
+            mask = await self._erase_id("number", virtual_number_id, number_hash, reason)
+            first_mask = first_mask or mask
+        await self._mask_mentions(number, first_mask, number_hash, reason)
+
+    async def erase_removed(self, age: timedelta, limit: int, reason: str | None) -> int:
+        """Erases numbers that were removed longer ago; returns how many, at most `limit`."""
+        ids = [id_ for (id_,) in await self.connection.fetch(_OLD_IDS, self.account_id, age, limit)]
+        for virtual_number_id in ids:
+            await self._erase_id("age", virtual_number_id, None, reason)
+        return len(ids)
+
+    async def erase_again(self, erasure: Erasure) -> None:
+        """Erases what was erased before a backup was restored that is older."""
+        if erasure.virtual_number_id is not None:
+            await self._erase_id(erasure.kind, erasure.virtual_number_id, erasure.number_hash, erasure.reason)
+        if erasure.number_hash is not None and (number := await self._find_number(erasure.number_hash)) is not None:
+            await self.erase_number(number, erasure.reason)
+
+    async def _find_number(self, number_hash: bytes) -> str | None:
+        numbers = await self.connection.fetch(
+            "select number from syncer.virtual_number where account_id = $1 "
+            "union select number from syncer.virtual_number_history where account_id = $1 "
+            "union select number from syncer.virtual_number_redirect where account_id = $1 "
+            "union select number from syncer.virtual_number_redirect_history where account_id = $1",
+            self.account_id,
+        )
+        return next((one for (one,) in numbers if hash_number(one, self.content_hash) == number_hash), None)
+
+    async def _erase_id(self, kind: Kind, virtual_number_id: int, number_hash: bytes | None, reason: str | None) -> str:
+        mask = await self._remember(kind, virtual_number_id, number_hash, reason)
+        key = (self.account_id, virtual_number_id)
+        nulls = ", ".join(f"{column} = null" for column in PERSONAL_COLUMNS)
+        for table in _VERSIONS:
+            extra = ", extra = '{}'" if table == "syncer.virtual_number" else ""
+            await self._update(table, f"number = $3, {nulls}{extra}", "virtual_number_id = $2", *key, mask)
+        numbers = [number for (number,) in await self.connection.fetch(_NUMBERS_OF_REDIRECTS, *key)]
+        masks = [redirect_mask(mask, number, self.content_hash) for number in numbers]
+        for table in _REDIRECTS:
+            await self._update(
+                table,
+                "number = masked.mask",
+                "t.virtual_number_id = $2 and t.number = masked.number",
+                *key,
+                numbers,
+                masks,
+                source="unnest($3::text[], $4::text[]) masked (number, mask)",
+            )
+        await self._update("syncer.rejected_record", "payload = ''", "virtual_number_id = $2 and payload <> ''", *key)
+        return mask
+
+    async def _is_mentioned(self, number: str) -> bool:
+        """Whether the phone number is in a text of any number of the account."""
+        columns = [column for column in TEXT_COLUMNS if column != "number"]
+        texts = " || ' ' || ".join(f"coalesce({column}, '')" for column in columns)
+        found: bool = await self.connection.fetchval(
+            "select exists (select from syncer.virtual_number"  # noqa: S608 - from here
+            f"               where account_id = $1 and strpos({texts} || extra, $2) > 0)"
+            f" or exists (select from syncer.virtual_number_history where account_id = $1 and strpos({texts}, $2) > 0)"
+            " or exists (select from syncer.virtual_number_redirect where account_id = $1 and number = $2)"
+            " or exists (select from syncer.virtual_number_redirect_history where account_id = $1 and number = $2)"
+            " or exists (select from syncer.state_history where account_id = $1 and strpos(reason, $2) > 0)"
+            " or exists (select from syncer.rejected_record"
+            "             where account_id = $1 and position(convert_to($2, 'UTF8') in payload) > 0)",
+            self.account_id,
+            number,
+        )
+        return found
+
+    async def _mask_mentions(self, number: str, mask: str, number_hash: bytes, reason: str | None) -> None:
+        """Masks a phone number in the texts of all numbers of the account."""
+        if not mask:
+            mask = await self._remember("number", None, number_hash, reason)
+        columns = [column for column in TEXT_COLUMNS if column != "number"]
+        mentions = " or ".join(f"strpos({column}, $2) > 0" for column in columns)
+        replaced = ", ".join(f"{column} = replace({column}, $2, $3)" for column in columns)
+        arguments = (self.account_id, number, mask)
+        for table in _VERSIONS:
+            await self._update(table, replaced, f"({mentions})", *arguments)
+        await self._update(
+            "syncer.virtual_number",
+            "extra = replace(extra::text, $2, $3)::jsonb",
+            "strpos(extra::text, $2) > 0",
+            *arguments,
+        )
+        for table in _REDIRECTS:
+            await self._update(table, "number = $3", "number = $2", *arguments)
+        await self._update(
+            "syncer.state_history", "reason = replace(reason, $2, $3)", "strpos(reason, $2) > 0", *arguments
+        )
+        await self._update(
+            "syncer.rejected_record",
+            "payload = ''",
+            "position(convert_to($2, 'UTF8') in payload) > 0",
+            self.account_id,
+            number,
+        )
+
+    async def _remember(
+        self, kind: Kind, virtual_number_id: int | None, number_hash: bytes | None, reason: str | None
+    ) -> str:
+        erasure_id = await self.connection.fetchval(
+            _INSERT, self.account_id, kind, virtual_number_id, number_hash, reason
+        )
+        self.erasure_ids.append(erasure_id)
+        return mask_of(erasure_id)
+
+    async def _update(self, table: str, changes: str, condition: str, *arguments: object, source: str = "") -> None:
+        joined = f" from {source}" if source else ""
+        statement = f"update {table} t set {changes}{joined} where t.account_id = $1 and {condition}"  # noqa: S608 - from here
+        status = await self.connection.execute(statement, *arguments)
+        if count := int(status.rpartition(" ")[2]):
+            self.rows[table] = self.rows.get(table, 0) + count
+
+
+async def is_owner(engine: AsyncEngine) -> bool:
+    """Returns whether the login owns the schema, and so may erase.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection:
+        return bool(await connection.fetchval(_IS_OWNER))
+
+
+@asynccontextmanager
+async def erasing(engine: AsyncEngine, account_id: int, *, confirmed: bool) -> AsyncIterator[Eraser]:
+    """Begins a transaction under the account's fence in which its owner may change history.
+
+    Args:
+        engine: The database, as the schema's owner.
+        account_id: The account.
+        confirmed: Whether to commit; otherwise it is only counted what would be masked.
+
+    Raises:
+        DatabaseError: PostgreSQL refused, or a poll holds the fence for longer than 20 seconds.
+    """
+    async with autocommit_connection(engine) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            await connection.execute(_SET)
+            await connection.execute(_LOCK, account_id)
+            eraser = Eraser(connection, account_id, ContentHash(await connection.fetchval(_KEY)))
+            yield eraser
+            for erasure_id in eraser.erasure_ids:
+                await connection.execute(_COUNT, account_id, erasure_id, json.dumps(eraser.rows))
+        except BaseException:
+            await transaction.rollback()
+            raise
+        if confirmed and eraser.rows:
+            await transaction.commit()
+        else:
+            await transaction.rollback()
+
+
+_LIST: Final = """
+select e.account_id, a.name as account, e.erasure_id, e.kind, e.virtual_number_id, e.number_hash, e.erased_at,
+       e.erased_by, e.reason, e.rows::text as rows, e.lifted_at
+  from syncer.erasure e join syncer.account a using (account_id)
+ order by e.erasure_id
+"""
+_LIFT: Final = """
+update syncer.erasure set lifted_at = syncer.clock()
+ where erasure_id = $1 and lifted_at is null returning account_id, virtual_number_id
+"""
+
+
+async def list_erasures(engine: AsyncEngine) -> list[Erasure]:
+    """Returns all erasures, the oldest first.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection:
+        rows = await connection.fetch(_LIST)
+    return [Erasure(**{**row, "rows": json.loads(row["rows"])}) for row in rows]
+
+
+async def lift_erasure(engine: AsyncEngine, erasure_id: int) -> bool:
+    """Lets the number of an erasure be stored again, from the next poll on; the past stays masked.
+
+    Returns:
+        False if there is no such erasure, or it is lifted already.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection, connection.transaction():
+        row = await connection.fetchrow(_LIFT, erasure_id)
+        if row is None:
+            return False
+        account_id, virtual_number_id = row
+        await connection.execute(_LOCK, account_id)
+        # Without these, the next poll would find the bytes of the record unchanged, and not read it.
+        await connection.execute(_FORGET_BODY, account_id)
+        if virtual_number_id is not None:
+            await connection.execute(_FORGET_FINGERPRINT, account_id, virtual_number_id)
+    return True
+
+
+async def vacuum(engine: AsyncEngine, tables: Sequence[str]) -> None:
+    """Frees the dead rows of these tables, which still have what was erased.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection:
+        for table in tables:
+            await connection.execute(f"vacuum {table}")
