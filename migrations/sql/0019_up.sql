@@ -12,7 +12,7 @@ create table syncer.erasure (
     rows jsonb not null,
     lifted_at timestamptz,
     primary key (account_id, erasure_id),
-    constraint subject check (virtual_number_id is not null or number_hash is not null)
+    constraint erasure_subject_check check (virtual_number_id is not null or number_hash is not null)
 );
 
 comment on table syncer.erasure is

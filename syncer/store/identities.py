@@ -87,6 +87,9 @@ with identities (column_name, sequence, highest) as materialized (
               from syncer.account a
              cross join lateral (select k.condition_id from syncer.account_condition k where k.account_id = a.account_id
                                   order by k.condition_id desc limit 1) newest)
+     union all
+    select 'syncer.erasure.erasure_id', pg_get_serial_sequence('syncer.erasure', 'erasure_id'),
+           (select max(erasure_id) from syncer.erasure)
 ), readable as materialized (
     select *, case when has_sequence_privilege(sequence, 'select')
                    then coalesce(pg_sequence_last_value(sequence::regclass), 0) end as last

@@ -88,6 +88,7 @@ FOREIGN_KEYS = {
     ("rejected_record", ("account_id",), "account", ("account_id",)),
     ("account_condition", ("account_id",), "account", ("account_id",)),
     ("notice_cursor", ("account_id",), "account", ("account_id",)),
+    ("erasure", ("account_id",), "account", ("account_id",)),
     ("notice", ("account_id", "rule", "channel"), "notice_cursor", ("account_id", "rule", "channel")),
     ("virtual_number", ("account_id",), "account", ("account_id",)),
     ("virtual_number", ("type",), "number_type", ("type",)),

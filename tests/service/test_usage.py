@@ -21,21 +21,8 @@ if TYPE_CHECKING:
     from tests.service.processes import Program
 
 COMMANDS = [
-    *(
-        "run",
-        "sync",
-        "migrate",
-        "check",
-        "status",
-        "notify",
-        "history",
-        "export",
-        "dump",
-        "restore",
-        "psql",
-        "settings",
-    ),
-    *("health", "demo", "emulate", "account"),
+    *("run", "sync", "migrate", "check", "status", "notify", "history", "export", "erase", "erasures", "dump", "restore"),
+    *("psql", "settings", "health", "demo", "emulate", "account"),
 ]
 PASSWORD = "passw0rd"
 VALID_SETTINGS: dict[str, str | None] = {
