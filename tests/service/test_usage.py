@@ -21,7 +21,20 @@ if TYPE_CHECKING:
     from tests.service.processes import Program
 
 COMMANDS = [
-    *("run", "sync", "migrate", "check", "status", "notify", "history", "export", "erase", "erasures", "dump", "restore"),
+    *(
+        "run",
+        "sync",
+        "migrate",
+        "check",
+        "status",
+        "notify",
+        "history",
+        "export",
+        "erase",
+        "erasures",
+        "dump",
+        "restore",
+    ),
     *("psql", "settings", "health", "demo", "emulate", "account"),
 ]
 PASSWORD = "passw0rd"
