@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 
 from syncer.embedded.programs import find_binaries
+from syncer.emulator import Emulator, faults
 from syncer.store.erasures import erasing, lift_erasure, list_erasures
-from tests.builders import record, redirect, without
+from tests.builders import PolledAccount, record, redirect, settings_for, without
 from tests.integration.test_restore import dump, restore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.builders import PolledAccount
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 T0 = datetime(2026, 3, 2, 7, tzinfo=UTC)
 NUMBER = "79261234567"
 OTHER = "79269999999"
 OTHERS = [record(id_) for id_ in range(10, 20)]
 SHAPE = {
-    "days": "select * from analytics.daily_states order by 1, 2, 3, 4",
-    "flows": "select * from analytics.daily_flows order by 1, 2, 3, 4",
-    "states": "select * from syncer.state_history order by 1, 2, 5",
-    "runs": "select * from syncer.sync_run order by 1, 2",
-    "periods": "select virtual_number_id, state, reason, state_since from syncer.virtual_number order by 1",
+    "days": "select * from analytics.daily_states",
+    "flows": "select * from analytics.daily_flows",
+    "states": "select * from syncer.state_history",
+    "runs": "select * from syncer.sync_run",
+    "periods": "select virtual_number_id, state, reason, state_since from syncer.virtual_number",
 }
 
 
@@ -77,7 +80,7 @@ def dumped(database: str) -> str:
 
 
 async def shape(account: PolledAccount) -> dict[str, list[tuple[Any, ...]]]:
-    return {name: await account.rows(query) for name, query in SHAPE.items()}
+    return {name: sorted(await account.rows(query), key=repr) for name, query in SHAPE.items()}
 
 
 async def poll_some_history(account: PolledAccount) -> None:
@@ -218,3 +221,90 @@ async def test_a_restored_backup_is_erased_again_from_the_list_of_erasures(
 
     assert NUMBER not in dumped(database)
     assert await account.broken_invariants() == []
+
+
+WAITING = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())"
+
+
+async def test_a_poll_that_waits_for_an_erasure_stores_nothing_of_what_it_read_before(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll(personal(), *OTHERS)
+    async with erasing(account.engine, 1, confirmed=True) as eraser:
+        await eraser.erase_number(NUMBER, None)
+        poll = asyncio.create_task(account.poll(personal(state="debt_lock", comment="Сидоров"), *OTHERS))
+        while not await account.sql.fetchval(WAITING):  # noqa: ASYNC110 - the database sends no event
+            await asyncio.sleep(0.01)
+    result = await poll
+
+    assert (result.outcome, result.state_changes) == ("applied", 1)
+    text = dumped(database)
+    assert [secret for secret in (NUMBER, "Иванов", "Сидоров") if secret in text] == []
+    assert await account.broken_invariants() == []
+
+
+async def test_two_erased_numbers_under_one_redirect_stay_two_redirects(account: PolledAccount) -> None:
+    both = record(2, from_redirect_numbers=[redirect(7, NUMBER), redirect(7, OTHER)])
+    await account.poll(both, *OTHERS)
+    await erase(account)
+    await erase(account, OTHER)
+    account.restart()
+    result = await account.poll(dict(both, state="debt_lock"), *OTHERS)
+
+    assert (result.state_changes, result.redirects_opened, result.redirects_closed) == (1, 0, 0)
+    assert await account.rows("select number from syncer.virtual_number_redirect order by 1") == [
+        ("erased-1",),
+        ("erased-2",),
+    ]
+
+
+@pytest.mark.parametrize("role", ["syncer_daemon", "syncer_analyst"])
+async def test_nobody_but_the_owner_can_erase_even_with_its_setting(account: PolledAccount, role: str) -> None:
+    await account.poll(personal(), *OTHERS)
+    await account.poll(personal(state="debt_lock"), *OTHERS)
+    await account.sql.execute(f"set role {role}; set syncer.erasing = 'on'")
+    for statement in (
+        "update syncer.virtual_number_history set comment = null",
+        "delete from syncer.virtual_number_history",
+        "update syncer.state_history set reason = null",
+        "insert into syncer.erasure (account_id, kind, erased_at, erased_by, rows) values (1, 'age', now(), 'me', '{}')",
+        "update syncer.erasure set lifted_at = now()",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await account.sql.execute(statement)
+
+
+async def test_the_owner_cannot_change_history_without_saying_that_it_erases(account: PolledAccount) -> None:
+    await account.poll(personal(), *OTHERS)
+    await account.poll(personal(state="debt_lock"), *OTHERS)
+    for statement in (
+        "update syncer.virtual_number_history set comment = null",
+        "update syncer.virtual_number set comment = null where virtual_number_id = 1",
+    ):
+        with pytest.raises(asyncpg.RestrictViolationError):
+            await account.sql.execute(statement)
+
+
+@pytest.mark.timeout(240)
+async def test_through_a_hundred_polls_of_a_living_account_nothing_of_an_erased_number_comes_back(
+    engine: AsyncEngine, database: str, sql: asyncpg.Connection[Any]
+) -> None:
+    async with (
+        Emulator(numbers=60, seed=7) as emulator,
+        PolledAccount(engine, emulator, sql, settings_for(emulator)) as account,
+    ):
+        await account.poll_again()
+        number = await sql.fetchval("select min(number) from syncer.virtual_number")
+        for step in range(100):
+            if step == 20:
+                shape_before = await shape(account)
+                await erase(account, number)
+                assert await shape(account) == shape_before
+            emulator.fleet("token").change_fraction(0.1)
+            account.emulator.fault = faults.BrokenRecords(count=5) if step % 7 == 0 else faults.Healthy()
+            if step % 10 == 0:
+                account.restart()
+            await account.poll_again()
+            if step > 20 and step % 10 == 0:
+                assert number not in dumped(database)
+        assert await account.broken_invariants() == []
