@@ -12,7 +12,7 @@ from syncer.commands.progress import show_progress
 from syncer.errors import StoredDataError, counted
 from syncer.local_time import format_moment
 from syncer.printable import escape_unprintable
-from syncer.store.accounts import read_account_ids
+from syncer.store.accounts import read_account_ids, require_account
 from syncer.store.erasures import (
     MASKED_TABLES,
     Erasure,
@@ -208,10 +208,7 @@ def _from_line(line: _Line) -> Erasure:
 
 async def _require(database: Database, account: str) -> int:
     await _require_owner(database)
-    ids = await read_account_ids(database.owner_engine, [account])
-    if account not in ids:
-        raise StoredDataError(f"the database has no account {account!r}: `syncer account list` shows which there are")
-    return ids[account]
+    return await require_account(database.owner_engine, account)
 
 
 async def _require_owner(database: Database) -> None:

@@ -171,6 +171,21 @@ async def forget_app_id(engine: AsyncEngine, name: str) -> int | None:
     return app_id
 
 
+async def require_account(engine: AsyncEngine, name: str) -> int:
+    """Returns the `account_id` of an account.
+
+    Raises:
+        StoredDataError: There is no such account.
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection:
+        found = dict(map(tuple, await connection.fetch(_SELECT_IDS, [name])))
+        if name not in found:
+            raise await _unknown_account(connection, name)
+    account_id: int = found[name]
+    return account_id
+
+
 async def _unknown_account(connection: asyncpg.Connection[Any], name: str) -> StoredDataError:
     names = ", ".join(known for (known,) in await connection.fetch(_SELECT_NAMES))
     return StoredDataError(f"there is no account {name!r}; the accounts are {names or 'none yet'}")

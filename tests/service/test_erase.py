@@ -1,0 +1,151 @@
+"""`syncer erase` and `syncer erasures`: what they print, and whom they obey."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from tests.builders import record, redirect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.builders import PolledAccount
+    from tests.service.processes import Program
+
+NUMBER = "79261234567"
+ERASED = (
+    "erased, and not stored again (erasure 2); backups, replicas, exported files and messages that were sent still "
+    "have it: see docs/personal-data.md\n"
+)
+ROWS = "           1  syncer.virtual_number\n           1  syncer.virtual_number_redirect\n"
+
+
+async def poll(account: PolledAccount) -> None:
+    await account.poll(
+        record(1, number=NUMBER, comment="Иванов", from_redirect_numbers=[redirect(7, "79051112233")]), record(2)
+    )
+
+
+async def test_a_number_is_erased_once_it_is_confirmed_and_found_in_any_spelling(
+    account: PolledAccount, syncer: Program
+) -> None:
+    await poll(account)
+
+    planned = await syncer.run("erase", "--account", "default", "--number", "+7 926 123-45-67")
+    assert planned.result == (2, ROWS)
+    assert planned.err.splitlines()[-1].startswith(
+        "syncer: nothing was erased: to mask these rows for good, add --yes (database: "
+    )
+    assert await account.rows("select comment from syncer.virtual_number where virtual_number_id = 1") == [("Иванов",)]
+
+    done = await syncer.run(
+        "erase", "--account", "default", "--number", "8 (926) 123-45-67", "--reason", "a request", "--yes"
+    )
+    assert done.result == (0, ROWS + ERASED)
+
+    listed = await syncer.run("erasures")
+    assert listed.code == 0
+    assert listed.out.startswith("2  ")
+    assert listed.out.endswith("  default: number with id 1, 2 rows, by postgres: a request\n")
+    (line,) = (await syncer.run("erasures", "--json")).out.splitlines()
+    found = json.loads(line)
+    assert (found["account"], found["virtual_number_id"], found["rows"]) == (
+        "default",
+        1,
+        {"syncer.virtual_number": 1, "syncer.virtual_number_redirect": 1},
+    )
+    assert NUMBER not in line
+
+    again = await syncer.run("erase", "--account", "default", "--number", NUMBER, "--yes")
+    assert (again.code, again.err.splitlines()[0]) == (3, "the account has nothing of this number")
+    assert (await syncer.run("check", "--data")).out.splitlines()[-1] == "ok     data: every invariant holds"
+
+
+async def test_an_erasure_is_lifted_by_its_id(account: PolledAccount, syncer: Program) -> None:
+    await poll(account)
+    await syncer.run("erase", "--account", "default", "--number", NUMBER, "--yes")
+
+    lifted = await syncer.run("erasures", "--lift", "1")
+    assert lifted.result == (
+        0,
+        "erasure 1: what the vendor lists is stored again from the next poll on; the past stays masked\n",
+    )
+    assert "stored again since" in (await syncer.run("erasures")).out
+    assert (
+        (await syncer.run("erasures", "--lift", "1"))
+        .error_line()
+        .startswith("syncer: there is no erasure 1 that is in force: `syncer erasures` lists them")
+    )
+    await poll(account)
+    assert await account.rows("select number from syncer.virtual_number where virtual_number_id = 1") == [(NUMBER,)]
+
+
+async def test_numbers_removed_long_ago_are_erased_by_their_age(account: PolledAccount, syncer: Program) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=400)
+    await account.poll_at(long_ago, record(1, comment="Иванов"), *(record(id_) for id_ in range(10, 20)))
+    await account.poll_at(long_ago + timedelta(days=1), *(record(id_) for id_ in range(10, 20)))
+    await account.set_clock(None)
+
+    planned = await syncer.run("erase", "--account", "default", "--removed-before", "365d")
+    assert planned.code == 2
+    assert "to mask these rows of 1 number, add --yes" in planned.err
+    done = await syncer.run("erase", "--account", "default", "--removed-before", "365d", "--yes")
+    assert (done.code, done.out.splitlines()[-1].partition(";")[0]) == (0, "1 number erased")
+    done = await syncer.run("erase", "--account", "default", "--removed-before", "365d", "--yes")
+    assert done.result == (0, "0 numbers erased\n")
+
+
+async def test_a_list_of_erasures_is_erased_again(account: PolledAccount, syncer: Program, tmp_path: Path) -> None:
+    await poll(account)
+    await syncer.run("erase", "--account", "default", "--number", NUMBER, "--yes")
+    (tmp_path / "erasures").write_text((await syncer.run("erasures", "--json")).out)
+
+    assert (await syncer.run("erase", "--again", str(tmp_path / "erasures"))).result == (0, "0 numbers erased again\n")
+    (tmp_path / "erasures").write_text("{}")
+    wrong = await syncer.run("erase", "--again", str(tmp_path / "erasures"))
+    assert wrong.code == 2
+    assert "it must be what `syncer erasures --json` has printed" in wrong.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--account", "default"), "give exactly one of --number, --removed-before and --again"),
+        (("--number", NUMBER), "it goes with --number and --removed-before"),
+        (("--account", "default", "--number", NUMBER, "--removed-before", "365d"), "give exactly one of"),
+        (("--account", "nobody", "--number", NUMBER), "there is no account 'nobody'; the accounts are default"),
+        (("--account", "default", "--number", "abc"), "it has no digits"),
+        (("--account", "default", "--removed-before", "3d"), "it must be a duration of at least 30d, such as 365d"),
+    ],
+)
+async def test_wrong_usage_erases_nothing(
+    account: PolledAccount, syncer: Program, arguments: tuple[str, ...], message: str
+) -> None:
+    await poll(account)
+
+    finished = await syncer.run("erase", *arguments, "--yes")
+
+    assert finished.code == 2
+    assert message in " ".join(finished.err.split())
+    assert await account.row("select count(*) from syncer.erasure") == (0,)
+
+
+async def test_a_login_that_is_not_the_owner_may_not_erase(
+    account: PolledAccount, syncer: Program, database: str
+) -> None:
+    await poll(account)
+    await account.sql.execute("create role polls login password 'secret' in role syncer_daemon")
+    try:
+        parts = urlsplit(database)
+        url = urlunsplit(parts._replace(netloc=f"polls:secret@{parts.hostname}:{parts.port}"))
+        finished = await syncer.run("erase", "--account", "default", "--number", NUMBER, "--yes", database_url=url)
+    finally:
+        await account.sql.execute("drop role polls")
+
+    assert finished.code == 2
+    assert "this login may not erase: set SYNCER_MIGRATE_DATABASE_URL to the address of the owner" in finished.err
