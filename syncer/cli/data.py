@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,9 @@ from syncer.cli.context import (
     read_settings,
     run_async,
 )
+
+if TYPE_CHECKING:
+    from syncer.config.settings import Settings
 
 
 def history(
@@ -35,7 +38,9 @@ def history(
 
 
 def export(  # noqa: PLR0913 - a parameter for each option
-    view: Annotated[str, typer.Argument(metavar="VIEW", help="A view of schema analytics, for example numbers.")],
+    view: Annotated[
+        str | None, typer.Argument(metavar="VIEW", help="A view of schema analytics, for example numbers.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -58,6 +63,13 @@ def export(  # noqa: PLR0913 - a parameter for each option
             help="View changes only: the changes since the last export with this file, which keeps the cursor.",
         ),
     ] = None,
+    number: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Instead of a view: all that is stored of this phone number, as CSV files in the folder --output.",
+        ),
+    ] = None,
     *,
     excel: Annotated[bool, typer.Option("--excel", help="CSV for Excel in locales with decimal commas.")] = False,
     language: Annotated[
@@ -69,13 +81,43 @@ def export(  # noqa: PLR0913 - a parameter for each option
     from syncer.commands.export import ExportOptions, choose_format, parse_moment
     from syncer.commands.export import export as export_view
 
+    if (view is None) == (number is None):
+        raise typer.BadParameter("give either a view or --number")
     settings = read_settings()
+    if number is not None:
+        others = {
+            "--format": file_format,
+            "--at": at,
+            "--since": since,
+            "--excel": excel or None,
+            "--language": language,
+        }
+        if wrong := [option for option, value in others.items() if value is not None]:
+            raise typer.BadParameter(f"it does not go with {wrong[0]}", param_hint="--number")
+        if output is None:
+            raise typer.BadParameter("it needs a folder in --output", param_hint="--number")
+        _export_number(settings, number, account or [], output)
+        return
     chosen = choose_format(output, file_format, excel=excel, language=language)
     as_of = None if at is None else parse_option("--at", at, lambda text: parse_moment(text, settings.timezone))
-    options = ExportOptions(view, output, chosen, excel, language, tuple(account or ()), as_of, since)
+    options = ExportOptions(str(view), output, chosen, excel, language, tuple(account or ()), as_of, since)
     with open_database(settings, may_create=False) as database:
         run_async(export_view(options, database, settings.timezone))
         name_database(database)
+
+
+def _export_number(settings: Settings, number: str, accounts: list[str], folder: Path) -> None:
+    from syncer.commands.export import export_number, make_folder
+    from syncer.store.queries.number_search import spellings
+
+    accepted = parse_option("--number", number, spellings)
+    make_folder(folder)
+    with open_database(settings, may_create=False) as database:
+        is_found = run_async(export_number(database, settings.timezone, accepted, accounts, folder))
+        if not is_found:
+            typer.echo("no number has or had it", err=True)
+        name_database(database)
+    raise SystemExit(0 if is_found else 3)
 
 
 def erase(

@@ -17,7 +17,14 @@ from syncer.commands.progress import show_progress
 from syncer.daemon.signals import exit_on_sigterm
 from syncer.errors import ConfigurationError, InvalidValueError, SyncerError
 from syncer.printable import escape_unprintable
-from syncer.store.queries.export_views import find_changes_since, find_view, open_snapshot, write_csv
+from syncer.store.queries.export_views import (
+    count_rows,
+    find_changes_since,
+    find_view,
+    find_views_of_number,
+    open_snapshot,
+    write_csv,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -150,6 +157,47 @@ async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> 
             if cursor is not None:
                 with _open_output(options.since) as file:
                     file.write(json.dumps(cursor).encode() + b"\n")
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder for `export_number`, which only its user may read.
+
+    Raises:
+        SyncerError: It cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SyncerError(f"{folder} cannot be made: {error.strerror or error}") from None
+
+
+async def export_number(
+    database: Database, zone: ZoneInfo, spellings: Sequence[str], accounts: Sequence[str], folder: Path
+) -> bool:
+    """Exports all that the views have of a phone number, a CSV file for each view that has anything.
+
+    Args:
+        database: The database.
+        zone: The time zone of times.
+        spellings: The phone number, in each of its spellings.
+        accounts: The accounts to export; empty means all.
+        folder: Where the files are written; `make_folder` makes it.
+
+    Returns:
+        Whether any number has or had it.
+
+    Raises:
+        DatabaseError: The database cannot be reached, or the connection was lost.
+        SyncerError: A file cannot be written.
+    """
+    with exit_on_sigterm():
+        async with open_snapshot(database.url(), zone) as connection:
+            views = await find_views_of_number(connection, spellings, accounts)
+            for view in views:
+                if await count_rows(connection, view, limit=1):
+                    with _open_output(folder / f"{view.name}.csv") as file:
+                        await write_csv(connection, view, _CSV_EXPRESSIONS, ",", file.write)
+    return bool(views)
 
 
 async def _find(options: ExportOptions, connection: asyncpg.Connection[Any]) -> tuple[View, dict[str, Any] | None]:

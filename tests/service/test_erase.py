@@ -149,3 +149,30 @@ async def test_a_login_that_is_not_the_owner_may_not_erase(
 
     assert finished.code == 2
     assert "this login may not erase: set SYNCER_MIGRATE_DATABASE_URL to the address of the owner" in finished.err
+
+
+async def test_all_that_is_stored_of_a_number_is_exported_for_who_asks(
+    account: PolledAccount, syncer: Program, tmp_path: Path
+) -> None:
+    await poll(account)
+    await account.poll(record(1, number=NUMBER, state="debt_lock"), record(2))
+    folder = tmp_path / "answer"
+
+    done = await syncer.run("export", "--number", "8 926 123-45-67", "--output", str(folder))
+
+    assert done.result == (0, "")
+    files = {file.name: file.read_text() for file in folder.iterdir()}
+    assert {
+        "numbers.csv",
+        "changes.csv",
+        "number_history.csv",
+        "redirect_history.csv",
+        "state_history.csv",
+    } <= files.keys()
+    assert "Иванов" in files["number_history.csv"]
+    assert [name for name, text in files.items() if record(2)["number"] in text] == []
+    assert folder.stat().st_mode & 0o777 == 0o700
+    nobody = await syncer.run("export", "--number", "70000000000", "--output", str(folder))
+    assert (nobody.code, nobody.err.splitlines()[0]) == (3, "no number has or had it")
+    assert (await syncer.run("export", "--number", NUMBER)).code == 2
+    assert (await syncer.run("export")).code == 2

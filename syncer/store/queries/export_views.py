@@ -125,6 +125,48 @@ async def find_view(
     return View(name, columns, source, arguments)
 
 
+_NUMBERS: Final = """
+select distinct account_id, virtual_number_id from analytics.number_history
+ where number = any($1::text[]) and ($2::text[] = '{}' or account = any($2::text[])) order by 1, 2
+"""
+_VIEWS_OF_NUMBERS: Final = """
+select table_name from information_schema.columns
+ where table_schema = 'analytics' and column_name in ('account_id', 'virtual_number_id')
+ group by table_name having count(*) = 2 order by table_name
+"""
+
+
+async def find_views_of_number(
+    connection: asyncpg.Connection[Any], spellings: Sequence[str], accounts: Sequence[str]
+) -> list[View]:
+    """Looks up all views about numbers, with the rows of those that have a phone number or had it.
+
+    Args:
+        connection: The connection of `open_snapshot`.
+        spellings: The phone number, in each of its spellings.
+        accounts: The accounts to read; empty for all.
+
+    Returns:
+        The views; none if no number has or had it.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    with translate_errors():
+        numbers = await connection.fetch(_NUMBERS, spellings, accounts)
+        if not numbers:
+            return []
+        arguments = [[row["account_id"] for row in numbers], [row["virtual_number_id"] for row in numbers]]
+        condition = "(v.account_id, v.virtual_number_id) in (select * from unnest($1::integer[], $2::bigint[]))"
+        views = []
+        for (name,) in await connection.fetch(_VIEWS_OF_NUMBERS):
+            source = f"analytics.{_quote_identifier(name)} v"
+            prepared = await connection.prepare(f"select * from {source}")  # noqa: S608 - a name from the catalog
+            columns = [Column(attribute.name, attribute.type.name) for attribute in prepared.get_attributes()]
+            views.append(View(name, columns, f"{source} where {condition}", arguments))
+    return views
+
+
 async def find_changes_since(
     connection: asyncpg.Connection[Any], view: View, cursor: Mapping[str, Any]
 ) -> tuple[View, dict[str, Any]]:
