@@ -78,7 +78,9 @@ def test_every_command_that_a_page_shows_exists() -> None:
     assert set(re.findall(r"(?:^|[`&] ?)make ([a-z]+)", code, re.MULTILINE)) <= targets
 
 
-@pytest.mark.parametrize("page", ["README", "docs/operations", "docs/watching", "docs/notifications"])
+@pytest.mark.parametrize(
+    "page", ["README", "docs/operations", "docs/watching", "docs/notifications", "docs/personal-data"]
+)
 def test_both_languages_have_the_same_structure_code_and_links(page: str) -> None:
     english, russian = PAGES[f"{page}.md"], PAGES[f"{page}.ru.md"]
 
