@@ -6,6 +6,7 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from syncer.store.tables import SCHEMA, metadata
+from syncer.store.viewers import drop_viewer_schemas, make_viewer_schemas
 
 # Any number that no other program uses as an advisory lock: the ASCII codes of "sync".
 ADVISORY_LOCK = 0x73796E63
@@ -28,7 +29,10 @@ def run(connection: Connection) -> None:
         # "create schema if not exists" needs the privilege to create schemas even if the schema exists.
         if connection.scalar(text("select to_regnamespace(:schema)"), {"schema": SCHEMA}) is None:
             connection.execute(text(f"create schema {SCHEMA}"))
+        # Views of logins that see some accounts only are made of the others: a migration could not change those.
+        drop_viewer_schemas(connection)
         context.run_migrations()
+        make_viewer_schemas(connection)
 
 
 def run_from_command_line() -> None:

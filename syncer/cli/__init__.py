@@ -39,6 +39,7 @@ app.command()(data.history)
 app.command()(data.export)
 app.command()(data.erase)
 app.command()(data.erasures)
+app.command()(account.login)
 app.command()(data.dump)
 app.command()(data.restore)
 app.command(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import Annotated
 
 import typer
 
 from syncer.cli.context import (
     AccountName,
+    Accounts,
     configured_names,
     name_database,
     open_database,
@@ -76,4 +78,33 @@ def accept_app_id(name: AccountName) -> None:
     settings = read_settings()
     with open_database(settings, may_create=False) as database:
         typer.echo(run_async(accept(database, name)))
+        name_database(database)
+
+
+def login(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The login; lower-case letters, digits and underscores.")],
+    account: Accounts = None,
+    password_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file that holds its password; else it has none yet.")
+    ] = None,
+    *,
+    sql: Annotated[bool, typer.Option("--sql", help="Only print the SQL, for an administrator to run.")] = False,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take its schema away.")] = False,
+) -> None:
+    """Let a login of the database see some accounts only, in a schema of its own, as the owner of the schema."""
+    from syncer.commands.login import give_schema
+    from syncer.commands.login import revoke as revoke_from
+    from syncer.config.fields import check_role_name
+    from syncer.config.settings import read_secret
+
+    role = parse_option("NAME", name, check_role_name)
+    if revoke == bool(account) or (revoke and (sql or password_file)):
+        raise typer.BadParameter("give the accounts that it may see, or --revoke alone", param_hint="--account")
+    password = None if password_file is None else read_secret(password_file, setting="--password-file")
+    settings = read_settings()
+    with open_database(settings, may_create=False, for_migration=True) as database:
+        if revoke:
+            run_async(revoke_from(database, role))
+        else:
+            run_async(give_schema(database, role, account or [], password, only_print=sql))
         name_database(database)

@@ -226,6 +226,13 @@ def check_account_name(value: str) -> str:
     return check_name(value, max_chars=_MAX_NAME_CHARS)
 
 
+def check_role_name(value: str) -> str:
+    """Returns the name of a login of the database; raises ValueError with what is allowed."""
+    if not re.fullmatch("[a-z_][a-z0-9_]{0,50}", value):
+        raise ValueError("it must be 1 to 51 lower-case letters, digits and underscores, and not begin with a digit")
+    return value
+
+
 def _expand_path(path: Path) -> Path:
     try:
         return path.expanduser()

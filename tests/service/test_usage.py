@@ -32,6 +32,7 @@ COMMANDS = [
         "export",
         "erase",
         "erasures",
+        "login",
         "dump",
         "restore",
     ),

@@ -211,3 +211,12 @@ retention = Table(
     CheckConstraint("is_only_row", "is_only_row"),
     comment="What the daemon's role may delete: one row, which only the owner changes",
 )
+
+viewer = Table(
+    "viewer",
+    metadata,
+    Column("login", Text, primary_key=True, comment="The login"),
+    Column("account_ids", ARRAY(Integer), nullable=False, comment="The accounts that it sees"),
+    Column("created_at", Time, nullable=False, comment="When it was given its schema"),
+    comment="Logins that see some accounts only, in a schema of their own: analytics_LOGIN",
+)
