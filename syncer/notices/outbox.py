@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from syncer.store.notices import Claim
     from syncer.telemetry.notice_metrics import NoticeMetrics
 
-DIGEST_MAX_AGE: Final = timedelta(hours=72)
-"""How long sending a digest is tried."""
 RETRY_SECONDS: Final = (5, 30, 120, 600, 1800, 3600)
 """How long after the first failures of a message it is tried again; after all others, as after the last of these."""
 MAX_RETRY_AFTER: Final = timedelta(hours=1)
@@ -93,8 +91,7 @@ class Outbox:
         if claim is None:
             return None
         rule = self._rules[claim.rule]
-        max_age = DIGEST_MAX_AGE if rule.is_digest else rule.max_age
-        if claim.now - claim.made_at > max_age:
+        if claim.now - claim.made_at > rule.max_age:
             return await self._end(claim, Attempt(outcome="failed", error=claim.error), expired=True)
         notice = await read_notice(self._engine, claim, Wanted(rule.number_events, rule.types, rule.conditions))
         message = replace(render(notice, self._channel), may_repeat=claim.may_repeat)

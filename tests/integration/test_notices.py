@@ -306,6 +306,19 @@ async def test_a_digest_of_nothing_is_sent_only_if_it_is_wanted(
     assert len(receiver.requests) == messages
 
 
+async def test_a_digest_is_tried_for_as_long_as_its_rule_says(account: PolledAccount, receiver: Receiver) -> None:
+    file = file_with(receiver, rule(cron="0 9 * * *", even_if_nothing=True, max_age=timedelta(hours=2)))
+    receiver.answer = 500
+    await account.poll_at(T0, record(1))
+    await notify(account, file)
+    outcomes = []
+    for hours in (24, 25, 27):
+        await account.set_clock(T0 + timedelta(hours=hours))
+        outcomes.append(await notify(account, file))
+
+    assert outcomes == [{"failed": 1}, {"failed": 1}, {"expired": 1}]
+
+
 async def test_other_messages_come_at_the_earliest_after_the_interval_of_the_rule(
     account: PolledAccount, receiver: Receiver
 ) -> None:
