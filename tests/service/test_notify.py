@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from aiohttp import web
 
 from tests.builders import record
 from tests.receiver import Receiver
@@ -102,6 +103,30 @@ async def test_a_message_that_fails_is_refused_or_is_too_old_exits_with_1(
     assert await notify_at(3 * hour + 2 * day) == (1, "1 message not sent in time\n")
     assert await notify_at(4 * hour + 2 * day) == (0, "nothing to send\n")
     assert len({request.id for request in receiver.requests}) == 2
+
+
+async def test_no_phone_number_and_no_secret_is_in_the_tables_of_notices_or_in_the_output(
+    syncer: Program, receiver: Receiver, account: PolledAccount
+) -> None:
+    file = notify_file(syncer, f"{receiver.url}?key=s3cr3t-k3y")
+    await account.poll(record(1), record(2))
+    await syncer.run("notify", notify_file=file)
+    await account.poll(record(1, state="debt_lock", reason="call 79000000009"), record(2))
+    repeated = f"{SECRET} s3cr3t-k3y 79000000001 +7 900 000-00-01 call 79000000009"
+    receiver.answers = [web.Response(status=500, text=repeated)]
+
+    failed = await syncer.run("notify", notify_file=file)
+
+    assert failed.result == (1, "1 message failed; still waiting: 1 message\n")
+    assert json.loads(receiver.requests[0].body)["data"]["events"][0]["number"] == "79000000001"
+    stored = [
+        text
+        for table in ("notice", "notice_cursor", "account_condition")
+        for (text,) in await account.rows(f"select t::text from syncer.{table} t")  # noqa: S608 - ours
+    ]
+    assert len(stored) == 2
+    for text in [*stored, failed.out, failed.err]:
+        assert re.search(r"s3cr3t|whsec_|7900000000\d|000-00-01|debt_lock|call", text) is None
 
 
 async def test_channels_are_tested_without_a_database_and_without_a_token(syncer: Program, receiver: Receiver) -> None:
