@@ -1,18 +1,21 @@
 """Measures one `syncer run` that polls ten thousand accounts: how late polls start, CPU time and memory.
 
-    python -m benchmarks.fleet --accounts 10000 --numbers 100 --interval 300 --minutes 10
+    python -m benchmarks.fleet --accounts 10000 --numbers 100 --interval 300 --minutes 10 --rules 2
 
 Everything runs on this machine: the daemon, started as by an operator, with an accounts file; an endpoint with an
 account for each token, where every 101st response is changed; PostgreSQL, configured or embedded. How late a poll is
-follows from the database: an account is due once per interval, counted from the time in its schedule.
+follows from the database: an account is due once per interval, counted from the time in its schedule. With rules,
+notices of all events are sent to a webhook, which the endpoint serves, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import os
+import secrets
 import tempfile
 import time
 from contextlib import contextmanager
@@ -79,19 +82,31 @@ def emulated_vendor(numbers: int, hanging: int) -> web.Application:
         return web.Response(body=bodies[account % _LISTS][versions[account]], content_type="application/json")
 
     application = web.Application()
+
+    async def receive(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response()
+
     application.router.add_get("/numbers/virtual-number", answer)
+    application.router.add_post("/webhook", receive)
     return application
 
 
 @contextmanager
-def accounts_file(accounts: int) -> Iterator[Path]:
-    """Writes an accounts file with this many accounts; yields its path."""
+def files(accounts: int, rules: int, receiver: str) -> Iterator[dict[str, str]]:
+    """Writes an accounts file with this many accounts, and a notify file with this many rules; yields the settings."""
     with tempfile.TemporaryDirectory(prefix="syncer-fleet-") as folder:
-        file = Path(folder) / "accounts.toml"
-        file.write_text(
+        accounts_file, notify_file = Path(folder) / "accounts.toml", Path(folder) / "notify.toml"
+        accounts_file.write_text(
             "\n".join(f'[[account]]\nname = "account {number}"\ntoken = "token-{number}"' for number in range(accounts))
         )
-        yield file
+        secret = base64.b64encode(secrets.token_bytes(32)).decode()
+        notify_file.write_text(
+            f'[[channel]]\nname = "receiver"\nkind = "webhook"\nurl = "{receiver}"\nsecret = "whsec_{secret}"\n'
+            + "\n".join(f'[[rule]]\nname = "rule {number}"\nchannels = ["receiver"]' for number in range(rules))
+        )
+        settings = {"accounts_file": str(accounts_file)}
+        yield settings | ({"notify_file": str(notify_file)} if rules else {})
 
 
 @dataclass(frozen=True)
@@ -156,6 +171,24 @@ async def lateness_table(database_url: str, interval: int) -> Table:
     return table
 
 
+_NOTICES: Final = """
+select rule, count(*) as notices, count(*) filter (where outcome = 'sent') as sent,
+       percentile_cont(array[0.5, 0.9, 0.99, 1]) within group (order by delay_seconds::float8) as delay
+  from analytics.notifications group by rule order by rule
+"""
+
+
+async def notices_table(database_url: str) -> Table:
+    """Returns how long after their polls notices were sent, with one row per rule."""
+    async with connection_to(database_url) as connection:
+        rows = await connection.fetch(_NOTICES)
+    table = Table("rule", "notices", "sent", "after: p50", "p90", "p99", "max")
+    for row in rows:
+        delay = [f"{seconds:.2f} s" for seconds in row["delay"] or []]
+        table.add_row(row["rule"], str(row["notices"]), str(row["sent"]), *delay)
+    return table
+
+
 def main() -> None:
     """Measures and prints the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__.splitlines()[0])
@@ -163,17 +196,18 @@ def main() -> None:
     parser.add_argument("--numbers", type=int, default=100, help="numbers per account")
     parser.add_argument("--interval", type=int, default=300, help="seconds from one poll of an account to the next")
     parser.add_argument("--hanging", type=int, default=0, help="accounts whose requests never return")
+    parser.add_argument("--rules", type=int, default=0, help="rules of the notify file; 0 for no notices")
     parser.add_argument("--minutes", type=float, default=10)
     arguments = parser.parse_args()
     console = Console(width=160)
     with (
         configured_server() as url,
         endpoint(emulated_vendor, arguments.numbers, arguments.hanging) as served,
-        accounts_file(arguments.accounts) as accounts,
+        files(arguments.accounts, arguments.rules, f"{served.url}/webhook") as settings,
         daemon(
             database_url=url,
             api_url=served.url,
-            accounts_file=str(accounts),
+            **settings,
             poll_interval=f"{arguments.interval}s",
             http_listen="off",
             log_level="error",
@@ -183,6 +217,8 @@ def main() -> None:
         processes = {"daemon": running.pid, "endpoint": served.pid, "PostgreSQL": asyncio.run(server_pid(url))}
         print_usage(console, arguments.minutes, processes)
         console.print(asyncio.run(lateness_table(url, arguments.interval)))
+        if arguments.rules:
+            console.print(asyncio.run(notices_table(url)))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,6 @@ create table syncer.notice (
 );
 -- One at a time of each kind: they are sent in order, and what happens meanwhile is in the next.
 create unique index notice_waiting_idx on syncer.notice (account_id, rule, channel, kind) where outcome = 'waiting';
-create unique index notice_span_idx on syncer.notice (account_id, rule, channel, through_run_id) where kind = 'changes';
 create index notice_due_at_idx on syncer.notice (due_at) where outcome = 'waiting';
 create index notice_message_id_idx on syncer.notice (message_id) where outcome = 'waiting';
 

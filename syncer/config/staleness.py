@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Final
 from syncer.config.crontab import next_crontab_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from syncer.config.accounts import Account
 
 MISSED_POLLS: Final = 3
 """An account is stale after this many due times without a successful poll."""
+
+_SHORTEST_CRON_INTERVAL: Final = timedelta(minutes=1)
 
 
 def stale_from(account: Account, since: datetime) -> datetime:
@@ -29,6 +32,14 @@ def stale_from(account: Account, since: datetime) -> datetime:
     for _ in range(MISSED_POLLS):
         fires_at = next_crontab_time(account.poll_cron, account.time_zone, fires_at + timedelta(microseconds=1))
     return fires_at
+
+
+def shortest_silence(accounts: Iterable[Account]) -> timedelta:
+    """Returns how long ago the last success of any of these accounts has to be for it to be stale, at least."""
+    return MISSED_POLLS * min(
+        (account.poll_interval if account.poll_cron is None else _SHORTEST_CRON_INTERVAL for account in accounts),
+        default=_SHORTEST_CRON_INTERVAL,
+    )
 
 
 class StaleTimes:

@@ -11,9 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
-import secrets
-import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -37,6 +34,7 @@ from syncer.store.accounts import (
 )
 from syncer.store.engine import translate_errors
 from syncer.store.identities import advance_identities
+from syncer.store.lease_holder import name_lease_holder
 from syncer.store.retention import store_retention
 from syncer.store.schema import migrate, schema_state
 from syncer.telemetry.logs import log, report_identities, report_postponed
@@ -113,7 +111,7 @@ class Daemon:
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._finished: dict[int, _Finished] = {}
         self._failing_ids: set[int] = set()
-        self._lease_holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._lease_holder = name_lease_holder()
         self._readiness = Readiness()
         self._renewed_at = 0.0
         self._schema_checked_at = 0.0

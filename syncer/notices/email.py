@@ -16,8 +16,9 @@ from aiosmtplib import SMTPException, SMTPRecipientRefused, SMTPResponseExceptio
 from syncer.errors import NoticeError, counted
 from syncer.notice import Attempt
 from syncer.notices.connections import connection_failure, create_tls_context
-from syncer.notices.plain_text import clean_line, clean_lines
+from syncer.notices.plain_text import clean_lines
 from syncer.notices.quoting import Quotes, without_phone_numbers
+from syncer.printable import single_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ def compose(message: Message, sender: str, recipients: Sequence[str]) -> bytes:
     mail = EmailMessage(policy=_POLICY)
     mail["From"] = sender
     mail["To"] = ", ".join(recipients)
-    mail["Subject"] = clean_line(message.subject, _MAX_SUBJECT_CHARS)
+    mail["Subject"] = single_line(message.subject, _MAX_SUBJECT_CHARS)
     mail["Date"] = format_datetime(message.created_at)
     mail["Message-ID"] = f"<{message.message_id}@{sender.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"

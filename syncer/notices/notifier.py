@@ -17,9 +17,7 @@ The polls know nothing of it: it reads what they have committed. It uses one dat
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import socket
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +25,7 @@ from syncer.errors import DatabaseError
 from syncer.notices.outbox import Outbox
 from syncer.notices.planner import Planner
 from syncer.notices.senders import open_senders
+from syncer.store.lease_holder import name_lease_holder
 from syncer.store.notices import read_waiting
 from syncer.telemetry.logs import log
 
@@ -61,7 +60,7 @@ class Notifier:
         self._file = file
         self._file_changed = asyncio.Event()
         self._wakeup = asyncio.Event()
-        self._process = _process_name()
+        self._process = name_lease_holder()
 
     def set_file(self, file: NotifyFile | None) -> None:
         """Replaces the rules and channels, also if the file is as before: channels that refused are tried again."""
@@ -94,17 +93,17 @@ class Notifier:
         self, file: NotifyFile, senders: Mapping[str, Sender], accounts: Callable[[], Mapping[int, Account]]
     ) -> None:
         """Follows one file until there is another one."""
-        planner = Planner(self._engine, file)
+        slot = asyncio.Lock()
+        planner = Planner(self._engine, file, slot)
         self._metrics.set_channels(file.channels)
         work = {name: asyncio.Event() for name in senders}
         stopping = asyncio.Event()
-        sending = [
-            asyncio.create_task(
-                Outbox(self._engine, self._metrics, file, name, sender, self._process).run(work[name], stopping)
-            )
+        outboxes = {
+            name: Outbox(self._engine, self._metrics, file, name, sender, slot=slot, process=self._process)
             for name, sender in senders.items()
-        ]
-        planning = asyncio.create_task(self._plan(planner, accounts, work))
+        }
+        sending = [asyncio.create_task(outbox.run(work[name], stopping)) for name, outbox in outboxes.items()]
+        planning = asyncio.create_task(self._plan(planner, accounts, work, slot))
         try:
             await self._file_changed.wait()
         finally:
@@ -116,14 +115,19 @@ class Notifier:
             await asyncio.gather(planning, *sending, return_exceptions=True)
 
     async def _plan(
-        self, planner: Planner, accounts: Callable[[], Mapping[int, Account]], work: Mapping[str, asyncio.Event]
+        self,
+        planner: Planner,
+        accounts: Callable[[], Mapping[int, Account]],
+        work: Mapping[str, asyncio.Event],
+        slot: asyncio.Lock,
     ) -> None:
         while True:
             self._wakeup.clear()
             if current_accounts := accounts():
                 try:
                     await planner.look(current_accounts)
-                    waiting = await read_waiting(self._engine, list(work))
+                    async with slot:
+                        waiting = await read_waiting(self._engine, list(work))
                     self._metrics.set_waiting({one.channel: (one.messages, one.oldest_seconds) for one in waiting})
                     for one in waiting:
                         if one.is_due:
@@ -149,18 +153,17 @@ async def notify_once(
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    counts: dict[str, int] = {}
-    process = _process_name()
+    counts: Counter[str] = Counter()
+    process, slot = name_lease_holder(), asyncio.Lock()
     async with open_senders(file) as senders:
-        await Planner(engine, file).look(accounts, is_first=True)
-        for name, sender in senders.items():
-            outbox = Outbox(engine, metrics, file, name, sender, process)
+        await Planner(engine, file, slot).look(accounts, is_first=True)
+
+        async def send(name: str, sender: Sender) -> None:
+            outbox = Outbox(engine, metrics, file, name, sender, slot=slot, process=process)
             while (outcome := await outbox.send_next()) is not None:
-                counts[outcome] = counts.get(outcome, 0) + 1
+                counts[outcome] += 1
                 if outcome in {"failed", "refused"}:
                     break
+
+        await asyncio.gather(*(send(name, sender) for name, sender in senders.items()))
     return counts
-
-
-def _process_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

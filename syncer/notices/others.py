@@ -17,7 +17,8 @@ from syncer.notice import Attempt
 from syncer.notices.apprise_process import FAILED, MISSING, NOT_UNDERSTOOD
 from syncer.notices.connections import NoAnswerError
 from syncer.notices.messengers import may_be_repetition
-from syncer.notices.plain_text import clean_line, clean_lines, cut_to_utf16
+from syncer.notices.plain_text import clean_lines, cut_to_utf16
+from syncer.printable import single_line
 
 if TYPE_CHECKING:
     from syncer.notice import Message
@@ -43,7 +44,7 @@ class AppriseSender:
         """Sends a message once."""
         subject = may_be_repetition(message, self._channel.language) + message.subject
         content = {
-            "title": clean_line(subject, _MAX_SUBJECT_CHARS),
+            "title": single_line(subject, _MAX_SUBJECT_CHARS),
             "body": cut_to_utf16(clean_lines(message.text), _MAX_TEXT_UNITS),
         }
         try:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 
 from syncer.errors import DatabaseError
@@ -41,19 +42,30 @@ class Outbox:
         file: The notify file.
         channel: The channel's name.
         sender: What sends its messages.
+        slot: Held while the database is asked, so that all channels together use one connection.
         process: Which process this is.
     """
 
     def __init__(
-        self, engine: AsyncEngine, metrics: NoticeMetrics, file: NotifyFile, channel: str, sender: Sender, process: str
+        self,
+        engine: AsyncEngine,
+        metrics: NoticeMetrics,
+        file: NotifyFile,
+        channel: str,
+        sender: Sender,
+        *,
+        slot: asyncio.Lock,
+        process: str,
     ) -> None:
         self._engine = engine
+        self._slot = slot
         self._metrics = metrics
         self._rules = file.rules
         self._channel = file.channels[channel]
         self._sender = sender
         self._process = process
         self._failures = 0
+        self._is_down = False
         self._pause = 0.0
 
     async def run(self, work: asyncio.Event, stopping: asyncio.Event) -> None:
@@ -87,13 +99,15 @@ class Outbox:
         Raises:
             DatabaseError: PostgreSQL refused.
         """
-        claim = await claim_message(self._engine, self._channel.name, list(self._rules), self._process)
+        async with self._slot:
+            claim = await claim_message(self._engine, self._channel.name, list(self._rules), self._process)
         if claim is None:
             return None
         rule = self._rules[claim.rule]
         if claim.now - claim.made_at > rule.max_age:
             return await self._end(claim, Attempt(outcome="failed", error=claim.error), expired=True)
-        notice = await read_notice(self._engine, claim, Wanted(rule.number_events, rule.types, rule.conditions))
+        async with self._slot:
+            notice = await read_notice(self._engine, claim, Wanted(rule.number_events, rule.types, rule.conditions))
         message = replace(render(notice, self._channel), may_repeat=claim.may_repeat)
         attempt = await self._sender.send(message)
         return await self._end(claim, attempt, expired=False)
@@ -105,19 +119,22 @@ class Outbox:
             self._failures += 1
             wait = retry_delay(claim.attempts, attempt.retry_after)
             self._pause = retry_delay(self._failures, attempt.retry_after).total_seconds()
-        recorded = await settle(
-            self._engine,
-            claim,
-            "waiting" if outcome == "failed" else outcome,
-            http_status=attempt.http_status,
-            error=attempt.error,
-            may_have_arrived=claim.may_repeat or attempt.is_uncertain,
-            retry_after=wait,
-        )
-        if outcome == "sent" and self._failures:
-            # Those that failed before would wait for their own time though the receiver is there again.
-            self._failures = 0
-            await send_now(self._engine, self._channel.name)
+            self._is_down = attempt.http_status is None or attempt.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        async with self._slot:
+            recorded = await settle(
+                self._engine,
+                claim,
+                "waiting" if outcome == "failed" else outcome,
+                http_status=attempt.http_status,
+                error=attempt.error,
+                may_have_arrived=claim.may_repeat or attempt.is_uncertain,
+                retry_after=wait,
+            )
+            if outcome == "sent" and self._is_down:
+                # Those that failed before would wait for their own time though the receiver is there again.
+                await send_now(self._engine, self._channel.name)
+        if outcome == "sent":
+            self._failures, self._is_down = 0, False
         if not recorded:
             return "lost"
         self._report(claim, attempt, outcome, wait)

@@ -9,12 +9,6 @@ from syncer.printable import escape_unprintable
 _CUT: Final = "…"
 
 
-def clean_line(text: str, max_chars: int) -> str:
-    """Returns text as one line without control characters, at most `max_chars` long."""
-    line = escape_unprintable(text[: max_chars + 1])
-    return line if len(line) <= max_chars else line[: max_chars - 1] + _CUT
-
-
 def clean_lines(text: str) -> str:
     """Returns text of several lines without other control characters."""
     return "\n".join(map(escape_unprintable, text.splitlines()))

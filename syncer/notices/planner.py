@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from syncer.config.staleness import StaleTimes
+from syncer.config.staleness import StaleTimes, shortest_silence
 from syncer.notices.conditions import compare_conditions, current_conditions
 from syncer.notices.times import next_time
 from syncer.store.account_conditions import Condition, look_at_accounts
@@ -45,10 +45,12 @@ class Planner:
     Args:
         engine: The database.
         file: The notify file.
+        slot: Held while the database is asked.
     """
 
-    def __init__(self, engine: AsyncEngine, file: NotifyFile) -> None:
+    def __init__(self, engine: AsyncEngine, file: NotifyFile, slot: asyncio.Lock) -> None:
         self._engine = engine
+        self._slot = slot
         self._rules = file.rules
         self._routes = [
             Route(rule.name, channel, rule.is_digest) for rule in file.rules.values() for channel in rule.channels
@@ -74,18 +76,27 @@ class Planner:
         """
         now = asyncio.get_running_loop().time()
         if self._accounts is None:
-            self._seeing_since = now - STALE_AFTER_SECONDS if is_first else now
+            self._seeing_since = float("-inf") if is_first else now
+        if self._accounts is not accounts:
+            # A new rule says nothing of what held before it was there. But an account that was never polled
+            # successfully may be newer than the rule.
+            async with self._slot:
+                await self._look_at_conditions(accounts, now, with_new_accounts=False)
         if self._accounts is not accounts or now - self._cursors_added_at > CURSORS_SECONDS:
-            await add_cursors(self._engine, self._keys(accounts), retire_others=self._accounts is not accounts)
+            async with self._slot:
+                await add_cursors(self._engine, self._keys(accounts), retire_others=self._accounts is not accounts)
             self._accounts, self._cursors_added_at = accounts, now
         if now - self._conditions_at > CONDITIONS_SECONDS:
             self._conditions_at = now
-            await self._look_at_conditions(accounts, now)
+            async with self._slot:
+                await self._look_at_conditions(accounts, now)
         while True:
-            keys = await find_cursors_to_plan(self._engine, self._routes)
+            async with self._slot:
+                keys = await find_cursors_to_plan(self._engine, self._routes)
             for key in keys:
                 if key.account_id in accounts:
-                    await self._plan(key, accounts[key.account_id])
+                    async with self._slot:
+                        await self._plan(key, accounts[key.account_id])
             if len(keys) < MAX_CURSORS_PER_LOOK:
                 break
 
@@ -115,7 +126,9 @@ class Planner:
                 even_if_nothing=rule.even_if_nothing,
             )
 
-    async def _look_at_conditions(self, accounts: Mapping[int, Account], now: float) -> None:
+    async def _look_at_conditions(
+        self, accounts: Mapping[int, Account], now: float, *, with_new_accounts: bool = True
+    ) -> None:
         # Digests say which conditions hold, and have no notices of them.
         routes = [route for route in self._routes if not route.is_digest and self._rules[route.rule].conditions]
         if not any(rule.conditions for rule in self._rules.values()):
@@ -123,7 +136,8 @@ class Planner:
         async with look_at_accounts(self._engine) as look:
             if look is None:
                 return
-            await self._store_conditions(look, accounts, may_be_stale=now - self._seeing_since >= STALE_AFTER_SECONDS)
+            may_be_stale = now - self._seeing_since >= STALE_AFTER_SECONDS
+            await self._store_conditions(look, accounts, may_be_stale=may_be_stale, with_new_accounts=with_new_accounts)
             quiet = {route for route, said_at in self._said_at.items() if now - said_at < TOGETHER_SECONDS}
             pending: dict[Route, list[Pending]] = {}
             by_name = {(route.rule, route.channel): route for route in routes if route not in quiet}
@@ -141,12 +155,16 @@ class Planner:
                 if await look.make_notices(cursors, self._rules[route.rule].conditions):
                     self._said_at[route] = now
 
-    async def _store_conditions(self, look: Look, accounts: Mapping[int, Account], *, may_be_stale: bool) -> None:
+    async def _store_conditions(
+        self, look: Look, accounts: Mapping[int, Account], *, may_be_stale: bool, with_new_accounts: bool
+    ) -> None:
         open_conditions: dict[int, dict[str, Condition]] = {}
         for condition in await look.read_open(list(accounts)):
             open_conditions.setdefault(condition.account_id, {})[condition.kind] = condition
         begun, ended = list[Condition](), []
-        for state in await look.read_states(list(accounts)):
+        for state in await look.read_states(list(accounts), shortest_silence(accounts.values())):
+            if state.success_run_id is None and not with_new_accounts:
+                continue
             known = open_conditions.get(state.account_id, {})
             since = state.success_started_at or state.created_at
             stale_at = self._stale_times.of(accounts[state.account_id], since)

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, unquote_plus
 
-from syncer.notices.plain_text import clean_line
+from syncer.printable import replace_phone_numbers, single_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,18 +22,17 @@ _MAX_QUOTED_CHARS: Final = 100
 _MAX_EXAMINED_CHARS: Final = 2000
 _SHARED_CHARS: Final = 8
 """An answer that has so many characters in a row in common with a secret or with the message is not quoted."""
-_PHONE_NUMBER: Final = re.compile(r"\d(?:[\W_]*\d){6,}")
 _JSON_ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 def error_line(text: str) -> str:
     """Returns an error message as one line that is not too long."""
-    return clean_line(text, MAX_ERROR_CHARS)
+    return single_line(text, MAX_ERROR_CHARS)
 
 
 def without_phone_numbers(text: str) -> str:
     """Replaces all that may be a phone number."""
-    return _PHONE_NUMBER.sub("…", text)
+    return replace_phone_numbers(text, lambda _: "…")
 
 
 def secrets_of_url(url: URL) -> Iterable[str]:
@@ -72,7 +71,7 @@ class Quotes:
         examined = text[: _MAX_QUOTED_CHARS + _SHARED_CHARS]
         if examined.startswith("<") or self._repeats(examined, message):
             return ""
-        quoted = clean_line(without_phone_numbers(examined), _MAX_QUOTED_CHARS)
+        quoted = single_line(without_phone_numbers(examined), _MAX_QUOTED_CHARS)
         return f' and said "{quoted}"' if quoted else ""
 
     def _repeats(self, text: str, message: Message | None) -> bool:

@@ -16,7 +16,7 @@ from syncer.store.notices import CursorKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,7 +33,7 @@ class AccountState(NamedTuple):
         success_finished_at: When that run ended.
         held: How many removals that run held.
         rejected: How many records it rejected.
-        newest_run_id: The newest run that has ended; None before the first.
+        newest_run_id: The newest run that has ended since; None if there is none.
         newest_finished_at: When it ended.
         newest_error_kind: The kind of its error, if it failed.
     """
@@ -77,15 +77,20 @@ class Pending(NamedTuple):
 
 _LOCK: Final = "select pg_try_advisory_xact_lock(hashtextextended('syncer.account_condition', 0)), syncer.clock()"
 _STATES: Final = """
-select a.account_id, a.created_at, f.success_run_id, least(f.success_started_at, syncer.clock()), r.finished_at,
+select a.account_id, a.created_at, f.success_run_id,
+       case when f.success_started_at is not null then least(f.success_started_at, syncer.clock()) end, r.finished_at,
        coalesce(r.held, 0), coalesce(r.rejected, 0), newest.run_id, newest.finished_at, newest.error_kind
   from syncer.account a
   left join syncer.account_fence f using (account_id)
   left join syncer.sync_run r on r.account_id = a.account_id and r.run_id = f.success_run_id
   left join lateral (select n.run_id, n.finished_at, n.error_kind from syncer.sync_run n
-                      where n.account_id = a.account_id and n.outcome not in ('running', 'abandoned')
+                      where n.account_id = a.account_id and n.run_id > coalesce(f.success_run_id, 0)
+                        and n.outcome not in ('running', 'abandoned')
                       order by n.run_id desc limit 1) newest on true
  where a.account_id = any($1::integer[])
+   and (r.held > 0 or r.rejected > 0 or newest.error_kind in ('unauthorized', 'forbidden')
+        or coalesce(f.success_started_at, a.created_at) <= syncer.clock() - $2::interval
+        or exists (select from syncer.account_condition k where k.account_id = a.account_id and k.ended_at is null))
 """
 _OPEN: Final = """
 select account_id, kind, began_at, run_id, affected
@@ -142,9 +147,14 @@ class Look:
         self._connection = connection
         self.now = now
 
-    async def read_states(self, account_ids: Collection[int]) -> list[AccountState]:
-        """Reads what the accounts' conditions follow from."""
-        return [AccountState(*row) for row in await self._connection.fetch(_STATES, account_ids)]
+    async def read_states(self, account_ids: Collection[int], silent_for: timedelta) -> list[AccountState]:
+        """Reads what the accounts' conditions follow from.
+
+        Args:
+            account_ids: The accounts. Those of which no condition holds, and none has held, are left out.
+            silent_for: How long ago the last success has to be for an account to be stale, at least.
+        """
+        return [AccountState(*row) for row in await self._connection.fetch(_STATES, account_ids, silent_for)]
 
     async def read_open(self, account_ids: Collection[int]) -> list[Condition]:
         """Reads the conditions that hold, as far as they are stored."""

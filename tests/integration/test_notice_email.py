@@ -161,7 +161,7 @@ def _fields(message: Message) -> dict[str, Any]:
 async def test_vendor_text_adds_no_header_and_commands_no_terminal() -> None:
     harmful = "a\r\nBcc: x@example.org\x1b[2J\u202eabc"
     mail = await received(Message(**dict(_fields(MESSAGE), subject=harmful, text=f"{harmful}\nend")))
-    assert mail["Subject"] == "a\\u000d\\u000aBcc: x@example.org\\u001b[2J\\u202eabc"
+    assert mail["Subject"] == "a Bcc: x@example.org\ufffd[2J\ufffdabc"
     assert text_of(mail) == "a\nBcc: x@example.org\\u001b[2J\\u202eabc\nend\n"
     assert "Bcc" not in mail
 

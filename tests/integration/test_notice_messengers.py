@@ -19,13 +19,13 @@ from syncer.errors import NoticeError
 from syncer.notice import Attempt, Message
 from syncer.notices.rules import MessengerChannel, NotifyFile
 from syncer.notices.senders import open_senders
-from tests.receivers import Receiver, close, drip, flood, hang, respond, respond_json
+from tests.scripted_receiver import Receiver, close, drip, flood, hang, respond, respond_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.receivers import Responder
+    from tests.scripted_receiver import Responder
 
 Kind = Literal["telegram", "max"]
 

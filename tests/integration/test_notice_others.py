@@ -17,11 +17,11 @@ from syncer.errors import NoticeError
 from syncer.notice import Attempt, Message
 from syncer.notices.rules import AppriseChannel, NotifyFile
 from syncer.notices.senders import open_senders
-from tests.receivers import Receiver, drip, flood, respond
+from tests.scripted_receiver import Receiver, drip, flood, respond
 
 if TYPE_CHECKING:
     from syncer.notices.rules import Language
-    from tests.receivers import Responder
+    from tests.scripted_receiver import Responder
 
 TOKEN = "t0ken-that-nobody-may-see"
 MESSAGE = Message(
@@ -65,7 +65,7 @@ async def test_a_possible_repetition_says_so_and_vendor_text_commands_no_termina
     async with Receiver(respond()) as receiver:
         assert await send(f"json://{receiver.host}", message) == Attempt(outcome="sent")
     (request,) = receiver.requests
-    assert request.json["title"] == "(возможно, повтор) a\\u000d\\u000ab"
+    assert request.json["title"] == "(возможно, повтор) a b"
     assert request.json["message"] == "c\\u001b[2J\\u202ed"
 
 

@@ -22,10 +22,10 @@ from syncer.errors import NoticeError
 from syncer.notice import Attempt, Message
 from syncer.notices.rules import NotifyFile, WebhookChannel
 from syncer.notices.senders import open_senders
-from tests.receivers import Receiver, close, drip, flood, hang, respond, respond_json, send_bytes
+from tests.scripted_receiver import Receiver, close, drip, flood, hang, respond, respond_json, send_bytes
 
 if TYPE_CHECKING:
-    from tests.receivers import Responder
+    from tests.scripted_receiver import Responder
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NEXT_SECRET = "whsec_bm90IHRoZSBzYW1lIHNlY3JldCBhcyBiZWZvcmU="
@@ -335,7 +335,7 @@ async def test_the_text_of_an_error_is_one_short_line_that_commands_no_terminal(
     explanation = "wrong\r\n\x1b[2J\u202efield " + "x" * 1000
     async with Receiver(respond_json("422 Unprocessable", {"message": explanation})) as receiver:
         error = str((await send(receiver.url)).error)
-    assert error == f'{receiver.host} answered 422 and said "wrong \\u001b[2J\\u202efield {"x" * 72}…"'
+    assert error == f'{receiver.host} answered 422 and said "wrong \ufffd[2J\ufffdfield {"x" * 82}…"'
 
 
 async def test_a_check_connects_and_sends_nothing() -> None:

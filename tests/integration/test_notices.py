@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from aiohttp import web
 from pydantic import SecretStr
+from sqlalchemy import event
+from sqlalchemy.pool import QueuePool
 
 from syncer.notices.notifier import notify_once
+from syncer.notices.outbox import Outbox
 from syncer.notices.payload import encode_notice
 from syncer.notices.preview import preview_notices
 from syncer.notices.rules import DEFAULT_EVENTS, NUMBER_EVENTS, NotifyFile, QuietHours, Rule, WebhookChannel
-from syncer.telemetry.notice_metrics import NoticeMetrics
+from syncer.notices.senders import open_senders
+from syncer.telemetry.metrics import Metrics
 from tests.builders import record, redirect, without
 from tests.receiver import Receiver
 
@@ -63,7 +69,7 @@ def file_with(receiver: Receiver, *rules: Rule) -> NotifyFile:
 async def notify(account: PolledAccount, file: NotifyFile) -> dict[str, int]:
     """Makes and sends what is due, as `syncer notify` does."""
     (account_id,) = await account.row("select account_id from syncer.account")
-    return await notify_once(account.engine, NoticeMetrics(CollectorRegistry()), file, {account_id: account.account})
+    return await notify_once(account.engine, Metrics().notices, file, {account_id: account.account})
 
 
 def events(received: Received) -> list[tuple[Any, ...]]:
@@ -319,6 +325,20 @@ async def test_a_digest_is_tried_for_as_long_as_its_rule_says(account: PolledAcc
     assert outcomes == [{"failed": 1}, {"failed": 1}, {"expired": 1}]
 
 
+async def test_each_digest_is_sent_though_no_poll_has_changed_anything_since_the_last_one(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver, rule(cron="0 9 * * *", even_if_nothing=True))
+    await account.poll_at(T0, record(1))
+    await notify(account, file)
+    for day in (1, 2, 3):
+        await account.poll_at(T0 + timedelta(days=day), record(1))
+        assert await notify(account, file) == {"sent": 1}
+
+    assert {message.data["through_run_id"] for message in receiver.requests} == {1}
+    assert len({message.id for message in receiver.requests}) == 3
+
+
 async def test_other_messages_come_at_the_earliest_after_the_interval_of_the_rule(
     account: PolledAccount, receiver: Receiver
 ) -> None:
@@ -374,3 +394,99 @@ async def test_the_preview_shows_what_was_sent(
 def to_seconds(body: bytes) -> Any:
     """Returns a body without fractions of seconds: a run is recorded a microsecond after its clock has stopped."""
     return json.loads(re.sub(rb"\.\d+Z", b"Z", body))
+
+
+async def lock_and_notify(account: PolledAccount, file: NotifyFile) -> dict[str, int]:
+    """Has number 1 locked after the first load, and notifies."""
+    await account.poll(record(1), record(2, type="abc"))
+    await notify(account, file)
+    await account.poll(record(1, state="debt_lock"), record(2, type="abc", state="debt_lock"))
+    return await notify(account, file)
+
+
+NOTICE = "select outcome, http_status, error, attempts, extract(epoch from due_at - made_at)::float8 from syncer.notice"
+
+
+async def test_a_receiver_that_is_gone_refuses_a_message_for_good(account: PolledAccount, receiver: Receiver) -> None:
+    receiver.answer = 410
+    assert await lock_and_notify(account, file_with(receiver)) == {"refused": 1}
+
+    outcome, status, error, attempts, _ = await account.row(NOTICE)
+    assert (outcome, status, attempts) == ("refused", 410, 1)
+    assert error.endswith(
+        "answered 410, so it accepts no more messages: remove the channel, or give it another address"
+    )
+    assert await notify(account, file_with(receiver)) == {}
+
+
+async def test_a_receiver_that_asks_to_wait_is_not_asked_sooner(account: PolledAccount, receiver: Receiver) -> None:
+    receiver.answers = [web.Response(status=429, headers={"Retry-After": "7"})]
+    assert await lock_and_notify(account, file_with(receiver)) == {"failed": 1}
+
+    outcome, status, _, _, seconds = await account.row(NOTICE)
+    assert (outcome, status) == ("waiting", 429)
+    assert 7 <= seconds < 9
+    assert await notify(account, file_with(receiver)) == {}
+
+
+async def test_a_message_that_no_attempt_has_delivered_in_time_expires_and_the_next_is_sent(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver, rule(events=frozenset({"locked", "unlocked"})))
+    await account.poll_at(T0, record(1))
+    await notify(account, file)
+    receiver.answer = 500
+    await account.poll_at(T0 + timedelta(minutes=5), record(1, state="debt_lock"))
+    await notify(account, file)
+    await account.set_clock(T0 + timedelta(hours=25))
+    assert await notify(account, file) == {"expired": 1}
+    receiver.answer = 200
+    await account.poll_at(T0 + timedelta(hours=26), record(1))
+    assert await notify(account, file) == {"sent": 1}
+
+    assert [row[:4] for row in await account.rows(f"{NOTICE} order by notice_id")] == [
+        ("expired", None, f"{receiver.url.removeprefix('http://').removesuffix('/hook')} answered 500", 2),
+        ("sent", 200, None, 1),
+    ]
+
+
+async def test_messages_that_wait_for_another_attempt_are_sent_once_the_receiver_is_there_again(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver, rule(), rule(name="other"))
+    receiver.answers = [500, 500]
+    await lock_and_notify(account, file)
+    async with open_senders(file) as senders:
+        outbox = Outbox(
+            account.engine, Metrics().notices, file, "duty", senders["duty"], slot=asyncio.Lock(), process="test"
+        )
+        assert await outbox.send_next() == "failed"
+        assert await outbox.send_next() is None
+        await account.sql.execute("update syncer.notice set due_at = made_at where rule = 'other'")
+
+        assert [await outbox.send_next() for _ in range(3)] == ["sent", "sent", None]
+
+
+async def test_a_rule_about_one_type_says_nothing_of_the_others(account: PolledAccount, receiver: Receiver) -> None:
+    file = file_with(
+        receiver, rule(types=frozenset({"abc"})), rule(name="digest", types=frozenset({"abc"}), cron="* * * * *")
+    )
+    await lock_and_notify(account, file)
+
+    (message,) = receiver.requests
+    assert events(message) == [("locked", 2, "active", "debt_lock")]
+
+
+async def test_a_database_is_asked_through_one_connection_however_many_channels_there_are(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    one = file_with(receiver)
+    channels = {f"duty{number}": replace(one.channels["duty"], name=f"duty{number}") for number in range(20)}
+    file = NotifyFile(channels, {"locks": rule(channels=tuple(channels))})
+    used = []
+    pool = account.engine.pool
+    assert isinstance(pool, QueuePool)
+    event.listen(account.engine.sync_engine, "checkout", lambda *_: used.append(pool.checkedout()))
+    assert await lock_and_notify(account, file) == {"sent": 20}
+
+    assert max(used) == 1
