@@ -72,7 +72,8 @@ async def _preview(
     cursor = PastCursor(rule, account.time_zone, list(runs.finished.values()), runs.since)
     while (span := cursor.next_span()) is not None and span.sent_at <= runs.now:
         about = run_ids[cursor.position], run_ids[span.through]
-        notice = await _read_notice(connection, rule, account_id, account, about, cursor.planned_at, span.sent_at)
+        polls_since = cursor.planned_at if rule.is_digest else None
+        notice = await read_span(connection, rule, account_id, about, span.sent_at, polls_since=polls_since)
         if notice is not None:
             yield notice
         cursor.move(span, has_made_notice=notice is not None)
@@ -118,43 +119,49 @@ class PastCursor:
             self.planned_at = span.sent_at
 
 
-async def _read_notice(
+async def read_span(
     connection: asyncpg.Connection[Any],
     rule: Rule,
     account_id: int,
-    account: Account,
     runs: tuple[int, int],
-    since: datetime,
     sent_at: datetime,
+    *,
+    polls_since: datetime | None = None,
 ) -> ChangesNotice | None:
-    """Returns a notice of the runs after one and up to another; None if nothing happened that it could say."""
+    """Returns what a rule says of the runs of an account after one run and up to another; None if that is nothing.
+
+    Args:
+        connection: The database.
+        rule: The rule.
+        account_id: The account.
+        runs: The run after which they begin, and the last one.
+        sent_at: When it is said.
+        polls_since: Since when failed polls are counted, if it is a digest.
+    """
     wanted = Wanted(rule.number_events, rule.types, rule.conditions)
     span = await find_span(connection, account_id, runs, rule.types, rule.number_events)
     counts = await count_events(connection, span)
     digest = None
-    if rule.is_digest:
-        failed_polls = await count_failed_polls(connection, account_id, since, sent_at)
-        digest = Digest(blocked_counts={}, blocked=(), polls_since=since, failed_polls=failed_polls)
+    if polls_since is not None:
+        failed_polls = await count_failed_polls(connection, account_id, polls_since, sent_at)
+        digest = Digest(blocked_counts={}, blocked=(), polls_since=polls_since, failed_polls=failed_polls)
     elif not counts:
         return None
-    notice = await read_changes(
-        connection,
-        wanted,
-        ChangesNotice(
-            message_id=_NOBODY,
-            created_at=sent_at,
-            account_id=account_id,
-            account=account.name,
-            time_zone=account.time_zone.key,
-            rule=rule.name,
-            after_run_id=runs[0],
-            through_run_id=runs[1],
-            counts=counts,
-            events=(),
-            window=None,
-            digest=digest,
-        ),
+    notice = ChangesNotice(
+        message_id=_NOBODY,
+        created_at=sent_at,
+        account_id=account_id,
+        account="",
+        time_zone="",
+        rule=rule.name,
+        after_run_id=runs[0],
+        through_run_id=runs[1],
+        counts=counts,
+        events=(),
+        window=None,
+        digest=digest,
     )
+    notice = await read_changes(connection, wanted, notice)
     said = notice.digest
     has_happened = counts or rule.even_if_nothing or (said is not None and (said.failed_polls or said.conditions))
     return notice if has_happened else None
