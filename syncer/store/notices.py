@@ -529,7 +529,8 @@ _PRUNE: Final = """
 with old as (
     select account_id, notice_id from syncer.notice
      where outcome <> 'waiting' and finished_at < syncer.clock() - $1::interval
-     order by finished_at limit $2
+       and made_at < syncer.clock() - $1::interval
+     order by made_at limit $2
 )
 delete from syncer.notice n using old where n.account_id = old.account_id and n.notice_id = old.notice_id
 """
