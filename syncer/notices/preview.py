@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from syncer.notice import ChangesNotice, Digest
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from datetime import datetime, timedelta
 
+    import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.config.accounts import Account
@@ -52,33 +53,58 @@ async def preview_notices(
             for rule in file.rules.values():
                 if rule.accounts is not None and account.name not in rule.accounts:
                     continue
-                wanted = Wanted(rule.number_events, rule.types, rule.conditions)
                 for span in _spans(rule, account, runs.first, runs.finished, runs.since, runs.now):
-                    counted = await find_span(
-                        connection, account_id, (span.after, span.through), rule.types, rule.number_events
+                    polls_since = span.since if rule.is_digest else None
+                    notice = await read_span(
+                        connection, rule, account_id, (span.after, span.through), span.sent_at, polls_since=polls_since
                     )
-                    counts = await count_events(connection, counted)
-                    digest = None
-                    if rule.is_digest:
-                        failed = await count_failed_polls(connection, account_id, span.since, span.sent_at)
-                        digest = Digest(blocked_counts={}, blocked=(), polls_since=span.since, failed_polls=failed)
-                    if not (counts or rule.even_if_nothing or (digest is not None and digest.failed_polls)):
-                        continue
-                    notice = ChangesNotice(
-                        message_id=_NOBODY,
-                        created_at=span.sent_at,
-                        account_id=account_id,
-                        account=account.name,
-                        time_zone=account.time_zone.key,
-                        rule=rule.name,
-                        after_run_id=span.after,
-                        through_run_id=span.through,
-                        counts=counts,
-                        events=(),
-                        window=None,
-                        digest=digest,
-                    )
-                    yield rule, await read_changes(connection, wanted, notice)
+                    if notice is not None:
+                        yield rule, notice
+
+
+async def read_span(
+    connection: asyncpg.Connection[Any],
+    rule: Rule,
+    account_id: int,
+    runs: tuple[int, int],
+    sent_at: datetime,
+    *,
+    polls_since: datetime | None = None,
+) -> ChangesNotice | None:
+    """Returns what a rule says of the runs of an account after one run and up to another; None if that is nothing.
+
+    Args:
+        connection: The database.
+        rule: The rule.
+        account_id: The account.
+        runs: The run after which they begin, and the last one.
+        sent_at: When it is said.
+        polls_since: Since when failed polls are counted, if it is a digest.
+    """
+    counts = await count_events(
+        connection, await find_span(connection, account_id, runs, rule.types, rule.number_events)
+    )
+    digest = None
+    if polls_since is not None:
+        failed = await count_failed_polls(connection, account_id, polls_since, sent_at)
+        digest = Digest(blocked_counts={}, blocked=(), polls_since=polls_since, failed_polls=failed)
+    if not (counts or rule.even_if_nothing or (digest is not None and digest.failed_polls)):
+        return None
+    notice = ChangesNotice(
+        message_id=_NOBODY,
+        created_at=sent_at,
+        account_id=account_id,
+        account="",
+        time_zone="",
+        rule=rule.name,
+        after_run_id=runs[0],
+        through_run_id=runs[1],
+        counts=counts,
+        events=(),
+        window=None,
+        digest=digest,
+    )
+    return await read_changes(connection, Wanted(rule.number_events, rule.types, rule.conditions), notice)
 
 
 def _spans(

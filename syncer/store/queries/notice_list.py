@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import text
@@ -12,6 +12,7 @@ from sqlalchemy import text
 from syncer.store.engine import read_snapshot
 
 if TYPE_CHECKING:
+    import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 MAX_MESSAGES: Final = 10
@@ -135,6 +136,12 @@ select one.account, several.accounts, one.time_zone, one.rule, one.channel, one.
                 group by e.event) per_event) several
  order by m.place
 """
+_ATTEMPTED: Final = """
+select account_id, notice_id, after_run_id, through_run_id, outcome, error
+  from syncer.notice
+ where kind = 'changes' and through_run_id is not null and (outcome <> 'waiting' or error is not null)
+ order by made_at desc limit $1
+"""
 _WAITING: Final = """
 select n.channel, case when count(distinct a.time_zone) = 1 then min(a.time_zone) else 'UTC' end,
        count(distinct n.message_id), min(n.made_at), extract(epoch from syncer.clock() - min(n.made_at))::float8,
@@ -155,6 +162,22 @@ select channel, time_zone, finished_at, http_status, error
  where outcome = 'refused'
  order by channel
 """
+
+
+class Attempted(NamedTuple):
+    """A notice of changes that was sent, given up, or failed and is tried again; its runs and what went wrong."""
+
+    account_id: int
+    notice_id: int
+    after_run_id: int
+    through_run_id: int
+    outcome: str
+    error: str | None
+
+
+async def read_attempts(connection: asyncpg.Connection[Any]) -> list[Attempted]:
+    """Reads the newest notices of changes that were sent or tried, the oldest of them first."""
+    return [Attempted(*row) for row in reversed(await connection.fetch(_ATTEMPTED, MAX_MESSAGES))]
 
 
 async def read_notices(engine: AsyncEngine, account: str | None, *, statement_seconds: int) -> NoticeList:
