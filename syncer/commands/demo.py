@@ -59,8 +59,9 @@ if TYPE_CHECKING:
 POLL_INTERVAL: Final = timedelta(seconds=3)
 STEP_SECONDS: Final = 2.0
 _SEED: Final = 1
-_MAX_LATEST_CHANGES: Final = 14
-_MAX_LATEST_NOTICES: Final = 3
+# Both fit a terminal of 24 lines, where a notice takes two of them.
+_MAX_LATEST_CHANGES: Final = 12
+_MAX_LATEST_NOTICES: Final = 2
 _MAX_CHANGES_PER_RUN: Final = 20
 
 
