@@ -54,6 +54,8 @@ create table syncer.notice (
 );
 -- One at a time of each kind: they are sent in order, and what happens meanwhile is in the next.
 create unique index notice_waiting_idx on syncer.notice (account_id, rule, channel, kind) where outcome = 'waiting';
+-- Which were made last, for the page, and first, to delete them; those of one message were made at one moment.
+create index notice_made_at_idx on syncer.notice (made_at, message_id);
 create index notice_due_at_idx on syncer.notice (due_at) where outcome = 'waiting';
 create index notice_message_id_idx on syncer.notice (message_id) where outcome = 'waiting';
 

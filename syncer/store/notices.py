@@ -529,19 +529,34 @@ _PRUNE: Final = """
 with old as (
     select account_id, notice_id from syncer.notice
      where outcome <> 'waiting' and finished_at < syncer.clock() - $1::interval
-     order by finished_at limit $2
+       and made_at < syncer.clock() - $1::interval
+     order by made_at limit $2
 )
 delete from syncer.notice n using old where n.account_id = old.account_id and n.notice_id = old.notice_id
 """
-_PRUNE_CONDITIONS: Final = "delete from syncer.account_condition where ended_at < syncer.clock() - $1::interval"
+# Kept besides those that hold: conditions that a message names which waits, and those whose end is in no notice yet.
+_PRUNE_CONDITIONS: Final = """
+delete from syncer.account_condition k
+ where k.ended_at < syncer.clock() - $1::interval
+   and not exists (select from syncer.notice n
+                    where n.account_id = k.account_id and n.outcome = 'waiting' and n.kind = 'conditions'
+                      and k.condition_id = any(n.begun_condition_ids || n.ended_condition_ids))
+   and not exists (select from syncer.notice_cursor c
+                    where c.account_id = k.account_id and c.retired_at is null
+                      and k.condition_id = any(c.open_condition_ids))
+"""
 
 
-async def prune_notices(engine: AsyncEngine, retention: timedelta, *, batch: int) -> None:
-    """Deletes one batch of notices that are finished, and conditions that ended, longer ago than `retention`.
+async def prune_notices(engine: AsyncEngine, retention: timedelta, *, batch: int) -> bool:
+    """Deletes one batch of notices that are finished, and the conditions that ended, longer ago than `retention`.
+
+    Returns:
+        Whether there may be more notices to delete.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
-        await connection.execute(_PRUNE, retention, batch)
+        deleted = await connection.execute(_PRUNE, retention, batch)
         await connection.execute(_PRUNE_CONDITIONS, retention)
+    return deleted == f"DELETE {batch}"

@@ -158,6 +158,7 @@ notice = Table(
         unique=True,
         postgresql_where=text("outcome = 'waiting'"),
     ),
+    Index("notice_made_at_idx", "made_at", "message_id"),
     Index("notice_due_at_idx", "due_at", postgresql_where=text("outcome = 'waiting'")),
     Index("notice_message_id_idx", "message_id", postgresql_where=text("outcome = 'waiting'")),
     comment="A message about an account that was or is to be sent; its words are made when it is sent",
