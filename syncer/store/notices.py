@@ -73,7 +73,8 @@ update syncer.notice n
 """
 # A rule's `when` may be another one now: when it is due is computed again.
 _FORGET_DUE_TIMES: Final = "update syncer.notice_cursor set due_at = null where due_at is not null"
-# A cursor begins where its account is: what happened before the rule was there is not sent.
+# A cursor begins where its account is: what happened before the rule was there is not sent. One that another process
+# has made since this statement began may have moved: it stays where it is.
 _INSERT: Final = """
 insert into syncer.notice_cursor as existing (account_id, rule, channel, run_id, condition_id, planned_at)
 select wanted.account_id, wanted.rule, wanted.channel, f.applied_run_id,
@@ -87,6 +88,7 @@ select wanted.account_id, wanted.rule, wanted.channel, f.applied_run_id,
 on conflict (account_id, rule, channel)
 do update set run_id = excluded.run_id, condition_id = excluded.condition_id, open_condition_ids = '{}',
               planned_at = excluded.planned_at, due_at = null, retired_at = null
+        where existing.retired_at is not null
 """
 
 

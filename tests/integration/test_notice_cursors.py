@@ -1,0 +1,167 @@
+"""Cursors and leases of notices when several processes work on them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from syncer.notices.outbox import Outbox
+from syncer.notices.planner import Planner
+from syncer.notices.senders import open_senders
+from syncer.store.notices import CursorKey, add_cursors, claim_message, lock_cursor, settle
+from syncer.telemetry.notice_metrics import NoticeMetrics
+from tests.builders import record
+from tests.integration.test_notices import file_with, notify, receiver, rule
+
+if TYPE_CHECKING:
+    from syncer.notices.rules import NotifyFile
+    from tests.builders import PolledAccount
+    from tests.receiver import Receiver
+
+__all__ = ["receiver"]
+
+KEY = CursorKey(1, "locks", "duty")
+BLOCKED = "select exists (select from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid)))"
+
+
+async def make_due(account: PolledAccount) -> None:
+    """Lets the time pass until what failed is tried again."""
+    await account.sql.execute("update syncer.notice set due_at = made_at where outcome = 'waiting'")
+
+
+async def send(account: PolledAccount, file: NotifyFile, *, times: int) -> list[str | None]:
+    """Sends the messages of channel `duty` as a daemon does; returns how that ended."""
+    async with open_senders(file) as senders:
+        metrics = NoticeMetrics(CollectorRegistry())
+        sender = senders["duty"]
+        outbox = Outbox(account.engine, metrics, file, "duty", sender, slot=asyncio.Lock(), process="process")
+        return [await outbox.send_next() for _ in range(times)]
+
+
+async def is_blocked(account: PolledAccount) -> bool:
+    """Whether a statement waits for this test's transaction."""
+    await account.sql.execute("select pg_stat_clear_snapshot()")
+    return bool(await account.sql.fetchval(BLOCKED))
+
+
+async def test_a_cursor_that_another_process_makes_at_the_same_time_stays_where_that_one_has_moved_it(
+    account: PolledAccount,
+) -> None:
+    await account.poll(record(1))
+    async with account.sql.transaction():
+        await account.sql.execute(
+            "insert into syncer.notice_cursor (account_id, rule, channel, run_id, planned_at) "
+            "values ($1, $2, $3, 5, now())",
+            *KEY,
+        )
+        adding = asyncio.create_task(add_cursors(account.engine, [KEY], retire_others=True))
+        while not await is_blocked(account):
+            pass
+    await adding
+
+    assert await account.rows("select run_id, retired_at from syncer.notice_cursor") == [(5, None)]
+
+
+async def test_the_newest_run_is_read_once_the_cursor_is_locked(account: PolledAccount) -> None:
+    await account.poll(record(1))
+    await add_cursors(account.engine, [KEY], retire_others=True)
+    await account.poll(record(2), record(1))
+
+    async def lock() -> tuple[int | None, int | None]:
+        async with lock_cursor(account.engine, KEY) as cursor:
+            assert cursor is not None
+            return cursor.run_id, cursor.newest_run_id
+
+    async with account.sql.transaction():
+        await account.sql.execute("lock table syncer.notice_cursor")
+        locking = asyncio.create_task(lock())
+        while not await is_blocked(account):
+            pass
+        # Another process plans a run that ends meanwhile.
+        await account.poll(record(3), record(2), record(1))
+        await account.sql.execute("update syncer.notice_cursor set run_id = 3")
+
+    assert await locking == (3, 3)
+
+
+async def test_a_cursor_from_before_the_first_poll_begins_after_the_numbers_that_are_listed_first(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver)
+    await account.poll_body(b"oops")
+    assert await notify(account, file) == {}
+    await account.poll(record(1), record(2, state="debt_lock"))
+    assert await notify(account, file) == {}
+    await account.poll(record(1), record(2, state="debt_lock"), record(3))
+    assert await notify(account, file) == {"sent": 1}
+
+    (message,) = receiver.requests
+    assert message.counts == {"new": 1}
+
+
+async def test_the_first_run_is_left_out_even_if_the_second_one_has_ended_when_the_notice_is_made(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver)
+    await account.poll_body(b"oops")
+    assert await notify(account, file) == {}
+    await account.poll(record(1), record(2, state="debt_lock"))
+    await account.poll(record(1, state="debt_lock"), record(2, state="debt_lock"))
+    assert await notify(account, file) == {"sent": 1}
+
+    (message,) = receiver.requests
+    assert message.counts == {"locked": 1}
+
+
+async def test_a_process_whose_lease_is_over_records_nothing(account: PolledAccount, receiver: Receiver) -> None:
+    file = file_with(receiver)
+    await account.poll(record(1))
+    await notify(account, file)
+    await account.poll(record(1, state="debt_lock"))
+    receiver.answers = [500]
+    await notify(account, file)
+    await make_due(account)
+    first = await claim_message(account.engine, "duty", ["locks"], "first")
+    await account.sql.execute("update syncer.notice set lease_until = made_at")
+    second = await claim_message(account.engine, "duty", ["locks"], "second")
+    assert first is not None
+    assert second is not None
+    assert (first.message_id, first.may_repeat) == (second.message_id, False)
+    assert second.may_repeat
+    holder = await account.row("select lease_holder from syncer.notice")
+
+    async def settle_first(outcome: str) -> bool:
+        return await settle(
+            account.engine,
+            first,
+            outcome,  # type: ignore[arg-type] # a literal, from below
+            http_status=500,
+            error="late",
+            may_have_arrived=False,
+            retry_after=timedelta(),
+        )
+
+    assert [await settle_first(outcome) for outcome in ("waiting", "sent")] == [False, False]
+    assert await account.row("select lease_holder from syncer.notice") == holder
+    settled = await settle(
+        account.engine, second, "sent", http_status=200, error=None, may_have_arrived=True, retry_after=timedelta()
+    )
+    assert settled
+    assert await account.row("select outcome, attempts, error from syncer.notice") == ("sent", 3, None)
+
+
+async def test_what_has_failed_is_sent_as_soon_as_the_receiver_accepts_another_message(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver, rule(), rule(name="other"), rule(name="third"))
+    await account.poll(record(1))
+    await notify(account, file)
+    await account.poll(record(1, state="debt_lock"))
+    await Planner(account.engine, file, asyncio.Lock()).look({1: account.account})
+    receiver.answers = [500, 500]
+
+    assert await send(account, file, times=6) == ["failed", "failed", "sent", "sent", "sent", None]
+    assert len(receiver.accepted) == 3
