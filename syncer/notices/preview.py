@@ -9,7 +9,7 @@ from uuid import UUID
 from syncer.notice import ChangesNotice, Digest
 from syncer.notices.times import next_time
 from syncer.store.engine import autocommit_connection
-from syncer.store.notices import count_failed_polls, read_applied_runs
+from syncer.store.notices import HeldConditions, count_failed_polls, find_held_conditions, read_applied_runs
 from syncer.store.number_events import count_events, find_span
 from syncer.store.queries.notice_content import Wanted, read_changes
 
@@ -52,17 +52,21 @@ async def preview_notices(
             for rule in file.rules.values():
                 if rule.accounts is not None and account.name not in rule.accounts:
                     continue
-                wanted = Wanted(rule.number_events, rule.types, rule.conditions)
+                wanted = Wanted(rule.number_events, rule.types)
                 for span in _spans(rule, account, runs.first, runs.finished, runs.since, runs.now):
                     counted = await find_span(
                         connection, account_id, (span.after, span.through), rule.types, rule.number_events
                     )
                     counts = await count_events(connection, counted)
-                    digest = None
+                    digest, held = None, HeldConditions((), ())
                     if rule.is_digest:
                         failed = await count_failed_polls(connection, account_id, span.since, span.sent_at)
                         digest = Digest(blocked_counts={}, blocked=(), polls_since=span.since, failed_polls=failed)
-                    if not (counts or rule.even_if_nothing or (digest is not None and digest.failed_polls)):
+                        held = await find_held_conditions(
+                            connection, account_id, rule.conditions, span.since, span.sent_at
+                        )
+                    has_failed = digest is not None and bool(digest.failed_polls)
+                    if not (counts or rule.even_if_nothing or has_failed or held.ids):
                         continue
                     notice = ChangesNotice(
                         message_id=_NOBODY,
@@ -78,7 +82,7 @@ async def preview_notices(
                         window=None,
                         digest=digest,
                     )
-                    yield rule, await read_changes(connection, wanted, notice)
+                    yield rule, await read_changes(connection, wanted, notice, held)
 
 
 def _spans(

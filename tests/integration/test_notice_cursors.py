@@ -1,20 +1,22 @@
-"""Cursors and leases of notices when several processes work on them."""
+"""Cursors and leases of notices when several processes work on them, and the same content in each attempt."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from prometheus_client import CollectorRegistry
 
+from syncer.emulator import faults
 from syncer.notices.outbox import Outbox
 from syncer.notices.planner import Planner
 from syncer.notices.senders import open_senders
 from syncer.store.notices import CursorKey, add_cursors, claim_message, lock_cursor, settle
 from syncer.telemetry.notice_metrics import NoticeMetrics
 from tests.builders import record
-from tests.integration.test_notices import file_with, notify, receiver, rule
+from tests.integration.test_notices import T0, events, file_with, notify, receiver, rule
 
 if TYPE_CHECKING:
     from syncer.notices.rules import NotifyFile
@@ -165,3 +167,50 @@ async def test_what_has_failed_is_sent_as_soon_as_the_receiver_accepts_another_m
 
     assert await send(account, file, times=6) == ["failed", "failed", "sent", "sent", "sent", None]
     assert len(receiver.accepted) == 3
+
+
+async def test_a_digest_is_the_same_in_each_attempt_though_a_condition_was_seen_to_begin_or_end_meanwhile(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    nine = datetime(2026, 3, 3, 6, tzinfo=UTC)  # 9:00 in Moscow
+    file = file_with(receiver, rule(cron="0 9 * * *"))
+    accounts = {1: account.account}
+    await account.poll_at(T0, record(1))
+    daemon = Planner(account.engine, file, asyncio.Lock())
+    await daemon.look(accounts)
+    await account.set_clock(nine - timedelta(minutes=5))
+    account.emulator.fault = faults.Status(status=403)
+    await account.poll_again()
+    await notify(account, file)
+    # A digest is due before the daemon looks at the conditions again.
+    await account.poll_at(nine - timedelta(seconds=5), *[record(id_) for id_ in range(2, 12)])
+    await account.set_clock(nine)
+    await daemon.look(accounts)
+    receiver.answers = [500]
+    assert await send(account, file, times=1) == ["failed"]
+    await notify(account, file)
+    await make_due(account)
+    assert await send(account, file, times=1) == ["sent"]
+
+    kinds = await account.rows("select kind, ended_at is not null from syncer.account_condition order by 1")
+    assert kinds == [("held", False), ("refused", True), ("stale", True)]
+    first, second = receiver.requests
+    assert (first.id, first.body) == (second.id, second.body)
+
+
+@pytest.mark.parametrize("other_events", [{"locked", "new"}, {"new"}])
+async def test_a_message_is_the_same_in_each_attempt_though_its_rule_is_about_other_events_now(
+    account: PolledAccount, receiver: Receiver, other_events: set[str]
+) -> None:
+    file = file_with(receiver, rule(events=frozenset({"locked", "removed"})))
+    await account.poll(record(1))
+    await notify(account, file)
+    await account.poll(record(1, state="debt_lock"), record(2))
+    receiver.answers = [500]
+    assert await notify(account, file) == {"failed": 1}
+    await make_due(account)
+    assert await notify(account, file_with(receiver, rule(events=frozenset(other_events)))) == {"sent": 1}
+
+    first, second = receiver.requests
+    assert events(first) == [("locked", 1, "active", "debt_lock")]
+    assert (first.id, first.body) == (second.id, second.body)
