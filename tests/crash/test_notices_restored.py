@@ -35,8 +35,8 @@ __all__ = ["account", "folder", "receiver", "scenario_results", "syncer"]
 
 async def poll_and_send(emulator: Emulator, sql: asyncpg.Connection, step: int) -> None:
     """Has the daemon poll these numbers and send what is due."""
-    emulator.fault = faults.Body(body=json.dumps(STEPS[step]))
     newest = await sql.fetchval("select max(run_id) from syncer.sync_run")
+    emulator.fault = faults.Body(body=json.dumps(STEPS[step]))
     applied = "select exists (select from syncer.sync_run where outcome = 'applied' and run_id > $1)"
     await wait_until(lambda: sql.fetchval(applied, newest))
     await wait_until(lambda: is_everything_sent(sql))
@@ -57,6 +57,9 @@ async def test_a_daemon_under_which_a_dump_is_restored_sends_what_its_polls_find
         arrived = len(receiver.requests)
         assert (await judge(sql, receiver.requests, {1: 1})).faults == {}
 
+        # The endpoint fails while the dump is restored, so that no poll finds anew what it has listed before.
+        emulator.fault = faults.Status(status=500)
+        await daemon.wait_for_event("poll_finished", outcome="failed")
         await restore(database, syncer.folder / "dump")
         await poll_and_send(emulator, sql, 3)
         assert (await daemon.stop()).code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ from syncer.notices.planner import Planner
 from syncer.notices.senders import open_senders
 from syncer.store.notices import CursorKey, add_cursors, claim_message, lock_cursor, settle
 from syncer.telemetry.notice_metrics import NoticeMetrics
-from tests.builders import record
+from tests.builders import record, redirect
 from tests.integration.test_notices import T0, events, file_with, notify, receiver, rule
+from tests.notice_judge import ALL_EVENTS, read_happened
 
 if TYPE_CHECKING:
     from syncer.notices.rules import NotifyFile
@@ -153,6 +155,77 @@ async def test_a_process_whose_lease_is_over_records_nothing(account: PolledAcco
     )
     assert settled
     assert await account.row("select outcome, attempts, error from syncer.notice") == ("sent", 3, None)
+
+
+async def test_a_message_that_another_process_claims_at_the_same_time_is_left_to_it(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    await plan_two(account, file_with(receiver, rule(), rule(name="other")))
+    async with account.sql.transaction():
+        await account.sql.execute("select from syncer.notice for update")
+        claiming = asyncio.create_task(claim_message(account.engine, "duty", ["locks"], "late"))
+        while not await is_blocked(account):
+            pass
+        await account.sql.execute(
+            "update syncer.notice set lease_holder = 'first', lease_until = now() + interval '1 min'"
+        )
+
+    assert await claiming is None
+    assert await account.row("select distinct lease_holder, attempts from syncer.notice") == ("first", 0)
+
+
+async def test_while_one_process_sends_a_message_another_one_sends_the_next(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    await plan_two(account, file_with(receiver, rule(), rule(name="other")))
+    claims = [await claim_message(account.engine, "duty", ["locks", "other"], "process") for _ in range(3)]
+
+    assert {claim and claim.rule for claim in claims[:2]} == {"locks", "other"}
+    assert claims[2] is None
+
+
+async def plan_two(account: PolledAccount, file: NotifyFile) -> None:
+    """Makes a notice for each rule of the file, and sends none."""
+    await account.poll(record(1))
+    await notify(account, file)
+    await account.poll(record(1, state="debt_lock"))
+    await Planner(account.engine, file, asyncio.Lock()).look({1: account.account})
+
+
+async def test_a_rule_about_one_event_alone_gets_each_of_them_and_nothing_else(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver, *(rule(name=event, events=frozenset({event})) for event in ALL_EVENTS))
+    locked, frozen = record(2, state="debt_lock"), record(3, state="freeze", from_redirect_numbers=[redirect(1, "7")])
+    others = [record(id_) for id_ in range(20, 40)]
+    for records in (
+        [record(1), *others],
+        [
+            record(1, state="activation", dgn_number="79000000001"),
+            locked,
+            frozen,
+            record(4, state="debt_lock"),
+            *others,
+        ],
+        [record(1, state="debt_lock", from_redirect_numbers=[redirect(2, "8")]), *others],
+        [record(1), locked, frozen, record(4), *others],
+        [record(1, employee_id=5, comment="new"), record(4), *others],
+        [record(1, reason="other"), record(2), record(3, state="freeze", reason="other"), record(4), *others],
+        [record(1, state="freeze", employee_id=6), record(2, state="activation", redirect_number="7"), *others],
+    ):
+        await account.poll(*records)
+        while await notify(account, file):
+            pass
+
+    happened = await read_happened(account.sql)
+    expected = Counter(event.event for event in happened[1] if event.run_id > 1)
+    assert set(expected) == set(ALL_EVENTS)
+    told: Counter[str] = Counter()
+    for message in receiver.requests:
+        assert set(message.counts) == {message.data["rule"]}
+        assert [kind for kind, *_ in events(message)] == [message.data["rule"]] * len(message.data["events"])
+        told.update(message.counts)
+    assert told == expected
 
 
 async def test_what_has_failed_is_sent_as_soon_as_the_receiver_accepts_another_message(
