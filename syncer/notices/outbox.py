@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from syncer.errors import DatabaseError
 from syncer.notice import Attempt
 from syncer.notices.messages import render
+from syncer.notices.rules import NUMBER_EVENTS
 from syncer.store.notices import claim_message, send_now, settle
 from syncer.store.queries.notice_content import Wanted, read_notice
 from syncer.telemetry.logs import log
@@ -107,7 +108,9 @@ class Outbox:
         if claim.now - claim.made_at > rule.max_age:
             return await self._end(claim, Attempt(outcome="failed", error=claim.error), expired=True)
         async with self._slot:
-            notice = await read_notice(self._engine, claim, Wanted(rule.number_events, rule.types, rule.conditions))
+            # Not the events of the rule, which may be others by now: each attempt has the same content.
+            events = [event for event in NUMBER_EVENTS if event in claim.counts]
+            notice = await read_notice(self._engine, claim, Wanted(events, rule.types))
         message = replace(render(notice, self._channel), may_repeat=claim.may_repeat)
         attempt = await self._sender.send(message)
         return await self._end(claim, attempt, expired=False)

@@ -10,7 +10,7 @@ from uuid import UUID
 from syncer.notice import ChangesNotice, Digest
 from syncer.notices.times import next_time
 from syncer.store.engine import autocommit_connection
-from syncer.store.notices import count_failed_polls, read_applied_runs
+from syncer.store.notices import HeldConditions, count_failed_polls, find_held_conditions, read_applied_runs
 from syncer.store.number_events import count_events, find_span
 from syncer.store.queries.notice_content import Wanted, read_changes
 
@@ -138,14 +138,15 @@ async def read_span(
         sent_at: When it is said.
         polls_since: Since when failed polls are counted, if it is a digest.
     """
-    wanted = Wanted(rule.number_events, rule.types, rule.conditions)
     span = await find_span(connection, account_id, runs, rule.types, rule.number_events)
     counts = await count_events(connection, span)
-    digest = None
+    digest, held = None, HeldConditions((), ())
     if polls_since is not None:
+        held = await find_held_conditions(connection, account_id, rule.conditions, polls_since, sent_at)
         failed_polls = await count_failed_polls(connection, account_id, polls_since, sent_at)
         digest = Digest(blocked_counts={}, blocked=(), polls_since=polls_since, failed_polls=failed_polls)
-    elif not counts:
+    has_failed = digest is not None and digest.failed_polls
+    if not (counts or rule.even_if_nothing or has_failed or held.ids):
         return None
     notice = ChangesNotice(
         message_id=_NOBODY,
@@ -161,7 +162,4 @@ async def read_span(
         window=None,
         digest=digest,
     )
-    notice = await read_changes(connection, wanted, notice)
-    said = notice.digest
-    has_happened = counts or rule.even_if_nothing or (said is not None and (said.failed_polls or said.conditions))
-    return notice if has_happened else None
+    return await read_changes(connection, Wanted(rule.number_events, rule.types), notice, held)

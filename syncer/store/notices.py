@@ -73,7 +73,8 @@ update syncer.notice n
 """
 # A rule's `when` may be another one now: when it is due is computed again.
 _FORGET_DUE_TIMES: Final = "update syncer.notice_cursor set due_at = null where due_at is not null"
-# A cursor begins where its account is: what happened before the rule was there is not sent.
+# A cursor begins where its account is: what happened before the rule was there is not sent. One that another process
+# has made since this statement began may have moved: it stays where it is.
 _INSERT: Final = """
 insert into syncer.notice_cursor as existing (account_id, rule, channel, run_id, condition_id, planned_at)
 select wanted.account_id, wanted.rule, wanted.channel, f.applied_run_id,
@@ -87,6 +88,7 @@ select wanted.account_id, wanted.rule, wanted.channel, f.applied_run_id,
 on conflict (account_id, rule, channel)
 do update set run_id = excluded.run_id, condition_id = excluded.condition_id, open_condition_ids = '{}',
               planned_at = excluded.planned_at, due_at = null, retired_at = null
+        where existing.retired_at is not null
 """
 
 
@@ -160,9 +162,12 @@ select coalesce(error_kind, outcome), count(*) from syncer.sync_run
  where account_id = $1 and started_at > $2 and started_at <= $3 and outcome in ('failed', 'abandoned')
  group by 1 order by 1
 """
-_HAS_CONDITIONS: Final = """
-select exists (select from syncer.account_condition
-                where account_id = $1 and kind = any($2::text[]) and (ended_at is null or ended_at > $3))
+# As far as they are stored: one that is seen later to have begun or ended before is in the next digest.
+_HELD_CONDITIONS: Final = """
+select coalesce(array_agg(condition_id), '{}'),
+       coalesce(array_agg(condition_id) filter (where ended_at <= $4), '{}')
+  from syncer.account_condition
+ where account_id = $1 and kind = any($2::text[]) and began_at <= $4 and (ended_at is null or ended_at > $3)
 """
 _POSTPONE: Final = """
 update syncer.notice_cursor set due_at = $4 where account_id = $1 and rule = $2 and channel = $3
@@ -173,9 +178,9 @@ update syncer.notice_cursor set run_id = $4, planned_at = $5, due_at = null
 """
 _INSERT_NOTICE: Final = """
 insert into syncer.notice
-       (account_id, rule, channel, kind, after_run_id, through_run_id, events, polls_since, failed_polls, message_id,
-        made_at, due_at)
-values ($1, $2, $3, 'changes', $4, $5, $6::jsonb, $7, $8::jsonb, $9, $10, $10)
+       (account_id, rule, channel, kind, after_run_id, through_run_id, events, polls_since, failed_polls,
+        begun_condition_ids, ended_condition_ids, message_id, made_at, due_at)
+values ($1, $2, $3, 'changes', $4, $5, $6::jsonb, $7, $8::jsonb, $9, $10, $11, $12, $12)
 """
 
 
@@ -234,12 +239,12 @@ class LockedCursor:
         if after is not None and through is not None:
             span = await find_span(self.connection, account_id, (after, through), types, events)
             counts = await count_events(self.connection, span)
-        since, failed_polls, has_happened = None, None, bool(counts)
+        since, failed_polls, held, has_happened = None, None, HeldConditions((), ()), bool(counts)
         if digest_of is not None:
             since = self.planned_at
             failed_polls = await count_failed_polls(self.connection, account_id, since, self.now)
-            has_conditions = await self.connection.fetchval(_HAS_CONDITIONS, account_id, digest_of, since)
-            has_happened = has_happened or bool(failed_polls) or has_conditions or even_if_nothing
+            held = await find_held_conditions(self.connection, account_id, digest_of, since, self.now)
+            has_happened = has_happened or bool(failed_polls) or bool(held.ids) or even_if_nothing
         if has_happened:
             await self.connection.execute(
                 _INSERT_NOTICE,
@@ -249,6 +254,7 @@ class LockedCursor:
                 json.dumps(counts),
                 since,
                 None if failed_polls is None else json.dumps(failed_polls),
+                *held,
                 uuid4(),
                 self.now,
             )
@@ -273,6 +279,22 @@ async def lock_cursor(engine: AsyncEngine, key: CursorKey) -> AsyncIterator[Lock
             return
         newest = await connection.fetchval(_NEWEST_RUN, key.account_id)
         yield LockedCursor(connection, key, row["run_id"], row["planned_at"], row["now"], newest)
+
+
+class HeldConditions(NamedTuple):
+    """Conditions of an account that have held in a time, and those of them that have ended in it, by id."""
+
+    ids: Sequence[int]
+    ended_ids: Sequence[int]
+
+
+async def find_held_conditions(
+    connection: asyncpg.Connection[Any], account_id: int, kinds: Collection[str], since: datetime, until: datetime
+) -> HeldConditions:
+    """Returns the conditions of some kinds that have held in a time."""
+    row = await connection.fetchrow(_HELD_CONDITIONS, account_id, kinds, since, until)
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    return HeldConditions(*row)
 
 
 async def count_failed_polls(
@@ -348,7 +370,11 @@ async def read_waiting(engine: AsyncEngine, channels: Collection[str]) -> list[W
 
 
 class ClaimedNotice(NamedTuple):
-    """A notice that this process is sending; several of one message differ in their account alone."""
+    """A notice that this process is sending; several of one message differ in their account alone.
+
+    Attributes:
+        begun_condition_ids: Conditions that have begun; of a digest, those that have held.
+    """
 
     account_id: int
     notice_id: int
