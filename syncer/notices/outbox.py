@@ -108,9 +108,9 @@ class Outbox:
         if claim.now - claim.made_at > rule.max_age:
             return await self._end(claim, Attempt(outcome="failed", error=claim.error), expired=True)
         async with self._slot:
-            # Not the events of the rule, which may be others by now: each attempt has the same content.
+            # Not the events and types of the rule, which may be others by now: each attempt has the same content.
             events = [event for event in NUMBER_EVENTS if event in claim.counts]
-            notice = await read_notice(self._engine, claim, Wanted(events, rule.types))
+            notice = await read_notice(self._engine, claim, Wanted(events, claim.notices[0].types))
         message = replace(render(notice, self._channel), may_repeat=claim.may_repeat)
         attempt = await self._sender.send(message)
         return await self._end(claim, attempt, expired=False)

@@ -178,9 +178,9 @@ update syncer.notice_cursor set run_id = $4, planned_at = $5, due_at = null
 """
 _INSERT_NOTICE: Final = """
 insert into syncer.notice
-       (account_id, rule, channel, kind, after_run_id, through_run_id, events, polls_since, failed_polls,
+       (account_id, rule, channel, kind, after_run_id, through_run_id, types, events, polls_since, failed_polls,
         begun_condition_ids, ended_condition_ids, message_id, made_at, due_at)
-values ($1, $2, $3, 'changes', $4, $5, $6::jsonb, $7, $8::jsonb, $9, $10, $11, $12, $12)
+values ($1, $2, $3, 'changes', $4, $5, $6, $7::jsonb, $8, $9::jsonb, $10, $11, $12, $13, $13)
 """
 
 
@@ -251,6 +251,7 @@ class LockedCursor:
                 *self.key,
                 after,
                 through,
+                None if types is None else sorted(types),
                 json.dumps(counts),
                 since,
                 None if failed_polls is None else json.dumps(failed_polls),
@@ -385,6 +386,7 @@ class ClaimedNotice(NamedTuple):
     begun_condition_ids: list[int]
     ended_condition_ids: list[int]
     polls_since: datetime | None
+    types: list[str] | None
     events: dict[str, int]
     failed_polls: dict[str, int] | None
 
@@ -443,7 +445,7 @@ select message_id from syncer.notice
 # All rows of a message are locked in one order, so that two processes that have picked the same one do not deadlock.
 _LOCK_MESSAGE: Final = """
 select n.account_id, n.notice_id, n.rule, n.kind, n.after_run_id, n.through_run_id, n.begun_condition_ids,
-       n.ended_condition_ids, n.polls_since, n.events::text, n.failed_polls::text, n.made_at, n.attempts,
+       n.ended_condition_ids, n.polls_since, n.types, n.events::text, n.failed_polls::text, n.made_at, n.attempts,
        n.may_have_arrived, n.lease_holder, n.due_at, n.lease_until, n.error, r.finished_at as recorded_at,
        syncer.clock() as now
   from syncer.notice n
@@ -483,7 +485,7 @@ async def claim_message(engine: AsyncEngine, channel: str, rules: Collection[str
         holder = f"{process}:{uuid4().hex[:12]}"
         await connection.execute(_LEASE, message_id, holder, LEASE)
     notices = [
-        ClaimedNotice(*tuple(row)[:9], *(json.loads(row[name] or "null") for name in ("events", "failed_polls")))
+        ClaimedNotice(*tuple(row)[:10], *(json.loads(row[name] or "null") for name in ("events", "failed_polls")))
         for row in rows
     ]
     return Claim(

@@ -287,3 +287,19 @@ async def test_a_message_is_the_same_in_each_attempt_though_its_rule_is_about_ot
     first, second = receiver.requests
     assert events(first) == [("locked", 1, "active", "debt_lock")]
     assert (first.id, first.body) == (second.id, second.body)
+
+
+async def test_a_message_is_the_same_in_each_attempt_though_its_rule_is_about_other_types_now(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    await account.poll(record(1), record(2, type="abc"))
+    await notify(account, file_with(receiver))
+    await account.poll(record(1, state="debt_lock"), record(2, type="abc", state="debt_lock"))
+    receiver.answers = [500]
+    assert await notify(account, file_with(receiver)) == {"failed": 1}
+    await make_due(account)
+    assert await notify(account, file_with(receiver, rule(types=frozenset({"abc"})))) == {"sent": 1}
+
+    first, second = receiver.requests
+    assert first.counts == {"locked": 2}
+    assert (first.id, first.body) == (second.id, second.body)

@@ -102,6 +102,7 @@ notice = Table(
     Column("kind", Text, nullable=False, comment="changes, or conditions of accounts"),
     Column("after_run_id", BigInteger, comment="It is about the changes of runs after this one; null of conditions"),
     Column("through_run_id", BigInteger, comment="Up to this run; null of conditions"),
+    Column("types", ARRAY(Text), comment="The types of numbers that it is about; null for all"),
     *(
         Column(name, ARRAY(BigInteger), nullable=False, server_default=text("'{}'"), comment=meaning)
         for name, meaning in {
