@@ -62,7 +62,7 @@ class Verdict:
     Attributes:
         arrivals: Requests that arrived, repetitions included.
         messages: Different ids.
-        told: Events in these messages.
+        received: Events in these messages.
         lost: Events that are in none.
         invented: Events in a message that did not happen, or not in its span.
         doubled: Events in the spans of two messages of one cursor.
@@ -74,7 +74,7 @@ class Verdict:
 
     arrivals: int = 0
     messages: int = 0
-    told: int = 0
+    received: int = 0
     lost: int = 0
     invented: int = 0
     doubled: int = 0
@@ -234,7 +234,7 @@ def _judge_cursor(verdict: Verdict, happened: Iterable[Event], beginning: int, s
         verdict.disordered += span.after < position
         in_span = _within(everything, span.after, span.through)
         verdict.doubled += (in_span - _within(left, span.after, span.through)).total()
-        verdict.told += span.counts.total()
+        verdict.received += span.counts.total()
         verdict.invented += (span.events - in_span).total()
         counted = Counter[str]()
         for event, count in in_span.items():

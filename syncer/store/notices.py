@@ -98,7 +98,7 @@ async def add_cursors(engine: AsyncEngine, keys: Collection[CursorKey], *, retir
     Args:
         engine: The database.
         keys: All that the notify file and the accounts ask for.
-        retire_others: Whether the notify file was read again: other cursors are retired, and begin anew if they are
+        retire_others: Whether the notify file was read again: other cursors are retired, and begin again if they are
             asked for once more.
 
     Raises:

@@ -43,7 +43,7 @@ async def poll_and_send(emulator: Emulator, sql: asyncpg.Connection, step: int) 
 
 
 @run_concurrently
-async def test_a_daemon_under_which_a_dump_is_restored_sends_what_its_polls_find_anew_under_new_ids(
+async def test_a_daemon_under_which_a_dump_is_restored_sends_what_its_polls_find_again_under_new_ids(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection, database: str
 ) -> None:
     emulator.fault = faults.Body(body=json.dumps(STEPS[0]))
@@ -57,7 +57,7 @@ async def test_a_daemon_under_which_a_dump_is_restored_sends_what_its_polls_find
         arrived = len(receiver.requests)
         assert (await judge(sql, receiver.requests, {1: 1})).faults == {}
 
-        # The endpoint fails while the dump is restored, so that no poll finds anew what it has listed before.
+        # The endpoint fails while the dump is restored, so that no poll finds again what it has listed before.
         emulator.fault = faults.Status(status=500)
         await daemon.wait_for_event("poll_finished", outcome="failed")
         await restore(database, syncer.folder / "dump")
@@ -93,10 +93,10 @@ async def test_a_message_that_waited_when_the_dump_was_made_is_sent_again_with_t
     assert (await syncer.run("notify", notify_file=file)).code == 0
     await poll_and_notify(emulator, syncer, file, STEPS[3])
 
-    repeated, anew = receiver.requests[restored_at : restored_at + 2], receiver.requests[restored_at + 2 :]
+    repeated, later = receiver.requests[restored_at : restored_at + 2], receiver.requests[restored_at + 2 :]
     earlier = {one.id: one.body for one in receiver.requests[:restored_at]}
     assert [earlier[one.id] for one in repeated] == [one.body for one in repeated]
-    assert earlier.keys().isdisjoint({one.id for one in anew})
+    assert earlier.keys().isdisjoint({one.id for one in later})
     verdict = await judge(sql, receiver.requests[restored_at:], {1: 1}, rules=ONE_CHANNEL)
     assert (verdict.faults, verdict.messages) == ({}, 4)
 

@@ -220,12 +220,12 @@ async def test_a_rule_about_one_event_alone_gets_each_of_them_and_nothing_else(
     happened = await read_happened(account.sql)
     expected = Counter(event.event for event in happened[1] if event.run_id > 1)
     assert set(expected) == set(ALL_EVENTS)
-    told: Counter[str] = Counter()
+    said: Counter[str] = Counter()
     for message in receiver.requests:
         assert set(message.counts) == {message.data["rule"]}
         assert [kind for kind, *_ in events(message)] == [message.data["rule"]] * len(message.data["events"])
-        told.update(message.counts)
-    assert told == expected
+        said.update(message.counts)
+    assert said == expected
 
 
 async def test_what_has_failed_is_sent_as_soon_as_the_receiver_accepts_another_message(
