@@ -12,11 +12,12 @@ from aiohttp import web
 
 @dataclass(frozen=True)
 class Received:
-    """A request of a webhook: its id, its headers and its bytes."""
+    """A request of a webhook: its id, its headers, its bytes and its path."""
 
     id: str
     headers: dict[str, str]
     body: bytes
+    path: str = "/"
 
     @property
     def data(self) -> dict[str, Any]:
@@ -36,7 +37,7 @@ class Receiver:
 
     Attributes:
         requests: What it has received, in order.
-        answers: What it answers next; when they are used up, `answer`. A number is a status; None hangs.
+        answers: What it answers next, then `answer`. A number is a status; None hangs until `release`.
         answer: What it answers otherwise.
     """
 
@@ -45,6 +46,7 @@ class Receiver:
         self.answers: list[web.Response | int | None] = []
         self.answer: int | None = 200
         self._runner: web.AppRunner | None = None
+        self._released = asyncio.Event()
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -65,10 +67,15 @@ class Receiver:
         """What it has received, each id once."""
         return list({request.id: request for request in self.requests}.values())
 
+    def release(self) -> None:
+        """Accepts what hangs, and what would."""
+        self._released.set()
+
     async def _receive(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        self.requests.append(Received(request.headers.get("webhook-id", ""), dict(request.headers), body))
+        headers = dict(request.headers)
+        self.requests.append(Received(request.headers.get("webhook-id", ""), headers, body, request.path))
         answer = self.answers.pop(0) if self.answers else self.answer
         if answer is None:
-            await asyncio.sleep(3600)
+            await self._released.wait()
         return answer if isinstance(answer, web.Response) else web.Response(status=answer or 200)

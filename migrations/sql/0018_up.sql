@@ -33,6 +33,7 @@ create table syncer.notice (
     kind text not null,
     after_run_id bigint,
     through_run_id bigint,
+    types text[],
     begun_condition_ids bigint[] not null default '{}',
     ended_condition_ids bigint[] not null default '{}',
     events jsonb not null,
@@ -54,6 +55,8 @@ create table syncer.notice (
 );
 -- One at a time of each kind: they are sent in order, and what happens meanwhile is in the next.
 create unique index notice_waiting_idx on syncer.notice (account_id, rule, channel, kind) where outcome = 'waiting';
+-- Which were made last, for the page, and first, to delete them; those of one message were made at one moment.
+create index notice_made_at_idx on syncer.notice (made_at, message_id);
 create index notice_due_at_idx on syncer.notice (due_at) where outcome = 'waiting';
 create index notice_message_id_idx on syncer.notice (message_id) where outcome = 'waiting';
 
@@ -92,6 +95,7 @@ comment on column syncer.notice.channel is 'Name of the channel';
 comment on column syncer.notice.kind is 'changes, or conditions of accounts';
 comment on column syncer.notice.after_run_id is 'It is about the changes of runs after this one; null of conditions';
 comment on column syncer.notice.through_run_id is 'Up to this run; null of conditions';
+comment on column syncer.notice.types is 'The types of numbers that it is about; null for all';
 comment on column syncer.notice.begun_condition_ids is 'Conditions that began';
 comment on column syncer.notice.ended_condition_ids is 'Conditions that ended';
 comment on column syncer.notice.events is 'How many events of each kind it is about';

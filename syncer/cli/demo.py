@@ -27,6 +27,10 @@ def demo(
         str | None,
         typer.Option(metavar="URL", help="Only fill this empty database with history (default 180d), as its owner."),
     ] = None,
+    notify_to: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send notices to this webhook; otherwise the demo shows what it would send."),
+    ] = None,
 ) -> None:
     """Run a complete demo on this machine with nothing to configure.
 
@@ -36,12 +40,14 @@ def demo(
     exit_cleanly_during_startup()
     from syncer.commands.demo import DemoOptions, fill_database, run_demo
     from syncer.commands.demo_backfill import parse_days
+    from syncer.commands.demo_notices import create_receiver
     from syncer.config.settings import load_valid_settings, read_origins
 
     days = None if history is None else parse_option("--history", history, parse_days)
     if database is not None:
-        if keep is not None:
-            raise ConfigurationError("--database and --keep do not go together: name one of them")
+        for option, value in (("--keep", keep), ("--notify-to", notify_to)):
+            if value is not None:
+                raise ConfigurationError(f"--database and {option} do not go together: name one of them")
         run_async(fill_database(_check_database_address(database), days or _DEFAULT_DEMO_DAYS))
         return
     settings, problems, wrong_fields = load_valid_settings()
@@ -49,7 +55,10 @@ def demo(
         raise ConfigurationError(*[one for one in problems if one.startswith("SYNCER_HTTP_LISTEN ")])
     listen = settings.http_listen
     is_set = "http_listen" in read_origins()
-    options = DemoOptions(days or 0, keep, listen if is_set else None, serves_page=listen is not None)
+    receiver = None if notify_to is None else create_receiver(notify_to)
+    options = DemoOptions(
+        days or 0, keep, listen if is_set else None, serves_page=listen is not None, receiver=receiver
+    )
     run_async(run_demo(options))
 
 

@@ -100,7 +100,7 @@ def notify(
         raise typer.BadParameter("it only goes with --dry-run", param_hint="--since")
     if test and dry_run:
         raise typer.BadParameter("it does not go with --test", param_hint="--dry-run")
-    age = parse_option("--since", since or "7d", duration_parser(timedelta(minutes=1), "of at least 1m"))
+    age = parse_option("--since", since or "7d", duration_parser(timedelta(minutes=1), "of at least 1m", "12h or 7d"))
     settings = read_settings()
     accounts = [] if test else read_accounts(settings)
     file = read_notify_file(settings, None if test else accounts)

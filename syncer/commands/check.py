@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from syncer.commands.check_channels import check_channels
+from syncer.commands.finding import Finding
 from syncer.config.accounts import describe_shared_tokens, find_token_sources, load_accounts
 from syncer.config.database_address import describe_unverified_connections
 from syncer.config.exposed_files import describe_exposed_files
@@ -20,7 +22,6 @@ from syncer.endpoint.client import Source
 from syncer.endpoint.retry_after import in_words
 from syncer.errors import ConfigurationError, NoDatabaseError, SyncerError, counted, in_sentence
 from syncer.notices.notify_file import find_secret_sources, load_notify_file
-from syncer.printable import escape_unprintable
 from syncer.store.accounts import describe_shared_app_ids, find_unknown_time_zones
 from syncer.store.engine import MIN_SERVER_VERSION
 from syncer.store.identities import find_identities_behind
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
     from syncer.database import Database
+    from syncer.notices.rules import NotifyFile
 
 _MAX_SHOWN: Final = 20
 _CONCURRENT_REQUESTS: Final = 10
@@ -51,25 +53,8 @@ _ACCOUNT_FIELDS: Final = {"accounts_file", "account_name", "api_token", "api_tok
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check; `text` says what was found and, if it is wrong or a risk, how to fix it.
-
-    A warning is ok, and changes no exit code.
-    """
-
-    subject: str
-    text: str
-    is_ok: bool = True
-    is_warning: bool = False
-
-    def __str__(self) -> str:
-        word = "warn" if self.is_warning else "ok" if self.is_ok else "WRONG"
-        return escape_unprintable(f"{word:5}  {self.subject}: {self.text.removeprefix(f'{self.subject}: ')}")
-
-
-@dataclass(frozen=True, slots=True)
 class Check:
-    """What `syncer check` checks: configuration, database, schema, endpoint and tokens, in this order.
+    """What `syncer check` checks: configuration, database, schema, endpoint and tokens, channels, in this order.
 
     What depends on a setting that is not valid is left out.
 
@@ -104,7 +89,7 @@ class Check:
 
     async def findings(self, database: Database | SyncerError) -> AsyncIterator[Finding]:
         """Yields the findings; `database` may be why it cannot be opened."""
-        findings, accounts = self._check_configuration()
+        findings, accounts, notify_file = self._check_configuration()
         stored: _Stored | None = None
         if self.wrong_fields & _DATABASE_FIELDS:
             pass  # it is not the database that is meant
@@ -121,12 +106,18 @@ class Check:
         if accounts and not any(field.startswith("api_") for field in self.wrong_fields):
             for finding in await _check_endpoints(self.settings, accounts, stored):
                 yield finding
+        for finding in await check_channels(notify_file):
+            yield finding
         if self.with_data and stored is not None and not isinstance(database, SyncerError):
             async for finding in _check_data(database):
                 yield finding
 
-    def _check_configuration(self) -> tuple[list[Finding], tuple[Account, ...]]:
-        """Checks the settings and the accounts; returns the findings, and the accounts if they can be read."""
+    def _check_configuration(self) -> tuple[list[Finding], tuple[Account, ...], NotifyFile | None]:
+        """Checks the settings and their files.
+
+        Returns:
+            The findings, the accounts if they can be read, and the notify file if there is one that can be read.
+        """
         accounts: tuple[Account, ...] = ()
         results = [Finding("configuration", problem, is_ok=False) for problem in self.problems]
         if not self.wrong_fields & _ACCOUNT_FIELDS:
@@ -136,8 +127,9 @@ class Check:
                 results += [Finding("configuration", problem, is_ok=False) for problem in error.problems]
         if not results:
             results = [Finding("configuration", counted(len(accounts), "account"))]
+        notify_file = None
         try:
-            load_notify_file(self.settings, accounts or None)
+            notify_file = load_notify_file(self.settings, accounts or None)
         except ConfigurationError as error:
             results += [Finding("configuration", problem, is_ok=False) for problem in error.problems]
         secret_sources = find_token_sources(self.settings) | find_secret_sources(self.settings)
@@ -147,7 +139,8 @@ class Check:
         results += [Finding("configuration", sentence, is_warning=True) for sentence in exposed]
         results += [Finding("accounts", sentence, is_ok=False) for sentence in describe_shared_tokens(accounts)]
         unverified = describe_unverified_connections(self.settings)
-        return [*results, *(Finding("database", sentence, is_warning=True) for sentence in unverified)], accounts
+        results += [Finding("database", sentence, is_warning=True) for sentence in unverified]
+        return results, accounts, notify_file
 
 
 @dataclass(frozen=True, slots=True)

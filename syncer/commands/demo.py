@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from syncer.commands.demo_backfill import NUMBERS, TOKEN, backfill_account, settings_for
+from syncer.commands.demo_notices import DemoNotices, describe_receiver, notify_file_for
 from syncer.commands.run import create_site
 from syncer.commands.status import accounts_summary
 from syncer.config.accounts import load_accounts
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from syncer.config.hosts import ListenAddress
     from syncer.config.settings import Settings
+    from syncer.notices.rules import WebhookChannel
     from syncer.store.queries.account_status import AccountStatus
     from syncer.store.queries.change_feed import FeedEntry
     from syncer.web.site import Site
@@ -57,7 +59,9 @@ if TYPE_CHECKING:
 POLL_INTERVAL: Final = timedelta(seconds=3)
 STEP_SECONDS: Final = 2.0
 _SEED: Final = 1
-_MAX_LATEST_CHANGES: Final = 14
+# Both fit a terminal of 24 lines, where a notice takes two of them.
+_MAX_LATEST_CHANGES: Final = 12
+_MAX_LATEST_NOTICES: Final = 2
 _MAX_CHANGES_PER_RUN: Final = 20
 
 
@@ -70,12 +74,14 @@ class DemoOptions:
         keep: The data folder, which is left when the demo ends; None takes a temporary one.
         listen: The address of the page; None is the default one, or a free port if that is in use.
         serves_page: Whether there is a page.
+        receiver: Where notices are sent; None if nothing is sent.
     """
 
     history_days: int = 0
     keep: Path | None = None
     listen: ListenAddress | None = None
     serves_page: bool = True
+    receiver: WebhookChannel | None = None
 
 
 async def run_demo(options: DemoOptions) -> None:
@@ -94,12 +100,15 @@ async def run_demo(options: DemoOptions) -> None:
             with Database(settings) as database:
                 await migrate(database.owner_engine)
                 async with Source(settings) as source, AsyncExitStack() as stack:
-                    daemon = Daemon(database, Poller(database.engine, source, settings), load_accounts(settings))
+                    poller = Poller(database.engine, source, settings)
+                    daemon = Daemon(database, poller, load_accounts(settings), notify_file_for(options.receiver))
                     site = await _start_site(stack, daemon, options, settings, database)
                     _print_introduction(folder, site, emulator.url, database if options.keep else None)
+                    if options.receiver is not None:
+                        typer.echo(describe_receiver(options.receiver) + "\n")
                     days = options.history_days
                     if not days or await _backfill(stop, settings, database, emulator, days):
-                        await _run_until(stop, daemon, database.engine, emulator)
+                        await _run_until(stop, daemon, database.engine, emulator, options.receiver)
                 await database.dispose()
     if options.keep is not None:
         command = f"SYNCER_DATA_DIR={shlex.quote(str(folder))} {_program_command()}"
@@ -200,13 +209,15 @@ async def _backfill(stop: asyncio.Event, settings: Settings, database: Database,
         )
 
 
-async def _run_until(stop: asyncio.Event, daemon: Daemon, engine: AsyncEngine, emulator: Emulator) -> None:
+async def _run_until(
+    stop: asyncio.Event, daemon: Daemon, engine: AsyncEngine, emulator: Emulator, receiver: WebhookChannel | None
+) -> None:
     last_run_id = max((account.last_run_id or 0 for account in await read_account_statuses(engine)), default=0)
     try:
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(_step_emulator(emulator)),
-                tasks.create_task(_show_changes(engine, last_run_id)),
+                tasks.create_task(_show_changes(engine, last_run_id, DemoNotices(receiver, last_run_id))),
             ]
             await daemon.run(stop)
             for task in background:
@@ -257,26 +268,31 @@ def _program_command() -> str:
     return shlex.quote(str(program)) if os.access(program, os.X_OK) else shlex.join([sys.executable, "-m", "syncer"])
 
 
-async def _show_changes(engine: AsyncEngine, last_run_id: int) -> None:
-    """Shows the changes recorded after a run: a live view on a terminal, otherwise plain lines."""
+async def _show_changes(engine: AsyncEngine, last_run_id: int, notices: DemoNotices) -> None:
+    """Shows the changes recorded after a run, and notices: a live view on a terminal, otherwise plain lines."""
     console = Console(highlight=False)
     latest: deque[FeedEntry] = deque(maxlen=_MAX_LATEST_CHANGES)
+    latest_notices: deque[str] = deque(maxlen=_MAX_LATEST_NOTICES)
     with Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else nullcontext() as live:
         while True:
             changes = await read_changes_after(engine, last_run_id)
             if changes:
                 last_run_id = changes[-1].run_id
                 latest.extend(changes[-_MAX_CHANGES_PER_RUN:])
+            new_notices = [escape_unprintable(line) async for line in notices.lines(engine, last_run_id)]
+            latest_notices.extend(new_notices)
             if live is not None:
-                live.update(live_view(await read_account_statuses(engine), latest), refresh=True)
+                live.update(live_view(await read_account_statuses(engine), latest, latest_notices), refresh=True)
             else:
-                for line in plain_lines(changes):
+                for line in (*plain_lines(changes), *new_notices):
                     console.print(line, markup=False, soft_wrap=True)
             await asyncio.sleep(0.5)
 
 
-def live_view(accounts: Iterable[AccountStatus], latest: Iterable[FeedEntry]) -> RenderableType:
-    """Returns what is shown on a terminal: the accounts, and the latest changes."""
+def live_view(
+    accounts: Iterable[AccountStatus], latest: Iterable[FeedEntry], notices: Iterable[str] = ()
+) -> RenderableType:
+    """Returns what is shown on a terminal: the accounts, the latest notices, and the latest changes."""
     table = Table(box=None, pad_edge=False, header_style="bold", title="latest changes", title_justify="left")
     for column in ("at", "number"):
         table.add_column(column, no_wrap=True)  # where the terminal is narrow, the others become narrower
@@ -286,7 +302,8 @@ def live_view(accounts: Iterable[AccountStatus], latest: Iterable[FeedEntry]) ->
         texts = [change.number, change.event, change.old_value or "", change.new_value or ""]
         cells = [Text(escape_unprintable(text), no_wrap=True, overflow="ellipsis") for text in texts]
         table.add_row(_time_of(change), *cells)
-    return Group(accounts_summary(accounts), Text(), table)
+    lines = [Text(line, style="yellow") for line in notices]
+    return Group(accounts_summary(accounts), Text(), *lines, *[Text()] * bool(lines), table)
 
 
 def _time_of(change: FeedEntry) -> str:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import typer
 
-from syncer.errors import ConfigurationError, counted, in_sentence
+from syncer.errors import ConfigurationError, DatabaseError, counted, in_sentence
 from syncer.local_time import format_moment
 from syncer.notice import TestNotice
 from syncer.notices.messages import render
@@ -19,6 +19,7 @@ from syncer.notices.preview import preview_notices
 from syncer.notices.senders import open_senders
 from syncer.printable import escape_unprintable
 from syncer.store.accounts import read_account_ids
+from syncer.store.notices import read_waiting
 from syncer.store.schema import schema_state
 from syncer.telemetry.logs import log
 from syncer.telemetry.metrics import Metrics
@@ -47,19 +48,20 @@ async def send_notices(database: Database, file: NotifyFile, accounts: Sequence[
     (await schema_state(database.engine)).require_writable()
     by_id = await _read_accounts(database, accounts)
     counts = await notify_once(database.engine, Metrics().notices, file, by_id)
+    waiting = sum(one.messages for one in await read_waiting(database.engine, list(file.channels)))
     await database.dispose()
     parts = [
         f"{counted(counts[outcome], 'message')} {words}" for outcome, words in _WORDS.items() if counts.get(outcome)
     ]
-    typer.echo(in_sentence(parts) if parts else "nothing to send")
+    found = in_sentence(parts) if parts else "nothing to send"
+    typer.echo(f"{found}; still waiting: {counted(waiting, 'message')}" if waiting else found)
     return not counts.keys() & {"failed", "expired", "refused"}
 
 
 async def send_after_sync(database: Database, file: NotifyFile, accounts: Sequence[Account], seconds: float) -> None:
     """Makes and sends the notices that are due, within some seconds; what remains is sent the next time.
 
-    Raises:
-        DatabaseError: PostgreSQL refused.
+    What goes wrong is logged, and changes nothing of the polls' results.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -67,6 +69,10 @@ async def send_after_sync(database: Database, file: NotifyFile, accounts: Sequen
             await notify_once(database.engine, Metrics().notices, file, by_id)
     except TimeoutError:
         log.warning("notices_not_finished", seconds=seconds)
+    except DatabaseError as error:
+        log.warning("notices_not_finished", error=str(error))
+    except Exception:  # noqa: BLE001 - a bug must be logged and must not hide the results of the polls
+        log.exception("notifier_crashed")
 
 
 async def test_channels(file: NotifyFile, names: Sequence[str]) -> bool:
@@ -89,10 +95,10 @@ async def test_channels(file: NotifyFile, names: Sequence[str]) -> bool:
             started = time.monotonic()
             attempt = await senders[name].send(render(notice, file.channels[name]))
             seconds = time.monotonic() - started
-            answer = "accepted" if attempt.outcome == "sent" else attempt.error
+            answer = "accepted" if attempt.outcome == "sent" else "not accepted"
             status = f" (HTTP {attempt.http_status})" if attempt.http_status is not None else ""
-            more = f"; {attempt.error}" if attempt.outcome == "sent" and attempt.error else ""
-            typer.echo(escape_unprintable(f"{name}: {answer}{status} in {seconds:.2f} s{more}"))
+            problem = f": {attempt.error}" if attempt.error else ""
+            typer.echo(escape_unprintable(f"{name}: {answer}{status} in {seconds:.2f} s{problem}"))
             return attempt.outcome == "sent"
 
         return all(await asyncio.gather(*(test(name) for name in dict.fromkeys(names or file.channels))))

@@ -17,6 +17,7 @@ from syncer.outcome import accept_removals_command
 from syncer.printable import escape_unprintable
 from syncer.store.accounts import describe_shared_app_ids
 from syncer.store.queries.account_status import describe_clock, format_age, read_account_statuses
+from syncer.store.queries.notice_list import read_channels
 from syncer.store.schema import schema_state
 
 if TYPE_CHECKING:
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
 
     from syncer.database import Database
     from syncer.store.queries.account_status import AccountStatus
+    from syncer.store.queries.notice_list import RefusedChannel, WaitingChannel
 
 _MAX_SHOWN: Final = 5
 _MAX_NAME_WIDTH: Final = 20
+_USUAL_WAIT_SECONDS: Final = 60.0
+"""How long a message waits without a failure before it is mentioned."""
 _UNLIMITED_WIDTH: Final = 10_000  # lines in a file or a pipe are not wrapped
 
 
@@ -39,18 +43,20 @@ async def print_status(database: Database, *, as_json: bool) -> None:
         SchemaError: Its schema is not the one this version requires.
     """
     state = await schema_state(database.engine)
-    accounts, shared = [], []
+    accounts: list[AccountStatus] = []
+    attention: list[str] = []
     if state.found is not None:
         state.require_current()
         accounts = await read_account_statuses(database.engine)
-        shared = await describe_shared_app_ids(database.engine)
+        attention += await describe_shared_app_ids(database.engine)
+        attention += attention_lines(accounts)
+        attention += channel_lines(*await read_channels(database.engine))
     await database.dispose()
     if as_json:
         for status in accounts:
             typer.echo(escape_unprintable(msgspec.json.encode(status).decode()))
         return
     console = Console(width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH, highlight=False)
-    attention = [*shared, *attention_lines(accounts)]
     for line in attention:
         console.print(f"! {escape_unprintable(line)}", markup=False)
     if accounts:
@@ -119,6 +125,28 @@ def _attention_lines(status: AccountStatus) -> Iterator[str]:
     if len(status.rejected) > _MAX_SHOWN:
         more = counted(len(status.rejected) - _MAX_SHOWN, "more rejected record")
         yield f"and {more}: see analytics.rejected_records"
+
+
+def channel_lines(waiting: Iterable[WaitingChannel], refused: Iterable[RefusedChannel]) -> Iterator[str]:
+    """Yields a line for each channel whose messages wait too long or whose receiver refused, with the reason."""
+    refusing = set()
+    for refusal in refused:
+        refusing.add(refusal.channel)
+        status = "" if refusal.http_status is None else f" (HTTP {refusal.http_status})"
+        moment = format_moment(refusal.at, refusal.time_zone)
+        yield (
+            f"channel {refusal.channel}: the receiver refused for good at {moment}{status}: {refusal.error}; the "
+            "daemon tries it again once it has read the notify file again (SIGHUP)"
+        )
+    for one in waiting:
+        if one.error is None and one.seconds < _USUAL_WAIT_SECONDS:
+            continue
+        has, them = ("has", "it") if one.messages == 1 else ("have", "them")
+        reason = one.error or f"no attempt to send {them} was made: `syncer run` does, or `syncer notify`"
+        if one.channel in refusing:
+            reason = "after what it has refused"
+        moment = format_moment(one.since, one.time_zone)
+        yield f"channel {one.channel}: {counted(one.messages, 'message')} {has} waited since {moment}: {reason}"
 
 
 def _ago(status: AccountStatus) -> str:

@@ -1,4 +1,4 @@
-"""Deletes runs that are kept no longer, and summarises days that have ended.
+"""Deletes runs and notices that are kept no longer, and summarises days that have ended.
 
 In the background, and slowly enough not to disturb the polls.
 """
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from syncer.errors import DatabaseError
 from syncer.store.day_summaries import summarise_days
-from syncer.store.retention import Account, list_accounts, oldest_prunable_run_age, prune
+from syncer.store.notices import prune_notices
+from syncer.store.retention import BATCH_ROWS, Account, list_accounts, oldest_prunable_run_age, prune
 from syncer.telemetry.logs import log
 
 if TYPE_CHECKING:
@@ -34,14 +35,14 @@ _LOCKED: Final = (
 
 
 class Retention:
-    """Deletes expired runs and summarises days, one batch of each account in turn.
+    """Deletes expired notices and runs and summarises days, one batch of each account in turn.
 
     An account that is locked or fails delays no other. Runs expire by whole days, and finding those that have expired
     takes reading those that have not: so an account without any is asked again only on its next day.
 
     Args:
         engine: The database.
-        retention: How long runs are kept.
+        retention: How long runs and notices are kept.
         metrics: Where the age of the oldest run that should have been deleted is exported.
     """
 
@@ -54,7 +55,7 @@ class Retention:
         self._reported: set[str] = set()
 
     async def run(self, is_ready: Callable[[], bool]) -> None:
-        """Deletes expired runs and summarises days, round by round, until it is cancelled.
+        """Deletes expired notices and runs and summarises days, round by round, until it is cancelled.
 
         Args:
             is_ready: Whether the database is reachable and has the expected schema.
@@ -72,7 +73,7 @@ class Retention:
             await asyncio.sleep(ROUND_PAUSE_SECONDS if is_ready() else BATCH_PAUSE_SECONDS)
 
     async def prune_all(self, is_ready: Callable[[], bool]) -> None:
-        """Prunes and summarises every account until nothing is left to do, or it is locked or fails.
+        """Prunes the notices, and prunes and summarises every account until nothing is left, or it is locked or fails.
 
         The next round tries it again.
 
@@ -84,8 +85,12 @@ class Retention:
         accounts = await list_accounts(self._engine, self._retention)
         remaining = deque(accounts)
         locked: set[int] = set()
-        problems: dict[str, str] = {}
+        problems: dict[str, str | None] = {}
         left = 0.0
+        try:
+            await self._prune_notices(is_ready)
+        except DatabaseError as error:
+            problems[str(error)] = None
         while remaining and is_ready():
             account_id = remaining.popleft()
             try:
@@ -109,6 +114,12 @@ class Retention:
             self._report(problems)
             self._metrics.oldest_prunable_run_age.set(left)
 
+    async def _prune_notices(self, is_ready: Callable[[], bool]) -> None:
+        while is_ready():
+            if not await prune_notices(self._engine, self._retention, batch=BATCH_ROWS):
+                return
+            await asyncio.sleep(BATCH_PAUSE_SECONDS)
+
     async def _prune(self, account_id: int, account: Account) -> Progress:
         if self._pruned.get(account_id) == account:
             return "done"
@@ -123,8 +134,9 @@ class Retention:
         except DatabaseError:
             return 0.0  # what keeps it from being read keeps it from being pruned, and is reported
 
-    def _report(self, problems: dict[str, str]) -> None:
+    def _report(self, problems: dict[str, str | None]) -> None:
         for error, account in problems.items():
             if error not in self._reported:
-                log.warning("retention_failed", account=account, error=error)
+                of_account = {} if account is None else {"account": account}
+                log.warning("retention_failed", **of_account, error=error)
         self._reported = set(problems)

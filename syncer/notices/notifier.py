@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS: Final = 5.0
 """Pause between looks at the database, unless a poll has changed something."""
+REPORTED_FAILURES: Final = 3
+"""So many errors of the database in a row, while accounts can be polled, are logged; an outage the scheduler logs."""
 STOP_SECONDS: Final = 5.0
 """How long a message that is being sent may take when the notifier stops."""
 
@@ -121,6 +123,7 @@ class Notifier:
         work: Mapping[str, asyncio.Event],
         slot: asyncio.Lock,
     ) -> None:
+        failures = 0
         while True:
             self._wakeup.clear()
             if current_accounts := accounts():
@@ -132,8 +135,12 @@ class Notifier:
                     for one in waiting:
                         if one.is_due:
                             work[one.channel].set()
-                except DatabaseError:  # the scheduler logs it
+                    failures = 0
+                except DatabaseError as error:
                     planner.forget()
+                    failures += 1
+                    if failures == REPORTED_FAILURES:
+                        log.warning("notices_not_made", error=str(error))
                 except Exception:  # noqa: BLE001 - a bug must be logged and must not end the daemon
                     log.exception("notifier_crashed")
                     planner.forget()

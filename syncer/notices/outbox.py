@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from syncer.errors import DatabaseError
 from syncer.notice import Attempt
 from syncer.notices.messages import render
+from syncer.notices.rules import NUMBER_EVENTS
 from syncer.store.notices import claim_message, send_now, settle
 from syncer.store.queries.notice_content import Wanted, read_notice
 from syncer.telemetry.logs import log
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from syncer.store.notices import Claim
     from syncer.telemetry.notice_metrics import NoticeMetrics
 
-DIGEST_MAX_AGE: Final = timedelta(hours=72)
-"""How long sending a digest is tried."""
 RETRY_SECONDS: Final = (5, 30, 120, 600, 1800, 3600)
 """How long after the first failures of a message it is tried again; after all others, as after the last of these."""
 MAX_RETRY_AFTER: Final = timedelta(hours=1)
@@ -106,11 +105,12 @@ class Outbox:
         if claim is None:
             return None
         rule = self._rules[claim.rule]
-        max_age = DIGEST_MAX_AGE if rule.is_digest else rule.max_age
-        if claim.now - claim.made_at > max_age:
+        if claim.now - claim.made_at > rule.max_age:
             return await self._end(claim, Attempt(outcome="failed", error=claim.error), expired=True)
         async with self._slot:
-            notice = await read_notice(self._engine, claim, Wanted(rule.number_events, rule.types, rule.conditions))
+            # Not the events and types of the rule, which may be others by now: each attempt has the same content.
+            events = [event for event in NUMBER_EVENTS if event in claim.counts]
+            notice = await read_notice(self._engine, claim, Wanted(events, claim.notices[0].types))
         message = replace(render(notice, self._channel), may_repeat=claim.may_repeat)
         attempt = await self._sender.send(message)
         return await self._end(claim, attempt, expired=False)

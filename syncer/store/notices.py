@@ -73,7 +73,8 @@ update syncer.notice n
 """
 # A rule's `when` may be another one now: when it is due is computed again.
 _FORGET_DUE_TIMES: Final = "update syncer.notice_cursor set due_at = null where due_at is not null"
-# A cursor begins where its account is: what happened before the rule was there is not sent.
+# A cursor begins where its account is: what happened before the rule was there is not sent. One that another process
+# has made since this statement began may have moved: it stays where it is.
 _INSERT: Final = """
 insert into syncer.notice_cursor as existing (account_id, rule, channel, run_id, condition_id, planned_at)
 select wanted.account_id, wanted.rule, wanted.channel, f.applied_run_id,
@@ -87,6 +88,7 @@ select wanted.account_id, wanted.rule, wanted.channel, f.applied_run_id,
 on conflict (account_id, rule, channel)
 do update set run_id = excluded.run_id, condition_id = excluded.condition_id, open_condition_ids = '{}',
               planned_at = excluded.planned_at, due_at = null, retired_at = null
+        where existing.retired_at is not null
 """
 
 
@@ -96,7 +98,7 @@ async def add_cursors(engine: AsyncEngine, keys: Collection[CursorKey], *, retir
     Args:
         engine: The database.
         keys: All that the notify file and the accounts ask for.
-        retire_others: Whether the notify file was read again: other cursors are retired, and begin anew if they are
+        retire_others: Whether the notify file was read again: other cursors are retired, and begin again if they are
             asked for once more.
 
     Raises:
@@ -160,9 +162,12 @@ select coalesce(error_kind, outcome), count(*) from syncer.sync_run
  where account_id = $1 and started_at > $2 and started_at <= $3 and outcome in ('failed', 'abandoned')
  group by 1 order by 1
 """
-_HAS_CONDITIONS: Final = """
-select exists (select from syncer.account_condition
-                where account_id = $1 and kind = any($2::text[]) and (ended_at is null or ended_at > $3))
+# As far as they are stored: one that is seen later to have begun or ended before is in the next digest.
+_HELD_CONDITIONS: Final = """
+select coalesce(array_agg(condition_id), '{}'),
+       coalesce(array_agg(condition_id) filter (where ended_at <= $4), '{}')
+  from syncer.account_condition
+ where account_id = $1 and kind = any($2::text[]) and began_at <= $4 and (ended_at is null or ended_at > $3)
 """
 _POSTPONE: Final = """
 update syncer.notice_cursor set due_at = $4 where account_id = $1 and rule = $2 and channel = $3
@@ -173,9 +178,9 @@ update syncer.notice_cursor set run_id = $4, planned_at = $5, due_at = null
 """
 _INSERT_NOTICE: Final = """
 insert into syncer.notice
-       (account_id, rule, channel, kind, after_run_id, through_run_id, events, polls_since, failed_polls, message_id,
-        made_at, due_at)
-values ($1, $2, $3, 'changes', $4, $5, $6::jsonb, $7, $8::jsonb, $9, $10, $10)
+       (account_id, rule, channel, kind, after_run_id, through_run_id, types, events, polls_since, failed_polls,
+        begun_condition_ids, ended_condition_ids, message_id, made_at, due_at)
+values ($1, $2, $3, 'changes', $4, $5, $6, $7::jsonb, $8, $9::jsonb, $10, $11, $12, $13, $13)
 """
 
 
@@ -234,21 +239,23 @@ class LockedCursor:
         if after is not None and through is not None:
             span = await find_span(self.connection, account_id, (after, through), types, events)
             counts = await count_events(self.connection, span)
-        since, failed_polls, has_happened = None, None, bool(counts)
+        since, failed_polls, held, has_happened = None, None, HeldConditions((), ()), bool(counts)
         if digest_of is not None:
             since = self.planned_at
             failed_polls = await count_failed_polls(self.connection, account_id, since, self.now)
-            has_conditions = await self.connection.fetchval(_HAS_CONDITIONS, account_id, digest_of, since)
-            has_happened = has_happened or bool(failed_polls) or has_conditions or even_if_nothing
+            held = await find_held_conditions(self.connection, account_id, digest_of, since, self.now)
+            has_happened = has_happened or bool(failed_polls) or bool(held.ids) or even_if_nothing
         if has_happened:
             await self.connection.execute(
                 _INSERT_NOTICE,
                 *self.key,
                 after,
                 through,
+                None if types is None else sorted(types),
                 json.dumps(counts),
                 since,
                 None if failed_polls is None else json.dumps(failed_polls),
+                *held,
                 uuid4(),
                 self.now,
             )
@@ -273,6 +280,22 @@ async def lock_cursor(engine: AsyncEngine, key: CursorKey) -> AsyncIterator[Lock
             return
         newest = await connection.fetchval(_NEWEST_RUN, key.account_id)
         yield LockedCursor(connection, key, row["run_id"], row["planned_at"], row["now"], newest)
+
+
+class HeldConditions(NamedTuple):
+    """Conditions of an account that have held in a time, and those of them that have ended in it, by id."""
+
+    ids: Sequence[int]
+    ended_ids: Sequence[int]
+
+
+async def find_held_conditions(
+    connection: asyncpg.Connection[Any], account_id: int, kinds: Collection[str], since: datetime, until: datetime
+) -> HeldConditions:
+    """Returns the conditions of some kinds that have held in a time."""
+    row = await connection.fetchrow(_HELD_CONDITIONS, account_id, kinds, since, until)
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    return HeldConditions(*row)
 
 
 async def count_failed_polls(
@@ -348,7 +371,11 @@ async def read_waiting(engine: AsyncEngine, channels: Collection[str]) -> list[W
 
 
 class ClaimedNotice(NamedTuple):
-    """A notice that this process is sending; several of one message differ in their account alone."""
+    """A notice that this process is sending; several of one message differ in their account alone.
+
+    Attributes:
+        begun_condition_ids: Conditions that have begun; of a digest, those that have held.
+    """
 
     account_id: int
     notice_id: int
@@ -359,6 +386,7 @@ class ClaimedNotice(NamedTuple):
     begun_condition_ids: list[int]
     ended_condition_ids: list[int]
     polls_since: datetime | None
+    types: list[str] | None
     events: dict[str, int]
     failed_polls: dict[str, int] | None
 
@@ -417,7 +445,7 @@ select message_id from syncer.notice
 # All rows of a message are locked in one order, so that two processes that have picked the same one do not deadlock.
 _LOCK_MESSAGE: Final = """
 select n.account_id, n.notice_id, n.rule, n.kind, n.after_run_id, n.through_run_id, n.begun_condition_ids,
-       n.ended_condition_ids, n.polls_since, n.events::text, n.failed_polls::text, n.made_at, n.attempts,
+       n.ended_condition_ids, n.polls_since, n.types, n.events::text, n.failed_polls::text, n.made_at, n.attempts,
        n.may_have_arrived, n.lease_holder, n.due_at, n.lease_until, n.error, r.finished_at as recorded_at,
        syncer.clock() as now
   from syncer.notice n
@@ -457,7 +485,7 @@ async def claim_message(engine: AsyncEngine, channel: str, rules: Collection[str
         holder = f"{process}:{uuid4().hex[:12]}"
         await connection.execute(_LEASE, message_id, holder, LEASE)
     notices = [
-        ClaimedNotice(*tuple(row)[:9], *(json.loads(row[name] or "null") for name in ("events", "failed_polls")))
+        ClaimedNotice(*tuple(row)[:10], *(json.loads(row[name] or "null") for name in ("events", "failed_polls")))
         for row in rows
     ]
     return Claim(
@@ -529,19 +557,34 @@ _PRUNE: Final = """
 with old as (
     select account_id, notice_id from syncer.notice
      where outcome <> 'waiting' and finished_at < syncer.clock() - $1::interval
-     order by finished_at limit $2
+       and made_at < syncer.clock() - $1::interval
+     order by made_at limit $2
 )
 delete from syncer.notice n using old where n.account_id = old.account_id and n.notice_id = old.notice_id
 """
-_PRUNE_CONDITIONS: Final = "delete from syncer.account_condition where ended_at < syncer.clock() - $1::interval"
+# Kept besides those that hold: conditions that a message names which waits, and those whose end is in no notice yet.
+_PRUNE_CONDITIONS: Final = """
+delete from syncer.account_condition k
+ where k.ended_at < syncer.clock() - $1::interval
+   and not exists (select from syncer.notice n
+                    where n.account_id = k.account_id and n.outcome = 'waiting' and n.kind = 'conditions'
+                      and k.condition_id = any(n.begun_condition_ids || n.ended_condition_ids))
+   and not exists (select from syncer.notice_cursor c
+                    where c.account_id = k.account_id and c.retired_at is null
+                      and k.condition_id = any(c.open_condition_ids))
+"""
 
 
-async def prune_notices(engine: AsyncEngine, retention: timedelta, *, batch: int) -> None:
-    """Deletes one batch of notices that are finished, and conditions that ended, longer ago than `retention`.
+async def prune_notices(engine: AsyncEngine, retention: timedelta, *, batch: int) -> bool:
+    """Deletes one batch of notices that are finished, and the conditions that ended, longer ago than `retention`.
+
+    Returns:
+        Whether there may be more notices to delete.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
-        await connection.execute(_PRUNE, retention, batch)
+        deleted = await connection.execute(_PRUNE, retention, batch)
         await connection.execute(_PRUNE_CONDITIONS, retention)
+    return deleted == f"DELETE {batch}"

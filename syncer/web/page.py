@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from syncer.errors import DatabaseError
 from syncer.printable import escape_unprintable
 from syncer.store.queries.account_list import ACCOUNTS_PER_PAGE, AccountPage, read_account_page, read_titles
+from syncer.store.queries.notice_list import NoticeList, read_notices
 from syncer.store.queries.recent_activity import RecentActivity, read_recent_activity
 from syncer.store.queries.state_timeline import Timeline, read_timeline
 from syncer.store.schema import schema_state
 from syncer.web import query_cache, sections
 from syncer.web.format import Formatter
+from syncer.web.notice_section import notice_section
 from syncer.web.query_cache import MAX_CACHED, QueryCache
 from syncer.web.rendering import Document, Reader, environment
 from syncer.web.translations import texts_for
@@ -102,6 +104,7 @@ class Snapshot:
     titles: Titles
     timeline: Timeline | None
     recent: RecentActivity | None
+    notices: NoticeList | None
 
 
 class Page:
@@ -154,6 +157,7 @@ class Page:
             await read_titles(engine, statement_seconds=limit),
             await _none_on_error(read_timeline(engine, selection.account, span, statement_seconds=limit)),
             await _none_on_error(read_recent_activity(engine, selection.account, statement_seconds=limit)),
+            await _none_on_error(read_notices(engine, selection.account, statement_seconds=limit)),
         )
 
     def _render(self, request: PageRequest, snapshot: Snapshot | None, problem: str | None) -> str:
@@ -177,6 +181,7 @@ class Page:
                 snapshot.timeline, request.selection.days, (*RANGES, _ALL_DAYS)
             )
             context["run_changes"] = snapshot.recent and sections.changes_by_run(snapshot.recent.changed_runs)
+            context["notices"] = snapshot.notices and notice_section(snapshot.notices, request.reader.language)
             context["run_groups"] = snapshot.recent and sections.group_runs(snapshot.recent.runs)
         return self._template.render(context)
 

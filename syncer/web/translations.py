@@ -135,6 +135,21 @@ TEXTS: Final[Mapping[str, Text]] = {
     "count_rejected": Text("rejected {count}", "отклонено {count}"),
     # Why a poll failed, by the kind of the error, as in the views; a sentence in English follows
     **{f"error_{kind}": title for kind, title in ERROR_TITLES.items()},
+    # Notices
+    "notices": Text("Notices", "Уведомления"),
+    "no_notices": Text("There is none about this account yet.", "Об этом личном кабинете их пока не было."),
+    "about": Text("About", "О чём"),
+    "delay": Text("Delay", "Задержка"),
+    "digest": Text("digest", "сводка"),
+    "attempts": Text("attempts: {count}", "попыток: {count}"),
+    "channel_waits": Text(
+        "Channel {channel}: messages that wait since {moment}: {count}.",
+        "Канал {channel}: сообщений, ожидающих отправки с {moment}: {count}.",
+    ),
+    "notice_waiting": Text("waiting", "ожидает отправки"),
+    "notice_sent": Text("sent", "отправлено"),
+    "notice_expired": Text("not sent in time", "не отправлено в срок"),
+    "notice_refused": Text("refused by the receiver", "получатель отказался"),
     # Rejected records
     "rejected_records": Text("Rejected records", "Отклонённые записи"),
     "rejected_explanation": Text(

@@ -138,4 +138,4 @@ async def test_prometheus_scrapes_a_daemon_and_has_data_for_every_panel_and_no_a
         assert {rule["name"]: (rule["health"], rule["state"]) for rule in group["rules"]} == {
             rule["name"]: ("ok", "inactive") for rule in group["rules"]
         }
-        assert len(group["rules"]) == 11
+        assert len(group["rules"]) == 12

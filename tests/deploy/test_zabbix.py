@@ -45,7 +45,7 @@ def test_the_template_has_the_structure_that_an_import_needs() -> None:
     assert {uuid.UUID(one).version for one in ids} == {4}
     assert len(keys) == len(set(keys))
     assert {one["master_item"]["key"] for one in [*DEPENDENT, *RULES]} == {MASTER["key"]}
-    assert len(expressions) == 8
+    assert len(expressions) == 9
     named = {
         key for expression in expressions for key in re.findall(r"/syncer/(syncer\.\w+(?:\[[^]]+\])?)", expression)
     }
@@ -99,6 +99,7 @@ def test_timestamps_and_rates_are_stored_as_numbers_with_a_fraction() -> None:
     assert fractions == {
         "syncer.clock_behind",
         "syncer.oldest_prunable_run_age",
+        "syncer.notices_oldest_waiting",
         "syncer.stale_from",
         "syncer.last_success",
         "syncer.runs",

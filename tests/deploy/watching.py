@@ -22,6 +22,8 @@ from syncer.emulator import Emulator, faults
 from syncer.endpoint.client import Source
 from syncer.poll import Poller
 from tests.builders import settings_for
+from tests.integration.test_notices import file_with
+from tests.receiver import Receiver
 from tests.service.processes import wait_until
 
 if TYPE_CHECKING:
@@ -52,8 +54,8 @@ def labels_in(expression: str) -> set[str]:
 
 @asynccontextmanager
 async def polling_daemon(database_url: str) -> AsyncIterator[CollectorRegistry]:
-    """Yields the metrics of a restarted daemon that has polled with every outcome except `superseded`."""
-    async with Emulator(numbers=50, seed=1) as emulator:
+    """Yields the metrics of a restarted daemon with a channel; it has polled with every outcome but `superseded`."""
+    async with Emulator(numbers=50, seed=1) as emulator, Receiver() as receiver:
         settings = settings_for(emulator, database_url=SecretStr(database_url), poll_interval=timedelta(seconds=1))
         accounts = load_accounts(settings)
         stop = asyncio.Event()
@@ -62,7 +64,7 @@ async def polling_daemon(database_url: str) -> AsyncIterator[CollectorRegistry]:
                 await Poller(database.engine, source, settings).poll(accounts[0], "command")
                 emulator.queue(faults.Healthy(requests=1), faults.Status(status=500, requests=1))
                 poller = Poller(database.engine, source, settings)
-                running = asyncio.create_task(Daemon(database, poller, accounts).run(stop))
+                running = asyncio.create_task(Daemon(database, poller, accounts, file_with(receiver)).run(stop))
                 registry = poller.metrics.registry
 
                 def has_polled() -> bool:
@@ -70,7 +72,8 @@ async def polling_daemon(database_url: str) -> AsyncIterator[CollectorRegistry]:
                         registry.get_sample_value("syncer_runs_total", {"account": "default", "outcome": outcome})
                         for outcome in ("unchanged", "failed")
                     ]
-                    return all(counts) and bool(registry.get_sample_value("syncer_ready"))
+                    channels = registry.get_sample_value("syncer_notices_waiting", {"channel": "duty"})
+                    return all(counts) and channels == 0 and bool(registry.get_sample_value("syncer_ready"))
 
                 try:
                     await wait_until(has_polled)

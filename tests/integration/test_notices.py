@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ from sqlalchemy.pool import QueuePool
 
 from syncer.notices.notifier import notify_once
 from syncer.notices.outbox import Outbox
+from syncer.notices.payload import encode_notice
+from syncer.notices.preview import preview_notices
 from syncer.notices.rules import DEFAULT_EVENTS, NUMBER_EVENTS, NotifyFile, QuietHours, Rule, WebhookChannel
 from syncer.notices.senders import open_senders
 from syncer.telemetry.metrics import Metrics
@@ -308,6 +312,19 @@ async def test_a_digest_of_nothing_is_sent_only_if_it_is_wanted(
     assert len(receiver.requests) == messages
 
 
+async def test_a_digest_is_tried_for_as_long_as_its_rule_says(account: PolledAccount, receiver: Receiver) -> None:
+    file = file_with(receiver, rule(cron="0 9 * * *", even_if_nothing=True, max_age=timedelta(hours=2)))
+    receiver.answer = 500
+    await account.poll_at(T0, record(1))
+    await notify(account, file)
+    outcomes = []
+    for hours in (24, 25, 27):
+        await account.set_clock(T0 + timedelta(hours=hours))
+        outcomes.append(await notify(account, file))
+
+    assert outcomes == [{"failed": 1}, {"failed": 1}, {"expired": 1}]
+
+
 async def test_each_digest_is_sent_though_no_poll_has_changed_anything_since_the_last_one(
     account: PolledAccount, receiver: Receiver
 ) -> None:
@@ -332,6 +349,51 @@ async def test_other_messages_come_at_the_earliest_after_the_interval_of_the_rul
         await notify(account, file)
 
     assert [message.data["through_run_id"] for message in receiver.requests] == [4, 7, 10, 13]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"every": timedelta(minutes=15)},
+        {"every": timedelta(minutes=25), "quiet": QuietHours(time(10, 20), time(10, 50))},
+        {"cron": "*/20 * * * *", "events": frozenset({"locked", "unlocked", "rejected"})},
+        {"cron": "*/20 * * * *", "even_if_nothing": True},
+    ],
+    ids=["now", "every", "every and quiet", "digest", "digest even if nothing"],
+)
+async def test_the_preview_shows_what_was_sent(
+    account: PolledAccount, receiver: Receiver, given: dict[str, Any]
+) -> None:
+    """Most polls change nothing that the rule is about; one fails, and two reject a record."""
+    one = rule(**{"events": frozenset({"locked", "unlocked"})} | given)
+    file = file_with(receiver, one)
+    await account.poll_at(T0, record(1), record(2))
+    await notify(account, file)
+    for minute in range(1, 111):
+        await account.set_clock(T0 + timedelta(minutes=minute))
+        if minute == 48:
+            await account.poll_body(b"oops")
+        await notify(account, file)
+        if minute % 5 == 0:
+            await account.set_clock(T0 + timedelta(minutes=minute, seconds=30))
+            state = "debt_lock" if minute in {10, 15, 35, 40, 95} else "active"
+            rejected = [without(record(3), "number")] if minute in {65, 70} else []
+            await account.poll(record(1, state=state), record(2, comment=str(minute)), *rejected)
+            await notify(account, file)
+
+    await account.set_clock(T0 + timedelta(minutes=111))
+    (account_id,) = await account.row("select account_id from syncer.account")
+    preview = preview_notices(account.engine, file, {account_id: account.account}, timedelta(minutes=111))
+
+    shown = [encode_notice(notice, "full") async for _, notice in preview]
+    assert [to_seconds(body) for body in shown] == [to_seconds(message.body) for message in receiver.requests]
+    assert len(shown) >= 2
+
+
+def to_seconds(body: bytes) -> Any:
+    """Returns a body without fractions of seconds: a run is recorded a microsecond after its clock has stopped."""
+    return json.loads(re.sub(rb"\.\d+Z", b"Z", body))
 
 
 async def lock_and_notify(account: PolledAccount, file: NotifyFile) -> dict[str, int]:

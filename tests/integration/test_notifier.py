@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.builders import running_daemon
+from tests.integration.test_logs import log_lines
 from tests.integration.test_notices import file_with, receiver, rule
 
 if TYPE_CHECKING:
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     import asyncpg
 
     from syncer.emulator import Emulator
+    from tests.integration.test_logs import ReadLogLines
     from tests.receiver import Receiver
 
-__all__ = ["receiver"]
+__all__ = ["log_lines", "receiver"]
 
 POLLED = "select count(*) >= $1 from syncer.sync_run where outcome in ('applied', 'unchanged')"
 SECOND = timedelta(seconds=1)
@@ -99,3 +101,27 @@ async def test_another_file_takes_effect_at_once_and_none_stops_the_messages(
 async def wait_until_cursor(sql: asyncpg.Connection, name: str) -> None:
     """Waits until a rule is followed."""
     await until(lambda: sql.fetchval("select exists (select from syncer.notice_cursor where rule = $1)", name))
+
+
+async def test_a_database_that_refuses_notices_alone_is_reported_once_and_polls_go_on(
+    emulator: Emulator, database: str, sql: asyncpg.Connection, receiver: Receiver, log_lines: ReadLogLines
+) -> None:
+    found: list[dict[str, Any]] = []
+
+    async def is_reported() -> bool:
+        found.extend(line for line in log_lines() if line["event"] == "notices_not_made")
+        return bool(found)
+
+    await sql.execute("alter table syncer.notice_cursor rename to gone")
+    async with running_daemon(emulator, database, poll_interval=SECOND, notify_file=file_with(receiver)):
+        await polls(sql, 2)
+        await until(is_reported)
+        await sql.execute("alter table syncer.gone rename to notice_cursor")
+        await wait_until_cursor(sql, "locks")
+        emulator.fleet("token").change_fraction(0.5)
+        await messages(receiver, 1)
+        await is_reported()
+
+    assert [(line["level"], line["error"]) for line in found] == [
+        ("warning", 'database: relation "syncer.notice_cursor" does not exist; check the server\'s log')
+    ]

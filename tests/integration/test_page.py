@@ -128,7 +128,37 @@ async def _fill(hostile: PolledAccount, expired: PolledAccount, many: PolledAcco
     await good.poll(*records, record(8, number="79208547433"))
     locked = record(8, number="79208547433", state="debt_lock")
     await good.poll_at(START + 12 * HOUR, *records[:6], record(7, state="freeze"), locked)
+    await _insert_notices(good)
     await good.set_clock(START + 24 * HOUR)
+
+
+async def _insert_notices(account: PolledAccount) -> None:
+    """Inserts messages of each outcome; the names and errors of some are hostile, too."""
+    both = [ACCOUNTS[1], ACCOUNTS[3]]
+    for hours, accounts, rule, channel, events, outcome, error in (
+        (1, ACCOUNTS[:1], HOSTILE[:60], LONG[:60], '{"locked": 4, "state": 12}', "expired", f"{HOSTILE} {LONG}"),
+        (2, both, "conditions", "duty", '{"stale": 1}', "sent", None),
+        (12, ACCOUNTS[3:], "locks", "duty", '{"locked": 1, "frozen": 1}', "sent", None),
+        (13, ACCOUNTS[3:], "locks", "chief", '{"locked": 1, "frozen": 1}', "refused", "127.0.0.1:1 answered 410"),
+        (14, ACCOUNTS[3:], "monday", "duty", "{}", "sent", None),
+        (23, ACCOUNTS[:1], "locks", RIGHT_TO_LEFT, '{"removed": 16}', "waiting", f"{RIGHT_TO_LEFT} {HOSTILE}"),
+    ):
+        at = START + hours * HOUR
+        ids = await account.rows("select account_id from syncer.account where name = any($1)", accounts)
+        keys = [(id_, rule, channel) for (id_,) in ids]
+        await account.sql.executemany(
+            "insert into syncer.notice_cursor (account_id, rule, channel, planned_at) values ($1, $2, $3, now())"
+            " on conflict do nothing",
+            keys,
+        )
+        message_id, finished_at = uuid.uuid4(), None if outcome == "waiting" else at + timedelta(seconds=1.4)
+        polls_since = at - 24 * HOUR if rule == "monday" else None
+        await account.sql.executemany(
+            "insert into syncer.notice (account_id, rule, channel, kind, events, outcome, made_at, due_at, finished_at,"
+            "                           error, message_id, attempts, polls_since)"
+            " values ($1, $2, $3, 'conditions', $4, $5, $6, $6, $7, $8, $9, 3, $10)",
+            [(*key, events, outcome, at, finished_at, error, message_id, polls_since) for key in keys],
+        )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -542,3 +572,39 @@ async def test_the_page_refreshes_until_that_is_switched_off(open_page: OpenPage
     assert refresh == "60"
     assert stopped == (0, opened.requests[0].replace("lang=en", "lang=en&refresh=off"))
     assert resumed == 1
+
+
+async def test_the_newest_notices_and_what_waits_are_shown(open_page: OpenPage) -> None:
+    section = "section[aria-labelledby=notices]"
+    async with open_page("/?refresh=off", locale="ru-RU") as opened:
+        rows = [" ".join(row.split()) for row in await opened.page.locator(f"{section} tbody tr").all_inner_texts()]
+        note = " ".join((await opened.page.inner_text(f"{section} .note p")).split())
+    async with open_page("/?refresh=off&account=head+office") as opened:
+        of_one = [" ".join(row.split()) for row in await opened.page.locator(f"{section} tbody tr").all_inner_texts()]
+    async with open_page(f"/?refresh=off&account={ACCOUNTS[2]}") as opened:
+        none = await opened.page.inner_text(f"{section} .card")
+
+    digest, refused, sent, conditions = rows[1:-1]
+    assert digest == (
+        "сводка: изменений не было head office · monday → duty отправлено попыток: 3 05:00:00 +03:00 1,40 с"
+    )
+    assert refused == (
+        "заблокирован за долг 1 номер, заморожен 1 номер head office · locks → chief получатель отказался попыток: 3 "
+        "127.0.0.1:1 answered 410 04:00:00 +03:00"
+    )
+    assert sent == (
+        "заблокирован за долг 1 номер, заморожен 1 номер head office · locks → duty отправлено попыток: 3 "
+        "03:00:00 +03:00 1,40 с"
+    )
+    assert conditions == (
+        "не удаётся опросить 2 личных кабинета · conditions → duty отправлено попыток: 3 1 марта, 17:00:00 +03:00 "
+        "1,40 с"
+    )
+    assert note == f"Канал {RIGHT_TO_LEFT}: сообщений, ожидающих отправки с 14:00:00 +03:00: 1."
+    assert [row.partition("→")[0] for row in of_one] == [
+        "digest: nothing has changed monday ",
+        "1 number locked for debt, 1 number frozen locks ",
+        "1 number locked for debt, 1 number frozen locks ",
+        "no successful poll conditions ",
+    ]
+    assert none == "There is none about this account yet."

@@ -28,9 +28,9 @@ async def run_program(name: str, *arguments: str) -> None:
     assert (process.returncode, errors.decode()) == (0, "")
 
 
-async def dump(database: str, file: Path) -> None:
+async def dump(database: str, file: Path, file_format: str = "custom") -> None:
     """Dumps the database."""
-    await run_program("pg_dump", "--format=custom", f"--file={file}", database)
+    await run_program("pg_dump", f"--format={file_format}", f"--file={file}", database)
 
 
 async def restore(database: str, file: Path) -> None:

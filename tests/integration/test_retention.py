@@ -602,6 +602,7 @@ async def test_a_role_that_may_not_delete_runs_is_told_so_once(
     try:
         await sql.execute("grant usage on schema syncer to no_deletion")
         await sql.execute("grant select, update on all tables in schema syncer to no_deletion")
+        await sql.execute("grant delete on syncer.notice, syncer.account_condition to no_deletion")
         async with account.engine.connect() as connection:
             user = (await connection.exec_driver_sql("select current_user")).scalar_one()
         await sql.execute(f'alter database "{await sql.fetchval("select current_database()")}" set role no_deletion')

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from syncer.emulator import faults
 from syncer.store.schema import known_revisions
 from tests.builders import record
+from tests.receiver import Receiver
 from tests.service.processes import TOKEN, files_in
 
 if TYPE_CHECKING:
@@ -106,6 +107,39 @@ async def test_what_is_wrong_with_the_notify_file_is_reported_with_its_place(syn
         f"{place}channels has 'dutty': no channel of this file has this name; did you mean 'duty'?",
         f"{place}accounts has 'office': no account has this name",
     ]
+
+
+async def test_each_channel_is_checked_and_nothing_is_sent(syncer: Program) -> None:
+    channel = '[[channel]]\nname = "{0}"\nkind = "webhook"\nurl = "{1}"\nsecret = "{2}"\n'
+    rule = '[[rule]]\nname = "locks"\nchannels = ["duty", "chief"]\n'
+    secret = "whsec_" + "c2VjcmV0" * 4
+    async with Receiver() as receiver:
+        peer = receiver.url.removeprefix("http://").removesuffix("/hook")
+        reachable = channel.format("duty", receiver.url, secret)
+        file = syncer.write(
+            "notify.toml", reachable + channel.format("chief", "http://127.0.0.1:1/key-of-chief", secret) + rule
+        )
+        one_down = await syncer.run("check", notify_file=file)
+        syncer.write("notify.toml", reachable + rule.replace(', "chief"', ""))
+        right = await syncer.run("check", notify_file=file)
+
+    assert (one_down.code, right.code) == (1, 0)
+    *_, summary, duty, chief = one_down.out.splitlines()
+    assert (summary, duty) == (
+        "ok     notify file: 1 rule, 2 channels",
+        f"ok     channel duty: {peer} accepts connections, without TLS",
+    )
+    assert chief == (
+        "WRONG  channel chief: cannot connect to 127.0.0.1:1 (Connection refused): check the address, the network and "
+        "the firewall"
+    )
+    assert right.out.splitlines()[-2:] == [
+        "ok     notify file: 1 rule, 1 channel",
+        f"ok     channel duty: {peer} accepts connections, without TLS",
+    ]
+    assert receiver.requests == []
+    assert secret not in one_down.out
+    assert "key-of-chief" not in one_down.out
 
 
 async def test_a_configuration_problem_is_reported_with_a_suggestion(syncer: Program) -> None:

@@ -18,10 +18,12 @@ import aiohttp
 import asyncpg
 import pytest
 from rich.console import Console
+from standardwebhooks import Webhook
 
 from syncer.commands.demo import live_view
 from syncer.commands.demo_backfill import BACKFILL_INTERVAL
 from syncer.store.queries.change_feed import FeedEntry
+from tests.receiver import Receiver
 from tests.service.processes import files_in, processes_of, wait_until
 from tests.service.scenarios import run_concurrently
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from syncer.emulator import Emulator
     from tests.service.processes import Process, Program
 
+WAITING = "select count(*) from analytics.notifications"
+NOTICE = re.compile(r"would have sent: demo: \d+ number\w* \w[\w ]+, .+ \d\d:\d\d\S*\n")
 CHANGE = re.compile(r"run (\d+)  \d\d:\d\d:\d\d  \d+  [a-z_ ]+  .+ → .+\n")
 
 
@@ -68,6 +72,76 @@ async def test_the_demo_shows_changes_as_they_are_recorded_and_leaves_nothing_be
     assert processes_of(folder) == set()
     assert files_in(folder) == []
     assert emulator.requests == {}
+
+
+@run_concurrently
+async def test_the_demo_says_which_notices_it_would_have_sent(syncer: Program) -> None:
+    demo = await syncer.start("demo", http_listen="off")
+
+    def notices() -> list[str]:
+        return [line for line in list(demo.out) if line.startswith("would have sent: ")]
+
+    await wait_until(lambda: len(notices()) >= 2 or not demo.is_running)
+    waiting = await syncer.run("psql", "-Atc", WAITING, database_url=None, data_dir=data_folder(demo))
+    ended = await demo.stop(signal.SIGINT, within=20)
+
+    assert [line for line in notices() if not NOTICE.fullmatch(line)] == []
+    assert "200 numbers added" not in "".join(notices())  # the first poll is no news
+    assert waiting.out == "0\n"
+    assert (ended.code, ended.err) == (0, "")
+
+
+@run_concurrently
+async def test_the_demo_sends_notices_to_a_receiver_of_ones_own_that_can_verify_them(syncer: Program) -> None:
+    async with Receiver() as receiver:
+        receiver.answers = [500]
+        peer = receiver.url.removeprefix("http://").removesuffix("/hook")
+        demo = await syncer.start("demo", "--notify-to", receiver.url, http_listen="off")
+        await wait_until(lambda: any(line.startswith("sent: ") for line in list(demo.out)) or not demo.is_running)
+        printed = "".join(demo.out)
+        ended = await demo.stop(signal.SIGINT, within=20)
+
+    (secret,) = re.findall(r"whsec_\S+", printed)
+    failed, sent, *_ = [line for line in printed.splitlines() if ": demo: " in line]
+    subject = sent.removeprefix("sent: ")
+    assert NOTICE.fullmatch(f"would have sent: {subject}\n")
+    assert failed == f"not sent, {peer} answered 500: {subject}"
+    assert f"Notices are sent to {peer}, signed as Standard Webhooks 1.0 says." in printed
+    assert "would have sent" not in printed
+    for received in receiver.requests:
+        assert Webhook(secret).verify(received.body, received.headers)["data"]["account"] == "demo"
+    assert len({received.id for received in receiver.requests[:2]}) == 1
+    assert (ended.code, ended.err) == (0, "")
+
+
+async def test_an_address_to_which_the_demo_cannot_send_is_refused_without_repeating_it(syncer: Program) -> None:
+    plain, no_address, both = await asyncio.gather(
+        syncer.run("demo", "--notify-to", "http://192.0.2.1/t0ken"),
+        syncer.run("demo", "--notify-to", "t0ken"),
+        syncer.run("demo", "--notify-to", "http://127.0.0.1:1/t0ken", "--database", "postgresql://db/x"),
+    )
+
+    assert [refused.code for refused in (plain, no_address, both)] == [2, 2, 2]
+    assert plain.error_line() == (
+        "syncer: --notify-to: plain http is for a receiver on this machine only; use https://"
+    )
+    assert no_address.error_line() == (
+        "syncer: --notify-to has an invalid value, which is not shown: it must be an address such as "
+        "https://example.org/hook, with no fragment"
+    )
+    assert both.error_line() == "syncer: --database and --notify-to do not go together: name one of them"
+
+
+def test_the_live_view_has_the_newest_notices_above_the_changes() -> None:
+    shown = io.StringIO()
+
+    Console(file=shown, width=80).print(live_view([], [], ["would have sent: demo: 1 number frozen, at 10:00"]))
+
+    assert [line.rstrip() for line in shown.getvalue().splitlines() if line.strip()] == [
+        "would have sent: demo: 1 number frozen, at 10:00",
+        "latest changes",
+        "at  number  what  from  to",
+    ]
 
 
 @run_concurrently

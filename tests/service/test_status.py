@@ -16,8 +16,11 @@ from rich.console import Console
 
 from syncer.commands.status import accounts_summary
 from syncer.emulator import faults
+from syncer.notices.planner import Planner
 from syncer.store.queries.account_status import read_account_statuses
 from tests.builders import PolledAccount, record, settings_for
+from tests.integration.test_notices import file_with, notify
+from tests.receiver import Receiver
 from tests.service.processes import TOKEN
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
+    from syncer.notices.rules import NotifyFile
     from tests.service.processes import Program
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -129,3 +133,73 @@ async def test_times_are_those_of_the_accounts_zone_and_the_lines_fit_a_terminal
         "                      applied; last success 3 days, 0:00:00 ago, 2026-03-01",
         "                      22:00:00 Asia/Vladivostok",
     ]
+
+
+async def notify_and_show(syncer: Program, account: PolledAccount, file: NotifyFile) -> list[str]:
+    """Makes and sends what is due, and returns the lines of `syncer status` about channels."""
+    await notify(account, file)
+    finished = await syncer.run("status")
+    return [line for line in finished.out.splitlines() if "channel " in line]
+
+
+async def test_what_waits_for_a_channel_is_shown_with_the_reason_until_it_is_sent(
+    syncer: Program, account: PolledAccount
+) -> None:
+    async with Receiver() as receiver:
+        file = file_with(receiver)
+        await account.poll_at(NOON, record(250), record(251))
+        assert await notify_and_show(syncer, account, file) == []
+
+        receiver.answer = 500
+        await account.poll_at(NOON, record(250, state="debt_lock"), record(251))
+        peer = receiver.url.removeprefix("http://").removesuffix("/hook")
+        assert await notify_and_show(syncer, account, file) == [
+            f"! channel duty: 1 message has waited since 2026-03-01 15:00:00 Europe/Moscow: {peer} answered 500"
+        ]
+
+        receiver.answer = 200
+        await account.set_clock(NOON + timedelta(minutes=1))
+        assert await notify_and_show(syncer, account, file) == []
+
+
+async def test_what_nobody_has_tried_to_send_is_shown_after_a_minute(syncer: Program, account: PolledAccount) -> None:
+    async with Receiver() as receiver:
+        file = file_with(receiver)
+        await account.poll_at(NOON, record(250))
+        await notify(account, file)
+        await account.poll_at(NOON, record(250, state="debt_lock"))
+        (account_id,) = await account.row("select account_id from syncer.account")
+        await Planner(account.engine, file, asyncio.Lock()).look({account_id: account.account})
+
+        await account.set_clock(NOON + timedelta(seconds=59))
+        assert "channel" not in (await syncer.run("status")).out
+        await account.set_clock(NOON + timedelta(seconds=60))
+        finished, as_json = await asyncio.gather(syncer.run("status"), syncer.run("status", "--json"))
+
+    assert finished.out.splitlines()[0] == (
+        "! channel duty: 1 message has waited since 2026-03-01 15:00:00 Europe/Moscow: no attempt to send it was made: "
+        "`syncer run` does, or `syncer notify`"
+    )
+    assert [json.loads(line)["account"] for line in as_json.out.splitlines()] == ["default"]
+
+
+async def test_a_receiver_that_refused_for_good_is_shown_until_it_accepts_a_message(
+    syncer: Program, account: PolledAccount
+) -> None:
+    async with Receiver() as receiver:
+        file = file_with(receiver)
+        await account.poll_at(NOON, record(250))
+        await notify(account, file)
+        receiver.answer = 410
+        await account.poll_at(NOON, record(250, state="debt_lock"))
+        peer = receiver.url.removeprefix("http://").removesuffix("/hook")
+        (line,) = await notify_and_show(syncer, account, file)
+        assert line == (
+            f"! channel duty: the receiver refused for good at 2026-03-01 15:00:00 Europe/Moscow (HTTP 410): {peer} "
+            "answered 410, so it accepts no more messages: remove the channel, or give it another address; the daemon "
+            "tries it again once it has read the notify file again (SIGHUP)"
+        )
+
+        receiver.answer = 200
+        await account.poll_at(NOON + timedelta(minutes=1), record(250))
+        assert await notify_and_show(syncer, account, file) == []

@@ -33,6 +33,7 @@ SHUTDOWN_SECONDS = Settings.model_fields["shutdown_timeout"].default.total_secon
         "deploy/systemd/syncer.service",
         "deploy/systemd/syncer",
         "deploy/systemd/accounts.conf",
+        "deploy/systemd/notify.conf",
         "docs/operations.md",
     ],
 )
@@ -141,7 +142,7 @@ def test_a_command_gets_the_settings_and_the_secrets_of_the_service(tmp_path: Pa
         return finished.stdout.splitlines()
 
     one_account = run()
-    for name in ("syncer.env", "accounts.toml", "owner_url"):
+    for name in ("syncer.env", "accounts.toml", "notify.toml", "owner_url"):
         (etc / name).touch()
     several_accounts = run()
     another_owner = run(SYNCER_MIGRATE_DATABASE_URL="postgresql://another")
@@ -154,6 +155,7 @@ def test_a_command_gets_the_settings_and_the_secrets_of_the_service(tmp_path: Pa
             f"SYNCER_ACCOUNTS_FILE={etc}/accounts.toml",
             f"SYNCER_ENV_FILE={etc}/syncer.env",
             f"SYNCER_MIGRATE_DATABASE_URL_FILE={etc}/owner_url",
+            f"SYNCER_NOTIFY_FILE={etc}/notify.toml",
         ]
     )
     of_owner = [line for line in another_owner if line.startswith("SYNCER_MIGRATE_DATABASE_URL")]
@@ -193,4 +195,19 @@ def test_the_service_writes_no_core_dump_and_receives_its_secrets_as_credentials
     assert credentials == {"API_TOKEN": "api_token", "DATABASE_URL": "database_url"}
     assert dict(re.findall(r"^LoadCredential=(\w+):(\S+)$", UNIT, re.MULTILINE)) == {
         name: f"/etc/syncer/{name}" for name in credentials.values()
+    }
+
+
+def test_the_files_of_several_accounts_and_of_notices_can_be_used_together() -> None:
+    """systemd reads them in the order of their names: what one takes away must not be the other's."""
+    both = "".join((DEPLOY / "systemd" / f"{name}.conf").read_text() for name in ("accounts", "notify"))
+    credentials: dict[str, str] = {}
+    for name, path in re.findall(r"^LoadCredential=(?:([\w.]+):(\S+))?$", UNIT + both, re.MULTILINE):
+        credentials = credentials | {name: path} if name else {}
+
+    variables = dict(re.findall(r"^Environment=SYNCER_(\w+)_FILE=%d/([\w.]+)$", both, re.MULTILINE))
+    assert variables == {"ACCOUNTS": "accounts.toml", "NOTIFY": "notify.toml"}
+    assert credentials == {
+        name: f"/etc/syncer/{name}"
+        for name in ("database_url", "accounts.toml", "ural.token", "notify.toml", "smtp.password")
     }

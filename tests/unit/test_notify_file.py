@@ -92,7 +92,7 @@ def problems() -> list[str]:
 
 
 def webhook(without: str = "", **keys: str) -> str:
-    """A valid file, but for these keys of its channel; each value is TOML."""
+    """A valid file, except for these keys of its channel; each value is TOML."""
     lines = [line for line in CHANNEL.splitlines() if not without or not line.startswith(f"{without} ")]
     lines = [line for line in lines if line.partition(" ")[0] not in keys]
     return "\n".join([*lines, *(f"{key} = {value}" for key, value in keys.items()), RULE])
@@ -110,7 +110,7 @@ def email(**keys: str) -> str:
 
 
 def rule(**keys: str) -> str:
-    """A valid file, but for these keys of its rule; each value is TOML."""
+    """A valid file, except for these keys of its rule; each value is TOML."""
     return "\n".join([CHANNEL + RULE, *(f"{key} = {value}" for key, value in keys.items())])
 
 

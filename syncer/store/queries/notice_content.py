@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from syncer.notice import AccountCondition, BlockedNumber, ChangesNotice, ConditionsNotice, Digest
 from syncer.store.engine import autocommit_connection
+from syncer.store.notices import HeldConditions
 from syncer.store.number_events import find_span, read_events
 
 if TYPE_CHECKING:
@@ -50,10 +51,9 @@ select l.virtual_number_id,
 """
 _CONDITIONS_OF_DIGEST: Final = """
 select k.account_id, a.name, a.time_zone, k.kind, k.began_at,
-       case when k.ended_at <= $4 then k.ended_at end, k.began_at <= $3, k.affected
+       case when k.condition_id = any($3::bigint[]) then k.ended_at end, k.began_at <= $4, k.affected
   from syncer.account_condition k join syncer.account a using (account_id)
- where k.account_id = $1 and k.kind = any($2::text[]) and k.began_at <= $4
-   and (k.ended_at is null or k.ended_at > $3)
+ where k.account_id = $1 and k.condition_id = any($2::bigint[])
  order by k.began_at, k.condition_id
 """
 _CONDITIONS: Final = """
@@ -68,17 +68,15 @@ select k.account_id, a.name, a.time_zone, k.kind, k.began_at,
 
 
 class Wanted(NamedTuple):
-    """What a rule is about.
+    """Which events of numbers a notice is about.
 
     Attributes:
         events: Events of numbers, the most important first.
         types: Types of numbers; None for all.
-        conditions: Conditions of accounts.
     """
 
     events: Sequence[str]
     types: Collection[str] | None
-    conditions: Sequence[str]
 
 
 async def read_notice(engine: AsyncEngine, claim: Claim, wanted: Wanted) -> ChangesNotice | ConditionsNotice:
@@ -116,13 +114,16 @@ async def read_notice(engine: AsyncEngine, claim: Claim, wanted: Wanted) -> Chan
                     failed_polls=notice.failed_polls or {},
                 ),
             ),
+            HeldConditions(notice.begun_condition_ids, notice.ended_condition_ids),
         )
 
 
-async def read_changes(connection: asyncpg.Connection[Any], wanted: Wanted, notice: ChangesNotice) -> ChangesNotice:
+async def read_changes(
+    connection: asyncpg.Connection[Any], wanted: Wanted, notice: ChangesNotice, held: HeldConditions
+) -> ChangesNotice:
     """Returns a notice of which only the account's id, the runs and the counts are known, with all the rest.
 
-    If its digest has the polls that failed, it gets the rest of it, too.
+    If its digest has the polls that failed, it gets the rest of it, too, with these conditions.
     """
     account = await connection.fetchrow(_ACCOUNT, notice.account_id)
     assert account is not None  # noqa: S101 - a notice refers to its account
@@ -130,19 +131,17 @@ async def read_changes(connection: asyncpg.Connection[Any], wanted: Wanted, noti
     events, window = await read_events(
         connection, await find_span(connection, notice.account_id, runs, wanted.types, wanted.events)
     )
-    digest = None if notice.digest is None else await _read_digest(connection, wanted, notice, notice.digest)
+    digest = None if notice.digest is None else await _read_digest(connection, wanted, notice, notice.digest, held)
     return replace(
         notice, account=account["name"], time_zone=account["time_zone"], events=events, window=window, digest=digest
     )
 
 
 async def _read_digest(
-    connection: asyncpg.Connection[Any], wanted: Wanted, notice: ChangesNotice, digest: Digest
+    connection: asyncpg.Connection[Any], wanted: Wanted, notice: ChangesNotice, digest: Digest, held: HeldConditions
 ) -> Digest:
     rows = await connection.fetch(_BLOCKED, notice.account_id, notice.through_run_id, wanted.types, MAX_BLOCKED)
-    conditions = await connection.fetch(
-        _CONDITIONS_OF_DIGEST, notice.account_id, wanted.conditions, digest.polls_since, notice.created_at
-    )
+    conditions = await connection.fetch(_CONDITIONS_OF_DIGEST, notice.account_id, *held, digest.polls_since)
     counts = {"debt_lock": rows[0]["locked"], "freeze": rows[0]["frozen"]} if rows else {}
     return replace(
         digest,

@@ -102,6 +102,7 @@ notice = Table(
     Column("kind", Text, nullable=False, comment="changes, or conditions of accounts"),
     Column("after_run_id", BigInteger, comment="It is about the changes of runs after this one; null of conditions"),
     Column("through_run_id", BigInteger, comment="Up to this run; null of conditions"),
+    Column("types", ARRAY(Text), comment="The types of numbers that it is about; null for all"),
     *(
         Column(name, ARRAY(BigInteger), nullable=False, server_default=text("'{}'"), comment=meaning)
         for name, meaning in {
@@ -158,6 +159,7 @@ notice = Table(
         unique=True,
         postgresql_where=text("outcome = 'waiting'"),
     ),
+    Index("notice_made_at_idx", "made_at", "message_id"),
     Index("notice_due_at_idx", "due_at", postgresql_where=text("outcome = 'waiting'")),
     Index("notice_message_id_idx", "message_id", postgresql_where=text("outcome = 'waiting'")),
     comment="A message about an account that was or is to be sent; its words are made when it is sent",
