@@ -47,3 +47,11 @@ end
 $$;
 revoke all on function syncer.make_viewer_schema(text) from public;
 comment on function syncer.make_viewer_schema(text) is 'Makes the schema of views of a login that sees some accounts only';
+
+do $$
+begin
+    if exists (select from pg_roles where rolname = 'syncer_daemon') then
+        grant select on syncer.viewer to syncer_daemon;
+    end if;
+end
+$$;
