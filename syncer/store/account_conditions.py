@@ -75,7 +75,11 @@ class Pending(NamedTuple):
     ended: dict[int, str]
 
 
-_LOCK: Final = "select pg_try_advisory_xact_lock(hashtextextended('syncer.account_condition', 0)), syncer.clock()"
+# If the process is suspended, PostgreSQL ends the transaction: nobody else could look meanwhile.
+_LOCK: Final = """
+select pg_try_advisory_xact_lock(hashtextextended('syncer.account_condition', 0)), syncer.clock(),
+       set_config('idle_in_transaction_session_timeout', '60s', true)
+"""
 _STATES: Final = """
 select a.account_id, a.created_at, f.success_run_id,
        case when f.success_started_at is not null then least(f.success_started_at, syncer.clock()) end, r.finished_at,
@@ -229,5 +233,5 @@ async def look_at_accounts(engine: AsyncEngine) -> AsyncIterator[Look | None]:
     async with autocommit_connection(engine) as connection, connection.transaction():
         row = await connection.fetchrow(_LOCK)
         assert row is not None  # noqa: S101 - a select without from has a row
-        is_locked, now = row
+        is_locked, now, _ = row
         yield Look(connection, now) if is_locked else None

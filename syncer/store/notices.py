@@ -139,8 +139,9 @@ async def find_cursors_to_plan(engine: AsyncEngine, routes: Collection[Route]) -
     return [CursorKey(*row) for row in rows]
 
 
+# PostgreSQL ends the transaction of a process that is suspended in it: others would wait for its locks.
 _LOCK: Final = """
-select run_id, planned_at, syncer.clock() as now
+select run_id, planned_at, syncer.clock() as now, set_config('idle_in_transaction_session_timeout', '60s', true)
   from syncer.notice_cursor
  where account_id = $1 and rule = $2 and channel = $3 and retired_at is null
    for no key update skip locked
@@ -447,7 +448,7 @@ _LOCK_MESSAGE: Final = """
 select n.account_id, n.notice_id, n.rule, n.kind, n.after_run_id, n.through_run_id, n.begun_condition_ids,
        n.ended_condition_ids, n.polls_since, n.types, n.events::text, n.failed_polls::text, n.made_at, n.attempts,
        n.may_have_arrived, n.lease_holder, n.due_at, n.lease_until, n.error, r.finished_at as recorded_at,
-       syncer.clock() as now
+       syncer.clock() as now, set_config('idle_in_transaction_session_timeout', '60s', true)
   from syncer.notice n
   left join syncer.sync_run r on r.account_id = n.account_id and r.run_id = n.through_run_id
  where n.message_id = $1 and n.outcome = 'waiting'
@@ -567,7 +568,7 @@ _PRUNE_CONDITIONS: Final = """
 delete from syncer.account_condition k
  where k.ended_at < syncer.clock() - $1::interval
    and not exists (select from syncer.notice n
-                    where n.account_id = k.account_id and n.outcome = 'waiting' and n.kind = 'conditions'
+                    where n.account_id = k.account_id and n.outcome = 'waiting'
                       and k.condition_id = any(n.begun_condition_ids || n.ended_condition_ids))
    and not exists (select from syncer.notice_cursor c
                     where c.account_id = k.account_id and c.retired_at is null

@@ -14,6 +14,7 @@ from syncer.emulator import faults
 from syncer.notices.outbox import Outbox
 from syncer.notices.planner import Planner
 from syncer.notices.senders import open_senders
+from syncer.store.engine import autocommit_connection
 from syncer.store.notices import CursorKey, add_cursors, claim_message, lock_cursor, settle
 from syncer.telemetry.notice_metrics import NoticeMetrics
 from tests.builders import record, redirect
@@ -157,6 +158,18 @@ async def test_a_process_whose_lease_is_over_records_nothing(account: PolledAcco
     assert await account.row("select outcome, attempts, error from syncer.notice") == ("sent", 3, None)
 
 
+async def test_the_locks_of_a_process_that_is_suspended_in_a_transaction_end_after_a_minute(
+    account: PolledAccount,
+) -> None:
+    await account.poll(record(1))
+    await add_cursors(account.engine, [KEY], retire_others=True)
+    async with lock_cursor(account.engine, KEY) as cursor:
+        assert cursor is not None
+        assert await cursor.connection.fetchval("show idle_in_transaction_session_timeout") == "1min"
+    async with autocommit_connection(account.engine) as connection:
+        assert await connection.fetchval("show idle_in_transaction_session_timeout") == "0"
+
+
 async def test_a_message_that_another_process_claims_at_the_same_time_is_left_to_it(
     account: PolledAccount, receiver: Receiver
 ) -> None:
@@ -172,6 +185,13 @@ async def test_a_message_that_another_process_claims_at_the_same_time_is_left_to
 
     assert await claiming is None
     assert await account.row("select distinct lease_holder, attempts from syncer.notice") == ("first", 0)
+
+
+async def test_a_cursor_of_which_a_notice_waits_is_not_planned(account: PolledAccount, receiver: Receiver) -> None:
+    await plan_two(account, file_with(receiver, rule(), rule(name="other")))
+    await account.poll(record(1))
+    async with lock_cursor(account.engine, KEY) as cursor:
+        assert cursor is None
 
 
 async def test_while_one_process_sends_a_message_another_one_sends_the_next(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from syncer.daemon.retention import Retention
+from syncer.store.notices import prune_notices
 from syncer.store.retention import BATCH_ROWS
 from syncer.telemetry.metrics import Metrics
 from tests.builders import record
@@ -129,3 +130,26 @@ async def test_conditions_that_a_waiting_message_names_are_kept_until_it_is_sent
     assert [(one["condition"], one["event"]) for one in ended.data["conditions"]] == [("held", "ended")]
     await prune_at(account, T0 + 28 * DAY)
     assert await account.rows("select kind from syncer.account_condition where kind = 'held'") == []
+
+
+async def test_conditions_that_a_waiting_digest_names_are_kept_until_it_is_sent(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver, rule(events=frozenset({"held"}), cron="0 9 * * *"))
+    await account.poll_at(T0, *ALL)
+    await notify(account, file)
+    await account.poll_at(T0 + timedelta(minutes=5), *ALL[:5])
+    await notify(account, file)
+    await account.poll_at(T0 + timedelta(minutes=10), *ALL)
+    await notify(account, file)
+    receiver.answers = [500]
+    await account.poll_at(T0 + DAY, *ALL)
+    assert await notify(account, file) == {"failed": 1}
+
+    await prune_notices(account.engine, timedelta(hours=1), batch=10)
+    await account.sql.execute("update syncer.notice set due_at = made_at")
+    assert await notify(account, file) == {"sent": 1}
+
+    first, second = receiver.requests
+    assert [one["condition"] for one in first.data["digest"]["conditions"]] == ["held"]
+    assert (first.id, first.body) == (second.id, second.body)
