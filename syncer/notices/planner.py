@@ -9,7 +9,7 @@ from syncer.config.staleness import StaleTimes, shortest_silence
 from syncer.notices.conditions import compare_conditions, current_conditions
 from syncer.notices.times import next_time
 from syncer.store.account_conditions import Condition, look_at_accounts
-from syncer.store.notices import (
+from syncer.store.notice_cursors import (
     MAX_CURSORS_PER_LOOK,
     CursorKey,
     Route,

@@ -10,7 +10,7 @@ from uuid import UUID
 from syncer.notice import ChangesNotice, Digest
 from syncer.notices.times import next_time
 from syncer.store.engine import autocommit_connection
-from syncer.store.notices import HeldConditions, count_failed_polls, find_held_conditions, read_applied_runs
+from syncer.store.notice_cursors import HeldConditions, count_failed_polls, find_held_conditions, read_applied_runs
 from syncer.store.number_events import count_events, find_span
 from syncer.store.queries.notice_content import Wanted, read_changes
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from syncer.config.accounts import Account
     from syncer.notices.rules import NotifyFile, Rule
-    from syncer.store.notices import AppliedRuns
+    from syncer.store.notice_cursors import AppliedRuns
 
 _NOBODY: UUID = UUID(int=0)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
 from syncer.store.engine import autocommit_connection
-from syncer.store.notices import CursorKey
+from syncer.store.notice_cursors import CursorKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from syncer.store.notices import Route
+    from syncer.store.notice_cursors import Route
 
 
 class AccountState(NamedTuple):

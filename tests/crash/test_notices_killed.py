@@ -16,7 +16,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from syncer.emulator import REALISTIC, Emulator, faults
-from syncer.store.notices import CursorKey, add_cursors
+from syncer.store.notice_cursors import CursorKey, add_cursors
 from tests.builders import PolledAccount, broken_invariants, record, redirect, settings_for
 from tests.notice_judge import ONE_CHANNEL, judge, notify_file
 from tests.proxy import Proxy

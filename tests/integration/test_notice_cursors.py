@@ -15,7 +15,8 @@ from syncer.notices.outbox import Outbox
 from syncer.notices.planner import Planner
 from syncer.notices.senders import open_senders
 from syncer.store.engine import autocommit_connection
-from syncer.store.notices import CursorKey, add_cursors, claim_message, lock_cursor, settle
+from syncer.store.notice_cursors import CursorKey, add_cursors, lock_cursor
+from syncer.store.notices import claim_message, settle
 from syncer.telemetry.notice_metrics import NoticeMetrics
 from tests.builders import record, redirect
 from tests.integration.test_notices import T0, events, file_with, notify, receiver, rule

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from syncer.notice import AccountCondition, BlockedNumber, ChangesNotice, ConditionsNotice, Digest
 from syncer.store.engine import autocommit_connection
-from syncer.store.notices import HeldConditions
+from syncer.store.notice_cursors import HeldConditions
 from syncer.store.number_events import find_span, read_events
 
 if TYPE_CHECKING:
