@@ -1,9 +1,9 @@
 """Up to where each rule has been followed: cursors of an account, a rule and a channel, and how notices are made.
 
 The history is the list of what is to be said: runs of one account commit in the order of their ids, so a cursor only
-has to remember up to which run everything is in a notice. A notice is a span of runs. Making one and moving the cursor is
-one transaction, so that a process can die at any moment: no change is left out, and none is in two notices. At most one
-notice of each kind waits for a cursor; what happens while a receiver is down is in the next one.
+has to remember up to which run everything is in a notice. A notice is a span of runs. Making one and moving the
+cursor is one transaction, so that a process can die at any moment: no change is left out, and none is in two notices.
+At most one notice of each kind waits for a cursor; what happens while a receiver is down is in the next one.
 """
 
 from __future__ import annotations
