@@ -93,12 +93,19 @@ PLACE, BOT = "pl4ce-0f-the-test", "123456:b0t-t0ken-of-the-test"
 
 
 class TalkativeReceiver(Receiver):
-    """A receiver that repeats what it is told, with the secrets of its address, whatever it answers."""
+    """A receiver that repeats what it receives, with the secrets of its address, whatever it answers.
+
+    Attributes:
+        refusing: The channel that accepts no more messages.
+    """
+
+    refusing = "none"
 
     async def _receive(self, request: web.Request) -> web.StreamResponse:
         response = await super()._receive(request)
-        told = f"{SECRET} {request.path} {(await request.read()).decode()}"
-        return web.Response(status=response.status, text=told, headers={"X-Told": PLACE})
+        status = 410 if request.path.endswith(f"/{self.refusing}") else response.status
+        received = f"{SECRET} {request.path} {(await request.read()).decode()}"
+        return web.Response(status=status, text=received, headers={"X-Place": PLACE})
 
 
 MESSENGER = f"""
@@ -135,11 +142,10 @@ async def test_no_phone_number_and_no_secret_of_a_channel_is_in_tables_of_notice
         failed = await sql.fetchval("select string_agg(error, ' ') from syncer.notice")
         pages = [await read(url)]
         await dump(database, syncer.folder / "failed.sql", "plain")
-        receiver.answer = 410
+        receiver.refusing, receiver.answer = "duty", 200
         await sql.execute("update syncer.notice set due_at = made_at")
         await daemon.wait_for_event("notice_refused")
-        receiver.answer = 200
-        await wait_until(lambda: sql.fetchval("select count(distinct outcome) = 2 from syncer.notice"))
+        await daemon.wait_for_event("notice_sent")
         pages.append(await read(url))
         commands = [await syncer.run(*command, notify_file=file) for command in (("status",), ("check",))]
         await dump(database, syncer.folder / "sent.sql", "plain")
