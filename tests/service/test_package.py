@@ -124,7 +124,7 @@ def test_an_installed_copy_finds_its_own_migrations_and_templates(wheel: Path, t
         str(tmp_path / "syncer" / "migrations"),
         " ".join(revisions),
         " ".join(file.name for file in sql_files),
-        "base.html macros.html number.html numbers.html page.css page.html search.html",
+        "base.html macros.html notices.html number.html numbers.html page.css page.html search.html",
     ]
 
 
