@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence  # noqa: TC003 - msgspec reads the annotations
 from dataclasses import dataclass
-from datetime import datetime, timedelta  # noqa: TC003 - msgspec reads the annotations
-from typing import Literal, Protocol
-from uuid import UUID  # noqa: TC003 - msgspec reads the annotations
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
 
 
 class NumberEvent(Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,11 +64,15 @@ def sync(
 
     settings = read_settings()
     configured = read_accounts(settings)
-    notify_file = read_notify_file(settings, configured)
+    notify_file, notify_after = read_notify_file(settings, configured), None
+    if notify_file is not None:
+        from syncer.commands.notify import send_after_sync
+
+        notify_after = partial(send_after_sync, notify_file)
     accounts = _select_accounts(configured, account or [])
     with open_database(settings) as database:
         results = run_async(
-            sync_now(settings, accounts, database, configured, notify_file, accept_removals=accept_removals)
+            sync_now(settings, accounts, database, configured, notify_after, accept_removals=accept_removals)
         )
     for result in results:
         typer.echo(escape_unprintable(json_line(result) if as_json else result.summary))
@@ -91,7 +96,7 @@ def notify(
     ] = None,
 ) -> None:
     """Send the notices that are due, once, as the daemon does all the time."""
-    from syncer.commands.notify import print_preview, send_notices, test_channels
+    from syncer.commands.notify import print_preview, send_notices, try_channels
     from syncer.config.fields import duration_parser
 
     if channel and not test:
@@ -109,7 +114,7 @@ def notify(
             "SYNCER_NOTIFY_FILE is not set: name a TOML file with the rules and channels of notices in it"
         )
     if test:
-        raise SystemExit(0 if run_async(test_channels(file, channel or [])) else 1)
+        raise SystemExit(0 if run_async(try_channels(file, channel or [])) else 1)
     with open_database(settings, may_create=False) as database:
         if dry_run:
             run_async(print_preview(database, file, accounts, age))

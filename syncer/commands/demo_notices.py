@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 
 _NAME: Final = "demo"
 _SECRET_BYTES: Final = 24
+_INTERVAL: Final = timedelta(seconds=10)
 RULE: Final = Rule(
     name=_NAME,
     channels=(_NAME,),
     events=DEFAULT_EVENTS.intersection(NUMBER_EVENTS),
     accounts=None,
     types=None,
-    every=timedelta(seconds=10),
+    every=_INTERVAL,
     cron=None,
     quiet=None,
     max_age=timedelta(hours=24),
@@ -85,8 +86,7 @@ class DemoNotices:
         if after in {0, newest_run_id}:
             self._after_run_id = newest_run_id
             return None
-        assert RULE.every is not None  # noqa: S101 - it has one
-        if now - self._said_at < RULE.every:
+        if now - self._said_at < _INTERVAL:
             return None
         self._after_run_id = newest_run_id
         account_id = await connection.fetchval("select account_id from syncer.account")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from datetime import datetime  # noqa: TC003 - msgspec decodes a struct by its annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec

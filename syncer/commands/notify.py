@@ -28,10 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from syncer.config.accounts import Account
     from syncer.database import Database
     from syncer.notices.rules import NotifyFile
 
+SECONDS_AFTER_SYNC: Final = 10.0
+"""How long sending notices may take after the polls of `syncer sync`."""
 _WORDS: Final = {"sent": "sent", "failed": "failed", "expired": "not sent in time", "refused": "refused for good"}
 
 
@@ -58,24 +62,28 @@ async def send_notices(database: Database, file: NotifyFile, accounts: Sequence[
     return not counts.keys() & {"failed", "expired", "refused"}
 
 
-async def send_after_sync(database: Database, file: NotifyFile, accounts: Sequence[Account], seconds: float) -> None:
+async def send_after_sync(file: NotifyFile, engine: AsyncEngine, accounts: Mapping[int, Account]) -> None:
     """Makes and sends the notices that are due, within some seconds; what remains is sent the next time.
 
     What goes wrong is logged, and changes nothing of the polls' results.
+
+    Args:
+        file: The notify file.
+        engine: The database.
+        accounts: The accounts, by `account_id`.
     """
     try:
-        async with asyncio.timeout(seconds):
-            by_id = await _read_accounts(database, accounts)
-            await notify_once(database.engine, Metrics().notices, file, by_id)
+        async with asyncio.timeout(SECONDS_AFTER_SYNC):
+            await notify_once(engine, Metrics().notices, file, accounts)
     except TimeoutError:
-        log.warning("notices_not_finished", seconds=seconds)
+        log.warning("notices_not_finished", seconds=SECONDS_AFTER_SYNC)
     except DatabaseError as error:
         log.warning("notices_not_finished", error=str(error))
     except Exception:  # noqa: BLE001 - a bug must be logged and must not hide the results of the polls
         log.exception("notifier_crashed")
 
 
-async def test_channels(file: NotifyFile, names: Sequence[str]) -> bool:
+async def try_channels(file: NotifyFile, names: Sequence[str]) -> bool:
     """Sends a test message through each channel, or through the named ones, and prints what was answered.
 
     Returns:
@@ -102,9 +110,6 @@ async def test_channels(file: NotifyFile, names: Sequence[str]) -> bool:
             return attempt.outcome == "sent"
 
         return all(await asyncio.gather(*(test(name) for name in dict.fromkeys(names or file.channels))))
-
-
-test_channels.__test__ = False  # type: ignore[attr-defined] # not a test
 
 
 async def print_preview(database: Database, file: NotifyFile, accounts: Sequence[Account], age: timedelta) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -20,15 +20,16 @@ from syncer.store.schema import migrate, schema_state
 from syncer.telemetry.logs import log, report_identities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
     from syncer.database import Database
-    from syncer.notices.rules import NotifyFile
 
-NOTIFY_SECONDS: Final = 10.0
-"""How long sending notices may take after the polls."""
+Notify: TypeAlias = "Callable[[AsyncEngine, Mapping[int, Account]], Awaitable[None]]"
+"""Sends the notices that are due, of the accounts by `account_id`; raises nothing."""
 
 
 async def sync_now(
@@ -36,7 +37,7 @@ async def sync_now(
     accounts: Sequence[Account],
     database: Database,
     configured: Sequence[Account],
-    notify_file: NotifyFile | None,
+    notify: Notify | None,
     *,
     accept_removals: bool,
 ) -> list[PollResult]:
@@ -47,7 +48,7 @@ async def sync_now(
         accounts: The accounts to poll.
         database: The database.
         configured: All accounts that are configured.
-        notify_file: Rules and channels of notices; None if there are none.
+        notify: Sends notices after the polls; None if there are none.
         accept_removals: Whether every number that is missing now is removed.
 
     Returns:
@@ -76,10 +77,8 @@ async def sync_now(
     with suppress(DatabaseError):  # which the polls have reported
         ids = await read_account_ids(database.engine, [account.name for account in configured])
         await retire_other_accounts(database.engine, ids.values())
-        if notify_file is not None:
-            from syncer.commands.notify import send_after_sync  # noqa: PLC0415 - most who poll send no notices
-
-            await send_after_sync(database, notify_file, configured, NOTIFY_SECONDS)
+        if notify is not None:
+            await notify(database.engine, {ids[one.name]: one for one in configured if one.name in ids})
     await database.dispose()
     return list(results)
 

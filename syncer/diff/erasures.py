@@ -37,7 +37,7 @@ _SUFFIX_BYTES: Final = 6
 
 
 def mask_of(erasure_id: int) -> str:
-    """Returns what stands for the phone number that an erasure erased."""
+    """Returns the text that replaces an erased phone number."""
     return f"erased-{erasure_id}"
 
 
@@ -47,7 +47,7 @@ def hash_number(number: str, content_hash: ContentHash) -> bytes:
 
 
 def redirect_mask(mask: str, number: str, content_hash: ContentHash) -> str:
-    """Returns what stands for a number whose calls are redirected to an erased one; not two are alike."""
+    """Returns the text that replaces a number whose calls go to an erased one: a different text for each number."""
     return f"{mask}-{content_hash(number.encode())[:_SUFFIX_BYTES].hex()}"
 
 
@@ -83,8 +83,8 @@ class Erasures:
 
     def _mask_all(self, record: ParsedRecord, mask: str) -> ParsedRecord:
         values = [
-            mask if index == _NUMBER else None if index in _PERSONAL and value is not UNSET else self._mask_text(value)
-            for index, value in enumerate(record.values)
+            mask if index == _NUMBER else None if index in _PERSONAL and value is not UNSET else value
+            for index, value in enumerate(self._mask_texts(record.values))
         ]
         redirects = record.redirects
         if redirects is not UNSET:
@@ -93,21 +93,24 @@ class Erasures:
 
     def _mask_mentions(self, record: ParsedRecord) -> ParsedRecord:
         """Returns a record of another number without the erased phone numbers that it mentions."""
-        values = tuple(
-            self._mask_text(value) if index in _TEXTS else value for index, value in enumerate(record.values)
-        )
         redirects = record.redirects
         if redirects is not UNSET:
             redirects = frozenset((id_, self._mask_text(number)) for id_, number in redirects)
         extra = record.extra
         if extra and any(self.content_hash(found) in self.by_hash for found in self._digits_in(encode_json(extra))):
             extra = {}
-        return replace(record, values=values, redirects=redirects, extra=extra)
+        return replace(record, values=self._mask_texts(record.values), redirects=redirects, extra=extra)
 
-    def _mask_text(self, value: Any) -> Any:  # noqa: ANN401 - a value of any column
-        if not isinstance(value, str) or not self.by_hash:
-            return value
-        return _DIGITS.sub(lambda found: self.by_hash.get(self.content_hash(found[0].encode()), found[0]), value)
+    def _mask_texts(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not self.by_hash:
+            return values
+        return tuple(
+            self._mask_text(value) if index in _TEXTS and isinstance(value, str) else value
+            for index, value in enumerate(values)
+        )
+
+    def _mask_text(self, text: str) -> str:
+        return _DIGITS.sub(lambda found: self.by_hash.get(self.content_hash(found[0].encode()), found[0]), text)
 
     def _digits_in(self, content: bytes) -> Sequence[bytes]:
         return _DIGIT_BYTES.findall(content) if self.by_hash else []

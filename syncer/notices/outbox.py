@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from syncer.errors import DatabaseError
 from syncer.notice import Attempt
+from syncer.notices.http import MAX_RETRY_AFTER
 from syncer.notices.messages import render
 from syncer.notices.rules import NUMBER_EVENTS
 from syncer.store.notices import claim_message, send_now, settle
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS: Final = (5, 30, 120, 600, 1800, 3600)
 """How long after the first failures of a message it is tried again; after all others, as after the last of these."""
-MAX_RETRY_AFTER: Final = timedelta(hours=1)
-"""The longest wait that a receiver may ask for."""
 
 Outcome = Literal["sent", "failed", "expired", "refused", "lost"]
 """How an attempt ended. `lost`: its lease was over, and another process sends the message."""

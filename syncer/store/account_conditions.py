@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
 from syncer.store.engine import autocommit_connection
-from syncer.store.notice_cursors import CursorKey
+from syncer.store.notice_cursors import CursorKey, as_columns, postpone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
@@ -128,7 +128,6 @@ select c.account_id, c.rule, c.channel, c.planned_at,
  group by c.account_id, c.rule, c.channel
  order by c.account_id
 """
-_POSTPONE: Final = "update syncer.notice_cursor set due_at = $4 where account_id = $1 and rule = $2 and channel = $3"
 _MOVE: Final = """
 update syncer.notice_cursor c
    set condition_id = greatest(c.condition_id, (select max(id) from unnest($4::bigint[]) id)),
@@ -167,7 +166,7 @@ class Look:
     async def store(self, begun: Sequence[Condition], ended: Sequence[tuple[Condition, datetime]]) -> None:
         """Stores conditions that have begun, and that have ended at a time."""
         if begun:
-            await self._connection.execute(_BEGIN, *([row[index] for row in begun] for index in range(5)))
+            await self._connection.execute(_BEGIN, *as_columns(begun, 5))
         if ended:
             await self._connection.execute(
                 _END,
@@ -193,7 +192,7 @@ class Look:
 
     async def postpone(self, key: CursorKey, due_at: datetime) -> None:
         """Makes a cursor due at a later time."""
-        await self._connection.execute(_POSTPONE, *key, due_at)
+        await postpone(self._connection, key, due_at)
 
     async def make_notices(self, pending: Sequence[Pending], kinds: Collection[str]) -> bool:
         """Makes notices of one rule and channel that are one message, and moves the cursors.

@@ -193,6 +193,11 @@ def _system_tls(parameters: Mapping[str, str]) -> ssl.SSLContext:
     return context
 
 
+def quote_identifier(name: str) -> str:
+    """Returns a name as SQL writes it, whatever characters it has."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[Any]:
     """Returns asyncpg's connection, for binary COPY and for statements of many rows, which bypass SQLAlchemy."""
     raw = (await connection.get_raw_connection()).driver_connection

@@ -44,7 +44,7 @@ class Route(NamedTuple):
     is_digest: bool
 
 
-def _columns(rows: Collection[Sequence[Any]], width: int) -> list[list[Any]]:
+def as_columns(rows: Collection[Sequence[Any]], width: int) -> list[list[Any]]:
     """Returns rows as columns, for `unnest`."""
     return [[row[index] for row in rows] for index in range(width)]
 
@@ -96,7 +96,7 @@ async def add_cursors(engine: AsyncEngine, keys: Collection[CursorKey], *, retir
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    columns = _columns(sorted(keys), 3)
+    columns = as_columns(sorted(keys), 3)
     async with autocommit_connection(engine) as connection, connection.transaction():
         if retire_others:
             await connection.execute(_RETIRE, *columns)
@@ -127,7 +127,7 @@ async def find_cursors_to_plan(engine: AsyncEngine, routes: Collection[Route]) -
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
-        rows = await connection.fetch(_FIND, *_columns(list(routes), 3), MAX_CURSORS_PER_LOOK)
+        rows = await connection.fetch(_FIND, *as_columns(list(routes), 3), MAX_CURSORS_PER_LOOK)
     return [CursorKey(*row) for row in rows]
 
 
@@ -197,7 +197,7 @@ class LockedCursor:
 
     async def postpone(self, due_at: datetime) -> None:
         """Makes the cursor due at a later time."""
-        await self.connection.execute(_POSTPONE, *self.key, due_at)
+        await postpone(self.connection, self.key, due_at)
 
     async def make_notice(
         self,
@@ -273,6 +273,11 @@ async def lock_cursor(engine: AsyncEngine, key: CursorKey) -> AsyncIterator[Lock
             return
         newest = await connection.fetchval(_NEWEST_RUN, key.account_id)
         yield LockedCursor(connection, key, row["run_id"], row["planned_at"], row["now"], newest)
+
+
+async def postpone(connection: asyncpg.Connection[Any], key: CursorKey, due_at: datetime) -> None:
+    """Makes a cursor due at a later time."""
+    await connection.execute(_POSTPONE, *key, due_at)
 
 
 class HeldConditions(NamedTuple):

@@ -12,7 +12,7 @@ import asyncpg
 from sqlalchemy import text
 
 from syncer.errors import StoredDataError
-from syncer.store.engine import autocommit_connection
+from syncer.store.engine import autocommit_connection, quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ def drop_viewer_schemas(connection: Connection) -> None:
     """Drops the schemas of all such logins, before a migration changes the views that they are made of."""
     if connection.scalar(_EXISTS):
         for login in connection.scalars(_LOGINS).all():
-            connection.execute(text(f"drop schema if exists {_quote(schema_of(login))} cascade"))
+            connection.execute(text(f"drop schema if exists {quote_identifier(schema_of(login))} cascade"))
 
 
 def make_viewer_schemas(connection: Connection) -> None:
@@ -57,7 +57,7 @@ def statements(login: str, account_ids: Sequence[int], password: str | None, *, 
         password: Its password; None leaves it as it is.
         exists: Whether the role exists already.
     """
-    role, home = _quote(login), _quote(schema_of(login))
+    role, home = quote_identifier(login), quote_identifier(schema_of(login))
     ids = "{" + ",".join(map(str, sorted(account_ids))) + "}"
     given = "" if password is None else f" password {_literal(_verifier(password))}"
     return [
@@ -97,7 +97,7 @@ async def revoke_viewer(engine: AsyncEngine, login: str) -> bool:
     """
     async with autocommit_connection(engine) as connection, connection.transaction():
         status = await connection.execute("delete from syncer.viewer where login = $1", login)
-        await connection.execute(f"drop schema if exists {_quote(schema_of(login))} cascade")
+        await connection.execute(f"drop schema if exists {quote_identifier(schema_of(login))} cascade")
     return not status.endswith(" 0")
 
 
@@ -137,10 +137,6 @@ def _verifier(password: str) -> str:
     stored_key = hashlib.sha256(client_key).digest()
     encoded = [base64.b64encode(part).decode() for part in (salt, stored_key, server_key)]
     return f"SCRAM-SHA-256${_ITERATIONS}:{encoded[0]}${encoded[1]}:{encoded[2]}"
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(value: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import asyncpg
 
 from syncer.errors import ConfigurationError, SchemaError, StoredDataError
-from syncer.store.engine import driver_arguments, translate_errors
+from syncer.store.engine import driver_arguments, quote_identifier, translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -52,7 +52,7 @@ class View:
         Args:
             conversions: By type name, the SQL expression that converts a column of that type, with `{}` for the column.
         """
-        names = [(_quote_identifier(column.name), column.type) for column in self.columns]
+        names = [(quote_identifier(column.name), column.type) for column in self.columns]
         columns = (f"{conversions.get(type_name, '{}').format(f'v.{name}')} as {name}" for name, type_name in names)
         return f"select {', '.join(columns)} from {self.source}"  # noqa: S608 - names from the catalog
 
@@ -114,7 +114,7 @@ async def find_view(
             raise ConfigurationError(f"there is no view {name!r}: the views are {', '.join(names)}")
         if at is not None and name != "numbers":
             raise ConfigurationError(f"--at works only with the view numbers, not with {name}")
-        source = f"analytics.{_quote_identifier(name)} v" if at is None else "analytics.numbers_as_of($1) v"
+        source = f"analytics.{quote_identifier(name)} v" if at is None else "analytics.numbers_as_of($1) v"
         arguments: list[Any] = [] if at is None else [at]
         prepared = await connection.prepare(f"select * from {source}")  # noqa: S608 - a name from the catalog
         columns = [Column(attribute.name, attribute.type.name) for attribute in prepared.get_attributes()]
@@ -160,7 +160,7 @@ async def find_views_of_number(
         condition = "(v.account_id, v.virtual_number_id) in (select * from unnest($1::integer[], $2::bigint[]))"
         views = []
         for (name,) in await connection.fetch(_VIEWS_OF_NUMBERS):
-            source = f"analytics.{_quote_identifier(name)} v"
+            source = f"analytics.{quote_identifier(name)} v"
             prepared = await connection.prepare(f"select * from {source}")  # noqa: S608 - a name from the catalog
             columns = [Column(attribute.name, attribute.type.name) for attribute in prepared.get_attributes()]
             views.append(View(name, columns, f"{source} where {condition}", arguments))
@@ -277,7 +277,3 @@ async def count_rows(connection: asyncpg.Connection[Any], view: View, *, limit: 
     query = f"select count(*) from (select from {view.source} limit {limit}) r"  # noqa: S608 - names from the catalog
     with translate_errors():
         return int(await connection.fetchval(query, *view.arguments))
-
-
-def _quote_identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

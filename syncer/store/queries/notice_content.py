@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from syncer.notice import AccountCondition, BlockedNumber, ChangesNotice, ConditionsNotice, Digest
 from syncer.store.engine import autocommit_connection
-from syncer.store.notice_cursors import HeldConditions
+from syncer.store.notice_cursors import HeldConditions, as_columns
 from syncer.store.number_events import find_span, read_events
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ async def _read_conditions(connection: asyncpg.Connection[Any], claim: Claim) ->
         for notice in claim.notices
         for id_ in sorted({*notice.begun_condition_ids, *notice.ended_condition_ids})
     ]
-    rows = await connection.fetch(_CONDITIONS, *([row[index] for row in about] for index in range(4)))
+    rows = await connection.fetch(_CONDITIONS, *as_columns(about, 4))
     return ConditionsNotice(
         message_id=claim.message_id,
         created_at=claim.made_at,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import Struct
@@ -12,6 +11,8 @@ from sqlalchemy import text
 from syncer.store.engine import read_snapshot
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 

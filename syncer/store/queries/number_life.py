@@ -5,7 +5,6 @@ Each query finds the rows of the number by key, so that it takes the same time h
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -14,6 +13,8 @@ from sqlalchemy import text
 from syncer.store.engine import read_snapshot
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from syncer.store.queries.number_search import NumberKey

@@ -6,7 +6,6 @@ a few accounts, however many accounts there are and however long the history is.
 
 from __future__ import annotations
 
-from datetime import date, datetime  # noqa: TC003 - msgspec reads the annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +16,7 @@ from syncer.store.engine import read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date, datetime
 
     from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncEngine
