@@ -554,38 +554,59 @@ with listings as not materialized (
 ), happened as (
     select b.account_id, b.virtual_number_id, b.number, b.number_now, b.type, b.purpose, r.name as region, b.employee_id,
            b.run_id, b.valid_from as changed_at, b.changed_after, 1 as step, b.kind, f.field, f.old_value, f.new_value,
-           null::bigint as redirect_number_id
+           null::bigint as redirect_number_id, f.old_name, f.new_name
       from begun b
       left join syncer.region r on r.region_id = b.region_id
       left join syncer.region q on q.region_id = b.former_region_id
      -- Not a list of values: of these the planner leaves out the fields that nobody asks for.
      cross join lateral (
-            select 'state' as field, b.former_state as old_value, b.state as new_value
-             union all select 'reason', b.former_reason, b.reason
-             union all select 'number', b.former_number, b.number
-             union all select 'comment', b.former_comment, b.comment
-             union all select 'type', b.former_type, b.type
-             union all select 'purpose', b.former_purpose, b.purpose
-             union all select 'scenario_id', b.former_scenario_id::text, b.scenario_id::text
-             union all select 'group_scenario_id', b.former_group_scenario_id::text, b.group_scenario_id::text
-             union all select 'group_id', b.former_group_id::text, b.group_id::text
-             union all select 'is_scenario_active', b.former_is_scenario_active::text, b.is_scenario_active::text
+            select 'state' as field, b.former_state as old_value, b.state as new_value,
+                   null as old_name, null as new_name
+             union all select 'reason', b.former_reason, b.reason, null, null
+             union all select 'number', b.former_number, b.number, null, null
+             union all select 'comment', b.former_comment, b.comment, null, null
+             union all select 'type', b.former_type, b.type, null, null
+             union all select 'purpose', b.former_purpose, b.purpose, null, null
+             union all select 'scenario_id', b.former_scenario_id::text, b.scenario_id::text, null, null
+             union all select 'group_scenario_id', b.former_group_scenario_id::text, b.group_scenario_id::text, null, null
+             union all select 'group_id', b.former_group_id::text, b.group_id::text,
+                              (select p.name from syncer.name_version p
+                                 where p.account_id = b.account_id and p.list = 'groups'
+                                   and p.object_id = b.former_group_id
+                                   and coalesce(p.valid_to, 'infinity') > b.valid_from
+                                 order by p.valid_to limit 1),
+                              (select p.name from syncer.name_version p
+                                 where p.account_id = b.account_id and p.list = 'groups'
+                                   and p.object_id = b.group_id
+                                   and coalesce(p.valid_to, 'infinity') > b.valid_from
+                                 order by p.valid_to limit 1)
+             union all select 'is_scenario_active', b.former_is_scenario_active::text, b.is_scenario_active::text, null, null
              union all select 'is_group_scenario_active', b.former_is_group_scenario_active::text,
-                              b.is_group_scenario_active::text
-             union all select 'employee_id', b.former_employee_id::text, b.employee_id::text
-             union all select 'dgn_number', b.former_dgn_number, b.dgn_number
-             union all select 'redirect_number', b.former_redirect_number, b.redirect_number
-             union all select 'region', q.name, r.name
-             union all select 'app_id', b.former_app_id::text, b.app_id::text
-             union all select 'nc_type', b.former_nc_type, b.nc_type
-             union all select 'sip_uri', b.former_sip_uri, b.sip_uri) f
+                              b.is_group_scenario_active::text, null, null
+             union all select 'employee_id', b.former_employee_id::text, b.employee_id::text,
+                              (select p.name from syncer.name_version p
+                                 where p.account_id = b.account_id and p.list = 'employees'
+                                   and p.object_id = b.former_employee_id
+                                   and coalesce(p.valid_to, 'infinity') > b.valid_from
+                                 order by p.valid_to limit 1),
+                              (select p.name from syncer.name_version p
+                                 where p.account_id = b.account_id and p.list = 'employees'
+                                   and p.object_id = b.employee_id
+                                   and coalesce(p.valid_to, 'infinity') > b.valid_from
+                                 order by p.valid_to limit 1)
+             union all select 'dgn_number', b.former_dgn_number, b.dgn_number, null, null
+             union all select 'redirect_number', b.former_redirect_number, b.redirect_number, null, null
+             union all select 'region', q.name, r.name, null, null
+             union all select 'app_id', b.former_app_id::text, b.app_id::text, null, null
+             union all select 'nc_type', b.former_nc_type, b.nc_type, null, null
+             union all select 'sip_uri', b.former_sip_uri, b.sip_uri, null, null) f
      where case b.kind when 'created' then f.new_value is not null
                        when 'restored' then f.old_value is not null or f.new_value is not null
                        else f.old_value is distinct from f.new_value
                             and (b.kind = 'state') = (f.field in ('state', 'reason')) end
      union all
     select h.account_id, h.virtual_number_id, v.number, n.number, v.type, v.purpose, r.name, v.employee_id,
-           h.closed_run_id, h.valid_to, h.closed_after, 4, 'removed', null, null, null, null
+           h.closed_run_id, h.valid_to, h.closed_after, 4, 'removed', null, null, null, null, null, null
       from syncer.state_history h
       left join syncer.virtual_number n using (account_id, virtual_number_id)
       left join lateral (
@@ -600,7 +621,7 @@ with listings as not materialized (
      union all
     select d.account_id, d.virtual_number_id, v.number, n.number, v.type, v.purpose, r.name, v.employee_id, d.run_id,
            d.valid_from, d.changed_after, 3, 'redirect_opened', 'from_redirect_numbers', null, d.number,
-           d.redirect_number_id
+           d.redirect_number_id, null, null
       from syncer.redirect_period d
       left join syncer.virtual_number n using (account_id, virtual_number_id)
       left join lateral (
@@ -616,7 +637,7 @@ with listings as not materialized (
     -- With the number, or with the version that began then, if the number stayed.
     select d.account_id, d.virtual_number_id, v.number, n.number, v.type, v.purpose, r.name, v.employee_id,
            d.closed_run_id, d.valid_to, d.closed_after, 2, 'redirect_closed', 'from_redirect_numbers', d.number, null,
-           d.redirect_number_id
+           d.redirect_number_id, null, null
       from syncer.virtual_number_redirect_history d
       left join syncer.virtual_number n using (account_id, virtual_number_id)
       left join lateral (
@@ -650,22 +671,11 @@ select h.account_id, k.account, h.virtual_number_id, h.number,
        (select t.title_ru from syncer.number_type t where t.type = h.type) as type_title_ru,
        (select p.title_en from syncer.number_purpose p where p.purpose = h.purpose) as purpose_title_en,
        (select p.title_ru from syncer.number_purpose p where p.purpose = h.purpose) as purpose_title_ru,
+       case when h.employee_id is not null then
        (select p.name from syncer.name_version p
          where p.account_id = h.account_id and p.list = 'employees' and p.object_id = h.employee_id
            and coalesce(p.valid_to, 'infinity') > h.changed_at
-         order by p.valid_to limit 1) as employee,
-       (select p.name from syncer.name_version p
-         where p.account_id = h.account_id
-           and p.list = case h.field when 'employee_id' then 'employees' when 'group_id' then 'groups' end
-           and p.object_id = case when h.field in ('employee_id', 'group_id') then h.old_value::bigint end
-           and coalesce(p.valid_to, 'infinity') > h.changed_at
-         order by p.valid_to limit 1) as old_name,
-       (select p.name from syncer.name_version p
-         where p.account_id = h.account_id
-           and p.list = case h.field when 'employee_id' then 'employees' when 'group_id' then 'groups' end
-           and p.object_id = case when h.field in ('employee_id', 'group_id') then h.new_value::bigint end
-           and coalesce(p.valid_to, 'infinity') > h.changed_at
-         order by p.valid_to limit 1) as new_name
+         order by p.valid_to limit 1) end as employee, h.old_name, h.new_name
   from happened h
   left join syncer.account_known k on k.account_id = h.account_id
   left join syncer.account_zone z on z.account_id = h.account_id::bigint;
