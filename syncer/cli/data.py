@@ -9,6 +9,7 @@ import typer
 
 from syncer.cli.context import (
     Accounts,
+    configured_names,
     name_database,
     open_database,
     parse_option,
@@ -124,7 +125,8 @@ def erase(  # noqa: PLR0913 - a parameter for each option
     account: Annotated[str | None, typer.Option(metavar="NAME", help="The account.")] = None,
     number: Annotated[str | None, typer.Option(metavar="NUMBER", help="This phone number, in any spelling.")] = None,
     employee: Annotated[
-        int | None, typer.Option(metavar="ID", help="The name and position of this employee, by the vendor's id.")
+        int | None,
+        typer.Option(metavar="ID", max=2**63 - 1, help="The name and position of this employee, by the vendor's id."),
     ] = None,
     removed_before: Annotated[
         str | None, typer.Option(metavar="AGE", help="All numbers that were removed longer ago, for example 1095d.")
@@ -135,6 +137,9 @@ def erase(  # noqa: PLR0913 - a parameter for each option
     ] = None,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why; stored with the erasure.")] = None,
     *,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Everything of the account, which is polled no more: `syncer account delete`.")
+    ] = False,
     comments: Annotated[
         bool, typer.Option("--comments", help="With --employee: also the comments of the employee's numbers.")
     ] = False,
@@ -145,14 +150,17 @@ def erase(  # noqa: PLR0913 - a parameter for each option
     """Remove personal data of a number or an employee for good, as the schema's owner; states and counts stay."""
     from datetime import timedelta
 
+    from syncer.commands.account import delete
     from syncer.commands.erase import erase_again, erase_employee, erase_number, erase_removed, read_erasures
     from syncer.config.fields import duration_parser
     from syncer.store.queries.number_search import spellings
 
-    if sum(option is not None for option in (number, employee, removed_before, again)) != 1:
-        raise typer.BadParameter("give exactly one of --number, --employee, --removed-before and --again")
+    if sum(option is not None for option in (number, employee, removed_before, again, whole or None)) != 1:
+        raise typer.BadParameter("give exactly one of --number, --employee, --removed-before, --all and --again")
     if (again is None) == (account is None):
-        raise typer.BadParameter("it goes with --number, --employee and --removed-before", param_hint="--account")
+        raise typer.BadParameter("it goes with every other option but --again", param_hint="--account")
+    if reason is not None and (whole or again is not None):
+        raise typer.BadParameter("it goes with --number, --employee and --removed-before", param_hint="--reason")
     if comments and employee is None:
         raise typer.BadParameter("it goes with --employee", param_hint="--comments")
     settings = read_settings()
@@ -161,6 +169,8 @@ def erase(  # noqa: PLR0913 - a parameter for each option
         if again is not None:
             erasures = parse_option("--again", str(again), lambda path: read_erasures(Path(path).read_bytes()))
             run_async(erase_again(database, erasures))
+        elif whole:
+            run_async(delete(database, str(account), configured_names(settings), confirmed=yes))
         elif number is not None:
             accepted = parse_option("--number", number, spellings)
             is_found = run_async(erase_number(database, str(account), accepted, reason, confirmed=yes))

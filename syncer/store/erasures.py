@@ -76,12 +76,13 @@ update syncer.account_fence set body_digest = null, fingerprints_version = gen_r
 """
 # Whoever reads the list holds this row, too.
 _LOCK_LIST: Final = "select from syncer.name_list where account_id = $1 and list = 'employees' for update"
-_IS_EMPLOYEE_KNOWN: Final = """
-select exists (select from syncer.name where account_id = $1 and list = 'employees' and object_id = $2)
-       or exists (select from syncer.virtual_number where account_id = $1 and employee_id = $2)
-       or exists (select from syncer.virtual_number_history where account_id = $1 and employee_id = $2) as is_known,
-       exists (select from syncer.erasure where account_id = $1 and employee_id = $2 and lifted_at is null
-                                            and (comment_hashes is not null or not $3)) as is_erased
+_IS_NEW_EMPLOYEE: Final = """
+select (exists (select from syncer.name where account_id = $1 and list = 'employees' and object_id = $2)
+        or exists (select from syncer.virtual_number where account_id = $1 and employee_id = $2)
+        or exists (select from syncer.virtual_number_history where account_id = $1 and employee_id = $2))
+       and not exists (select from syncer.erasure
+                        where account_id = $1 and employee_id = $2 and lifted_at is null
+                          and (comment_hashes is not null or not $3))
 """
 _COMMENTS_OF_EMPLOYEE: Final = """
 select comment from syncer.virtual_number where account_id = $1 and employee_id = $2 and comment is not null
@@ -168,8 +169,7 @@ class Eraser:
         """
         key = (self.account_id, employee_id)
         await self.connection.execute(_LOCK_LIST, self.account_id)
-        is_known, is_erased = await self.connection.fetchrow(_IS_EMPLOYEE_KNOWN, *key, comments)
-        if not is_known or is_erased:
+        if not await self.connection.fetchval(_IS_NEW_EMPLOYEE, *key, comments):
             return
         found = await self.connection.fetch(_COMMENTS_OF_EMPLOYEE, *key) if comments else []
         hashes = [hash_comment(comment, self.content_hash) for (comment,) in found]
