@@ -181,9 +181,12 @@ class NameGenerator:
     def _shifts(self, draws: Draws, secret: str) -> list[Record | None]:
         """Returns the shifts of a scenario: most have one, which points to an employee or to an employee group."""
         version = draws.version(self._changes.target_changes)
+        employee_id = draws.pick(self.staff_ids, version)
+        colleague_id = self.staff_ids[(self.staff_ids.index(employee_id) + 1) % len(self.staff_ids)]
         group_id = draws.pick(self.employee_group_ids, version)
         targets = {
-            "employee": _shift("redirect_to_employee", employee_id=draws.pick(self.staff_ids, version)),
+            "employee": _shift("redirect_to_employee", employee_id=employee_id),
+            "colleague": _shift("redirect_to_employee", employee_id=colleague_id),
             "group": _shift("redirect_to_employee_group", employee_group_id=group_id),
             "informer": _shift("informer"),
             "outside": _shift("duty", external_numb=_outside_number(secret)),

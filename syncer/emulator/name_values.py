@@ -37,6 +37,7 @@ SHIFTS: Final = {
     ("employee", "none", "none", "none"): 50,
     ("group", "none", "none", "none"): 25,
     ("employee", "group", "none", "none"): 7,
+    ("employee", "colleague", "none", "employee"): 5,
     ("group", "none", "none", "informer"): 6,
     ("employee", "employee", "none", "none"): 5,
     ("informer", "none", "none", "none"): 4,

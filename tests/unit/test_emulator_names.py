@@ -190,8 +190,13 @@ def test_scenarios_lead_to_listed_employees_and_employee_groups_and_some_elsewhe
         "duty",
     }
     assert any(shift["external_numb"] for scenario in scenarios for shift in shifts(scenario))
-    assert {len(shifts(scenario)) for scenario in scenarios} == {0, 1, 2}
-    assert any(len({shift["scenario_type"] for shift in shifts(scenario)}) == 2 for scenario in scenarios)
+    assert {len(shifts(scenario)) for scenario in scenarios} == {0, 1, 2, 3}
+    # A scenario of several shifts has one target, targets of one type, or targets of different types.
+    assert {
+        (len({shift["scenario_type"] for shift in shifts(scenario)}), len(set(map(str, shifts(scenario)))))
+        for scenario in scenarios
+        if len(shifts(scenario)) > 1
+    } == {(1, 1), (1, 2), (2, 2)}
     assert sum(scenario["working_shift1"] is not None for scenario in scenarios) > 0.9 * len(scenarios)
 
 
