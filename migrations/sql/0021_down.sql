@@ -34,7 +34,8 @@ delete from syncer.erasure where employee_id is not null;
 alter table syncer.erasure
     drop constraint erasure_subject_check,
     add constraint erasure_subject_check check (virtual_number_id is not null or number_hash is not null),
-    drop employee_id;
+    drop employee_id,
+    drop comment_hashes;
 comment on table syncer.erasure is
     'Personal data that were erased: each row keeps one number of an account from being stored again';
 comment on column syncer.erasure.kind is 'number: on request; age: removed long ago';

@@ -52,6 +52,7 @@ create table syncer.name_list (
 
 alter table syncer.erasure
     add employee_id bigint,
+    add comment_hashes bytea[],
     drop constraint erasure_subject_check,
     add constraint erasure_subject_check
         check (virtual_number_id is not null or number_hash is not null or employee_id is not null);
@@ -115,6 +116,8 @@ comment on column syncer.erasure.virtual_number_id is
     'The vendor''s id of the erased number; null if only other numbers mentioned it, and of an employee';
 comment on column syncer.erasure.lifted_at is 'Since when it is stored again; null while it is not';
 comment on column syncer.erasure.employee_id is 'The vendor''s id of the employee whose name was erased; null of numbers';
+comment on column syncer.erasure.comment_hashes is
+    'Keyed hashes of the comments that were erased with an employee; null if comments were kept';
 
 do $$
 begin

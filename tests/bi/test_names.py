@@ -34,7 +34,7 @@ async def invariants_hold_after_each_test(account: PolledAccount) -> AsyncIterat
     assert await account.broken_invariants() == []
 
 
-async def store_names(  # noqa: PLR0913 - each is a column
+async def store_names(
     sql: asyncpg.Connection[Any],
     list_: str,
     object_id: int,
@@ -179,9 +179,8 @@ async def test_a_scenario_is_its_type_and_the_name_of_its_target_at_the_time(acc
         account,
         f"select {columns} from analytics.number_history order by valid_from",  # noqa: S608 - from here
     ) == [before, now]
-    assert await rows_of_an_analyst(account, f"select {columns} from analytics.numbers_as_of($1)", moscow(2)) == [
-        before
-    ]  # noqa: S608 - from here
+    then = await rows_of_an_analyst(account, f"select {columns} from analytics.numbers_as_of($1)", moscow(2))  # noqa: S608 - from here
+    assert then == [before]
     assert await rows_of_an_analyst(account, f"select {columns} from analytics.numbers") == [now]  # noqa: S608 - from here
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Identity, LargeBinary, Table, Text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, ForeignKey, Identity, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from syncer.store.tables.schema import Time, metadata
@@ -38,6 +38,11 @@ erasure = Table(
     Column("rows", JSONB, nullable=False, comment="How many rows of each table were masked"),
     Column("lifted_at", Time, comment="Since when it is stored again; null while it is not"),
     Column("employee_id", BigInteger, comment="The vendor's id of the employee whose name was erased; null of numbers"),
+    Column(
+        "comment_hashes",
+        ARRAY(LargeBinary),
+        comment="Keyed hashes of the comments that were erased with an employee; null if comments were kept",
+    ),
     CheckConstraint(
         "virtual_number_id is not null or number_hash is not null or employee_id is not null", name="subject"
     ),
