@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["folder"]
 
-STEPS: Final = int(os.environ.get("SYNCER_ERASED_STEPS") or 6)
+STEPS: Final = int(os.environ.get("SYNCER_ERASED_STEPS") or 2)
 RATES: Final = Rates(
     deactivations=0.1,
     reactivations=0.5,
@@ -73,7 +74,7 @@ async def test_a_number_and_an_employee_stay_erased_through_polls_kills_and_a_ki
         settings = {"api_url": emulator.url, "poll_interval": "1s", "names": "employees,groups,scenarios"}
         daemon = await syncer.start("run", **settings)
         await wait_until(lambda: sql.fetchval("select count(*) = 5 from syncer.name_list where outcome = 'read'"))
-        number, employee_id = await sql.fetchrow(SUBJECT)
+        ((number, employee_id),) = await sql.fetch(SUBJECT)
         before = await counts(sql)
         erasures = (("--number", number), ("--employee", str(employee_id), "--comments"))
         killed = 0
@@ -99,7 +100,7 @@ async def test_a_number_and_an_employee_stay_erased_through_polls_kills_and_a_ki
                 await sql.execute("update syncer.name_list set lease_until = null")
                 daemon = await syncer.start("run", **settings)
             runs = await sql.fetchval("select count(*) from syncer.sync_run where outcome = 'applied'")
-            await wait_until(lambda runs=runs: has_read_everything(sql, runs))
+            await wait_until(partial(has_read_everything, sql, runs))
             text = dumped(database)
             dumps += 1
             assert [secret for secret in (number, *names.own - names.of_others) if secret in text] == []
@@ -146,7 +147,8 @@ async def has_read_everything(sql: asyncpg.Connection[Any], runs: int) -> bool:
     """Whether another poll has applied changes, and no list of names is due."""
     found: bool = await sql.fetchval(
         "select (select count(*) from syncer.sync_run where outcome = 'applied') > $1"
-        "   and not exists (select from syncer.name_list where due_at <= syncer.clock() or lease_until > syncer.clock())",
+        "   and not exists (select from syncer.name_list"
+        "                    where due_at <= syncer.clock() or lease_until > syncer.clock())",
         runs,
     )
     return found
