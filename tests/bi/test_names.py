@@ -51,8 +51,8 @@ async def store_names(
         until = names[index + 1][0]
         await sql.execute(
             "insert into syncer.name_history (account_id, list, object_id, name, position, scenario_type, target_list,"
-            " target_id, valid_from, valid_to, closed_after) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)",
-            *(account_id, list_, object_id, name, position, *scenario_columns, since, until),
+            " target_id, valid_from, valid_to, closed_after) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            *(account_id, list_, object_id, name, position, *scenario_columns, since, until, since),
         )
     await sql.execute(
         "insert into syncer.name (account_id, list, object_id, name, position, scenario_type, target_list, target_id,"
