@@ -134,10 +134,14 @@ async def running_daemon(
     *,
     names: Sequence[str] = (),
     notify_file: NotifyFile | None = None,
+    lists: Sequence[str] = (),
     **given: Any,
 ) -> AsyncIterator[Daemon]:
-    """Runs a daemon in this process, with the settings' only account or with copies of it under `names`."""
-    settings = settings_for(emulator, database_url=SecretStr(database), **given)
+    """Runs a daemon in this process, with the settings' only account or with copies of it under `names`.
+
+    `lists` are the words of SYNCER_NAMES.
+    """
+    settings = settings_for(emulator, database_url=SecretStr(database), names=tuple(lists), **given)
     accounts = accounts_named(settings, names) if names else load_accounts(settings)
     with Database(settings) as connected:
         async with Source(settings) as source:

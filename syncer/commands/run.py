@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from syncer.config.accounts import describe_shared_tokens
 from syncer.daemon import systemd
-from syncer.daemon.malloc import tune_malloc
 from syncer.daemon.open_files import raise_open_files_limit
 from syncer.daemon.scheduler import Daemon
 from syncer.daemon.signals import install_hangup_handler, install_stop_handlers
 from syncer.endpoint.client import Source
 from syncer.errors import ConfigurationError, ListenError, SyncerError
+from syncer.malloc import tune_malloc
 from syncer.poll import Poller
 from syncer.telemetry.logs import log
 from syncer.web.site import Site

@@ -99,6 +99,7 @@ class Source:
         self._proxy = None if settings.api_proxy is None else URL(settings.api_proxy.get_secret_value())
         self._ssl_context = _create_ssl_context(settings.api_ca_file)
         self._session: aiohttp.ClientSession | None = None
+        self._names_session: aiohttp.ClientSession | None = None
         self._numbers = _Resource(
             NUMBERS_PATH,
             settings.api_max_bytes,
@@ -110,6 +111,12 @@ class Source:
         self._name_list_slots = asyncio.Semaphore(MAX_LARGE_NAME_LISTS)
 
     async def __aenter__(self) -> Self:
+        self._session = self._open_session()
+        # Polls reuse connections, and so they could be given one on which a list of names still keeps the server busy.
+        self._names_session = self._open_session(force_close=True)
+        return self
+
+    def _open_session(self, *, force_close: bool = False) -> aiohttp.ClientSession:
         # The endpoint may use the whole timeout before it sends the first byte. Connecting may use only half of it, so
         # that a connect timeout can be distinguished from a slow response. The whole is timed in `_request`, since
         # aiohttp would count the time in which a response waits for a slot.
@@ -118,8 +125,9 @@ class Source:
             sock_connect=min(_CONNECT_SECONDS, self._timeout_seconds / 2),
             sock_read=self._timeout_seconds,
         )
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl_context),  # the daemon limits concurrent polls
+        return aiohttp.ClientSession(
+            # The daemon limits concurrent polls.
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl_context, force_close=force_close),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_HEADERS,
             max_field_size=MAX_HEADER_BYTES,
@@ -129,13 +137,13 @@ class Source:
             timeout=timeout,
             trace_configs=[_trace_connections()],
         )
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._names_session):
+            if session is not None:
+                await session.close()
 
     async def fetch(
         self, account: Account, *, deadline_seconds: float | None = None, body_slot: BodySlot | None = None
@@ -210,7 +218,8 @@ class Source:
             raise
 
     async def _request(self, account: Account, resource: _Resource, attempt: int, slot: BodySlot) -> Response:
-        assert self._session is not None, "Source is an async context manager"  # noqa: S101 - a slip of the caller
+        session = self._session if resource is self._numbers else self._names_session
+        assert session is not None, "Source is an async context manager"  # noqa: S101 - a slip of the caller
         try:
             exchange = Exchange(URL(account.api_url + resource.path), self._proxy, self._timeout_seconds)
         except UnicodeError as error:
@@ -223,7 +232,7 @@ class Source:
         try:
             async with (
                 asyncio.timeout(self._timeout_seconds) as clock,
-                self._session.get(
+                session.get(
                     exchange.url,
                     headers={"Authorization": authorization},
                     allow_redirects=False,

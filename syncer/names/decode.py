@@ -7,6 +7,7 @@ the fields that no struct below has; no error repeats a value, and nothing is ke
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -100,12 +101,14 @@ def decode_list(name_list: NameList, body: bytes) -> DecodedList:
         what = "an HTML page" if body.lstrip()[:1] == b"<" else f"{len(body):,} bytes that are not complete JSON"
         failure: PollError = NotJsonError(
             f"{name_list.path} was answered with {what}: the names stay as they are, and the list is asked for again",
+            http_status=HTTPStatus.OK,
             response_bytes=len(body),
         )
     except NotAnArrayError:
         failure = NotAnArrayError(
             f"{name_list.path} was answered with JSON that is not an array of records: the names stay as they are; "
             "check SYNCER_API_URL, and ask the vendor if it is right",
+            http_status=HTTPStatus.OK,
             response_bytes=len(body),
         )
     else:

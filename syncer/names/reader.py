@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 from syncer.diff.content_hash import ContentHash
 from syncer.endpoint.slots import BodySlot
 from syncer.errors import DatabaseError, InternalError, PollError
+from syncer.malloc import FreedMemory
 from syncer.name_list import NAME_LISTS, lists_of
 from syncer.names.changes import compare_names
 from syncer.names.decode import decode_list
@@ -93,6 +94,7 @@ class NameReader:
         self._slot = asyncio.Lock()  # of the one database connection
         self._tasks: set[asyncio.Task[None]] = set()
         self._wakeup = asyncio.Event()
+        self._freed_memory = FreedMemory()
         self._registered: Mapping[int, Account] | None = None
         self._wanted: Mapping[ListKey, Account] = {}
         self._retries_failed = True
@@ -213,6 +215,19 @@ class NameReader:
 
     async def _read(self, claim: Claim, account: Account) -> None:
         """Reads a list, and stores what it says, or that it could not be read."""
+        with self._freed_memory.overwritten():
+            failure = await self._try_to_read(claim, account)
+        if failure is None:
+            return
+        with suppress(DatabaseError):  # the lease ends, and the list is asked for again
+            async with self._slot:
+                is_recorded = await record_failure(self._engine, claim, failure, self._pause_after(failure))
+            if is_recorded:
+                log.warning("names_failed", account=account.name, list=claim.list, error=str(failure))
+                self._metrics.count_failure(account.name, claim.list)
+
+    async def _try_to_read(self, claim: Claim, account: Account) -> PollError | None:
+        """Reads a list, and stores what it says; returns why it could not be read."""
         try:
             await self._fetch_and_write(claim, account)
         except Exception as error:  # noqa: BLE001 - every attempt ends with an outcome, also that of a bug
@@ -222,14 +237,8 @@ class NameReader:
             # The traceback refers to frames that hold the body.
             failure = failure.with_traceback(None)
             failure.__cause__ = failure.__context__ = None
-        else:
-            return
-        with suppress(DatabaseError):  # the lease ends, and the list is asked for again
-            async with self._slot:
-                is_recorded = await record_failure(self._engine, claim, failure, self._pause_after(failure))
-            if is_recorded:
-                log.warning("names_failed", account=account.name, list=claim.list, error=str(failure))
-                self._metrics.count_failure(account.name, claim.list)
+            return failure
+        return None
 
     def _pause_after(self, error: PollError) -> timedelta:
         at_least = REFUSED_PAUSE if error.http_status in _REFUSALS else FAILED_PAUSE

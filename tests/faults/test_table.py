@@ -77,6 +77,29 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
         "unit/test_json_array.py": ("test_more_than_ten_thousand_tiny_elements_are_refused_before_they_take_memory",),
     },
+    "a list of names 401, 403, 404, 429, 500, half, an object, HTML, empty, hanging, cut off, huge": {
+        "integration/test_name_reader.py": (
+            "test_a_list_that_fails_leaves_the_names_and_says_why",
+            "test_an_id_that_is_not_listed_keeps_its_name_and_a_list_without_any_ends_nothing",
+        ),
+        "integration/test_name_schedule.py": (
+            "test_no_poll_depends_on_a_list_that_fails",
+            "test_large_lists_that_drip_take_no_slot_and_no_connection_of_large_polls",
+        ),
+    },
+    "a password, a login or an e-mail address in a list of names": {
+        "unit/test_names.py": ("test_nothing_but_the_stored_fields_gets_out_of_any_json",),
+        "service/test_names.py": (
+            "test_no_secret_of_the_lists_is_stored_logged_or_shown",
+            "test_no_password_of_the_lists_stays_in_the_memory_of_the_daemon",
+        ),
+    },
+    "killed while a list of names is read": {
+        "crash/test_names_killed.py": (
+            "test_a_killed_process_leaves_the_names_as_before_or_after_the_list",
+            "test_a_process_killed_while_it_waits_for_a_list_leaves_a_lease_that_ends",
+        ),
+    },
     "simultaneous migrations": {
         "service/test_migrate.py": ("test_six_simultaneous_migrations_and_another_one_all_succeed",),
     },

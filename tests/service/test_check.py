@@ -47,6 +47,7 @@ async def test_everything_that_is_ok_is_listed_one_line_each(
         f"ok     schema: {NEWEST}",
         "ok     schedule of default: every 5m; no daemon has polled it yet",
         f"ok     endpoint of default: {syncer.settings['api_url']} accepts the token and lists 200 numbers",
+        "ok     names: off",
         "ok     data: every invariant holds",
     ]
 

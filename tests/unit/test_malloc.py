@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 
-from syncer.daemon.malloc import tune_malloc
+from syncer.malloc import tune_malloc
 
 
 def test_malloc_parameters_are_set_only_on_glibc() -> None:

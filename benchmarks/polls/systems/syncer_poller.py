@@ -24,8 +24,8 @@ from benchmarks.polls.workload import TINY
 from syncer.cli import THREAD_SWITCH_SECONDS
 from syncer.config.accounts import load_accounts
 from syncer.config.settings import Settings
-from syncer.daemon.malloc import tune_malloc
 from syncer.endpoint.client import Source
+from syncer.malloc import tune_malloc
 from syncer.poll import Poller
 from syncer.store.engine import create_engine
 
