@@ -225,7 +225,7 @@ async def execute(url: str, statement: str) -> None:
 @contextmanager
 def migrated_database(server: str, name: str) -> Iterator[str]:
     """Creates a database with the newest schema, for tests that use several event loops, and yields its address."""
-    asyncio.run(execute(server, f"create database {name} template migrated"))
+    asyncio.run(execute(server, f"create database {name} template migrated strategy file_copy"))
     yield f"{server.rpartition('/')[0]}/{name}"
     asyncio.run(execute(server, f"drop database {name} with (force)"))
 
