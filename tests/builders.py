@@ -178,7 +178,7 @@ class BlockingEndpoint:
     async def __aenter__(self) -> Self:
         application = web.Application()
         application.router.add_get("/numbers/virtual-number", self._answer)
-        self._runner = web.AppRunner(application)
+        self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
