@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only temporary folders with random names are made in it
 _ROOM: Final = 6 * 2**30
-"""The tests of one worker need less than a tenth of it."""
+"""More than three servers need: each keeps at most 1 GB of WAL, and a few databases, most of them of 11 MB."""
 
 
 @contextmanager
