@@ -236,14 +236,15 @@ class InternalError(PollError):
 
     Args:
         error: The exception. Its text is left out, since it may contain a secret.
+        event: The event of the log that has the traceback.
     """
 
     kind = "internal"
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: Exception, *, event: str = "poll_crashed") -> None:
         self.is_fault = not isinstance(error, MemoryError)
         super().__init__(
-            f"a fault of the program ({type(error).__name__}): please report it, with the traceback that poll_crashed "
+            f"a fault of the program ({type(error).__name__}): please report it, with the traceback that {event} "
             "has in the log"
             if self.is_fault
             else "the program ran out of memory: give the process more, or lower SYNCER_API_MAX_BYTES"

@@ -43,7 +43,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from syncer.diff.changeset import MAX_RECORD_KEYS, ChangeSet, PollTotals
@@ -64,9 +64,9 @@ from syncer.store.poll.runs import ResponseMeta
 from syncer.store.poll.staged import pin_index_plans
 from syncer.telemetry.logs import PollStats, report_poll
 from syncer.telemetry.metrics import Metrics
+from syncer.threads import run_in_thread_if_large
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -83,9 +83,6 @@ if TYPE_CHECKING:
     from syncer.store.poll.load import NumberRows
     from syncer.store.poll.runs import Fence, Run
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 CONCURRENT_POLLS: Final = 512
 """Polls that may be in progress at a time. Nearly all of them wait for the endpoint, and each holds a socket and tens
 of kilobytes; by default a process may open 1024 sockets."""
@@ -95,8 +92,6 @@ BATCH_SIZE: Final = 5_000
 """Records that are compared and written together: decoded, they take about ten megabytes."""
 _ASK_AGAIN_SECONDS: Final = 0.5
 """Pause between questions for a run's outcome while the database does not answer."""
-_THREAD_THRESHOLD_BYTES: Final = 256 * 1024
-"""The CPU-bound steps of responses of this size or more run in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +164,7 @@ class Poller:
     async def _record_response(self, run: Run, response: Response, trigger: Trigger, stats: PollStats) -> Conclusion:
         """Records a response: as unchanged if its body is byte-identical to the last, otherwise by what differs."""
         body = response.body
-        body_digest = await _run_in_thread_if_large(len(body), run.content_hash, body)
+        body_digest = await run_in_thread_if_large(len(body), run.content_hash, body)
         meta = ResponseMeta(response.http_status, len(body), body_digest, response.declared_length)
         if run.last_body_digest == meta.body_digest:
             async with runs.fence(self.engine, run) as fence:
@@ -183,7 +178,7 @@ class Poller:
         while True:
             known = await load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
             try:
-                parsed = await _run_in_thread_if_large(
+                parsed = await run_in_thread_if_large(
                     len(body),
                     parse_response,
                     body,
@@ -227,7 +222,7 @@ class Poller:
         stats.new_lookup_values |= lookups.new_lookup_values
         stats.refused_words = {name: len(words) for name, words in lookups.refused.items()}
         if lookups.refused:
-            parsed = await _run_in_thread_if_large(response_bytes, reject_words, parsed, lookups.refused)
+            parsed = await run_in_thread_if_large(response_bytes, reject_words, parsed, lookups.refused)
         async with runs.fence(self.engine, run) as fence:
             stats.clock_ahead = fence.clock_ahead
             if fence.is_superseded:
@@ -245,7 +240,7 @@ class Poller:
             conclusion = await runs.mark_succeeded(fence, meta, totals, parsed, version, is_final=is_final)
         self.fingerprint_cache.put(
             run.account_id,
-            await _run_in_thread_if_large(response_bytes, next_fingerprints, known, parsed, totals, version),
+            await run_in_thread_if_large(response_bytes, next_fingerprints, known, parsed, totals, version),
         )
         stats.unreadable = parsed.unreadable_count
         stats.add_changes(totals, listed=stored.listed_count)
@@ -262,7 +257,7 @@ class Poller:
     ) -> PollTotals:
         """Compares and writes the records batch by batch, then the numbers that are missing or rejected."""
         totals = PollTotals()
-        absence_changes = await _run_in_thread_if_large(response_bytes, reconcile_absences, parsed, stored, guard)
+        absence_changes = await run_in_thread_if_large(response_bytes, reconcile_absences, parsed, stored, guard)
         await pin_index_plans(fence)
 
         def reconcile_batch(records: UnmatchedRecords, rows: NumberRows) -> PreparedChanges:
@@ -271,10 +266,10 @@ class Poller:
 
         # The first comparison has no earlier batch to write.
         batch = prepare_changes(fence, ChangeSet(), regions)
-        for records in await _run_in_thread_if_large(response_bytes, parsed.records.pop_batches, self.batch_size):
+        for records in await run_in_thread_if_large(response_bytes, parsed.records.pop_batches, self.batch_size):
             rows = await load_numbers(fence, list(records))
             # The next batch is compared, in a thread if the response is large, while this one is written.
-            comparison = asyncio.ensure_future(_run_in_thread_if_large(response_bytes, reconcile_batch, records, rows))
+            comparison = asyncio.ensure_future(run_in_thread_if_large(response_bytes, reconcile_batch, records, rows))
             try:
                 await write_changes(fence, batch)
             finally:
@@ -325,17 +320,10 @@ async def _compare_keys(fence: Fence, parsed: ParsedResponse, stored: Fingerprin
     wanted = None if before is None else before - keys
     if wanted or (wanted is None and parsed.known_count):
         size = len(parsed.records.body)
-        keys |= await _run_in_thread_if_large(size, read_record_keys, parsed, stored, totals.fingerprints, wanted)
+        keys |= await run_in_thread_if_large(size, read_record_keys, parsed, stored, totals.fingerprints, wanted)
     known = before or frozenset()
     # Of many keys those that are stored are kept, so that none of them seems to vanish.
     kept = sorted(keys, key=lambda key: (key not in FIELDS, key not in known, key))[:MAX_RECORD_KEYS]
     if before is None or before != frozenset(kept):
         await runs.store_record_keys(fence, kept)
     return sorted(known - keys)
-
-
-async def _run_in_thread_if_large(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs CPU-bound work, in a thread if the response is large, so that the event loop is not blocked."""
-    if size < _THREAD_THRESHOLD_BYTES:
-        return function(*args, **kwargs)
-    return await asyncio.to_thread(function, *args, **kwargs)

@@ -35,6 +35,9 @@ grant insert on syncer.virtual_number_history, syncer.state_history, syncer.virt
 -- Notices are made and sent by the daemon, and deleted once they are old.
 grant insert, update on syncer.account_condition, syncer.notice_cursor, syncer.notice to syncer_daemon;
 grant delete on syncer.account_condition, syncer.notice to syncer_daemon;
+-- Names are as the vendor's lists have them now; what they were before is only added to.
+grant insert, update on syncer.name, syncer.name_list to syncer_daemon;
+grant insert on syncer.name_history to syncer_daemon;
 -- Generated ids that are behind the data, as after a copy, are put right by the daemon.
 grant select, update on sequence syncer.account_account_id_seq, syncer.sync_run_run_id_seq, syncer.region_region_id_seq,
     syncer.account_condition_condition_id_seq, syncer.notice_notice_id_seq to syncer_daemon;

@@ -9,6 +9,7 @@ import typer
 
 from syncer.cli.context import (
     Accounts,
+    configured_names,
     name_database,
     open_database,
     parse_option,
@@ -120,9 +121,13 @@ def _export_number(settings: Settings, number: str, accounts: list[str], folder:
     raise SystemExit(0 if is_found else 3)
 
 
-def erase(
+def erase(  # noqa: PLR0913 - a parameter for each option
     account: Annotated[str | None, typer.Option(metavar="NAME", help="The account.")] = None,
     number: Annotated[str | None, typer.Option(metavar="NUMBER", help="This phone number, in any spelling.")] = None,
+    employee: Annotated[
+        int | None,
+        typer.Option(metavar="ID", max=2**63 - 1, help="The name and position of this employee, by the vendor's id."),
+    ] = None,
     removed_before: Annotated[
         str | None, typer.Option(metavar="AGE", help="All numbers that were removed longer ago, for example 1095d.")
     ] = None,
@@ -132,37 +137,55 @@ def erase(
     ] = None,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why; stored with the erasure.")] = None,
     *,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Everything of the account, which is polled no more: `syncer account delete`.")
+    ] = False,
+    comments: Annotated[
+        bool, typer.Option("--comments", help="With --employee: also the comments of the employee's numbers.")
+    ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="Erase; without it, only say how many rows that would be.")
     ] = False,
 ) -> None:
-    """Remove personal data of a number for good, as the owner of the schema; its states and counts stay."""
+    """Remove personal data of a number or an employee for good, as the schema's owner; states and counts stay."""
     from datetime import timedelta
 
-    from syncer.commands.erase import erase_again, erase_number, erase_removed, read_erasures
+    from syncer.commands.account import delete
+    from syncer.commands.erase import erase_again, erase_employee, erase_number, erase_removed, read_erasures
     from syncer.config.fields import duration_parser
     from syncer.store.queries.number_search import spellings
 
-    if sum(option is not None for option in (number, removed_before, again)) != 1:
-        raise typer.BadParameter("give exactly one of --number, --removed-before and --again")
+    if sum(option is not None for option in (number, employee, removed_before, again, whole or None)) != 1:
+        raise typer.BadParameter("give exactly one of --number, --employee, --removed-before, --all and --again")
     if (again is None) == (account is None):
-        raise typer.BadParameter("it goes with --number and --removed-before", param_hint="--account")
+        raise typer.BadParameter("it goes with every other option but --again", param_hint="--account")
+    if reason is not None and (whole or again is not None):
+        raise typer.BadParameter("it goes with --number, --employee and --removed-before", param_hint="--reason")
+    if comments and employee is None:
+        raise typer.BadParameter("it goes with --employee", param_hint="--comments")
     settings = read_settings()
     with open_database(settings, may_create=False, for_migration=True) as database:
         is_found = True
         if again is not None:
             erasures = parse_option("--again", str(again), lambda path: read_erasures(Path(path).read_bytes()))
             run_async(erase_again(database, erasures))
+        elif whole:
+            run_async(delete(database, str(account), configured_names(settings), confirmed=yes))
         elif number is not None:
             accepted = parse_option("--number", number, spellings)
             is_found = run_async(erase_number(database, str(account), accepted, reason, confirmed=yes))
+        elif employee is not None:
+            is_found = run_async(
+                erase_employee(database, str(account), employee, reason, comments=comments, confirmed=yes)
+            )
         else:
             age = parse_option(
                 "--removed-before", str(removed_before), duration_parser(timedelta(days=30), "of at least 30d", "365d")
             )
             run_async(erase_removed(database, str(account), age, reason, confirmed=yes))
         if not is_found:
-            typer.echo("the account has nothing of this number", err=True)
+            subject = "number" if employee is None else "employee"
+            typer.echo(f"the account has nothing of this {subject}", err=True)
         name_database(database)
     raise SystemExit(0 if is_found else 3)
 

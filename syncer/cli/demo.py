@@ -66,9 +66,11 @@ def emulate(
     numbers: Annotated[int, typer.Option(min=0, metavar="N", help="How many numbers to emulate.")] = 200,
     seed: Annotated[int, typer.Option(metavar="S", help="The same seed gives the same numbers and changes.")] = 1,
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Address to listen on.")] = "127.0.0.1:8081",
-    file: Annotated[Path | None, typer.Option(metavar="JSON", help="Serve this file as the response instead.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="Serve these numbers instead, and no names.")
+    ] = None,
 ) -> None:
-    """Run only the emulated endpoint. Its numbers change every few seconds."""
+    """Run only the emulated endpoint. Its numbers change every few seconds, and its names sometimes."""
     exit_cleanly_during_startup()
     from syncer.commands.emulate import run_emulator
     from syncer.config.hosts import ListenAddress

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from syncer.commands.check_channels import check_channels
+from syncer.commands.check_names import check_names
 from syncer.commands.finding import Finding
 from syncer.config.accounts import describe_shared_tokens, find_token_sources, load_accounts
 from syncer.config.database_address import describe_unverified_connections
@@ -54,7 +55,7 @@ _ACCOUNT_FIELDS: Final = {"accounts_file", "account_name", "api_token", "api_tok
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What `syncer check` checks: configuration, database, schema, endpoint and tokens, channels, in this order.
+    """What `syncer check` checks: configuration, database, schema, endpoint and tokens, names, channels, in this order.
 
     What depends on a setting that is not valid is left out.
 
@@ -104,7 +105,8 @@ class Check:
         for finding in findings:
             yield finding
         if accounts and not any(field.startswith("api_") for field in self.wrong_fields):
-            for finding in await _check_endpoints(self.settings, accounts, stored):
+            with_names = "names" not in self.wrong_fields
+            for finding in await _check_endpoints(self.settings, accounts, stored, with_names=with_names):
                 yield finding
         for finding in await check_channels(notify_file):
             yield finding
@@ -236,8 +238,10 @@ def _check_server_version(version: int, location: str) -> Finding:
     return Finding("database", f"PostgreSQL {version}, {location}")
 
 
-async def _check_endpoints(settings: Settings, accounts: Sequence[Account], stored: _Stored | None) -> list[Finding]:
-    """Asks the endpoint for all accounts side by side; returns the findings in their order."""
+async def _check_endpoints(
+    settings: Settings, accounts: Sequence[Account], stored: _Stored | None, *, with_names: bool
+) -> list[Finding]:
+    """Asks the endpoint for all accounts, and for their lists of names, side by side; returns the findings in order."""
     app_ids = {} if stored is None else stored.app_ids
     slots = asyncio.Semaphore(_CONCURRENT_REQUESTS)
     async with Source(settings) as source:
@@ -246,7 +250,10 @@ async def _check_endpoints(settings: Settings, accounts: Sequence[Account], stor
             async with slots:
                 return await _check_endpoint(source, account, app_ids.get(account.name))
 
-        return await asyncio.gather(*map(check, accounts))
+        numbers, names = await asyncio.gather(
+            asyncio.gather(*map(check, accounts)), check_names(source, accounts if with_names else ())
+        )
+    return [*numbers, *names]
 
 
 async def _check_endpoint(source: Source, account: Account, app_id: int | None) -> Finding:

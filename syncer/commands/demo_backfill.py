@@ -18,7 +18,9 @@ from syncer.config.settings import Settings
 from syncer.emulator import STATIC, Emulator
 from syncer.emulator.simulation import Simulation
 from syncer.endpoint.client import Source
+from syncer.names.reader import NameReader
 from syncer.poll import Poller
+from syncer.store.accounts import read_account_ids
 from syncer.store.schedule import read_clock
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ NUMBERS: Final = 200
 TOKEN: Final = "demo"  # noqa: S105 - the emulated endpoint's
 BACKFILL_INTERVAL: Final = timedelta(hours=6)
 """The time between two polls."""
+_POLLS_PER_READING: Final = 8
+"""The lists of names are read after every so many polls, which is every other day."""
+_LIVE_NAMES_INTERVAL: Final = timedelta(seconds=30)
 _MAX_DAYS: Final = 730
 
 
@@ -87,22 +92,36 @@ async def backfill_account(
     simulation = Simulation(emulator.fleet(TOKEN), seed=seed, start=start, days=days)
     poll_times = [until - index * BACKFILL_INTERVAL for index in range((until - start) // BACKFILL_INTERVAL, -1, -1)]
     moments = [moment for moment in poll_times if simulation.is_poller_on(moment)]
-    settings = settings.model_copy(update={"api_attempts": 1})  # a retry cannot cure a fault that lasts for hours
+    settings = settings.model_copy(
+        # A retry cannot cure a fault that lasts for hours.
+        update={"api_attempts": 1, "names_interval": BACKFILL_INTERVAL}
+    )
     (account,) = load_accounts(settings)
     async with Source(settings) as source, _controlled_clock(database.owner_engine) as set_clock:
         poller = Poller(database.engine, source, settings)
+        names = NameReader(database.engine, source, settings, poller.metrics.names)
         for index, moment in enumerate(moments, start=1):
             simulation.advance_to(moment)
             emulator.fault = simulation.fault_at(moment)
             await set_clock(moment)
             await poller.poll(account, "schedule")
+            if index % _POLLS_PER_READING == 1:
+                ids = await read_account_ids(database.engine, [account.name])
+                accounts = dict.fromkeys(ids.values(), account)
+                await names.read_due(accounts, accounts)
             on_progress(index, len(moments))
     emulator.fault = None
 
 
 def settings_for(emulator: Emulator) -> Settings:
     """Returns settings for one account that ignore the environment."""
-    return Settings.model_construct(api_url=emulator.url, api_token=SecretStr(TOKEN), account_name="demo")
+    return Settings.model_construct(
+        api_url=emulator.url,
+        api_token=SecretStr(TOKEN),
+        account_name="demo",
+        names=("employees", "groups", "scenarios"),
+        names_interval=_LIVE_NAMES_INTERVAL,
+    )
 
 
 @asynccontextmanager

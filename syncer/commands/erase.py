@@ -1,4 +1,4 @@
-"""`syncer erase` and `syncer erasures`: remove personal data of a number, and show what was removed."""
+"""`syncer erase` and `syncer erasures`: remove personal data of a number or an employee, and show what was removed."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from syncer.database import Database
+    from syncer.store.erasures import Eraser
 
 _BATCH: Final = 1_000
 """Numbers that one transaction erases, at most, by their age."""
@@ -53,15 +54,34 @@ async def erase_number(
     async with erasing(database.owner_engine, account_id, confirmed=confirmed) as eraser:
         for number in spellings:
             await eraser.erase_number(number, reason)
-    if not eraser.rows:
-        return False
-    _print_rows(eraser.rows)
-    if not confirmed:
-        raise StoredDataError("nothing was erased: to mask these rows for good, add --yes")
-    await _finish(database)
-    ids = ", ".join(map(str, eraser.erasure_ids))
-    typer.echo(f"erased, and not stored again (erasure {ids}); {_LEFT}")
-    return True
+    return await _conclude(database, eraser, confirmed=confirmed)
+
+
+async def erase_employee(
+    database: Database, account: str, employee_id: int, reason: str | None, *, comments: bool, confirmed: bool
+) -> bool:
+    """Erases the name of an employee of an account, after it has printed how many rows that is.
+
+    Args:
+        database: The database.
+        account: The account's name.
+        employee_id: The vendor's id of the employee.
+        reason: Why, to be stored with the erasure.
+        comments: Whether to erase the comments of the employee's numbers, too.
+        confirmed: Whether to do it; otherwise it is only said what would be done.
+
+    Returns:
+        Whether the account has the employee, and the erasure is new.
+
+    Raises:
+        StoredDataError: There is no such account, the login is not the owner, or `confirmed` is false.
+        SchemaError: The schema is not the one this version requires.
+        DatabaseError: PostgreSQL refused.
+    """
+    account_id = await _require(database, account)
+    async with erasing(database.owner_engine, account_id, confirmed=confirmed) as eraser:
+        await eraser.erase_employee(employee_id, reason, comments=comments)
+    return await _conclude(database, eraser, confirmed=confirmed)
 
 
 async def erase_removed(
@@ -104,21 +124,16 @@ async def erase_again(database: Database, erasures: list[Erasure]) -> None:
     """
     await _require_owner(database)
     ids = await read_account_ids(database.owner_engine, sorted({erasure.account for erasure in erasures}))
-    known = {
-        (erasure.account, erasure.virtual_number_id, erasure.number_hash)
-        for erasure in await list_erasures(database.owner_engine)
-        if erasure.lifted_at is None
-    }
+    known = {_subject(erasure) for erasure in await list_erasures(database.owner_engine) if erasure.lifted_at is None}
     erased = 0
     for erasure in erasures:
-        subject = (erasure.account, erasure.virtual_number_id, erasure.number_hash)
-        if erasure.lifted_at is not None or subject in known or erasure.account not in ids:
+        if erasure.lifted_at is not None or _subject(erasure) in known or erasure.account not in ids:
             continue
         async with erasing(database.owner_engine, ids[erasure.account], confirmed=True) as eraser:
             await eraser.erase_again(erasure)
-        erased += bool(eraser.rows)
+        erased += bool(eraser.erasure_ids)
     await _finish(database)
-    typer.echo(f"{counted(erased, 'number')} erased again")
+    typer.echo(f"{counted(erased, 'erasure')} made again")
 
 
 async def print_erasures(database: Database, *, as_json: bool) -> None:
@@ -135,22 +150,19 @@ async def print_erasures(database: Database, *, as_json: bool) -> None:
         if as_json:
             typer.echo(escape_unprintable(msgspec.json.encode(_to_line(erasure)).decode()))
             continue
-        subject = (
-            "mentions only" if erasure.virtual_number_id is None else f"number with id {erasure.virtual_number_id}"
-        )
         rows = sum(erasure.rows.values())
         lifted = "" if erasure.lifted_at is None else f"; stored again since {format_moment(erasure.lifted_at, 'UTC')}"
         reason = f": {erasure.reason}" if erasure.reason else ""
         typer.echo(
             escape_unprintable(
-                f"{erasure.erasure_id}  {format_moment(erasure.erased_at, 'UTC')}  {erasure.account}: {subject}, "
-                f"{counted(rows, 'row')}, by {erasure.erased_by}{reason}{lifted}"
+                f"{erasure.erasure_id}  {format_moment(erasure.erased_at, 'UTC')}  {erasure.account}: "
+                f"{_describe(erasure)}, {counted(rows, 'row')}, by {erasure.erased_by}{reason}{lifted}"
             )
         )
 
 
 async def lift(database: Database, erasure_id: int) -> None:
-    """Lets the number of an erasure be stored again, from the next poll on.
+    """Lets the number or the name of an erasure be stored again, from when it is read next.
 
     Raises:
         StoredDataError: There is no such erasure, or the login is not the owner.
@@ -191,19 +203,51 @@ class _Line(msgspec.Struct):
     reason: str | None
     rows: dict[str, int]
     lifted_at: datetime | None
+    employee_id: int | None = None
+    comment_hashes: list[str] | None = None
+
+
+def _describe(erasure: Erasure) -> str:
+    if erasure.employee_id is not None:
+        with_comments = "" if erasure.comment_hashes is None else " with comments"
+        return f"employee with id {erasure.employee_id}{with_comments}"
+    return "mentions only" if erasure.virtual_number_id is None else f"number with id {erasure.virtual_number_id}"
+
+
+def _subject(erasure: Erasure) -> tuple[object, ...]:
+    """What an erasure is of: two of one subject are the same."""
+    has_comments = erasure.comment_hashes is not None
+    return erasure.account, erasure.virtual_number_id, erasure.number_hash, erasure.employee_id, has_comments
 
 
 def _to_line(erasure: Erasure) -> _Line:
     fields = erasure._asdict()
     del fields["account_id"]
     fields["number_hash"] = None if erasure.number_hash is None else erasure.number_hash.hex()
+    if erasure.comment_hashes is not None:
+        fields["comment_hashes"] = [one.hex() for one in erasure.comment_hashes]
     return _Line(**fields)
 
 
 def _from_line(line: _Line) -> Erasure:
     fields = msgspec.structs.asdict(line)
     fields["number_hash"] = None if line.number_hash is None else bytes.fromhex(line.number_hash)
+    if line.comment_hashes is not None:
+        fields["comment_hashes"] = [bytes.fromhex(one) for one in line.comment_hashes]
     return Erasure(account_id=0, **fields)
+
+
+async def _conclude(database: Database, eraser: Eraser, *, confirmed: bool) -> bool:
+    """Says what was erased, or would be; returns whether anything."""
+    if not eraser.erasure_ids:
+        return False
+    _print_rows(eraser.rows)
+    if not confirmed:
+        raise StoredDataError("nothing was erased: to mask these rows for good, add --yes")
+    await _finish(database)
+    ids = ", ".join(map(str, eraser.erasure_ids))
+    typer.echo(f"erased, and not stored again (erasure {ids}); {_LEFT}")
+    return True
 
 
 async def _require(database: Database, account: str) -> int:

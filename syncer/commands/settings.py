@@ -55,8 +55,8 @@ def _rows(settings: Settings, wrong_fields: set[str]) -> Iterator[tuple[str, str
 
 
 def _format(field: str, value: object) -> str:
-    if value is None:
-        return "off" if field == "http_listen" else "not set"
+    if value is None or value == ():
+        return "off" if field in {"http_listen", "names"} else "not set"
     if isinstance(value, SecretStr) and field.endswith("database_url"):
         return describe_location(value.get_secret_value())
     if isinstance(value, SecretStr) and field == "api_proxy":

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from syncer.errors import counted
+from syncer.errors import counted, in_sentence
 from syncer.local_time import format_moment
 from syncer.outcome import accept_removals_command
 from syncer.printable import escape_unprintable
@@ -21,11 +21,11 @@ from syncer.store.queries.notice_list import read_channels
 from syncer.store.schema import schema_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from syncer.database import Database
-    from syncer.store.queries.account_status import AccountStatus
+    from syncer.store.queries.account_status import AccountStatus, UnreadList
     from syncer.store.queries.notice_list import RefusedChannel, WaitingChannel
 
 _MAX_SHOWN: Final = 5
@@ -125,6 +125,17 @@ def _attention_lines(status: AccountStatus) -> Iterator[str]:
     if len(status.rejected) > _MAX_SHOWN:
         more = counted(len(status.rejected) - _MAX_SHOWN, "more rejected record")
         yield f"and {more}: see analytics.rejected_records"
+    if status.unread_names:
+        yield _names_line(status.unread_names)
+
+
+def _names_line(unread: Sequence[UnreadList]) -> str:
+    """Returns which lists of names could not be read, with the first reason, or else which were never read."""
+    failed = [one for one in unread if one.error is not None]
+    names = in_sentence(one.list for one in failed or unread)
+    if not failed:
+        return f"no names have been read yet: {names}; `syncer run` reads them"
+    return f"the names could not be read: {names}: {failed[0].error}"
 
 
 def channel_lines(waiting: Iterable[WaitingChannel], refused: Iterable[RefusedChannel]) -> Iterator[str]:

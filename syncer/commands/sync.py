@@ -11,6 +11,7 @@ import msgspec
 from syncer.commands.progress import show_progress
 from syncer.endpoint.client import Source
 from syncer.errors import DatabaseError
+from syncer.names.reader import NameReader
 from syncer.outcome import Conclusion, PollResult
 from syncer.poll import CONCURRENT_POLLS, Poller
 from syncer.store.accounts import read_account_ids, retire_other_accounts
@@ -41,7 +42,9 @@ async def sync_now(
     *,
     accept_removals: bool,
 ) -> list[PollResult]:
-    """Polls each account once, retires those that are not configured any more, and sends the notices that are due.
+    """Polls each account once, retires those that are not configured any more, sends notices and reads names.
+
+    The notices are those that are due, and the lists of names those of the polled accounts that are due.
 
     Args:
         settings: The settings.
@@ -74,11 +77,14 @@ async def sync_now(
 
         with show_progress(f"polling {', '.join(account.name for account in accounts[:3])} …"):
             results = await asyncio.gather(*map(poll, accounts))
-    with suppress(DatabaseError):  # which the polls have reported
-        ids = await read_account_ids(database.engine, [account.name for account in configured])
-        await retire_other_accounts(database.engine, ids.values())
-        if notify is not None:
-            await notify(database.engine, {ids[one.name]: one for one in configured if one.name in ids})
+        with suppress(DatabaseError):  # which the polls have reported
+            ids = await read_account_ids(database.engine, [account.name for account in configured])
+            await retire_other_accounts(database.engine, ids.values())
+            known = {ids[one.name]: one for one in configured if one.name in ids}
+            if notify is not None:
+                await notify(database.engine, known)
+            polled = {ids[one.name]: one for one in accounts if one.name in ids}
+            await NameReader(database.engine, source, settings, poller.metrics.names).read_due(polled, known)
     await database.dispose()
     return list(results)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from syncer.config.settings import Settings
+    from syncer.name_list import NameWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Account:
         poll_cron: A crontab line that says when to poll, parsed by `syncer.config.crontab.crontab_trigger`.
         time_zone: The time zone of `poll_cron`, and the one in which the account's days begin.
         token_source: The variable or file that the token was read from, for messages.
+        names: Which of the vendor's lists of names are read.
+        names_source: The variable or key that says so, for messages.
     """
 
     name: str
@@ -46,6 +49,8 @@ class Account:
     poll_cron: str | None
     time_zone: ZoneInfo
     token_source: str = "SYNCER_API_TOKEN"  # noqa: S105 - the name of a variable
+    names: tuple[NameWord, ...] = ()
+    names_source: str = "SYNCER_NAMES"
 
 
 class _AccountEntry(BaseModel):
@@ -61,6 +66,7 @@ class _AccountEntry(BaseModel):
     poll_interval: fields.PollInterval | None = None
     poll_cron: fields.Crontab | None = None
     time_zone: fields.TimeZone | None = None
+    names: fields.NameWords | None = None
 
     @field_validator("api_url")
     @classmethod
@@ -144,6 +150,7 @@ def _account_from_settings(settings: Settings) -> Account:
         poll_cron=settings.poll_cron,
         time_zone=settings.timezone,
         token_source="SYNCER_API_TOKEN" if settings.api_token_file is None else str(settings.api_token_file),
+        names=settings.names,
     )
 
 
@@ -186,5 +193,7 @@ def _read_account(values: dict[str, Any], number: int, accounts_file: Path, sett
             poll_cron=cron,
             time_zone=entry.time_zone or settings.timezone,
             token_source=token_source,
+            names=settings.names if entry.names is None else entry.names,
+            names_source="SYNCER_NAMES" if entry.names is None else f"names of this account in {accounts_file}",
         )
     raise ConfigurationError(*problems)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,6 +18,8 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from syncer.config.crontab import crontab_trigger
 from syncer.config.database_address import check_database_address
 from syncer.config.hosts import ListenAddress, canonical_host, is_ip_address
+from syncer.errors import in_sentence
+from syncer.name_list import NameWord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +34,7 @@ _MAX_ATTEMPTS = 100
 _MAX_CONFIRMATIONS = 1000
 _MAX_NAME_CHARS = 100
 _MAX_SHOWN_CHARS = 100
+_NAME_WORDS = get_args(NameWord)
 
 _CRONTAB_ALLOWED = (
     "it must be a crontab line (minute, hour, day of month, month, day of week) for a time that exists, with a day of "
@@ -158,6 +161,17 @@ def _parse_host_names(value: object) -> object:
     return names
 
 
+def _parse_name_words(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    words = {word.strip() for word in value.lower().split(",")}
+    if words == {"off"}:
+        return ()
+    if not words.issubset(_NAME_WORDS):
+        raise ValueError(f"it must be off, or one or more of {in_sentence(_NAME_WORDS)}, separated by commas")
+    return tuple(word for word in _NAME_WORDS if word in words)
+
+
 _NAME_BEFORE_TOKEN = re.compile(
     r"(?:export +)?((?:[A-Z0-9_]*TOKEN(?:_[A-Z0-9_]*)?|(?:[A-Za-z0-9_]*_)?[Tt]oken|[Aa]uthorization)\s*[=:])"
 )
@@ -264,6 +278,8 @@ Crontab = Annotated[str, AfterValidator(_check_crontab)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(check_database_address)]
 Duration = Annotated[timedelta, BeforeValidator(duration_parser(timedelta(0), "of at most 3650d"))]
 Endpoint = Annotated[str, AfterValidator(_normalize_endpoint)]
+NameWords = Annotated[tuple[NameWord, ...], BeforeValidator(_parse_name_words)]
+NamesInterval = Annotated[timedelta, BeforeValidator(duration_parser(timedelta(minutes=5), "from 5m to 3650d"))]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_parse_host_names)]
 OptionalListenAddress = Annotated[ListenAddress | None, BeforeValidator(_parse_listen_address)]
 PollInterval = Annotated[timedelta, BeforeValidator(duration_parser(_SECOND, "from 1s to 3650d"))]

@@ -91,6 +91,8 @@ class Settings(BaseSettings):
 
     poll_interval: fields.PollInterval = timedelta(minutes=5)
     poll_cron: fields.Crontab | None = None
+    names: fields.NameWords = ()
+    names_interval: fields.NamesInterval = timedelta(hours=1)
     timezone: fields.TimeZone = Field(default_factory=lambda: ZoneInfo("Europe/Moscow"))
 
     api_timeout: fields.Timeout = timedelta(seconds=60)

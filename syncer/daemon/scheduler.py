@@ -22,6 +22,7 @@ from syncer.daemon.gauges import Gauges
 from syncer.daemon.readiness import Readiness
 from syncer.daemon.retention import Retention
 from syncer.errors import DatabaseError, EmbeddedServerError, SchemaError, SyncerError
+from syncer.names.reader import NameReader
 from syncer.notices.notifier import Notifier
 from syncer.poll import CONCURRENT_POLLS
 from syncer.store import schedule
@@ -119,6 +120,7 @@ class Daemon:
         self._stopping = False
         self._database_clock = DatabaseClock()
         self._notifier = Notifier(self._engine, self.metrics.notices, notify_file)
+        self._name_reader = NameReader(self._engine, poller.source, poller.settings, self.metrics.names)
 
     @property
     def account_names(self) -> Collection[str]:
@@ -138,18 +140,22 @@ class Daemon:
             Gauges(self._engine, self.metrics).run(lambda: self._accounts_by_id | self._refused_by_id)
         )
         notifier_task = asyncio.create_task(self._notifier.run(lambda: self._accounts_by_id))
+        names_task = asyncio.create_task(self._name_reader.run(lambda: self._accounts_by_id, lambda: len(self._polls)))
         retention = Retention(self._engine, self._poller.settings.run_retention, self.metrics)
         retention_task = asyncio.create_task(retention.run(lambda: bool(self._accounts_by_id)))
         try:
             await stop.wait()
             self._stopping = True
+            names_task.cancel()
             await self._drain()
         finally:
             loop_task.cancel()
             tasks = (gauges_task, notifier_task, retention_task)
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(loop_task, *tasks, return_exceptions=True)
+            if not names_task.cancelling():
+                names_task.cancel()
+            await asyncio.gather(loop_task, names_task, *tasks, return_exceptions=True)
         with contextlib.suppress(DatabaseError, TimeoutError):
             async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
                 await self._release_finished()
@@ -160,6 +166,7 @@ class Daemon:
         self._accounts = {account.name: account for account in accounts}
         self.metrics.set_accounts(self._accounts)
         self._notifier.set_file(notify_file)
+        self._name_reader.retry_failed()
         self._notify_status()
 
     async def _run_loop(self) -> None:

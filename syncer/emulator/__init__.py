@@ -9,6 +9,10 @@ It shares no code with the modules that read the endpoint, so that a misread fie
     simulation.py      half a year of changes and faults with realistic causes
     record.py          generates and changes one number
     vendor_values.py   regions, codes, comments, reasons
+    name_lists.py      the lists of names: employees, groups, employee groups, scenarios
+    name_record.py     generates one employee, group or scenario
+    name_values.py     first and last names, positions, names of groups
+    paths.py           the vendor's paths
 """
 
 from syncer.emulator import faults

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import msgspec
 from aiohttp import web
 
+from syncer.emulator import paths
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,10 +36,19 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Attributes:
         requests: How many requests it applies to; None means until it is cleared.
         token: The only account it applies to; None means all accounts.
+        path: The list of names that it applies to, one of `paths.NAME_LISTS`; None means the list of numbers.
     """
 
     requests: Positive | None = None
     token: str | None = None
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.path is not None and self.path not in paths.NAME_LISTS:
+            raise ValueError(
+                f"path is {self.path}, but it must be that of a list of names ({', '.join(paths.NAME_LISTS)}), "
+                "or be left out for the list of numbers"
+            )
 
     async def respond(self, context: FaultContext) -> web.StreamResponse:
         """Sends the response."""
@@ -50,7 +61,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return response
 
     async def replacement_response(self) -> web.Response | None:
-        """Returns a response to send instead of the list of numbers; None sends the list."""
+        """Returns a response to send instead of the list; None sends the list."""
         return None
 
     def alter_body(self, body: bytes) -> bytes:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from syncer.emulator.name_lists import ID_FIELDS, NameLists, NumberIds
+from syncer.emulator.name_record import NameChanges, NameGenerator
 from syncer.emulator.record import Number, NumberGenerator
 
 if TYPE_CHECKING:
@@ -28,6 +31,11 @@ class Rates:
         removals: Of all numbers: they are no longer listed.
         returns: Of the removed numbers: they are listed again, unchanged.
         permanent_removals: Of the removed numbers: they can no longer return.
+        renames: Of the employees: the last name changes.
+        position_changes: Of the employees: the position changes.
+        departures: Of the employees who have lost their last number and did not leave at once: they leave the list.
+        group_renames: Of the groups of numbers and of employees: the name changes.
+        target_changes: Of the scenarios: they lead to another employee or employee group.
     """
 
     deactivations: float = 0.004
@@ -39,6 +47,11 @@ class Rates:
     removals: float = 0.001
     returns: float = 0.05
     permanent_removals: float = 0.0000625
+    renames: float = 0.00002
+    position_changes: float = 0.00002
+    departures: float = 0.0005
+    group_renames: float = 0.00002
+    target_changes: float = 0.00002
 
 
 REALISTIC: Final = Rates()
@@ -51,6 +64,7 @@ two-second steps, fewer numbers are removed than SYNCER_REMOVAL_GUARD_RATIO allo
 STATIC: Final = Rates(
     deactivations=0, reactivations=0, comment_edits=0, redirect_changes=0, reassignments=0,
     arrivals=0, removals=0, returns=0, permanent_removals=0,
+    renames=0, position_changes=0, departures=0, group_renames=0, target_changes=0,
 )  # fmt: skip
 """Nothing changes in a step."""
 
@@ -72,6 +86,9 @@ class Fleet:
         self._removed: dict[int, bytes] = {}
         self._not_active: dict[int, None] = {}  # an ordered set, because the random draws depend on the order
         self._body: bytes | None = None
+        self._seed = seed
+        self._name_changes = NameChanges()
+        self._former_ids: dict[str, dict[int, float]] = {}
         self._initial_numbers = numbers
         self.add_numbers(numbers)
 
@@ -93,10 +110,17 @@ class Fleet:
         """Returns the records that are served, decoded."""
         return msgspec.json.decode(self.body(), type=list[dict[str, Any]])
 
+    def name_lists(self) -> NameLists:
+        """Returns the lists of names as they are now, made for this call: they change nothing, and take no memory."""
+        generator = NameGenerator(self._seed, self.app_id, self._name_changes)
+        numbers = _decode_ids(b"[%b]" % b",".join([*self._listed.values(), *self._removed.values()]))
+        return NameLists(generator, numbers, self._former_ids)
+
     def step(self) -> None:
         """Applies the random changes of one step."""
         self.steps += 1
         rates = self.rates
+        self.change_names(rates)
         recovering = self._sample(self._not_active, rates.reactivations)
         active = [number_id for number_id in self._listed if number_id not in self._not_active]
         self._change(self._sample(active, rates.deactivations), self._generator.change_state)
@@ -108,9 +132,13 @@ class Fleet:
         leaving = self._sample(self._listed, rates.removals)
         self.relist(returning)
         for number_id in self._sample(self._removed, rates.permanent_removals):
-            del self._removed[number_id]
+            self._keep_former_ids(_ids(_decode(self._removed.pop(number_id))))
         self._remove(leaving)
         self.add_numbers(self._count(self._initial_numbers, rates.arrivals))
+
+    def change_names(self, rates: Rates) -> None:
+        """Applies the changes of names of one step."""
+        self._name_changes.add(rates)
 
     def change_fraction(self, fraction: float) -> int:
         """Changes exactly this fraction of the numbers: a quarter each in state, comment, redirects and employee.
@@ -182,8 +210,17 @@ class Fleet:
     def _change(self, number_ids: list[int], change: Callable[[Number], None]) -> None:
         for number_id in number_ids:
             number = _decode(self._listed[number_id])
+            before = _ids(number)
             change(number)
+            if _ids(number) != before:
+                self._keep_former_ids(before)
             self._list(number)
+
+    def _keep_former_ids(self, ids: Iterable[int | None]) -> None:
+        """Keeps the ids that a number had, for the lists of names."""
+        for field, lost in zip(ID_FIELDS, ids, strict=True):
+            if lost is not None:
+                self._former_ids.setdefault(field, {})[lost] = self._name_changes.departures
 
     def _list(self, number: Number) -> None:
         """Stores the number in the list: at its present position, or else at the end."""
@@ -203,3 +240,5 @@ class Fleet:
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Number).decode
+_decode_ids: Final = msgspec.json.Decoder(list[NumberIds]).decode
+_ids: Final[Callable[[Number], tuple[int | None, ...]]] = attrgetter(*ID_FIELDS)

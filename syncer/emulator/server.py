@@ -1,4 +1,4 @@
-"""The HTTP server of the emulated endpoint: the vendor's one path, and paths that control the emulation."""
+"""The HTTP server of the emulated endpoint: the vendor's paths, and paths that control the emulation."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import hdrs, web
 from yarl import URL
 
+from syncer.emulator import paths
 from syncer.emulator.fault import Fault, FaultContext
 from syncer.emulator.faults import AnyFault, Healthy
 from syncer.emulator.fleet import REALISTIC, Fleet, Rates
@@ -35,6 +36,7 @@ class Emulator:
 
     Attributes:
         requests: How often each token requested its numbers.
+        requests_by_path: How often each of the vendor's paths was requested.
         steps: How many steps of the emulation have passed.
     """
 
@@ -56,13 +58,15 @@ class Emulator:
             numbers: How many numbers each account has at first.
             seed: The same seed gives the same accounts and the same changes.
             token: The only token that is accepted; None accepts any that is not empty.
-            file: A file to send as the response instead, read again for each request.
+            file: A file to send as the list of numbers instead, read again for each request. Lists of names are then
+                not served.
             rates: How often the numbers change in a step.
             gzip: Whether to compress for a client that accepts it.
             host: The address to listen on.
             port: The port to listen on; 0 takes a free one.
         """
         self.requests: Counter[str] = Counter()
+        self.requests_by_path: Counter[str] = Counter()
         self.steps = 0
         self._numbers = numbers
         self._seed = seed
@@ -142,7 +146,10 @@ class Emulator:
 
     def _application(self) -> web.Application:
         application = web.Application()
-        application.router.add_get("/numbers/virtual-number", self._list_numbers)
+        application.router.add_get(paths.NUMBERS, self._list_numbers)
+        if self._file is None:
+            for path in paths.NAME_LISTS:
+                application.router.add_get(path, self._list_names)
         application.router.add_put("/emulator/fault", self._put_fault)
         application.router.add_delete("/emulator/fault", self._delete_fault)
         application.router.add_post("/emulator/step", self._post_step)
@@ -152,22 +159,37 @@ class Emulator:
     async def _list_numbers(self, request: web.Request) -> web.StreamResponse:
         token = request.headers.get(hdrs.AUTHORIZATION, "")
         self.requests[token] += 1
-        if not token or self._token not in (None, token):
-            return web.Response(status=401, text="The Authorization header has no valid token.")
+        self.requests_by_path[paths.NUMBERS] += 1
+        if not self._is_accepted(token):
+            return _refuse_token()
         try:
             body = self.fleet(token).body() if self._file is None else await asyncio.to_thread(self._file.read_bytes)
         except OSError as error:
             return web.Response(status=500, text=f"{self._file} cannot be read ({os_error_text(error)}).")
+        return await self._respond(request, self._next_fault(token, None), body)
+
+    async def _list_names(self, request: web.Request) -> web.StreamResponse:
+        token = request.headers.get(hdrs.AUTHORIZATION, "")
+        self.requests_by_path[request.path] += 1
+        if not self._is_accepted(token):
+            return _refuse_token()
+        body = self.fleet(token).name_lists().body(request.path)
+        return await self._respond(request, self._next_fault(token, request.path), body)
+
+    def _is_accepted(self, token: str) -> bool:
+        return bool(token) and self._token in (None, token)
+
+    async def _respond(self, request: web.Request, fault: Fault, body: bytes) -> web.StreamResponse:
         gzip = self._gzip and "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
         try:
-            return await self._next_fault(token).respond(FaultContext(request, body, gzip))
+            return await fault.respond(FaultContext(request, body, gzip))
         except ConnectionError:
             return web.Response()  # the client disconnected, as it may
 
-    def _next_fault(self, token: str) -> Fault:
+    def _next_fault(self, token: str, path: str | None) -> Fault:
         """Returns the fault of this request and counts the request."""
         for index, fault in enumerate(self._faults):
-            if fault.token in (None, token):
+            if fault.token in (None, token) and fault.path == path:
                 if fault.requests == 1:
                     del self._faults[index]
                 elif fault.requests is not None:
@@ -200,6 +222,7 @@ class Emulator:
             "steps": self.steps,
             "accounts": len(self._fleets),
             "requests": self.requests,
+            "requests_by_path": self.requests_by_path,
             "faults": self._faults,
         }
         return web.Response(body=msgspec.json.encode(stats), content_type="application/json", charset="UTF-8")
@@ -225,6 +248,10 @@ async def serve(
             await asyncio.sleep(step_interval)
             emulator.step()
         await asyncio.Event().wait()
+
+
+def _refuse_token() -> web.Response:
+    return web.Response(status=401, text="The Authorization header has no valid token.")
 
 
 def _check_readable(file: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from syncer.emulator import vendor_values
 from syncer.emulator.faults import BrokenRecords, PartialList, Status, Truncated
+from syncer.emulator.fleet import STATIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,9 +41,13 @@ _POOR_PAYER_MODULUS: Final = 8
 
 _UNKNOWN_STATE: Final = "porting"
 
+_NAME_CHANGES_PER_DAY: Final = replace(
+    STATIC, renames=0.001, position_changes=0.002, departures=0.02, group_renames=0.002, target_changes=0.003
+)
+
 
 class Simulation:
-    """Changes a fleet over time, and says which fault the endpoint has at which time.
+    """Changes a fleet and its lists of names over time, and says which fault the endpoint has at which time.
 
     Args:
         fleet: The numbers to change.
@@ -98,6 +104,7 @@ class Simulation:
     def _plan_day(self) -> None:
         """Schedules the changes of the day that starts now."""
         today = self._now.date()
+        self._fleet.change_names(_NAME_CHANGES_PER_DAY)
         self._lock_debtors(_DEBT_LOCK_SHARES.get(today.day, 0.0007))
         self._maybe_today(0.25, self._freeze_one)
         self._maybe_today(0.06, self._remove_one)

@@ -1,4 +1,4 @@
-"""Fetches an account's numbers from the endpoint as bytes, with size limits, timeouts and retries.
+"""Fetches an account's numbers and lists of names from the endpoint as bytes, with size limits, timeouts and retries.
 
 The body is not parsed here. A truncated gzip body decodes to a truncated JSON array, which the parser rejects. A
 corrupt gzip body is a `network` error and is retried.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from io import BytesIO
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
 import stamina
@@ -22,9 +23,9 @@ from syncer import __version__
 from syncer.config.fields import NUMBERS_PATH
 from syncer.diff.declared_length import NOTHING_DECLARED, DeclaredLength
 from syncer.endpoint.connection_errors import MAX_HEADER_BYTES, Exchange, error_for_exception, invalid_host
-from syncer.endpoint.http_errors import check_encoding, check_is_decoded, error_for_status
+from syncer.endpoint.http_errors import check_encoding, check_is_decoded, error_for_names_status, error_for_status
 from syncer.endpoint.length_headers import read_length_headers
-from syncer.endpoint.slots import LARGE_BODY_BYTES, MAX_LARGE_BODIES, BodySlot, stopped
+from syncer.endpoint.slots import LARGE_BODY_BYTES, MAX_LARGE_BODIES, MAX_LARGE_NAME_LISTS, BodySlot, stopped
 from syncer.errors import ConfigurationError, PollError, TooLargeError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
+    from syncer.name_list import NameList
 
 _HEADERS = {
     "Accept": "application/json",
@@ -44,6 +46,8 @@ _HEADERS = {
 _CONNECT_SECONDS = 10.0
 _LONG_WAIT_SECONDS = 1.0
 """A server that is kept waiting for longer than this may give up."""
+MAX_NAME_LIST_BYTES: Final = 32 * 2**20
+"""The maximum size of a list of names: some fifty thousand employees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,25 @@ class Response:
     declared_length: DeclaredLength = NOTHING_DECLARED
 
 
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    """What is asked for.
+
+    Attributes:
+        path: Its path below the base address.
+        max_bytes: How many decoded bytes the response may have.
+        limit: What allows so many, and what to do if the response has more.
+        slots: The slots for large responses.
+        error_for_status: Returns the error for a status other than 200.
+    """
+
+    path: str
+    max_bytes: int
+    limit: str
+    slots: asyncio.Semaphore
+    error_for_status: Callable[[aiohttp.ClientResponse, Account, str], PollError]
+
+
 class Source:
     """The HTTP client of the endpoint; an async context manager that owns the connections.
 
@@ -72,12 +95,19 @@ class Source:
 
     def __init__(self, settings: Settings) -> None:
         self._attempts = settings.api_attempts
-        self._max_bytes = settings.api_max_bytes
         self._timeout_seconds = settings.api_timeout.total_seconds()
         self._proxy = None if settings.api_proxy is None else URL(settings.api_proxy.get_secret_value())
         self._ssl_context = _create_ssl_context(settings.api_ca_file)
         self._session: aiohttp.ClientSession | None = None
-        self._large_body_slots = asyncio.Semaphore(MAX_LARGE_BODIES)
+        self._numbers = _Resource(
+            NUMBERS_PATH,
+            settings.api_max_bytes,
+            f"the {settings.api_max_bytes} bytes that SYNCER_API_MAX_BYTES allows: raise it if the list is really that "
+            "long",
+            asyncio.Semaphore(MAX_LARGE_BODIES),
+            error_for_status,
+        )
+        self._name_list_slots = asyncio.Semaphore(MAX_LARGE_NAME_LISTS)
 
     async def __aenter__(self) -> Self:
         # The endpoint may use the whole timeout before it sends the first byte. Connecting may use only half of it, so
@@ -143,8 +173,8 @@ class Source:
                 async with BodySlot() as slot:
                     try:
                         if waits_first:
-                            await slot.acquire(self._large_body_slots)
-                        response = await self._request(account, attempt.num, slot)
+                            await slot.acquire(self._numbers.slots)
+                        response = await self._request(account, self._numbers, attempt.num, slot)
                     finally:
                         all_waits.waited_seconds += slot.waited_seconds
                         # The server may have given up while its response waited: then wait before the next request.
@@ -154,10 +184,35 @@ class Source:
                     return response
         raise AssertionError("stamina returns or raises")
 
-    async def _request(self, account: Account, attempt: int, slot: BodySlot) -> Response:
+    async def fetch_names(self, account: Account, name_list: NameList, slot: BodySlot) -> bytes:
+        """Fetches a list of names, once.
+
+        Args:
+            account: The account.
+            name_list: The list.
+            slot: Receives the slot that a large list occupies, which is none of the polls'.
+
+        Raises:
+            PollError: The request failed; the message names the list's path.
+        """
+        resource = _Resource(
+            name_list.path,
+            MAX_NAME_LIST_BYTES,
+            f"the {MAX_NAME_LIST_BYTES} bytes that are read of a list of names: ask the vendor why it is so long",
+            self._name_list_slots,
+            partial(error_for_names_status, name_list),
+        )
+        try:
+            return (await self._request(account, resource, 1, slot)).body
+        except PollError as error:
+            if name_list.path not in str(error):
+                error.args = (f"{name_list.path}: {error}",)
+            raise
+
+    async def _request(self, account: Account, resource: _Resource, attempt: int, slot: BodySlot) -> Response:
         assert self._session is not None, "Source is an async context manager"  # noqa: S101 - a slip of the caller
         try:
-            exchange = Exchange(URL(account.api_url + NUMBERS_PATH), self._proxy, self._timeout_seconds)
+            exchange = Exchange(URL(account.api_url + resource.path), self._proxy, self._timeout_seconds)
         except UnicodeError as error:
             raise invalid_host(error) from None
         token = account.token.get_secret_value()
@@ -177,9 +232,9 @@ class Source:
             ):
                 status = response.status
                 if status != HTTPStatus.OK:
-                    raise error_for_status(response, account, exchange.answering_peer)
+                    raise resource.error_for_status(response, account, exchange.answering_peer)
                 check_encoding(response, exchange.answering_peer)
-                await self._read(response, body, slot, clock)
+                await _read(response, resource, body, slot, clock)
                 check_is_decoded(body.getvalue(), exchange.answering_peer)
                 # This makes no copy: BytesIO returns its own buffer.
                 return Response(
@@ -196,28 +251,29 @@ class Source:
         # so it must not be chained to this one.
         raise failure
 
-    async def _read(
-        self, response: aiohttp.ClientResponse, body: BytesIO, slot: BodySlot, clock: asyncio.Timeout
-    ) -> None:
-        """Appends the decoded body. While it waits for a slot, aiohttp buffers a few hundred kilobytes at most."""
-        if (response.content_length or 0) > self._max_bytes:  # rejected before any of it is read
-            raise self._too_large(response, body)
-        _report_broken_framing(response)
-        async for chunk in response.content.iter_any():
-            if body.tell() + len(chunk) > self._max_bytes:
-                raise self._too_large(response, body)
-            if not slot.is_held and body.tell() + len(chunk) > LARGE_BODY_BYTES:
-                with stopped(clock):
-                    await slot.acquire(self._large_body_slots)
-            body.write(chunk)
 
-    def _too_large(self, response: aiohttp.ClientResponse, body: BytesIO) -> TooLargeError:
-        return TooLargeError(
-            f"{response.url.host_port_subcomponent} sent more than the {self._max_bytes} bytes that "
-            "SYNCER_API_MAX_BYTES allows: raise it if the list is really that long",
-            http_status=response.status,
-            response_bytes=body.tell() or None,
-        )
+async def _read(
+    response: aiohttp.ClientResponse, resource: _Resource, body: BytesIO, slot: BodySlot, clock: asyncio.Timeout
+) -> None:
+    """Appends the decoded body. While it waits for a slot, aiohttp buffers a few hundred kilobytes at most."""
+    if (response.content_length or 0) > resource.max_bytes:  # rejected before any of it is read
+        raise _too_large(response, resource, body)
+    _report_broken_framing(response)
+    async for chunk in response.content.iter_any():
+        if body.tell() + len(chunk) > resource.max_bytes:
+            raise _too_large(response, resource, body)
+        if not slot.is_held and body.tell() + len(chunk) > LARGE_BODY_BYTES:
+            with stopped(clock):
+                await slot.acquire(resource.slots)
+        body.write(chunk)
+
+
+def _too_large(response: aiohttp.ClientResponse, resource: _Resource, body: BytesIO) -> TooLargeError:
+    return TooLargeError(
+        f"{response.url.host_port_subcomponent} sent more than {resource.limit}",
+        http_status=response.status,
+        response_bytes=body.tell() or None,
+    )
 
 
 def _trace_connections() -> aiohttp.TraceConfig:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from syncer.config.accounts import Account
+    from syncer.name_list import NameList
 
 CHECK_ADDRESS: Final = "check the address (SYNCER_API_URL, or api_url in the accounts file)"
 CHECK_BETWEEN: Final = "check the proxies between this machine and the endpoint, or ask the vendor if this persists"
@@ -94,6 +95,34 @@ def _status_error(response: aiohttp.ClientResponse, account: Account, peer: str,
     else:
         message = f"{peer} answered {status} instead of 200{asked_wait}: {CHECK_ADDRESS}"
     return HttpStatusError(message, http_status=status)
+
+
+def error_for_names_status(
+    name_list: NameList, response: aiohttp.ClientResponse, account: Account, peer: str
+) -> PollError:
+    """Returns the error for a status other than 200 of a list of names; arguments as in `error_for_status`."""
+    status = response.status
+    wait, asked_wait = parse_retry_after(response.headers)
+    leave_out = f"take {name_list.word} out of {account.names_source}"
+    error: PollError
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        kind = UnauthorizedError if status == HTTPStatus.UNAUTHORIZED else ForbiddenError
+        error = kind(
+            f"{peer} answered {status}, so the token may not read {name_list.path}: give it the right in the Личный "
+            f"кабинет, or {leave_out}"
+        )
+    elif status == HTTPStatus.NOT_FOUND:
+        error = HttpStatusError(
+            f"{peer} answered 404, so it has no such list: check SYNCER_API_URL, or {leave_out}", http_status=status
+        )
+    elif status == HTTPStatus.TOO_MANY_REQUESTS:
+        error = RateLimitedError(
+            f"{peer} answered 429, too many requests{asked_wait}: raise SYNCER_NAMES_INTERVAL if this persists"
+        )
+    else:
+        return error_for_status(response, account, peer)
+    error.http_status, error.retry_after = status, wait
+    return error
 
 
 def _redirect_target(response: aiohttp.ClientResponse, account: Account) -> str:

@@ -15,6 +15,9 @@ MAX_LARGE_BODIES: Final = 8
 """Large bodies in memory at a time. This bounds the memory of all polls: this many times SYNCER_API_MAX_BYTES, and
 `LARGE_BODY_BYTES` for each other poll."""
 
+MAX_LARGE_NAME_LISTS: Final = 2
+"""Large lists of names in memory at a time. They need none of the slots of polls, which must not wait for them."""
+
 
 class BodySlot(AsyncExitStack):
     """The slot that a large response occupies until this context ends, and how long it was waited for.

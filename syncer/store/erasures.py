@@ -1,4 +1,4 @@
-"""Erases personal data of a number, as the schema's owner: masks it in place, so that history keeps its shape.
+"""Erases personal data of a number or an employee, as the schema's owner: masks them in place; history keeps its shape.
 
 A row that was deleted would be missing from the counters of its run, and a number that was deleted would be new with
 the next poll. So rows stay, with their states, types, regions and times, and lose what says whose they are. What was
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from syncer.diff.content_hash import ContentHash
-from syncer.diff.erasures import PERSONAL_COLUMNS, TEXT_COLUMNS, hash_number, mask_of, redirect_mask
+from syncer.diff.erasures import PERSONAL_COLUMNS, TEXT_COLUMNS, hash_comment, hash_number, mask_of, redirect_mask
 from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-Kind = Literal["number", "age"]
+Kind = Literal["number", "age", "employee"]
 MASKED_TABLES: Final = (
     "syncer.virtual_number",
     "syncer.virtual_number_history",
@@ -32,10 +32,13 @@ MASKED_TABLES: Final = (
     "syncer.virtual_number_redirect_history",
     "syncer.state_history",
     "syncer.rejected_record",
+    "syncer.name",
+    "syncer.name_history",
 )
-"""The tables that can have something of a number."""
+"""The tables that can have something of a number or of an employee."""
 _VERSIONS: Final = MASKED_TABLES[:2]
 _REDIRECTS: Final = MASKED_TABLES[2:4]
+_NAMES: Final = MASKED_TABLES[6:]
 
 _SET: Final = "select set_config('lock_timeout', '20s', true), set_config('syncer.erasing', 'on', true)"
 _LOCK: Final = "select from syncer.account_fence where account_id = $1 for no key update"
@@ -57,8 +60,9 @@ select n.virtual_number_id from syncer.virtual_number n
  order by 1 limit $3
 """
 _INSERT: Final = """
-insert into syncer.erasure (account_id, kind, virtual_number_id, number_hash, erased_at, erased_by, reason, rows)
-values ($1, $2, $3, $4, syncer.clock(), session_user, $5, '{}')
+insert into syncer.erasure (account_id, kind, virtual_number_id, number_hash, erased_at, erased_by, reason, rows,
+                            employee_id, comment_hashes)
+values ($1, $2, $3, $4, syncer.clock(), session_user, $5, '{}', $6, $7)
 returning erasure_id
 """
 _COUNT: Final = "update syncer.erasure set rows = $3::jsonb where account_id = $1 and erasure_id = $2"
@@ -70,6 +74,27 @@ select distinct number from syncer.virtual_number_redirect_history where account
 _FORGET_BODY: Final = """
 update syncer.account_fence set body_digest = null, fingerprints_version = gen_random_uuid() where account_id = $1
 """
+# Whoever reads the list holds this row, too.
+_LOCK_LIST: Final = "select from syncer.name_list where account_id = $1 and list = 'employees' for update"
+_IS_NEW_EMPLOYEE: Final = """
+select (exists (select from syncer.name where account_id = $1 and list = 'employees' and object_id = $2)
+        or exists (select from syncer.virtual_number where account_id = $1 and employee_id = $2)
+        or exists (select from syncer.virtual_number_history where account_id = $1 and employee_id = $2))
+       and not exists (select from syncer.erasure
+                        where account_id = $1 and employee_id = $2 and lifted_at is null
+                          and (comment_hashes is not null or not $3))
+"""
+_COMMENTS_OF_EMPLOYEE: Final = """
+select comment from syncer.virtual_number where account_id = $1 and employee_id = $2 and comment is not null
+ union
+select comment from syncer.virtual_number_history where account_id = $1 and employee_id = $2 and comment is not null
+"""
+_FORGET_LIST: Final = "update syncer.name_list set body_digest = null where account_id = $1"
+_FORGET_FINGERPRINTS_OF_EMPLOYEE: Final = """
+delete from syncer.record_fingerprint
+ where account_id = $1 and virtual_number_id in (select virtual_number_id from syncer.virtual_number
+                                                  where account_id = $1 and employee_id = $2)
+"""
 _FORGET_FINGERPRINT: Final = "delete from syncer.record_fingerprint where account_id = $1 and virtual_number_id = $2"
 
 
@@ -77,10 +102,12 @@ class Erasure(NamedTuple):
     """An erasure as it is remembered.
 
     Attributes:
-        kind: `number` if it was asked for, `age` if the number had been removed for long.
-        virtual_number_id: The number's id; None if only other numbers mentioned it.
+        kind: `number` or `employee` if it was asked for, `age` if the number had been removed for long.
+        virtual_number_id: The number's id; None if only other numbers mentioned it, and of an employee.
         number_hash: By which the phone number is recognised; None if it is not looked for.
         rows: How many rows of each table were masked.
+        employee_id: The employee's id; None of a number.
+        comment_hashes: By which the comments are recognised that were erased with an employee; None if they were kept.
     """
 
     account_id: int
@@ -94,11 +121,13 @@ class Erasure(NamedTuple):
     reason: str | None
     rows: dict[str, int]
     lifted_at: datetime | None
+    employee_id: int | None
+    comment_hashes: list[bytes] | None
 
 
 @dataclass(slots=True)
 class Eraser:
-    """Erases numbers of one account, in one transaction.
+    """Erases numbers and employees of one account, in one transaction.
 
     Attributes:
         erasure_ids: The erasures so far.
@@ -130,8 +159,52 @@ class Eraser:
             await self._erase_id("age", virtual_number_id, None, reason)
         return len(ids)
 
+    async def erase_employee(self, employee_id: int, reason: str | None, *, comments: bool) -> None:
+        """Erases the name and the position of an employee, in all versions.
+
+        Args:
+            employee_id: The vendor's id.
+            reason: Why, to be stored with the erasure.
+            comments: Whether to erase the comments and the unknown fields of the employee's numbers, too.
+        """
+        key = (self.account_id, employee_id)
+        await self.connection.execute(_LOCK_LIST, self.account_id)
+        if not await self.connection.fetchval(_IS_NEW_EMPLOYEE, *key, comments):
+            return
+        found = await self.connection.fetch(_COMMENTS_OF_EMPLOYEE, *key) if comments else []
+        hashes = [hash_comment(comment, self.content_hash) for (comment,) in found]
+        await self._remember("employee", None, None, reason, employee_id, hashes if comments else None)
+        for table in _NAMES:
+            named = "t.list = 'employees' and t.object_id = $2 and (t.name, t.position) is distinct from (null, null)"
+            await self._update(table, "name = null, position = null", named, *key)
+        if not comments:
+            return
+        texts = [comment for (comment,) in found]
+        silent = "(t.employee_id = $2 or t.comment = any($3::text[]))"
+        await self._update(
+            "syncer.virtual_number",
+            "comment = null, extra = case when employee_id = $2 then '{}' else extra end",
+            f"{silent} and (t.comment is not null or t.extra <> '{{}}')",
+            *key,
+            texts,
+        )
+        await self._update(
+            "syncer.virtual_number_history", "comment = null", f"{silent} and comment is not null", *key, texts
+        )
+        await self._update(
+            "syncer.rejected_record",
+            "payload = ''",
+            "payload <> '' and (t.virtual_number_id in (select v.virtual_number_id from syncer.virtual_number v"
+            "                                           where v.account_id = $1 and v.employee_id = $2)"
+            "                   or analytics.readable(t.payload) ~ $3)",
+            *key,
+            rf'"employee_id"\s*:\s*{employee_id}\y',
+        )
+
     async def erase_again(self, erasure: Erasure) -> None:
         """Erases what was erased before a backup was restored that is older."""
+        if erasure.employee_id is not None:
+            await self.erase_employee(erasure.employee_id, erasure.reason, comments=erasure.comment_hashes is not None)
         if erasure.virtual_number_id is not None:
             await self._erase_id(erasure.kind, erasure.virtual_number_id, erasure.number_hash, erasure.reason)
         if erasure.number_hash is not None and (number := await self._find_number(erasure.number_hash)) is not None:
@@ -215,12 +288,23 @@ class Eraser:
             self.account_id,
             number,
         )
+        for table in _NAMES:
+            named = "(strpos(name, $2) > 0 or strpos(position, $2) > 0)"
+            await self._update(
+                table, "name = replace(name, $2, $3), position = replace(position, $2, $3)", named, *arguments
+            )
 
     async def _remember(
-        self, kind: Kind, virtual_number_id: int | None, number_hash: bytes | None, reason: str | None
+        self,
+        kind: Kind,
+        virtual_number_id: int | None,
+        number_hash: bytes | None,
+        reason: str | None,
+        employee_id: int | None = None,
+        comment_hashes: list[bytes] | None = None,
     ) -> str:
         erasure_id = await self.connection.fetchval(
-            _INSERT, self.account_id, kind, virtual_number_id, number_hash, reason
+            _INSERT, self.account_id, kind, virtual_number_id, number_hash, reason, employee_id, comment_hashes
         )
         self.erasure_ids.append(erasure_id)
         return mask_of(erasure_id)
@@ -268,7 +352,7 @@ async def erasing(engine: AsyncEngine, account_id: int, *, confirmed: bool) -> A
         except BaseException:
             await transaction.rollback()
             raise
-        if confirmed and eraser.rows:
+        if confirmed and eraser.erasure_ids:
             await transaction.commit()
         else:
             await transaction.rollback()
@@ -276,13 +360,13 @@ async def erasing(engine: AsyncEngine, account_id: int, *, confirmed: bool) -> A
 
 _LIST: Final = """
 select e.account_id, a.name as account, e.erasure_id, e.kind, e.virtual_number_id, e.number_hash, e.erased_at,
-       e.erased_by, e.reason, e.rows::text as rows, e.lifted_at
+       e.erased_by, e.reason, e.rows::text as rows, e.lifted_at, e.employee_id, e.comment_hashes
   from syncer.erasure e join syncer.account a using (account_id)
  order by e.erasure_id
 """
 _LIFT: Final = """
 update syncer.erasure set lifted_at = syncer.clock()
- where erasure_id = $1 and lifted_at is null returning account_id, virtual_number_id
+ where erasure_id = $1 and lifted_at is null returning account_id, virtual_number_id, employee_id
 """
 
 
@@ -298,7 +382,7 @@ async def list_erasures(engine: AsyncEngine) -> list[Erasure]:
 
 
 async def lift_erasure(engine: AsyncEngine, erasure_id: int) -> bool:
-    """Lets the number of an erasure be stored again, from the next poll on; the past stays masked.
+    """Lets the number or the name of an erasure be stored again, once it is read; the past stays masked.
 
     Returns:
         False if there is no such erasure, or it is lifted already.
@@ -310,12 +394,15 @@ async def lift_erasure(engine: AsyncEngine, erasure_id: int) -> bool:
         row = await connection.fetchrow(_LIFT, erasure_id)
         if row is None:
             return False
-        account_id, virtual_number_id = row
+        account_id, virtual_number_id, employee_id = row
         await connection.execute(_LOCK, account_id)
         # Without these, the next poll would find the bytes of the record unchanged, and not read it.
         await connection.execute(_FORGET_BODY, account_id)
         if virtual_number_id is not None:
             await connection.execute(_FORGET_FINGERPRINT, account_id, virtual_number_id)
+        if employee_id is not None:
+            await connection.execute(_FORGET_FINGERPRINTS_OF_EMPLOYEE, account_id, employee_id)
+        await connection.execute(_FORGET_LIST, account_id)
     return True
 
 

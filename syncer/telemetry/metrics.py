@@ -27,6 +27,7 @@ from prometheus_client.registry import Collector
 from syncer import __version__
 from syncer.outcome import Outcome
 from syncer.standard_streams import dropped_log_lines
+from syncer.telemetry.name_metrics import NameMetrics
 from syncer.telemetry.notice_metrics import NoticeMetrics
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class Metrics(Collector):
     Attributes:
         registry: The registry to serve.
         notices: The metrics of notices.
+        names: The metrics of lists of names.
         ready: 1 while the database is reachable, its schema is current and due accounts are polled, else 0.
         oldest_prunable_run_age: How many seconds ago the oldest run began that retention could not delete; else 0.
     """
@@ -118,6 +120,7 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.notices = NoticeMetrics(self.registry)
+        self.names = NameMetrics(self.registry)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         Info("syncer_build", "The running version", registry=self.registry).info({"version": __version__})

@@ -65,7 +65,7 @@ async def test_an_analyst_reads_every_view_and_no_table(account: PolledAccount, 
     views = await account.rows("select table_name from information_schema.tables where table_schema = 'analytics'")
     tables = await account.rows("select tablename from pg_tables where schemaname = 'syncer'")
 
-    assert len(views) == 32
+    assert len(views) == 36
     for (view,) in views:
         await analyst.fetch(f"select * from analytics.{view}")  # noqa: S608 - names from the catalog
     assert len(await analyst.fetch("select * from analytics.numbers_as_of(now())")) == 10

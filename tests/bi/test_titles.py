@@ -27,6 +27,14 @@ NOTICE_KINDS, NOTICE_OUTCOMES = (
         0
     ]
 )
+NAME_LISTS, NAME_OUTCOMES, SCENARIO_TYPES = (
+    names(codes)
+    for codes in re.findall(
+        r"`list` in `name_lists` and `name_history` is (.*?), `last_outcome` in `name_lists` is (.*?), and "
+        r"`scenario_type` is (.*?), as",
+        PAGE.replace("\n", " "),
+    )[0]
+)
 CODES: Final[dict[str, list[str]]] = {
     "kind": KINDS,
     "field": [*FIELD_TITLES, "from_redirect_numbers"],
@@ -37,6 +45,9 @@ CODES: Final[dict[str, list[str]]] = {
     "error_kind": first_names("`error_kind`"),
     "notice_kind": NOTICE_KINDS,
     "notice_outcome": NOTICE_OUTCOMES,
+    "name_list": NAME_LISTS,
+    "name_outcome": NAME_OUTCOMES,
+    "scenario_type": SCENARIO_TYPES,
 }
 """The program's codes, by the function of schema `syncer` that has their titles."""
 LOOKUPS: Final = {"state": "states", "type": "types", "purpose": "purposes"}
@@ -47,14 +58,19 @@ COLUMNS: Final = {column: column for column in (*CODES, *LOOKUPS)} | {
     "from_state": "state",
     "to_state": "state",
     "target_state": "state",
+    "list": "name_list",
+    "target_list": "name_list",
+    "group_scenario_type": "scenario_type",
 }
-"""Whose codes a column of a view has; in `notifications`, others have the same names."""
+"""Whose codes a column of a view has; in `notifications` and `name_lists`, others have the same names."""
 
 Titles = dict[str, Text]
 
 
 def vocabulary_of(view: str, column: str) -> str:
     """Returns whose codes a column has."""
+    if (view, column) == ("name_lists", "last_outcome"):
+        return "name_outcome"
     return f"notice_{column}" if view == "notifications" else COLUMNS[column]
 
 

@@ -24,6 +24,22 @@ LEAK = """
 create function pg_temp.leak(value text) returns boolean language plpgsql cost 0.0000001 as
 $$ begin raise notice 'leak %', value; return true; end $$
 """
+NAMES = """
+with names as (
+    insert into syncer.name (account_id, list, object_id, name, position, scenario_type, target_list, target_id,
+                             first_seen_at, changed_at)
+    select account_id, list, id, 'name of ' || $2, 'position of ' || $2, 'informer', 'employees', id, now(), now()
+      from syncer.account, unnest(array['employees', 'groups', 'employee_groups', 'scenarios', 'group_scenarios']) list,
+           generate_series(1, 29) id
+     where syncer.account.name = $1
+    returning *
+)
+insert into syncer.name_history (account_id, list, object_id, name, position, scenario_type, target_list, target_id,
+                                 valid_from, valid_to, closed_after)
+select account_id, list, object_id, 'former ' || name, position, scenario_type, target_list, target_id,
+       changed_at - interval '1 day', changed_at, changed_at - interval '1 hour' from names
+"""
+"""An account's names; those of account `theirs` have 7999 in them, as its numbers have."""
 PLANS = (
     "enable_seqscan",
     "enable_indexscan",
@@ -49,10 +65,15 @@ async def viewer(account: PolledAccount, database: str) -> AsyncIterator[asyncpg
                         comment=f"comment of {prefix}",
                         from_redirect_numbers=[redirect(id_ + 100, f"{prefix}9{id_:06}")],
                         app_id=1 if name == "mine" else 2,
+                        employee_id=id_,
+                        group_id=id_,
+                        scenario_id=id_,
+                        group_scenario_id=id_,
                     )
                     for id_ in range(1, 30)
                 )
             )
+        await account.sql.execute(NAMES, name, prefix)
     await account.sql.execute("analyze")
     await make_viewer(account.engine, "clerk", [1], "secret")
     parts = urlsplit(database)
@@ -88,6 +109,8 @@ async def test_a_viewer_sees_all_of_its_account_and_nothing_of_another(
         assert await viewer.fetchval(f"select count(*) from {view}") == await account.sql.fetchval(mine.format(view))  # noqa: S608 - from here
     assert await viewer.fetchval("select count(*) from numbers_as_of(now())") == 29
     assert "7999" not in repr(without_times(await viewer.fetch("select * from numbers_as_of(now())")))
+    assert await viewer.fetchval("select count(distinct employee) from number_history") == 2
+    assert await viewer.fetchval("select count(*) from employees where name = 'name of 7911'") == 29
 
 
 @pytest.mark.parametrize(
@@ -123,6 +146,12 @@ async def test_no_function_of_a_viewer_is_shown_a_row_of_another_account(
             "select count(*) from number_history where pg_temp.leak(comment)",
             "select count(*) from redirect_history where pg_temp.leak(redirect_from)",
             "select count(*) from numbers_as_of(now()) where pg_temp.leak(number)",
+            "select count(*) from numbers_as_of(now()) where pg_temp.leak(employee)",
+            "select count(*) from numbers where pg_temp.leak(scenario_target)",
+            "select count(*) from number_history where pg_temp.leak(employee_position)",
+            "select count(*) from employees where pg_temp.leak(name)",
+            "select count(*) from groups where pg_temp.leak(name)",
+            "select count(*) from name_history where pg_temp.leak(name)",
             "select count(*) from numbers n join changes c using (virtual_number_id) where pg_temp.leak(c.number)",
         ):
             await viewer.fetch(query)

@@ -417,7 +417,8 @@ async def test_the_stats_contain_steps_accounts_requests_and_faults(
             "steps": 2,
             "accounts": 2,
             "requests": {"a": 2, "b": 1},
-            "faults": [{"name": "hang", "requests": None, "token": "b"}],
+            "requests_by_path": {PATH: 3},
+            "faults": [{"name": "hang", "requests": None, "token": "b", "path": None}],
         }
 
 

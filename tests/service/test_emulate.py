@@ -26,7 +26,8 @@ async def address(process: Process) -> str:
 async def test_it_serves_numbers_or_a_file_until_a_signal_stops_it(syncer: Program, number: signal.Signals) -> None:
     arguments = ["--file", syncer.write("response.json", RESPONSE)] if number == signal.SIGINT else ["--numbers", "7"]
     process = await syncer.start("emulate", "--listen", "127.0.0.1:0", *arguments)
-    url = await address(process) + "/numbers/virtual-number"
+    base_url = await address(process)
+    url = base_url + "/numbers/virtual-number"
     async with aiohttp.ClientSession() as client:
         async with client.get(url) as refused:
             assert refused.status == 401
@@ -36,6 +37,8 @@ async def test_it_serves_numbers_or_a_file_until_a_signal_stops_it(syncer: Progr
                 assert await answer.text() == RESPONSE
             else:
                 assert len(await answer.json()) == 7
+        async with client.get(base_url + "/employee", headers={"Authorization": "any"}) as names:
+            assert names.status == (404 if number == signal.SIGINT else 200)
 
     ended = await process.stop(number)
 

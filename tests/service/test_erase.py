@@ -105,18 +105,63 @@ async def test_a_list_of_erasures_is_erased_again(account: PolledAccount, syncer
     await syncer.run("erase", "--account", "default", "--number", NUMBER, "--yes")
     (tmp_path / "erasures").write_text((await syncer.run("erasures", "--json")).out)
 
-    assert (await syncer.run("erase", "--again", str(tmp_path / "erasures"))).result == (0, "0 numbers erased again\n")
+    assert (await syncer.run("erase", "--again", str(tmp_path / "erasures"))).result == (0, "0 erasures made again\n")
     (tmp_path / "erasures").write_text("{}")
     wrong = await syncer.run("erase", "--again", str(tmp_path / "erasures"))
     assert wrong.code == 2
     assert "it must be what `syncer erasures --json` has printed" in wrong.err
 
 
+async def test_an_employee_is_erased_by_the_vendors_id_with_or_without_comments(
+    account: PolledAccount, syncer: Program, tmp_path: Path
+) -> None:
+    await account.poll(record(1, employee_id=125, comment="Иванов"), record(2))
+    await account.sql.execute(
+        "insert into syncer.name (account_id, list, object_id, name, first_seen_at, changed_at)"
+        " values (1, 'employees', 125, 'Иванов Пётр', now(), now())"
+    )
+
+    planned = await syncer.run("erase", "--account", "default", "--employee", "125")
+    assert planned.result == (2, "           1  syncer.name\n")
+    assert "nothing was erased" in planned.err
+    done = await syncer.run("erase", "--account", "default", "--employee", "125", "--comments", "--yes")
+    assert done.result == (0, "           1  syncer.name\n           1  syncer.virtual_number\n" + ERASED)
+    again = await syncer.run("erase", "--account", "default", "--employee", "125", "--yes")
+    assert (again.code, again.err.splitlines()[0]) == (3, "the account has nothing of this employee")
+
+    listed = (await syncer.run("erasures")).out
+    assert listed.endswith("  default: employee with id 125 with comments, 2 rows, by postgres\n")
+    (tmp_path / "erasures").write_text((await syncer.run("erasures", "--json")).out)
+    await account.sql.execute("delete from syncer.erasure")
+    await account.sql.execute("update syncer.name set name = 'Иванов Пётр'")
+    assert (await syncer.run("erase", "--again", str(tmp_path / "erasures"))).result == (0, "1 erasure made again\n")
+    assert await account.rows("select name from syncer.name") == [(None,)]
+    assert (await syncer.run("erasures", "--lift", "3")).code == 0
+
+
+async def test_everything_of_an_account_is_erased_once_nobody_polls_it(account: PolledAccount, syncer: Program) -> None:
+    await poll(account)
+
+    polled = await syncer.run("erase", "--account", "default", "--all", "--yes")
+    assert polled.code == 2
+    assert "the configuration still has the account 'default'" in polled.err
+    await account.sql.execute("update syncer.account set name = 'former'")
+    assert (await syncer.run("erase", "--account", "former", "--all")).code == 2
+    assert await account.row("select count(*) from syncer.virtual_number") == (2,)
+    done = await syncer.run("erase", "--account", "former", "--all", "--yes")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "former: deleted")
+    assert await account.row("select count(*) from syncer.account") == (0,)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--account", "default"), "give exactly one of --number, --removed-before and --again"),
-        (("--number", NUMBER), "it goes with --number and --removed-before"),
+        (("--account", "default"), "give exactly one of --number, --employee, --removed-before, --all and --again"),
+        (("--number", NUMBER), "it goes with every other option but --again"),
+        (("--account", "default", "--number", NUMBER, "--comments"), "it goes with --employee"),
+        (("--account", "default", "--all", "--reason", "x"), "it goes with --number, --employee and --removed-before"),
+        (("--account", "default", "--employee", "Белова"), "Input should be a valid integer"),
+        (("--account", "default", "--employee", str(2**63)), "Input should be less than or equal to"),
         (("--account", "default", "--number", NUMBER, "--removed-before", "365d"), "give exactly one of"),
         (("--account", "nobody", "--number", NUMBER), "there is no account 'nobody'; the accounts are default"),
         (("--account", "default", "--number", "abc"), "it has no digits"),

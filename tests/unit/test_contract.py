@@ -266,6 +266,8 @@ def families() -> dict[str, Metric]:
     metrics = Metrics()
     metrics.set_accounts(["default"])
     metrics.notices.set_channels(["duty"])
+    metrics.names.set_lists([("default", "employees")])
+    metrics.names.set_success("default", "employees", NOON)
     failed = PollResult(account="default", outcome="failed", duration_seconds=1, error_kind="timeout")
     metrics.count_poll(failed, fields_changed=0, new_lookup_values={}, lateness=timedelta(0))
     reading = AccountGauges(1, "default", NOON, NOON, NOON, held=0, unconfirmed=0, rejected=0, numbers={"active": 1})

@@ -79,6 +79,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "pg_bindir": None,
         "poll_interval": timedelta(minutes=5),
         "poll_cron": None,
+        "names": (),
+        "names_interval": timedelta(hours=1),
         "timezone": MOSCOW,
         "api_timeout": timedelta(seconds=60),
         "api_attempts": 4,
@@ -130,6 +132,10 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ("HTTP_PAGE", "On", "on"),
         ("HTTP_HOSTS", "PBX.example., 192.0.2.7,2001:DB8:0::7", ("pbx.example", "192.0.2.7", "2001:db8::7")),
         ("HTTP_HOSTS", "syncer", ("syncer",)),
+        ("NAMES", "off", ()),
+        ("NAMES", "Employees", ("employees",)),
+        ("NAMES", "scenarios, employees,groups,employees", ("employees", "groups", "scenarios")),
+        ("NAMES_INTERVAL", "5m", timedelta(minutes=5)),
         ("MIGRATE_ON_START", "off", False),
         ("EMBEDDED", "FALSE", False),
         ("EMBEDDED", "on", True),
@@ -183,6 +189,15 @@ def test_a_value_is_parsed_as_the_type_of_its_setting(
             )
             for hosts in ("pbx.example:8080", "http://pbx.example", "a,,b", "*", "[::1]", "a b", "пбх.рф", "::g")
         ),
+        *(
+            (
+                "NAMES",
+                words,
+                f"is '{words}': it must be off, or one or more of employees, groups and scenarios, separated by commas",
+            )
+            for words in ("people", "off,groups", "employees groups", "employees,", "on")
+        ),
+        ("NAMES_INTERVAL", "4m", "is '4m': it must be a duration from 5m to 3650d, such as 30s, 5m, 24h or 90d"),
         ("EMBEDDED", "maybe", "is 'maybe': it must be on or off (true or false)"),
         ("LOG_LEVEL", "loud", "is 'loud': it must be 'debug', 'info', 'warning' or 'error'"),
         ("ACCOUNT_NAME", " a", "is ' a': it must be 1 to 100 printable characters, with no space before or after them"),
@@ -594,6 +609,23 @@ def test_accounts_in_the_file_override_the_common_settings(
     assert [f"{SECRET}-a", f"{SECRET}-b", f"{SECRET}-c"] == [account.token.get_secret_value() for account in accounts()]
 
 
+def test_an_account_may_have_other_names_than_the_setting_and_messages_say_which_of_them_counts(
+    accounts_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCER_NAMES", "groups")
+    entry = f"[[account]]\nname = {{}}\ntoken = '{SECRET}'\n"
+    accounts_file.write_text(
+        entry.format("'a'") + entry.format("'b'") + "names = 'off'\n" + entry.format("'c'") + "names = 'employees'\n"
+    )
+    own = f"names of this account in {accounts_file}"
+
+    assert [(account.names, account.names_source) for account in accounts()] == [
+        (("groups",), "SYNCER_NAMES"),
+        ((), own),
+        (("employees",), own),
+    ]
+
+
 def test_a_token_in_an_accounts_file_with_a_relative_path_has_an_absolute_source(
     accounts_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -664,7 +696,7 @@ def test_setting_both_the_accounts_file_and_a_single_token_is_rejected(
             "[[account]]\nname = 'a'\ntoken = 'SECRET'\ncolour = 'red'",
             (
                 "FILE, account 'a': 'colour' is not a valid key: the valid keys are name, token, token_file, "
-                "token_env, api_url, poll_interval, poll_cron, time_zone"
+                "token_env, api_url, poll_interval, poll_cron, time_zone, names"
             ),
         ),
         (
@@ -672,6 +704,13 @@ def test_setting_both_the_accounts_file_and_a_single_token_is_rejected(
             (
                 "FILE, account 'a': poll_interval is '5': "
                 "it must be a duration from 1s to 3650d, such as 30s, 5m, 24h or 90d"
+            ),
+        ),
+        (
+            "[[account]]\nname = 'a'\ntoken = 'SECRET'\nnames = 'people'",
+            (
+                "FILE, account 'a': names is 'people': it must be off, or one or more of employees, groups and "
+                "scenarios, separated by commas"
             ),
         ),
         (

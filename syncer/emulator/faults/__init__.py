@@ -2,6 +2,7 @@
 
 In Python, a fault is requested with an instance (`Truncated(share=0.9, requests=2)`), over HTTP with the same in JSON
 (`{"name": "truncated", "share": 0.9, "requests": 2}`): the `tag` of a class is the name, its fields are the parameters.
+A fault applies to the list of numbers, or with a `path` (`{"name": "hang", "path": "/employee"}`) to a list of names.
 To add a fault, write its class in one of the modules here, and list it below.
 
     answers.py      the status, or the body
@@ -31,6 +32,7 @@ from syncer.emulator.faults.records import (
     RepeatedRecords,
     UnknownFields,
     UnknownState,
+    UnusableNames,
     WrongAccount,
 )
 
@@ -59,6 +61,7 @@ AnyFault = (
     | UnknownFields
     | BrokenRecords
     | RepeatedRecords
+    | UnusableNames
 )
 
 __all__ = [
@@ -86,5 +89,6 @@ __all__ = [
     "Unclosed",
     "UnknownFields",
     "UnknownState",
+    "UnusableNames",
     "WrongAccount",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -90,3 +90,33 @@ class RepeatedRecords(RecordsFault, frozen=True, tag="repeated_records"):
         """Appends the repeated records."""
         difference = {"comment": "другая запись с тем же id"} if self.differing else {}
         return records + [record | difference for record in records[: self.count]]
+
+
+class UnusableNames(RecordsFault, frozen=True, tag="unusable_names"):
+    """The first `count` records of a list of employees or groups have no id or no usable name.
+
+    Attributes:
+        problem: The id is missing; the name is null; the name has 301 characters; or the id has a second record, at the
+            end of the list, with another name.
+        count: How many records.
+    """
+
+    problem: Literal["id_missing", "name_null", "name_too_long", "second_name"]
+    count: Positive = 1
+
+    def alter_records(self, records: list[Record]) -> list[Record]:
+        """Alters the records, or appends second ones."""
+        altered = [self._altered(record) for record in records[: self.count]]
+        return records + altered if self.problem == "second_name" else altered + records[self.count :]
+
+    def _altered(self, record: Record) -> Record:
+        key = "full_name" if "full_name" in record else "name"
+        match self.problem:
+            case "id_missing":
+                return {name: value for name, value in record.items() if name != "id"}
+            case "name_null":
+                return record | {key: None}
+            case "name_too_long":
+                return record | {key: "я" * 301}
+            case "second_name":
+                return record | {key: "другое имя с тем же id"}

@@ -1,6 +1,6 @@
 """Checks the invariants of the stored data with queries that return every violation, for `syncer check --data`.
 
-Rules 1 to 7 are those of the documented invariants; checks of windows, presence and versions are counted under the
+Rules 1 to 8 are those of the documented invariants; checks of windows, presence and versions are counted under the
 closest rule. Every query is set-based: it reads each table a fixed number of times and joins only on equal keys, so its
 time is linear in the number of rows, except for sorting. Several connections that see the same snapshot run them.
 """
@@ -19,6 +19,7 @@ from syncer.errors import DatabaseError
 from syncer.store.engine import driver_connection, invalidate_on_timeout, read_snapshot
 from syncer.store.invariants.chains import CHAINS
 from syncer.store.invariants.days import SUMMARIES
+from syncer.store.invariants.names import NAMES
 from syncer.store.invariants.periods import PERIODS, PRESENCE, REDIRECTS
 from syncer.store.invariants.runs import COUNTERS, NEWEST
 from syncer.store.invariants.transitions import ABSENCES, REDIRECT_ENDS
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A violation of a rule by a number of an account, or by a run, or else by the account's days."""
+    """A violation of a rule by a number of an account, or by a run, or else by the account's days or names."""
 
     rule: int
     account_id: int
@@ -49,8 +50,19 @@ class Violation:
 
 
 # In the order of what is reported.
-_QUERIES: Final = (PERIODS, PRESENCE, CHAINS, ABSENCES, REDIRECTS, REDIRECT_ENDS, COUNTERS, NEWEST, SUMMARIES)
-_LONGEST_FIRST: Final = (SUMMARIES, CHAINS, COUNTERS, REDIRECTS, ABSENCES, REDIRECT_ENDS, PERIODS, PRESENCE, NEWEST)
+_QUERIES: Final = (PERIODS, PRESENCE, CHAINS, ABSENCES, REDIRECTS, REDIRECT_ENDS, COUNTERS, NEWEST, SUMMARIES, NAMES)
+_LONGEST_FIRST: Final = (
+    SUMMARIES,
+    CHAINS,
+    COUNTERS,
+    REDIRECTS,
+    ABSENCES,
+    REDIRECT_ENDS,
+    PERIODS,
+    PRESENCE,
+    NEWEST,
+    NAMES,
+)
 _MAX_CONNECTIONS: Final = 3
 _MAX_SECONDS: Final = 3600.0  # of one query, which may take minutes where there are tens of millions of rows
 

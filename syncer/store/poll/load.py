@@ -6,10 +6,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from syncer.diff.erasures import NOTHING_ERASED, Erasures, mask_of
 from syncer.diff.json_values import read_json
 from syncer.diff.response import MAX_STORED_REJECTIONS
 from syncer.diff.stored import StartedRun, StoredAccount, StoredNumber, StoredNumbers, UnreadNumber
+from syncer.store.active_erasures import load_erasures
 from syncer.store.tables import RECORD_COLUMNS
 
 if TYPE_CHECKING:
@@ -71,10 +71,6 @@ select virtual_number_id, max(last_run_id)
 """
 # Not all rejected records of the last success are stored then, so any new number may be one of them.
 _HAS_UNSTORED: Final = "select rejected > $3 from syncer.sync_run where account_id = $1 and run_id = $2"
-_ERASURES: Final = """
-select erasure_id, virtual_number_id, number_hash
-  from syncer.erasure where account_id = $1 and lifted_at is null order by erasure_id desc
-"""
 _LISTED: Final = """
 select virtual_number_id
   from syncer.virtual_number where account_id = $1 and virtual_number_id = any($2::bigint[]) and removed_at is null
@@ -109,7 +105,6 @@ async def load_account(
         added_since_first_missing = await connection.fetch(_ADDED_SINCE, account_id, first_missed_at)
     rejected_now = {rejection.virtual_number_id for rejection in parsed.rejections} - {None}
     listed_and_rejected = await connection.fetch(_LISTED, account_id, rejected_now) if rejected_now else []
-    erased = await connection.fetch(_ERASURES, account_id)
     return StoredAccount(
         observed_at=fence.observed_at,
         success_started_at=fence.success_started_at,
@@ -122,13 +117,7 @@ async def load_account(
         listed_and_rejected={number for (number,) in listed_and_rejected},
         believable_run=fence.believable_run,
         believable_count=fence.believable_count,
-        erasures=Erasures(
-            {number_id: mask_of(erasure_id) for erasure_id, number_id, _ in erased if number_id is not None},
-            {number_hash: mask_of(erasure_id) for erasure_id, _, number_hash in erased if number_hash is not None},
-            fence.run.content_hash,
-        )
-        if erased
-        else NOTHING_ERASED,
+        erasures=await load_erasures(connection, account_id, fence.run.content_hash),
     )
 
 

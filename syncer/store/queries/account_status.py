@@ -28,6 +28,15 @@ class RejectedElement(Struct, frozen=True):
     occurrences: int
 
 
+class UnreadList(Struct, frozen=True):
+    """A list of names that was never read, or that the last attempt could not read."""
+
+    list: str
+    last_success_at: datetime | None
+    error_kind: str | None
+    error: str | None
+
+
 class AccountStatus(Struct, frozen=True):
     """The status of one account.
 
@@ -46,6 +55,7 @@ class AccountStatus(Struct, frozen=True):
         retired_at: When the account was removed from the configuration; it is no longer polled.
         clock_ahead: Whether the database's clock was ahead when the newest successful run was recorded.
         time_zone: The account's time zone.
+        unread_names: The lists of names that are to be read and were never read, or could not be read last.
     """
 
     account_id: int
@@ -65,6 +75,7 @@ class AccountStatus(Struct, frozen=True):
     retired_at: datetime | None
     clock_ahead: bool
     time_zone: str
+    unread_names: list[UnreadList]
 
 
 def describe_clock(status: AccountStatus) -> str:
@@ -122,6 +133,12 @@ select j.account_id, j.virtual_number_id, j.error, r.started_at as first_seen_at
  order by j.account_id, j.virtual_number_id, j.rejected_record_id
 """
 
+_UNREAD_NAMES: Final = """
+select account_id, list, success_at, error_kind, error from syncer.name_list
+ where due_at is not null and (success_at is null or outcome = 'failed')
+ order by account_id, list
+"""
+
 
 async def read_account_statuses(engine: AsyncEngine) -> list[AccountStatus]:
     """Reads the status of every account that was ever polled, sorted by name.
@@ -134,6 +151,7 @@ async def read_account_statuses(engine: AsyncEngine) -> list[AccountStatus]:
         numbers = _by_account(await connection.execute(text(_STATES)))
         missing = {row.account_id: row for row in await connection.execute(text(_MISSING))}
         rejected = _by_account(await connection.execute(text(_REJECTED)))
+        unread_names = _by_account(await connection.execute(text(_UNREAD_NAMES)))
     statuses = []
     for account in accounts:
         account_id = account["account_id"]
@@ -146,6 +164,7 @@ async def read_account_statuses(engine: AsyncEngine) -> list[AccountStatus]:
                 held_since=None if missing_now is None else missing_now.held_since,
                 unconfirmed=0 if missing_now is None else missing_now.unconfirmed,
                 rejected=[RejectedElement(*row[1:]) for row in rejected.get(account_id, ())],
+                unread_names=[UnreadList(*row[1:]) for row in unread_names.get(account_id, ())],
             )
         )
     return statuses

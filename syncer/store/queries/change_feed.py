@@ -32,7 +32,7 @@ class FeedEntry(Struct, frozen=True):
 _CHANGES: Final = """
 select run_id, recorded_at, account, number,
        case when kind in ('changed', 'state') then field else replace(kind, '_', ' ') end as event,
-       old_value, new_value, time_zone
+       coalesce(old_name, old_value), coalesce(new_name, new_value), time_zone
   from analytics.changes join (select account_id, time_zone from syncer.account) a using (account_id)
  where run_id > :after and (kind not in ('created', 'restored') or field = 'state')
  order by run_id, number, event

@@ -9,15 +9,16 @@ the statements that read and write them are in the modules that use them. Analys
     history.py    the history of numbers
     notices.py    notices, and up to where each rule has been followed
     erasures.py   personal data that were erased
+    names.py      names behind the ids of employees, groups and scenarios
     summaries.py  days of accounts, counted from the history
 """
 
-from syncer.store.tables import erasures, history, notices, summaries
+from syncer.store.tables import erasures, history, names, notices, summaries
 from syncer.store.tables.accounts import sync_run
 from syncer.store.tables.numbers import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 from syncer.store.tables.schema import SCHEMA, metadata
 
-# `erasures`, `history`, `notices` and `summaries` are imported so that `metadata` has every table.
+# `erasures`, `history`, `names`, `notices` and `summaries` are imported so that `metadata` has every table.
 __all__ = [
     "RECORD_COLUMNS",
     "RECORD_COLUMN_TYPES",
@@ -25,6 +26,7 @@ __all__ = [
     "erasures",
     "history",
     "metadata",
+    "names",
     "notices",
     "summaries",
     "sync_run",

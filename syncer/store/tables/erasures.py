@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Identity, LargeBinary, Table, Text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, ForeignKey, Identity, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from syncer.store.tables.schema import Time, metadata
@@ -18,11 +18,13 @@ erasure = Table(
         primary_key=True,
         comment="Identifier; the phone number is stored as erased-ERASURE_ID",
     ),
-    Column("kind", Text, nullable=False, comment="number: on request; age: removed long ago"),
+    Column(
+        "kind", Text, nullable=False, comment="number or employee: on request; age: a number that was removed long ago"
+    ),
     Column(
         "virtual_number_id",
         BigInteger,
-        comment="The vendor's id of the erased number; null if only other numbers mentioned it",
+        comment="The vendor's id of the erased number; null if only other numbers mentioned it, and of an employee",
     ),
     Column(
         "number_hash",
@@ -34,7 +36,15 @@ erasure = Table(
     Column("erased_by", Text, nullable=False, comment="The login that erased it"),
     Column("reason", Text, comment="Why, as the one who erased it said; null if nothing was said"),
     Column("rows", JSONB, nullable=False, comment="How many rows of each table were masked"),
-    Column("lifted_at", Time, comment="Since when the number is stored again; null while it is not"),
-    CheckConstraint("virtual_number_id is not null or number_hash is not null", name="subject"),
-    comment="Personal data that were erased: each row keeps one number of an account from being stored again",
+    Column("lifted_at", Time, comment="Since when it is stored again; null while it is not"),
+    Column("employee_id", BigInteger, comment="The vendor's id of the employee whose name was erased; null of numbers"),
+    Column(
+        "comment_hashes",
+        ARRAY(LargeBinary),
+        comment="Keyed hashes of the comments that were erased with an employee; null if comments were kept",
+    ),
+    CheckConstraint(
+        "virtual_number_id is not null or number_hash is not null or employee_id is not null", name="subject"
+    ),
+    comment="Personal data that were erased: each row keeps a number or a name from being stored again",
 )
