@@ -182,7 +182,7 @@ class BlockingEndpoint:
     async def __aenter__(self) -> Self:
         application = web.Application()
         application.router.add_get("/numbers/virtual-number", self._answer)
-        self._runner = web.AppRunner(application)
+        self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
@@ -229,7 +229,7 @@ async def execute(url: str, statement: str) -> None:
 @contextmanager
 def migrated_database(server: str, name: str) -> Iterator[str]:
     """Creates a database with the newest schema, for tests that use several event loops, and yields its address."""
-    asyncio.run(execute(server, f"create database {name} template migrated"))
+    asyncio.run(execute(server, f"create database {name} template migrated strategy file_copy"))
     yield f"{server.rpartition('/')[0]}/{name}"
     asyncio.run(execute(server, f"drop database {name} with (force)"))
 

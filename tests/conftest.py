@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 import uuid
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -18,6 +15,7 @@ from syncer.emulator import STATIC, Emulator
 from syncer.store import schema
 from syncer.store.engine import create_engine
 from tests.builders import PolledAccount, connect, settings_for
+from tests.folders import public_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -44,12 +42,9 @@ def server() -> Iterator[EmbeddedServer]:
 @contextmanager
 def running_server() -> Iterator[EmbeddedServer]:
     """A server with the database `migrated`, from which those of the tests are made."""
-    folder = Path(tempfile.mkdtemp(prefix="syncer-tests-"))
-    folder.chmod(0o755)
-    with EmbeddedServer(folder, server_settings=_FAST) as running:
+    with public_folder("syncer-tests-") as folder, EmbeddedServer(folder, server_settings=_FAST) as running:
         asyncio.run(_make_template(running.url))
         yield running
-    shutil.rmtree(folder)
 
 
 async def _make_template(url: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from syncer.diff.erasures import NOTHING_ERASED
 from syncer.name_list import Named
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from syncer.diff.erasures import Erasures
     from syncer.name_list import StoredName
 
 
@@ -31,21 +33,22 @@ class NameChanges:
 
 
 def compare_names(
-    candidates: Mapping[int, Sequence[Named]], stored: Mapping[int, StoredName], erased: Collection[int]
+    list_: str, candidates: Mapping[int, Sequence[Named]], stored: Mapping[int, StoredName], erasures: Erasures
 ) -> NameChanges:
     """Compares a list with what is stored.
 
     Args:
+        list_: The list, as the tables name it.
         candidates: What the records say about each id. Of several, the one that is stored already stays, else the first
             is stored.
         stored: What is stored about each id.
-        erased: The ids whose names were erased, and are not stored again.
+        erasures: What was erased and is not stored again.
     """
     new, changed = {}, {}
     relisted = []
     for object_id, found in candidates.items():
         before = stored.get(object_id)
-        allowed = (Named(),) if object_id in erased else found
+        allowed = [_mask(list_, object_id, named, erasures) for named in found]
         if before is None:
             new[object_id] = allowed[0]
         elif before.named not in allowed:
@@ -54,3 +57,13 @@ def compare_names(
             relisted.append(object_id)
     unlisted = [one for one, before in stored.items() if not before.is_unlisted and one not in candidates]
     return NameChanges(new, changed, relisted, unlisted)
+
+
+def _mask(list_: str, object_id: int, named: Named, erasures: Erasures) -> Named:
+    """Returns what a record says without what was erased: an employee's name, and phone numbers in any name."""
+    if erasures is NOTHING_ERASED:
+        return named
+    if list_ == "employees" and object_id in erasures.employee_ids:
+        return Named()
+    name, position = (text and erasures.mask_name(text) for text in (named.name, named.position))
+    return named._replace(name=name, position=position)

@@ -269,16 +269,16 @@ class NameReader:
                     changes = None
                     await locked.succeed(digest, self._interval)
                 else:
-                    changes = await _write(locked, decoded, size)
+                    changes = await _write(locked, decoded, size, content_hash)
                     await locked.succeed(digest, self._interval, received=decoded.received, skipped=decoded.skipped)
         _report(account, claim.list, decoded, changes)
         self._metrics.set_success(account.name, claim.list, locked.observed_at)
 
 
-async def _write(locked: LockedList, decoded: DecodedList, size: int) -> NameChanges:
+async def _write(locked: LockedList, decoded: DecodedList, size: int, content_hash: ContentHash) -> NameChanges:
     stored = await locked.read_names()
-    erased = await locked.read_erased() if locked.claim.list == "employees" else set()
-    changes = await run_in_thread_if_large(size, compare_names, decoded.candidates, stored, erased)
+    erasures = await locked.read_erasures(content_hash)
+    changes = await run_in_thread_if_large(size, compare_names, locked.claim.list, decoded.candidates, stored, erasures)
     await locked.replace(changes.changed)
     await locked.insert(changes.new)
     await locked.set_unlisted(changes.relisted, is_unlisted=False)

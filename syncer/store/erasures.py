@@ -74,8 +74,8 @@ select distinct number from syncer.virtual_number_redirect_history where account
 _FORGET_BODY: Final = """
 update syncer.account_fence set body_digest = null, fingerprints_version = gen_random_uuid() where account_id = $1
 """
-# Whoever reads the list holds this row, too.
-_LOCK_LIST: Final = "select from syncer.name_list where account_id = $1 and list = 'employees' for update"
+# Whoever writes what a list of names says holds its row, too.
+_LOCK_LISTS: Final = "select from syncer.name_list where account_id = $1 order by list for update"
 _IS_NEW_EMPLOYEE: Final = """
 select (exists (select from syncer.name where account_id = $1 and list = 'employees' and object_id = $2)
         or exists (select from syncer.virtual_number where account_id = $1 and employee_id = $2)
@@ -168,7 +168,6 @@ class Eraser:
             comments: Whether to erase the comments and the unknown fields of the employee's numbers, too.
         """
         key = (self.account_id, employee_id)
-        await self.connection.execute(_LOCK_LIST, self.account_id)
         if not await self.connection.fetchval(_IS_NEW_EMPLOYEE, *key, comments):
             return
         found = await self.connection.fetch(_COMMENTS_OF_EMPLOYEE, *key) if comments else []
@@ -345,6 +344,7 @@ async def erasing(engine: AsyncEngine, account_id: int, *, confirmed: bool) -> A
         try:
             await connection.execute(_SET)
             await connection.execute(_LOCK, account_id)
+            await connection.execute(_LOCK_LISTS, account_id)
             eraser = Eraser(connection, account_id, ContentHash(await connection.fetchval(_KEY)))
             yield eraser
             for erasure_id in eraser.erasure_ids:

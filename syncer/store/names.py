@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
 from syncer.name_list import Named, StoredName
+from syncer.store.active_erasures import load_erasures
 from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.diff.content_hash import ContentHash
+    from syncer.diff.erasures import Erasures
     from syncer.errors import PollError
 
 ListKey = tuple[int, str]
@@ -177,9 +180,6 @@ _NAMES: Final = """
 select object_id, name, position, scenario_type, target_list, target_id, changed_at, unlisted_since is not null
   from syncer.name where account_id = $1 and list = $2
 """
-_ERASED: Final = """
-select employee_id from syncer.erasure where account_id = $1 and employee_id is not null and lifted_at is null
-"""
 _VALUES: Final = """
 unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])
     given (object_id, name, position, scenario_type, target_list, target_id)
@@ -243,9 +243,9 @@ class LockedList:
             self.observed_at = max(self.observed_at, latest + _MICROSECOND)
         return stored
 
-    async def read_erased(self) -> set[int]:
-        """Returns the employees whose names were erased and are not stored again."""
-        return {employee_id for (employee_id,) in await self.connection.fetch(_ERASED, self.claim.account_id)}
+    async def read_erasures(self, content_hash: ContentHash) -> Erasures:
+        """Returns what was erased of the account and is not stored again."""
+        return await load_erasures(self.connection, self.claim.account_id, content_hash)
 
     async def insert(self, names: Mapping[int, Named]) -> None:
         """Stores ids that the list never had."""

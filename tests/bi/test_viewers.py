@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -87,20 +89,26 @@ async def views(sql: asyncpg.Connection[Any]) -> list[str]:
     return [name for (name,) in rows]
 
 
+def without_times(rows: list[asyncpg.Record]) -> list[tuple[Any, ...]]:
+    """Returns rows without moments, durations and fractions, which have the digits 7999 now and then."""
+    kinds = (date, timedelta, Decimal, float)
+    return [tuple(value for value in row if not isinstance(value, kinds)) for row in rows]
+
+
 async def test_a_viewer_sees_all_of_its_account_and_nothing_of_another(
     account: PolledAccount, viewer: asyncpg.Connection[Any]
 ) -> None:
     names = await views(account.sql)
     assert len(names) > 25
     for view in names:
-        rows = [tuple(row) for row in await viewer.fetch(f"select * from {view}")]  # noqa: S608 - from the catalog
-        assert "7999" not in repr(rows), view
-        assert "theirs" not in repr(rows), view
+        rows = await viewer.fetch(f"select * from {view}")  # noqa: S608 - from the catalog
+        assert "7999" not in repr(without_times(rows)), view
+        assert "theirs" not in repr(without_times(rows)), view
     mine = "select count(*) from analytics.{} where account_id = 1"
     for view in ("numbers", "changes", "state_history", "number_history", "redirect_history", "runs"):
         assert await viewer.fetchval(f"select count(*) from {view}") == await account.sql.fetchval(mine.format(view))  # noqa: S608 - from here
     assert await viewer.fetchval("select count(*) from numbers_as_of(now())") == 29
-    assert "7999" not in repr(await viewer.fetch("select * from numbers_as_of(now())"))
+    assert "7999" not in repr(without_times(await viewer.fetch("select * from numbers_as_of(now())")))
     assert await viewer.fetchval("select count(distinct employee) from number_history") == 2
     assert await viewer.fetchval("select count(*) from employees where name = 'name of 7911'") == 29
 

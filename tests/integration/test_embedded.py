@@ -17,7 +17,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +28,7 @@ import pytest
 import syncer
 from syncer.embedded import EmbeddedServer, default_data_dir, find_binaries
 from syncer.errors import EmbeddedServerError
+from tests import folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,26 +104,22 @@ class Process:
 @pytest.fixture
 def public_folder() -> Iterator[Path]:
     """An empty folder that every user can access, unlike tmp_path; processes in it end with the test."""
-    folder = Path(tempfile.mkdtemp(prefix="syncer-test-")).resolve()
-    folder.chmod(0o755)
-    yield folder
-    try:
-        wait_for(lambda: not processes_of(folder))
-    finally:
-        for pid in processes_of(folder):
-            os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(folder)
+    with folders.public_folder("syncer-test-") as folder:
+        yield folder
+        try:
+            wait_for(lambda: not processes_of(folder))
+        finally:
+            for pid in processes_of(folder):
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
 def made_cluster() -> Iterator[Path]:
     """A data folder with the database `syncer`, in which the table `stored_answer` holds 42."""
-    base = Path(tempfile.mkdtemp(prefix="syncer-test-shared-")).resolve()
-    base.chmod(0o755)
-    with EmbeddedServer(base / "state") as server:
-        query(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
-    yield base / "state"
-    shutil.rmtree(base)
+    with folders.public_folder("syncer-test-shared-") as base:
+        with EmbeddedServer(base / "state") as server:
+            query(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+        yield base / "state"
 
 
 @pytest.fixture

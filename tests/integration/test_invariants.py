@@ -143,7 +143,7 @@ def hours_since_first_poll(time: str) -> str:
 async def data(server: EmbeddedServer, polled_database: str) -> AsyncIterator[DatabaseCopy]:
     owner = await connect(server.url)
     name = f"test_{uuid.uuid4().hex[:12]}"
-    await owner.execute(f"create database {name} template {polled_database}")
+    await owner.execute(f"create database {name} template {polled_database} strategy file_copy")
     sql = await connect(address_of(server, name))
     await sql.execute(DROP_CONSTRAINTS)
     yield DatabaseCopy(address_of(server, name), sql)

@@ -73,7 +73,7 @@ async def site(server: EmbeddedServer) -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
         owner = await asyncpg.connect(server.url)
         stack.push_async_callback(owner.close)
-        await owner.execute(f"create database {name} template migrated")
+        await owner.execute(f"create database {name} template migrated strategy file_copy")
         stack.push_async_callback(owner.execute, f"drop database {name} with (force)")
         engine = create_engine(lambda: url)
         stack.push_async_callback(engine.dispose)

@@ -240,7 +240,7 @@ class JumpingClock:
         name = f"jumps_{uuid.uuid4().hex[:12]}"
         owner = await connect(server)
         stack.push_async_callback(owner.close)
-        await owner.execute(f"create database {name} template migrated")
+        await owner.execute(f"create database {name} template migrated strategy file_copy")
         stack.push_async_callback(owner.execute, f"drop database {name} with (force)")
         database = f"{server.rpartition('/')[0]}/{name}"
         emulator = await stack.enter_async_context(Emulator(numbers=1, seed=1, rates=STATIC))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import tempfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +22,7 @@ from syncer.store.engine import create_engine
 from syncer.store.schema import known_revisions, migrate, migrations_folder, schema_state
 from syncer.store.tables import SCHEMA, metadata
 from tests.builders import PolledAccount, connect, settings_for
+from tests.folders import public_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -123,12 +122,13 @@ def any_server(request: pytest.FixtureRequest) -> Iterator[str]:
         asyncio.run(_require_version(packaged.url, "18"))
         yield packaged.url
         return
-    folder = Path(tempfile.mkdtemp(prefix="syncer-migrations-"))
-    folder.chmod(0o755)
-    with EmbeddedServer(folder, server_settings={"fsync": "off"}, programs=INSTALLED[request.param]) as running:
+    programs = INSTALLED[request.param]
+    with (
+        public_folder("syncer-migrations-") as folder,
+        EmbeddedServer(folder, server_settings={"fsync": "off"}, programs=programs) as running,
+    ):
         asyncio.run(_require_version(running.url, request.param))
         yield running.url
-    shutil.rmtree(folder)
 
 
 async def _require_version(url: str, major: str) -> None:
@@ -144,7 +144,7 @@ def address(any_server: str) -> str:
     async def create() -> str:
         name = f"migrations_{uuid.uuid4().hex[:12]}"
         owner = await connect(any_server)
-        await owner.execute(f"create database {name}")
+        await owner.execute(f"create database {name} strategy file_copy")
         await owner.close()
         url = f"{any_server.rpartition('/')[0]}/{name}"
         engine = create_engine(lambda: url, command_timeout=None)
@@ -256,7 +256,7 @@ async def test_the_migrations_create_the_tables_that_the_program_declares(
 
     # Alembic does not compare conditions and partial indexes: compare with tables that are created without migrations.
     name = f"metadata_{uuid.uuid4().hex[:12]}"
-    await catalog.execute(f"create database {name}")
+    await catalog.execute(f"create database {name} strategy file_copy")
     other = f"{any_server.rpartition('/')[0]}/{name}"
     engine = create_engine(lambda: other)
     async with engine.begin() as connection:

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import shutil
-import tempfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from syncer.emulator import STATIC, Emulator
 from tests.builders import connect
+from tests.folders import public_folder
 from tests.service.processes import TOKEN, Program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from concurrent.futures import Future
+    from pathlib import Path
 
     import asyncpg
 
@@ -85,12 +84,11 @@ def run_scenario(name: str, server: str) -> None:
 async def _create_fixtures(server: str) -> AsyncIterator[ScenarioFixtures]:
     name = f"scenario_{uuid.uuid4().hex[:12]}"
     database = f"{server.rpartition('/')[0]}/{name}"
-    folder = make_public_folder()
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(asyncio.to_thread, shutil.rmtree, folder)
+        folder = stack.enter_context(public_folder("syncer-service-"))
         owner = await connect(server)
         stack.push_async_callback(owner.close)
-        await owner.execute(f"create database {name} template migrated")
+        await owner.execute(f"create database {name} template migrated strategy file_copy")
         stack.push_async_callback(owner.execute, f"drop database {name} with (force)")
         sql = await connect(database)
         stack.push_async_callback(sql.close)
@@ -103,16 +101,8 @@ async def _create_fixtures(server: str) -> AsyncIterator[ScenarioFixtures]:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """An empty folder that every user can access."""
-    created = make_public_folder()
-    yield created
-    shutil.rmtree(created)
-
-
-def make_public_folder() -> Path:
-    """Creates a folder that every user can access, unlike tmp_path: the server of root runs as another user."""
-    folder = Path(tempfile.mkdtemp(prefix="syncer-service-")).resolve()
-    folder.chmod(0o755)
-    return folder
+    with public_folder("syncer-service-") as created:
+        yield created
 
 
 def program(folder: Path, database: str, url: str) -> Program:

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncer.diff.content_hash import UNKEYED
+from syncer.diff.erasures import NOTHING_ERASED, Erasures, hash_number
 from syncer.errors import NotAnArrayError, NotJsonError, PollError
 from syncer.name_list import NAME_LISTS, Named, StoredName, lists_of
 from syncer.names.changes import NameChanges, compare_names
@@ -281,7 +283,7 @@ def test_a_list_changes_what_differs_from_what_is_stored() -> None:
         7: [Named("first of two"), Named("second of two")],
         8: [Named("first"), Named("second")],
     }
-    assert compare_names(candidates, stored, erased=()) == NameChanges(
+    assert compare_names("employees", candidates, stored, NOTHING_ERASED) == NameChanges(
         new={8: Named("first")},
         changed={2: Named("new name"), 6: Named("other")},
         relisted=[5],
@@ -297,10 +299,20 @@ def test_an_erased_employee_has_neither_name_nor_position() -> None:
     }
     candidates = {key: [Named("Орлова Анна", "Оператор"), Named("Орлова")] for key in (1, 2, 3, 4)}
 
-    assert compare_names(candidates, stored, erased={1, 2, 3, 4}) == NameChanges(
+    assert compare_names("employees", candidates, stored, Erasures(employee_ids={1, 2, 3, 4})) == NameChanges(
         new={4: Named()}, changed={2: Named()}, relisted=[3], unlisted=[]
     )
-    assert compare_names(candidates, stored, erased={2, 3, 4}).changed == {
+    assert compare_names("employees", candidates, stored, Erasures(employee_ids={2, 3, 4})).changed == {
         1: Named("Орлова Анна", "Оператор"),
         2: Named(),
     }
+
+
+def test_an_id_of_another_list_is_not_the_erased_employee_and_phone_numbers_are_masked_in_all_lists() -> None:
+    erasures = Erasures(by_hash={hash_number("79261234567", UNKEYED): "erased-1"}, employee_ids={1})
+    stored = {2: StoredName(Named("Склад erased-1"), NOON, is_unlisted=False)}
+    candidates = {1: [Named("Продажи")], 2: [Named("Склад 79261234567")]}
+
+    assert compare_names("groups", candidates, stored, erasures) == NameChanges(
+        new={1: Named("Продажи")}, changed={}, relisted=[], unlisted=[]
+    )
