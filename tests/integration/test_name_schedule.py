@@ -256,9 +256,8 @@ async def test_large_lists_that_drip_take_no_slot_and_no_connection_of_large_pol
 
 
 async def test_a_database_that_refuses_names_alone_is_reported_once_and_polls_go_on(
-    emulator: Emulator, database: str, sql: asyncpg.Connection, log_lines: ReadLogLines, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, database: str, sql: asyncpg.Connection, log_lines: ReadLogLines
 ) -> None:
-    monkeypatch.setattr("syncer.names.reader.LOOK_SECONDS", 0.1)
     found: list[dict[str, Any]] = []
 
     async def is_reported() -> bool:
