@@ -36,7 +36,7 @@ TEXTS = {
     *("name", "table_timestamp_format", "x_axis_time_format", "tooltipTimeFormat", "time_format", "d3format", "header"),
     *("x_axis_title", "y_axis_title", "slug"),
 }
-NO_TEXTS = {"account", "region", "type_title", "number"}
+NO_TEXTS = {"account", "region", "type_title", "number", "employee_now"}
 """The columns of filters, which are called `name` too."""
 
 
@@ -233,6 +233,39 @@ def test_both_languages_are_written_to_one_folder_and_each_to_a_file(tmp_path: P
             paths = {path for path in archive.namelist() if path.endswith(".yaml")}
         shared = {f"{name}/{path}" for path in ("metadata.yaml", "databases/syncer.yaml")}
         assert paths == shared | {f"{name}/{path}" for path in files}
+
+
+def test_the_bundle_of_a_login_is_imported_beside_the_one_for_all_accounts(tmp_path: Path) -> None:
+    bundle.make(tmp_path, "analytics_clerk-1")
+    written = bundle.read(tmp_path / "bundle")
+    everything = ENGLISH | RUSSIAN
+
+    assert written.keys() == everything.keys()
+    assert not {one["uuid"] for one in written.values() if "uuid" in one} & (_uuids(ENGLISH) | _uuids(RUSSIAN))
+    assert {one["schema"] for one in _of(written, "datasets").values()} == {"analytics_clerk-1"}
+    assert [one["sql"] for one in _of(written, "datasets").values() if re.search(r"\banalytics\.", one["sql"])] == []
+    assert written["datasets/syncer/assignments.yaml"]["sql"].count('"analytics_clerk-1".') == 3
+    database = written["databases/syncer.yaml"]
+    assert (database["database_name"], database["sqlalchemy_uri"]) == (
+        "syncer (clerk-1)",
+        "postgresql+psycopg2://clerk-1@localhost/syncer",
+    )
+    dashboards = [(one["slug"], one["dashboard_title"]) for one in _of(written, "dashboards").values()]
+    assert dashboards == [
+        ("syncer-en-clerk-1", "MegaFon virtual numbers (clerk-1)"),
+        ("syncer-ru-clerk-1", "Виртуальные номера МегаФона (clerk-1)"),
+    ]
+    for language in (ENGLISH, RUSSIAN):
+        files = {path: content for path, content in written.items() if path in language}
+        datasets = {one["uuid"] for one in _of(files, "datasets").values()}
+        assert {one["database_uuid"] for one in _of(files, "datasets").values()} == {database["uuid"]}
+        assert {one["dataset_uuid"] for one in _of(files, "charts").values()} <= datasets
+
+
+@pytest.mark.parametrize("schema", ["syncer", "analytics_"])
+def test_only_a_schema_of_a_login_can_take_the_place_of_analytics(schema: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is not the schema of a login, such as analytics_clerk"):
+        bundle.make(tmp_path, schema)
 
 
 def _of(files: Yaml, folder: str) -> Yaml:
