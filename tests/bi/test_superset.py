@@ -12,12 +12,16 @@ import yaml
 
 from deploy.superset import bundle, plotted
 from deploy.superset.visit import Drawn
+from tests.bi.test_names import moscow, store_names
+from tests.builders import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     import asyncpg
+
+    from tests.builders import PolledAccount
 
 Yaml = dict[str, Any]
 RESULT: Yaml = {
@@ -128,6 +132,36 @@ async def test_an_analyst_can_run_every_query(files: Yaml, analyst: asyncpg.Conn
         row = await analyst.fetchrow(f"select {columns}, {metrics} from ({dataset['sql']}) as dataset")  # noqa: S608 - ours
 
         assert row is not None, path
+
+
+async def test_the_datasets_name_an_employee_or_have_the_id_and_can_be_filtered_by_the_name_of_now(
+    account: PolledAccount,
+) -> None:
+    await account.poll_at(moscow(1), record(1, employee_id=5, group_id=9), record(2, employee_id=7))
+    await account.poll_at(moscow(5), record(1, employee_id=6, group_id=9), record(2, employee_id=7, state="debt_lock"))
+    await store_names(account.sql, "employees", 5, [(moscow(1), "Белова Анна"), (moscow(7), "Орлова Анна")])
+    await store_names(account.sql, "employees", 6, [(moscow(1), "Ким Игорь")])
+    await store_names(account.sql, "groups", 9, [(moscow(1), "Продажи")])
+
+    async def rows(dataset: str, columns: str, condition: str = "true") -> list[tuple[Any, ...]]:
+        query = ENGLISH[f"datasets/syncer/{dataset}.yaml"]["sql"]
+        found = await account.rows(f"select {columns} from ({query}) d where {condition} order by 1, 2")  # noqa: S608 - from here
+        return [tuple(row) for row in found]
+
+    assert await rows("numbers", "number, employee, number_group") == [
+        ("79000000001", "Ким Игорь (6)", "Продажи (9)"),
+        ("79000000002", "7", ""),
+    ]
+    assert await rows("assignments", "employee, number", "employee_now = 'Орлова Анна (5)'") == [
+        ("Белова Анна (5)", "79000000001")
+    ]
+    assert await rows("changes", "field_title, old_value, new_value, employee_now", "kind = 'changed'") == [
+        ("Employee", "Белова Анна (5)", "Ким Игорь (6)", "Ким Игорь (6)")
+    ]
+    assert await rows("spells", "state, employee, employee_now", "state = 'debt_lock' or employee <> '7'") == [
+        ("active", "Белова Анна (5)", "Орлова Анна (5)"),
+        ("debt_lock", "7", "7"),
+    ]
 
 
 async def test_every_state_has_a_colour_in_each_language(analyst: asyncpg.Connection[Any]) -> None:
