@@ -16,10 +16,12 @@ from tests.receiver import Receiver
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from syncer.notices.rules import NotifyFile
     from tests.builders import PolledAccount
     from tests.receiver import Received
 
 MINUTE = timedelta(minutes=1)
+HOURLY = rule(events=frozenset({"removed"}), cron="7 * * * *", even_if_nothing=True)
 ALL = rule(events=frozenset({"locked", "employee", "record", "removed"}), every=None)
 
 
@@ -53,13 +55,13 @@ async def rename(account: PolledAccount, employee_id: int, name: str, since: Any
     )
 
 
-async def begin(account: PolledAccount, receiver: Receiver, **fields: Any) -> None:
+async def begin(account: PolledAccount, receiver: Receiver, file: NotifyFile | None = None, **fields: Any) -> None:
     """A number that an employee has, whose name has been known for two hours, and a rule that has seen it."""
     await account.poll_at(T0, record(1, employee_id=5, group_id=9, **fields), record(2), record(3))
     await store_names(account.sql, "employees", 5, [(T0 - 120 * MINUTE, "Белова Анна")])
     await store_names(account.sql, "employees", 6, [(T0 - 120 * MINUTE, "Ким Игорь")])
     await store_names(account.sql, "groups", 9, [(T0 - 120 * MINUTE, "Продажи")])
-    await notify(account, file_with(receiver, ALL))
+    await notify(account, file or file_with(receiver, ALL))
 
 
 async def test_a_change_of_employee_or_group_says_what_they_were_called_then(
@@ -95,28 +97,35 @@ async def test_each_change_in_a_message_has_the_name_of_its_time(account: Polled
 
 
 @pytest.mark.parametrize("minutes", [3, 5, 6])
+@pytest.mark.parametrize("is_digest", [False, True])
 async def test_a_list_of_names_that_was_read_meanwhile_changes_no_byte_of_a_message(
-    account: PolledAccount, receiver: Receiver, minutes: int
+    account: PolledAccount, receiver: Receiver, minutes: int, *, is_digest: bool
 ) -> None:
-    await begin(account, receiver, state="debt_lock")
+    file = file_with(receiver, HOURLY if is_digest else ALL)
+    await begin(account, receiver, file, state="debt_lock")
     receiver.answer = 500
-    await account.poll_at(T0 + 5 * MINUTE, record(1, employee_id=6, state="debt_lock"), record(3))
-    await account.poll_at(T0 + 6 * MINUTE, record(1, employee_id=6, state="debt_lock"), record(3))
-    file = file_with(receiver, ALL, rule(name="daily", events=frozenset({"removed"}), cron="7 * * * *"))
-    await notify(account, file)
+    locked = record(1, employee_id=6, state="debt_lock")
+    await account.poll_at(T0 + 5 * MINUTE, locked, record(2), record(3, employee_id=7))
     await account.set_clock(T0 + 7 * MINUTE + MINUTE / 2)
     await notify(account, file)
-    first = {message.id: message.body for message in receiver.requests}
+    (first,) = receiver.requests
     for employee_id in (5, 6):
         await rename(account, employee_id, "Орлова Анна", T0 + minutes * MINUTE)
     await store_names(account.sql, "employees", 7, [(T0 + minutes * MINUTE, "Ли Вера")])
+    await account.poll_at(T0 + 8 * MINUTE, locked | {"employee_id": 5}, record(2), record(3, employee_id=7))
     receiver.answer = 200
-    receiver.requests.clear()
     await account.set_clock(T0 + 20 * MINUTE)
     await notify(account, file)
+    sent = receiver.requests[1]
 
-    assert first
-    assert {message.id: message.body for message in receiver.requests} == first
+    assert (sent.id, sent.body) == (first.id, first.body)
+    if is_digest:
+        assert [(one["employee_id"], one["employee"]) for one in sent.data["digest"]["blocked"]] == [(6, "Ким Игорь")]
+    else:
+        assert [(one["new_name"], one["employee"]) for one in sent.data["events"] if one["event"] == "employee"] == [
+            ("Ким Игорь", "Ким Игорь"),
+            (None, None),
+        ]
 
 
 async def test_a_message_that_was_made_before_an_erasure_and_is_sent_after_it_says_nothing_of_it(
