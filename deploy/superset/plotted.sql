@@ -357,8 +357,7 @@ select field, kind, count(*) from change where kind in ('State or reason', 'Othe
 select number, region, type, count(distinct at), count(*) from change group by 1, 2, 3
 -- chart register
 select l.number, l.account, l.area, l.kind, coalesce(l.purpose_title_en, l.purpose, ''), l.title, coalesce(l.reason, ''),
-       s.since, pg_temp.named(l.account_id, 'employees', l.employee_id::text, 'infinity'),
-       pg_temp.named(l.account_id, 'groups', l.group_id::text, 'infinity'), coalesce(l.redirect_number, ''),
+       s.since, pg_temp.named(l.account_id, 'employees', l.employee_id::text, 'infinity'), coalesce(l.redirect_number, ''),
        case when l.redirect_number is null then '' when o.number is null then 'not one of these numbers' else o.title end,
        (select count(*) from analytics.redirect_history r where r.number_key = l.number_key and r.valid_to is null),
        coalesce(l.comment, '')
