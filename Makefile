@@ -92,8 +92,8 @@ docs: install  ## run the queries in docs/analytics*.md and update the results b
 dictionary: install  ## write docs/dictionary.md and dictionary.ru.md from the comments and foreign keys of the newest schema
 	$(BIN)/python -m docs.dictionary
 
-bundle: install  ## write the dashboards for Superset in both languages to build/superset; FROM=export.zip takes over an edited one
-	$(BIN)/python deploy/superset/bundle.py $(if $(FROM),--take '$(FROM)',build/superset)
+bundle: install  ## write the dashboards for Superset in both languages to build/superset; SCHEMA=analytics_clerk for a login that sees some accounts only; FROM=export.zip takes over an edited one
+	$(BIN)/python deploy/superset/bundle.py $(if $(FROM),--take '$(FROM)',build/superset $(SCHEMA))
 
 superset: install $(SUPERSET_STAMP)  ## run Superset with the dashboards and half a year of demo data; SCREENSHOTS=folder compares every chart with the history, saves pictures and exits
 	@exec $(BIN)/python -m deploy.superset $(if $(SCREENSHOTS),--screenshots '$(SCREENSHOTS)')

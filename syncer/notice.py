@@ -22,6 +22,11 @@ class NumberEvent(Struct, frozen=True, kw_only=True):
         field: The field that changed; None if the number was removed. `state` for a number that is new or returned.
         old: The value before: null if there was none.
         new: The value after.
+        old_name: What the employee or the group whose id `old` is was called; None of other fields, and if it is not
+            known or was erased.
+        new_name: The same of `new`.
+        employee_id: The employee who had the number after the change; the last one if it was removed.
+        employee: The name of that employee; None if it is not known or was erased.
         reason: The reason for the new state, if the field is `state`.
         changed_after: The last poll before the change: it happened after that; null if no earlier poll saw the account.
             Of a number that returned, when it was last listed before its removal.
@@ -36,6 +41,10 @@ class NumberEvent(Struct, frozen=True, kw_only=True):
     old: str | None
     new: str | None
     reason: str | None
+    old_name: str | None
+    new_name: str | None
+    employee_id: int | None
+    employee: str | None
     changed_after: datetime | None
     changed_at: datetime
     recorded_at: datetime
@@ -43,10 +52,12 @@ class NumberEvent(Struct, frozen=True, kw_only=True):
 
 
 class BlockedNumber(Struct, frozen=True, kw_only=True):
-    """A number that is locked (`debt_lock`) or frozen (`freeze`), and since when."""
+    """A number that is locked (`debt_lock`) or frozen (`freeze`), since when, and who has it."""
 
     virtual_number_id: int
     number: str | None
+    employee_id: int | None
+    employee: str | None
     state: str
     since: datetime
 

@@ -64,6 +64,12 @@ VALUE_TITLES: Final[Mapping[str, Mapping[str, Text]]] = {
 }
 """The values that the vendor documents, by the field that has them."""
 
+
+def with_id(value: str, name: str | None) -> str:
+    """Returns the id of an employee or a group with its name, if that is known: `Орлова Анна (125)`, or `125`."""
+    return f"{name} ({value})" if name else value
+
+
 ERROR_TITLES: Final[Mapping[str, Text]] = {
     "unauthorized": Text("The token is not valid", "Неверный токен"),
     "forbidden": Text("Access denied", "Доступ запрещён"),

@@ -22,8 +22,9 @@ def at(clock: str, day: str = "2026-11-28") -> datetime:
     return datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=ZoneInfo(MOSCOW)).astimezone(UTC)
 
 
-def channel(language: Language = "ru", numbers: NumberFormat = "full") -> Channel:
-    return Channel(name="duty", language=language, numbers=numbers)
+def channel(language: Language = "ru", numbers: NumberFormat = "full", *, names: bool | None = None) -> Channel:
+    """Returns a channel, which shows names if it shows phone numbers in full, unless `names` says otherwise."""
+    return Channel(name="duty", language=language, numbers=numbers, names=numbers == "full" if names is None else names)
 
 
 def event(kind: str = "locked", number_id: int = 250, **fields: Any) -> NumberEvent:
@@ -36,6 +37,10 @@ def event(kind: str = "locked", number_id: int = 250, **fields: Any) -> NumberEv
         "old": "active",
         "new": "debt_lock",
         "reason": None,
+        "old_name": None,
+        "new_name": None,
+        "employee_id": None,
+        "employee": None,
         "changed_after": at("09:55"),
         "changed_at": at("10:00"),
         "recorded_at": at("10:00"),
@@ -76,8 +81,10 @@ def digest(**fields: Any) -> Digest:
     return Digest(**values | fields)
 
 
-def blocked(number_id: int, since: datetime, state: str = "debt_lock") -> BlockedNumber:
-    return BlockedNumber(virtual_number_id=number_id, number=f"79261234{number_id:03}", state=state, since=since)
+def blocked(number_id: int, since: datetime, state: str = "debt_lock", **employee: Any) -> BlockedNumber:
+    values: dict[str, Any] = {"employee_id": None, "employee": None}
+    number = f"79261234{number_id:03}"
+    return BlockedNumber(virtual_number_id=number_id, number=number, state=state, since=since, **values | employee)
 
 
 def condition(

@@ -1,6 +1,7 @@
 """Makes what Superset imports, in English and Russian, from the English bundle and the table of translations.
 
 python deploy/superset/bundle.py FOLDER             writes both languages to FOLDER/bundle, and a ZIP file of each
+python deploy/superset/bundle.py FOLDER SCHEMA      the same for a login that sees some accounts only: analytics_clerk
 python deploy/superset/bundle.py --take EXPORT.zip  replaces bundle/ with the English dashboard as Superset exports it
 """
 
@@ -13,6 +14,7 @@ import uuid
 import zipfile
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import yaml
 
@@ -67,6 +69,38 @@ def _translate(value: object, table: dict[str, str], key: str = "") -> object:
             return value
 
 
+def in_schema(files: Files, schema: str) -> Files:
+    """Returns a bundle for a login that sees some accounts only, which can be imported beside the one for all accounts.
+
+    Args:
+        files: The bundle.
+        schema: The schema of the login's views: `analytics_` and the login.
+
+    Raises:
+        ValueError: It is another schema.
+    """
+    login = schema.removeprefix("analytics_")
+    if not login or login == schema:
+        raise ValueError(f"{schema!r} is not the schema of a login, such as analytics_clerk for the login clerk")
+    quoted = schema if re.fullmatch("[a-z_][a-z0-9_]*", schema) else '"{}"'.format(schema.replace('"', '""'))
+    uuids = {
+        content["uuid"]: str(uuid.uuid5(_NAMESPACE, f"{schema}/{content['uuid']}"))
+        for content in files.values()
+        if "uuid" in content
+    }
+    found: Files = {path: _translate(content, uuids) for path, content in files.items()}
+    for content in found.values():
+        if "sql" in content:
+            content["schema"], content["sql"] = schema, re.sub(r"\banalytics\.", lambda _: f"{quoted}.", content["sql"])
+        elif "sqlalchemy_uri" in content:
+            content["database_name"] += f" ({login})"
+            content["sqlalchemy_uri"] = content["sqlalchemy_uri"].replace("syncer_analyst", quote(login, safe=""))
+        elif "slug" in content:
+            content["dashboard_title"] += f" ({login})"
+            content["slug"] += f"-{login}"
+    return found
+
+
 def write(files: Files, folder: Path) -> None:
     """Replaces a folder with the files of a bundle."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -82,9 +116,21 @@ def both() -> tuple[Files, Files]:
     return english, in_russian(english, yaml.safe_load(TABLE.read_text("utf-8")))
 
 
-def make(folder: Path) -> None:
-    """Writes both languages to a folder that Superset imports, and a ZIP file of each beside it."""
+def make(folder: Path, schema: str = "analytics") -> None:
+    """Writes both languages to a folder that Superset imports, and a ZIP file of each beside it.
+
+    Args:
+        folder: The folder.
+        schema: The schema of the views; if it is not `analytics`, that of a login which sees some accounts only.
+
+    Raises:
+        ValueError: There is no such schema of a login.
+    """
     english, russian = both()
+    if schema != "analytics":
+        files = in_schema(english | russian, schema)
+        english = {path: files[path] for path in english}
+        russian = {path: files[path] for path in russian}
     shared = {path: content for path, content in english.items() if path.startswith(_SHARED)}
     for name, files in (("syncer-en", english), ("syncer-ru", shared | russian)):
         write(files, folder / name / name)
@@ -158,7 +204,10 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["--take", export]:
             write(take(Path(export)), SOURCE)
-        case [folder]:
-            make(Path(folder))
+        case [folder, *schema] if len(schema) <= 1:
+            try:
+                make(Path(folder), *schema)
+            except ValueError as error:
+                sys.exit(str(error))
         case _:
             sys.exit(__doc__)

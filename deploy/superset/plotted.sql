@@ -110,23 +110,35 @@ with recursive link as (
 )
 select * from way where not exists (select from link where redirect_from_key = way.last_key);
 
--- Versions that follow each other at once with the same employee.
+-- What an employee or a group was called, as the charts show it: by the version that ends first after a time.
+create function pg_temp.named(of_account integer, of_list text, id text, moment timestamptz) returns text
+language sql stable as $$
+    select case when id is null then '' else coalesce(min(name) || ' (', '') || id || case when min(name) is null then '' else ')' end end
+      from (select h.name from analytics.name_history h
+             where h.account_id = of_account and h.list = of_list and h.object_id = id::bigint
+               and (h.valid_to > moment or h.valid_to is null)
+             order by h.valid_to limit 1) first
+$$;
+
+-- Versions that follow each other at once with the same employee, who has the name of the last one's end.
 create temp view assignment as
 with marked as (
-    select *, record ->> 'employee_id' as employee,
+    select *, record ->> 'employee_id' as employee_id,
            count(*) filter (where not (coalesce(continues, false)
                                        and record -> 'employee_id' is not distinct from record_before -> 'employee_id'))
                over (partition by number_key order by valid_from) as part
       from version
 )
-select number_key, number_now as number, employee, min(local_from) as since,
+select number_key, number_now as number, min(local_from) as since,
+       case when bool_and(valid_to is not null) then pg_temp.named(account_id, 'employees', employee_id, max(valid_to) - interval '1 us')
+            else pg_temp.named(account_id, 'employees', employee_id, 'infinity') end as employee,
        case when bool_and(valid_to is not null) then max(local_to) end as until,
        extract(epoch from coalesce(case when bool_and(valid_to is not null) then max(valid_to) end, max(observed_until))
                           - min(valid_from)) / 86400 as days,
        (array_agg(region order by valid_from))[1] as region, (array_agg(type order by valid_from))[1] as type
   from marked
- where employee is not null
- group by number_key, number_now, employee, part;
+ where employee_id is not null
+ group by account_id, number_key, number_now, employee_id, part;
 
 create temp view field (name, title) as
 values ('number', 'Number'), ('comment', 'Comment'), ('type', 'Type'), ('purpose', 'Purpose'), ('state', 'State'), ('reason', 'Reason'),
@@ -145,9 +157,13 @@ select 'purpose', purpose, title_en from analytics.purposes;
 create temp view edit as
 select v.number_key, v.number_now as number, v.local_from as at,
        case when f.name in ('state', 'reason') then 'State or reason' else 'Other field' end as kind, f.title as field,
-       coalesce(o.title, v.record_before ->> f.name, '') as old_value, coalesce(w.title, v.record ->> f.name, '') as new_value
+       case when l.list is not null then pg_temp.named(v.account_id, l.list, v.record_before ->> f.name, v.valid_from)
+            else coalesce(o.title, v.record_before ->> f.name, '') end as old_value,
+       case when l.list is not null then pg_temp.named(v.account_id, l.list, v.record ->> f.name, v.valid_from)
+            else coalesce(w.title, v.record ->> f.name, '') end as new_value
   from version v
  cross join field f
+  left join (values ('employee_id', 'employees'), ('group_id', 'groups')) as l (field, list) on l.field = f.name
   left join word o on o.field = f.name and o.value = v.record_before ->> f.name
   left join word w on w.field = f.name and w.value = v.record ->> f.name
  where v.continues and v.record -> f.name is distinct from v.record_before -> f.name
@@ -341,7 +357,7 @@ select field, kind, count(*) from change where kind in ('State or reason', 'Othe
 select number, region, type, count(distinct at), count(*) from change group by 1, 2, 3
 -- chart register
 select l.number, l.account, l.area, l.kind, coalesce(l.purpose_title_en, l.purpose, ''), l.title, coalesce(l.reason, ''),
-       s.since, coalesce(l.employee_id::text, ''), coalesce(l.redirect_number, ''),
+       s.since, pg_temp.named(l.account_id, 'employees', l.employee_id::text, 'infinity'), coalesce(l.redirect_number, ''),
        case when l.redirect_number is null then '' when o.number is null then 'not one of these numbers' else o.title end,
        (select count(*) from analytics.redirect_history r where r.number_key = l.number_key and r.valid_to is null),
        coalesce(l.comment, '')
@@ -361,7 +377,7 @@ select c.path, c.title, s.since, c.region from chain c join stay s on s.number_k
 -- chart assignments, grows by 0.0007 a minute
 select employee, number, region, type, since, until, days from assignment
 -- chart employees
-select employee_id::text, count(*), count(*) filter (where state <> 'active'), count(*) filter (where state = 'debt_lock')
+select pg_temp.named(account_id, 'employees', employee_id::text, 'infinity'), count(*), count(*) filter (where state <> 'active'), count(*) filter (where state = 'debt_lock')
   from listed where employee_id is not null group by 1
 -- chart life, grows by 0.0007 a minute
 select number, title, reason, since, until, days,

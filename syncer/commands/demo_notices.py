@@ -45,7 +45,7 @@ RULE: Final = Rule(
     even_if_nothing=False,
 )
 """The events of a rule that names none, as far as they are of numbers, and at most one message in ten seconds."""
-_WITHOUT_RECEIVER: Final = Channel(name=_NAME, language="en", numbers="full")
+_WITHOUT_RECEIVER: Final = Channel(name=_NAME, language="en", numbers="full", names=True)
 
 
 class DemoNotices:

@@ -12,6 +12,7 @@ from syncer.local_time import format_moment
 from syncer.printable import escape_unprintable
 from syncer.store.queries.number_life import MAX_ROWS, read_number_life
 from syncer.store.queries.number_search import find_numbers, read_polled_accounts, require_views
+from syncer.titles import with_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ _ATTRIBUTES: Final = {
     "purpose": "purpose",
     "region": "region",
     "employee_id": "employee",
+    "group_id": "group",
     "redirect_number": "redirected to",
     "comment": "comment",
 }
@@ -117,7 +119,12 @@ def _head_lines(life: NumberLife, accepted: Sequence[str]) -> Iterator[str]:
     yield f"{life.number}  {life.state}, {since}"
     zone = format_moment(life.first_seen_at, life.time_zone).rpartition(" ")[2]
     yield f"  account {life.account}, id {life.virtual_number_id}; times of {zone}"
-    if attributes := [f"{title} {getattr(life, name)}" for name, title in _ATTRIBUTES.items() if getattr(life, name)]:
+    names = {"employee_id": life.employee, "group_id": life.group_name}
+    if attributes := [
+        f"{title} {with_id(str(getattr(life, field)), names.get(field))}"
+        for field, title in _ATTRIBUTES.items()
+        if getattr(life, field)
+    ]:
         yield f"  {', '.join(attributes)}"
     if life.number not in accepted or len(life.numbers) > 1:
         for period in life.numbers:
@@ -173,7 +180,8 @@ def _events(life: NumberLife) -> Iterator[_Event]:
 
 
 def _event_text(change: NumberChange) -> str:
-    old, new = (value if value is not None else "-" for value in (change.old_value, change.new_value))
+    named = ((change.old_value, change.old_name), (change.new_value, change.new_name))
+    old, new = ("-" if value is None else with_id(value, name) for value, name in named)
     match change.kind:
         case "created":
             return f"first listed, {new}"

@@ -35,7 +35,7 @@ class _ChangesWriter:
         self._channel = channel
         self._numbers = channel.numbers
         self._words = Words(channel.language)
-        self._values = Values(self._words, channel.numbers)
+        self._values = Values(self._words, channel.numbers, names=channel.names)
         self._moments = Moments(self._words, notice.time_zone, notice.created_at)
         self._kinds = [event for event in NUMBER_EVENTS if notice.counts.get(event)]
 
@@ -102,7 +102,9 @@ class _ChangesWriter:
 
     def _line(self, event: NumberEvent, *, with_window: bool) -> str:
         details = [*self._details(event), *[self._window(event)] * with_window]
-        number = self._values.number(event.number, event.virtual_number_id)
+        # The change of an employee says who had the number and who has it.
+        employee = None if event.event == "employee" else event.employee
+        number = self._values.number_of(event.number, event.virtual_number_id, employee)
         return f"{number}: {'; '.join(details)}" if details else number
 
     def _details(self, event: NumberEvent) -> Iterator[str]:
@@ -115,7 +117,7 @@ class _ChangesWriter:
         elif event.event in {"new", "returned"} and new is not None and old in {None, new}:
             yield self._values.value(field or "state", new)
         elif field is not None:
-            yield self._values.change(field, old, new)
+            yield self._values.change(field, old, new, (event.old_name, event.new_name))
         if event.reason and field != "reason":
             yield self._values.quote(event.reason)
 
@@ -152,7 +154,7 @@ class _ChangesWriter:
             duration = self._moments.duration_since(min(number.since for number in blocked))
             heading = self._words.text("longest", heading=heading, duration=duration)
         lines = [
-            f"{self._values.number(number.number, number.virtual_number_id)}: "
+            f"{self._values.number_of(number.number, number.virtual_number_id, number.employee)}: "
             + self._words.text(
                 "blocked_line",
                 begin=self._moments.moment(number.since),

@@ -29,7 +29,7 @@ def render(notice: ChangesNotice | ConditionsNotice | TestNotice, channel: Chann
         created_at=notice.created_at,
         subject=subject,
         text=text,
-        body=encode_notice(notice, channel.numbers),
+        body=encode_notice(notice, channel.numbers, names=channel.names),
     )
 
 
@@ -39,5 +39,7 @@ def _write_test(channel: Channel) -> tuple[str, str]:
     if channel.numbers == "none":
         number = words.text("test_no_number")
     else:
-        number = words.text("test_number", number=Values(words, channel.numbers).phone(TEST_NUMBER))
+        number = words.text(
+            "test_number", number=Values(words, channel.numbers, names=channel.names).phone(TEST_NUMBER)
+        )
     return subject_line(words.text("test_subject", channel=name)), f"{words.text('test_text')}\n{number}"

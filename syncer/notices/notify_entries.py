@@ -92,12 +92,19 @@ class ChannelEntry(Entry):
     name: own.Name
     kind: str
     language: Language | None = None
-    numbers: NumberFormat | None = None
+    numbers: NumberFormat = "last4"
+    names: fields.OnOff | None = None
+
+    @property
+    def shows_names(self) -> bool:
+        """Whether the messages name employees and groups: unless the file says it, if phone numbers are in full."""
+        return self.numbers == "full" if self.names is None else self.names
 
 
 class WebhookEntry(ChannelEntry):
     """One of the kind `webhook`."""
 
+    numbers: NumberFormat = "full"
     url: Annotated[own.WebhookUrl, _HttpsOrLoopback]
     url_file: str | None = None
     url_env: str | None = None
@@ -110,7 +117,8 @@ class WebhookEntry(ChannelEntry):
         return WebhookChannel(
             name=self.name,
             language=self.language or language,
-            numbers=self.numbers or "full",
+            numbers=self.numbers,
+            names=self.shows_names,
             url=self.url,
             secrets=own.split_secrets(self.secret),
         )
@@ -119,6 +127,7 @@ class WebhookEntry(ChannelEntry):
 class EmailEntry(ChannelEntry):
     """One of the kind `email`."""
 
+    numbers: NumberFormat = "full"
     server: own.MailServer
     security: Literal["starttls", "tls", "none"] = "starttls"
     sender: own.EmailAddress = Field(alias="from")
@@ -163,7 +172,8 @@ class EmailEntry(ChannelEntry):
         return EmailChannel(
             name=self.name,
             language=self.language or language,
-            numbers=self.numbers or "full",
+            numbers=self.numbers,
+            names=self.shows_names,
             host=host,
             port=port,
             security=self.security,
@@ -194,7 +204,8 @@ class MessengerEntry(ChannelEntry):
         return MessengerChannel(
             name=self.name,
             language=self.language or language,
-            numbers=self.numbers or "last4",
+            numbers=self.numbers,
+            names=self.shows_names,
             kind=self.kind,
             token=self.token,
             chat=self.chat,
@@ -232,7 +243,11 @@ class AppriseEntry(ChannelEntry):
     def channel(self, language: Language) -> AppriseChannel:
         """Returns the channel; `language` is that of the file."""
         return AppriseChannel(
-            name=self.name, language=self.language or language, numbers=self.numbers or "last4", url=self.url
+            name=self.name,
+            language=self.language or language,
+            numbers=self.numbers,
+            names=self.shows_names,
+            url=self.url,
         )
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from syncer.notice import ChangesNotice, ConditionsNotice, TestNotice
 from syncer.notices.conditions_message import condition_event
-from syncer.notices.values import vendor_text, visible_number, visible_value
+from syncer.notices.values import vendor_text, visible_name, visible_number, visible_value
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,17 +24,20 @@ TEST_NUMBER: Final = "70000000000"
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 
 
-def encode_notice(notice: ChangesNotice | ConditionsNotice | TestNotice, numbers: NumberFormat) -> bytes:
+def encode_notice(
+    notice: ChangesNotice | ConditionsNotice | TestNotice, numbers: NumberFormat, *, names: bool
+) -> bytes:
     """Returns the body: the same bytes for the same notice.
 
     Args:
         notice: The notice.
         numbers: How phone numbers appear in it: as stored, their last four digits, or null. If they are not shown in
             full, they are replaced in the vendor's texts, too.
+        names: Whether the names of employees and groups are in it; otherwise they are null.
     """
     body: dict[str, Any]
     if isinstance(notice, ChangesNotice):
-        body = {"type": "numbers.changed", "data": _changes(notice, numbers)}
+        body = {"type": "numbers.changed", "data": _changes(notice, numbers, names=names)}
     elif isinstance(notice, ConditionsNotice):
         body = {"type": "account.condition", "data": _conditions(notice)}
     else:
@@ -42,7 +45,7 @@ def encode_notice(notice: ChangesNotice | ConditionsNotice | TestNotice, numbers
     return _encoder.encode(body | {"timestamp": _utc(notice.created_at)})
 
 
-def _changes(notice: ChangesNotice, numbers: NumberFormat) -> dict[str, Any]:
+def _changes(notice: ChangesNotice, numbers: NumberFormat, *, names: bool) -> dict[str, Any]:
     events = notice.events[:MAX_EVENTS]
     after, until = notice.window or (None, None)
     return {
@@ -53,13 +56,13 @@ def _changes(notice: ChangesNotice, numbers: NumberFormat) -> dict[str, Any]:
         "through_run_id": notice.through_run_id,
         "window": {"after": _utc(after), "until": _utc(until)} if notice.window else None,
         "counts": notice.counts,
-        "events": [_event(event, numbers) for event in events],
+        "events": [_event(event, numbers, names=names) for event in events],
         "more": sum(notice.counts.values()) - len(events),
-        "digest": _digest(notice.digest, numbers) if notice.digest else None,
+        "digest": _digest(notice.digest, numbers, names=names) if notice.digest else None,
     }
 
 
-def _event(event: NumberEvent, numbers: NumberFormat) -> dict[str, Any]:
+def _event(event: NumberEvent, numbers: NumberFormat, *, names: bool) -> dict[str, Any]:
     return {
         "event": event.event,
         "virtual_number_id": event.virtual_number_id,
@@ -67,6 +70,10 @@ def _event(event: NumberEvent, numbers: NumberFormat) -> dict[str, Any]:
         "field": event.field,
         "old": visible_value(event.field, event.old, numbers),
         "new": visible_value(event.field, event.new, numbers),
+        "old_name": visible_name(event.old_name, numbers, names=names),
+        "new_name": visible_name(event.new_name, numbers, names=names),
+        "employee_id": event.employee_id,
+        "employee": visible_name(event.employee, numbers, names=names),
         "reason": None if event.reason is None else vendor_text(event.reason, numbers),
         "changed_after": _utc(event.changed_after),
         "changed_at": _utc(event.changed_at),
@@ -75,13 +82,15 @@ def _event(event: NumberEvent, numbers: NumberFormat) -> dict[str, Any]:
     }
 
 
-def _digest(digest: Digest, numbers: NumberFormat) -> dict[str, Any]:
+def _digest(digest: Digest, numbers: NumberFormat, *, names: bool) -> dict[str, Any]:
     return {
         "blocked_counts": digest.blocked_counts,
         "blocked": [
             {
                 "virtual_number_id": blocked.virtual_number_id,
                 "number": visible_number(blocked.number, numbers),
+                "employee_id": blocked.employee_id,
+                "employee": visible_name(blocked.employee, numbers, names=names),
                 "state": blocked.state,
                 "since": _utc(blocked.since),
             }

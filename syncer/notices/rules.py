@@ -44,11 +44,13 @@ class Channel:
         name: Its name in rules, logs and the database.
         language: The language of its messages.
         numbers: How phone numbers appear in them.
+        names: Whether the names of employees and groups appear in them.
     """
 
     name: str
     language: Language
     numbers: NumberFormat
+    names: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,11 @@ def visible_value(field: str | None, value: str | None, numbers: NumberFormat) -
     return vendor_text(value, "full" if is_id else numbers)
 
 
+def visible_name(name: str | None, numbers: NumberFormat, *, names: bool) -> str | None:
+    """Returns the name of an employee or a group if names are shown, without the phone numbers that must not be."""
+    return vendor_text(name, numbers) if name is not None and names else None
+
+
 def _last_digits(number: str) -> str:
     return "".join(re.findall(r"\d", number)[-4:])
 
@@ -72,17 +77,24 @@ class Values:
     Args:
         words: The words of the language.
         numbers: How phone numbers appear.
+        names: Whether the names of employees and groups appear.
     """
 
-    def __init__(self, words: Words, numbers: NumberFormat) -> None:
+    def __init__(self, words: Words, numbers: NumberFormat, *, names: bool) -> None:
         self._words = words
         self._numbers = numbers
+        self._names = names
 
     def number(self, number: str | None, virtual_number_id: int) -> str:
         """Names a number: by its phone number as far as that is shown, else by the vendor's id."""
         if number is None or self._numbers == "none":
             return self._words.text("number_with_id", id=virtual_number_id)
         return self.phone(number)
+
+    def number_of(self, number: str | None, virtual_number_id: int, employee: str | None) -> str:
+        """Names a number and the employee who has it, if names are shown and this one is known."""
+        name = visible_name(employee, self._numbers, names=self._names)
+        return ", ".join([self.number(number, virtual_number_id), *([name] if name else [])])
 
     def phone(self, number: str) -> str:
         """Formats a phone number as far as it is shown."""
@@ -108,11 +120,18 @@ class Values:
             return self.quote(value)
         return str(visible_value(field, value, self._numbers))
 
-    def change(self, field: str, old: str | None, new: str | None) -> str:
-        """Formats a change of a field: its title, and the values before and after."""
+    def change(
+        self, field: str, old: str | None, new: str | None, names: tuple[str | None, str | None] = (None, None)
+    ) -> str:
+        """Formats a change of a field: its title, and the values before and after, or what these are called."""
         if field == _REDIRECTS and old is None and new is not None:
             return self._words.text("redirect_opened", number=self.phone(new))
         if field == _REDIRECTS and new is None and old is not None:
             return self._words.text("redirect_closed", number=self.phone(old))
         title = self._words.of(FIELD_TITLES[field]) if field in FIELD_TITLES else vendor_text(field, self._numbers)
-        return self._words.text("changed", field=title, old=self.value(field, old), new=self.value(field, new))
+        shown = [visible_name(name, self._numbers, names=self._names) for name in names]
+        values = [self.value(field, value) for value in (old, new)]
+        if shown[0] == shown[1]:  # two people of one name
+            shown = [name and f"{name} ({value})" for name, value in zip(shown, values, strict=True)]
+        before, after = (name or value for name, value in zip(shown, values, strict=True))
+        return self._words.text("changed", field=title, old=before, new=after)

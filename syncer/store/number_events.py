@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from syncer.notice import NumberEvent
@@ -16,6 +17,10 @@ MAX_EVENTS: Final = 100
 """Events that are read for one notice, at most."""
 MAX_EVENTS_OF_A_KIND: Final = 20
 """The same, of each kind, if there are more than MAX_EVENTS in all."""
+
+NAMES_KNOWN_BEFORE: Final = timedelta(minutes=5)
+"""A message has the names that were known so long before it was made: a list of names that was being read then would
+otherwise change its bytes from one attempt to the next."""
 
 # The kinds of rows of `analytics.changes` that an event can be in, or that say that it is none.
 _KINDS: Final = {
@@ -80,6 +85,24 @@ with feed as (
 )
 """
 _COUNTS: Final = f"{_EVENTS} select event, count(*) from event group by event"  # noqa: S608 - a constant
+
+
+def name_at(list_: str, object_id: str, moment: str, known_at: str) -> str:
+    """Returns SQL for what an id was called at a moment, by the names that were known at another one.
+
+    It is the rule of the views: the first version that ends after the moment. A name that was erased is null.
+    """
+    return f"""(select v.name from analytics.name_history v
+                 where v.account_id = $1 and v.list = '{list_}' and v.object_id = {object_id}
+                   and v.valid_from <= {known_at} and coalesce(v.valid_to, 'infinity') > least({moment}, {known_at})
+                 order by v.valid_to limit 1)"""  # noqa: S608 - constants
+
+
+_NAMES: Final = ", ".join(
+    f"case field when 'employee_id' then {name_at('employees', value, 'changed_at', '$6')}"
+    f" when 'group_id' then {name_at('groups', value, 'changed_at', '$6')} end"
+    for value in ("old_value::bigint", "new_value::bigint")
+)
 # Of a removed number, the removal is known since it was believed; to one that returned, nothing happened before it did.
 _FIRST: Final = f"""{_EVENTS}, placed as (
     select e.*, count(*) over () as total, bool_or(changed_after is null) over () as has_open_window,
@@ -90,6 +113,8 @@ _FIRST: Final = f"""{_EVENTS}, placed as (
       from event e
 )
 select event, virtual_number_id, number, field, old_value, new_value, case when field = 'state' then reason end,
+       {_NAMES},
+       employee_id, {name_at("employees", "placed.employee_id", "changed_at", "$6")},
        changed_after, changed_at, recorded_at, run_id, case when not has_open_window then earliest end, latest
   from placed
  where total <= {MAX_EVENTS} or of_a_kind <= {MAX_EVENTS_OF_A_KIND}
@@ -139,13 +164,14 @@ async def count_events(connection: asyncpg.Connection[Any], span: Span) -> dict[
 
 
 async def read_events(
-    connection: asyncpg.Connection[Any], span: Span
+    connection: asyncpg.Connection[Any], span: Span, made_at: datetime
 ) -> tuple[list[NumberEvent], tuple[datetime | None, datetime] | None]:
     """Reads the first events of a span, and from when to when all of them happened.
 
     The events are ordered by kind, as in the span, and then by time. The same span always has the same events, since
-    history is only added to.
+    history is only added to; and for a message made at the same time they have the same names, unless one was erased.
     """
-    rows = [tuple(row) for row in await connection.fetch(_FIRST, *span)] if span.kinds else []
+    parameters = *span, made_at - NAMES_KNOWN_BEFORE
+    rows = [tuple(row) for row in await connection.fetch(_FIRST, *parameters)] if span.kinds else []
     names = NumberEvent.__struct_fields__
     return [NumberEvent(**dict(zip(names, row, strict=False))) for row in rows], rows[0][-2:] if rows else None

@@ -1,4 +1,4 @@
-"""The pages of numbers: a search by phone number, and the life of one number."""
+"""The pages of numbers: a search by phone number, employee or comment, and the life of one number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from syncer.printable import escape_unprintable
 from syncer.store.engine import read_snapshot
 from syncer.store.queries.account_list import read_titles
 from syncer.store.queries.number_life import read_number_life
-from syncer.store.queries.number_search import NumberKey, find_numbers, read_found_numbers, spellings
+from syncer.store.queries.number_search import (
+    MAX_SPELLING_CHARS,
+    FoundNumbers,
+    NumberKey,
+    find_numbers,
+    find_numbers_by_words,
+    read_found_numbers,
+    spellings,
+)
 from syncer.store.schema import schema_state
 from syncer.web import query_cache, sections
 from syncer.web.format import Formatter
@@ -49,12 +57,18 @@ class BadAddressError(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchResult:
-    """The numbers that a search found, and whether it was complete."""
+    """The numbers that a search found.
+
+    Attributes:
+        is_complete: Whether all were searched, and all that were found are here.
+        has_words: Whether words were found, and not a phone number.
+    """
 
     now: datetime
     numbers: list[FoundNumber]
     titles: Titles
     is_complete: bool
+    has_words: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +78,13 @@ class LifeResult:
     now: datetime
     life: NumberLife | None
     titles: Titles
+
+
+class _SearchKey(NamedTuple):
+    """What is searched: a phone number, in all its spellings, or words; both if it may be either."""
+
+    spellings: tuple[str, ...]
+    words: str
 
 
 class _LifeKey(NamedTuple):
@@ -109,15 +130,15 @@ class NumberPages:
         await self._lives.close()
 
     async def _found(self, reader: Reader, asked: str) -> Document:
-        try:
-            accepted = tuple(spellings(asked))
-        except ValueError:
+        key = _search_key(asked)
+        if not any(key):
             return self._form(reader, 400, message="not_a_number", asked=asked)
-        found, problem = await self._searches.get(accepted)
+        found, problem = await self._searches.get(key)
         if found is None:
             return self._form(reader, 503, problem=problem, asked=asked)
         if not found.numbers:
-            message = "number_not_found" if found.is_complete else "earlier_not_searched"
+            missing = "words_not_found" if key.words else "number_not_found"
+            message = missing if found.is_complete else "earlier_not_searched"
             return self._form(reader, 404, message=message, asked=asked, number=asked)
         if len(found.numbers) == 1 and found.is_complete:
             (one,) = found.numbers
@@ -144,6 +165,8 @@ class NumberPages:
             "found": found,
         }
         if found is not None:
+            context["heading"] = "found_by_words" if found.has_words else "several_found"
+            context["incomplete"] = "more_found" if found.has_words else "earlier_not_searched"
             context["format"] = Formatter(texts, found.now)
             context["values"] = sections.ValueFormatter(texts, found.titles, reader.language)
         return Document(status, reader.language, self._search_template.render(context))
@@ -183,17 +206,23 @@ class NumberPages:
             "in_language": lambda language: reader.link("/number", **(address | {"lang": language})),
         }
 
-    async def _search(self, accepted: tuple[str, ...]) -> SearchResult:
+    async def _search(self, key: _SearchKey) -> SearchResult:
         limit = query_cache.STATEMENT_TIMEOUT_SECONDS
         (await schema_state(self._engine)).require_current()
-        keys, is_complete = await find_numbers(
-            self._engine, accepted, None, seconds_if_found=_SECONDS_IF_FOUND, seconds_if_not=_SECONDS_IF_NOT
-        )
+        found = FoundNumbers([], is_complete=True)
+        if key.spellings:
+            found = await find_numbers(
+                self._engine, key.spellings, None, seconds_if_found=_SECONDS_IF_FOUND, seconds_if_not=_SECONDS_IF_NOT
+            )
+        has_words = bool(key.words) and not found.keys
+        if has_words:
+            found = await find_numbers_by_words(self._engine, key.words, statement_seconds=limit)
         return SearchResult(
             await _clock(self._engine),
-            await read_found_numbers(self._engine, keys, statement_seconds=limit) if keys else [],
+            await read_found_numbers(self._engine, found.keys, statement_seconds=limit) if found.keys else [],
             await read_titles(self._engine, statement_seconds=limit),
-            is_complete,
+            found.is_complete,
+            has_words,
         )
 
     async def _read_life(self, key: _LifeKey) -> LifeResult:
@@ -214,6 +243,16 @@ async def _clock(engine: AsyncEngine) -> datetime:
     async with read_snapshot(engine) as connection:
         now: datetime = await connection.scalar(text("select syncer.clock()"))
         return now
+
+
+def _search_key(asked: str) -> _SearchKey:
+    try:
+        accepted = tuple(spellings(asked))
+    except ValueError:
+        accepted = ()
+    # PostgreSQL's texts cannot have every character.
+    may_be_words = any(map(str.isalpha, asked)) and escape_unprintable(asked) == asked
+    return _SearchKey(accepted, asked if may_be_words and len(asked) <= MAX_SPELLING_CHARS else "")
 
 
 def _checked_parameters(query: Mapping[str, str]) -> dict[str, str]:

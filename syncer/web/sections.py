@@ -12,6 +12,7 @@ from zlib import crc32
 
 from syncer.phone_numbers import PHONE_FIELDS, format_phone
 from syncer.store.queries.state_timeline import STEPS
+from syncer.titles import with_id
 from syncer.web.chart import stack_areas
 from syncer.web.format import shorten
 
@@ -67,10 +68,12 @@ class ValueFormatter:
         """Returns the title of a state, or the vendor's value if it has no title."""
         return self._texts["other_states"] if state == OTHER_STATES else self.format("state", state)
 
-    def format(self, field: str | None, value: str | None) -> str:
-        """Formats the value of a field."""
+    def format(self, field: str | None, value: str | None, name: str | None = None) -> str:
+        """Formats the value of a field; if it is the id of something that has a name, with that."""
         if value is None:
             return self._texts["empty"]
+        if name is not None:
+            return shorten(with_id(value, name))
         if field in PHONE_FIELDS:
             return shorten(format_phone(value))
         if field and field.startswith("is_"):

@@ -164,15 +164,17 @@ TEXTS: Final[Mapping[str, Text]] = {
     "times_received": Text("times received: {count}", "получена раз: {count}"),
     "as_received": Text("as received", "в полученном виде"),
     # Finding a number, and the page of a number
-    "phone_number": Text("Phone number", "Номер телефона"),
+    "what_to_find": Text("Phone number, employee or comment", "Номер телефона, сотрудник или комментарий"),
     "find": Text("Find", "Найти"),
     "spelling_hint": Text(
-        "In any spelling, such as +7 926 123-45-67, 89261234567 or 9261234567. Earlier phone numbers are found too.",
-        "В любой записи: +7 926 123-45-67, 89261234567 или 9261234567. Прежние номера тоже находятся.",
+        "A phone number in any spelling, such as +7 926 123-45-67, 89261234567 or 9261234567, also an earlier one; or "
+        "words of the name of an employee, or of a comment.",
+        "Номер телефона в любой записи: +7 926 123-45-67, 89261234567 или 9261234567, в том числе прежний; или слова "
+        "из имени сотрудника или комментария.",
     ),
     "not_a_number": Text(
-        "This is not a phone number: write its digits, such as +7 926 123-45-67.",
-        "Это не номер телефона: введите цифры, например +7 926 123-45-67.",
+        "This is neither a phone number, such as +7 926 123-45-67, nor words.",
+        "Это не номер телефона, например +7 926 123-45-67, и не слова.",
     ),
     "number_not_found": Text(
         "No number has {number} or ever had it. Check its digits.",
@@ -185,6 +187,14 @@ TEXTS: Final[Mapping[str, Text]] = {
         "представлении number_history схемы analytics.",
     ),
     "several_found": Text("{number} is or was the number of:", "{number} сейчас или раньше принадлежит номерам:"),
+    "words_not_found": Text(
+        "No number has an employee or a comment with {number}.",
+        "Нет номеров, у которых в имени сотрудника или в комментарии есть {number}.",
+    ),
+    "found_by_words": Text(
+        "{number} in the employee or the comment:", "{number} — в имени сотрудника или комментарии:"
+    ),
+    "more_found": Text("Only {count} are shown. Write more words.", "Показаны только {count}. Добавьте слова."),
     "no_such_number": Text("This account has no number with this id", "В этом личном кабинете нет номера с таким id"),
     "bad_address": Text("The address of this page is wrong: {parameter}", "Адрес этой страницы неверен: {parameter}"),
     "no_such_value": Text("There is no {value}", "Нет значения {value}"),

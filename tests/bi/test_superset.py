@@ -12,12 +12,16 @@ import yaml
 
 from deploy.superset import bundle, plotted
 from deploy.superset.visit import Drawn
+from tests.bi.test_names import moscow, store_names
+from tests.builders import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     import asyncpg
+
+    from tests.builders import PolledAccount
 
 Yaml = dict[str, Any]
 RESULT: Yaml = {
@@ -36,7 +40,7 @@ TEXTS = {
     *("name", "table_timestamp_format", "x_axis_time_format", "tooltipTimeFormat", "time_format", "d3format", "header"),
     *("x_axis_title", "y_axis_title", "slug"),
 }
-NO_TEXTS = {"account", "region", "type_title", "number"}
+NO_TEXTS = {"account", "region", "type_title", "number", "employee_now"}
 """The columns of filters, which are called `name` too."""
 
 
@@ -128,6 +132,36 @@ async def test_an_analyst_can_run_every_query(files: Yaml, analyst: asyncpg.Conn
         row = await analyst.fetchrow(f"select {columns}, {metrics} from ({dataset['sql']}) as dataset")  # noqa: S608 - ours
 
         assert row is not None, path
+
+
+async def test_the_datasets_name_an_employee_or_have_the_id_and_can_be_filtered_by_the_name_of_now(
+    account: PolledAccount,
+) -> None:
+    await account.poll_at(moscow(1), record(1, employee_id=5, group_id=9), record(2, employee_id=7))
+    await account.poll_at(moscow(5), record(1, employee_id=6, group_id=9), record(2, employee_id=7, state="debt_lock"))
+    await store_names(account.sql, "employees", 5, [(moscow(1), "Белова Анна"), (moscow(7), "Орлова Анна")])
+    await store_names(account.sql, "employees", 6, [(moscow(1), "Ким Игорь")])
+    await store_names(account.sql, "groups", 9, [(moscow(1), "Продажи")])
+
+    async def rows(dataset: str, columns: str, condition: str = "true") -> list[tuple[Any, ...]]:
+        query = ENGLISH[f"datasets/syncer/{dataset}.yaml"]["sql"]
+        found = await account.rows(f"select {columns} from ({query}) d where {condition} order by 1, 2")  # noqa: S608 - from here
+        return [tuple(row) for row in found]
+
+    assert await rows("numbers", "number, employee, number_group") == [
+        ("79000000001", "Ким Игорь (6)", "Продажи (9)"),
+        ("79000000002", "7", ""),
+    ]
+    assert await rows("assignments", "employee, number", "employee_now = 'Орлова Анна (5)'") == [
+        ("Белова Анна (5)", "79000000001")
+    ]
+    assert await rows("changes", "field_title, old_value, new_value, employee_now", "kind = 'changed'") == [
+        ("Employee", "Белова Анна (5)", "Ким Игорь (6)", "Ким Игорь (6)")
+    ]
+    assert await rows("spells", "state, employee, employee_now", "state = 'debt_lock' or employee <> '7'") == [
+        ("active", "Белова Анна (5)", "Орлова Анна (5)"),
+        ("debt_lock", "7", "7"),
+    ]
 
 
 async def test_every_state_has_a_colour_in_each_language(analyst: asyncpg.Connection[Any]) -> None:
@@ -233,6 +267,39 @@ def test_both_languages_are_written_to_one_folder_and_each_to_a_file(tmp_path: P
             paths = {path for path in archive.namelist() if path.endswith(".yaml")}
         shared = {f"{name}/{path}" for path in ("metadata.yaml", "databases/syncer.yaml")}
         assert paths == shared | {f"{name}/{path}" for path in files}
+
+
+def test_the_bundle_of_a_login_is_imported_beside_the_one_for_all_accounts(tmp_path: Path) -> None:
+    bundle.make(tmp_path, "analytics_clerk-1")
+    written = bundle.read(tmp_path / "bundle")
+    everything = ENGLISH | RUSSIAN
+
+    assert written.keys() == everything.keys()
+    assert not {one["uuid"] for one in written.values() if "uuid" in one} & (_uuids(ENGLISH) | _uuids(RUSSIAN))
+    assert {one["schema"] for one in _of(written, "datasets").values()} == {"analytics_clerk-1"}
+    assert [one["sql"] for one in _of(written, "datasets").values() if re.search(r"\banalytics\.", one["sql"])] == []
+    assert written["datasets/syncer/assignments.yaml"]["sql"].count('"analytics_clerk-1".') == 3
+    database = written["databases/syncer.yaml"]
+    assert (database["database_name"], database["sqlalchemy_uri"]) == (
+        "syncer (clerk-1)",
+        "postgresql+psycopg2://clerk-1@localhost/syncer",
+    )
+    dashboards = [(one["slug"], one["dashboard_title"]) for one in _of(written, "dashboards").values()]
+    assert dashboards == [
+        ("syncer-en-clerk-1", "MegaFon virtual numbers (clerk-1)"),
+        ("syncer-ru-clerk-1", "Виртуальные номера МегаФона (clerk-1)"),
+    ]
+    for language in (ENGLISH, RUSSIAN):
+        files = {path: content for path, content in written.items() if path in language}
+        datasets = {one["uuid"] for one in _of(files, "datasets").values()}
+        assert {one["database_uuid"] for one in _of(files, "datasets").values()} == {database["uuid"]}
+        assert {one["dataset_uuid"] for one in _of(files, "charts").values()} <= datasets
+
+
+@pytest.mark.parametrize("schema", ["syncer", "analytics_"])
+def test_only_a_schema_of_a_login_can_take_the_place_of_analytics(schema: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is not the schema of a login, such as analytics_clerk"):
+        bundle.make(tmp_path, schema)
 
 
 def _of(files: Yaml, folder: str) -> Yaml:

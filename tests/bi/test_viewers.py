@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from deploy.superset import bundle
 from syncer.store.schema import migrate
 from syncer.store.viewers import drop_viewer_schemas, make_viewer, make_viewer_schemas, revoke_viewer
 from tests.builders import PolledAccount, accounts_named, connect, record, redirect
@@ -111,6 +112,17 @@ async def test_a_viewer_sees_all_of_its_account_and_nothing_of_another(
     assert "7999" not in repr(without_times(await viewer.fetch("select * from numbers_as_of(now())")))
     assert await viewer.fetchval("select count(distinct employee) from number_history") == 2
     assert await viewer.fetchval("select count(*) from employees where name = 'name of 7911'") == 29
+
+
+async def test_the_dashboards_of_a_viewer_read_its_schema_and_nothing_of_another(
+    viewer: asyncpg.Connection[Any],
+) -> None:
+    for files in bundle.both():
+        found = bundle.in_schema(files, "analytics_clerk")
+        datasets = {path: content["sql"] for path, content in found.items() if "sql" in content}
+        assert len(datasets) == 16
+        for path, query in datasets.items():
+            assert "7999" not in repr(await viewer.fetch(query)), path
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ async def test_a_number_and_an_employee_stay_erased_through_polls_kills_and_a_ki
         names = EmployeeNames(emulator, employee_id)
         kills = dumps = 0
         for step in range(STEPS):
+            runs = await sql.fetchval("select count(*) from syncer.sync_run where outcome = 'applied'")
             emulator.step()
             names.read()
             await sql.execute("update syncer.name_list set due_at = syncer.clock()")
@@ -99,7 +100,6 @@ async def test_a_number_and_an_employee_stay_erased_through_polls_kills_and_a_ki
                 await sql.execute("update syncer.account_schedule set lease_until = null")
                 await sql.execute("update syncer.name_list set lease_until = null")
                 daemon = await syncer.start("run", **settings)
-            runs = await sql.fetchval("select count(*) from syncer.sync_run where outcome = 'applied'")
             await wait_until(partial(has_read_everything, sql, runs))
             text = dumped(database)
             dumps += 1

@@ -61,6 +61,7 @@ def email(port: int, **given: Any) -> EmailChannel:
         "name": "mail",
         "language": "ru",
         "numbers": "full",
+        "names": True,
         "host": "127.0.0.1",
         "port": port,
         "security": "none",

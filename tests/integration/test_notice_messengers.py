@@ -67,6 +67,7 @@ def chat(kind: Kind, url: str, **given: Any) -> MessengerChannel:
         "name": "chat",
         "language": "ru",
         "numbers": "last4",
+        "names": False,
         "kind": kind,
         "token": SecretStr(TOKEN),
         "chat": "-100123",

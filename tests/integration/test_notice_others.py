@@ -38,7 +38,7 @@ FAILED = Attempt(
 
 
 def channel(url: str, language: Language = "ru") -> NotifyFile:
-    given = AppriseChannel(name="other", language=language, numbers="last4", url=SecretStr(url))
+    given = AppriseChannel(name="other", language=language, numbers="last4", names=False, url=SecretStr(url))
     return NotifyFile({"other": given}, {})
 
 

@@ -40,7 +40,7 @@ MESSAGE = Message(
 
 def webhook(url: str, *secrets: str) -> WebhookChannel:
     given = tuple(SecretStr(secret) for secret in secrets or (SECRET,))
-    return WebhookChannel(name="duty", language="ru", numbers="full", url=SecretStr(url), secrets=given)
+    return WebhookChannel(name="duty", language="ru", numbers="full", names=True, url=SecretStr(url), secrets=given)
 
 
 async def send(url: str, *secrets: str, message: Message = MESSAGE, timeout_seconds: float = 10) -> Attempt:

@@ -62,7 +62,9 @@ def rule(**given: Any) -> Rule:
 
 def file_with(receiver: Receiver, *rules: Rule) -> NotifyFile:
     """A notify file with the channel `duty`, and these rules."""
-    duty = WebhookChannel(name="duty", language="en", numbers="full", url=SecretStr(receiver.url), secrets=(SECRET,))
+    duty = WebhookChannel(
+        name="duty", language="en", numbers="full", names=True, url=SecretStr(receiver.url), secrets=(SECRET,)
+    )
     return NotifyFile({"duty": duty}, {one.name: one for one in rules or [rule()]})
 
 
@@ -386,7 +388,7 @@ async def test_the_preview_shows_what_was_sent(
     (account_id,) = await account.row("select account_id from syncer.account")
     preview = preview_notices(account.engine, file, {account_id: account.account}, timedelta(minutes=111))
 
-    shown = [encode_notice(notice, "full") async for _, notice in preview]
+    shown = [encode_notice(notice, "full", names=True) async for _, notice in preview]
     assert [to_seconds(body) for body in shown] == [to_seconds(message.body) for message in receiver.requests]
     assert len(shown) >= 2
 

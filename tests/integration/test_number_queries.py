@@ -34,6 +34,7 @@ LARGE = {
 }
 PARAMETERS = {":account_id": "1", ":virtual_number_id": "250", ":limit": "1000", ":account": "null::text"}
 PARAMETERS |= {":spellings": "'{79208547433,9208547433}'", ":account_ids": "'{1}'", ":number_ids": "'{250}'"}
+PARAMETERS[":patterns"] = "'{%a%}'"
 QUERIES = {
     name: query
     for module in (number_life, number_search)
@@ -51,7 +52,7 @@ def scanned_tables(plan: dict[str, Any]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", QUERIES)
-async def test_a_query_about_one_number_finds_the_rows_of_the_large_tables_by_index_but_for_those_of_the_past(
+async def test_a_query_finds_the_rows_of_the_large_tables_by_index_but_for_those_of_the_past_and_those_with_words(
     account: PolledAccount, sql: asyncpg.Connection, name: str
 ) -> None:
     await account.poll(record(250))
@@ -60,7 +61,7 @@ async def test_a_query_about_one_number_finds_the_rows_of_the_large_tables_by_in
 
     (plan,) = json.loads(await sql.fetchval(f"explain (format json) {statement}"))
 
-    expected = ["virtual_number_history"] if name == "_EARLIER" else []
+    expected = {"_EARLIER": ["virtual_number_history"], "_BY_WORDS": ["virtual_number"]}.get(name, [])
     assert list(scanned_tables(plan["Plan"])) == expected
 
 

@@ -56,6 +56,8 @@ OTHER_PAGES = [
     "/number?number=7920",
     "/number?" + urlencode({"account": "О'Генри & <b>Ко</b>", "id": 1}),
     "/number?account=head+office&id=8",
+    "/number?number=Анна",
+    "/number?number=<script>",
     "/numbers",
     "/numbers?state=debt_lock&state=freeze&order=since",
     f"/numbers?account={'n' * 100}",
@@ -109,7 +111,7 @@ async def _fill(hostile: PolledAccount, expired: PolledAccount, many: PolledAcco
     states = ["debt_lock", HOSTILE, RIGHT_TO_LEFT, LONG, "freeze"]
     await hostile.poll(
         *(
-            one | {"state": states[index % 5], "comment": HOSTILE, "reason": RIGHT_TO_LEFT}
+            one | {"state": states[index % 5], "comment": HOSTILE, "reason": RIGHT_TO_LEFT, "employee_id": 125}
             for index, one in enumerate(records)
         )
     )
@@ -125,11 +127,26 @@ async def _fill(hostile: PolledAccount, expired: PolledAccount, many: PolledAcco
     await expired.poll_again()
     await many.poll(*(record(number, state=f"state {number}", number="8" * 20) for number in range(1, 12)))
     records = [record(number) for number in range(1, 8)]
+    records[4:6] = [record(5, employee_id=125, group_id=9), record(6, employee_id=125, comment="Склад 100%")]
     await good.poll(*records, record(8, number="79208547433"))
     locked = record(8, number="79208547433", state="debt_lock")
+    records[5] |= {"employee_id": 124}
     await good.poll_at(START + 12 * HOUR, *records[:6], record(7, state="freeze"), locked)
+    await _insert_names(hostile, [("employees", 125, HOSTILE)])
+    await _insert_names(
+        good, [("employees", 125, "Орлова Анна"), ("employees", 124, "Анна Белова"), ("groups", 9, "Продажи")]
+    )
     await _insert_notices(good)
     await good.set_clock(START + 24 * HOUR)
+
+
+async def _insert_names(account: PolledAccount, names: list[tuple[str, int, str]]) -> None:
+    await account.sql.executemany(
+        "insert into syncer.name (account_id, list, object_id, name, position, first_seen_at, changed_at)"
+        " select account_id, $2, $3, $4, case when $2 = 'employees' then 'Менеджер' end, $5, $5"
+        "   from syncer.account where name = $1",
+        [(account.account.name, *one, START) for one in names],
+    )
 
 
 async def _insert_notices(account: PolledAccount) -> None:
@@ -265,6 +282,56 @@ async def test_a_number_is_found_by_any_spelling_with_the_keyboard_and_without_j
         "Locked for debt from 03:00:00 +03:00 or up to 12 h earlier until",
         "Active from 1 Mar, 15:00:00 +03:00 or before the first poll until 03:00:00 +03:00 12 h",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("анна", ["+7 900 000-00-06", "+7 900 000-00-05"]),
+        ("100% склад", "/number?account=head+office&id=6"),
+        ("Орлова", "/number?account=head+office&id=5"),
+        ("Белова А", "/number?account=head+office&id=6"),
+        ("бел_ва", "No number has an employee or a comment with бел_ва."),
+        ("7 анна", "No number has an employee or a comment with 7 анна."),
+        ("Анна \\", "No number has an employee or a comment with Анна \\."),
+        ("+-", "This is neither a phone number, such as +7 926 123-45-67, nor words."),
+        ("7926", "No number has 7926 or ever had it. Check its digits."),
+    ],
+)
+async def test_numbers_are_found_by_words_of_an_employee_or_a_comment(
+    open_page: OpenPage, words: str, found: str | list[str]
+) -> None:
+    async with open_page("/number?" + urlencode({"number": words}), script=False) as opened:
+        url = opened.page.url
+        alert = opened.page.locator("[role=alert]")
+        numbers = await opened.page.locator(".found .number").all_inner_texts()
+        shown = await alert.inner_text() if await alert.count() else ""
+
+    if isinstance(found, list):
+        assert [number.replace("\N{NO-BREAK SPACE}", " ") for number in numbers] == found
+    else:
+        assert found in {url[url.index("/number") :], shown}
+
+
+async def test_an_employee_and_a_group_have_their_names_beside_the_ids(open_page: OpenPage) -> None:
+    async with open_page("/number?account=head+office&id=5&lang=ru") as opened:
+        number = await opened.text()
+    async with open_page("/number?account=head+office&id=6") as opened:
+        changed = await opened.text()
+    async with open_page("/numbers?account=head+office") as opened:
+        listed = await opened.text()
+    async with open_page("/number?number=анна") as opened:
+        found = await opened.text()
+    async with open_page("/?refresh=off&account=head+office") as opened:
+        recent = await opened.text()
+
+    assert "Сотрудник Орлова Анна (125) Менеджер Группа Продажи (9)" in number
+    assert "Employee Анна Белова (124) Менеджер" in changed
+    assert "employee Орлова Анна (125) → Анна Белова (124)" in changed
+    assert "employee Анна Белова (124) Склад 100%" in listed
+    assert "анна in the employee or the comment +7 900 000-00-06" in found.replace(":", "")
+    assert "head office employee Орлова Анна (125)" in found
+    assert "employee Орлова Анна (125) → Анна Белова (124)" in recent
 
 
 async def test_the_strip_shows_the_states_to_scale(open_page: OpenPage) -> None:

@@ -581,9 +581,10 @@ async def test_what_is_not_found_or_wrong_on_the_pages_of_numbers_is_one_sentenc
 ) -> None:
     await account.poll(record(1))
     expected = {
-        "/number?number=reception": (400, "This is not a phone number: write its digits, such as +7 926 123-45-67."),
-        "/number?number=": (400, "This is not a phone number: write its digits, such as +7 926 123-45-67."),
-        f"/number?number={'1' * 101}": (400, "This is not a phone number: write its digits, such as +7 926 123-45-67."),
+        "/number?number=reception": (404, "No number has an employee or a comment with reception."),
+        "/number?number=": (400, "This is neither a phone number, such as +7 926 123-45-67, nor words."),
+        f"/number?number={'a' * 101}": (400, "This is neither a phone number, such as +7 926 123-45-67, nor words."),
+        f"/number?number={'1' * 101}": (400, "This is neither a phone number, such as +7 926 123-45-67, nor words."),
         "/number?number=79999999999": (404, "No number has 79999999999 or ever had it. Check its digits."),
         "/number?number=1%00%ff": (
             404,

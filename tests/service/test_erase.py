@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
+from tests.bi.test_names import moscow, store_names
 from tests.builders import record, redirect
 
 if TYPE_CHECKING:
@@ -221,3 +222,27 @@ async def test_all_that_is_stored_of_a_number_is_exported_for_who_asks(
     assert (nobody.code, nobody.err.splitlines()[0]) == (3, "no number has or had it")
     assert (await syncer.run("export", "--number", NUMBER)).code == 2
     assert (await syncer.run("export")).code == 2
+
+
+async def test_the_export_of_a_number_has_the_names_of_its_employees_of_the_time_and_no_others(
+    account: PolledAccount, syncer: Program, tmp_path: Path
+) -> None:
+    await account.poll_at(moscow(1), record(1, number=NUMBER, employee_id=5, group_id=9), record(2, employee_id=7))
+    await account.poll_at(moscow(5), record(1, number=NUMBER, employee_id=6, group_id=9), record(2, employee_id=7))
+    await store_names(account.sql, "employees", 5, [(moscow(1), "Белова Анна"), (moscow(7), "Орлова Анна")])
+    await store_names(account.sql, "employees", 6, [(moscow(1), "Ким Игорь"), (moscow(6), "Ким Пётр")])
+    await store_names(account.sql, "employees", 7, [(moscow(1), "Ли Вера")])
+    await store_names(account.sql, "groups", 9, [(moscow(1), "Продажи")])
+    await account.set_clock(None)
+    folder = tmp_path / "answer"
+
+    done = await syncer.run("export", "--number", NUMBER, "--output", str(folder))
+
+    assert done.result == (0, "")
+    files = {file.name: file.read_text() for file in folder.iterdir()}
+    found = {name: {file for file, text in files.items() if name in text} for name in ("Орлова", "Ли Вера")}
+    assert found == {"Орлова": set(), "Ли Вера": set()}
+    assert [name for name in ("Белова Анна", "Ким Игорь") if name not in files["changes.csv"]] == []
+    assert [name for name in ("Белова Анна", "Ким Пётр") if name not in files["assignments.csv"]] == []
+    assert "Продажи" in files["number_history.csv"]
+    assert "name_history.csv" not in files

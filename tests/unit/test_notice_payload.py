@@ -41,8 +41,9 @@ def test_a_change_has_everything_that_is_known_of_it() -> None:
 
     assert body_of(notice).decode() == (
         '{"data":{"account":"Головной офис","account_id":1,"after_run_id":53,"counts":{"locked":1},"digest":null,'
-        '"events":[{"changed_after":"2026-11-28T06:55:00Z","changed_at":"2026-11-28T07:00:00Z","event":"locked",'
-        '"field":"state","new":"debt_lock","number":"79261234250","old":"active","reason":"Задолженность 540 руб.",'
+        '"events":[{"changed_after":"2026-11-28T06:55:00Z","changed_at":"2026-11-28T07:00:00Z","employee":null,'
+        '"employee_id":null,"event":"locked","field":"state","new":"debt_lock","new_name":null,"number":"79261234250",'
+        '"old":"active","old_name":null,"reason":"Задолженность 540 руб.",'
         '"recorded_at":"2026-11-28T07:00:00Z","run_id":54,"virtual_number_id":250}],"more":0,"rule":"locks",'
         '"through_run_id":54,"window":{"after":"2026-11-28T06:55:00Z","until":"2026-11-28T07:00:00Z"}},'
         '"timestamp":"2026-11-28T07:00:05Z","type":"numbers.changed"}'
@@ -61,7 +62,7 @@ def test_a_digest_has_what_is_blocked_and_which_polls_failed() -> None:
 
     assert body_of(notice).decode() == (
         '{"data":{"account":"Головной офис","account_id":1,"after_run_id":53,"counts":{},"digest":{"blocked":'
-        '[{"number":"79261234250","since":"2026-10-18T07:00:00Z","state":"debt_lock","virtual_number_id":250}],'
+        '[{"employee":null,"employee_id":null,"number":"79261234250","since":"2026-10-18T07:00:00Z","state":"debt_lock","virtual_number_id":250}],'
         '"blocked_counts":{"debt_lock":21,"freeze":1},"conditions":[],"failed_polls":{"abandoned":1,"timeout":2},'
         '"polls_since":"2026-11-27T06:00:00Z"},"events":[],"more":0,"rule":"locks","through_run_id":54,"window":null},'
         '"timestamp":"2026-11-28T07:00:05Z","type":"numbers.changed"}'
@@ -153,6 +154,31 @@ def test_an_identifier_is_no_phone_number() -> None:
     assert (shown["virtual_number_id"], shown["old"], shown["new"]) == (1234567890, "1200054", "тел. …")
 
 
+@pytest.mark.parametrize(("numbers", "names"), [("full", True), ("full", False), ("last4", True), ("none", False)])
+def test_names_are_beside_the_ids_where_the_channel_shows_them(numbers: NumberFormat, *, names: bool) -> None:
+    changed = event(
+        "employee",
+        field="employee_id",
+        old="124",
+        new="125",
+        old_name="Ким Игорь",
+        new_name="Белова Анна",
+        employee_id=125,
+        employee="Белова Анна",
+    )
+    longest = blocked(251, at("09:00"), employee_id=7, employee="Орлова Анна")
+    notice = changes([changed], digest=digest(blocked_counts={"debt_lock": 1}, blocked=[longest]))
+    data = json.loads(render(notice, channel("ru", numbers, names=names)).body)["data"]
+
+    (shown,) = data["events"]
+    assert (shown["old"], shown["new"], shown["employee_id"]) == ("124", "125", 125)
+    assert (shown["old_name"], shown["new_name"], shown["employee"]) == (
+        ("Ким Игорь", "Белова Анна", "Белова Анна") if names else (None, None, None)
+    )
+    (also_shown,) = data["digest"]["blocked"]
+    assert (also_shown["employee_id"], also_shown["employee"]) == (7, "Орлова Анна" if names else None)
+
+
 def spelled(digits: str, separators: list[str]) -> str:
     """Writes a number with something between its digits that is neither a letter nor a digit."""
     return "".join(digit + separator for digit, separator in zip(digits, separators, strict=True))
@@ -183,14 +209,27 @@ def test_a_phone_number_is_nowhere_unless_the_channel_shows_it(
 ) -> None:
     text = around[0] + spelled(digits, separators[: len(digits)]) + around[1]
     notice = changes(
-        [event(kind, 7, number=digits, field=field, old=text, new=digits, reason=text)],
+        [
+            event(
+                kind,
+                7,
+                number=digits,
+                field=field,
+                old=text,
+                new=digits,
+                reason=text,
+                old_name=text,
+                new_name=text,
+                employee=text,
+            )
+        ],
         digest=digest(
             blocked_counts={"debt_lock": 1},
             blocked=[msgspec.structs.replace(blocked(7, at("09:00")), number=digits)],
             polls_since=at("09:00"),
         ),
     )
-    message = render(notice, channel(language, numbers))
+    message = render(notice, channel(language, numbers, names=True))
     texts = [message.subject, message.text, *strings_of(json.loads(message.body)["data"])]
     # Without what separates digits, there is no run of more than four of them.
     shown = [re.sub(r"[\s()_�-]", "", one) for one in texts if not re.fullmatch(r"2026-[0-9:T-]+Z", one)]

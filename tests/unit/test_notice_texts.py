@@ -32,10 +32,14 @@ YESTERDAY: Final = "2026-11-27"
 
 
 def read(
-    notice: ChangesNotice | ConditionsNotice | TestNotice, language: Language = "ru", numbers: NumberFormat = "full"
+    notice: ChangesNotice | ConditionsNotice | TestNotice,
+    language: Language = "ru",
+    numbers: NumberFormat = "full",
+    *,
+    names: bool | None = None,
 ) -> str:
     """Returns subject and text as a person reads them, with usual spaces."""
-    message = render(notice, channel(language, numbers))
+    message = render(notice, channel(language, numbers, names=names))
     return f"{message.subject}\n\n{message.text}".replace("\N{NO-BREAK SPACE}", " ")
 
 
@@ -249,6 +253,70 @@ def test_every_kind_of_event_in_the_order_of_importance() -> None:
 def lines_of(notice: ChangesNotice, language: Language = "ru", numbers: NumberFormat = "full") -> list[str]:
     """Returns the first group of a text, without its last line, which names the account."""
     return read(notice, language, numbers).split("\n\n")[1].split("\n")
+
+
+NAMED: Final = changes(
+    [
+        event(reason="Задолженность 540 руб.", employee_id=7, employee="Орлова Анна"),
+        event("removed", 253, field=None, old=None, new=None, employee_id=7, employee="Орлова Анна"),
+        event("employee", 251, field="employee_id", old="124", new="125", old_name="Белова Анна", new_name="Ким Игорь"),
+        event("employee", 252, field="employee_id", old=None, new="126", employee_id=126, new_name="Ли\nВера"),
+        event("employee", 254, field="employee_id", old="126", new="7", old_name="Ли Вера", new_name="Ли Вера"),
+        event("record", 255, field="group_id", old="9", new="10", new_name="Продажи", employee_id=8, employee=None),
+    ]
+)
+
+
+def test_employees_and_groups_have_their_names() -> None:
+    assert read(NAMED) == (
+        "Головной офис: заблокирован за долг 1 номер, удалён 1 номер, …, между 09:55 и 10:00\n\n"
+        "Заблокирован за долг 1 номер, между 09:55 и 10:00:\n"
+        "• +7 926 123-42-50, Орлова Анна: «Задолженность 540 руб.»\n\n"
+        "Удалён 1 номер, не числится с 10:00:\n"
+        "• +7 926 123-42-53, Орлова Анна\n\n"
+        "3 смены сотрудника, между 09:55 и 10:00:\n"
+        "• +7 926 123-42-51: сотрудник: Белова Анна → Ким Игорь\n"
+        "• +7 926 123-42-52: сотрудник: пусто → Ли Вера\n"
+        "• +7 926 123-42-54: сотрудник: Ли Вера (126) → Ли Вера (7)\n\n"
+        "1 изменение других полей, между 09:55 и 10:00:\n"
+        "• +7 926 123-42-55: группа: 9 → Продажи\n\n"
+        "Личный кабинет: Головной офис. Правило: locks. Часовой пояс: Europe/Moscow."
+    )
+    assert read(NAMED, "en", "last4", names=True) == (
+        "Головной офис: 1 number locked for debt, 1 number removed, …, between 09:55 and 10:00\n\n"
+        "1 number locked for debt, between 09:55 and 10:00:\n"
+        "• …4250, Орлова Анна: “Задолженность 540 руб.”\n\n"
+        "1 number removed, not listed since 10:00:\n"
+        "• …4253, Орлова Анна\n\n"
+        "3 changes of employee, between 09:55 and 10:00:\n"
+        "• …4251: employee: Белова Анна → Ким Игорь\n"
+        "• …4252: employee: empty → Ли Вера\n"
+        "• …4254: employee: Ли Вера (126) → Ли Вера (7)\n\n"
+        "1 change of other fields, between 09:55 and 10:00:\n"
+        "• …4255: group: 9 → Продажи\n\n"
+        "Account: Головной офис. Rule: locks. Time zone: Europe/Moscow."
+    )
+
+
+def test_without_names_there_are_the_ids_that_changed() -> None:
+    for shown in (read(NAMED, names=False), read(NAMED, numbers="last4"), read(NAMED, "en", "none")):
+        assert [name for name in ("Орлова", "Белова", "Ким", "Ли Вера", "Продажи") if name in shown] == []
+    assert [line for line in read(NAMED, names=False).split("\n") if "сотрудник: " in line or "группа" in line] == [
+        "• +7 926 123-42-51: сотрудник: 124 → 125",
+        "• +7 926 123-42-52: сотрудник: пусто → 126",
+        "• +7 926 123-42-54: сотрудник: 126 → 7",
+        "• +7 926 123-42-55: группа: 9 → 10",
+    ]
+
+
+def test_a_digest_says_who_has_the_numbers_that_are_locked() -> None:
+    longest = [blocked(250, at("09:00"), employee_id=7, employee="Орлова Анна"), blocked(251, at("09:30"))]
+    notice = changes([], digest=digest(blocked_counts={"debt_lock": 2}, blocked=longest))
+
+    assert [line for line in read(notice).split("\n") if line.startswith("•")] == [
+        "• +7 926 123-42-50, Орлова Анна: с 09:00, уже 60 минут",
+        "• +7 926 123-42-51: с 09:30, уже 30 минут",
+    ]
 
 
 def test_a_channel_without_phone_numbers_names_a_number_by_its_id() -> None:

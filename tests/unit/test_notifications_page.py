@@ -52,6 +52,14 @@ EXAMPLES: Final[list[ChangesNotice | ConditionsNotice]] = [
     ),
     conditions(condition()),
     conditions(condition("held", count=120)),
+    changes(
+        [
+            event(reason=DEBT, employee_id=7, employee="Орлова Анна"),
+            event(
+                "employee", 251, field="employee_id", old="124", new="125", old_name="Белова Анна", new_name="Ким Игорь"
+            ),
+        ]
+    ),
 ]
 # What the files of secrets contain, by the end of the key that names them.
 CONTENTS: Final = {
@@ -84,7 +92,7 @@ def shown(notice: ChangesNotice | ConditionsNotice, language: Language) -> str:
 
 
 @pytest.mark.parametrize("language", PAGES)
-@pytest.mark.parametrize("notice", EXAMPLES, ids=["lock", "locks", "digest", "stale", "held"])
+@pytest.mark.parametrize("notice", EXAMPLES, ids=["lock", "locks", "digest", "stale", "held", "names"])
 def test_the_messages_are_those_that_the_program_writes(
     notice: ChangesNotice | ConditionsNotice, language: Language
 ) -> None:
@@ -95,7 +103,9 @@ def test_the_messages_are_those_that_the_program_writes(
 def test_the_body_of_a_webhook_is_the_one_that_the_program_encodes(language: Language) -> None:
     (body,) = blocks(language, "json")
 
-    assert json.loads(body) == json.loads(encode_notice(replace(EXAMPLES[0], account="Head office"), "full"))
+    assert json.loads(body) == json.loads(
+        encode_notice(replace(EXAMPLES[0], account="Head office"), "full", names=True)
+    )
 
 
 @pytest.mark.parametrize("language", PAGES)
@@ -115,7 +125,7 @@ def test_the_table_has_the_keys_of_the_body_and_no_others(language: Language) ->
                 collect(inner)
 
     for notice in [*EXAMPLES, TestNotice(message_id=MESSAGE_ID, created_at=at("10:00"))]:
-        collect(json.loads(encode_notice(notice, "full")))
+        collect(json.loads(encode_notice(notice, "full", names=True)))
 
     assert len(named) == len(set(named))
     assert set(named) == found
@@ -172,7 +182,12 @@ async def test_the_code_accepts_a_message_and_no_other(language: Language) -> No
     own, library = [define(source) for source in blocks(language, "python")]
     async with Receiver() as receiver:
         duty = WebhookChannel(
-            name="duty", language="en", numbers="full", url=SecretStr(receiver.url), secrets=(SecretStr(SECRET),)
+            name="duty",
+            language="en",
+            numbers="full",
+            names=True,
+            url=SecretStr(receiver.url),
+            secrets=(SecretStr(SECRET),),
         )
         async with open_senders(NotifyFile({"duty": duty}, {})) as senders:
             await senders["duty"].send(render(EXAMPLES[0], duty))

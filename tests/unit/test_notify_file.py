@@ -133,6 +133,7 @@ def test_a_channel_and_a_rule_have_defaults(path: Path) -> None:
                 name="duty",
                 language="ru",
                 numbers="full",
+                names=True,
                 url=SecretStr("https://example.org/hook"),
                 secrets=(SecretStr(WEBHOOK_SECRET),),
             )
@@ -153,6 +154,26 @@ def test_a_channel_and_a_rule_have_defaults(path: Path) -> None:
         },
     )
     assert find_secret_sources(load_settings()) == {str(path)}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "names", "shows_names"),
+    [
+        ("full", None, True),
+        ("last4", None, False),
+        ("none", None, False),
+        ("full", "false", False),
+        ("last4", "true", True),
+        ("none", "true", True),
+    ],
+)
+def test_names_are_shown_where_phone_numbers_are_in_full_unless_the_file_says_it(
+    path: Path, numbers: str, names: str | None, *, shows_names: bool
+) -> None:
+    given = {"numbers": f'"{numbers}"'} | ({} if names is None else {"names": names})
+    path.write_text(webhook(**given))
+
+    assert load().channels["duty"].names is shows_names
 
 
 def test_channels_of_each_kind_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,6 +234,7 @@ def test_channels_of_each_kind_are_read(path: Path, monkeypatch: pytest.MonkeyPa
             name="hook",
             language="en",
             numbers="none",
+            names=False,
             url=SecretStr("http://127.0.0.1:8000/hook?token=1"),
             secrets=(SecretStr(WEBHOOK_SECRET), SecretStr(f"{WEBHOOK_SECRET[:-2]}A=")),
         ),
@@ -220,6 +242,7 @@ def test_channels_of_each_kind_are_read(path: Path, monkeypatch: pytest.MonkeyPa
             name="mail",
             language="ru",
             numbers="full",
+            names=True,
             host="mail.example.org",
             port=465,
             security="tls",
@@ -233,6 +256,7 @@ def test_channels_of_each_kind_are_read(path: Path, monkeypatch: pytest.MonkeyPa
             name="chat",
             language="en",
             numbers="last4",
+            names=False,
             kind="telegram",
             token=SecretStr("123:abc-DEF_1"),
             chat="-100123",
@@ -244,6 +268,7 @@ def test_channels_of_each_kind_are_read(path: Path, monkeypatch: pytest.MonkeyPa
             name="max",
             language="en",
             numbers="last4",
+            names=False,
             kind="max",
             token=SecretStr(SECRET),
             chat="-71234567890123",
@@ -251,7 +276,9 @@ def test_channels_of_each_kind_are_read(path: Path, monkeypatch: pytest.MonkeyPa
             proxy=None,
             ca_file=None,
         ),
-        AppriseChannel(name="other", language="en", numbers="full", url=SecretStr("ntfys://ntfy.example.org/duty")),
+        AppriseChannel(
+            name="other", language="en", numbers="full", names=True, url=SecretStr("ntfys://ntfy.example.org/duty")
+        ),
     ]
     assert find_secret_sources(load_settings()) == {
         "HOOK_URL",
@@ -410,6 +437,7 @@ def test_a_file_that_cannot_be_read_is_rejected(path: Path) -> None:
         (webhook(kind="1"), ["kind is 1: it must be one of webhook, email, telegram, max, apprise"]),
         (webhook(language='"de"'), ["language is 'de': it must be 'ru' or 'en'"]),
         (webhook(numbers='"last 4"'), ["numbers is 'last 4': it must be 'full', 'last4' or 'none'"]),
+        (webhook(names='"maybe"'), ["names is 'maybe': it must be on or off (true or false)"]),
         (
             webhook("secret", secrets='"s3cr3t"'),
             [
@@ -422,7 +450,7 @@ def test_a_file_that_cannot_be_read_is_rejected(path: Path) -> None:
             [
                 (
                     "'chat' is not a key of a channel of kind 'webhook': the valid keys are name, kind, language, "
-                    "numbers, url, url_file, url_env, secret, secret_file, secret_env"
+                    "numbers, names, url, url_file, url_env, secret, secret_file, secret_env"
                 )
             ],
         ),

@@ -1,4 +1,8 @@
-"""Reads what a notice is about. History is only added to, so a notice has the same content whenever it is read."""
+"""Reads what a notice is about.
+
+History is only added to, and of names those count that were known before the notice was made: so a notice has the same
+content whenever it is read, unless something of it was erased.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from msgspec.structs import replace
 from syncer.notice import AccountCondition, BlockedNumber, ChangesNotice, ConditionsNotice, Digest
 from syncer.store.engine import autocommit_connection
 from syncer.store.notice_cursors import HeldConditions, as_columns
-from syncer.store.number_events import find_span, read_events
+from syncer.store.number_events import NAMES_KNOWN_BEFORE, find_span, name_at, read_events
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -24,7 +28,7 @@ MAX_BLOCKED: Final = 20
 
 _ACCOUNT: Final = "select name, time_zone from syncer.account where account_id = $1"
 # As of the run: what a later one changed, or removed, was still so.
-_BLOCKED: Final = """
+_BLOCKED: Final = f"""
 with period as (
     select virtual_number_id, state, state_since from syncer.virtual_number
      where account_id = $1 and state in ('debt_lock', 'freeze') and reason_run_id <= $2 and removed_at is null
@@ -32,7 +36,7 @@ with period as (
     select virtual_number_id, state, state_since from syncer.state_history
      where account_id = $1 and state in ('debt_lock', 'freeze') and run_id <= $2 and closed_run_id > $2
 ), longest as (
-    select p.virtual_number_id, n.number, p.state, p.state_since,
+    select p.virtual_number_id, n.number, n.employee_id, p.state, p.state_since,
            count(*) filter (where p.state = 'debt_lock') over () as locked,
            count(*) filter (where p.state = 'freeze') over () as frozen
       from period p
@@ -41,14 +45,16 @@ with period as (
      order by p.state_since, p.virtual_number_id
      limit $4
 )
-select l.virtual_number_id,
-       coalesce((select v.number from syncer.virtual_number_history v
-                  where v.account_id = $1 and v.virtual_number_id = l.virtual_number_id
-                    and v.run_id <= $2 and v.closed_run_id > $2 limit 1), l.number),
-       l.state, l.state_since, l.locked, l.frozen
-  from longest l
- order by l.state_since, l.virtual_number_id
-"""
+select b.virtual_number_id, b.number, b.employee_id, {name_at("employees", "b.employee_id", "$5", "$5")},
+       b.state, b.state_since, b.locked, b.frozen
+  from (select l.virtual_number_id, coalesce(v.number, l.number) as number, l.state, l.state_since, l.locked, l.frozen,
+               case when v.virtual_number_id is null then l.employee_id else v.employee_id end as employee_id
+          from longest l
+          left join lateral (select v.virtual_number_id, v.number, v.employee_id from syncer.virtual_number_history v
+                              where v.account_id = $1 and v.virtual_number_id = l.virtual_number_id
+                                and v.run_id <= $2 and v.closed_run_id > $2 limit 1) v on true) b
+ order by b.state_since, b.virtual_number_id
+"""  # noqa: S608 - constants
 _CONDITIONS_OF_DIGEST: Final = """
 select k.account_id, a.name, a.time_zone, k.kind, k.began_at,
        case when k.condition_id = any($3::bigint[]) then k.ended_at end, k.began_at <= $4, k.affected
@@ -129,7 +135,9 @@ async def read_changes(
     assert account is not None  # noqa: S101 - a notice refers to its account
     runs = notice.after_run_id, notice.through_run_id
     events, window = await read_events(
-        connection, await find_span(connection, notice.account_id, runs, wanted.types, wanted.events)
+        connection,
+        await find_span(connection, notice.account_id, runs, wanted.types, wanted.events),
+        notice.created_at,
     )
     digest = None if notice.digest is None else await _read_digest(connection, wanted, notice, notice.digest, held)
     return replace(
@@ -140,13 +148,15 @@ async def read_changes(
 async def _read_digest(
     connection: asyncpg.Connection[Any], wanted: Wanted, notice: ChangesNotice, digest: Digest, held: HeldConditions
 ) -> Digest:
-    rows = await connection.fetch(_BLOCKED, notice.account_id, notice.through_run_id, wanted.types, MAX_BLOCKED)
+    known_at = notice.created_at - NAMES_KNOWN_BEFORE
+    runs = notice.account_id, notice.through_run_id
+    rows = await connection.fetch(_BLOCKED, *runs, wanted.types, MAX_BLOCKED, known_at)
     conditions = await connection.fetch(_CONDITIONS_OF_DIGEST, notice.account_id, *held, digest.polls_since)
     counts = {"debt_lock": rows[0]["locked"], "freeze": rows[0]["frozen"]} if rows else {}
     return replace(
         digest,
         blocked_counts={state: count for state, count in counts.items() if count},
-        blocked=[BlockedNumber(virtual_number_id=row[0], number=row[1], state=row[2], since=row[3]) for row in rows],
+        blocked=[BlockedNumber(**dict(zip(BlockedNumber.__struct_fields__, tuple(row), strict=False))) for row in rows],
         conditions=[_condition(row) for row in conditions],
     )
 

@@ -63,7 +63,12 @@ class Absence(Struct, frozen=True):
 
 
 class NumberChange(Struct, frozen=True):
-    """A change, as `analytics.changes` has it; of what a new or returned number began with, only its state."""
+    """A change, as `analytics.changes` has it; of what a new or returned number began with, only its state.
+
+    Attributes:
+        old_name: What the employee or group whose id is `old_value` was called then; None of others, and if unknown.
+        new_name: The same of `new_value`.
+    """
 
     changed_at: datetime
     changed_after: datetime | None
@@ -72,10 +77,12 @@ class NumberChange(Struct, frozen=True):
     old_value: str | None
     new_value: str | None
     run_id: int
+    old_name: str | None
+    new_name: str | None
 
 
 class NumberLife(Struct, frozen=True):
-    """A number as it is now, or was when it was removed, and its history, oldest first.
+    """A number as it is now, or was when it was removed, with the names of now, and its history, oldest first.
 
     Attributes:
         numbers: The phone numbers that it had.
@@ -94,6 +101,10 @@ class NumberLife(Struct, frozen=True):
     purpose: str | None
     region: str | None
     employee_id: int | None
+    employee: str | None
+    employee_position: str | None
+    group_id: int | None
+    group_name: str | None
     redirect_number: str | None
     state: str
     reason: str | None
@@ -111,8 +122,8 @@ class NumberLife(Struct, frozen=True):
 
 _NUMBER: Final = """
 select n.account_id, n.account, a.time_zone, n.retired_at, n.virtual_number_id, n.number_key, n.number, n.comment,
-       n.type, n.purpose, n.region, n.employee_id, n.redirect_number, n.state, n.reason, n.state_since, n.first_seen_at,
-       n.missing_since, n.removed_at
+       n.type, n.purpose, n.region, n.employee_id, n.employee, n.employee_position, n.group_id, n.group_name,
+       n.redirect_number, n.state, n.reason, n.state_since, n.first_seen_at, n.missing_since, n.removed_at
   from analytics.numbers_all n join analytics.accounts a using (account_id)
  where n.account_id = :account_id and n.virtual_number_id = :virtual_number_id
 """
@@ -141,7 +152,7 @@ select missing_since, ended_at, ended_by from analytics.absences
  where account_id = :account_id and virtual_number_id = :virtual_number_id order by missing_since desc limit :limit
 """
 _CHANGES: Final = """
-select changed_at, changed_after, kind, field, old_value, new_value, run_id
+select changed_at, changed_after, kind, field, old_value, new_value, run_id, old_name, new_name
   from analytics.changes
  where account_id = :account_id and virtual_number_id = :virtual_number_id
    and (kind not in ('created', 'restored') or field = 'state')

@@ -49,6 +49,7 @@ class ListedNumber(Struct, frozen=True):
     region: str | None
     type: str | None
     employee_id: int | None
+    employee: str | None
     comment: str | None
 
 
@@ -116,12 +117,14 @@ with matching as materialized (
      limit :page_size offset ((select page from page) - 1) * :page_size
 )
 select a.name, a.time_zone, n.virtual_number_id, n.number, n.state, n.reason, n.state_since, n.missing_since,
-       r.name as region, n.type, n.employee_id, n.comment, page.page, page.numbers, syncer.clock() as now
+       r.name as region, n.type, n.employee_id, e.name as employee, n.comment,
+       page.page, page.numbers, syncer.clock() as now
   from page
   left join shown on true
   left join syncer.virtual_number n using (account_id, virtual_number_id)
   left join syncer.account a using (account_id)
   left join syncer.region r using (region_id)
+  left join syncer.name e on e.account_id = n.account_id and e.list = 'employees' and e.object_id = n.employee_id
  order by case when :order = 'since' then n.state_since end, n.number, n.account_id, n.virtual_number_id
 """
 

@@ -1,4 +1,4 @@
-"""Finds the numbers that have a phone number now, or had it earlier, however it is spelled."""
+"""Finds the numbers that have a phone number now, or had it earlier, however it is spelled, and those of somebody."""
 
 from __future__ import annotations
 
@@ -117,6 +117,28 @@ async def find_numbers(
     return FoundNumbers(found[:MAX_FOUND], is_complete=len(found) <= MAX_FOUND)
 
 
+_BY_WORDS: Final = """
+select account_id, virtual_number_id from analytics.numbers_all
+ where concat_ws(' ', employee, comment) ilike all (:patterns)
+ order by removed_at is not null, employee, account, number, virtual_number_id limit :limit
+"""
+
+
+async def find_numbers_by_words(engine: AsyncEngine, words: str, *, statement_seconds: float) -> FoundNumbers:
+    """Finds the numbers whose comment, or the name of whose employee, has all of some words; also parts of words.
+
+    It reads all numbers, as they are now or were when they were removed.
+
+    Raises:
+        DatabaseError: The database cannot be read, or the statement takes too long.
+    """
+    escaped = re.sub(r"([\\%_])", r"\\\1", words)
+    parameters = {"patterns": [f"%{word}%" for word in escaped.split()], "limit": MAX_FOUND + 1}
+    async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
+        found = [NumberKey(*row) for row in await connection.execute(text(_BY_WORDS), parameters)]
+    return FoundNumbers(found[:MAX_FOUND], is_complete=len(found) <= MAX_FOUND)
+
+
 class FoundNumber(NamedTuple):
     """A number that was found; the fields are columns of `analytics.numbers_all`."""
 
@@ -127,10 +149,14 @@ class FoundNumber(NamedTuple):
     state: str
     state_since: datetime
     removed_at: datetime | None
+    employee_id: int | None
+    employee: str | None
+    comment: str | None
 
 
 _FOUND: Final = """
-select n.account, a.time_zone, n.virtual_number_id, n.number, n.state, n.state_since, n.removed_at
+select n.account, a.time_zone, n.virtual_number_id, n.number, n.state, n.state_since, n.removed_at,
+       n.employee_id, n.employee, n.comment
   from unnest(cast(:account_ids as integer[]), cast(:number_ids as bigint[])) with ordinality
        as k (account_id, virtual_number_id, position)
   join analytics.numbers_all n using (account_id, virtual_number_id)

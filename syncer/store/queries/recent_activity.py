@@ -33,7 +33,7 @@ _MAX_PAYLOAD_CHARS: Final = 400
 class Change(Struct, frozen=True):
     """A change of a number, after `changed_after` (None: unknown) and no later than `changed_at`.
 
-    `kind` and `field` are those of `analytics.changes`.
+    `kind`, `field` and the names are those of `analytics.changes`.
     """
 
     virtual_number_id: int
@@ -42,6 +42,8 @@ class Change(Struct, frozen=True):
     field: str | None
     old_value: str | None
     new_value: str | None
+    old_name: str | None
+    new_name: str | None
     changed_at: datetime
     changed_after: datetime | None
 
@@ -128,7 +130,8 @@ with newest as (
      order by r.run_id desc limit :runs
 )
 select r.name, r.time_zone, r.run_id, r.finished_at, r.created, r.changed, r.removed, r.restored,
-       c.virtual_number_id, c.number, c.kind, c.field, c.old_value, c.new_value, c.changed_at, c.changed_after
+       c.virtual_number_id, c.number, c.kind, c.field, c.old_value, c.new_value, c.old_name, c.new_name,
+       c.changed_at, c.changed_after
   from changed r
  cross join lateral (
        select ranked.*, min(rank) over (partition by virtual_number_id) as first_rank
