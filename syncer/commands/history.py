@@ -126,6 +126,10 @@ def _head_lines(life: NumberLife, accepted: Sequence[str]) -> Iterator[str]:
         if getattr(life, field)
     ]:
         yield f"  {', '.join(attributes)}"
+    if life.scenario_type:
+        target = "" if life.scenario_target_id is None else with_id(str(life.scenario_target_id), life.scenario_target)
+        title = life.scenario_type_title_en or life.scenario_type
+        yield f"  scenario {life.scenario_id}: {title}{target and f', {target}'}"
     if life.number not in accepted or len(life.numbers) > 1:
         for period in life.numbers:
             yield f"  had the number {period.number} from {_moment(life, period.valid_from)} until " + (

@@ -127,7 +127,10 @@ async def _fill(hostile: PolledAccount, expired: PolledAccount, many: PolledAcco
     await expired.poll_again()
     await many.poll(*(record(number, state=f"state {number}", number="8" * 20) for number in range(1, 12)))
     records = [record(number) for number in range(1, 8)]
-    records[4:6] = [record(5, employee_id=125, group_id=9), record(6, employee_id=125, comment="Склад 100%")]
+    records[4:6] = [
+        record(5, employee_id=125, group_id=9, scenario_id=540),
+        record(6, employee_id=125, comment="Склад 100%"),
+    ]
     await good.poll(*records, record(8, number="79208547433"))
     locked = record(8, number="79208547433", state="debt_lock")
     records[5] |= {"employee_id": 124}
@@ -135,6 +138,12 @@ async def _fill(hostile: PolledAccount, expired: PolledAccount, many: PolledAcco
     await _insert_names(hostile, [("employees", 125, HOSTILE)])
     await _insert_names(
         good, [("employees", 125, "Орлова Анна"), ("employees", 124, "Анна Белова"), ("groups", 9, "Продажи")]
+    )
+    await good.sql.execute(
+        "insert into syncer.name (account_id, list, object_id, scenario_type, target_list, target_id, first_seen_at,"
+        " changed_at) select account_id, 'scenarios', 540, 'redirect_to_employee', 'employees', 124, $2, $2"
+        "   from syncer.account where name = $1",
+        *(good.account.name, START),
     )
     await _insert_notices(good)
     await good.set_clock(START + 24 * HOUR)
@@ -326,6 +335,7 @@ async def test_an_employee_and_a_group_have_their_names_beside_the_ids(open_page
         recent = await opened.text()
 
     assert "Сотрудник Орлова Анна (125) Менеджер Группа Продажи (9)" in number
+    assert "Сценарий На сотрудника Анна Белова (124)" in number
     assert "Employee Анна Белова (124) Менеджер" in changed
     assert "employee Орлова Анна (125) → Анна Белова (124)" in changed
     assert "employee Анна Белова (124) Склад 100%" in listed

@@ -105,6 +105,12 @@ class NumberLife(Struct, frozen=True):
     employee_position: str | None
     group_id: int | None
     group_name: str | None
+    scenario_id: int | None
+    scenario_type: str | None
+    scenario_type_title_en: str | None
+    scenario_type_title_ru: str | None
+    scenario_target_id: int | None
+    scenario_target: str | None
     redirect_number: str | None
     state: str
     reason: str | None
@@ -123,7 +129,9 @@ class NumberLife(Struct, frozen=True):
 _NUMBER: Final = """
 select n.account_id, n.account, a.time_zone, n.retired_at, n.virtual_number_id, n.number_key, n.number, n.comment,
        n.type, n.purpose, n.region, n.employee_id, n.employee, n.employee_position, n.group_id, n.group_name,
-       n.redirect_number, n.state, n.reason, n.state_since, n.first_seen_at, n.missing_since, n.removed_at
+       n.scenario_id, n.scenario_type, n.scenario_type_title_en, n.scenario_type_title_ru, n.scenario_target_id,
+       n.scenario_target, n.redirect_number, n.state, n.reason, n.state_since, n.first_seen_at, n.missing_since,
+       n.removed_at
   from analytics.numbers_all n join analytics.accounts a using (account_id)
  where n.account_id = :account_id and n.virtual_number_id = :virtual_number_id
 """
