@@ -43,6 +43,12 @@ def answering(name: str, *records: Any) -> Fault:
     return faults.Body(path=PATHS[name], body=json.dumps(records, ensure_ascii=False))
 
 
+async def read_due(reader: NameReader, accounts: dict[int, Account]) -> None:
+    """Reads the lists of all accounts that are due, as `syncer sync` does."""
+    await reader.register(accounts)
+    await reader.read_due(accounts)
+
+
 class NamedAccount(PolledAccount):
     """An account whose lists of names are read by a reader of its own, as often as the test says."""
 
@@ -62,7 +68,7 @@ class NamedAccount(PolledAccount):
         self.emulator.queue(*answers)
         accounts = await self.accounts(*words)
         await self.sql.execute("update syncer.name_list set due_at = syncer.clock()")
-        await self.reader().read_due(accounts, accounts)
+        await read_due(self.reader(), accounts)
 
     async def read_employees(self, *records: Any, at: datetime | None = None) -> None:
         """Reads the list of employees, which has these records."""

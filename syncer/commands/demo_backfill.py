@@ -108,7 +108,8 @@ async def backfill_account(
             if index % _POLLS_PER_READING == 1:
                 ids = await read_account_ids(database.engine, [account.name])
                 accounts = dict.fromkeys(ids.values(), account)
-                await names.read_due(accounts, accounts)
+                await names.register(accounts)
+                await names.read_due(accounts)
             on_progress(index, len(moments))
     emulator.fault = None
 

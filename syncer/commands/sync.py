@@ -81,10 +81,12 @@ async def sync_now(
             ids = await read_account_ids(database.engine, [account.name for account in configured])
             await retire_other_accounts(database.engine, ids.values())
             known = {ids[one.name]: one for one in configured if one.name in ids}
+            names = NameReader(database.engine, source, settings, poller.metrics.names)
+            with suppress(DatabaseError):  # which `read_due` logs
+                await names.register(known)
             if notify is not None:
                 await notify(database.engine, known)
-            polled = {ids[one.name]: one for one in accounts if one.name in ids}
-            await NameReader(database.engine, source, settings, poller.metrics.names).read_due(polled, known)
+            await names.read_due({ids[one.name]: one for one in accounts if one.name in ids})
     await database.dispose()
     return list(results)
 

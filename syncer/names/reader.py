@@ -149,7 +149,7 @@ class NameReader:
         if not accounts:
             return
         if accounts is not self._registered:
-            await self._register(accounts)
+            await self.register(accounts, retries_failed=self._retries_failed)
             self._registered, self._retries_failed = accounts, False
         if not self._wanted:
             return
@@ -168,10 +168,19 @@ class NameReader:
         self._tasks.discard(task)
         self._wakeup.set()
 
-    async def _register(self, accounts: Mapping[int, Account]) -> None:
+    async def register(self, accounts: Mapping[int, Account], *, retries_failed: bool = False) -> None:
+        """Says which lists are read from now on: those of all configured accounts.
+
+        Args:
+            accounts: The accounts, by `account_id`.
+            retries_failed: Whether lists whose last attempt failed are due at once.
+
+        Raises:
+            DatabaseError: PostgreSQL refused.
+        """
         self._wanted = _wanted_lists(accounts)
         async with self._slot:
-            await register_lists(self._engine, self._wanted, self._interval, retries_failed=self._retries_failed)
+            await register_lists(self._engine, self._wanted, self._interval, retries_failed=retries_failed)
         self._metrics.set_lists((account.name, name) for (_, name), account in self._wanted.items())
         self._metrics_read_at = 0.0
 
@@ -191,16 +200,9 @@ class NameReader:
         async with self._slot:
             return await claim_lists(self._engine, self._wanted, self._process, lease, limit=limit)
 
-    async def read_due(self, accounts: Mapping[int, Account], configured: Mapping[int, Account]) -> None:
-        """Reads the lists of some accounts that are due, and raises nothing: a failure is logged.
-
-        Args:
-            accounts: These accounts, by `account_id`.
-            configured: All accounts that are configured.
-        """
+    async def read_due(self, accounts: Mapping[int, Account]) -> None:
+        """Reads the lists of these accounts that are due, and raises nothing: a failure is logged."""
         try:
-            async with self._slot:
-                await register_lists(self._engine, _wanted_lists(configured), self._interval, retries_failed=False)
             self._wanted = _wanted_lists(accounts)
             async with asyncio.timeout((self._timeout + timedelta(seconds=5)).total_seconds()):
                 while self._wanted and (claims := await self._claim(CONCURRENT_LISTS)):

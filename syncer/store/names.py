@@ -100,8 +100,7 @@ update syncer.name_list l set lease_holder = $3, lease_until = now.now + $4::int
  where (l.account_id, l.list) in (
            select due.account_id, due.list
              from now, syncer.name_list due
-             join unnest($1::integer[], $2::text[]) wanted (account_id, list) using (account_id, list)
-            where due.due_at <= now.now
+            where due.due_at <= now.now and due.account_id = any($1::integer[]) and due.list = any($2::text[])
               and (due.lease_until is null
                    or due.lease_until <= now.now or due.lease_until > now.now + 2 * $4::interval)
             order by due.due_at
@@ -118,7 +117,7 @@ async def claim_lists(
 
     Args:
         engine: The database.
-        wanted: The lists to choose from.
+        wanted: The lists to choose from; all others of their accounts were registered as not to be read.
         process: Which process reads them.
         lease: How long the lease lasts.
         limit: How many lists to claim at most.
@@ -126,10 +125,12 @@ async def claim_lists(
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    account_ids, lists = _columns(wanted)
+    account_ids, lists = {account_id for account_id, _ in wanted}, {name for _, name in wanted}
     holder = f"{process}:{uuid4().hex[:12]}"
     async with autocommit_connection(engine) as connection:
-        return [Claim(*row) for row in await connection.fetch(_CLAIM, account_ids, lists, holder, lease, limit)]
+        claims = map(Claim._make, await connection.fetch(_CLAIM, account_ids, lists, holder, lease, limit))
+        # Another process with other settings may have registered more: its lists are left to it.
+        return [claim for claim in claims if claim[:2] in wanted]
 
 
 _RELEASE: Final = """

@@ -17,10 +17,13 @@ from syncer.store.queries.recent_activity import read_recent_activity
 from syncer.store.queries.state_timeline import read_timeline
 from syncer.store.retention import prune, store_retention
 from syncer.store.schema import migrations_folder
-from tests.builders import PolledAccount, age_runs, connect, record, redirect
+from tests.builders import PolledAccount, age_runs, connect, record, redirect, settings_for
+from tests.named_account import NamedAccount, employee
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from syncer.emulator import Emulator
 
     Login = Callable[[str], Awaitable[str]]
 
@@ -242,6 +245,25 @@ async def test_the_daemons_role_can_delete_no_rejected_record_that_is_younger_th
     await engine.dispose()
 
     assert (young, old) == ([(11,)], [])
+
+
+async def test_the_daemons_role_reads_lists_of_names_and_changes_no_former_name(
+    emulator: Emulator, sql: asyncpg.Connection, login: Login
+) -> None:
+    url = await login("syncer_daemon")
+    engine = create_engine(lambda: url)
+    async with NamedAccount(engine, emulator, sql, settings_for(emulator)) as named:
+        await named.read_employees(employee(1), employee(2))
+        await named.read_employees(employee(1, "Белова Анна"), employee(3))
+        assert [row[1] for row in await named.history()] == ["Орлова Анна"]
+        assert await named.broken_invariants() == []
+    await engine.dispose()
+
+    daemon = await connect(url)
+    for statement in ("update syncer.name_history set name = 'x'", "delete from syncer.name"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await daemon.execute(statement)
+    await daemon.close()
 
 
 ADD_PERIOD = """

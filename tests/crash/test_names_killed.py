@@ -12,7 +12,7 @@ import pytest
 
 from syncer.emulator import STATIC, Emulator, faults
 from tests.builders import settings_for
-from tests.named_account import NamedAccount, answering, employee
+from tests.named_account import NamedAccount, answering, employee, read_due
 from tests.proxy import Proxy
 from tests.service.processes import wait_until
 
@@ -112,8 +112,8 @@ async def test_a_process_killed_while_it_waits_for_a_list_leaves_a_lease_that_en
     assert await named.row("select lease_until - attempted_at <= interval '2 minutes' from syncer.name_list") == (True,)
     accounts: dict[int, Any] = await named.accounts("employees")
     named.emulator.queue(answering("employees", *THEN))
-    await named.reader().read_due(accounts, accounts)
+    await read_due(named.reader(), accounts)
     assert await named.rows(STORED) == BEFORE
     await named.sql.execute("update syncer.name_list set lease_until = syncer.clock()")
-    await named.reader().read_due(accounts, accounts)
+    await read_due(named.reader(), accounts)
     assert await named.rows(STORED) == AFTER

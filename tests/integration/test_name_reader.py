@@ -350,7 +350,7 @@ async def test_after_a_failure_a_list_is_due_in_an_hour_and_after_a_refusal_in_a
     assert (await pause_after(), await pause_after(status(403))) == (3 * DAY, 3 * DAY)
 
 
-async def test_a_fault_of_the_program_is_logged_and_stored_as_one(
+async def test_a_database_that_refuses_a_name_fails_the_list(
     named: NamedAccount, log_lines: ReadLogLines, sql: asyncpg.Connection
 ) -> None:
     await sql.execute("alter table syncer.name add constraint none_allowed check (object_id <> 1)")

@@ -16,7 +16,7 @@ from syncer.names.reader import MAX_POLLS
 from tests.builders import running_daemon, settings_for
 from tests.integration.test_logs import log_lines
 from tests.integration.test_notifier import polls, until
-from tests.named_account import PATHS, NamedAccount
+from tests.named_account import PATHS, NamedAccount, read_due
 from tests.service.processes import Gate
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ async def test_a_shorter_interval_and_a_clock_that_was_set_back_bring_due_times_
     await sql.execute("update syncer.name_list set due_at = due_at + interval '30 days' where list = 'groups'")
     named.settings = named.settings.model_copy(update={"names_interval": timedelta(minutes=20)})
     accounts = await named.accounts("employees", "groups")
-    await named.reader().read_due(accounts, accounts)
+    await read_due(named.reader(), accounts)
 
     assert await rows(sql, DUE) == [("employees", 20), ("groups", 20)]
 
@@ -175,11 +175,11 @@ async def test_a_lease_that_is_over_is_taken_by_another_process_and_the_late_one
     late, other = named.reader(), named.reader()
     opened = asyncio.Event()
     named.emulator.queue(Gate(path="/employee", requests=1, opened=opened))
-    reading = asyncio.create_task(late.read_due(accounts, accounts))
+    reading = asyncio.create_task(read_due(late, accounts))
     await until(lambda: sql.fetchval("select count(lease_holder) = 1 from syncer.name_list"))
     await sql.execute("update syncer.name_list set lease_until = syncer.clock()")
     await until(lambda: asyncio.sleep(0, bool(name_requests(named.emulator))))
-    await other.read_due(accounts, accounts)
+    await read_due(other, accounts)
     before = await rows(sql, "select xmin::text from syncer.name_list union all select xmin::text from syncer.name")
     opened.set()
     await reading
@@ -256,9 +256,8 @@ async def test_large_lists_that_drip_take_no_slot_and_no_connection_of_large_pol
 
 
 async def test_a_database_that_refuses_names_alone_is_reported_once_and_polls_go_on(
-    emulator: Emulator, database: str, sql: asyncpg.Connection, log_lines: ReadLogLines, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, database: str, sql: asyncpg.Connection, log_lines: ReadLogLines
 ) -> None:
-    monkeypatch.setattr("syncer.names.reader.LOOK_SECONDS", 0.1)
     found: list[dict[str, Any]] = []
 
     async def is_reported() -> bool:
