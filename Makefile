@@ -42,8 +42,8 @@ $(DEMO_STAMP): requirements/run.txt requirements/build.txt pyproject.toml
 	@$(DEMO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test: install  ## run the tests, three files at a time
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+test: install  ## run the tests, four files at a time
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: install  ## check format, lint, types, which package imports which, and spelling
 	$(BIN)/ruff format --check .
@@ -60,7 +60,7 @@ format: install  ## format the code and fix what ruff can fix
 # A report, not a gate: tests that fail here, for instance because they measure time, do not stop it.
 coverage: install  ## run the tests and print line and branch coverage and the least covered functions
 	$(BIN)/coverage erase
-	-$(BIN)/coverage run -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet
+	-$(BIN)/coverage run -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --quiet
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage json --quiet -o - | $(BIN)/python -m tests.coverage_report
 
