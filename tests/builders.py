@@ -303,7 +303,7 @@ class PolledAccount:
         """Stops the database's clock at `moment`, or restarts it if that is None."""
         now = "clock_timestamp()" if moment is None else f"timestamptz '{moment.isoformat()}'"
         await self.sql.execute(
-            f"create or replace function syncer.clock() returns timestamptz language sql volatile as $$ select {now} $$"
+            f"create or replace function syncer.clock() returns timestamptz language sql stable as $$ select {now} $$"
         )
 
     async def poll_at(self, moment: datetime, *records: Any, trigger: Trigger = "schedule") -> PollResult:

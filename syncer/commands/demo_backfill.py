@@ -137,7 +137,7 @@ async def _controlled_clock(engine: AsyncEngine) -> AsyncIterator[Callable[[date
 
             async def set_clock(moment: datetime) -> None:
                 await connection.exec_driver_sql(
-                    "create or replace function syncer.clock() returns timestamptz language sql volatile parallel safe "
+                    "create or replace function syncer.clock() returns timestamptz language sql stable parallel safe "
                     f"begin atomic select timestamptz '{moment.isoformat()}'; end"
                 )
 

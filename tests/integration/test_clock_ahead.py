@@ -136,7 +136,7 @@ async def test_the_daemon_polls_on_when_the_databases_clock_is_set_back_by_a_day
 ) -> None:
     async def set_clock(ahead: str) -> None:
         await sql.execute(
-            "create or replace function syncer.clock() returns timestamptz language sql volatile"
+            "create or replace function syncer.clock() returns timestamptz language sql stable"
             f" as $$ select clock_timestamp() + interval '{ahead}' $$"
         )
 

@@ -165,7 +165,7 @@ def started_at(run: StoredRun) -> datetime:
 
 async def stop_clock(sql: asyncpg.Connection, moment: datetime) -> None:
     await sql.execute(
-        "create or replace function syncer.clock() returns timestamptz language sql volatile as $$"
+        "create or replace function syncer.clock() returns timestamptz language sql stable as $$"
         f" select timestamptz '{moment.isoformat()}' $$"
     )
 

@@ -196,7 +196,7 @@ async def test_a_crontab_line_is_in_the_time_zone_of_the_account(
 
     ahead = (expected - datetime.now(UTC)).total_seconds()
     await sql.execute(
-        "create or replace function syncer.clock() returns timestamptz language sql volatile parallel safe "
+        "create or replace function syncer.clock() returns timestamptz language sql stable parallel safe "
         f"begin atomic select clock_timestamp() + interval '{ahead} seconds'; end"
     )
     await daemon.wait_for_event("poll_finished", outcome="applied")
