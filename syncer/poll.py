@@ -106,6 +106,7 @@ class Poller:
         metrics: Where results are counted.
         processing_slots: Limits how many responses are processed at a time.
         batch_size: Records that are compared and written together.
+        account_ids: The ids of accounts by name, as far as they are known; each poll checks its own again.
     """
 
     engine: AsyncEngine
@@ -115,6 +116,7 @@ class Poller:
     metrics: Metrics = field(default_factory=Metrics)
     processing_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT_RESPONSES))
     batch_size: int = BATCH_SIZE
+    account_ids: dict[str, int] = field(default_factory=dict)
 
     async def poll(self, account: Account, trigger: Trigger, *, lateness: timedelta | None = None) -> PollResult:
         """Polls an account once. Raises nothing but a cancellation: a failure is in the result.
@@ -132,7 +134,7 @@ class Poller:
         body_slot = BodySlot()
         try:
             with translate_errors():
-                run = await runs.begin(self.engine, account.name, account.time_zone.key, trigger)
+                run = await runs.begin(self.engine, account.name, account.time_zone.key, trigger, self.account_ids)
             stats.identities_behind = run.identities_behind
             async with body_slot:
                 response = await self.source.fetch(account, body_slot=body_slot)

@@ -124,7 +124,7 @@ async def test_an_abandoned_run_ends_when_the_next_success_is_recorded_but_never
     account: PolledAccount, began: timedelta, ended: timedelta
 ) -> None:
     await account.set_clock(T0 + began)
-    await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
+    await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule", {})
     await account.poll_at(T0, record(1))
 
     assert await account.rows("select outcome, finished_at from syncer.sync_run order by run_id") == [
@@ -134,7 +134,7 @@ async def test_an_abandoned_run_ends_when_the_next_success_is_recorded_but_never
 
 
 async def test_a_success_leaves_the_runs_of_other_accounts_alone(account: PolledAccount) -> None:
-    await runs.begin(account.engine, "another", "Europe/Moscow", "schedule")
+    await runs.begin(account.engine, "another", "Europe/Moscow", "schedule", {})
     await account.poll(record(1))
     assert await outcomes(account) == ["running", "applied"]
 
@@ -233,7 +233,7 @@ async def test_a_commit_whose_acknowledgement_is_lost_is_reported_as_committed(
 
 async def test_a_run_that_was_marked_failed_and_then_succeeds_has_no_error(account: PolledAccount) -> None:
     """PostgreSQL may commit a transaction that its client has given up, after the run was marked as failed."""
-    run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
+    run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule", {})
     assert await runs.mark_failed(
         account.engine, run, ResponseTimeoutError("given up", http_status=203, response_bytes=7)
     )
@@ -275,7 +275,7 @@ async def test_a_cancelled_poll_rolls_back(account: PolledAccount, database: str
 
 async def test_timeouts_release_the_fence_of_a_process_that_hangs(account: PolledAccount) -> None:
     await account.poll(record(1))
-    run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule")
+    run = await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule", {})
     async with runs.fence(account.engine, run) as fence:
         timeouts = await fence.connection.fetchrow(
             "select current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'), "

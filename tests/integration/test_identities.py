@@ -134,7 +134,7 @@ async def test_new_accounts_and_regions_get_ids_though_those_that_exist_were_cop
 
 async def test_a_run_that_is_overtaken_by_a_newer_one_is_still_superseded(account: PolledAccount) -> None:
     await account.poll(record(1))
-    run = await runs.begin(account.engine, "default", "Europe/Moscow", "schedule")
+    run = await runs.begin(account.engine, "default", "Europe/Moscow", "schedule", {})
     assert (await account.poll(record(1, state="freeze"))).run_id == 3
 
     async with runs.fence(account.engine, run) as fence:

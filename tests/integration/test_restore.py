@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 BOTH_POLLED = "select count(*) = 2 from syncer.account_fence where observed_at is not null"
 NUMBERS = "select virtual_number_id, state, comment from syncer.virtual_number where removed_at is null order by 1"
 
+RUNS_BY_ACCOUNT = "select a.name, outcome from syncer.sync_run join syncer.account a using (account_id) order by 1, 2"
+NUMBERS_BY_ACCOUNT = """
+select a.name, virtual_number_id from syncer.virtual_number join syncer.account a using (account_id) order by 1, 2
+"""
+
 
 async def run_program(name: str, *arguments: str) -> None:
     """Runs a PostgreSQL program."""
@@ -84,6 +89,50 @@ async def test_a_poll_whose_run_is_gone_when_its_response_arrives_fails_in_plain
     )
     assert await account.rows("select run_id, outcome from syncer.sync_run") == [(1, "applied")]
     assert await account.broken_invariants() == []
+
+
+async def test_a_process_writes_nothing_under_the_id_that_another_account_has_in_the_restored_data(
+    account: PolledAccount,
+) -> None:
+    await account.poll(record(1))
+    await account.sql.execute("update syncer.account set name = 'another'")
+
+    result = await account.poll(record(1), record(2))
+
+    assert (result.outcome, result.created) == ("applied", 2)
+    assert await account.rows(RUNS_BY_ACCOUNT) == [("another", "applied"), ("default", "applied")]
+    assert await account.rows(NUMBERS_BY_ACCOUNT) == [("another", 1), ("default", 1), ("default", 2)]
+    await account.sql.execute("update syncer.account set name = 'both' where name = 'default'")
+    await account.sql.execute("update syncer.account set name = 'default' where name = 'another'")
+    assert (await account.poll(record(1))).outcome == "unchanged"
+    assert await account.rows(RUNS_BY_ACCOUNT) == [
+        ("both", "applied"),
+        ("default", "applied"),
+        ("default", "unchanged"),
+    ]
+    assert await account.broken_invariants() == []
+
+
+async def test_a_process_polls_an_account_anew_whose_id_the_restored_data_do_not_have(account: PolledAccount) -> None:
+    await account.poll(record(1))
+    await account.sql.execute("truncate syncer.account cascade")
+
+    result = await account.poll(record(1))
+
+    assert (result.outcome, result.created) == ("applied", 1)
+    assert await account.rows("select account_id, name from syncer.account") == [(2, "default")]
+
+
+async def test_an_account_that_was_restored_without_its_fence_gets_one_and_no_run_is_left_behind(
+    account: PolledAccount,
+) -> None:
+    await account.poll(record(1))
+    await account.sql.execute("delete from syncer.account_fence")
+
+    result = await account.poll(record(1), record(2))
+
+    assert result.outcome == "applied"
+    assert await account.rows("select outcome from syncer.sync_run order by run_id") == [("applied",), ("applied",)]
 
 
 async def test_a_daemon_goes_on_polling_an_account_that_the_restored_data_do_not_have(

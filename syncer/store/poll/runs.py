@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import asyncpg
 from sqlalchemy import and_, func, select, text, update
 
 from syncer.diff.content_hash import ContentHash
@@ -23,16 +24,15 @@ from syncer.diff.response import MAX_STORED_REJECTIONS
 from syncer.diff.stored import StartedRun
 from syncer.errors import DatabaseError, DuplicateKeyError
 from syncer.outcome import COUNTERS, Conclusion
-from syncer.store.accounts import register_accounts
+from syncer.store.accounts import read_account_ids, register_accounts
 from syncer.store.engine import autocommit_connection, driver_connection, invalidate_on_timeout, translate_errors
 from syncer.store.identities import advance_identities
 from syncer.store.tables import sync_run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncIterator, Collection, MutableMapping, Sequence
     from uuid import UUID
 
-    import asyncpg
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -128,53 +128,75 @@ class ResponseMeta:
     declared_length: DeclaredLength
 
 
-# Returns no row if the account is new or its time zone has changed, or if the server does not know its time zone any
-# more: then it is registered first, or refused.
+# Of any other account than the one meant, as after another database was restored, it inserts nothing: the division by
+# zero takes the row back. The same if the account's time zone has changed, or if the server does not know it any more.
 _INSERT_RUN: Final = """
-with polled as (
-    select account_id, body_digest, success_run_id
-      from syncer.account join syncer.account_fence using (account_id)
-     where name = $1 and time_zone = $2 and time_zone = syncer.known_zone(time_zone)
-), inserted as (
-    insert into syncer.sync_run (account_id, trigger, started_at, outcome)
-    select account_id, $3, syncer.clock(), 'running' from polled
+with inserted as (
+    insert into syncer.sync_run (account_id, trigger, started_at, outcome) values ($1, $2, syncer.clock(), 'running')
     returning account_id, run_id, started_at
 )
-select account_id, run_id, started_at, body_digest, success_run_id, (select key from syncer.hash_key) as key
-  from inserted join polled using (account_id)
+select max(i.run_id) as run_id, max(i.started_at) as started_at, max(f.success_run_id) as success_run_id,
+       (array_agg(f.body_digest))[1] as body_digest, (array_agg(k.key))[1] as key, 1 / count(*) as is_the_account
+  from inserted i
+  join syncer.account_fence f on f.account_id = i.account_id
+  join syncer.account a on a.account_id = f.account_id
+  left join syncer.hash_key k on true
+ where f.account_id = $1 and a.name = $3 and a.time_zone = $4 and a.time_zone = syncer.known_zone(a.time_zone)
 """
+_NOT_THE_ACCOUNT: Final = (asyncpg.DivisionByZeroError, asyncpg.ForeignKeyViolationError)
 _DELETE_RUN: Final = "delete from syncer.sync_run where account_id = $1 and run_id = $2 and outcome = 'running'"
 
 
-async def begin(engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger) -> Run:
-    """Inserts the run's row before the endpoint is called, and the account's row if there is none."""
+async def begin(
+    engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger, account_ids: MutableMapping[str, int]
+) -> Run:
+    """Inserts the run's row before the endpoint is called, and the account's row if there is none.
+
+    Args:
+        engine: The database.
+        account: The account's name.
+        time_zone: Its time zone.
+        trigger: What started the poll.
+        account_ids: The ids of accounts by name, as far as this process remembers them; the account's is added.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
     try:
-        run = await _insert_run(engine, account, time_zone, trigger)
+        run = await _insert_run(engine, account, time_zone, trigger, account_ids)
     except DuplicateKeyError:
         run = None
     if run is not None:
         return run
     behind = await advance_identities(engine)
-    run = await _insert_run(engine, account, time_zone, trigger)
+    run = await _insert_run(engine, account, time_zone, trigger, account_ids)
     if run is None:
         raise DatabaseError("database: the ids of new runs are smaller than those of older ones; run `syncer check`")
     run.identities_behind = behind
     return run
 
 
-async def _insert_run(engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger) -> Run | None:
+async def _insert_run(
+    engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger, account_ids: MutableMapping[str, int]
+) -> Run | None:
     """Inserts the row, or nothing if its id would be smaller than that of the newest success; then returns None.
 
     The newest success was read before the id was generated: its id is smaller unless ids are behind the data.
     """
-    async with autocommit_connection(engine) as connection:
-        row = await connection.fetchrow(_INSERT_RUN, account, time_zone, trigger)
-        if row is not None and row["success_run_id"] is not None and row["success_run_id"] >= row["run_id"]:
-            await connection.execute(_DELETE_RUN, row["account_id"], row["run_id"])
-            return None
+    account_id = account_ids.get(account) or (await read_account_ids(engine, [account])).get(account)
+    row = await _try_to_insert(engine, account_id, account, time_zone, trigger)
     if row is None:
-        await register_accounts(engine, {account: time_zone})
-        return await _insert_run(engine, account, time_zone, trigger)
+        account_id = (await register_accounts(engine, {account: time_zone})).get(account)
+        row = await _try_to_insert(engine, account_id, account, time_zone, trigger)
+    if row is None or account_id is None:
+        raise DatabaseError(
+            f"database: the account {account!r} was changed or deleted when its poll began; the next poll tries again"
+        )
+    account_ids[account] = account_id
+    if row["success_run_id"] is not None and row["success_run_id"] >= row["run_id"]:
+        async with autocommit_connection(engine) as connection:
+            await connection.execute(_DELETE_RUN, account_id, row["run_id"])
+        return None
     if row["key"] is None:
         raise DatabaseError(
             "the table syncer.hash_key is empty, and nothing can be compared without its key: restore it from a "
@@ -182,7 +204,20 @@ async def _insert_run(engine: AsyncEngine, account: str, time_zone: str, trigger
             "values (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
         )
     content_hash = ContentHash(row["key"])
-    return Run(account, row["account_id"], row["run_id"], row["started_at"], row["body_digest"], content_hash)
+    return Run(account, account_id, row["run_id"], row["started_at"], row["body_digest"], content_hash)
+
+
+async def _try_to_insert(
+    engine: AsyncEngine, account_id: int | None, account: str, time_zone: str, trigger: Trigger
+) -> asyncpg.Record | None:
+    """Inserts the row; returns None, and inserts nothing, unless the id is that of the account in this time zone."""
+    if account_id is None:
+        return None
+    async with autocommit_connection(engine) as connection:
+        try:
+            return await connection.fetchrow(_INSERT_RUN, account_id, trigger, account, time_zone)
+        except _NOT_THE_ACCOUNT:
+            return None
 
 
 async def conclude_failed(engine: AsyncEngine, run: Run, error: PollError) -> Conclusion:
