@@ -77,15 +77,15 @@ with identities (column_name, sequence, highest) as materialized (
      union all
     select 'syncer.notice.notice_id', pg_get_serial_sequence('syncer.notice', 'notice_id'),
            (select max(newest.notice_id)
-              from syncer.account a
-             cross join lateral (select n.notice_id from syncer.notice n where n.account_id = a.account_id
+              from syncer.account_fence f
+             cross join lateral (select n.notice_id from syncer.notice n where n.account_id = f.account_id
                                   order by n.notice_id desc limit 1) newest)
      union all
     select 'syncer.account_condition.condition_id',
            pg_get_serial_sequence('syncer.account_condition', 'condition_id'),
            (select max(newest.condition_id)
-              from syncer.account a
-             cross join lateral (select k.condition_id from syncer.account_condition k where k.account_id = a.account_id
+              from syncer.account_fence f
+             cross join lateral (select k.condition_id from syncer.account_condition k where k.account_id = f.account_id
                                   order by k.condition_id desc limit 1) newest)
      union all
     select 'syncer.erasure.erasure_id', pg_get_serial_sequence('syncer.erasure', 'erasure_id'),
