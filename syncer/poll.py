@@ -56,7 +56,7 @@ from syncer.errors import DatabaseError, PollError
 from syncer.outcome import Conclusion, PollResult
 from syncer.store.engine import translate_errors
 from syncer.store.poll import runs
-from syncer.store.poll.apply import prepare_changes, upsert_rejections, write_changes
+from syncer.store.poll.apply import delete_surplus_rejections, prepare_changes, upsert_rejections, write_changes
 from syncer.store.poll.fingerprints import FingerprintCache, load_fingerprints, next_fingerprints
 from syncer.store.poll.load import load_account, load_numbers
 from syncer.store.poll.lookups import upsert_lookups
@@ -244,6 +244,9 @@ class Poller:
             run.account_id,
             await run_in_thread_if_large(response_bytes, next_fingerprints, known, parsed, totals, version),
         )
+        if parsed.rejections and conclusion.outcome == "applied":
+            with contextlib.suppress(DatabaseError):  # the poll has succeeded, and the next one deletes them
+                await delete_surplus_rejections(self.engine, run.account_id)
         stats.unreadable = parsed.unreadable_count
         stats.add_changes(totals, listed=stored.listed_count)
         return conclusion

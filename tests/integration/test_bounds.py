@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import redirect_stderr
 from io import StringIO
@@ -9,14 +10,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from syncer.store.poll.apply import delete_surplus_rejections
 from syncer.telemetry.logs import configure_logging
-from tests.builders import record, redirect
+from tests.builders import connect, record, redirect
+from tests.service.processes import wait_until
 
 if TYPE_CHECKING:
     from tests.builders import PolledAccount
 
 STORED: Final = 1_000
 NEW_WORDS: Final = 200
+ADD_REJECTED_RECORDS: Final = """
+insert into syncer.rejected_record
+       (account_id, rejected_record_id, error, payload, first_run_id, last_run_id, occurrences)
+select 1, gen_random_uuid(), 'old', '', $2, $2, 1 from generate_series(1, $1)
+"""
+RENAME_FUNCTION: Final = "alter function syncer.{}(integer) rename to {}"
 
 
 def broken(number: int, version: int = 0) -> dict[str, Any]:
@@ -100,6 +109,44 @@ async def test_an_account_keeps_ten_thousand_rejected_records_those_seen_last(ac
     assert await account.rows("select last_run_id, count(*) from syncer.rejected_record group by 1 order by 1") == [
         (run_id, 1_000) for run_id in range(3, 13)
     ]
+
+
+async def test_rejected_records_that_a_killed_process_left_over_are_deleted_by_the_next_poll_that_rejects_any(
+    account: PolledAccount,
+) -> None:
+    await account.poll(record(1), {"id": 2})
+    await account.sql.execute(ADD_REJECTED_RECORDS, 10_004, 1)
+    await account.sql.execute(RENAME_FUNCTION.format("delete_surplus_rejected_records", "not_now"))
+
+    assert (await account.poll(record(1), {"id": 3})).outcome == "applied"
+    assert await count(account, "rejected_record") == 10_006
+    assert await account.broken_invariants() == []
+    await account.sql.execute(RENAME_FUNCTION.format("not_now", "delete_surplus_rejected_records"))
+    assert (await account.poll(record(1))).outcome == "applied"
+    assert await count(account, "rejected_record") == 10_006
+    assert (await account.poll(record(1), {"id": 4})).outcome == "applied"
+
+    assert await count(account, "rejected_record") == 10_000
+    newest = "select virtual_number_id from syncer.rejected_record where last_run_id > 1 order by last_run_id"
+    assert await account.rows(newest) == [(3,), (4,)]
+
+
+async def test_a_rejected_record_that_a_poll_sees_again_is_not_deleted_as_too_many(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll(record(1), {"id": 2})
+    await account.poll(record(1), {"id": 3})
+    await account.sql.execute(ADD_REJECTED_RECORDS, 10_000, 2)
+    oldest = "select rejected_record_id from syncer.rejected_record where virtual_number_id = 2"
+    poll = await connect(database)
+    async with poll.transaction():
+        await poll.execute("update syncer.rejected_record set last_run_id = 3 where virtual_number_id = 2")
+        deletion = asyncio.create_task(delete_surplus_rejections(account.engine, 1))
+        await wait_until(lambda: account.sql.fetchval("select exists (select from pg_locks where not granted)"))
+    await deletion
+    await poll.close()
+
+    assert len(await account.rows(oldest)) == 1
 
 
 async def test_a_run_stores_two_hundred_new_words_of_a_field_and_the_next_one_more(account: PolledAccount) -> None:

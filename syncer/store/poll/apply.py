@@ -15,12 +15,15 @@ from uuid import UUID
 from syncer.diff.json_values import encode_json
 from syncer.diff.record import DECODER_VERSION
 from syncer.store.day_summaries import discard_summaries
+from syncer.store.engine import autocommit_connection
 from syncer.store.poll.copy_rows import copy_rows, encode_new_rows
 from syncer.store.poll.staged import execute_batched, from_unnest, join_on_key
 from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.diff.changeset import ChangeSet, NewVersion
     from syncer.diff.record import Rejection
@@ -346,10 +349,7 @@ _DELETE_SURPLUS_REJECTIONS: Final = "select syncer.delete_surplus_rejected_recor
 
 
 async def upsert_rejections(fence: Fence, rejections: Sequence[Rejection]) -> None:
-    """Writes the rejected elements of a response; the same bytes in a later run count as another occurrence.
-
-    Deletes those seen the longest time ago, if the account has too many.
-    """
+    """Writes the rejected elements of a response; the same bytes in a later run count as another occurrence."""
     await execute_batched(
         fence,
         _UPSERT_REJECTIONS,
@@ -358,5 +358,17 @@ async def upsert_rejections(fence: Fence, rejections: Sequence[Rejection]) -> No
             for rejection in rejections
         ),
     )
-    if rejections:
-        await fence.connection.execute(_DELETE_SURPLUS_REJECTIONS, fence.run.account_id)
+
+
+async def delete_surplus_rejections(engine: AsyncEngine, account_id: int) -> None:
+    """Deletes the rejected elements that were seen the longest time ago, if the account has too many.
+
+    The function has the rights of the schema's owner, and a distributed transaction that has written may not change its
+    user: it is called after the poll's transaction. If it is not, as after a kill, the next poll with rejected elements
+    deletes what is too much.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection:
+        await connection.execute(_DELETE_SURPLUS_REJECTIONS, account_id)
