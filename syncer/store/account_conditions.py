@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
-from syncer.store.engine import autocommit_connection
+from syncer.store.engine import limited_transaction
 from syncer.store.notice_cursors import CursorKey, as_columns, postpone
 
 if TYPE_CHECKING:
@@ -76,9 +76,9 @@ class Pending(NamedTuple):
 
 
 # If the process is suspended, PostgreSQL ends the transaction: nobody else could look meanwhile.
+_LIMITS: Final = {"idle_in_transaction_session_timeout": "60s"}
 _LOCK: Final = """
-select pg_try_advisory_xact_lock(hashtextextended('syncer.account_condition', 0)), syncer.clock(),
-       set_config('idle_in_transaction_session_timeout', '60s', true)
+select pg_try_advisory_xact_lock(hashtextextended('syncer.account_condition', 0)), syncer.clock()
 """
 _STATES: Final = """
 select a.account_id, a.created_at, f.success_run_id,
@@ -229,8 +229,8 @@ async def look_at_accounts(engine: AsyncEngine) -> AsyncIterator[Look | None]:
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    async with autocommit_connection(engine) as connection, connection.transaction():
+    async with limited_transaction(engine, _LIMITS) as connection:
         row = await connection.fetchrow(_LOCK)
         assert row is not None  # noqa: S101 - a select without from has a row
-        is_locked, now, _ = row
+        is_locked, now = row
         yield Look(connection, now) if is_locked else None

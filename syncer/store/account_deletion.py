@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from syncer.store.engine import autocommit_connection
+from syncer.store.engine import autocommit_connection, local_settings
 from syncer.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def delete_account(engine: AsyncEngine, account_id: int, on_batch: Callabl
     async with autocommit_connection(engine) as connection:
         for table in _TABLES:
             statement = (
-                f"delete from {table} where ctid = any(array("  # noqa: S608 - one of ours
+                f"delete from {table} where account_id = $1 and ctid = any(array("  # noqa: S608 - one of ours
                 f"select ctid from {table} where account_id = $1 limit {BATCH_ROWS}))"
             )
             while deleted := await _delete_batch(connection, statement, account_id):
@@ -68,5 +68,6 @@ async def delete_account(engine: AsyncEngine, account_id: int, on_batch: Callabl
 
 async def _delete_batch(connection: asyncpg.Connection[Any], statement: str, account_id: int) -> int:
     async with connection.transaction():
-        await connection.execute("set local syncer.erasing = 'on'")  # without it, closed rows are kept from their owner
+        # Without it, closed rows are kept from their owner.
+        await connection.execute(local_settings({"syncer.erasing": "on"}))
         return int((await connection.execute(statement, account_id)).rpartition(" ")[2])

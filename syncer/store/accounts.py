@@ -8,6 +8,7 @@ configuration files differ for a moment therefore agree once all of them have re
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 import asyncpg
 
@@ -131,25 +132,15 @@ async def describe_shared_app_ids(engine: AsyncEngine) -> list[str]:
     ]
 
 
-# Waits for a poll that is writing. The next statement then sees and deletes the fingerprints of that poll, too.
-_LOCK_BY_NAME: Final = """
-select account_id
-  from syncer.account_fence f join syncer.account using (account_id)
- where name = $1 for no key update of f
-"""
+# Waits for a poll that is writing. The next statements then see and delete the fingerprints of that poll, too.
+_LOCK: Final = "select from syncer.account_fence where account_id = $1 for no key update"
+_READ_APP_ID: Final = "select app_id from syncer.account where account_id = $1"
 # The fingerprints go with it, so that the next response is decoded in full and its most frequent `app_id` is found.
-# The `app_id` is read here: of a row that it does not lock, the statement that waited still sees what was before.
-_FORGET_APP_ID: Final = """
-with before as (
-    select app_id from syncer.account where account_id = $1
-), deleted as (
-    delete from syncer.record_fingerprint where account_id = $1
-), forgotten as (
-    update syncer.account set app_id = null where account_id = $1
-)
-update syncer.account_fence set body_digest = null, fingerprints_version = gen_random_uuid() where account_id = $1
-returning (select app_id from before)
+_DELETE_FINGERPRINTS: Final = "delete from syncer.record_fingerprint where account_id = $1"
+_FORGET_BODY: Final = """
+update syncer.account_fence set body_digest = null, fingerprints_version = $2 where account_id = $1
 """
+_FORGET_APP_ID: Final = "update syncer.account set app_id = null where account_id = $1"
 _SELECT_NAMES: Final = "select name from syncer.account order by name"
 
 
@@ -163,11 +154,13 @@ async def forget_app_id(engine: AsyncEngine, name: str) -> int | None:
         StoredDataError: The database has no such account.
         DatabaseError: PostgreSQL refused.
     """
+    account_id = await require_account(engine, name)
     async with autocommit_connection(engine) as connection, connection.transaction():
-        account_id = await connection.fetchval(_LOCK_BY_NAME, name)
-        if account_id is None:
-            raise await _unknown_account(connection, name)
-        app_id: int | None = await connection.fetchval(_FORGET_APP_ID, account_id)
+        await connection.execute(_LOCK, account_id)
+        app_id: int | None = await connection.fetchval(_READ_APP_ID, account_id)
+        await connection.execute(_DELETE_FINGERPRINTS, account_id)
+        await connection.execute(_FORGET_BODY, account_id, uuid4())
+        await connection.execute(_FORGET_APP_ID, account_id)
     return app_id
 
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import text
-
-from syncer.store.engine import translate_errors
+from syncer.store.engine import limited_transaction
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,38 +23,38 @@ if TYPE_CHECKING:
 BATCH_DAYS: Final = 31
 """The number of days that one transaction counts at most."""
 
-_SET_TIMEOUTS: Final = text("select set_config('lock_timeout', '5s', true)")
+_LIMITS: Final = {"lock_timeout": "5s"}
 # Skips an account that a poll or another replica has locked.
-_LOCK: Final = text("""
+_LOCK: Final = """
 select syncer.known_zone(time_zone) as zone, observed_at
   from syncer.account_fence f join syncer.account using (account_id)
- where f.account_id = :account_id for no key update of f skip locked
-""")
+ where f.account_id = $1 for no key update of f skip locked
+"""
 # Days of the zone that the account had before are not those that it has now, nor are days that ended at another time
 # before the server had newer rules of time zones.
-_DELETE_UNREADABLE: Final = text("""
+_DELETE_UNREADABLE: Final = """
 delete from syncer.day_summary
- where account_id = :account_id
-   and (time_zone <> :zone
-        or day > coalesce((select (syncer.last_day_summary(:account_id, :zone, :observed_at)).day), '-infinity'))
-""")
-_INSERT: Final = text("""
+ where account_id = $1
+   and (time_zone <> $2
+        or day > coalesce((select (syncer.last_day_summary($1, $2, $3)).day), '-infinity'))
+"""
+_INSERT: Final = """
 with last as materialized (
-    select syncer.last_day_summary(:account_id, :zone, :observed_at) as summary
+    select syncer.last_day_summary($1, $2, $3) as summary
 ), first as materialized (
-    select coalesce((summary).day + 1, (select (min(first_seen_at) at time zone :zone)::date from syncer.virtual_number
-                                         where account_id = :account_id and (summary).day is null)) as day
+    select coalesce((summary).day + 1, (select (min(first_seen_at) at time zone $2)::date from syncer.virtual_number
+                                         where account_id = $1 and (summary).day is null)) as day
       from last
 )
 insert into syncer.day_summary
 select counted.*
   from last
  cross join first
- cross join lateral syncer.count_days(:account_id, :zone, last.summary, :observed_at,
-                                      least(first.day + cast(:days as integer) - 1,
-                                            (cast(:observed_at as timestamptz) at time zone :zone)::date - 1)) counted
- where counted.ends <= :observed_at
-""")
+ cross join lateral syncer.count_days($1, $2, last.summary, $3,
+                                      least(first.day + $4::integer - 1,
+                                            ($3::timestamptz at time zone $2)::date - 1)) counted
+ where counted.ends <= $3
+"""
 
 
 async def summarise_days(engine: AsyncEngine, account_id: int, *, days: int = BATCH_DAYS) -> Progress:
@@ -73,18 +71,15 @@ async def summarise_days(engine: AsyncEngine, account_id: int, *, days: int = BA
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    with translate_errors():
-        async with engine.begin() as transaction:
-            await transaction.execute(_SET_TIMEOUTS)
-            account = (await transaction.execute(_LOCK, {"account_id": account_id})).one_or_none()
-            if account is None:
-                return "locked"
-            known = {"account_id": account_id, "zone": account.zone, "observed_at": account.observed_at}
-            await transaction.execute(_DELETE_UNREADABLE, known)
-            if account.observed_at is None:
-                return "done"
-            counted = await transaction.execute(_INSERT, known | {"days": days})
-    return "more" if counted.rowcount else "done"
+    async with limited_transaction(engine, _LIMITS) as connection:
+        account = await connection.fetchrow(_LOCK, account_id)
+        if account is None:
+            return "locked"
+        await connection.execute(_DELETE_UNREADABLE, account_id, *account)
+        if account["observed_at"] is None:
+            return "done"
+        inserted = await connection.execute(_INSERT, account_id, *account, days)
+    return "done" if inserted.endswith(" 0") else "more"
 
 
 # The date in UTC, less a day, is not after that in any zone: the key finds the days.

@@ -59,6 +59,8 @@ _BROKEN: Final = asyncpg.InternalClientError
 derives from none of asyncpg's other errors."""
 
 
+_FIRST_WITH_TRANSACTION_TIMEOUT: Final = 17
+
 _DATABASE_URL: Final = "SYNCER_DATABASE_URL"
 
 
@@ -215,6 +217,44 @@ async def autocommit_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Co
     with translate_errors():
         async with engine.connect() as connection, invalidate_on_timeout(connection):
             yield await driver_connection(connection)
+
+
+def local_settings(settings: Mapping[str, str]) -> str:
+    """Returns statements that set parameters until the transaction ends, to be sent as they are, in one round trip.
+
+    The first of them makes Citus pass the others on to the servers that have the rows, which it does for no parameter
+    that `set_config` sets. To other servers it means nothing.
+    """
+    every = {"citus.propagate_set_commands": "local", **settings}
+    return "; ".join(f"set local {name} = '{value}'" for name, value in every.items())
+
+
+@asynccontextmanager
+async def limited_transaction(
+    engine: AsyncEngine, settings: Mapping[str, str]
+) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """Begins a transaction with some settings, in one round trip; it commits when the block ends, unless it raises.
+
+    Args:
+        engine: The database.
+        settings: Parameters and their values; a `transaction_timeout` is left out where the server does not know it.
+
+    Raises:
+        DatabaseError: PostgreSQL refused, or cannot be reached.
+    """
+    async with autocommit_connection(engine) as connection:
+        if connection.get_server_version().major < _FIRST_WITH_TRANSACTION_TIMEOUT:
+            settings = {name: value for name, value in settings.items() if name != "transaction_timeout"}
+        await connection.execute(f"BEGIN; {local_settings(settings)}")
+        try:
+            yield connection
+        except (TimeoutError, asyncio.CancelledError, _BROKEN):
+            raise  # the connection is closed then, which rolls back: another statement would hang, too
+        except BaseException:
+            if not connection.is_closed():
+                await connection.execute("ROLLBACK")
+            raise
+        await connection.execute("COMMIT")
 
 
 @asynccontextmanager

@@ -12,10 +12,11 @@ import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from uuid import uuid4
 
 from syncer.diff.content_hash import ContentHash
 from syncer.diff.erasures import PERSONAL_COLUMNS, TEXT_COLUMNS, hash_comment, hash_number, mask_of, redirect_mask
-from syncer.store.engine import autocommit_connection
+from syncer.store.engine import autocommit_connection, local_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -40,7 +41,7 @@ _VERSIONS: Final = MASKED_TABLES[:2]
 _REDIRECTS: Final = MASKED_TABLES[2:4]
 _NAMES: Final = MASKED_TABLES[6:]
 
-_SET: Final = "select set_config('lock_timeout', '20s', true), set_config('syncer.erasing', 'on', true)"
+_SETTINGS: Final = {"lock_timeout": "20s", "syncer.erasing": "on"}
 _LOCK: Final = "select from syncer.account_fence where account_id = $1 for no key update"
 _IS_OWNER: Final = """
 select pg_get_userbyid(relowner) = current_user from pg_class where oid = 'syncer.virtual_number_history'::regclass
@@ -72,7 +73,7 @@ select distinct number from syncer.virtual_number_redirect where account_id = $1
 select distinct number from syncer.virtual_number_redirect_history where account_id = $1 and virtual_number_id = $2
 """
 _FORGET_BODY: Final = """
-update syncer.account_fence set body_digest = null, fingerprints_version = gen_random_uuid() where account_id = $1
+update syncer.account_fence set body_digest = null, fingerprints_version = $2 where account_id = $1
 """
 # Whoever writes what a list of names says holds its row, too.
 _LOCK_LISTS: Final = "select from syncer.name_list where account_id = $1 order by list for update"
@@ -342,7 +343,7 @@ async def erasing(engine: AsyncEngine, account_id: int, *, confirmed: bool) -> A
         transaction = connection.transaction()
         await transaction.start()
         try:
-            await connection.execute(_SET)
+            await connection.execute(local_settings(_SETTINGS))
             await connection.execute(_LOCK, account_id)
             await connection.execute(_LOCK_LISTS, account_id)
             eraser = Eraser(connection, account_id, ContentHash(await connection.fetchval(_KEY)))
@@ -397,7 +398,7 @@ async def lift_erasure(engine: AsyncEngine, erasure_id: int) -> bool:
         account_id, virtual_number_id, employee_id = row
         await connection.execute(_LOCK, account_id)
         # Without these, the next poll would find the bytes of the record unchanged, and not read it.
-        await connection.execute(_FORGET_BODY, account_id)
+        await connection.execute(_FORGET_BODY, account_id, uuid4())
         if virtual_number_id is not None:
             await connection.execute(_FORGET_FINGERPRINT, account_id, virtual_number_id)
         if employee_id is not None:

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from syncer.name_list import Named, StoredName
 from syncer.store.active_erasures import load_erasures
-from syncer.store.engine import autocommit_connection
+from syncer.store.engine import autocommit_connection, limited_transaction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
@@ -170,9 +170,9 @@ async def record_failure(engine: AsyncEngine, claim: Claim, error: PollError, pa
     return status == "UPDATE 1"
 
 
+_LIMITS: Final = {"lock_timeout": "20s", "idle_in_transaction_session_timeout": "60s"}
 _LOCK: Final = """
-select success_at, body_digest,
-       set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_session_timeout', '60s', true)
+select success_at, body_digest
   from syncer.name_list
  where account_id = $1 and list = $2 and lease_holder = $3 and due_at is not null
    for no key update
@@ -294,7 +294,7 @@ async def lock_list(engine: AsyncEngine, claim: Claim) -> AsyncIterator[LockedLi
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    async with autocommit_connection(engine) as connection, connection.transaction():
+    async with limited_transaction(engine, _LIMITS) as connection:
         row = await connection.fetchrow(_LOCK, *claim[:2], claim.holder)
         if row is None:
             yield None

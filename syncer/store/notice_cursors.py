@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
-from syncer.store.engine import autocommit_connection
+from syncer.store.engine import autocommit_connection, limited_transaction
 from syncer.store.number_events import count_events, find_span
 
 if TYPE_CHECKING:
@@ -132,8 +132,9 @@ async def find_cursors_to_plan(engine: AsyncEngine, routes: Collection[Route]) -
 
 
 # PostgreSQL ends the transaction of a process that is suspended in it: others would wait for its locks.
+_LIMITS: Final = {"idle_in_transaction_session_timeout": "60s"}
 _LOCK: Final = """
-select run_id, planned_at, syncer.clock() as now, set_config('idle_in_transaction_session_timeout', '60s', true)
+select run_id, planned_at, syncer.clock() as now
   from syncer.notice_cursor
  where account_id = $1 and rule = $2 and channel = $3 and retired_at is null
    for no key update skip locked
@@ -266,7 +267,7 @@ async def lock_cursor(engine: AsyncEngine, key: CursorKey) -> AsyncIterator[Lock
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    async with autocommit_connection(engine) as connection, connection.transaction():
+    async with limited_transaction(engine, _LIMITS) as connection:
         row = await connection.fetchrow(_LOCK, *key)
         if row is None or await connection.fetchval(_IS_WAITING, *key):
             yield None

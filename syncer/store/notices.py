@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from uuid import uuid4
 
-from syncer.store.engine import autocommit_connection
+from syncer.store.engine import autocommit_connection, limited_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -123,6 +123,7 @@ class Claim:
         return counts
 
 
+_LIMITS: Final = {"idle_in_transaction_session_timeout": "60s"}
 _PICK: Final = """
 select message_id from syncer.notice
  where outcome = 'waiting' and channel = $1 and rule = any($2::text[]) and due_at <= syncer.clock()
@@ -134,7 +135,7 @@ _LOCK_MESSAGE: Final = """
 select n.account_id, n.notice_id, n.rule, n.kind, n.after_run_id, n.through_run_id, n.begun_condition_ids,
        n.ended_condition_ids, n.polls_since, n.types, n.events::text, n.failed_polls::text, n.made_at, n.attempts,
        n.may_have_arrived, n.lease_holder, n.due_at, n.lease_until, n.error, r.finished_at as recorded_at,
-       syncer.clock() as now, set_config('idle_in_transaction_session_timeout', '60s', true)
+       syncer.clock() as now
   from syncer.notice n
   left join syncer.sync_run r on r.account_id = n.account_id and r.run_id = n.through_run_id
  where n.message_id = $1 and n.outcome = 'waiting'
@@ -160,7 +161,7 @@ async def claim_message(engine: AsyncEngine, channel: str, rules: Collection[str
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    async with autocommit_connection(engine) as connection, connection.transaction():
+    async with limited_transaction(engine, _LIMITS) as connection:
         message_id = await connection.fetchval(_PICK, channel, rules)
         rows = [] if message_id is None else await connection.fetch(_LOCK_MESSAGE, message_id)
         if not rows:

@@ -18,13 +18,14 @@ login: how long they are kept is stored there by the schema's owner.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 from sqlalchemy import text
 
-from syncer.store.engine import translate_errors
+from syncer.store.engine import autocommit_connection, limited_transaction, translate_errors
 
 if TYPE_CHECKING:
     from datetime import date
@@ -37,87 +38,79 @@ UNCHANGED_RETENTION: Final = timedelta(days=1)
 """How long runs that found nothing new are kept, unless all runs are kept shorter."""
 
 # A session that holds locks on single runs must not block the other accounts for as long as a statement may take.
-_SET_TIMEOUTS: Final = text("select set_config('lock_timeout', '5s', true)")
-# Skips an account that a poll or another replica has locked.
-_LOCK: Final = text("""
-select c.now - cast(:retention as interval) as cutoff,
-       c.now - cast(:unchanged_retention as interval) as unchanged_cutoff
-  from syncer.account_fence f
- cross join (select syncer.clock() as now offset 0) c
- where account_id = :account_id for no key update of f skip locked
-""")
+_LIMITS: Final = {"lock_timeout": "5s"}
 # The daemon's role may not delete rejected records otherwise. The function keeps those that are younger than the owner
-# allows to delete, whatever the cutoff.
-_DELETE_REJECTED: Final = text("select syncer.delete_rejected_records(:account_id, :cutoff, :batch)")
+# allows to delete, whatever the cutoff, and those that a poll sees again meanwhile.
+_DELETE_REJECTED: Final = "select syncer.delete_rejected_records($1, syncer.clock() - $2::interval, $3)"
+_LIMITS_OF_ACCOUNT: Final = """
+select c.now - $2::interval as cutoff, c.now - $3::interval as unchanged_cutoff,
+       syncer.known_zone(a.time_zone) as zone, f.success_run_id, f.success_started_at
+  from syncer.account_fence f
+  join syncer.account a on a.account_id = f.account_id
+ cross join (select syncer.clock() as now offset 0) c
+ where f.account_id = $1
+"""
+# Skips an account that a poll or another replica has locked.
+_LOCK: Final = f"{_LIMITS_OF_ACCOUNT} for no key update of f skip locked"
 # Days with a run that is still `running` are left out: it may still succeed. So is the day of the last success: its
 # last gap ends with that success if the account is polled no more, and else with the day or the next success.
-_PRUNABLE: Final = """
-with zone as materialized (
-    select account_id, z.name, success_run_id, first_success_at,
-           (cast(:cutoff as timestamptz) at time zone z.name)::date as kept_from,
-           (cast(:unchanged_cutoff as timestamptz) at time zone z.name)::date as unchanged_kept_from,
-           (success_started_at at time zone z.name)::date as last_success_day
-      from syncer.account_fence join syncer.account using (account_id)
-     cross join lateral (select syncer.known_zone(time_zone) as name offset 0) z
-     where account_id = :account_id
-), old as materialized (
-    select r.account_id, r.run_id, (r.started_at at time zone z.name)::date as day, r.outcome, r.started_at
-      from zone z
-      join syncer.sync_run r using (account_id)
-     where r.started_at < :unchanged_cutoff
-       and r.outcome not in ('running', 'applied')
-       and (r.started_at at time zone z.name)::date
-           < case when r.outcome = 'unchanged' and r.held = 0 then z.unchanged_kept_from else z.kept_from end
-       and r.run_id is distinct from z.success_run_id
-       and (r.started_at at time zone z.name)::date is distinct from z.last_success_day
-       and not exists (select from syncer.rejected_record j
-                        where j.account_id = r.account_id and r.run_id in (j.first_run_id, j.last_run_id))
-       and not exists (select from syncer.sync_run running
-                        where running.account_id = r.account_id and running.outcome = 'running'
-                          and (running.started_at at time zone z.name)::date
-                            = (r.started_at at time zone z.name)::date)
-     order by r.started_at
-     limit :batch
-)
+_OLD: Final = """
+select r.run_id, (r.started_at at time zone $4)::date as day, r.outcome in ('failed', 'abandoned') as has_failed,
+       extract(epoch from syncer.clock() - r.started_at)::float8 as age
+  from syncer.sync_run r
+ where r.account_id = $1
+   and r.started_at < $3
+   and r.outcome not in ('running', 'applied')
+   and (r.started_at at time zone $4)::date
+       < (case when r.outcome = 'unchanged' and r.held = 0 then $3 else $2::timestamptz end at time zone $4)::date
+   and r.run_id is distinct from $5::bigint
+   and (r.started_at at time zone $4)::date is distinct from ($6::timestamptz at time zone $4)::date
+   and not exists (select from syncer.rejected_record j
+                    where j.account_id = $1 and r.run_id in (j.first_run_id, j.last_run_id))
+   and not exists (select from syncer.sync_run running
+                    where running.account_id = $1 and running.outcome = 'running'
+                      and (running.started_at at time zone $4)::date = (r.started_at at time zone $4)::date)
+ order by r.started_at
+ limit $7
 """
-_PRUNE: Final = text(f"""{_PRUNABLE}, deleted as (
-    delete from syncer.sync_run r using old where r.account_id = old.account_id and r.run_id = old.run_id
-), days as (
-    select old.account_id, old.day, count(*) as polls,
-           count(*) filter (where old.outcome in ('failed', 'abandoned')) as failed, z.name as zone,
-           -- Before its first success, nobody expects an account to be watched: a day that ended before it has no gap.
-           least(greatest(syncer.day_start(old.day, z.name), z.first_success_at),
-                 syncer.day_start(old.day + interval '1 day', z.name)) as starts_at,
-           syncer.day_start(old.day + interval '1 day', z.name) as ends_at
-      from old join zone z using (account_id) group by 1, 2, 5, z.first_success_at
-), summed as (
-    insert into syncer.sync_day as existing (account_id, day, polls, failed, longest_gap_seconds, blind_seconds)
-    select d.account_id, d.day, d.polls, d.failed, gap.longest_seconds, gap.blind_seconds
-      from days d
-     cross join lateral (
-               select extract(epoch from case when count(*) = 0 then d.ends_at - d.starts_at
-                                              else greatest(min(started_at) - d.starts_at,
-                                                            max(started_at - previous_started_at),
-                                                            d.ends_at - max(started_at)) end) as longest_seconds,
-                      extract(epoch from case when count(*) = 0 then syncer.blind_part(d.ends_at - d.starts_at)
-                              else syncer.blind_part(min(started_at) - d.starts_at)
-                                   + coalesce(sum(syncer.blind_part(started_at - previous_started_at)), '0')
-                                   + syncer.blind_part(d.ends_at - max(started_at)) end) as blind_seconds
-                 from (select r.started_at, lag(r.started_at) over (order by r.started_at) as previous_started_at
-                         from syncer.sync_run r
-                        where r.account_id = d.account_id and r.outcome in ('applied', 'unchanged')
-                          and r.started_at between d.starts_at - interval '1 day' and d.ends_at + interval '1 day'
-                          and (r.started_at at time zone d.zone)::date = d.day) successes) gap
-    on conflict (account_id, day)
-    do update set polls = existing.polls + excluded.polls, failed = existing.failed + excluded.failed
-)
-select count(*) from old
-""")  # noqa: S608 - a constant
-_OLDEST: Final = text(f"{_PRUNABLE} select extract(epoch from syncer.clock() - min(started_at))::float8 from old")  # noqa: S608
-_CUTOFFS: Final = text("""
-select now - cast(:retention as interval) as cutoff, now - cast(:unchanged_retention as interval) as unchanged_cutoff
-  from (select syncer.clock() as now offset 0) c
-""")
+# Each of these is a statement of its own: the parts of one that writes to several tables run one after another where
+# tables are distributed, and the gaps would be counted after the runs were deleted.
+_GAPS: Final = """
+select d.day,
+       extract(epoch from case when g.first is null then d.ends_at - d.starts_at
+                               else greatest(g.first - d.starts_at, g.between_polls, d.ends_at - g.last) end),
+       extract(epoch from case when g.first is null then syncer.blind_part(d.ends_at - d.starts_at)
+                               else syncer.blind_part(g.first - d.starts_at) + coalesce(g.blind_between_polls, '0')
+                                    + syncer.blind_part(d.ends_at - g.last) end)
+  -- Before its first success, nobody expects an account to be watched: a day that ended before it has no gap.
+  from (select t.day, least(greatest(syncer.day_start(t.day::timestamp, $2), f.first_success_at),
+                            syncer.day_start(t.day + interval '1 day', $2)) as starts_at,
+               syncer.day_start(t.day + interval '1 day', $2) as ends_at
+          from syncer.account_fence f
+         cross join unnest($3::date[]) t (day)
+         where f.account_id = $1) d
+  left join (select s.day, min(s.started_at) as first, max(s.started_at) as last,
+                    max(s.started_at - s.before) as between_polls,
+                    sum(syncer.blind_part(s.started_at - s.before)) as blind_between_polls
+               from (select (r.started_at at time zone $2)::date as day, r.started_at,
+                            lag(r.started_at) over (partition by (r.started_at at time zone $2)::date
+                                                        order by r.started_at) as before
+                       from syncer.sync_run r
+                      where r.account_id = $1 and r.outcome in ('applied', 'unchanged')
+                        and r.started_at > (select min(day) from unnest($3::date[]) each (day)) - interval '2 days'
+                        and r.started_at < (select max(day) from unnest($3::date[]) each (day)) + interval '3 days'
+                    ) s
+              group by s.day) g on g.day = d.day
+"""
+_ADD_DAYS: Final = """
+insert into syncer.sync_day as existing (account_id, day, polls, failed, longest_gap_seconds, blind_seconds)
+select $1::integer, day, polls, failed, longest_gap_seconds, blind_seconds
+  from unnest($2::date[], $3::numeric[], $4::numeric[], $5::integer[], $6::integer[])
+       each (day, longest_gap_seconds, blind_seconds, polls, failed)
+on conflict (account_id, day)
+do update set polls = existing.polls + excluded.polls, failed = existing.failed + excluded.failed
+"""
+_DELETE_RUNS: Final = "delete from syncer.sync_run where account_id = $1 and run_id = any($2::bigint[])"
 
 _STORE_RETENTION: Final = text(
     "update syncer.retention set rejected_records = :retention where rejected_records <> :retention"
@@ -165,18 +158,22 @@ async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, b
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    account = {"account_id": account_id}
-    with translate_errors():
-        async with engine.begin() as transaction:
-            await transaction.execute(_SET_TIMEOUTS)
-            cutoffs = (await transaction.execute(_LOCK, account | _retentions(retention))).mappings().one_or_none()
-            if cutoffs is None:
-                return "locked"
-            limits = account | {"batch": batch} | dict(cutoffs)
-            if await transaction.scalar(_DELETE_REJECTED, limits) == batch:
-                return "more"
-            pruned: int = await transaction.scalar(_PRUNE, limits)
-    return "more" if pruned == batch else "done"
+    async with limited_transaction(engine, _LIMITS) as connection:
+        if await connection.fetchval(_DELETE_REJECTED, account_id, retention, batch) == batch:
+            return "more"
+    async with limited_transaction(engine, _LIMITS) as connection:
+        limits = await connection.fetchrow(_LOCK, account_id, *_retentions(retention))
+        if limits is None:
+            return "locked"
+        old = await connection.fetch(_OLD, account_id, *limits, batch)
+        if old:
+            polls = Counter(run["day"] for run in old)
+            failed = Counter(run["day"] for run in old if run["has_failed"])
+            days, *gaps = zip(*await connection.fetch(_GAPS, account_id, limits["zone"], sorted(polls)), strict=True)
+            counts = [polls[day] for day in days], [failed[day] for day in days]
+            await connection.execute(_ADD_DAYS, account_id, days, *gaps, *counts)
+            await connection.execute(_DELETE_RUNS, account_id, [run["run_id"] for run in old])
+    return "more" if len(old) == batch else "done"
 
 
 async def oldest_prunable_run_age(engine: AsyncEngine, account_id: int, retention: timedelta) -> float:
@@ -185,15 +182,14 @@ async def oldest_prunable_run_age(engine: AsyncEngine, account_id: int, retentio
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    with translate_errors():
-        async with engine.connect() as connection:
-            cutoffs = (await connection.execute(_CUTOFFS, _retentions(retention))).mappings().one()
-            limits = {"account_id": account_id, "batch": 1} | dict(cutoffs)
-            return await connection.scalar(_OLDEST, limits) or 0.0
+    async with autocommit_connection(engine) as connection:
+        limits = await connection.fetchrow(_LIMITS_OF_ACCOUNT, account_id, *_retentions(retention))
+        oldest = None if limits is None else await connection.fetchrow(_OLD, account_id, *limits, 1)
+    return 0.0 if oldest is None else oldest["age"]
 
 
-def _retentions(retention: timedelta) -> dict[str, Any]:
-    return {"retention": retention, "unchanged_retention": min(retention, UNCHANGED_RETENTION)}
+def _retentions(retention: timedelta) -> tuple[timedelta, timedelta]:
+    return retention, min(retention, UNCHANGED_RETENTION)
 
 
 class Account(Struct, frozen=True):
@@ -210,13 +206,13 @@ class Account(Struct, frozen=True):
     unchanged_kept_from: date
 
 
-_ACCOUNTS: Final = text("""
+_ACCOUNTS: Final = """
 select account_id, name,
-       (c.now - cast(:retention as interval)) at time zone syncer.known_zone(time_zone),
-       (c.now - cast(:unchanged_retention as interval)) at time zone syncer.known_zone(time_zone)
+       (c.now - $1::interval) at time zone syncer.known_zone(time_zone),
+       (c.now - $2::interval) at time zone syncer.known_zone(time_zone)
   from syncer.account
  cross join (select syncer.clock() as now offset 0) c order by account_id
-""")
+"""
 
 
 async def list_accounts(engine: AsyncEngine, retention: timedelta) -> dict[int, Account]:
@@ -225,10 +221,9 @@ async def list_accounts(engine: AsyncEngine, retention: timedelta) -> dict[int, 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    with translate_errors():
-        async with engine.connect() as connection:
-            rows = await connection.execute(_ACCOUNTS, _retentions(retention))
-            return {
-                account_id: Account(name, kept_from.date(), unchanged_kept_from.date())
-                for account_id, name, kept_from, unchanged_kept_from in rows
-            }
+    async with autocommit_connection(engine) as connection:
+        rows = await connection.fetch(_ACCOUNTS, *_retentions(retention))
+    return {
+        account_id: Account(name, kept_from.date(), unchanged_kept_from.date())
+        for account_id, name, kept_from, unchanged_kept_from in rows
+    }

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import text
 
 from syncer.errors import DatabaseError
-from syncer.store.engine import driver_connection, invalidate_on_timeout, read_snapshot
+from syncer.store.engine import driver_connection, invalidate_on_timeout, local_settings, read_snapshot
 from syncer.store.invariants.chains import CHAINS
 from syncer.store.invariants.days import SUMMARIES
 from syncer.store.invariants.names import NAMES
@@ -68,11 +68,15 @@ _MAX_SECONDS: Final = 3600.0  # of one query, which may take minutes where there
 
 # Without nested loops the time stays linear even if table statistics are stale or missing, as after a restore. Sorting
 # both sides for a merge join, or group by group, takes longer than a hash join and one sort.
-_SETTINGS: Final = """
-select set_config(name, value, true)
-  from (values ('enable_nestloop', 'off'), ('enable_mergejoin', 'off'), ('enable_incremental_sort', 'off'),
-               ('jit', 'off'), ('work_mem', '64MB')) settings (name, value)
-"""
+_SETTINGS: Final = local_settings(
+    {
+        "enable_nestloop": "off",
+        "enable_mergejoin": "off",
+        "enable_incremental_sort": "off",
+        "jit": "off",
+        "work_mem": "64MB",
+    }
+)
 
 
 async def find_violations(engine: AsyncEngine) -> AsyncIterator[Violation]:
@@ -113,7 +117,7 @@ async def _help(engine: AsyncEngine, snapshot: str, waiting: deque[str], found: 
 
 async def _check(connection: AsyncConnection, waiting: deque[str], found: dict[str, list[Violation]]) -> None:
     """Runs waiting queries until none is left."""
-    await connection.execute(text(_SETTINGS))
+    await (await driver_connection(connection)).execute(_SETTINGS)
     async with invalidate_on_timeout(connection):
         while waiting:
             query = waiting.popleft()

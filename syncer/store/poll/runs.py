@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
-from sqlalchemy import and_, func, select, text, update
+from sqlalchemy import and_, func, select, update
 
 from syncer.diff.content_hash import ContentHash
 from syncer.diff.record import DECODER_VERSION
@@ -25,7 +25,7 @@ from syncer.diff.stored import StartedRun
 from syncer.errors import DatabaseError, DuplicateKeyError
 from syncer.outcome import COUNTERS, Conclusion
 from syncer.store.accounts import read_account_ids, register_accounts
-from syncer.store.engine import autocommit_connection, driver_connection, invalidate_on_timeout, translate_errors
+from syncer.store.engine import autocommit_connection, invalidate_on_timeout, limited_transaction, translate_errors
 from syncer.store.identities import advance_identities
 from syncer.store.tables import sync_run
 
@@ -271,12 +271,7 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
     Raises:
         DatabaseError: The run's row is gone.
     """
-    async with engine.begin() as transaction, invalidate_on_timeout(transaction):
-        # SQLAlchemy begins the driver's transaction only with its own first statement. Without this one, statements on
-        # the driver's connection would be committed one by one and survive a rollback.
-        await transaction.execute(_SET_TIMEOUTS)
-        connection = await driver_connection(transaction)
-        assert connection.is_in_transaction()  # noqa: S101 - begun by the statement above
+    async with limited_transaction(engine, _LIMITS) as connection:
         locked = await connection.fetchrow(_LOCK, run.account_id, run.started_at, run.run_id)
         if locked is None or not locked["has_run"]:
             raise DatabaseError(
@@ -300,11 +295,11 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
 
 # A process that hangs or has lost its network must not block the account for the others. While it is in the middle of
 # sending a statement, PostgreSQL does not consider it idle: then only transaction_timeout helps, new in PostgreSQL 17.
-_SET_TIMEOUTS: Final = text("""
-select set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_session_timeout', '60s', true),
-       case when current_setting('transaction_timeout', true) is not null
-            then set_config('transaction_timeout', '5min', true) end
-""")
+_LIMITS: Final = {
+    "lock_timeout": "20s",
+    "idle_in_transaction_session_timeout": "60s",
+    "transaction_timeout": "5min",
+}
 # The clock is read in a second CTE, after the lock was acquired: expressions in the locking query itself may be
 # evaluated before it waits. `greatest` prevents empty periods and negative windows when the clock jumps back.
 _LOCK: Final = """

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from syncer.store.engine import local_settings
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -16,10 +18,9 @@ if TYPE_CHECKING:
 # overlap: whichever plan is chosen, a poll reads no row twice for the same purpose. A bitmap scan would use an index on
 # another column, by which the planner expects few rows of the account and finds all of them. JIT compilation of such a
 # statement would take longer than its execution.
-_PLANNER_SETTINGS: Final = """
-select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-       set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true)
-"""
+_PLANNER_SETTINGS: Final = local_settings(
+    {"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_nestloop": "off", "jit": "off"}
+)
 
 _BATCH_ROWS: Final = 1_000
 """The number of rows per statement: asyncpg encodes them on the event loop, which is blocked meanwhile."""
