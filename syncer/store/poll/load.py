@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 _NUMBERS: Final = f"""
 select n.virtual_number_id, {", ".join("r.name" if name == "region_id" else f"n.{name}" for name in RECORD_COLUMNS)},
        n.extra::text, n.last_read_at, r.name, r.region_id, n.removed_run_id as removed_by,
-       s.started_at
+       (select started_at from syncer.sync_run s where s.account_id = $1 and s.run_id = n.removed_run_id)
   from syncer.virtual_number n
   left join syncer.region r using (region_id)
-  left join syncer.sync_run s on s.account_id = n.account_id and s.run_id = n.removed_run_id
  where n.account_id = $1 and n.virtual_number_id = any($2::bigint[]) and n.virtual_number_id between $3 and $4
 """  # noqa: S608 - names from a constant
 _REDIRECTS: Final = """
