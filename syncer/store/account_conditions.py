@@ -84,17 +84,18 @@ _STATES: Final = """
 select a.account_id, a.created_at, f.success_run_id,
        case when f.success_started_at is not null then least(f.success_started_at, syncer.clock()) end, r.finished_at,
        coalesce(r.held, 0), coalesce(r.rejected, 0), newest.run_id, newest.finished_at, newest.error_kind
-  from syncer.account a
-  left join syncer.account_fence f using (account_id)
-  left join syncer.sync_run r on r.account_id = a.account_id and r.run_id = f.success_run_id
+  from syncer.account_fence f
+  join syncer.account a on a.account_id = f.account_id
+  left join syncer.sync_run r on r.account_id = f.account_id and r.run_id = f.success_run_id
   left join lateral (select n.run_id, n.finished_at, n.error_kind from syncer.sync_run n
-                      where n.account_id = a.account_id and n.run_id > coalesce(f.success_run_id, 0)
+                      where n.account_id = f.account_id and n.run_id > coalesce(f.success_run_id, 0)
                         and n.outcome not in ('running', 'abandoned')
                       order by n.run_id desc limit 1) newest on true
- where a.account_id = any($1::integer[])
-   and (r.held > 0 or r.rejected > 0 or newest.error_kind in ('unauthorized', 'forbidden')
-        or coalesce(f.success_started_at, a.created_at) <= syncer.clock() - $2::interval
-        or exists (select from syncer.account_condition k where k.account_id = a.account_id and k.ended_at is null))
+  left join (select distinct account_id from syncer.account_condition where ended_at is null) k
+    on k.account_id = f.account_id
+ where f.account_id = any($1::integer[])
+   and (r.held > 0 or r.rejected > 0 or newest.error_kind in ('unauthorized', 'forbidden') or k.account_id is not null
+        or coalesce(f.success_started_at, a.created_at) <= syncer.clock() - $2::interval)
 """
 _OPEN: Final = """
 select account_id, kind, began_at, run_id, affected

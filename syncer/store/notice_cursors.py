@@ -65,18 +65,19 @@ update syncer.notice n
 """
 # A rule's `when` may be another one now: when it is due is computed again.
 _FORGET_DUE_TIMES: Final = "update syncer.notice_cursor set due_at = null where due_at is not null"
-# A cursor begins where its account is: what happened before the rule was there is not sent. One that another process
-# has made since this statement began may have moved: it stays where it is.
+_EXISTING: Final = "select account_id, rule, channel from syncer.notice_cursor where retired_at is null"
+# A cursor begins where its account is: what happened before the rule was there is not sent.
+_STARTS: Final = """
+select f.account_id, f.applied_run_id, coalesce(k.condition_id, 0)
+  from syncer.account_fence f
+  left join (select account_id, max(condition_id) as condition_id from syncer.account_condition
+              where account_id = any($1::integer[]) group by account_id) k on k.account_id = f.account_id
+ where f.account_id = any($1::integer[])
+"""
+# A cursor that another process has made since may have moved: it stays where it is.
 _INSERT: Final = """
 insert into syncer.notice_cursor as existing (account_id, rule, channel, run_id, condition_id, planned_at)
-select wanted.account_id, wanted.rule, wanted.channel, f.applied_run_id,
-       coalesce((select max(k.condition_id) from syncer.account_condition k where k.account_id = wanted.account_id), 0),
-       syncer.clock()
-  from unnest($1::integer[], $2::text[], $3::text[]) wanted (account_id, rule, channel)
-  join syncer.account_fence f using (account_id)
- where not exists (select from syncer.notice_cursor c
-                    where c.account_id = wanted.account_id and c.rule = wanted.rule and c.channel = wanted.channel
-                      and c.retired_at is null)
+select each.*, syncer.clock() from unnest($1::integer[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) each
 on conflict (account_id, rule, channel)
 do update set run_id = excluded.run_id, condition_id = excluded.condition_id, open_condition_ids = '{}',
               planned_at = excluded.planned_at, due_at = null, retired_at = null
@@ -102,7 +103,13 @@ async def add_cursors(engine: AsyncEngine, keys: Collection[CursorKey], *, retir
             await connection.execute(_RETIRE, *columns)
             await connection.execute(_EXPIRE_RETIRED)
             await connection.execute(_FORGET_DUE_TIMES)
-        await connection.execute(_INSERT, *columns)
+        existing = {CursorKey(*row) for row in await connection.fetch(_EXISTING)}
+        new = sorted(set(keys) - existing)
+        rows = await connection.fetch(_STARTS, [key.account_id for key in new]) if new else []
+        starts = {account_id: start for account_id, *start in rows}
+        if starts:
+            inserted = [(*key, *starts[key.account_id]) for key in new if key.account_id in starts]
+            await connection.execute(_INSERT, *as_columns(inserted, 5))
 
 
 _FIND: Final = """

@@ -130,16 +130,19 @@ select message_id from syncer.notice
    and (lease_until is null or lease_until < syncer.clock())
  order by made_at, notice_id limit 1
 """
-# All rows of a message are locked in one order, so that two processes that have picked the same one do not deadlock.
-_LOCK_MESSAGE: Final = """
+_ACCOUNTS_OF_MESSAGE: Final = """
+select account_id from syncer.notice where message_id = $1 and outcome = 'waiting' order by account_id
+"""
+# Rows are locked account by account, as a distributed table allows, and all rows of a message in one order, so that two
+# processes that have picked the same one do not deadlock.
+_LOCK_NOTICE: Final = """
 select n.account_id, n.notice_id, n.rule, n.kind, n.after_run_id, n.through_run_id, n.begun_condition_ids,
        n.ended_condition_ids, n.polls_since, n.types, n.events::text, n.failed_polls::text, n.made_at, n.attempts,
        n.may_have_arrived, n.lease_holder, n.due_at, n.lease_until, n.error, r.finished_at as recorded_at,
        syncer.clock() as now
   from syncer.notice n
   left join syncer.sync_run r on r.account_id = n.account_id and r.run_id = n.through_run_id
- where n.message_id = $1 and n.outcome = 'waiting'
- order by n.account_id
+ where n.account_id = $1 and n.message_id = $2 and n.outcome = 'waiting'
    for no key update of n
 """
 _LEASE: Final = """
@@ -163,7 +166,10 @@ async def claim_message(engine: AsyncEngine, channel: str, rules: Collection[str
     """
     async with limited_transaction(engine, _LIMITS) as connection:
         message_id = await connection.fetchval(_PICK, channel, rules)
-        rows = [] if message_id is None else await connection.fetch(_LOCK_MESSAGE, message_id)
+        if message_id is None:
+            return None
+        account_ids = [id_ for (id_,) in await connection.fetch(_ACCOUNTS_OF_MESSAGE, message_id)]
+        rows = [row for id_ in account_ids for row in await connection.fetch(_LOCK_NOTICE, id_, message_id)]
         if not rows:
             return None
         first = rows[0]
@@ -191,11 +197,16 @@ async def claim_message(engine: AsyncEngine, channel: str, rules: Collection[str
     )
 
 
-_SETTLE: Final = """
+_FINISH: Final = """
 update syncer.notice
    set outcome = $3, http_status = $4, error = $5, may_have_arrived = $6, lease_holder = null, lease_until = null,
-       finished_at = case when $3 <> 'waiting' then syncer.clock() end,
-       due_at = case when $3 = 'waiting' then syncer.clock() + $7::interval else due_at end
+       finished_at = syncer.clock()
+ where message_id = $1 and lease_holder = $2 and outcome = 'waiting'
+"""
+_TRY_AGAIN: Final = """
+update syncer.notice
+   set http_status = $3, error = $4, may_have_arrived = $5, lease_holder = null, lease_until = null,
+       finished_at = null, due_at = syncer.clock() + $6::interval
  where message_id = $1 and lease_holder = $2 and outcome = 'waiting'
 """
 
@@ -219,9 +230,11 @@ async def settle(
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
-        status = await connection.execute(
-            _SETTLE, claim.message_id, claim.holder, outcome, http_status, error, may_have_arrived, retry_after
-        )
+        claimed, ending = (claim.message_id, claim.holder), (http_status, error, may_have_arrived)
+        if outcome == "waiting":
+            status = await connection.execute(_TRY_AGAIN, *claimed, *ending, retry_after)
+        else:
+            status = await connection.execute(_FINISH, *claimed, outcome, *ending)
     return not status.endswith(" 0")
 
 
