@@ -10,6 +10,7 @@ from msgspec import Struct
 from sqlalchemy import text
 
 from syncer.store.engine import read_snapshot
+from syncer.store.queries.known_success import LATER_RUNS, READ_CLOCK, SUCCEEDED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -74,51 +75,54 @@ class AccountPage(Struct, frozen=True):
     accounts: list[AccountSummary]
 
 
-_ACCOUNTS: Final = """
-with clock as materialized (select syncer.clock() as now), summaries as materialized (
-    select a.account_id, a.name as account, a.time_zone,
-           case when f.observed_at is not null
-                then coalesce(syncer.succeeded_by(a.account_id, f.success_run_id, f.success_started_at, f.observed_at,
-                                                  clock.now), clock.now) end as last_success_at, s.due_at,
-           last.error as last_error, last.error_kind as last_error_kind, coalesce(newest.held, 0)::integer as held,
-           case when newest.held > 0 then (
-               select min(missing_since) from syncer.virtual_number n
-                where n.account_id = a.account_id and n.last_read_at is not null and n.removed_at is null
-           ) end as held_since, j.rejected,
-           case when configured.name is null then 'retired'
-                when last.outcome = 'failed' then 'failing'
-                when s.due_at + :late_after < clock.now and coalesce(s.lease_until <= clock.now, true) then 'late'
-                when f.observed_at is null then 'new'
-                else 'ok' end as health
-      from syncer.account a
-     cross join clock
-      left join syncer.account_fence f on f.account_id = a.account_id
-      left join unnest(cast(:configured as text[])) as configured (name) on configured.name = a.name
-      left join syncer.account_schedule s on s.account_id = a.account_id
-      left join lateral (select outcome, error, error_kind from syncer.sync_run r
-                          where r.account_id = a.account_id and r.outcome not in ('running', 'abandoned')
+# The schedule is not distributed, and is joined to what was read of the others.
+_ACCOUNTS: Final = f"""
+with known as materialized (
+    select f.account_id, a.name as account, a.time_zone, f.observed_at, {SUCCEEDED_BY} as succeeded_by,
+           last.outcome, last.error, last.error_kind, coalesce(newest.held, 0)::integer as held,
+           missing.since as held_since, coalesce(j.rejected, 0)::integer as rejected
+      from syncer.account_fence f
+      join syncer.account a on a.account_id = f.account_id
+      left join lateral (select r.outcome, r.error, r.error_kind from syncer.sync_run r
+                          where r.account_id = f.account_id and r.outcome not in ('running', 'abandoned')
                           order by r.run_id desc limit 1) last on true
-      left join syncer.sync_run newest on newest.account_id = a.account_id and newest.run_id = f.success_run_id
-     cross join lateral (select count(*)::integer as rejected from syncer.rejected_record r
-                          where r.account_id = a.account_id and r.last_run_id = f.applied_run_id) j
+      left join syncer.sync_run newest on newest.account_id = f.account_id and newest.run_id = f.success_run_id
+      left join lateral (select min(n.missing_since) as since from syncer.virtual_number n
+                          where n.account_id = f.account_id and n.last_read_at is not null and n.removed_at is null
+                            and newest.held > 0) missing on true
+      left join lateral (select count(*) as rejected from syncer.rejected_record r
+                          where r.account_id = f.account_id and r.last_run_id = f.applied_run_id) j on true
+      {LATER_RUNS}
      where cast(:account as text) is null or a.name = :account
+), summaries as materialized (
+    select k.account_id, k.account, k.time_zone,
+           case when k.observed_at is not null then coalesce(k.succeeded_by, :now) end as last_success_at, s.due_at,
+           k.error as last_error, k.error_kind as last_error_kind, k.held, k.held_since, k.rejected,
+           case when configured.name is null then 'retired'
+                when k.outcome = 'failed' then 'failing'
+                when s.due_at + :late_after < :now and coalesce(s.lease_until <= :now, true) then 'late'
+                when k.observed_at is null then 'new'
+                else 'ok' end as health
+      from known k
+      left join unnest(cast(:configured as text[])) as configured (name) on configured.name = k.account
+      left join syncer.account_schedule s on s.account_id = k.account_id
 ), page as (
     select least(:page, (greatest(count(*), 1) - 1) / :page_size + 1) as page from summaries
 )
 select s.account, s.time_zone, s.health, s.last_success_at, s.due_at,
        case when s.health = 'failing' then s.last_error end as last_error,
        case when s.health = 'failing' then s.last_error_kind end as last_error_kind, s.held, s.held_since, s.rejected,
-       s.account_id, clock.now, page.page, count(*) over ()::integer,
+       s.account_id, page.page, count(*) over ()::integer,
        (count(*) filter (where health = 'failing') over ())::integer,
        (count(*) filter (where health = 'late') over ())::integer,
        (count(*) filter (where health = 'new') over ())::integer,
        (count(*) filter (where health = 'retired') over ())::integer,
        (sum(held) over ())::integer, (sum(rejected) over ())::integer
-  from summaries s cross join clock cross join page
+  from summaries s cross join page
  order by array_position(array['failing', 'late'], health), held = 0 and rejected = 0,
           array_position(array['new', 'ok', 'retired'], health), account
  limit :page_size offset ((select page from page) - 1) * :page_size
-"""
+"""  # noqa: S608 - constants
 _STATES_NOW: Final = """
 select account_id, state, count(*) as numbers from syncer.virtual_number
  where account_id = any(:account_ids) and removed_at is null group by 1, 2 order by 1, 3 desc, 2
@@ -148,18 +152,17 @@ async def read_account_page(
         "late_after": _LATE_AFTER,
     }
     async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
-        rows = (await connection.execute(text(_ACCOUNTS), parameters)).all()
+        now = (await connection.execute(text(READ_CLOCK))).scalar_one()
+        rows = (await connection.execute(text(_ACCOUNTS), parameters | {"now": now})).all()
         if not rows:
-            return AccountPage(
-                now=await connection.scalar(text("select syncer.clock()")), page=1, totals=AccountTotals(), accounts=[]
-            )
+            return AccountPage(now=now, page=1, totals=AccountTotals(), accounts=[])
         states = await connection.execute(text(_STATES_NOW), {"account_ids": [row.account_id for row in rows]})
         numbers = {
             account_id: {row.state: row.numbers for row in account_rows}
             for account_id, account_rows in groupby(states, lambda row: row.account_id)
         }
     accounts = [AccountSummary(numbers.get(row.account_id, {}), *row[:10]) for row in rows]
-    return AccountPage(now=rows[0].now, page=rows[0].page, totals=AccountTotals(*rows[0][13:]), accounts=accounts)
+    return AccountPage(now=now, page=rows[0].page, totals=AccountTotals(*rows[0][12:]), accounts=accounts)
 
 
 async def read_account_names(engine: AsyncEngine, *, statement_seconds: int) -> set[str]:

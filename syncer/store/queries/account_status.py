@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from syncer.local_time import format_moment
 from syncer.store.engine import read_snapshot
+from syncer.store.queries.known_success import LATER_RUNS, READ_CLOCK, SUCCEEDED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,24 +94,26 @@ def format_age(status: AccountStatus) -> str:
     return str(timedelta(seconds=round(max(status.lag_seconds or 0, 0))))
 
 
-_ACCOUNTS: Final = """
-select a.account_id, a.name as account, a.app_id, last.run_id as last_run_id, f.observed_at as last_success_at,
-       extract(epoch from clock.now - known.succeeded_by)::float8 as lag_seconds,
-       last.outcome as last_outcome, last.error_kind as last_error_kind, last.error as last_error,
-       s.retired_at, f.observed_at is distinct from known.succeeded_by as clock_ahead,
-       a.time_zone
-  from (select syncer.clock() as now) clock
- cross join syncer.account a
-  left join syncer.account_fence f using (account_id)
- cross join lateral (select syncer.succeeded_by(a.account_id, f.success_run_id, f.success_started_at, f.observed_at,
-                                                clock.now) as succeeded_by
-                     offset 0) known
-  left join syncer.account_schedule s using (account_id)
-  left join lateral (select * from syncer.sync_run r
-                      where r.account_id = a.account_id and r.outcome not in ('running', 'abandoned')
-                      order by run_id desc limit 1) last on true
- order by a.name
-"""
+# The schedule is not distributed, and is joined to what was read of the others.
+_ACCOUNTS: Final = f"""
+with known as materialized (
+    select f.account_id, a.name as account, a.app_id, last.run_id as last_run_id, f.observed_at as last_success_at,
+           last.outcome as last_outcome, last.error_kind as last_error_kind, last.error as last_error, a.time_zone,
+           {SUCCEEDED_BY} as succeeded_by
+      from syncer.account_fence f
+      join syncer.account a on a.account_id = f.account_id
+      left join lateral (select * from syncer.sync_run r
+                          where r.account_id = f.account_id and r.outcome not in ('running', 'abandoned')
+                          order by r.run_id desc limit 1) last on true
+      {LATER_RUNS}
+)
+select k.account_id, k.account, k.app_id, k.last_run_id, k.last_success_at,
+       extract(epoch from :now - k.succeeded_by)::float8 as lag_seconds, k.last_outcome, k.last_error_kind,
+       k.last_error, s.retired_at, k.last_success_at is distinct from k.succeeded_by as clock_ahead, k.time_zone
+  from known k
+  left join syncer.account_schedule s on s.account_id = k.account_id
+ order by k.account
+"""  # noqa: S608 - constants
 _STATES: Final = """
 select account_id, state, count(*) as numbers from syncer.virtual_number where removed_at is null
  group by 1, 2 order by 1, 3 desc, 2
@@ -147,7 +150,8 @@ async def read_account_statuses(engine: AsyncEngine) -> list[AccountStatus]:
         DatabaseError: The database cannot be read.
     """
     async with read_snapshot(engine) as connection:
-        accounts = (await connection.execute(text(_ACCOUNTS))).mappings().all()
+        now = (await connection.execute(text(READ_CLOCK))).scalar_one()
+        accounts = (await connection.execute(text(_ACCOUNTS), {"now": now})).mappings().all()
         numbers = _by_account(await connection.execute(text(_STATES)))
         missing = {row.account_id: row for row in await connection.execute(text(_MISSING))}
         rejected = _by_account(await connection.execute(text(_REJECTED)))
