@@ -220,13 +220,15 @@ async def autocommit_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Co
 
 
 def local_settings(settings: Mapping[str, str]) -> str:
-    """Returns statements that set parameters until the transaction ends, to be sent as they are, in one round trip.
+    """Returns a statement that sets parameters until the transaction ends.
 
     The first of them makes Citus pass the others on to the servers that have the rows, which it does for no parameter
-    that `set_config` sets. To other servers it means nothing.
+    that `set_config` sets; to other servers it means nothing. In a block, each is passed on alone: of several
+    statements in one string, all would be passed on for each, with the one that begins the transaction.
     """
     every = {"citus.propagate_set_commands": "local", **settings}
-    return "; ".join(f"set local {name} = '{value}'" for name, value in every.items())
+    each = " ".join(f"set local {name} = '{value}';" for name, value in every.items())
+    return f"do $$begin {each} end$$"
 
 
 @asynccontextmanager

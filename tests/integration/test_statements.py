@@ -57,7 +57,7 @@ async def test_an_unchanged_poll_needs_one_statement_to_begin_and_no_other_that_
     # The driver sends most of them twice, to describe and to execute.
     assert [" ".join(statement.split()[:2]) for statement in dict.fromkeys(proxy.statements)] == [
         "with inserted",
-        "BEGIN; set",
+        "BEGIN; do",
         "with locked",
         "select received,",
         "with succeeded",
