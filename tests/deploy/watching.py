@@ -54,7 +54,7 @@ def labels_in(expression: str) -> set[str]:
 
 @asynccontextmanager
 async def polling_daemon(database_url: str) -> AsyncIterator[CollectorRegistry]:
-    """Yields the metrics of a restarted daemon with a channel and names, whose polls had all outcomes but `superseded`."""
+    """Yields the metrics of a restarted daemon with a channel and names: polls with all outcomes but `superseded`."""
     async with Emulator(numbers=50, seed=1) as emulator, Receiver() as receiver:
         settings = settings_for(
             emulator,
