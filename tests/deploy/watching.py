@@ -54,9 +54,14 @@ def labels_in(expression: str) -> set[str]:
 
 @asynccontextmanager
 async def polling_daemon(database_url: str) -> AsyncIterator[CollectorRegistry]:
-    """Yields the metrics of a restarted daemon with a channel; it has polled with every outcome but `superseded`."""
+    """Yields the metrics of a restarted daemon with a channel and names: polls with all outcomes but `superseded`."""
     async with Emulator(numbers=50, seed=1) as emulator, Receiver() as receiver:
-        settings = settings_for(emulator, database_url=SecretStr(database_url), poll_interval=timedelta(seconds=1))
+        settings = settings_for(
+            emulator,
+            database_url=SecretStr(database_url),
+            poll_interval=timedelta(seconds=1),
+            names=("employees", "groups", "scenarios"),
+        )
         accounts = load_accounts(settings)
         stop = asyncio.Event()
         with Database(settings) as database:
@@ -73,7 +78,15 @@ async def polling_daemon(database_url: str) -> AsyncIterator[CollectorRegistry]:
                         for outcome in ("unchanged", "failed")
                     ]
                     channels = registry.get_sample_value("syncer_notices_waiting", {"channel": "duty"})
-                    return all(counts) and channels == 0 and bool(registry.get_sample_value("syncer_ready"))
+                    names = registry.get_sample_value(
+                        "syncer_names_last_success_timestamp_seconds", {"account": "default", "list": "employees"}
+                    )
+                    return (
+                        all(counts)
+                        and channels == 0
+                        and bool(names)
+                        and bool(registry.get_sample_value("syncer_ready"))
+                    )
 
                 try:
                     await wait_until(has_polled)

@@ -168,7 +168,7 @@ async def test_a_view_of_somebody_else_is_exported_with_what_excel_has_no_type_f
 ) -> None:
     await sql.execute("""
         create view analytics."all sorts" as
-        select 1 as number, '{1,2}'::int[] as list, interval '1 day' as term, 'NaN'::numeric as ratio,
+        select 1 as number, '{1,2}'::int[] as items, interval '1 day' as term, 'NaN'::numeric as ratio,
                date '1899-12-31' as old, timestamptz '1900-02-28 12:00+00' as older, '\\x00ff'::bytea as bytes,
                repeat('😀', 20000) as long, repeat('x', 32767) as longest, null::text as nothing
     """)
@@ -178,7 +178,7 @@ async def test_a_view_of_somebody_else_is_exported_with_what_excel_has_no_type_f
     sheet = sheet_of(folder / "sorts.xlsx")
     header, row = sheet.iter_rows(values_only=True)
     assert sheet.title == "data"
-    assert header[:3] == ("Номер", "list", "term")
+    assert header[:3] == ("Номер", "items", "term")
     assert row == (
         *(1, "{1,2}", "1 day", "nan", "1899-12-31", "1900-02-28 14:30:17", "\\x00ff"),
         *("😀" * 16383 + "…", "x" * 32767, None),
