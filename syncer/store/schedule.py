@@ -56,8 +56,9 @@ async def read_due_times(engine: AsyncEngine, account_ids: Sequence[int]) -> dic
 
 
 _SELECT_DUE_BY_NAME: Final = """
-select name, greatest(due_at, not_before) from syncer.account join syncer.account_schedule using (account_id)
- where retired_at is null
+select a.name, greatest(s.due_at, s.not_before)
+  from syncer.account a join syncer.account_schedule s using (account_id)
+ where s.retired_at is null
 """
 
 
