@@ -131,6 +131,7 @@ async def erase_again(database: Database, erasures: list[Erasure]) -> None:
             continue
         async with erasing(database.owner_engine, ids[erasure.account], confirmed=True) as eraser:
             await eraser.erase_again(erasure)
+        known.add(_subject(erasure))
         erased += bool(eraser.erasure_ids)
     await _finish(database)
     typer.echo(f"{counted(erased, 'erasure')} made again")
