@@ -44,6 +44,8 @@ _NAMES: Final = MASKED_TABLES[6:]
 
 _SET: Final = "select set_config('lock_timeout', '20s', true), set_config('syncer.erasing', 'on', true)"
 _LOCK: Final = "select from syncer.account_fence where account_id = $1 for no key update"
+# Also against those who write names, for which a shared lock of the row is enough: they do not wait for polls.
+_LOCK_ALONE: Final = "select from syncer.account_fence where account_id = $1 for update"
 _IS_OWNER: Final = """
 select pg_get_userbyid(relowner) = current_user from pg_class where oid = 'syncer.virtual_number_history'::regclass
 """
@@ -76,8 +78,6 @@ select distinct number from syncer.virtual_number_redirect_history where account
 _FORGET_BODY: Final = """
 update syncer.account_fence set body_digest = null, fingerprints_version = gen_random_uuid() where account_id = $1
 """
-# Whoever writes what a list of names says holds its row, too.
-_LOCK_LISTS: Final = "select from syncer.name_list where account_id = $1 order by list for update"
 _IS_NEW_EMPLOYEE: Final = """
 select (exists (select from syncer.name where account_id = $1 and list = 'employees' and object_id = $2)
         or exists (select from syncer.virtual_number where account_id = $1 and employee_id = $2)
@@ -378,8 +378,7 @@ async def erasing(engine: AsyncEngine, account_id: int, *, confirmed: bool) -> A
         await transaction.start()
         try:
             await connection.execute(_SET)
-            await connection.execute(_LOCK, account_id)
-            await connection.execute(_LOCK_LISTS, account_id)
+            await connection.execute(_LOCK_ALONE, account_id)
             eraser = Eraser(connection, account_id, ContentHash(await connection.fetchval(_KEY)))
             yield eraser
             for erasure_id in eraser.erasure_ids:
