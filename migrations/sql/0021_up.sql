@@ -793,19 +793,23 @@ create view analytics.employees as
 select m.account_id, k.account, m.object_id as employee_id, m.account_id || ':' || m.object_id as employee_key,
        m.name, m.position, m.first_seen_at, m.changed_at, m.changed_after, m.unlisted_since is null as is_listed,
        m.unlisted_since,
-       (select count(*) from syncer.virtual_number n
-         where n.account_id = m.account_id and n.employee_id = m.object_id and n.removed_at is null)::integer as numbers
+       coalesce(n.numbers, 0) as numbers
   from syncer.name m
   left join syncer.account_known k using (account_id)
+  left join (select account_id, employee_id, count(*)::integer as numbers
+               from syncer.virtual_number where removed_at is null group by account_id, employee_id) n
+    on n.account_id = m.account_id and n.employee_id = m.object_id
  where m.list = 'employees';
 
 create view analytics.groups as
 select m.account_id, k.account, m.object_id as group_id, m.account_id || ':' || m.object_id as group_key,
        m.name, m.first_seen_at, m.changed_at, m.changed_after, m.unlisted_since is null as is_listed, m.unlisted_since,
-       (select count(*) from syncer.virtual_number n
-         where n.account_id = m.account_id and n.group_id = m.object_id and n.removed_at is null)::integer as numbers
+       coalesce(n.numbers, 0) as numbers
   from syncer.name m
   left join syncer.account_known k using (account_id)
+  left join (select account_id, group_id, count(*)::integer as numbers
+               from syncer.virtual_number where removed_at is null group by account_id, group_id) n
+    on n.account_id = m.account_id and n.group_id = m.object_id
  where m.list = 'groups';
 
 create view analytics.name_history as
