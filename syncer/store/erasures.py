@@ -438,11 +438,11 @@ async def lift_erasure(engine: AsyncEngine, erasure_id: int) -> bool:
 
 
 async def vacuum(engine: AsyncEngine, tables: Sequence[str]) -> None:
-    """Frees the dead rows of these tables, which still have what was erased.
+    """Frees the dead rows of these tables, and replaces their statistics: both still have what was erased.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
         for table in tables:
-            await connection.execute(f"vacuum {table}")
+            await connection.execute(f"vacuum (analyze) {table}")

@@ -67,6 +67,19 @@ async def test_a_number_is_erased_once_it_is_confirmed_and_found_in_any_spelling
     assert (await syncer.run("check", "--data")).out.splitlines()[-1] == "ok     data: every invariant holds"
 
 
+async def test_the_statistics_of_the_database_have_nothing_of_an_erased_number(
+    account: PolledAccount, syncer: Program
+) -> None:
+    await poll(account)
+    statistics = "select count(*) from pg_stats where pg_stats::text like '%' || $1 || '%'"
+    await account.sql.execute("analyze")
+    assert (await account.row(statistics, NUMBER))[0] > 0
+
+    await syncer.run("erase", "--account", "default", "--number", NUMBER, "--yes")
+
+    assert await account.row(statistics, NUMBER) == (0,)
+
+
 async def test_an_erasure_is_lifted_by_its_id(account: PolledAccount, syncer: Program) -> None:
     await poll(account)
     await syncer.run("erase", "--account", "default", "--number", NUMBER, "--yes")
