@@ -38,3 +38,20 @@ async def lock_table_in_another_session(database: str, table: str) -> AsyncItera
     finally:
         await transaction.rollback()
         await holder.close()
+
+
+async def wait_until_blocked(database: str, table: str) -> None:
+    """Waits until a session waits for a row of this table that another one has locked."""
+    watcher = await connect(database)
+    waiting = (
+        "select exists (select from pg_locks row join pg_locks waiting using (pid)"
+        " where row.locktype = 'tuple' and row.relation = $1::regclass and not waiting.granted)"
+    )
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                if await watcher.fetchval(waiting, table):
+                    return
+                await asyncio.sleep(0.01)
+    finally:
+        await watcher.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer evaluates the annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -167,7 +167,7 @@ def erase(  # noqa: PLR0913 - a parameter for each option
     with open_database(settings, may_create=False, for_migration=True) as database:
         is_found = True
         if again is not None:
-            erasures = parse_option("--again", str(again), lambda path: read_erasures(Path(path).read_bytes()))
+            erasures = parse_option("--again", str(again), read_erasures)
             run_async(erase_again(database, erasures))
         elif whole:
             run_async(delete(database, str(account), configured_names(settings), confirmed=yes))

@@ -15,6 +15,7 @@ from syncer.errors import StoredDataError
 from syncer.printable import escape_unprintable
 from syncer.store import accounts
 from syncer.store.account_deletion import count_rows, delete_account, may_delete
+from syncer.store.erasures import MASKED_TABLES, vacuum
 from syncer.store.queries.account_status import read_account_statuses
 from syncer.store.schema import schema_state
 
@@ -145,6 +146,8 @@ async def delete(database: Database, name: str, configured: Collection[str] | No
             report(f"deleting: {deleted} of {total} rows")
 
         await delete_account(engine, account_id, on_batch)
+        report("removing dead rows")
+        await vacuum(engine, MASKED_TABLES)  # dead rows and statistics still have personal data
     await database.dispose()
     typer.echo(escape_unprintable(f"{name}: deleted"))
 

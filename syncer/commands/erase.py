@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - msgspec decodes a struct by its annotations
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
@@ -131,6 +132,7 @@ async def erase_again(database: Database, erasures: list[Erasure]) -> None:
             continue
         async with erasing(database.owner_engine, ids[erasure.account], confirmed=True) as eraser:
             await eraser.erase_again(erasure)
+        known.add(_subject(erasure))
         erased += bool(eraser.erasure_ids)
     await _finish(database)
     typer.echo(f"{counted(erased, 'erasure')} made again")
@@ -178,16 +180,23 @@ async def lift(database: Database, erasure_id: int) -> None:
     )
 
 
-def read_erasures(lines: bytes) -> list[Erasure]:
-    """Reads what `syncer erasures --json` has printed.
+def read_erasures(path: str) -> list[Erasure]:
+    """Reads a file with what `syncer erasures --json` has printed.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It cannot be read, or has something else.
     """
+    try:
+        lines = Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"it cannot be read ({error.strerror})") from None
     try:
         return [_from_line(msgspec.json.decode(line, type=_Line)) for line in lines.splitlines() if line.strip()]
     except (msgspec.MsgspecError, ValueError) as error:
         raise ValueError(f"it must be what `syncer erasures --json` has printed ({error})") from None
+
+
+_Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class _Line(msgspec.Struct):
@@ -196,14 +205,14 @@ class _Line(msgspec.Struct):
     account: str
     erasure_id: int
     kind: Kind
-    virtual_number_id: int | None
+    virtual_number_id: _Integer | None
     number_hash: str | None
     erased_at: datetime
     erased_by: str
     reason: str | None
     rows: dict[str, int]
     lifted_at: datetime | None
-    employee_id: int | None = None
+    employee_id: _Integer | None = None
     comment_hashes: list[str] | None = None
 
 

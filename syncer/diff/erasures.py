@@ -7,15 +7,17 @@ keyed hash is known, by which it is recognised in the records of other numbers.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
 from syncer.diff.content_hash import UNKEYED, ContentHash
-from syncer.diff.json_values import encode_json
+from syncer.diff.json_array import replace_unstorable_escapes
+from syncer.diff.json_values import encode_json, read_integer
 from syncer.diff.record import COLUMNS
 
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ _PERSONAL: Final = frozenset(map(COLUMNS.index, PERSONAL_COLUMNS))
 _TEXTS: Final = frozenset(map(COLUMNS.index, TEXT_COLUMNS))
 _DIGIT: Final = re.compile(r"[0-9]")
 _DIGITS: Final = re.compile(r"[0-9]{5,}")
-_DIGIT_BYTES: Final = re.compile(rb"[0-9]{5,}")
-_EMPLOYEE_BYTES: Final = re.compile(rb'"employee_id"\s*:\s*([0-9]+)')
 _SUFFIX_BYTES: Final = 6
 
 
@@ -97,14 +97,51 @@ class Erasures:
         return self._mask_text(text) if self.by_hash else text
 
     def mask_rejection(self, rejection: Rejection) -> Rejection:
-        """Returns a rejection without its payload if that has anything that was erased."""
-        is_erased = rejection.virtual_number_id in self.by_id or (
-            bool(self.silent_ids)
-            and any(int(found) in self.silent_ids for found in _EMPLOYEE_BYTES.findall(rejection.payload))
+        """Returns a rejection without its payload if that has anything that was erased, or may have."""
+        is_erased = rejection.virtual_number_id in self.by_id or self.is_in_payload(rejection.payload)
+        return replace(rejection, payload=b"") if is_erased else rejection
+
+    def is_in_payload(self, payload: bytes) -> bool:
+        """Whether the bytes of a rejected record have anything that was erased, or may have.
+
+        An erased employee may have the number of a record that cannot be read, or does not say who has the number.
+        """
+        if not (self.silent_ids or self.by_hash):
+            return False
+        fields: list[tuple[str, Any]] = []
+        try:
+            # Every field, also of a key that is given twice, and numbers as they are written.
+            content = json.loads(
+                replace_unstorable_escapes(payload).decode(),
+                parse_int=str,
+                parse_float=str,
+                object_pairs_hook=fields.extend,
+            )
+            texts = [str(content), *(str(value) for _, value in fields)]
+        except (ValueError, RecursionError):
+            return bool(self.silent_ids) or self._has_erased_number(payload.decode(errors="replace"))
+        has_number = any(map(self._has_erased_number, texts))
+        return has_number or (bool(self.silent_ids) and self._is_of_silent_employee(fields))
+
+    def _is_of_silent_employee(self, fields: Sequence[tuple[str, Any]]) -> bool:
+        """Whether a rejected record is of a number of such an employee, or has a comment that was erased."""
+        silent_ids = {b"%d" % one for one in self.silent_ids}
+        employee_ids = [str(value).strip().encode() for name, value in fields if name == "employee_id"]
+        return (
+            not employee_ids
+            or any(bytes(read_integer(Raw(one))) in silent_ids for one in employee_ids)
+            or any(self._is_erased_comment(value) for _, value in fields if isinstance(value, str))
         )
-        if is_erased or any(self.content_hash(found) in self.by_hash for found in self._digits_in(rejection.payload)):
-            return replace(rejection, payload=b"")
-        return rejection
+
+    def _is_erased_comment(self, comment: str) -> bool:
+        """Whether a comment was erased with an employee; a phone number in it may have been erased before."""
+        texts = {comment, self._mask_text(comment)}
+        return any(hash_comment(text, self.content_hash) in self.comment_hashes for text in texts)
+
+    def _has_erased_number(self, text: str) -> bool:
+        return bool(self.by_hash) and any(
+            self.content_hash(found.encode()) in self.by_hash for found in _DIGITS.findall(text)
+        )
 
     def _mask_all(self, record: ParsedRecord, mask: str) -> ParsedRecord:
         values = [
@@ -120,7 +157,7 @@ class Erasures:
         """Returns a record without its comment and its unknown fields, if an erased employee has the number."""
         comment = record.values[_COMMENT]
         is_silent = record.values[_EMPLOYEE] in self.silent_ids
-        is_known = isinstance(comment, str) and hash_comment(comment, self.content_hash) in self.comment_hashes
+        is_known = isinstance(comment, str) and self._is_erased_comment(comment)
         if not (is_silent or is_known):
             return record
         values = list(record.values)
@@ -134,7 +171,7 @@ class Erasures:
         if redirects is not UNSET:
             redirects = frozenset((id_, self._mask_text(number)) for id_, number in redirects)
         extra = record.extra
-        if extra and any(self.content_hash(found) in self.by_hash for found in self._digits_in(encode_json(extra))):
+        if extra and self._has_erased_number(encode_json(extra).decode()):
             extra = {}
         return replace(record, values=self._mask_texts(record.values), redirects=redirects, extra=extra)
 
@@ -148,9 +185,6 @@ class Erasures:
 
     def _mask_text(self, text: str) -> str:
         return _DIGITS.sub(lambda found: self.by_hash.get(self.content_hash(found[0].encode()), found[0]), text)
-
-    def _digits_in(self, content: bytes) -> Sequence[bytes]:
-        return _DIGIT_BYTES.findall(content) if self.by_hash else []
 
 
 NOTHING_ERASED: Final = Erasures()

@@ -16,11 +16,13 @@ from uuid import uuid4
 
 from syncer.diff.content_hash import ContentHash
 from syncer.diff.erasures import PERSONAL_COLUMNS, TEXT_COLUMNS, hash_comment, hash_number, mask_of, redirect_mask
+from syncer.store.active_erasures import load_erasures
 from syncer.store.engine import autocommit_connection, local_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from datetime import datetime, timedelta
+    from uuid import UUID
 
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -43,6 +45,8 @@ _NAMES: Final = MASKED_TABLES[6:]
 
 _SETTINGS: Final = {"lock_timeout": "20s", "syncer.erasing": "on"}
 _LOCK: Final = "select from syncer.account_fence where account_id = $1 for no key update"
+# Also against those who write names, for which a shared lock of the row is enough: they do not wait for polls.
+_LOCK_ALONE: Final = "select from syncer.account_fence where account_id = $1 for update"
 _IS_OWNER: Final = """
 select pg_get_userbyid(relowner) = current_user from pg_class where oid = 'syncer.virtual_number_history'::regclass
 """
@@ -75,8 +79,6 @@ select distinct number from syncer.virtual_number_redirect_history where account
 _FORGET_BODY: Final = """
 update syncer.account_fence set body_digest = null, fingerprints_version = $2 where account_id = $1
 """
-# Whoever writes what a list of names says holds its row, too.
-_LOCK_LISTS: Final = "select from syncer.name_list where account_id = $1 order by list for update"
 _IS_NEW_EMPLOYEE: Final = """
 select (exists (select from syncer.name where account_id = $1 and list = 'employees' and object_id = $2)
         or exists (select from syncer.virtual_number where account_id = $1 and employee_id = $2)
@@ -91,12 +93,10 @@ select comment from syncer.virtual_number where account_id = $1 and employee_id 
 select comment from syncer.virtual_number_history where account_id = $1 and employee_id = $2 and comment is not null
 """
 _FORGET_LIST: Final = "update syncer.name_list set body_digest = null where account_id = $1"
-_FORGET_FINGERPRINTS_OF_EMPLOYEE: Final = """
-delete from syncer.record_fingerprint
- where account_id = $1 and virtual_number_id in (select virtual_number_id from syncer.virtual_number
-                                                  where account_id = $1 and employee_id = $2)
+_FORGET_FINGERPRINTS: Final = "delete from syncer.record_fingerprint where account_id = $1"
+_PAYLOADS: Final = """
+select rejected_record_id, payload from syncer.rejected_record where account_id = $1 and payload <> ''
 """
-_FORGET_FINGERPRINT: Final = "delete from syncer.record_fingerprint where account_id = $1 and virtual_number_id = $2"
 
 
 class Erasure(NamedTuple):
@@ -169,17 +169,22 @@ class Eraser:
             comments: Whether to erase the comments and the unknown fields of the employee's numbers, too.
         """
         key = (self.account_id, employee_id)
-        if not await self.connection.fetchval(_IS_NEW_EMPLOYEE, *key, comments):
-            return
-        found = await self.connection.fetch(_COMMENTS_OF_EMPLOYEE, *key) if comments else []
-        hashes = [hash_comment(comment, self.content_hash) for (comment,) in found]
-        await self._remember("employee", None, None, reason, employee_id, hashes if comments else None)
+        if await self.connection.fetchval(_IS_NEW_EMPLOYEE, *key, comments):
+            await self._erase_employee(employee_id, reason, [] if comments else None)
+
+    async def _erase_employee(self, employee_id: int, reason: str | None, hashes: Sequence[bytes] | None) -> None:
+        """Erases an employee; with comments if there are hashes, to which those of the stored comments are added."""
+        key = (self.account_id, employee_id)
+        texts: list[str] = []
+        if hashes is not None:
+            texts = [comment for (comment,) in await self.connection.fetch(_COMMENTS_OF_EMPLOYEE, *key)]
+            hashes = sorted({*hashes, *(hash_comment(comment, self.content_hash) for comment in texts)})
+        await self._remember("employee", None, None, reason, employee_id, hashes)
         for table in _NAMES:
             named = "t.list = 'employees' and t.object_id = $2 and (t.name, t.position) is distinct from (null, null)"
             await self._update(table, "name = null, position = null", named, *key)
-        if not comments:
+        if hashes is None:
             return
-        texts = [comment for (comment,) in found]
         silent = "(t.employee_id = $2 or t.comment = any($3::text[]))"
         await self._update(
             "syncer.virtual_number",
@@ -194,31 +199,59 @@ class Eraser:
         await self._update(
             "syncer.rejected_record",
             "payload = ''",
-            "payload <> '' and (t.virtual_number_id in (select v.virtual_number_id from syncer.virtual_number v"
-            "                                           where v.account_id = $1 and v.employee_id = $2)"
-            "                   or analytics.readable(t.payload) ~ $3)",
+            "payload <> '' and (t.virtual_number_id in (select virtual_number_id from syncer.virtual_number"
+            "                                           where account_id = $1 and employee_id = $2"
+            "                                            union select virtual_number_id"
+            "                                             from syncer.virtual_number_history"
+            "                                           where account_id = $1 and employee_id = $2)"
+            "                   or t.rejected_record_id = any($3::uuid[]))",
             *key,
-            rf'"employee_id"\s*:\s*{employee_id}\y',
+            await self._find_rejections(),
         )
+
+    async def _find_rejections(self) -> list[UUID]:
+        """Returns the rejected records that have something of what was erased, or may have."""
+        erasures = await load_erasures(self.connection, self.account_id, self.content_hash)
+        rows = self.connection.cursor(_PAYLOADS, self.account_id)
+        return [rejected_record_id async for rejected_record_id, payload in rows if erasures.is_in_payload(payload)]
 
     async def erase_again(self, erasure: Erasure) -> None:
         """Erases what was erased before a backup was restored that is older."""
         if erasure.employee_id is not None:
-            await self.erase_employee(erasure.employee_id, erasure.reason, comments=erasure.comment_hashes is not None)
+            await self._erase_employee(erasure.employee_id, erasure.reason, erasure.comment_hashes)
         if erasure.virtual_number_id is not None:
             await self._erase_id(erasure.kind, erasure.virtual_number_id, erasure.number_hash, erasure.reason)
-        if erasure.number_hash is not None and (number := await self._find_number(erasure.number_hash)) is not None:
+        if erasure.number_hash is None:
+            return
+        numbers = await self._find_numbers(erasure.number_hash)
+        for number in numbers:
             await self.erase_number(number, erasure.reason)
+        if not numbers and erasure.virtual_number_id is None:  # other numbers will mention it
+            await self._remember(erasure.kind, None, erasure.number_hash, erasure.reason)
 
-    async def _find_number(self, number_hash: bytes) -> str | None:
-        numbers = await self.connection.fetch(
-            "select number from syncer.virtual_number where account_id = $1 "
-            "union select number from syncer.virtual_number_history where account_id = $1 "
-            "union select number from syncer.virtual_number_redirect where account_id = $1 "
-            "union select number from syncer.virtual_number_redirect_history where account_id = $1",
+    async def _find_numbers(self, number_hash: bytes) -> list[str]:
+        """Returns an erased phone number, in each of the spellings that the account has it in."""
+        columns = ", ".join(column for column in TEXT_COLUMNS if column != "number")
+        found = await self.connection.fetch(
+            f"""
+            with texts as (
+                select concat_ws(' ', {columns}, extra) as text from syncer.virtual_number where account_id = $1
+                 union all
+                select concat_ws(' ', {columns}) from syncer.virtual_number_history where account_id = $1
+                 union all select reason from syncer.state_history where account_id = $1
+                 union all select concat_ws(' ', name, position) from syncer.name where account_id = $1
+                 union all select concat_ws(' ', name, position) from syncer.name_history where account_id = $1
+                 union all select analytics.readable(payload) from syncer.rejected_record where account_id = $1
+            )
+            select number from syncer.virtual_number where account_id = $1
+             union select number from syncer.virtual_number_history where account_id = $1
+             union select number from syncer.virtual_number_redirect where account_id = $1
+             union select number from syncer.virtual_number_redirect_history where account_id = $1
+             union select digits[1] from texts, regexp_matches(text, '[0-9]{{5,}}', 'g') digits
+            """,  # noqa: S608 - from here
             self.account_id,
         )
-        return next((one for (one,) in numbers if hash_number(one, self.content_hash) == number_hash), None)
+        return [number for (number,) in found if hash_number(number, self.content_hash) == number_hash]
 
     async def _erase_id(self, kind: Kind, virtual_number_id: int, number_hash: bytes | None, reason: str | None) -> str:
         mask = await self._remember(kind, virtual_number_id, number_hash, reason)
@@ -253,6 +286,8 @@ class Eraser:
             " or exists (select from syncer.virtual_number_redirect where account_id = $1 and number = $2)"
             " or exists (select from syncer.virtual_number_redirect_history where account_id = $1 and number = $2)"
             " or exists (select from syncer.state_history where account_id = $1 and strpos(reason, $2) > 0)"
+            " or exists (select from syncer.name_version"
+            "             where account_id = $1 and strpos(concat_ws(' ', name, position), $2) > 0)"
             " or exists (select from syncer.rejected_record"
             "             where account_id = $1 and position(convert_to($2, 'UTF8') in payload) > 0)",
             self.account_id,
@@ -301,7 +336,7 @@ class Eraser:
         number_hash: bytes | None,
         reason: str | None,
         employee_id: int | None = None,
-        comment_hashes: list[bytes] | None = None,
+        comment_hashes: Sequence[bytes] | None = None,
     ) -> str:
         erasure_id = await self.connection.fetchval(
             _INSERT, self.account_id, kind, virtual_number_id, number_hash, reason, employee_id, comment_hashes
@@ -344,8 +379,7 @@ async def erasing(engine: AsyncEngine, account_id: int, *, confirmed: bool) -> A
         await transaction.start()
         try:
             await connection.execute(local_settings(_SETTINGS))
-            await connection.execute(_LOCK, account_id)
-            await connection.execute(_LOCK_LISTS, account_id)
+            await connection.execute(_LOCK_ALONE, account_id)
             eraser = Eraser(connection, account_id, ContentHash(await connection.fetchval(_KEY)))
             yield eraser
             for erasure_id in eraser.erasure_ids:
@@ -367,7 +401,7 @@ select e.account_id, a.name as account, e.erasure_id, e.kind, e.virtual_number_i
 """
 _LIFT: Final = """
 update syncer.erasure set lifted_at = syncer.clock()
- where erasure_id = $1 and lifted_at is null returning account_id, virtual_number_id, employee_id
+ where erasure_id = $1 and lifted_at is null returning account_id
 """
 
 
@@ -392,27 +426,24 @@ async def lift_erasure(engine: AsyncEngine, erasure_id: int) -> bool:
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection, connection.transaction():
-        row = await connection.fetchrow(_LIFT, erasure_id)
-        if row is None:
+        account_id = await connection.fetchval(_LIFT, erasure_id)
+        if account_id is None:
             return False
-        account_id, virtual_number_id, employee_id = row
         await connection.execute(_LOCK, account_id)
-        # Without these, the next poll would find the bytes of the record unchanged, and not read it.
+        # Without these, the next poll would find the bytes of records unchanged, and not read them. Any number may have
+        # mentioned the phone number, or have had the comment.
         await connection.execute(_FORGET_BODY, account_id, uuid4())
-        if virtual_number_id is not None:
-            await connection.execute(_FORGET_FINGERPRINT, account_id, virtual_number_id)
-        if employee_id is not None:
-            await connection.execute(_FORGET_FINGERPRINTS_OF_EMPLOYEE, account_id, employee_id)
+        await connection.execute(_FORGET_FINGERPRINTS, account_id)
         await connection.execute(_FORGET_LIST, account_id)
     return True
 
 
 async def vacuum(engine: AsyncEngine, tables: Sequence[str]) -> None:
-    """Frees the dead rows of these tables, which still have what was erased.
+    """Frees the dead rows of these tables, and replaces their statistics: both still have what was erased.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
         for table in tables:
-            await connection.execute(f"vacuum {table}")
+            await connection.execute(f"vacuum (analyze) {table}")

@@ -177,6 +177,8 @@ select success_at, body_digest
  where account_id = $1 and list = $2 and lease_holder = $3 and due_at is not null
    for no key update
 """
+# Nothing of the account is erased until the names are written. Polls are not kept waiting.
+_KEEP_ERASURES: Final = "select from syncer.account_fence where account_id = $1 for key share"
 _NAMES: Final = """
 select object_id, name, position, scenario_type, target_list, target_id, changed_at, unlisted_since is not null
   from syncer.name where account_id = $1 and list = $2
@@ -299,6 +301,7 @@ async def lock_list(engine: AsyncEngine, claim: Claim) -> AsyncIterator[LockedLi
         if row is None:
             yield None
             return
+        await connection.execute(_KEEP_ERASURES, claim.account_id)
         success_at = row["success_at"]
         observed_at = claim.now if success_at is None else max(claim.now, success_at + _MICROSECOND)
         yield LockedList(connection, claim, success_at, row["body_digest"], observed_at)

@@ -186,6 +186,22 @@ async def test_after_an_erasure_is_lifted_the_number_is_stored_again_and_its_pas
     assert await account.broken_invariants() == []
 
 
+async def test_after_an_erasure_is_lifted_other_numbers_mention_the_number_again_with_the_next_poll(
+    account: PolledAccount,
+) -> None:
+    listed = [personal(), record(5, comment=f"см. {NUMBER}"), *OTHERS]
+    await account.poll(*listed)
+    await erase(account)
+
+    assert await lift_erasure(account.engine, 1)
+    await account.poll(*listed)
+
+    assert await account.rows("select comment from syncer.virtual_number where virtual_number_id = 5") == [
+        (f"см. {NUMBER}",)
+    ]
+    assert await account.broken_invariants() == []
+
+
 async def test_numbers_removed_long_ago_are_erased_by_their_age(account: PolledAccount, database: str) -> None:
     await account.poll_at(T0, personal(), record(2), *OTHERS)
     await account.poll_at(T0 + timedelta(days=1), record(2), *OTHERS)
@@ -224,6 +240,28 @@ async def test_a_restored_backup_is_erased_again_from_the_list_of_erasures(
 
 
 WAITING = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())"
+
+
+@pytest.mark.parametrize("listed", [{"from_redirect_numbers": [redirect(1, NUMBER)]}, {"comment": f"см. {NUMBER}"}])
+@pytest.mark.parametrize("is_in_backup", [True, False])
+async def test_a_number_that_others_mention_stays_erased_after_an_older_backup_was_restored(
+    account: PolledAccount, database: str, tmp_path: Path, listed: dict[str, Any], *, is_in_backup: bool
+) -> None:
+    await account.poll(record(1, **(listed if is_in_backup else {})), *OTHERS)
+    await dump(database, tmp_path / "dump")
+    await account.poll(record(1, **listed), *OTHERS)
+    await erase(account)
+    erasures = await list_erasures(account.engine)
+    assert [(one.virtual_number_id, one.kind) for one in erasures] == [(None, "number")]
+    await restore(database, tmp_path / "dump")
+
+    account.restart()
+    for one in erasures:
+        async with erasing(account.engine, 1, confirmed=True) as eraser:
+            await eraser.erase_again(one)
+    await account.poll(record(1, state="debt_lock", **listed), *OTHERS)
+
+    assert NUMBER not in dumped(database)
 
 
 async def test_a_poll_that_waits_for_an_erasure_stores_nothing_of_what_it_read_before(

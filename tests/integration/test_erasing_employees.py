@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +139,79 @@ async def test_erased_comments_are_not_stored_again_though_the_vendor_goes_on_li
     assert await account.broken_invariants() == []
 
 
+REJECTED = {
+    "of the employee": '"employee_id": 125',
+    "of the employee, escaped": r'"\u0065mployee_id": 125',
+    "of the employee as text": '"employee_id": "125"',
+    "of the employee with a fraction": '"employee_id": 125.0',
+    "of the employee with an exponent": '"employee_id": 1.25e2',
+    "of two employees": '"employee_id": 125, "employee_id": 126',
+    "of nobody known": '"note": "Белова"',
+    "with an erased comment": r'"employee_id": 126, "comment": "\u0411елова, личный"',
+    "with lone surrogates": r'"employee_id": 125, "comment": "\ud800"',
+    "too long to be read": f'"employee_id": 126, "note": "{"x" * 70_000}"',
+}
+
+
+@pytest.mark.parametrize("is_erased_before", [True, False])
+@pytest.mark.parametrize("fields", REJECTED.values(), ids=REJECTED)
+async def test_no_bytes_are_kept_of_a_rejected_record_that_may_be_of_an_erased_employee(
+    account: PolledAccount, fields: str, *, is_erased_before: bool
+) -> None:
+    await account.poll(assigned(), *OTHERS)
+    if is_erased_before:
+        await erase(account, comments=True)
+    await account.poll_body(_with_rejected(fields))
+    assert len(await account.rows("select from syncer.rejected_record where payload = ''")) == is_erased_before
+    if not is_erased_before:
+        await erase(account, comments=True)
+
+    assert await account.rows("select virtual_number_id, payload from syncer.rejected_record") == [(3, b"")]
+
+
+@pytest.mark.parametrize("employee_id", ["126", "null", "9" * 5_000, '"anna"'])
+async def test_the_bytes_of_a_rejected_record_of_others_are_kept(account: PolledAccount, employee_id: str) -> None:
+    await account.poll(assigned(), *OTHERS)
+    await erase(account, comments=True)
+
+    result = await account.poll_body(_with_rejected(f'"employee_id": {employee_id}'))
+
+    assert (result.outcome, result.rejected) == ("applied", 1)
+    assert await account.rows("select virtual_number_id from syncer.rejected_record where payload <> ''") == [(3,)]
+
+
+async def test_no_bytes_are_kept_of_a_rejected_record_of_a_number_that_an_erased_employee_had(
+    account: PolledAccount,
+) -> None:
+    await account.poll(assigned(), *OTHERS)
+    await account.poll(assigned(employee_id=126), *OTHERS)
+    await account.poll(without(assigned(employee_id=126, comment="Белова и Ким"), "number"), *OTHERS)
+
+    await erase(account, comments=True)
+
+    assert await account.rows("select payload from syncer.rejected_record") == [(b"",)]
+
+
+def _with_rejected(fields: str) -> bytes:
+    """A response in which number 3 has no phone number."""
+    listed = json.dumps([assigned(), *OTHERS], ensure_ascii=False)
+    return f'{listed[:-1]}, {{"id": 3, {fields}}}]'.encode()
+
+
+async def test_an_erased_comment_is_recognised_though_a_phone_number_in_it_was_erased_before(
+    account: PolledAccount, database: str
+) -> None:
+    comment = f"Белова {NUMBER}"
+    await account.poll(assigned(comment=comment), record(2, number=NUMBER), *OTHERS)
+    async with erasing(account.engine, 1, confirmed=True) as eraser:
+        await eraser.erase_number(NUMBER, None)
+    await erase(account, comments=True)
+
+    await account.poll(assigned(comment=comment, employee_id=126, owner="x"), record(2, number=NUMBER), *OTHERS)
+
+    assert "Белова" not in dumped(database)
+
+
 async def test_an_employee_whose_name_was_never_read_is_remembered_by_the_numbers(account: PolledAccount) -> None:
     await account.poll(assigned(), *OTHERS)
 
@@ -163,6 +237,49 @@ async def test_an_employee_that_nobody_knows_or_that_is_erased_already_is_not_re
     ]
     await erase(account, comments=True)
     assert len(await list_erasures(account.engine)) == 2
+
+
+async def test_a_lifted_erasure_lets_others_have_the_comment_again_with_the_next_poll(account: PolledAccount) -> None:
+    listed = [assigned(), record(2, comment="Белова, личный"), *OTHERS]
+    await account.poll(*listed)
+    await erase(account, comments=True)
+
+    assert await lift_erasure(account.engine, 1)
+    await account.poll(*listed)
+
+    assert await account.rows("select comment from syncer.virtual_number where virtual_number_id in (1, 2)") == [
+        ("Белова, личный",),
+        ("Белова, личный",),
+    ]
+
+
+async def test_of_two_erasures_of_a_number_lifting_one_leaves_the_other(account: PolledAccount) -> None:
+    listed = [assigned(number=NUMBER), *OTHERS]
+    stored = "select number, comment, employee_id from syncer.virtual_number where virtual_number_id = 1"
+    await account.poll(*listed)
+    await erase(account, comments=True)
+    async with erasing(account.engine, 1, confirmed=True) as eraser:
+        await eraser.erase_number(NUMBER, None)
+
+    await lift_erasure(account.engine, 2)
+    await account.poll(*listed)
+    assert await account.rows(stored) == [(NUMBER, None, 125)]
+
+    await lift_erasure(account.engine, 1)
+    await account.poll(*listed)
+    assert await account.rows(stored) == [(NUMBER, "Белова, личный", 125)]
+    assert await account.broken_invariants() == []
+
+
+@pytest.mark.parametrize("employee_id", [0, -5, 2**63 - 1, -(2**63)])
+async def test_an_employee_with_any_id_is_erased(account: PolledAccount, database: str, employee_id: int) -> None:
+    await account.poll(assigned(employee_id=employee_id), *OTHERS)
+    await erase(account, employee_id, comments=True)
+
+    broken = without(assigned(3, employee_id=employee_id), "number")
+    await account.poll(assigned(employee_id=employee_id, state="debt_lock"), broken, *OTHERS)
+
+    assert "Белова" not in dumped(database)
 
 
 async def test_a_lifted_erasure_lets_names_and_comments_be_read_again(account: PolledAccount) -> None:
@@ -197,6 +314,26 @@ async def test_an_employee_is_erased_again_after_an_older_backup_was_restored(
     assert ("Белова" in text) is not comments
 
 
+async def test_an_employee_who_came_after_the_backup_that_was_restored_stays_erased(
+    account: PolledAccount, database: str, tmp_path: Path
+) -> None:
+    await account.poll(record(1), *OTHERS)
+    await dump(database, tmp_path / "dump")
+    await account.poll(record(1), assigned(2), *OTHERS)
+    await erase(account, comments=True)
+    erasures = await list_erasures(account.engine)
+    await restore(database, tmp_path / "dump")
+
+    account.restart()
+    for one in erasures:
+        async with erasing(account.engine, 1, confirmed=True) as eraser:
+            await eraser.erase_again(one)
+    # One number has the employee; another has the comment that was erased.
+    await account.poll(record(1, comment="Белова, личный"), assigned(2), *OTHERS)
+
+    assert "Белова" not in dumped(database)
+
+
 async def test_an_erased_phone_number_is_masked_in_names_too(account: PolledAccount, database: str) -> None:
     await account.poll(record(1, number=NUMBER), *OTHERS)
     await store_names(account)
@@ -207,6 +344,18 @@ async def test_an_erased_phone_number_is_masked_in_names_too(account: PolledAcco
 
     assert NUMBER not in dumped(database)
     assert await account.rows("select name from syncer.name where object_id = 126") == [("Ким Игорь erased-1",)]
+
+
+async def test_a_phone_number_that_only_a_name_mentions_is_erased(account: PolledAccount, database: str) -> None:
+    await account.poll(*OTHERS)
+    await store_names(account)
+    await account.sql.execute("update syncer.name set position = $1 where object_id = 126", f"Дежурный {NUMBER}")
+
+    async with erasing(account.engine, 1, confirmed=True) as eraser:
+        await eraser.erase_number(NUMBER, None)
+
+    assert eraser.rows == {"syncer.name": 1}
+    assert NUMBER not in dumped(database)
 
 
 async def test_nobody_but_the_owner_changes_what_a_name_was(account: PolledAccount) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from syncer.emulator import Emulator, faults
 from syncer.store.erasures import erasing
+from tests import builders
 from tests.builders import settings_for
 from tests.integration.test_logs import log_lines
+from tests.locks import wait_until_blocked
 from tests.named_account import PATHS, NamedAccount, employee
 
 if TYPE_CHECKING:
@@ -204,6 +207,30 @@ async def test_the_name_of_an_erased_employee_is_not_stored_again_until_the_eras
     await named.read_employees(employee(1, "Белова Анна"), employee(2), employee(3), at=T3)
     assert (await named.names())[0][:3] == (1, "Белова Анна", "Оператор")
     assert await named.history() == [(1, None, None, T0, T3, None, T2)]
+
+
+async def test_a_list_that_is_read_for_the_first_time_during_an_erasure_waits_for_it(
+    named: NamedAccount, engine: AsyncEngine, database: str
+) -> None:
+    await named.poll(builders.record(1, employee_id=41))
+    account_id = await named.sql.fetchval("select account_id from syncer.account")
+    async with erasing(engine, account_id, confirmed=True) as eraser:
+        await eraser.erase_employee(41, None, comments=False)
+        reading = asyncio.create_task(named.read_employees(employee(41), employee(42)))
+        await wait_until_blocked(database, "syncer.account_fence")
+
+    await reading
+    assert [row[:3] for row in await named.names()] == [(41, None, None), (42, "Орлова Анна", "Оператор")]
+
+
+async def test_a_list_of_names_does_not_wait_for_a_poll_that_is_written(named: NamedAccount, database: str) -> None:
+    await named.poll(builders.record(1))
+    poll = await builders.connect(database)
+    async with poll.transaction():
+        await poll.execute("select from syncer.account_fence for no key update")
+        await named.read_employees(employee(41))
+    await poll.close()
+    assert [row[:2] for row in await named.names()] == [(41, "Орлова Анна")]
 
 
 # Failures

@@ -67,6 +67,19 @@ async def test_a_number_is_erased_once_it_is_confirmed_and_found_in_any_spelling
     assert (await syncer.run("check", "--data")).out.splitlines()[-1] == "ok     data: every invariant holds"
 
 
+async def test_the_statistics_of_the_database_have_nothing_of_an_erased_number(
+    account: PolledAccount, syncer: Program
+) -> None:
+    await poll(account)
+    statistics = "select count(*) from pg_stats where pg_stats::text like '%' || $1 || '%'"
+    await account.sql.execute("analyze")
+    assert (await account.row(statistics, NUMBER))[0] > 0
+
+    await syncer.run("erase", "--account", "default", "--number", NUMBER, "--yes")
+
+    assert await account.row(statistics, NUMBER) == (0,)
+
+
 async def test_an_erasure_is_lifted_by_its_id(account: PolledAccount, syncer: Program) -> None:
     await poll(account)
     await syncer.run("erase", "--account", "default", "--number", NUMBER, "--yes")
@@ -111,6 +124,29 @@ async def test_a_list_of_erasures_is_erased_again(account: PolledAccount, syncer
     wrong = await syncer.run("erase", "--again", str(tmp_path / "erasures"))
     assert wrong.code == 2
     assert "it must be what `syncer erasures --json` has printed" in wrong.err
+
+
+async def test_a_list_of_erasures_that_cannot_be_read_is_a_wrong_option(
+    account: PolledAccount, syncer: Program, tmp_path: Path
+) -> None:
+    await account.poll(record(1))
+    missing = await syncer.run("erase", "--again", str(tmp_path / "missing"))
+    folder = await syncer.run("erase", "--again", str(tmp_path))
+    assert (missing.code, "it cannot be read (No such file or directory)" in " ".join(missing.err.split())) == (2, True)
+    assert (folder.code, "it cannot be read (Is a directory)" in " ".join(folder.err.split())) == (2, True)
+
+
+async def test_a_list_of_erasures_with_an_id_that_cannot_be_stored_is_a_wrong_option(
+    account: PolledAccount, syncer: Program, tmp_path: Path
+) -> None:
+    await account.poll(record(1, employee_id=125))
+    await syncer.run("erase", "--account", "default", "--employee", "125", "--yes")
+    line = (await syncer.run("erasures", "--json")).out
+    (tmp_path / "erasures").write_text(line.replace('"employee_id":125', f'"employee_id":{2**63}'))
+
+    wrong = await syncer.run("erase", "--again", str(tmp_path / "erasures"))
+
+    assert (wrong.code, "`$.employee_id`" in wrong.err) == (2, True)
 
 
 async def test_an_employee_is_erased_by_the_vendors_id_with_or_without_comments(
