@@ -251,7 +251,7 @@ async def _check_endpoints(
                 return await _check_endpoint(source, account, app_ids.get(account.name))
 
         numbers, names = await asyncio.gather(
-            asyncio.gather(*map(check, accounts)), check_names(source, accounts if with_names else ())
+            asyncio.gather(*map(check, accounts)), check_names(source, accounts if with_names else (), slots)
         )
     return [*numbers, *names]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from syncer.commands.finding import Finding
 from syncer.endpoint.slots import BodySlot
@@ -18,15 +18,18 @@ if TYPE_CHECKING:
     from syncer.endpoint.client import Source
     from syncer.name_list import NameList
 
-_CONCURRENT_REQUESTS: Final = 10
 
+async def check_names(source: Source, accounts: Sequence[Account], slots: asyncio.Semaphore) -> list[Finding]:
+    """Asks for each list of names that is read, side by side, and stores nothing; a list that fails is a warning.
 
-async def check_names(source: Source, accounts: Sequence[Account]) -> list[Finding]:
-    """Asks for each list of names that is read, side by side, and stores nothing; a list that fails is a warning."""
+    Args:
+        source: The endpoint.
+        accounts: The accounts.
+        slots: Limits the concurrent requests.
+    """
     wanted = [(account, one) for account in accounts for one in lists_of(account.names)]
     if accounts and not wanted:
         return [Finding("names", "off")]
-    slots = asyncio.Semaphore(_CONCURRENT_REQUESTS)
 
     async def check(account: Account, name_list: NameList) -> Finding:
         async with slots:

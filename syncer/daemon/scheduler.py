@@ -153,7 +153,7 @@ class Daemon:
             tasks = (gauges_task, notifier_task, retention_task)
             for task in tasks:
                 task.cancel()
-            if not names_task.cancelling():
+            if not names_task.cancelling():  # a second cancellation would interrupt the release of its leases
                 names_task.cancel()
             await asyncio.gather(loop_task, names_task, *tasks, return_exceptions=True)
         with contextlib.suppress(DatabaseError, TimeoutError):

@@ -34,8 +34,8 @@ class NumberIds(msgspec.Struct, gc=False):
 class NameLists:
     """The lists of names of one account at one moment: they have all ids that its numbers have.
 
-    They also have the ids that its numbers had before, but for employees: half of them leave with their last number,
-    and the others later.
+    They also have the groups and the scenarios that its numbers had before. Half of the employees leave the list with
+    their last number, the others later.
 
     Args:
         generator: What makes the records.

@@ -51,10 +51,10 @@ class _Factory:
             return kind(channel, self._client, pace)
         # The libraries of these are imported only if they are used.
         if isinstance(channel, EmailChannel):
-            from syncer.notices.email import EmailSender  # noqa: PLC0415 - see above
+            from syncer.notices.email import EmailSender  # noqa: PLC0415 - imported only if it is used
 
             return EmailSender(channel, self._client.timeout_seconds)
-        from syncer.notices.others import AppriseSender  # noqa: PLC0415 - see above
+        from syncer.notices.others import AppriseSender  # noqa: PLC0415 - imported only if it is used
 
         return AppriseSender(channel, self._client.timeout_seconds)
 

@@ -69,7 +69,7 @@ def name_requests(emulator: Emulator) -> dict[str, int]:
 
 def reload(daemon: Daemon, **changes: Any) -> None:
     """Reads the accounts again, as SIGHUP does, with these changes of each."""
-    daemon.set_accounts([replace(account, **changes) for account in daemon._accounts.values()])  # noqa: SLF001
+    daemon.set_accounts([replace(account, **changes) for account in daemon._accounts.values()])  # noqa: SLF001 - no file has them here
 
 
 async def test_a_daemon_reads_each_list_once_and_again_only_when_it_is_due(

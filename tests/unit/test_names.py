@@ -26,7 +26,7 @@ NO_ARRAY = (
 
 
 def decode(name: str, *records: Any) -> DecodedList:
-    """Decodes records; text among them is JSON as it stands."""
+    """Decodes records; text among them is JSON as it is."""
     texts = (one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in records)
     return decode_list(NAME_LISTS[name], f"[{', '.join(texts)}]".encode())
 
