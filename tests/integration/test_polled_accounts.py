@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 ATTEMPTED = "select attempted_at from syncer.account_fence"
-RETIRED = "select name from syncer.account where retired_at is not null order by name"
+RETIRED = "select array(select name from syncer.account where retired_at is not null order by name)"
 ROWS = "select name, retired_at, xmin from syncer.account order by name"
 
 
@@ -78,7 +78,7 @@ async def test_retiring_accounts_writes_only_those_that_are_not_retired_yet(
     await retire_account(engine, "a")
     await retire_other_accounts(engine, [ids["c"]])
 
-    assert await sql.fetch(RETIRED) == [("a",), ("b",)]
+    assert await sql.fetchval(RETIRED) == ["a", "b"]
     rows = await sql.fetch(ROWS)
     assert rows[0] == a
 
@@ -86,7 +86,7 @@ async def test_retiring_accounts_writes_only_those_that_are_not_retired_yet(
     assert await sql.fetch(ROWS) == rows
 
     await retire_other_accounts(engine, [ids["b"], ids["c"]])
-    assert await sql.fetch(RETIRED) == [("a",)]
+    assert await sql.fetchval(RETIRED) == ["a"]
 
 
 async def test_a_daemon_that_claims_an_account_which_another_one_has_retired_takes_it_back(
@@ -101,5 +101,5 @@ async def test_a_daemon_that_claims_an_account_which_another_one_has_retired_tak
     claimed = await claim(engine, list(ids.values()), "daemon", timedelta(minutes=1), limit=2)
 
     assert sorted(one.account_id for one in claimed) == sorted(ids.values())
-    assert await sql.fetch(RETIRED) == []
+    assert await sql.fetchval(RETIRED) == []
     assert await sql.fetchrow("select xmin from syncer.account where name = 'b'") == kept
