@@ -293,11 +293,8 @@ class PolledAccount:
         await engine.dispose()
 
     async def stay_due(self) -> None:
-        """Makes all accounts due now, as a daemon does that polls them: what has not ended lasts until now."""
-        await self.sql.execute(
-            "insert into syncer.account_schedule (account_id, due_at) select account_id, now() from syncer.account "
-            "on conflict (account_id) do update set due_at = excluded.due_at"
-        )
+        """Makes all accounts polled now, as by a daemon whose polls fail: what has not ended lasts until now."""
+        await self.sql.execute("update syncer.account_fence set attempted_at = now()")
 
     async def set_clock(self, moment: datetime | None) -> None:
         """Stops the database's clock at `moment`, or restarts it if that is None."""

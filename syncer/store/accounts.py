@@ -110,8 +110,8 @@ async def read_account_ids(engine: AsyncEngine, names: Collection[str]) -> dict[
 
 _SHARED_APP_IDS: Final = """
 select a.app_id, array_agg(a.name order by a.name)
-  from syncer.account a left join syncer.account_schedule s using (account_id)
- where a.app_id is not null and s.retired_at is null
+  from syncer.account a
+ where a.app_id is not null and a.retired_at is null
  group by a.app_id having count(*) > 1
  order by a.app_id
 """
@@ -231,36 +231,28 @@ async def rename_account(engine: AsyncEngine, old: str, new: str) -> None:
         ) from None
 
 
-_RETIRE_ONE: Final = """
-insert into syncer.account_schedule as s (account_id, due_at, retired_at)
-select account_id, syncer.clock(), syncer.clock() from syncer.account where name = $1
-on conflict (account_id) do update set retired_at = coalesce(s.retired_at, excluded.retired_at)
+# Where tables are distributed over servers, each server has a copy of `account`, and an update writes to all of them:
+# these are executed only if there is something to change.
+_SELECT_DIFFERING: Final = """
+select account_id, retired_at is null as is_polled from syncer.account
+ where (retired_at is null) = (account_id <> all($1::integer[]))
 """
+_RETIRE: Final = """
+update syncer.account set retired_at = syncer.clock() where account_id = any($1::integer[]) and retired_at is null
+"""
+_UNRETIRE: Final = "update syncer.account set retired_at = null where account_id = any($1::integer[])"
 
 
 async def retire_account(engine: AsyncEngine, name: str) -> None:
-    """Marks an account as retired, also one that no daemon has ever scheduled.
+    """Marks an account as retired.
 
     Raises:
         StoredDataError: The database has no such account, or a daemon is polling it.
         DatabaseError: PostgreSQL refused.
     """
-    await require_unpolled_account(engine, name)
+    account_id = await require_unpolled_account(engine, name)
     async with autocommit_connection(engine) as connection:
-        await connection.execute(_RETIRE_ONE, name)
-
-
-# An account that only `syncer sync` has polled has no row yet that could say that it is retired.
-_SCHEDULE_OTHERS: Final = """
-insert into syncer.account_schedule (account_id, due_at)
-select account_id, syncer.clock() from syncer.account where account_id <> all($1::integer[])
-on conflict (account_id) do nothing
-"""
-_RETIRE: Final = """
-update syncer.account_schedule
-   set retired_at = case when account_id <> all($1::integer[]) then syncer.clock() end
- where (retired_at is null) = (account_id <> all($1::integer[]))
-"""
+        await connection.execute(_RETIRE, [account_id])
 
 
 async def retire_other_accounts(engine: AsyncEngine, account_ids: Collection[int]) -> None:
@@ -274,5 +266,7 @@ async def retire_other_accounts(engine: AsyncEngine, account_ids: Collection[int
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
-        await connection.execute(_SCHEDULE_OTHERS, account_ids)
-        await connection.execute(_RETIRE, account_ids)
+        differing = await connection.fetch(_SELECT_DIFFERING, account_ids)
+        for statement, is_polled in ((_RETIRE, True), (_UNRETIRE, False)):
+            if found := [row["account_id"] for row in differing if row["is_polled"] is is_polled]:
+                await connection.execute(statement, found)

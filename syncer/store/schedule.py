@@ -58,7 +58,7 @@ async def read_due_times(engine: AsyncEngine, account_ids: Sequence[int]) -> dic
 _SELECT_DUE_BY_NAME: Final = """
 select a.name, greatest(s.due_at, s.not_before)
   from syncer.account a join syncer.account_schedule s using (account_id)
- where s.retired_at is null
+ where a.retired_at is null
 """
 
 
@@ -145,14 +145,14 @@ async def set_due_times(engine: AsyncEngine, due: Mapping[int, datetime], previo
         )
 
 
-# A daemon claims only accounts of its own configuration, so a claimed account is not retired. A lease that ends later
-# than any that is granted now is from a time when the clock was ahead; who holds it renews it soon, or has died.
+# A lease that ends later than any that is granted now is from a time when the clock was ahead; who holds it renews it
+# soon, or has died.
 _CLAIM: Final = """
 with now as materialized (select syncer.clock() as now)
 update syncer.account_schedule s
-   set lease_holder = $2, lease_until = now.now + $3, retired_at = null
-  from now
- where s.account_id in (
+   set lease_holder = $2, lease_until = now.now + $3
+  from now, syncer.account a
+ where a.account_id = s.account_id and s.account_id in (
            select due.account_id
              from syncer.account_schedule due, now
             where due.account_id = any($1::integer[]) and due.due_at <= now.now
@@ -161,14 +161,17 @@ update syncer.account_schedule s
             order by due.due_at
             limit $4
               for update of due skip locked)
-returning s.account_id, s.due_at, now.now
+returning s.account_id, s.due_at, now.now, a.retired_at is not null as is_retired
 """
+_UNRETIRE: Final = "update syncer.account set retired_at = null where account_id = any($1::integer[])"
 
 
 async def claim(
     engine: AsyncEngine, account_ids: Sequence[int], holder: str, lease: timedelta, *, limit: int
 ) -> list[Claim]:
     """Claims accounts that are due and that nobody is polling, the longest overdue first.
+
+    A daemon claims only accounts of its own configuration, so a claimed account is not retired any more.
 
     Args:
         engine: The database.
@@ -182,7 +185,9 @@ async def claim(
     """
     async with autocommit_connection(engine) as connection:
         rows = await connection.fetch(_CLAIM, account_ids, holder, lease, limit)
-    return [Claim(*row) for row in rows]
+        if retired := [row["account_id"] for row in rows if row["is_retired"]]:
+            await connection.execute(_UNRETIRE, retired)
+    return [Claim(row["account_id"], row["due_at"], row["now"]) for row in rows]
 
 
 _RENEW: Final = """

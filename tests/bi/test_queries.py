@@ -383,7 +383,7 @@ async def test_what_a_number_was_is_looked_up_only_if_it_is_asked_for(
     asked = await nodes(analyst, f"select number from analytics.{view}")  # noqa: S608 - the test's own
 
     # virtual_number has the periods that have not ended.
-    lookups = {"virtual_number_history", "account", "account_schedule", "region", "number_state"}
+    lookups = {"virtual_number_history", "account", "account_fence", "region", "number_state"}
     assert {node.get("Relation Name") for node in without} & lookups == set()
     assert {node.get("Relation Name") for node in asked} & lookups == {"virtual_number_history"}
 

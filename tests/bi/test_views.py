@@ -543,7 +543,7 @@ async def test_a_retired_account_counts_until_its_last_success(account: PolledAc
     numbers = "select virtual_number_id from analytics.numbers"
     assert await account.rows(numbers) == [(1,)]
 
-    await account.sql.execute("update syncer.account_schedule set retired_at = now()")
+    await account.sql.execute("update syncer.account set retired_at = now()")
 
     last_success = moscow(3) + TICK
     assert await account.rows(numbers) == []

@@ -222,14 +222,12 @@ async def test_summaries_of_days_that_end_at_another_time_by_newer_rules_of_the_
 async def test_a_retired_account_that_returns_has_the_days_in_between(account: PolledAccount) -> None:
     await account.poll_at(moscow(1), record(1), record(2))
     await account.poll_at(moscow(3), record(1), record(2))
-    await account.sql.execute(
-        "insert into syncer.account_schedule (account_id, due_at, retired_at) values (1, now(), now())"
-    )
+    await account.sql.execute("update syncer.account set retired_at = now()")
     await summarise(account)
     days = "select day, numbers from analytics.daily_totals where day < '2026-03-08' order by day"
     assert await account.rows(days) == [(day, 2) for (day,) in march(1, 2, 3)]
 
-    await account.sql.execute("update syncer.account_schedule set retired_at = null")
+    await account.sql.execute("update syncer.account set retired_at = null")
     await account.poll_at(moscow(6), record(1), trigger="accept_removals")
     await account.stay_due()
     await summarise(account)

@@ -205,9 +205,7 @@ async def test_a_name_that_is_taken_is_refused_and_the_account_that_has_it_can_b
 async def test_a_sync_retires_accounts_that_left_the_configuration_and_takes_them_back(
     syncer: Program, sql: asyncpg.Connection
 ) -> None:
-    retired = (
-        "select name from syncer.account join syncer.account_schedule using (account_id) where retired_at is not null"
-    )
+    retired = "select name from syncer.account where retired_at is not null"
     await syncer.run("sync", **accounts_file(syncer, "a", "b"))
     await syncer.run("sync", **accounts_file(syncer, "a"))
     left = await sql.fetch(retired)
@@ -296,4 +294,4 @@ async def test_a_login_that_may_not_delete_is_told_whose_login_may_and_changes_n
             f"address of the schema's owner (database: {database.rpartition('@')[2]})"
         )
     ] * 2
-    assert await sql.fetchval("select count(*) from syncer.account_schedule where retired_at is not null") == 0
+    assert await sql.fetchval("select count(*) from syncer.account where retired_at is not null") == 0

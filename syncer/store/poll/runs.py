@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, func, select, text, update
 
 from syncer.diff.content_hash import ContentHash
 from syncer.diff.record import DECODER_VERSION
@@ -238,6 +238,7 @@ async def mark_failed(engine: AsyncEngine, run: Run, error: PollError) -> bool:
     While a transaction that has written the run's outcome is still open, it waits for its end.
     """
     async with engine.begin() as connection, invalidate_on_timeout(connection):
+        await connection.execute(_ATTEMPTED, {"account_id": run.account_id})
         updated = await connection.execute(
             update(sync_run)
             .where(_is_row_of(run), _CAN_STILL_FINISH)
@@ -251,6 +252,20 @@ async def mark_failed(engine: AsyncEngine, run: Run, error: PollError) -> bool:
             )
         )
     return bool(updated.rowcount)
+
+
+# At most once an hour, since it only says that the account is still polled; and not while another transaction holds the
+# fence, for which this one would wait.
+_ATTEMPTED: Final = text("""
+with free as materialized (
+    select account_id from syncer.account_fence
+     where account_id = :account_id and coalesce(attempted_at < syncer.clock() - interval '1 hour', true)
+       for no key update skip locked
+)
+update syncer.account_fence f set attempted_at = syncer.clock()
+  from free
+ where f.account_id = :account_id and f.account_id = free.account_id
+""")
 
 
 async def read_conclusion(engine: AsyncEngine, run: Run) -> Conclusion:

@@ -94,11 +94,11 @@ def format_age(status: AccountStatus) -> str:
     return str(timedelta(seconds=round(max(status.lag_seconds or 0, 0))))
 
 
-# The schedule is not distributed, and is joined to what was read of the others.
 _ACCOUNTS: Final = f"""
 with known as materialized (
     select f.account_id, a.name as account, a.app_id, last.run_id as last_run_id, f.observed_at as last_success_at,
            last.outcome as last_outcome, last.error_kind as last_error_kind, last.error as last_error, a.time_zone,
+           a.retired_at,
            {SUCCEEDED_BY} as succeeded_by
       from syncer.account_fence f
       join syncer.account a on a.account_id = f.account_id
@@ -109,9 +109,8 @@ with known as materialized (
 )
 select k.account_id, k.account, k.app_id, k.last_run_id, k.last_success_at,
        extract(epoch from :now - k.succeeded_by)::float8 as lag_seconds, k.last_outcome, k.last_error_kind,
-       k.last_error, s.retired_at, k.last_success_at is distinct from k.succeeded_by as clock_ahead, k.time_zone
+       k.last_error, k.retired_at, k.last_success_at is distinct from k.succeeded_by as clock_ahead, k.time_zone
   from known k
-  left join syncer.account_schedule s on s.account_id = k.account_id
  order by k.account
 """  # noqa: S608 - constants
 _STATES: Final = """

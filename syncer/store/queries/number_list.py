@@ -90,9 +90,9 @@ with counted as (
 )
 select r.name, n.type, n.state, sum(n.numbers)::integer as numbers
   from counted n
-  left join syncer.account_schedule s using (account_id)
+  join syncer.account a using (account_id)
   left join syncer.region r using (region_id)
- where cast(:account as text) is not null or s.retired_at is null
+ where cast(:account as text) is not null or a.retired_at is null
  group by 1, 2, 3 order by numbers desc, 1, 2, 3 limit :groups
 """
 # The numbers of the page are chosen by their keys before the texts are read. Both orders end with the key.
@@ -100,9 +100,9 @@ _NUMBERS: Final = """
 with matching as materialized (
     select n.account_id, n.virtual_number_id, n.number, n.state_since
       from syncer.virtual_number n
-      left join syncer.account_schedule s using (account_id)
+      join syncer.account a using (account_id)
      where n.removed_at is null
-       and case when cast(:account as text) is null then s.retired_at is null
+       and case when cast(:account as text) is null then a.retired_at is null
                 else n.account_id = (select account_id from syncer.account where name = :account) end
        and (cast(:states as text[]) = '{}' or n.state = any(:states))
        and (cast(:type as text) is null or n.type = :type)

@@ -37,6 +37,11 @@ account = Table(
     ),
     Column("time_zone", Text, nullable=False, comment="IANA time zone of the account's days"),
     Column("created_at", Time, nullable=False, comment="When it was first polled"),
+    Column(
+        "retired_at",
+        Time,
+        comment="Since when the account has been in no configuration and is not polled; null while it is configured",
+    ),
     comment="One row per account that was ever configured: what identifies it",
 )
 
@@ -88,6 +93,14 @@ account_fence = Table(
         comment="Start of that run; a number that it did not list, and that is listed later, appeared after it",
     ),
     Column("record_keys", ARRAY(Text), comment="Keys that the records of the last response with accepted records had"),
+    Column(
+        "attempted_at",
+        Time,
+        comment=(
+            "When a poll last failed, written at most once an hour: an account that is polled counts until now also "
+            "while its polls fail"
+        ),
+    ),
     comment="What the newest successful poll of each account recorded for the next one; a poll locks the row to write",
 )
 
@@ -98,11 +111,6 @@ account_schedule = Table(
     Column("due_at", Time, nullable=False, comment="When the account is due to be polled next"),
     Column("lease_holder", Text, comment="The process that is polling the account"),
     Column("lease_until", Time, comment="When the lease expires, so that another process may poll the account"),
-    Column(
-        "retired_at",
-        Time,
-        comment="Since when the account has been in no configuration and is not polled; null while it is configured",
-    ),
     Column(
         "not_before",
         Time,
