@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from alembic import context
 from sqlalchemy import Connection, text
 
+from syncer.store.distribution import keep_distributed, prepare_migration
+from syncer.store.schema import MIGRATION_LOCK
 from syncer.store.tables import SCHEMA, metadata
 from syncer.store.viewers import drop_viewer_schemas, make_viewer_schemas
-
-# Any number that no other program uses as an advisory lock: the ASCII codes of "sync".
-ADVISORY_LOCK = 0x73796E63
 
 
 def run(connection: Connection) -> None:
@@ -24,14 +25,18 @@ def run(connection: Connection) -> None:
     )
     with context.begin_transaction():
         # A transaction-level lock, not a session-level one: PgBouncer gives the session to other clients.
-        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         connection.execute(text("set local lock_timeout = '30s'"))
         # "create schema if not exists" needs the privilege to create schemas even if the schema exists.
         if connection.scalar(text("select to_regnamespace(:schema)"), {"schema": SCHEMA}) is None:
             connection.execute(text(f"create schema {SCHEMA}"))
         # Views of logins that see some accounts only are made of the others: a migration could not change those.
         drop_viewer_schemas(connection)
+        prepare_migration(connection)
         context.run_migrations()
+        # The scripts are those of the newest schema.
+        if context.get_context().get_current_revision() == context.get_head_revision():
+            keep_distributed(connection, Path(__file__).parent)
         make_viewer_schemas(connection)
 
 

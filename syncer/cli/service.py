@@ -131,7 +131,10 @@ def migrate() -> None:
 
     settings = read_settings()
     with open_database(settings, for_migration=True) as database:
-        typer.echo(f"the schema is {run_async(migrate_to_latest(database, settings))}, the newest")
+        revision, distributed = run_async(migrate_to_latest(database, settings))
+        typer.echo(f"the schema is {revision}, the newest")
+        if distributed is not None:
+            typer.echo(distributed)
         name_database(database)
 
 

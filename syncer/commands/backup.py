@@ -109,7 +109,7 @@ async def restore(database: Database, settings: Settings, path: Path) -> bool:
     options = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"]
     with exit_on_sigterm(), show_progress("restoring"):
         await _run(program, [*options, str(path)], database.owner_url())
-    revision = await migrate_to_latest(database, settings)
+    revision, distributed = await migrate_to_latest(database, settings)
     await _grant(database)
     violations = 0
     with show_progress("verifying"):
@@ -119,6 +119,8 @@ async def restore(database: Database, settings: Settings, path: Path) -> bool:
                 typer.echo(escape_unprintable(f"WRONG  data: {violation}"))
     await database.dispose()
     verdict = "every invariant holds" if not violations else f"{violations} rows are wrong"
+    if distributed is not None:
+        typer.echo(distributed)
     typer.echo(escape_unprintable(f"restored {path}: the schema is {revision}; {verdict}"))
     return not violations
 

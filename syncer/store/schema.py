@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
+MIGRATION_LOCK: Final = 0x73796E63
+"""The advisory lock of whoever changes the schema. Any number that no other program uses: the ASCII codes of "sync"."""
+
 _ENCODING: Final = "UTF8"
 # Schema `analytics` comes with the migrations too, so privileges on a schema `syncer` made in advance are not enough.
 # Another process may commit the migration at this moment: the table is looked for after the schemas.
@@ -204,7 +207,8 @@ async def migrate(
         if on_step is not None:
             driver = connection.connection.driver_connection
             assert driver is not None  # noqa: S101 - the connection is open
-            driver.add_log_listener(lambda _, notice: on_step(notice.message))
+            # Citus warns of each view that the workers do not have.
+            driver.add_log_listener(lambda _, message: message.severity_en == "NOTICE" and on_step(message.message))
         change_revision(_config(connection), revision)
 
     try:
