@@ -7,6 +7,7 @@ privileges, and each other file replaces functions and views with texts that Cit
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
@@ -34,7 +35,6 @@ set local citus.multi_shard_modify_mode = 'sequential';
 """
 _CLUSTER: Final = text("""
 select current_user as login, (select rolsuper from pg_roles where rolname = current_user) as is_superuser,
-       (select groupid <> 0 from pg_dist_local_group) as is_worker,
        exists (select from pg_dist_node where groupid = 0) as has_coordinator,
        (select count(*) from pg_dist_node where groupid <> 0 and noderole = 'primary') as workers,
        current_setting('max_prepared_transactions') as prepared,
@@ -50,8 +50,8 @@ _REMEMBER: Final = """
 create or replace function syncer.citus_texts() returns text language sql immutable return '{digest}';
 comment on function syncer.citus_texts() is 'The digest of what was executed last of migrations/sql/citus.';
 """
-# What a table had before it was distributed stays beside its shards, and nothing reads it. Citus does not delete it of a
-# table that a local one refers to, so the small tables keep theirs.
+# What a table had before it was distributed stays beside its shards, and nothing reads it. The small tables keep it: a
+# local table refers to one of them, which Citus then does not empty.
 _DELETE_LOCAL_COPIES: Final = text("""
 select truncate_local_data_after_distributing_table(logicalrelid) from pg_dist_partition
  where partmethod = 'h' and pg_relation_size(logicalrelid) > 0
@@ -77,6 +77,32 @@ def digest_of(scripts: dict[str, str]) -> str:
     for name, script in scripts.items():
         digest.update(f"{name}\0{script}\0".encode())
     return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Whether the tables of a database that has Citus are distributed, and its functions and views of this version."""
+
+    is_distributed: bool
+    is_current: bool
+
+
+async def describe_distribution(engine: AsyncEngine) -> Distribution | None:
+    """Returns whether the tables are distributed; None if the database does not have Citus.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+
+    def read(connection: Connection) -> Distribution | None:
+        if not has_citus(connection):
+            return None
+        is_current = _installed(connection) == digest_of(citus_scripts())
+        return Distribution(has_distributed_tables(connection), is_current)
+
+    with translate_errors():
+        async with engine.connect() as connection:
+            return await connection.run_sync(read)
 
 
 def prepare_migration(connection: Connection) -> None:
@@ -146,8 +172,6 @@ def _require_ready(connection: Connection, cluster: Row[tuple[object, ...]]) -> 
     Raises:
         SchemaError: It cannot; the message says what to do.
     """
-    if cluster.is_worker:
-        raise SchemaError("this server is a worker of a Citus cluster: connect to the coordinator instead")
     if not cluster.is_superuser:
         raise SchemaError(
             f"the database has the extension citus, and the login {cluster.login} may not distribute the tables: run "

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import text
 
 from syncer.errors import SchemaError
+from syncer.store.citus import is_worker
 from syncer.store.engine import translate_errors
 
 if TYPE_CHECKING:
@@ -156,6 +157,8 @@ async def find_migration_obstacle(engine: AsyncEngine, state: SchemaState) -> st
     """
     with translate_errors():
         async with engine.connect() as connection:
+            if await connection.run_sync(is_worker):
+                return "this server is a worker of a Citus cluster: set SYNCER_DATABASE_URL to the coordinator"
             row = (await connection.execute(text(_PREREQUISITES))).one()
     if row.foreign_schema is not None:
         return (

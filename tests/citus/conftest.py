@@ -22,11 +22,19 @@ from syncer.store.distribution import distribute
 from syncer.store.engine import create_engine
 from syncer.store.schema import migrate
 from tests.builders import connect, execute
+from tests.service.scenarios import folder, program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
+    from syncer.emulator import Emulator
+    from tests.service.processes import Program
+
+__all__ = ["folder"]
+
 _VARIABLE: Final = "SYNCER_TEST_CITUS_URL"
+_SHARDS: Final = 8
+"""Of each table; with 32, as Citus has them, most of the time of the tests would go into making tables."""
 _NODES: Final = """
 select groupid = 0 as is_coordinator, nodename, nodeport from pg_dist_node where noderole = 'primary'
  order by groupid
@@ -34,10 +42,11 @@ select groupid = 0 as is_coordinator, nodename, nodeport from pg_dist_node where
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Marks the tests of this folder."""
+    """Marks the tests of this folder; distributing the tables takes the first of them up to a minute."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.citus)
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,10 @@ class Cluster:
     def servers(self) -> Sequence[str]:
         """Returns the addresses on all servers, the coordinator's first."""
         return (self.coordinator, *self.workers)
+
+    def on_worker(self, database: str) -> str:
+        """Returns the address of a database on the first worker."""
+        return _named(self.workers[0], urlsplit(database).path[1:])
 
     async def create(self, name: str, template: str | None = None) -> str:
         """Creates a database on all servers, with the extension and the workers, and returns the coordinator's address.
@@ -69,6 +82,7 @@ class Cluster:
             await sql.execute("select citus_set_coordinator_host($1, $2)", host, port)
             for worker in workers:
                 await sql.execute("select citus_add_node($1, $2)", *worker)
+            await sql.execute(f"alter database {name} set citus.shard_count = {_SHARDS}")
             await sql.close()
         return _named(self.coordinator, name)
 
@@ -183,3 +197,11 @@ async def plain_database(cluster: Cluster, plain_template: str) -> AsyncIterator
     await _on(cluster.coordinator, f"create database {name} template {plain_template} strategy file_copy")
     yield _named(cluster.coordinator, name)
     await _on(cluster.coordinator, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def syncer(folder: Path, database: str, emulator: Emulator) -> AsyncIterator[Program]:
+    """The program with one account, `default`, on the database of the test."""
+    created = program(folder, database, emulator.url)
+    yield created
+    await created.kill_all()
