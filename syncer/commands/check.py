@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from syncer.commands.check_channels import check_channels
+from syncer.commands.check_citus import check_citus
 from syncer.commands.check_names import check_names
 from syncer.commands.finding import Finding
 from syncer.config.accounts import describe_shared_tokens, find_token_sources, load_accounts
@@ -177,6 +178,7 @@ async def _check_database(
             return [*results, Finding("schema", text, is_ok=obstacle is None)], None
         state.require_current()
         results.append(Finding("schema", state.required))
+        results += await check_citus(database.engine)
         results += await _check_stored(settings, database)
         statuses = await read_account_statuses(database.engine)
         for status in statuses:

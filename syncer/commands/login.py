@@ -9,6 +9,7 @@ import typer
 from syncer.errors import StoredDataError, in_sentence
 from syncer.printable import escape_unprintable
 from syncer.store.accounts import require_account
+from syncer.store.citus import is_distributed
 from syncer.store.schema import schema_state
 from syncer.store.viewers import make_viewer, revoke_viewer, role_exists, schema_of, statements
 
@@ -24,12 +25,19 @@ async def give_schema(
     """Makes a schema with views of these accounts for a login, and the login if it does not exist.
 
     Raises:
-        StoredDataError: There is no such account, the login sees all accounts already, or this login may not do it.
+        StoredDataError: There is no such account, the login sees all accounts already, this login may not do it, or the
+            tables are distributed.
         SchemaError: The schema is not the one this version requires.
         DatabaseError: PostgreSQL refused.
     """
     engine = database.owner_engine
     (await schema_state(engine)).require_current()
+    if await is_distributed(engine):
+        raise StoredDataError(
+            "the tables are distributed with Citus, where no login can be limited to some accounts: each server runs "
+            "its part of a query as the login that asks, which then needs rights on every row; give its people the "
+            "files of `syncer export --account` instead, or a database with these accounts alone"
+        )
     account_ids = [await require_account(engine, account) for account in dict.fromkeys(accounts)]
     if only_print:
         exists = await role_exists(engine, login)
