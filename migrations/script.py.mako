@@ -23,6 +23,11 @@ def downgrade() -> None:
 
 
 def _run(script: Path) -> None:
-    """Executes several statements; only the driver accepts more than one at a time."""
+    """Executes the statements of a file one after the other.
+
+    In a block, since Citus refuses to change indexes and constraints of distributed tables by a string that has several
+    statements.
+    """
     statements = script.read_text(encoding="utf-8")
-    op.get_bind().connection.run_async(lambda driver: driver.execute(statements))
+    block = f"do $migration$\n#variable_conflict use_column\nbegin\n{statements}\nend\n$migration$"
+    op.get_bind().connection.run_async(lambda driver: driver.execute(block))

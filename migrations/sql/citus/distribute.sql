@@ -13,10 +13,17 @@ declare
         'state_history', 'virtual_number_redirect', 'virtual_number_redirect_history', 'absence_history',
         'record_fingerprint', 'day_summary', 'account_condition', 'notice_cursor', 'notice', 'erasure', 'name',
         'name_history', 'name_list'];
-    -- Tables that only the coordinator has: account_schedule, viewer, alembic_version. Daemons share the work by locking
-    -- rows of many accounts at once, which a distributed table cannot do.
+    -- Tables that only the coordinator has. Daemons share the work by locking rows of many accounts at once, which a
+    -- distributed table cannot do; nothing that a view reads may be in one of these.
+    local_tables text[] := array['account_schedule', 'viewer', 'alembic_version'];
     name text;
 begin
+    for name in
+        select tablename from pg_tables
+         where schemaname = 'syncer' and tablename <> all (reference_tables || distributed_tables || local_tables)
+    loop
+        raise exception 'distribute.sql does not say of which kind the table syncer.% is', name;
+    end loop;
     foreach name in array reference_tables loop
         if not exists (select from pg_dist_partition where logicalrelid = ('syncer.' || name)::regclass) then
             perform create_reference_table('syncer.' || name);
