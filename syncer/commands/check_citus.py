@@ -30,7 +30,7 @@ async def check_citus(engine: AsyncEngine) -> list[Finding]:
     if distribution is None:
         return []
     if not distribution.is_distributed:
-        text = "the tables are on one server: run `syncer migrate` to distribute them, or drop the extension citus"
+        text = "the tables are on one server: run `syncer migrate` to distribute them, or drop the extension"
         return [Finding("citus", text, is_warning=True)]
     workers = await read_workers(engine)
     findings = [finding for worker in workers for finding in _check_worker(worker)]
