@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -225,3 +226,17 @@ async def test_a_number_added_with_a_loss_counts_though_another_accounts_changed
     again = await account.poll_at(T0 + 2 * HOUR, *make_records(*range(3, 11)))
 
     assert (again.removed, again.held) == (0, 2)  # 2 of 9
+
+
+async def test_a_poll_does_not_wait_for_another_account_that_is_locked_and_changed(
+    neighbours: list[PolledAccount], sql: asyncpg.Connection
+) -> None:
+    alone, neighbour = neighbours
+    await alone.poll(*make_records(1, 2))
+    async with sql.transaction():
+        await sql.execute("update syncer.account_fence set observed_at = observed_at where account_id = 1")
+
+        async with asyncio.timeout(15):
+            polls = [await neighbour.poll(*make_records(*numbers)) for numbers in ((1, 2), (1, 2), (1,))]
+
+    assert [poll.outcome for poll in polls] == ["applied", "unchanged", "applied"]
