@@ -151,8 +151,8 @@ _CLAIM: Final = """
 with now as materialized (select syncer.clock() as now)
 update syncer.account_schedule s
    set lease_holder = $2, lease_until = now.now + $3
-  from now, syncer.account a
- where a.account_id = s.account_id and s.account_id in (
+  from now
+ where s.account_id in (
            select due.account_id
              from syncer.account_schedule due, now
             where due.account_id = any($1::integer[]) and due.due_at <= now.now
@@ -161,7 +161,11 @@ update syncer.account_schedule s
             order by due.due_at
             limit $4
               for update of due skip locked)
-returning s.account_id, s.due_at, now.now, a.retired_at is not null as is_retired
+returning s.account_id, s.due_at, now.now
+"""
+# Citus changes no table of the coordinator by a statement that reads one that every server has.
+_SELECT_RETIRED: Final = """
+select account_id from syncer.account where account_id = any($1::integer[]) and retired_at is not null
 """
 _UNRETIRE: Final = "update syncer.account set retired_at = null where account_id = any($1::integer[])"
 
@@ -184,10 +188,12 @@ async def claim(
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
-        rows = await connection.fetch(_CLAIM, account_ids, holder, lease, limit)
-        if retired := [row["account_id"] for row in rows if row["is_retired"]]:
-            await connection.execute(_UNRETIRE, retired)
-    return [Claim(row["account_id"], row["due_at"], row["now"]) for row in rows]
+        claims = [Claim(*row) for row in await connection.fetch(_CLAIM, account_ids, holder, lease, limit)]
+        if claims:
+            retired = await connection.fetch(_SELECT_RETIRED, [claim.account_id for claim in claims])
+            if retired:
+                await connection.execute(_UNRETIRE, [account_id for (account_id,) in retired])
+    return claims
 
 
 _RENEW: Final = """
