@@ -100,6 +100,11 @@ def _extra_json(version: NewVersion) -> str:
     return encode_json(version.extra).decode()
 
 
+# What is inserted takes its account from one of the account's tables, so that Citus executes the insert on the server
+# that has the account. Of an insert that reads a CTE alone, it would first send the rows to all servers.
+_BEFORE: Final = "before cross join (select account_id as owner from syncer.account_fence where account_id = $1) fence"
+
+
 # The rows as they are before the statement changes them, with what ends their periods.
 def _before(closed_after: str, *columns: str) -> str:
     further = "".join(f", staged.{column}" for column in columns)
@@ -115,12 +120,12 @@ def _archive_versions(ends_at: str, ended_by: str, condition: str = "true") -> s
         insert into syncer.virtual_number_history
                (account_id, virtual_number_id, {columns},
                 valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id, began_by, ended_by)
-        select account_id, virtual_number_id, {columns},
+        select owner, virtual_number_id, {columns},
                changed_at, {ends_at}, changed_after, closed_after, run_id, this_run_id,
                case when changed_at = first_seen_at then 'created' when changed_at = listed_since then 'restored'
                     else 'changed' end,
                '{ended_by}'
-          from before where {condition}
+          from {_BEFORE} where {condition}
     )"""  # noqa: S608 - names from this file
 
 
@@ -129,12 +134,12 @@ def _archive_states(ends_at: str, ended_by: str, to_state: str, condition: str =
         insert into syncer.state_history
                (account_id, virtual_number_id, state, reason, valid_from, valid_to, changed_after, closed_after, run_id,
                 closed_run_id, state_since, state_since_earliest, from_state, state_began_by, to_state, ended_by)
-        select account_id, virtual_number_id, state, reason, reason_since, {ends_at}, reason_since_earliest,
+        select owner, virtual_number_id, state, reason, reason_since, {ends_at}, reason_since_earliest,
                closed_after, reason_run_id, this_run_id, state_since, state_since_earliest, from_state,
                case when state_since > listed_since then 'changed' when listed_since = first_seen_at then 'created'
                     else 'restored' end,
                {to_state}, '{ended_by}'
-          from before where {condition}
+          from {_BEFORE} where {condition}
     )"""  # noqa: S608 - names from this file
 
 
@@ -142,10 +147,10 @@ def _archive_absences(ended_by: str, condition: str) -> str:
     return f""", absences as (
         insert into syncer.absence_history
                (account_id, virtual_number_id, missing_since, run_id, ended_at, closed_run_id, ended_by)
-        select account_id, virtual_number_id, coalesce(missing_since, observed_at),
+        select owner, virtual_number_id, coalesce(missing_since, observed_at),
                case when missing_since is null then this_run_id else missing_run_id end, observed_at, this_run_id,
                '{ended_by}'
-          from before where {condition}
+          from {_BEFORE} where {condition}
     )"""  # noqa: S608 - names from this file
 
 
