@@ -2,7 +2,8 @@
 
 Rules 1 to 8 are those of the documented invariants; checks of windows, presence and versions are counted under the
 closest rule. Every query is set-based: it reads each table a fixed number of times and joins only on equal keys, so its
-time is linear in the number of rows, except for sorting. Several connections that see the same snapshot run them.
+time is linear in the number of rows, except for sorting. Several connections that see the same snapshot run them; where
+the tables are distributed over servers, one connection asks account by account.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import text
 
 from syncer.errors import DatabaseError
+from syncer.store.citus import is_distributed
 from syncer.store.engine import driver_connection, invalidate_on_timeout, local_settings, read_snapshot
 from syncer.store.invariants.chains import CHAINS
-from syncer.store.invariants.days import SUMMARIES
+from syncer.store.invariants.days import SUMMARIES, check_summaries
 from syncer.store.invariants.names import NAMES
 from syncer.store.invariants.periods import PERIODS, PRESENCE, REDIRECTS
+from syncer.store.invariants.relations import MAX_SECONDS, of_all_accounts, of_one_account
 from syncer.store.invariants.runs import COUNTERS, NEWEST
 from syncer.store.invariants.transitions import ABSENCES, REDIRECT_ENDS
 
@@ -63,8 +66,8 @@ _LONGEST_FIRST: Final = (
     NEWEST,
     NAMES,
 )
+_ACCOUNTS: Final = "select account_id from syncer.account order by 1"
 _MAX_CONNECTIONS: Final = 3
-_MAX_SECONDS: Final = 3600.0  # of one query, which may take minutes where there are tens of millions of rows
 
 # Without nested loops the time stays linear even if table statistics are stale or missing, as after a restore. Sorting
 # both sides for a merge join, or group by group, takes longer than a hash join and one sort.
@@ -85,6 +88,15 @@ async def find_violations(engine: AsyncEngine) -> AsyncIterator[Violation]:
     Raises:
         DatabaseError: The database cannot be read.
     """
+    find = _find_by_account if await is_distributed(engine) else _find
+    found = await find(engine)
+    for query in _QUERIES:
+        for violation in found[query]:
+            yield violation
+
+
+async def _find(engine: AsyncEngine) -> dict[str, list[Violation]]:
+    """Returns the violations that each query finds."""
     waiting = deque(_LONGEST_FIRST)
     found: dict[str, list[Violation]] = {}
     async with read_snapshot(engine) as connection:
@@ -100,9 +112,24 @@ async def find_violations(engine: AsyncEngine) -> AsyncIterator[Violation]:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
-    for query in _QUERIES:
-        for violation in found[query]:
-            yield violation
+    return found
+
+
+async def _find_by_account(engine: AsyncEngine) -> dict[str, list[Violation]]:
+    """Returns the same where the tables are distributed: what an exported snapshot shows is one server's rows only."""
+    found: dict[str, list[Violation]] = {query: [] for query in _QUERIES}
+    async with read_snapshot(engine) as sqlalchemy_connection, invalidate_on_timeout(sqlalchemy_connection):
+        connection = await driver_connection(sqlalchemy_connection)
+        await connection.execute(_SETTINGS)
+        for (account_id,) in await connection.fetch(_ACCOUNTS):
+            for query in _QUERIES:
+                rows = (
+                    await check_summaries(connection, account_id)
+                    if query == SUMMARIES
+                    else await connection.fetch(of_one_account(query), account_id, timeout=MAX_SECONDS)
+                )
+                found[query] += (Violation(*row) for row in rows)
+    return found
 
 
 async def _help(engine: AsyncEngine, snapshot: str, waiting: deque[str], found: dict[str, list[Violation]]) -> None:
@@ -121,5 +148,6 @@ async def _check(connection: AsyncConnection, waiting: deque[str], found: dict[s
     async with invalidate_on_timeout(connection):
         while waiting:
             query = waiting.popleft()
-            rows = await (await driver_connection(connection)).fetch(query, timeout=_MAX_SECONDS)
+            whole = query if query == SUMMARIES else of_all_accounts(query)
+            rows = await (await driver_connection(connection)).fetch(whole, timeout=MAX_SECONDS)
             found[query] = [Violation(*row) for row in rows]

@@ -43,8 +43,8 @@ _LINKED_VERSIONS: Final = """
                    lead(v.valid_from) over number as next_from
               from (select account_id, virtual_number_id, state, reason, valid_from, valid_to, changed_after,
                            closed_after, run_id, closed_run_id, began_by, ended_by, valid_to is null as is_current
-                      from syncer.number_version) v
-              left join (select account_id, virtual_number_id, valid_from from syncer.state_period group by 1, 2, 3) s
+                      from number_version) v
+              left join (select account_id, virtual_number_id, valid_from from state_period group by 1, 2, 3) s
                      on (s.account_id, s.virtual_number_id, s.valid_from)
                         = (v.account_id, v.virtual_number_id, v.valid_from)
             window number as (partition by v.account_id, v.virtual_number_id order by v.is_current, v.valid_from)) v
@@ -105,7 +105,7 @@ _STATES: Final = f"""
                                    lead(valid_from) over number as next_from,
                                    case when lead(valid_from) over number <= valid_to then lead(state) over number end
                                        as next_state
-                              from (select *, valid_to is null as is_current from syncer.state_period) s
+                              from (select *, valid_to is null as is_current from state_period) s
                             window number as (partition by account_id, virtual_number_id
                                               order by is_current, valid_from)) linked
                     window number as (partition by account_id, virtual_number_id
@@ -189,13 +189,13 @@ _DIFFERENCES: Final = ", ".join(
 _ROWS: Final = f"""
 select checked.rule, coalesce(n.account_id, v.account_id), coalesce(n.virtual_number_id, v.virtual_number_id),
        checked.problem
-  from syncer.virtual_number n
+  from virtual_number n
   full join (select * from versions where resumed_at = 'infinity') v
             on (v.account_id, v.virtual_number_id) = (n.account_id, n.virtual_number_id)
-  left join syncer.virtual_number_history h
+  left join virtual_number_history h
          on (h.account_id, h.virtual_number_id, h.valid_from, h.valid_to)
             = (n.account_id, n.virtual_number_id, v.valid_from, n.removed_at)
-  left join syncer.state_history s
+  left join state_history s
          on (s.account_id, s.virtual_number_id, s.valid_to) = (n.account_id, n.virtual_number_id, n.removed_at)
  cross join lateral (
        values (1, case when n.run_id is null then format('it has a version from %s, but no record', v.valid_from) end),

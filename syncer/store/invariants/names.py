@@ -9,8 +9,8 @@ select 8 as rule, account_id, null::bigint as virtual_number_id, null::bigint as
        format('the version from %s of name %s in %s ', valid_from, object_id, list) || problem
   from (select v.*, n.first_seen_at,
                lag(v.valid_to) over name as previous_to, row_number() over name as position_in_time
-          from syncer.name_version v
-          left join syncer.name n using (account_id, list, object_id)
+          from name_version v
+          left join name n using (account_id, list, object_id)
         window name as (partition by account_id, list, object_id order by v.valid_to is null, v.valid_from)) versions
  cross join lateral (select case
     when valid_to <= valid_from then format('ends at %s, which is not after it begins', valid_to)

@@ -12,15 +12,15 @@ select rule, account_id, virtual_number_id, null::bigint as run_id,
        format('its %s from %s ', kind, valid_from) || problem
   from (select 3 as rule, 'state period' as kind, account_id, virtual_number_id,
                valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
-          from syncer.state_period
+          from state_period
          union all
         select 4, 'redirect ' || redirect_number_id, account_id, virtual_number_id,
                valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
-          from syncer.redirect_period
+          from redirect_period
          union all
         select 3, 'version', account_id, virtual_number_id,
                valid_from, valid_to, changed_after, closed_after, run_id, closed_run_id
-          from syncer.number_version) periods
+          from number_version) periods
  cross join lateral (select case
     when valid_to <= valid_from then format('ends at %s, which is not after it begins', valid_to)
     when changed_after >= valid_from then format('has changed_after %s, which is not before it begins', changed_after)
@@ -35,14 +35,14 @@ select rule, account_id, virtual_number_id, null::bigint as run_id,
 # missing. If a run rejected more records than it stored, it is not known which numbers it rejected.
 PRESENCE: Final = f"""
 select 3 as rule, account_id, virtual_number_id, null::bigint as run_id, problem
-  from syncer.virtual_number
+  from virtual_number
   join (select account_id, observed_at,
-               exists (select from syncer.sync_run r where r.account_id = f.account_id and r.run_id = f.applied_run_id
+               exists (select from sync_run r where r.account_id = f.account_id and r.run_id = f.applied_run_id
                                                        and r.rejected > {MAX_STORED_REJECTIONS}) as has_unstored
-          from syncer.account_fence f) newest using (account_id)
+          from account_fence f) newest using (account_id)
   left join (select distinct j.account_id, j.virtual_number_id, true as is_rejected
-               from syncer.account_fence f
-               join syncer.rejected_record j on j.account_id = f.account_id and j.last_run_id = f.applied_run_id
+               from account_fence f
+               join rejected_record j on j.account_id = f.account_id and j.last_run_id = f.applied_run_id
               where j.virtual_number_id is not null) rejected using (account_id, virtual_number_id)
  cross join lateral (select case
     when removed_at is not null and removed_at is distinct from missing_since
@@ -70,7 +70,7 @@ REDIRECTS: Final = """
 with listing_starts as (
     select *, case when lag(valid_to) over (partition by account_id, virtual_number_id order by valid_from)
                         is distinct from valid_from then valid_from end as listing_start
-      from syncer.state_period
+      from state_period
 ), listings as (
     select account_id, virtual_number_id, listed_from, max(coalesce(valid_to, 'infinity')) as listed_to
       from (select *, max(listing_start) over (partition by account_id, virtual_number_id
@@ -81,7 +81,7 @@ with listing_starts as (
     select *, max(listing_start) over (partition by account_id, virtual_number_id order by valid_from) as listed_from
       from (select account_id, virtual_number_id, redirect_number_id, valid_from, valid_to,
                    lag(valid_to) over redirect as previous_to, null as listing_start
-              from syncer.redirect_period
+              from redirect_period
             window redirect as (
                 partition by account_id, virtual_number_id, redirect_number_id, number
                 order by valid_to is null, valid_from)

@@ -16,21 +16,21 @@ with states as materialized (
                 when lag(valid_to) over number < valid_from then 'restored' else 'state' end as kind,
            valid_to is not null and closed_run_id is not null
            and lead(valid_from) over number is distinct from valid_to as is_removed
-      from syncer.state_period
+      from state_period
     window number as (partition by account_id, virtual_number_id order by valid_from)
 ), number_changes as (
     select account_id, virtual_number_id, run_id, valid_from as number_changed_at,
            coalesce(changed_after, '-infinity') as number_changed_after
-      from syncer.number_version
+      from number_version
      union all
     select account_id, virtual_number_id, closed_run_id, valid_to, closed_after from states where is_removed
 ), redirects as materialized (
     select account_id, virtual_number_id, run_id, valid_from as changed_at,
            coalesce(changed_after, '-infinity') as changed_after, 'opened' as kind
-      from syncer.redirect_period
+      from redirect_period
      union all
     select account_id, virtual_number_id, closed_run_id, valid_to, closed_after, 'closed'
-      from syncer.virtual_number_redirect_history
+      from virtual_number_redirect_history
 ), redirects_by_run as (
     select account_id, virtual_number_id, run_id, min(changed_at) as changed_at, max(changed_at) as last_changed_at,
            min(changed_after) as changed_after, max(changed_after) as last_changed_after
@@ -52,7 +52,7 @@ with states as materialized (
      union all
     select account_id, closed_run_id, valid_to, 'removed' from states where is_removed
      union all
-    select account_id, run_id, valid_from, 'version' from syncer.number_version
+    select account_id, run_id, valid_from, 'version' from number_version
      union all
     select account_id, run_id, changed_at, 'redirected' from redirect_changes where is_only_change
      union all
@@ -78,7 +78,7 @@ with states as materialized (
                            ('redirects_closed', r.redirects_closed, c.closed)) counters (name, value, row_count)
              where value <> coalesce(row_count, 0)) as difference
       from counts c
-      full join syncer.sync_run r using (account_id, run_id)
+      full join sync_run r using (account_id, run_id)
 )
 select 5 as rule, account_id, null::bigint as virtual_number_id, run_id, problem
   from compared
@@ -106,22 +106,22 @@ select 4, account_id, virtual_number_id, null,
 NEWEST: Final = f"""
 with newest as (
     select account_id, max(run_id) as success, max(run_id) filter (where outcome = 'applied') as applied
-      from syncer.sync_run where outcome in ('applied', 'unchanged') group by 1
+      from sync_run where outcome in ('applied', 'unchanged') group by 1
 ), missing as (
     select account_id, count(*) as numbers
-      from syncer.virtual_number where missing_since is not null and removed_at is null group by 1
+      from virtual_number where missing_since is not null and removed_at is null group by 1
 ), rejected as (
     select f.account_id, count(*) as records
-      from syncer.account_fence f
-      join syncer.rejected_record j on j.account_id = f.account_id and j.last_run_id = f.applied_run_id group by 1
+      from account_fence f
+      join rejected_record j on j.account_id = f.account_id and j.last_run_id = f.applied_run_id group by 1
 )
 select 5 as rule, account_id, null::bigint as virtual_number_id, coalesce(success, success_run_id) as run_id, problem
-  from syncer.account
-  left join syncer.account_fence using (account_id)
+  from account
+  left join account_fence using (account_id)
   left join newest using (account_id)
   left join missing using (account_id)
   left join rejected using (account_id)
-  left join (select *, run_id as success from syncer.sync_run) r using (account_id, success)
+  left join (select *, run_id as success from sync_run) r using (account_id, success)
  cross join lateral (select case
     when success_run_id is distinct from success
     then format('it is the newest success, but success_run_id of its account is %s',

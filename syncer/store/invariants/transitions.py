@@ -7,16 +7,16 @@ from typing import Final
 # The removals, as versions and state periods have them.
 _REMOVALS: Final = """
 select account_id, virtual_number_id, valid_to as removed_at, closed_run_id
-  from syncer.virtual_number_history where ended_by = 'removed'
+  from virtual_number_history where ended_by = 'removed'
  union
-select account_id, virtual_number_id, valid_to, closed_run_id from syncer.state_history where ended_by = 'removed'
+select account_id, virtual_number_id, valid_to, closed_run_id from state_history where ended_by = 'removed'
 """
 # Each redirect that ended with its number says so, and no other one does.
 REDIRECT_ENDS: Final = f"""
 select 4 as rule, account_id, virtual_number_id, null::bigint as run_id,
        format('its redirect %s from %s has ended_by %s, but run %s %s the number', redirect_number_id, valid_from,
               ended_by, closed_run_id, case when is_removal then 'removed' else 'did not remove' end)
-  from syncer.virtual_number_redirect_history
+  from virtual_number_redirect_history
   left join (select distinct account_id, virtual_number_id, closed_run_id, true as is_removal
                from ({_REMOVALS}) ends) removals using (account_id, virtual_number_id, closed_run_id)
  where (ended_by = 'removed') <> coalesce(is_removal, false)
@@ -31,10 +31,10 @@ select 3 as rule, account_id, virtual_number_id, null::bigint as run_id,
   from (select *, lag(ended_at) over (partition by account_id, virtual_number_id
                                       order by ended_at is null, missing_since) as previous_ended_at
           from (select account_id, virtual_number_id, missing_since, run_id, ended_at, closed_run_id, ended_by
-                  from syncer.absence_history
+                  from absence_history
                  union all
                 select account_id, virtual_number_id, missing_since, missing_run_id, null, null, null
-                  from syncer.virtual_number where missing_since is not null and removed_at is null) absences) a
+                  from virtual_number where missing_since is not null and removed_at is null) absences) a
   left join (select account_id, virtual_number_id, removed_at as missing_since, min(closed_run_id) as removed_by,
                     max(closed_run_id) as or_removed_by
                from ({_REMOVALS}) ends group by 1, 2, 3) removals
@@ -54,8 +54,8 @@ select 3 as rule, account_id, virtual_number_id, null::bigint as run_id,
  where problem is not null
  union all
 select 3, account_id, virtual_number_id, null, problem
-  from syncer.virtual_number n
-  left join syncer.absence_history a using (account_id, virtual_number_id, missing_since)
+  from virtual_number n
+  left join absence_history a using (account_id, virtual_number_id, missing_since)
  cross join lateral (select case
     when missing_since is null and removed_at is null and missing_run_id is not null
     then format('missing_run_id is %s, but missing_since is null', missing_run_id)
