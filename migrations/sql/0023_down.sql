@@ -3,11 +3,15 @@
 -- Days ----------------------------------------------------------------------------------------------------------------
 
 do $$
+declare
+    path text := current_setting('search_path');
 begin
+    perform set_config('search_path', '', true);  -- so that the type's name is qualified
     execute replace(
         pg_get_functiondef(
             'syncer.count_days(integer, text, syncer.counted_day, timestamptz, date)'::regprocedure),
         'syncer.counted_day', 'syncer.day_summary');
+    perform set_config('search_path', path, true);
 end
 $$;
 

@@ -110,11 +110,15 @@ create type syncer.counted_day as (
 
 -- The function as it was, of the other type.
 do $$
+declare
+    path text := current_setting('search_path');
 begin
+    perform set_config('search_path', '', true);  -- so that the type's name is qualified
     execute replace(
         pg_get_functiondef(
             'syncer.count_days(integer, text, syncer.day_summary, timestamptz, date)'::regprocedure),
         'syncer.day_summary', 'syncer.counted_day');
+    perform set_config('search_path', path, true);
 end
 $$;
 
