@@ -153,8 +153,12 @@ begin
 end
 $$;
 
+-- The account's id is that of the account: a query of one account, by its id too, then counts the days of this one only.
 create or replace view syncer.summarised_day as
-select k.account, d.*,
+select k.account, k.account_id, d.day, d.time_zone, d.ends, d.states, d.region_id, d.type, d.state, d.numbers, d.entered,
+       d.exited, d.arrived, d.returned, d.removed, d.microseconds, d.pair_region_id, d.pair_type, d.month_opening,
+       d.month_closing, d.month_arrived, d.month_returned, d.month_removed, d.month_locks, d.month_unlocks,
+       d.month_active_microseconds, d.month_listed_microseconds, d.all_states,
        case when d.states = d.all_states then '{}'
             else array(select unnest(d.all_states) except select unnest(d.states)) end as later_states
   from syncer.account_known k

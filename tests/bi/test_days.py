@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -193,3 +194,21 @@ async def test_a_day_that_a_time_zone_skipped_has_no_rows(
         assert await account.rows(
             "select day, state, duration_seconds / 3600 from analytics.daily_flows where duration_seconds > 0"
         ) == [(date(2011, 12, 29), "active", 6), (date(2011, 12, 31), "active", 6)]
+
+
+@pytest.mark.parametrize("view", ["daily_states", "daily_flows", "daily_totals", "monthly_kpi"])
+async def test_the_days_of_one_account_are_read_without_counting_those_of_others(
+    account: PolledAccount, view: str
+) -> None:
+    await account.poll_at(moscow(1), record(1))
+    await account.sql.execute(
+        "insert into syncer.account (name, time_zone, created_at)"
+        " select 'other ' || i, 'UTC', now() from generate_series(1, 9) i;"
+        "insert into syncer.account_fence (account_id) select account_id from syncer.account on conflict do nothing"
+    )
+
+    query = f"select * from analytics.{view} where account_id = 1"  # noqa: S608 - a name above
+    plan = await account.rows(f"explain (analyze, timing off) {query}")
+
+    (scan,) = [line for (line,) in plan if "Function Scan on summarised_days" in line]
+    assert re.search(r"loops=(\d+)", scan)[1] == "1"  # type: ignore[index]

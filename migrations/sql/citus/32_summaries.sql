@@ -113,7 +113,7 @@ select d.account, d.account_id, d.day, d.time_zone, d.ends, d.states, d.region_i
        d.month_closing, d.month_arrived, d.month_returned, d.month_removed, d.month_locks, d.month_unlocks,
        d.month_active_microseconds, d.month_listed_microseconds, d.all_states,
        case when d.states = d.all_states then '{}' else syncer.states_without(d.all_states, d.states) end as later_states
-  from (select c.*, last_value(c.states) over (partition by c.account_id order by c.day
+  from (select c.*, last_value(c.states) over (partition by c.account_id, c.account order by c.day
                                                rows between unbounded preceding and unbounded following) as all_states
           from (select k.account, s.*
                   from syncer.day_summary s
