@@ -468,6 +468,9 @@ async def test_thousands_of_accounts_are_paginated_with_those_that_need_attentio
         "insert into syncer.account (name, time_zone, created_at)"
         " select 'account ' || lpad(i::text, 4, '0'), 'Europe/Moscow', now() from generate_series(1, 3000) i"
     )
+    await sql.execute(
+        "insert into syncer.account_fence (account_id) select account_id from syncer.account on conflict do nothing"
+    )
 
     first = text_of(await client.get("/?lang=en"))
     last = text_of(await client.get("/?lang=en&page=999999"))
@@ -515,6 +518,9 @@ async def test_an_account_that_the_list_shows_can_be_opened_though_it_is_new(
     await account.poll(record(1))
     assert (await client.get("/?account=new")).status == 404  # the names are remembered now
     await sql.execute("insert into syncer.account (name, time_zone, created_at) values ('new', 'UTC', now())")
+    await sql.execute(
+        "insert into syncer.account_fence (account_id) select account_id from syncer.account where name = 'new'"
+    )
     await client.get("/?days=7")
 
     assert (await client.get("/?account=new")).status == 200
