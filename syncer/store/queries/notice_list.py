@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import UUID
 
 from msgspec import Struct
 from sqlalchemy import text
@@ -11,10 +13,11 @@ from sqlalchemy import text
 from syncer.store.engine import read_snapshot
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy import RowMapping
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 MAX_MESSAGES: Final = 10
 """Messages that `read_notices` returns, at most."""
@@ -89,54 +92,44 @@ class NoticeList(Struct, frozen=True):
     waiting: list[WaitingChannel]
 
 
-# Goes from message to message by the index, since one can have a notice of each account.
+_ACCOUNT: Final = "select account_id from syncer.account where name = :account"
+# One message a query, by the index, since one can have a notice of each account.
 _NEWEST: Final = """
-with recursive newest as (
-    (select made_at, message_id, 1 as place from syncer.notice order by made_at desc, message_id desc limit 1)
-     union all
-    select older.made_at, older.message_id, place + 1
-      from newest
-     cross join lateral (select made_at, message_id from syncer.notice n
-                          where (n.made_at, n.message_id) < (newest.made_at, newest.message_id)
-                          order by made_at desc, message_id desc limit 1) older
-     where place < :messages
-), about as (select cast(null as integer) as account_id)
+select made_at, message_id
+  from syncer.notice
+ where (made_at, message_id) < (:made_at, cast(:message_id as uuid))
+ order by made_at desc, message_id desc limit 1
 """
+_AFTER_ALL: Final = {"made_at": datetime.max.replace(tzinfo=UTC), "message_id": UUID(int=0)}
 _NEWEST_OF_ACCOUNT: Final = """
-with about as (select account_id from syncer.account where name = :account), newest as (
-    select made_at, message_id, row_number() over (order by notice_id desc) as place
-      from syncer.notice where account_id = (select account_id from about) order by notice_id desc limit :messages
-)
+select made_at, message_id from syncer.notice where account_id = :account_id order by notice_id desc limit :messages
 """
-_MESSAGES: Final = """
-select one.account, several.accounts, one.time_zone, one.rule, one.channel, one.is_digest,
-       several.events::text as events, one.outcome, m.made_at, one.delay_seconds, one.attempts, one.error
-  from newest m
- cross join about
- cross join lateral (
-       select a.name as account, a.time_zone, n.rule, n.channel, n.polls_since is not null as is_digest, n.outcome,
-              case when n.outcome = 'sent'
-                   then greatest(extract(epoch from n.finished_at - coalesce(r.finished_at, n.made_at)), 0)::float8
-              end as delay_seconds, n.attempts, n.error
-         from syncer.notice n
-         join syncer.account a using (account_id)
-         left join syncer.sync_run r on r.account_id = n.account_id and r.run_id = n.through_run_id
-        where n.made_at = m.made_at and n.message_id = m.message_id
-          and (about.account_id is null or n.account_id = about.account_id)
-        order by a.name limit 1) one
- cross join lateral (
-       select max(accounts) as accounts,
-              coalesce(jsonb_object_agg(event, count) filter (where event <> ''), '{}') as events
-         from (select e.event, sum(e.count::bigint) as count, count(*) as accounts
-                 from syncer.notice n
-                cross join lateral (select '' as event, '0' as count  -- of each notice, also one without events
-                                     union all
-                                    select * from jsonb_each_text(n.events)) e
-                where n.made_at = m.made_at and n.message_id = m.message_id
-                  and (about.account_id is null or n.account_id = about.account_id)
-                group by e.event) per_event) several
- order by m.place
+_OF_MESSAGES: Final = """
+ where n.made_at = any(:made_at) and n.message_id = any(cast(:message_ids as uuid[]))
+   and (cast(:account_id as integer) is null or n.account_id = :account_id)
 """
+_FIRST_NOTICES: Final = f"""
+select distinct on (n.message_id) n.message_id,
+       a.name as account, a.time_zone, n.rule, n.channel, n.polls_since is not null as is_digest, n.outcome, n.made_at,
+       case when n.outcome = 'sent'
+            then greatest(extract(epoch from n.finished_at - coalesce(r.finished_at, n.made_at)), 0)::float8
+       end as delay_seconds, n.attempts, n.error
+  from syncer.notice n
+  join syncer.account a using (account_id)
+  left join syncer.sync_run r on r.account_id = n.account_id and r.run_id = n.through_run_id
+{_OF_MESSAGES}
+ order by n.message_id, a.name
+"""  # noqa: S608 - a constant
+_COUNT_ACCOUNTS: Final = f"select n.message_id, count(*) from syncer.notice n {_OF_MESSAGES} group by 1"  # noqa: S608 - a constant
+_COUNT_EVENTS: Final = f"""
+select message_id, jsonb_object_agg(event, count)::text
+  from (select n.message_id, e.event, sum((n.events ->> e.event)::bigint) as count
+          from syncer.notice n
+         cross join lateral jsonb_object_keys(n.events) e (event)
+        {_OF_MESSAGES}
+         group by 1, 2) counts
+ group by 1
+"""  # noqa: S608 - a constant
 _ATTEMPTED: Final = """
 select account_id, notice_id, after_run_id, through_run_id, outcome, error
   from syncer.notice
@@ -187,17 +180,48 @@ async def read_notices(engine: AsyncEngine, account: str | None, *, statement_se
     Raises:
         DatabaseError: The database cannot be read, or a statement takes too long.
     """
-    newest = _NEWEST if account is None else _NEWEST_OF_ACCOUNT
-    of_account = {} if account is None else {"account": account}
     async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
-        has_any = await connection.scalar(text("select exists (select from syncer.notice)"))
-        messages = await connection.execute(text(newest + _MESSAGES), of_account | {"messages": MAX_MESSAGES})
+        if await connection.scalar(text("select 1 from syncer.notice limit 1")) is None:
+            return NoticeList(False, [], [])
+        account_id = None if account is None else await connection.scalar(text(_ACCOUNT), {"account": account})
+        if account_id is None and account is not None:
+            messages: list[RecentMessage] = []
+        else:
+            messages = await _read_messages(connection, account_id)
         waiting = await connection.execute(text(_WAITING), {"account": account})
-    return NoticeList(
-        bool(has_any),
-        [RecentMessage(**row | {"events": json.loads(row["events"])}) for row in map(dict, messages.mappings())],
-        [WaitingChannel(*row) for row in waiting],
-    )
+    return NoticeList(True, messages, [WaitingChannel(*row) for row in waiting])
+
+
+async def _read_messages(connection: AsyncConnection, account_id: int | None) -> list[RecentMessage]:
+    """Reads the newest messages: each part by a query that servers with distributed tables can answer together."""
+    newest: list[RowMapping] = []
+    if account_id is None:
+        place: Mapping[str, Any] = _AFTER_ALL
+        while len(newest) < MAX_MESSAGES:
+            older = (await connection.execute(text(_NEWEST), place)).mappings().one_or_none()
+            if older is None:
+                break
+            newest.append(older)
+            place = dict(older)
+    else:
+        of_account = {"account_id": account_id, "messages": MAX_MESSAGES}
+        newest += (await connection.execute(text(_NEWEST_OF_ACCOUNT), of_account)).mappings()
+    parameters = {
+        "made_at": [message["made_at"] for message in newest],
+        "message_ids": [message["message_id"] for message in newest],
+        "account_id": account_id,
+    }
+    first = {row["message_id"]: row for row in (await connection.execute(text(_FIRST_NOTICES), parameters)).mappings()}
+    accounts = {row[0]: row[1] for row in await connection.execute(text(_COUNT_ACCOUNTS), parameters)}
+    events = {row[0]: json.loads(row[1]) for row in await connection.execute(text(_COUNT_EVENTS), parameters)}
+    return [
+        RecentMessage(
+            accounts=accounts[id_],
+            events=events.get(id_, {}),
+            **{name: value for name, value in first[id_].items() if name != "message_id"},
+        )
+        for id_ in (message["message_id"] for message in newest)
+    ]
 
 
 async def read_channels(engine: AsyncEngine) -> tuple[list[WaitingChannel], list[RefusedChannel]]:

@@ -6,7 +6,6 @@ a few accounts, however many accounts there are and however long the history is.
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
-    from sqlalchemy import Row
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 MAX_CHANGED_RUNS: Final = 6
 CHANGES_PER_RUN: Final = 12
@@ -112,58 +110,64 @@ class RecentActivity(Struct, frozen=True):
     rejected: list[RejectedRecord]
 
 
-# An applied run that changed nothing only rejected records, and is left out. A created or restored number has a row for
-# each of its fields; only the row of its state is returned.
+# Of which accounts the newest runs are. Each part is a query of its own, and those of changes name one account: so one
+# server can answer where the tables are distributed.
+_CHANGED_ACCOUNTS: Final = """
+select account_id
+  from syncer.account_fence join syncer.account using (account_id)
+ where applied_run_id is not null and (cast(:account as text) is null or name = :account)
+ order by applied_run_id desc limit :runs
+"""
+# An applied run that changed nothing only rejected records, and is left out.
+_CHANGED_RUNS: Final = """
+select r.account_id, a.name, a.time_zone, r.run_id, r.finished_at, r.created, r.changed, r.removed, r.restored
+  from syncer.account_fence f
+  join syncer.account a using (account_id)
+ cross join lateral (select * from syncer.sync_run s
+                      where s.account_id = f.account_id and s.run_id <= f.applied_run_id
+                        and s.outcome = 'applied' and s.created + s.changed + s.removed + s.restored > 0
+                      order by s.run_id desc limit :runs) r
+ where f.account_id = any(:account_ids)
+ order by r.run_id desc limit :runs
+"""
+# A created or restored number has a row for each of its fields; only the row of its state is returned.
 _CHANGES: Final = """
-with newest as (
-    select account_id, name, time_zone, applied_run_id
-      from syncer.account_fence join syncer.account using (account_id)
-     where applied_run_id is not null and (cast(:account as text) is null or name = :account)
-     order by applied_run_id desc limit :runs
-), changed as (
-    select n.name, n.time_zone, r.*
-      from newest n
-     cross join lateral (select * from syncer.sync_run s
-                          where s.account_id = n.account_id and s.run_id <= n.applied_run_id
-                            and s.outcome = 'applied' and s.created + s.changed + s.removed + s.restored > 0
-                          order by s.run_id desc limit :runs) r
-     order by r.run_id desc limit :runs
-)
-select r.name, r.time_zone, r.run_id, r.finished_at, r.created, r.changed, r.removed, r.restored,
-       c.virtual_number_id, c.number, c.kind, c.field, c.old_value, c.new_value, c.old_name, c.new_name,
+select r.run_id, c.virtual_number_id, c.number, c.kind, c.field, c.old_value, c.new_value, c.old_name, c.new_name,
        c.changed_at, c.changed_after
-  from changed r
+  from unnest(cast(:run_ids as bigint[])) r (run_id)
  cross join lateral (
        select ranked.*, min(rank) over (partition by virtual_number_id) as first_rank
          from (select c.*, array_position(array['state', 'removed', 'created', 'restored', 'changed'], kind) as rank
                  from analytics.changes c
-                where c.account_id = r.account_id and c.run_id = r.run_id
+                where c.account_id = :account_id and c.run_id = r.run_id
                   and (c.kind not in ('created', 'restored') or c.field = 'state')
                 limit :ranked_changes) ranked
         order by first_rank, number, virtual_number_id, rank, field desc
         limit :changes) c
  order by r.run_id desc, c.first_rank, c.number, c.virtual_number_id, c.rank, c.field desc, c.new_value
 """
+_POLLED_ACCOUNTS: Final = """
+select f.account_id
+  from syncer.account_fence f
+  join syncer.account a using (account_id)
+ cross join lateral (select run_id from syncer.sync_run r
+                      where r.account_id = f.account_id order by r.run_id desc limit 1) last
+ where cast(:account as text) is null or a.name = :account
+ order by last.run_id desc limit :runs
+"""
 _LATEST_RUNS: Final = """
-with newest as (
-    select a.account_id, a.name, a.time_zone, last.run_id
-      from syncer.account a
-     cross join lateral (select run_id from syncer.sync_run r
-                          where r.account_id = a.account_id order by r.run_id desc limit 1) last
-     where cast(:account as text) is null or a.name = :account
-     order by last.run_id desc limit :runs
-)
-select n.name, n.time_zone, r.run_id, r.trigger, r.started_at, r.finished_at, r.outcome, r.error_kind,
+select a.name, a.time_zone, r.run_id, r.trigger, r.started_at, r.finished_at, r.outcome, r.error_kind,
        r.error, r.received,
        r.created, r.changed, r.removed, r.restored, r.held, r.unconfirmed, r.rejected,
-       summed.day, coalesce(summed.day = local.day, false)
-  from newest n
+       (select max(d.day) from syncer.sync_day d
+         where d.account_id = f.account_id
+           and d.day <= (r.started_at at time zone syncer.known_zone(a.time_zone))::date) as summed_day,
+       (r.started_at at time zone syncer.known_zone(a.time_zone))::date as local_day
+  from syncer.account_fence f
+  join syncer.account a using (account_id)
  cross join lateral (select * from syncer.sync_run s
-                      where s.account_id = n.account_id order by s.run_id desc limit :runs) r
- cross join lateral (select (r.started_at at time zone syncer.known_zone(n.time_zone))::date as day) local
-  left join lateral (select d.day from syncer.sync_day d
-                      where d.account_id = n.account_id and d.day <= local.day
-                      order by d.day desc limit 1) summed on true
+                      where s.account_id = f.account_id order by s.run_id desc limit :runs) r
+ where f.account_id = any(:account_ids)
  order by r.run_id desc limit :runs
 """
 _LATEST_REJECTED: Final = """
@@ -188,23 +192,42 @@ async def read_recent_activity(engine: AsyncEngine, account: str | None, *, stat
         DatabaseError: The database cannot be read, or a statement takes too long.
     """
     of_account = {"account": account}
-    changes = of_account | {
-        "runs": MAX_CHANGED_RUNS,
-        "changes": CHANGES_PER_RUN + 1,
-        "ranked_changes": _MAX_RANKED_CHANGES,
-    }
     rejected = of_account | {"records": _MAX_REJECTED, "payload_chars": _MAX_PAYLOAD_CHARS}
     async with read_snapshot(engine, statement_seconds=statement_seconds) as connection:
-        changed = (await connection.execute(text(_CHANGES), changes)).all()
-        runs = (await connection.execute(text(_LATEST_RUNS), of_account | {"runs": _MAX_RUNS})).all()
-        records = (await connection.execute(text(_LATEST_REJECTED), rejected)).all()
-    return RecentActivity(
-        changed_runs=[_changed_run(list(run_rows)) for _, run_rows in groupby(changed, lambda row: row.run_id)],
-        runs=[Run(*row) for row in runs],
-        rejected=[RejectedRecord(*row) for row in records],
-    )
+        return RecentActivity(
+            changed_runs=await _read_changed_runs(connection, account),
+            runs=[
+                Run(*(*columns, columns[-1] == local_day))
+                for *columns, local_day in await _read_newest(
+                    connection, _POLLED_ACCOUNTS, _LATEST_RUNS, account, _MAX_RUNS
+                )
+            ],
+            rejected=[RejectedRecord(*row) for row in await connection.execute(text(_LATEST_REJECTED), rejected)],
+        )
 
 
-def _changed_run(rows: Sequence[Row[*tuple[Any, ...]]]) -> ChangedRun:
-    changes = [Change(*row[8:]) for row in rows[:CHANGES_PER_RUN]]
-    return ChangedRun(changes, len(rows) > CHANGES_PER_RUN, *rows[0][:8])
+async def _read_newest(
+    connection: AsyncConnection, accounts: str, runs: str, account: str | None, limit: int
+) -> Sequence[Any]:
+    """Reads the newest runs of some kind, after the accounts of which they are."""
+    newest = await connection.scalars(text(accounts), {"account": account, "runs": limit})
+    return (await connection.execute(text(runs), {"account_ids": newest.all(), "runs": limit})).all()
+
+
+async def _read_changed_runs(connection: AsyncConnection, account: str | None) -> list[ChangedRun]:
+    runs = await _read_newest(connection, _CHANGED_ACCOUNTS, _CHANGED_RUNS, account, MAX_CHANGED_RUNS)
+    changes: dict[int, list[Change]] = {}
+    for account_id in dict.fromkeys(run.account_id for run in runs):
+        parameters = {
+            "account_id": account_id,
+            "run_ids": [run.run_id for run in runs if run.account_id == account_id],
+            "changes": CHANGES_PER_RUN + 1,
+            "ranked_changes": _MAX_RANKED_CHANGES,
+        }
+        for run_id, *change in await connection.execute(text(_CHANGES), parameters):
+            changes.setdefault(run_id, []).append(Change(*change))
+    return [
+        ChangedRun(changes[run_id][:CHANGES_PER_RUN], len(changes[run_id]) > CHANGES_PER_RUN, name, zone, run_id, *rest)
+        for _, name, zone, run_id, *rest in runs
+        if run_id in changes
+    ]
