@@ -67,7 +67,8 @@ update syncer.name_list l
    set due_at = case when l.due_at is null or $3 and l.outcome = 'failed' then now.now
                      when l.outcome = 'failed' then least(l.due_at, now.longest)
                      else least(l.due_at, now.next) end
-  from (select syncer.clock() as now, syncer.clock() + $4::interval as next, syncer.clock() + $5::interval as longest) now
+  from (select syncer.clock() as now, syncer.clock() + $4::interval as next,
+               syncer.clock() + $5::interval as longest) now
  where (l.account_id, l.list) in (select * from unnest($1::integer[], $2::text[]))
 """
 _ADD: Final = """
