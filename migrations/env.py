@@ -7,6 +7,7 @@ from pathlib import Path
 from alembic import context
 from sqlalchemy import Connection, text
 
+from syncer.store.citus import has_distributed_tables
 from syncer.store.distribution import keep_distributed, prepare_migration
 from syncer.store.schema import MIGRATION_LOCK
 from syncer.store.tables import SCHEMA, metadata
@@ -32,10 +33,10 @@ def run(connection: Connection) -> None:
             connection.execute(text(f"create schema {SCHEMA}"))
         # Views of logins that see some accounts only are made of the others: a migration could not change those.
         drop_viewer_schemas(connection)
-        prepare_migration(connection)
+        if is_distributed := has_distributed_tables(connection):
+            prepare_migration(connection, is_to_newest=context.get_revision_argument() == context.get_head_revision())
         context.run_migrations()
-        # The scripts are those of the newest schema.
-        if context.get_context().get_current_revision() == context.get_head_revision():
+        if is_distributed:
             keep_distributed(connection, Path(__file__).parent)
         make_viewer_schemas(connection)
 

@@ -105,19 +105,28 @@ async def describe_distribution(engine: AsyncEngine) -> Distribution | None:
             return await connection.run_sync(read)
 
 
-def prepare_migration(connection: Connection) -> None:
-    """Sets what a migration of distributed tables needs, for its transaction."""
-    if has_distributed_tables(connection):
-        _execute(connection, _SETTINGS)
+def prepare_migration(connection: Connection, *, is_to_newest: bool) -> None:
+    """Sets what a migration of distributed tables needs, for its transaction.
+
+    Raises:
+        SchemaError: It is not to the newest schema, and there are no scripts with what Citus needs in another one.
+    """
+    if not is_to_newest:
+        raise SchemaError(
+            "distributed tables can have the newest schema only: to go back, restore what `syncer dump` writes into a "
+            "database without the extension citus"
+        )
+    _execute(connection, _SETTINGS)
 
 
 def keep_distributed(connection: Connection, folder: Path) -> None:
     """Distributes the tables that a migration has added, and replaces again what it has replaced.
 
-    Does nothing if the tables are not distributed. `folder` is that of the migrations.
+    Args:
+        connection: A database with distributed tables.
+        folder: The folder of the migrations.
     """
-    if has_distributed_tables(connection):
-        _install(connection, citus_scripts(folder))
+    _install(connection, citus_scripts(folder))
 
 
 async def distribute(engine: AsyncEngine) -> str | None:

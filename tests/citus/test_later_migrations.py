@@ -10,9 +10,11 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
+from syncer.errors import SchemaError
 from syncer.store.engine import create_engine
-from syncer.store.schema import migrations_folder
+from syncer.store.schema import known_revisions, migrations_folder
 from tests.builders import connect, record
+from tests.migrations.test_migrations import step_down
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,3 +115,18 @@ async def answers(sql: asyncpg.Connection, table: str, query: str) -> list[str]:
     found = await sql.fetch(SHARDS, table, query)
     assert {success for success, _ in found} == {True}
     return [answer for _, answer in found]
+
+
+async def test_distributed_tables_cannot_have_an_earlier_schema(database: str, sql: asyncpg.Connection) -> None:
+    newest, earlier, *_ = known_revisions()
+    engine = create_engine(lambda: database, command_timeout=None)
+
+    with pytest.raises(SchemaError) as refused:
+        await step_down(engine, earlier)
+
+    await engine.dispose()
+    assert str(refused.value) == (
+        "distributed tables can have the newest schema only: to go back, restore what `syncer dump` writes into a "
+        "database without the extension citus"
+    )
+    assert await sql.fetchval("select version_num from syncer.alembic_version") == newest

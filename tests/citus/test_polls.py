@@ -124,7 +124,8 @@ async def test_an_analyst_reads_every_view_and_function_and_changes_nothing(
     for (view,) in views:
         await analyst.fetch(f"select * from analytics.{view}")  # noqa: S608 - names from the catalog
     assert len(await analyst.fetch("select * from analytics.numbers_as_of(now())")) == 10
-    assert len(await analyst.fetch("select * from analytics.changes_since(null)")) == 10
+    changes = await analyst.fetch("select * from analytics.changes_since('{}')")
+    assert len(changes) == await account.sql.fetchval("select count(*) from analytics.changes") > 10
     for table in ("hash_key", "record_fingerprint", "erasure", "viewer"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await analyst.fetch(f"select * from syncer.{table}")  # noqa: S608 - the test's own

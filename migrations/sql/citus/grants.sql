@@ -6,6 +6,8 @@ begin
     if exists (select from pg_roles where rolname = 'syncer_analyst') then
         grant usage on schema syncer to syncer_analyst;
         grant select on all tables in schema syncer to syncer_analyst;
+        -- No view reads these.
+        revoke select on syncer.hash_key, syncer.record_fingerprint, syncer.erasure, syncer.viewer from syncer_analyst;
     end if;
     if exists (select from pg_roles where rolname = 'syncer_daemon') then
         grant update on syncer.rejected_record to syncer_daemon;
