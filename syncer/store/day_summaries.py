@@ -51,10 +51,10 @@ select array_agg(counted::text)
  where counted.ends <= $3
 """
 _INSERT: Final = """
-insert into syncer.day_summary
-select counted.*
-  from unnest($1::text[]) one (summary)
- cross join lateral (select (one.summary::syncer.counted_day).*) counted
+with counted as materialized (
+    select summary::syncer.counted_day as day from unnest($1::text[]) one (summary)
+)
+insert into syncer.day_summary select (day).* from counted
 """
 
 
