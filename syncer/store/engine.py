@@ -58,6 +58,7 @@ _BROKEN: Final = asyncpg.InternalClientError
 """What asyncpg raises on a session that the server has ended, while it still waits for the connection to close. It
 derives from none of asyncpg's other errors."""
 
+_CLOSED: Final = re.compile("connection (is|was) closed")
 
 _FIRST_WITH_TRANSACTION_TIMEOUT: Final = 17
 
@@ -355,6 +356,6 @@ def _problem(cause: BaseException) -> str:
     message = " ".join(message.split())
     if isinstance(cause, _BROKEN):
         return f"the connection broke ({message or type(cause).__name__})"
-    if isinstance(cause, asyncpg.InterfaceError) and "connection is closed" in message:
-        return "the connection broke"  # asyncpg's message names whatever was attempted next
+    if isinstance(cause, asyncpg.ConnectionDoesNotExistError | asyncpg.InterfaceError) and _CLOSED.search(message):
+        return "the connection broke"  # asyncpg's message names whatever it was at, or was asked next
     return message or type(cause).__name__

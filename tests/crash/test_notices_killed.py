@@ -58,7 +58,7 @@ class Instant(NamedTuple):
 
 
 INSTANTS = {
-    "before the cursors are made": Instant("database", (b"insert into syncer.notice_cursor",), "hold the request"),
+    "before it looks for cursors": Instant("database", (b"from syncer.notice_cursor where",), "hold the request"),
     "before the notice is inserted": Instant("database", (INSERT,), "hold the request"),
     "planned, not committed": Instant("database", (INSERT, b"COMMIT"), "hold the request"),
     "planned": Instant("database", (INSERT, b"COMMIT"), "hold the response"),

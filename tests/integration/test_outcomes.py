@@ -132,7 +132,7 @@ async def test_a_commit_whose_acknowledgement_is_lost_with_the_database_has_an_u
     assert (result.run_id, result.outcome, result.error_kind, result.exit_code) == (2, "unknown", "database", 4)
     assert result.error == (
         "the outcome of run 2 is unknown, because the connection was lost at its commit and the database has not "
-        "answered since (database: connection was closed in the middle of operation; check that the server is up and "
+        "answered since (database: the connection broke; check that the server is up and "
         "SYNCER_DATABASE_URL is right); when it is back, `syncer export runs` lists the outcome: if that is running or "
         "abandoned, nothing was changed"
     )
