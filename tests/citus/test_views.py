@@ -82,7 +82,7 @@ def responses(random: Random) -> Iterator[bytes]:
                 }
         listed = {number for number in fields if random.random() < (0.9 if number in listed else 0.7)} or {1}
         records: list[Any] = [record(number, **fields[number]) for number in sorted(listed)]
-        if random.random() < 0.2:
+        if random.random() < 0.6:
             records.append({"id": 77, "number": None})
         yield b"not a list" if random.random() < 0.1 else json.dumps(records, ensure_ascii=False).encode()
 

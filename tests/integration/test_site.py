@@ -465,11 +465,9 @@ async def test_thousands_of_accounts_are_paginated_with_those_that_need_attentio
     await account.poll(record(1), record(2))
     await account.poll(record(1))  # number 2 is missing: its removal is held
     await sql.execute(
-        "insert into syncer.account (name, time_zone, created_at)"
+        "with registered as (insert into syncer.account (name, time_zone, created_at)"
         " select 'account ' || lpad(i::text, 4, '0'), 'Europe/Moscow', now() from generate_series(1, 3000) i"
-    )
-    await sql.execute(
-        "insert into syncer.account_fence (account_id) select account_id from syncer.account on conflict do nothing"
+        " returning account_id) insert into syncer.account_fence (account_id) select account_id from registered"
     )
 
     first = text_of(await client.get("/?lang=en"))
@@ -517,9 +515,9 @@ async def test_an_account_that_the_list_shows_can_be_opened_though_it_is_new(
 ) -> None:
     await account.poll(record(1))
     assert (await client.get("/?account=new")).status == 404  # the names are remembered now
-    await sql.execute("insert into syncer.account (name, time_zone, created_at) values ('new', 'UTC', now())")
     await sql.execute(
-        "insert into syncer.account_fence (account_id) select account_id from syncer.account where name = 'new'"
+        "with registered as (insert into syncer.account (name, time_zone, created_at) values ('new', 'UTC', now())"
+        " returning account_id) insert into syncer.account_fence (account_id) select account_id from registered"
     )
     await client.get("/?days=7")
 
@@ -663,7 +661,7 @@ async def test_the_numbers_of_a_retired_account_are_listed_only_with_its_name(
     account: PolledAccount, client: Client, sql: asyncpg.Connection
 ) -> None:
     await account.poll(record(1))
-    await sql.execute("insert into syncer.account_schedule (account_id, due_at, retired_at) values (1, now(), now())")
+    await sql.execute("update syncer.account set retired_at = now()")
 
     everything, named = await client.get("/numbers?lang=en"), await client.get("/numbers?account=default&lang=en")
 
