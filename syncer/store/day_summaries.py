@@ -8,6 +8,7 @@ day before and the history after that. Views count the days after the last summa
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from syncer.store.engine import limited_transaction
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from syncer.store.retention import Progress
 
+_DAY: Final = timedelta(days=1)
 BATCH_DAYS: Final = 31
 """The number of days that one transaction counts at most."""
 
@@ -30,30 +32,29 @@ select syncer.known_zone(time_zone) as zone, observed_at
   from syncer.account_fence f join syncer.account using (account_id)
  where f.account_id = $1 for no key update of f skip locked
 """
+# A query of a function alone, and its rows go to and fro as texts: where the tables are distributed, a function that
+# reads them may not be called by a statement about tables.
+_LAST: Final = "select last.day, last::text as summary from syncer.last_day_summary($1, $2, $3) last"
 # Days of the zone that the account had before are not those that it has now, nor are days that ended at another time
 # before the server had newer rules of time zones.
 _DELETE_UNREADABLE: Final = """
 delete from syncer.day_summary
- where account_id = $1
-   and (time_zone <> $2
-        or day > coalesce((select (syncer.last_day_summary($1, $2, $3)).day), '-infinity'))
+ where account_id = $1 and (time_zone <> $2 or day > coalesce($3::date, '-infinity'))
+"""
+_FIRST: Final = """
+select (min(first_seen_at) at time zone $2)::date from syncer.virtual_number where account_id = $1
+"""
+_COUNT: Final = """
+select array_agg(counted::text)
+  from syncer.count_days($1, $2, $4::text::syncer.counted_day, $3,
+                         least($5::date + $6::integer - 1, ($3::timestamptz at time zone $2)::date - 1)) counted
+ where counted.ends <= $3
 """
 _INSERT: Final = """
-with last as materialized (
-    select syncer.last_day_summary($1, $2, $3) as summary
-), first as materialized (
-    select coalesce((summary).day + 1, (select (min(first_seen_at) at time zone $2)::date from syncer.virtual_number
-                                         where account_id = $1 and (summary).day is null)) as day
-      from last
+with counted as materialized (
+    select summary::syncer.counted_day as day from unnest($1::text[]) one (summary)
 )
-insert into syncer.day_summary
-select counted.*
-  from last
- cross join first
- cross join lateral syncer.count_days($1, $2, last.summary, $3,
-                                      least(first.day + $4::integer - 1,
-                                            ($3::timestamptz at time zone $2)::date - 1)) counted
- where counted.ends <= $3
+insert into syncer.day_summary select (day).* from counted
 """
 
 
@@ -75,11 +76,17 @@ async def summarise_days(engine: AsyncEngine, account_id: int, *, days: int = BA
         account = await connection.fetchrow(_LOCK, account_id)
         if account is None:
             return "locked"
-        await connection.execute(_DELETE_UNREADABLE, account_id, *account)
-        if account["observed_at"] is None:
+        zone, observed_at = account
+        ((last_day, last),) = await connection.fetch(_LAST, account_id, zone, observed_at)
+        await connection.execute(_DELETE_UNREADABLE, account_id, zone, last_day)
+        if observed_at is None:
             return "done"
-        inserted = await connection.execute(_INSERT, account_id, *account, days)
-    return "done" if inserted.endswith(" 0") else "more"
+        first = await connection.fetchval(_FIRST, account_id, zone) if last_day is None else last_day + _DAY
+        counted = await connection.fetchval(_COUNT, account_id, zone, observed_at, last, first, days)
+        if counted is None:
+            return "done"
+        await connection.execute(_INSERT, counted)
+    return "more"
 
 
 # The date in UTC, less a day, is not after that in any zone: the key finds the days.

@@ -56,18 +56,25 @@ class Claim(NamedTuple):
     holder: str
 
 
-_REGISTER: Final = """
-with wanted as (
-    select account_id, list from unnest($1::integer[], $2::text[]) wanted (account_id, list)
-), unwanted as (
-    update syncer.name_list l set due_at = null, lease_holder = null, lease_until = null
-     where due_at is not null and (account_id, list) not in (select account_id, list from wanted)
-)
-insert into syncer.name_list as l (account_id, list, due_at) select account_id, list, syncer.clock() from wanted
-on conflict (account_id, list) do update
-   set due_at = case when l.due_at is null or $3 and l.outcome = 'failed' then excluded.due_at
-                     when l.outcome = 'failed' then least(l.due_at, excluded.due_at + $5::interval)
-                     else least(l.due_at, excluded.due_at + $4::interval) end
+# Statements of their own, each about one thing: where the tables are distributed, one that does several may do them one
+# after another, and an insert may not compute with times in its conflict clause.
+_LEAVE: Final = """
+update syncer.name_list set due_at = null, lease_holder = null, lease_until = null
+ where due_at is not null and (account_id, list) not in (select * from unnest($1::integer[], $2::text[]))
+"""
+_TAKE_UP: Final = """
+update syncer.name_list l
+   set due_at = case when l.due_at is null or $3 and l.outcome = 'failed' then now.now
+                     when l.outcome = 'failed' then least(l.due_at, now.longest)
+                     else least(l.due_at, now.next) end
+  from (select syncer.clock() as now, syncer.clock() + $4::interval as next,
+               syncer.clock() + $5::interval as longest) now
+ where (l.account_id, l.list) in (select * from unnest($1::integer[], $2::text[]))
+"""
+_ADD: Final = """
+insert into syncer.name_list (account_id, list, due_at)
+select account_id, list, syncer.clock() from unnest($1::integer[], $2::text[]) wanted (account_id, list)
+on conflict (account_id, list) do nothing
 """
 
 
@@ -87,27 +94,35 @@ async def register_lists(
         DatabaseError: PostgreSQL refused.
     """
     account_ids, lists = _columns(wanted)
-    async with autocommit_connection(engine) as connection:
-        longest_pause = max(interval, REFUSED_PAUSE)
-        await connection.execute(_REGISTER, account_ids, lists, retries_failed, interval, longest_pause)
+    longest_pause = max(interval, REFUSED_PAUSE)
+    async with limited_transaction(engine, _LIMITS) as connection:
+        await connection.execute(_LEAVE, account_ids, lists)
+        await connection.execute(_TAKE_UP, account_ids, lists, retries_failed, interval, longest_pause)
+        await connection.execute(_ADD, account_ids, lists)
 
 
 # A lease that ends later than any that is granted now is from a time when the clock was ahead.
-_CLAIM: Final = """
-with now as materialized (select syncer.clock() as now)
-update syncer.name_list l set lease_holder = $3, lease_until = now.now + $4::interval, attempted_at = now.now
-  from now
- where (l.account_id, l.list) in (
-           select due.account_id, due.list
-             from now, syncer.name_list due
-            where due.due_at <= now.now and due.account_id = any($1::integer[]) and due.list = any($2::text[])
-              and (due.lease_until is null
-                   or due.lease_until <= now.now or due.lease_until > now.now + 2 * $4::interval)
-            order by due.due_at
-            limit $5
-              for update of due skip locked)
-returning l.account_id, l.list, now.now, l.body_digest, (select key from syncer.hash_key), l.lease_holder
+_IS_DUE: Final = """
+l.due_at <= now.now
+   and (l.lease_until is null or l.lease_until <= now.now or l.lease_until > now.longest)
 """
+_DUE: Final = f"""
+select l.account_id, l.list
+  from syncer.name_list l
+ cross join (select syncer.clock() as now, syncer.clock() + 2 * $3::interval as longest) now
+ where l.account_id = any($1::integer[]) and l.list = any($2::text[]) and {_IS_DUE}
+ order by l.due_at
+ limit $4
+"""  # noqa: S608 - a constant
+# One list, so that one server can do it where the tables are distributed; of two processes, the later finds it claimed.
+_CLAIM: Final = f"""
+update syncer.name_list l set lease_holder = $3, lease_until = now.lease_until, attempted_at = now.now
+  from (select syncer.clock() as now, syncer.clock() + $4::interval as lease_until,
+               syncer.clock() + 2 * $4::interval as longest) now
+ where l.account_id = $1 and l.list = $2 and {_IS_DUE}
+returning l.account_id, l.list, now.now, l.body_digest
+"""  # noqa: S608 - a constant
+_KEY: Final = "select key from syncer.hash_key"
 
 
 async def claim_lists(
@@ -128,9 +143,13 @@ async def claim_lists(
     account_ids, lists = {account_id for account_id, _ in wanted}, {name for _, name in wanted}
     holder = f"{process}:{uuid4().hex[:12]}"
     async with autocommit_connection(engine) as connection:
-        claims = map(Claim._make, await connection.fetch(_CLAIM, account_ids, lists, holder, lease, limit))
+        due = await connection.fetch(_DUE, account_ids, lists, lease, limit)
+        if not due:
+            return []
+        hash_key = await connection.fetchval(_KEY)
         # Another process with other settings may have registered more: its lists are left to it.
-        return [claim for claim in claims if claim[:2] in wanted]
+        rows = [await connection.fetchrow(_CLAIM, *key, holder, lease) for key in due if tuple(key) in wanted]
+        return [Claim(*(*row, hash_key, holder)) for row in rows if row is not None]
 
 
 _RELEASE: Final = """

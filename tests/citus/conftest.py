@@ -65,6 +65,16 @@ class Cluster:
         """Returns the address of a database on the first worker."""
         return _named(self.workers[0], urlsplit(database).path[1:])
 
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Waits until no other process changes the cluster: its servers share their roles between databases."""
+        sql = await connect(self.coordinator)
+        await sql.execute("select pg_advisory_lock(1)")
+        try:
+            yield
+        finally:
+            await sql.close()
+
     async def create(self, name: str, template: str | None = None) -> str:
         """Creates a database on all servers, with the extension and the workers, and returns the coordinator's address.
 
@@ -146,8 +156,9 @@ async def _template(cluster: Cluster, *, distributed: bool) -> AsyncIterator[str
     name = f"test_{secrets.token_hex(6)}"
     try:
         if distributed:
-            await migrate_and_distribute(await cluster.create(name))
-            await cluster.close(name)
+            async with cluster.alone():
+                await migrate_and_distribute(await cluster.create(name))
+                await cluster.close(name)
         else:
             await _on(cluster.coordinator, f"create database {name}")
             await migrate_and_distribute(_named(cluster.coordinator, name))
@@ -172,6 +183,12 @@ def plain_template(cluster: Cluster) -> Iterator[str]:
         template = _template(cluster, distributed=False)
         yield runner.run(template.__aenter__())
         runner.run(template.__aexit__(None, None, None))
+
+
+@pytest.fixture(autouse=True)
+async def _one_test_at_a_time(cluster: Cluster) -> AsyncIterator[None]:
+    async with cluster.alone():
+        yield
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Final
 
-from syncer.store.engine import quote_identifier
+from syncer.store.engine import local_settings, quote_identifier
 from tests.builders import connect
 
 if TYPE_CHECKING:
     import asyncpg
 
 # Tables after those that they refer to. The viewers are left out: there are none where the tables are distributed.
-_TABLES: Final = (
+TABLES: Final = (
     *(
         "account",
         "account_schedule",
@@ -38,19 +38,32 @@ select attrelid::regclass::text as table_name, attname from pg_attribute join pg
 """
 
 
-async def copy_rows(plain_url: str, distributed_url: str) -> int:
-    """Copies all rows, and returns how many."""
+async def copy_rows(plain_url: str, distributed_url: str, *, unchecked: bool = False) -> int:
+    """Copies all rows, and returns how many.
+
+    Args:
+        plain_url: The database that has them.
+        distributed_url: The other, whose rows they replace.
+        unchecked: Whether triggers and foreign keys are left out, for rows that no program may write.
+    """
     plain, distributed = await connect(plain_url), await connect(distributed_url)
     copied = 0
-    for table in reversed(_TABLES):  # a migration has written rows into some
+    transaction = distributed.transaction()
+    await transaction.start()
+    # One connection to each server: a table that others refer to is written after those.
+    await distributed.execute("set local citus.multi_shard_modify_mode = 'sequential'")
+    if unchecked:
+        await distributed.execute(local_settings({"session_replication_role": "replica"}))
+    for table in reversed(TABLES):  # a migration has written rows into some
         await distributed.execute(f"delete from syncer.{table}")  # noqa: S608 - from the list
-    for table in _TABLES:
+    for table in TABLES:
         columns = [name for (name,) in await plain.fetch(_COLUMNS, f"syncer.{table}")]
         rows = io.BytesIO()
         await plain.copy_from_table(table, schema_name="syncer", columns=columns, output=rows)
         rows.seek(0)
         result = await distributed.copy_to_table(table, schema_name="syncer", columns=columns, source=rows)
         copied += int(result.split()[-1])
+    await transaction.commit()
     await _advance_identities(distributed)
     await plain.close()
     await distributed.close()

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from syncer.store.engine import driver_connection, invalidate_on_timeout, translate_errors
+from syncer.store.queries.known_success import LATER_RUNS, READ_CLOCK, SUCCEEDED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -59,23 +60,24 @@ class GaugeValues:
 
 
 # The run of the newest success, unchanged or not, has the current counts: nothing is counted here.
-_ACCOUNTS: Final = """
-select a.account_id, a.name, a.created_at, f.observed_at, known.last_success_at,
-       least(f.success_started_at, known.last_success_at) as success_started_at, f.applied_run_id,
-       f.fingerprints_version,
-       coalesce(r.held, 0) as held, coalesce(r.unconfirmed, 0) as unconfirmed, coalesce(r.rejected, 0) as rejected,
-       clock.now
-  from (select syncer.clock() as now) clock
- cross join syncer.account a
-  left join syncer.account_fence f using (account_id)
- cross join lateral (
-       select case when f.observed_at is not null
-                   then coalesce(syncer.succeeded_by(a.account_id, f.success_run_id, f.success_started_at,
-                                                     f.observed_at, clock.now), clock.now) end as last_success_at
-       offset 0) known
-  left join syncer.sync_run r on r.account_id = a.account_id and r.run_id = f.success_run_id
- where a.account_id = any($1::integer[])
-"""
+_ACCOUNTS: Final = f"""
+with known as materialized (
+    select f.account_id, a.name, a.created_at, f.observed_at, f.success_started_at, f.applied_run_id,
+           f.fingerprints_version, coalesce(r.held, 0) as held, coalesce(r.unconfirmed, 0) as unconfirmed,
+           coalesce(r.rejected, 0) as rejected,
+           case when f.observed_at is not null then coalesce({SUCCEEDED_BY}, :now) end as last_success_at
+      from syncer.account_fence f
+      join syncer.account a on a.account_id = f.account_id
+      left join syncer.sync_run r on r.account_id = f.account_id and r.run_id = f.success_run_id
+      {LATER_RUNS}
+     where f.account_id = any($1::integer[])
+)
+select account_id, name, created_at, observed_at, last_success_at,
+       least(success_started_at, last_success_at) as success_started_at, applied_run_id, fingerprints_version, held,
+       unconfirmed, rejected
+  from known
+ order by account_id
+""".replace(":now", "$2::timestamptz")  # noqa: S608 - constants
 _STATES: Final = "select array(select state from syncer.number_state where documented order by state)"
 _NUMBERS: Final = """
 select account_id, case when state = any($2::text[]) then state else $3 end as state, count(*)
@@ -107,7 +109,8 @@ class GaugeReader:
         with translate_errors():
             async with engine.connect() as sqlalchemy_connection, invalidate_on_timeout(sqlalchemy_connection):
                 connection = await driver_connection(sqlalchemy_connection)
-                rows = await connection.fetch(_ACCOUNTS, account_ids)
+                now = await connection.fetchval(READ_CLOCK)
+                rows = await connection.fetch(_ACCOUNTS, account_ids, now)
                 states = await connection.fetchval(_STATES)
                 if states != self._states:
                     self._states, self._counts = states, {}
@@ -140,5 +143,5 @@ class GaugeReader:
                 )
                 for row in rows
             ],
-            max([timedelta(), *(row["observed_at"] - row["now"] for row in rows if row["observed_at"])]),
+            max([timedelta(), *(row["observed_at"] - now for row in rows if row["observed_at"])]),
         )
