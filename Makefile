@@ -15,7 +15,7 @@ MUTANTS_VENV := .venv-mutants
 MUTANTS_STAMP := $(MUTANTS_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format coverage bench mutants docs dictionary bundle superset lock clean
+.PHONY: help install demo test check format coverage bench matrix mutants docs dictionary bundle superset lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -71,6 +71,9 @@ $(BENCH_STAMP): benchmarks/polls/requirements.txt
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
+
+matrix: install  ## run the tests on each supported PostgreSQL and each Python that is installed; POSTGRES='15 18' PYTHONS='3.11 3.13' runs fewer
+	$(BIN)/python -m tests.matrix $(if $(POSTGRES),--postgres $(POSTGRES)) $(if $(PYTHONS),--pythons $(PYTHONS))
 
 # mutmut changes the Python, tests.mutation the SQL. The table counts mutants by module and result.
 mutants: $(MUTANTS_STAMP)  ## change one thing at a time in the program, and list the changes that no test notices
