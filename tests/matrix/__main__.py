@@ -22,38 +22,19 @@ import sys
 import tarfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from syncer.embedded.programs import find_binaries
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from tests.matrix.results import BUILD, POSTGRES, PYTHONS, Run, python_programs, store_run
 
 ROOT: Final = Path(__file__).parents[2]
-BUILD: Final = ROOT / "build" / "matrix"
 PACKAGED: Final = "18"
-POSTGRES: Final = ("15", "16", "17", PACKAGED)
-PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
 CLIENTS: Final = ("psql", "pg_dump", "pg_restore", "pg_dumpall")
 """Programs that the npm packages do not have: those of a newer version work with older servers."""
 _SUMMARY: Final = re.compile(r"^=+ (.*\d+ passed.*) in ([\d.]+)s")
-
-
-class Run(NamedTuple):
-    """One run of all tests.
-
-    Attributes:
-        result: pytest's own summary, or what stopped it.
-        passed: Whether all tests passed or were skipped.
-        minutes: How long it took.
-    """
-
-    result: str
-    passed: bool
-    minutes: float
 
 
 def server_programs(version: str) -> Path:
@@ -106,35 +87,26 @@ def _restore_links(folder: Path) -> None:
         (folder / link["target"]).symlink_to((folder / link["source"]).resolve())
 
 
-def python_programs(wanted: Sequence[str]) -> dict[str, Path]:
-    """Returns the interpreters that are installed, on PATH or by pyenv, by version."""
-    found = {}
-    for version in wanted:
-        by_pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
-        on_path = shutil.which(f"python{version}")
-        if program := (by_pyenv[-1] if by_pyenv else on_path):
-            found[version] = Path(program)
-    return found
-
-
-def run_tests(python: Path, version: str, programs: Path, console: Console) -> Run:
-    """Runs all tests, in an environment of their own."""
-    environment = os.environ | {"SYNCER_TEST_POSTGRES": str(programs)}
+def run_tests(postgres: str, version: str, python: Path, console: Console) -> Run:
+    """Runs all tests on one PostgreSQL and one Python, in an environment of its own, and prints those that fail."""
+    environment = os.environ | {"SYNCER_TEST_POSTGRES": str(server_programs(postgres))}
     venv = f"build/matrix/venv-{version}"
     command = ["make", "--no-print-directory", "test", f"PYTHON={python}", f"VENV={venv}"]
+    commit = "" if _git("status", "--porcelain") else _git("rev-parse", "HEAD")
     begun = time.monotonic()
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    result, failures = "did not run", []
-    for line in process.stdout:
-        if summary := _SUMMARY.match(line):
-            result = summary[1]
+    tested = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    lines = tested.stdout.splitlines()
+    summaries = [summary[1] for summary in map(_SUMMARY.match, lines) if summary]
+    for line in lines:
         if line.startswith(("FAILED", "ERROR")):
-            failures.append(line.strip())
-    code = process.wait()
-    for failure in failures:
-        console.print(failure, markup=False, highlight=False)
-    return Run(result, code == 0, (time.monotonic() - begun) / 60)
+            console.print(f"PostgreSQL {postgres}, Python {version}: {line}", markup=False, highlight=False)
+    result = summaries[-1] if summaries else "did not end: " + " ".join(tested.stderr.split())[-200:]
+    return Run(postgres, version, commit, result, tested.returncode == 0, (time.monotonic() - begun) / 60)
+
+
+def _git(*arguments: str) -> str:
+    git = shutil.which("git") or sys.exit("git is needed to know which commit is tested: install it")
+    return subprocess.run([git, *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def main() -> None:
@@ -147,16 +119,16 @@ def main() -> None:
     pythons = python_programs(arguments.pythons)
     missing = [version for version in arguments.pythons if version not in pythons]
     console.print(f"Python {', '.join(pythons)}; not installed here: {', '.join(missing) or 'none'}")
-    runs: dict[tuple[str, str], Run] = {}
+    runs = []
     for postgres in arguments.postgres:
-        programs = server_programs(postgres)
         for version, python in pythons.items():
-            runs[postgres, version] = run_tests(python, version, programs, console)
+            runs.append(run_tests(postgres, version, python, console))
+            store_run(runs[-1])
             table = Table("PostgreSQL", "Python", "tests", "minutes")
-            for (server, interpreter), run in runs.items():
-                table.add_row(server, interpreter, run.result, f"{run.minutes:.1f}")
+            for run in runs:
+                table.add_row(run.postgres, run.python, run.result, f"{run.minutes:.1f}")
             console.print(table)
-    sys.exit(not all(run.passed for run in runs.values()))
+    sys.exit(not all(run.passed for run in runs))
 
 
 if __name__ == "__main__":
