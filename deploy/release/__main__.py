@@ -3,8 +3,8 @@
     make release
 
 The wheel and the source distribution are built twice, from two exports of the commit, and must have the same bytes. The
-bill of materials (CycloneDX) lists the packages of requirements/run.txt. On each Python that is installed here, the wheel
-is installed in an empty environment and makes a database with its own migrations. Nothing is published.
+bill of materials (CycloneDX) lists the packages of requirements/run.txt. On each Python that is installed here, the
+wheel is installed in an empty environment and makes a database with its own migrations. Nothing is published.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def find_obstacles() -> list[str]:
         obstacles.append("the checkout has changes that are not committed")
     if f"## [{__version__}]" not in (ROOT / "CHANGELOG.md").read_text():
         obstacles.append(f"CHANGELOG.md has no heading for {__version__}")
-    if f"newTag: {__version__}" not in (ROOT / "deploy/kubernetes/kustomization.yaml").read_text():
+    if f"newTag: \"{__version__}\"" not in (ROOT / "deploy/kubernetes/kustomization.yaml").read_text():
         obstacles.append(f"deploy/kubernetes/kustomization.yaml does not name {__version__}")
     return obstacles + find_gaps(run(["git", "rev-parse", "HEAD"]).strip())
 
