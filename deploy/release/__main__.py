@@ -52,7 +52,7 @@ def find_obstacles() -> list[str]:
         obstacles.append("the checkout has changes that are not committed")
     if f"## [{__version__}]" not in (ROOT / "CHANGELOG.md").read_text():
         obstacles.append(f"CHANGELOG.md has no heading for {__version__}")
-    if f"newTag: \"{__version__}\"" not in (ROOT / "deploy/kubernetes/kustomization.yaml").read_text():
+    if f'newTag: "{__version__}"' not in (ROOT / "deploy/kubernetes/kustomization.yaml").read_text():
         obstacles.append(f"deploy/kubernetes/kustomization.yaml does not name {__version__}")
     return obstacles + find_gaps(run(["git", "rev-parse", "HEAD"]).strip())
 
