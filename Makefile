@@ -11,11 +11,13 @@ SUPERSET_VENV := .venv-superset
 SUPERSET_STAMP := $(SUPERSET_VENV)/.installed
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
+RELEASE_VENV := .venv-release
+RELEASE_STAMP := $(RELEASE_VENV)/.installed
 MUTANTS_VENV := .venv-mutants
 MUTANTS_STAMP := $(MUTANTS_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format coverage bench mutants docs dictionary bundle superset lock clean
+.PHONY: help install demo test check format coverage bench matrix mutants docs dictionary bundle superset release lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -72,6 +74,9 @@ $(BENCH_STAMP): benchmarks/polls/requirements.txt
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
+matrix: install  ## run the tests on each supported PostgreSQL and each Python that is installed; POSTGRES='15 18' PYTHONS='3.11 3.13' runs fewer
+	$(BIN)/python -m tests.matrix $(if $(POSTGRES),--postgres $(POSTGRES)) $(if $(PYTHONS),--pythons $(PYTHONS))
+
 # mutmut changes the Python, tests.mutation the SQL. The table counts mutants by module and result.
 mutants: $(MUTANTS_STAMP)  ## change one thing at a time in the program, and list the changes that no test notices
 	$(MUTANTS_VENV)/bin/mutmut run
@@ -104,14 +109,22 @@ $(SUPERSET_STAMP): deploy/superset/requirements.txt
 	$(SUPERSET_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
+release: install $(RELEASE_STAMP)  ## build what is published, twice, with a bill of materials, and check it; REHEARSE=1 builds what may not be published
+	$(BIN)/python -m deploy.release --cyclonedx $(RELEASE_VENV)/bin/cyclonedx-py $(if $(REHEARSE),--rehearse)
+
+$(RELEASE_STAMP): deploy/release/requirements.txt
+	$(PYTHON) -m venv $(RELEASE_VENV)
+	$(RELEASE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
 lock: install  ## resolve the newest versions of all dependencies and write the lock files, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev pyproject.toml --output-file requirements/dev.txt
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' \
 		| $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade - --output-file requirements/build.txt
-	for folder in benchmarks/polls deploy/superset tests/mutation; do \
+	for folder in benchmarks/polls deploy/release deploy/superset tests/mutation; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade $$folder/requirements.in --output-file $$folder/requirements.txt || exit 1; \
 	done
 
 clean:  ## remove the virtual environments and caches
-	rm -rf $(VENV) $(DEMO_VENV) $(BENCH_VENV) $(MUTANTS_VENV) $(SUPERSET_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage mutants build dist
+	rm -rf $(VENV) $(DEMO_VENV) $(BENCH_VENV) $(MUTANTS_VENV) $(SUPERSET_VENV) $(RELEASE_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage mutants build dist

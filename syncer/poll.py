@@ -10,9 +10,9 @@ begin       Inserts the run's row, `running`, and commits it.
 fetch       Sends the HTTP request, with retries. No database connection is held. If the endpoint answers with an error
             or breaks off, the run is `failed` and no data changes.
 compare     If the body is byte-identical to the last successful poll's, the run is `unchanged`: only its own row and
-            the account's are written. That body's digest is not kept while numbers are missing, since the same
-            response can then confirm that they are gone, nor while new words or redirects are refused, since the next
-            poll stores more of them.
+            the account's are written. If it is so before it is inflated, it is not inflated (`syncer.endpoint`). The
+            digest of the last body is not kept while numbers are missing, since the same response can then confirm that
+            they are gone, nor while new words or redirects are refused, since the next poll stores more of them.
 parse       Splits the JSON array and decodes only the records whose fingerprint, a hash of their bytes, is not stored
             (`syncer.diff.response`). A response that was cut short or is not an array makes the run `failed`.
 load        Locks the account's row, the fence, until the transaction ends, and reads the stored numbers that the parsed
@@ -51,6 +51,7 @@ from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.record import FIELDS
 from syncer.diff.removal_guard import RemovalGuard
 from syncer.diff.response import MAX_STORED_REJECTIONS, parse_response, read_record_keys, reject_words
+from syncer.endpoint.last_response import LastResponse, LastResponses
 from syncer.endpoint.slots import BodySlot
 from syncer.errors import DatabaseError, PollError
 from syncer.outcome import Conclusion, PollResult
@@ -106,6 +107,7 @@ class Poller:
         metrics: Where results are counted.
         processing_slots: Limits how many responses are processed at a time.
         batch_size: Records that are compared and written together.
+        last_responses: What is remembered of the accounts' last responses.
         account_ids: The ids of accounts by name, as far as they are known; each poll checks its own again.
     """
 
@@ -116,6 +118,7 @@ class Poller:
     metrics: Metrics = field(default_factory=Metrics)
     processing_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT_RESPONSES))
     batch_size: int = BATCH_SIZE
+    last_responses: LastResponses = field(default_factory=LastResponses)
     account_ids: dict[str, int] = field(default_factory=dict)
 
     async def poll(self, account: Account, trigger: Trigger, *, lateness: timedelta | None = None) -> PollResult:
@@ -137,11 +140,18 @@ class Poller:
                 run = await runs.begin(self.engine, account.name, account.time_zone.key, trigger, self.account_ids)
             stats.identities_behind = run.identities_behind
             async with body_slot:
-                response = await self.source.fetch(account, body_slot=body_slot)
-                stats.add_response(response)
-                async with stats.count_wait("processing", self.processing_slots):
-                    with translate_errors():
-                        conclusion = await self._record_response(run, response, trigger, stats)
+                last = self.last_responses.get(run.account_id, run.content_hash, run.last_body_digest)
+                while True:
+                    response = await self.source.fetch(account, last=last, body_slot=body_slot)
+                    stats.add_response(response)
+                    async with stats.count_wait("processing", self.processing_slots):
+                        with translate_errors():
+                            recorded = await self._record_response(run, response, trigger, stats)
+                    if recorded is not None:
+                        break
+                    last = LastResponse(run.content_hash)
+                conclusion = recorded
+                self.last_responses.put(run.account_id, last.digest_of, response)
         except Exception as failure:  # noqa: BLE001 - every run ends with an outcome, also that of a bug
             error = failure if isinstance(failure, PollError) else stats.add_crash(failure)
             if isinstance(failure, PollError):
@@ -163,11 +173,17 @@ class Poller:
         report_poll(result, stats, self.metrics)
         return result
 
-    async def _record_response(self, run: Run, response: Response, trigger: Trigger, stats: PollStats) -> Conclusion:
-        """Records a response: as unchanged if its body is byte-identical to the last, otherwise by what differs."""
+    async def _record_response(
+        self, run: Run, response: Response, trigger: Trigger, stats: PollStats
+    ) -> Conclusion | None:
+        """Records a response: as unchanged if its body is byte-identical to the last, otherwise by what differs.
+
+        Returns:
+            None if another poll has committed after the endpoint repeated what was the last response before: the body
+            was not decoded, and must be fetched.
+        """
         body = response.body
-        body_digest = await run_in_thread_if_large(len(body), run.content_hash, body)
-        meta = ResponseMeta(response.http_status, len(body), body_digest, response.declared_length)
+        meta = ResponseMeta(response.http_status, response.size, response.body_digest, response.declared_length)
         if run.last_body_digest == meta.body_digest:
             async with runs.fence(self.engine, run) as fence:
                 stats.clock_ahead = fence.clock_ahead
@@ -177,6 +193,8 @@ class Poller:
                     unchanged = await runs.mark_unchanged(fence, meta)
                     stats.partial_reason = response.declared_length.partial_reason(unchanged.counters["received"])
                     return unchanged
+        if response.last is not None:
+            return None
         while True:
             known = await load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
             try:
@@ -297,7 +315,7 @@ class Poller:
         tells: it is read until the database answers, for SYNCER_SHUTDOWN_TIMEOUT at most.
         """
         if response is not None and error.http_status is None:
-            error.http_status, error.response_bytes = response.http_status, len(response.body)
+            error.http_status, error.response_bytes = response.http_status, response.size
         if run is None:
             return Conclusion("failed", counters={})
         if not run.may_have_committed:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -41,15 +43,23 @@ def server() -> Iterator[EmbeddedServer]:
 
 @contextmanager
 def running_server() -> Iterator[EmbeddedServer]:
-    """A server with the database `migrated`, from which those of the tests are made."""
-    with public_folder("syncer-tests-") as folder, EmbeddedServer(folder, server_settings=_FAST) as running:
+    """A server with the database `migrated`, from which those of the tests are made.
+
+    It is the project's own, or that of another version, whose programs are in the folder SYNCER_TEST_POSTGRES.
+    """
+    programs = os.environ.get("SYNCER_TEST_POSTGRES")
+    with (
+        public_folder("syncer-tests-") as folder,
+        EmbeddedServer(folder, server_settings=_FAST, programs=Path(programs) if programs else None) as running,
+    ):
         asyncio.run(_make_template(running.url))
         yield running
 
 
 async def _make_template(url: str) -> None:
     connection = await asyncpg.connect(url)
-    assert (await connection.fetchval("show server_version")).startswith("18.")
+    is_own = "SYNCER_TEST_POSTGRES" not in os.environ
+    assert not is_own or (await connection.fetchval("show server_version")).startswith("18.")
     await connection.execute("create database migrated")
     await connection.close()
     engine = create_engine(lambda: url.replace("/syncer", "/migrated"), command_timeout=None)

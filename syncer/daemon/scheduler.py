@@ -272,6 +272,7 @@ class Daemon:
         self._refused_by_id = {account_id: accounts[name] for name, account_id in refused_ids.items()}
         self._failing_ids.intersection_update(by_id)
         self._poller.fingerprint_cache.keep_only(by_id)
+        self._poller.last_responses.keep_only(by_id)
         self._poller.account_ids.update(ids)
 
     async def _renew_leases(self) -> None:

@@ -1,14 +1,14 @@
 """Fetches an account's numbers and lists of names from the endpoint as bytes, with size limits, timeouts and retries.
 
-The body is not parsed here. A truncated gzip body decodes to a truncated JSON array, which the parser rejects. A
-corrupt gzip body is a `network` error and is retried.
+The body is not parsed here, and not even inflated if the same bytes were received before. A truncated gzip body
+inflates to a truncated JSON array, which the parser rejects. A corrupt gzip body is a `network` error and is retried.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from io import BytesIO
@@ -22,19 +22,28 @@ from yarl import URL
 from syncer import __version__
 from syncer.config.fields import NUMBERS_PATH
 from syncer.diff.declared_length import NOTHING_DECLARED, DeclaredLength
-from syncer.endpoint.connection_errors import MAX_HEADER_BYTES, Exchange, error_for_exception, invalid_host
+from syncer.endpoint.connection_errors import (
+    MAX_HEADER_BYTES,
+    Exchange,
+    corrupt_body,
+    error_for_exception,
+    invalid_host,
+)
 from syncer.endpoint.http_errors import check_encoding, check_is_decoded, error_for_names_status, error_for_status
+from syncer.endpoint.inflate import InflateError, Inflater
 from syncer.endpoint.length_headers import read_length_headers
 from syncer.endpoint.slots import LARGE_BODY_BYTES, MAX_LARGE_BODIES, MAX_LARGE_NAME_LISTS, BodySlot, stopped
 from syncer.errors import ConfigurationError, PollError, TooLargeError
+from syncer.threads import run_in_thread_if_large
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import SimpleNamespace, TracebackType
 
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
+    from syncer.endpoint.last_response import LastResponse
     from syncer.name_list import NameList
 
 _HEADERS = {
@@ -46,6 +55,10 @@ _HEADERS = {
 _CONNECT_SECONDS = 10.0
 _LONG_WAIT_SECONDS = 1.0
 """A server that is kept waiting for longer than this may give up."""
+_INFLATED_BYTES: Final = 2**22
+"""Bytes of a large body that are inflated at a time, in a thread."""
+_VALIDATORS: Final = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
+_MAX_VALIDATOR_LENGTH: Final = 256
 MAX_NAME_LIST_BYTES: Final = 32 * 2**20
 """The maximum size of a list of names: some fifty thousand employees."""
 
@@ -55,16 +68,29 @@ class Response:
     """A successful response of the endpoint.
 
     Attributes:
-        body: The decoded body, which may not be JSON.
-        http_status: Always 200.
+        body: The decoded body, which may not be JSON; empty if it is that of the last response.
+        http_status: 200, or 304 for a body that is that of the last response.
         attempts: Number of requests until this response.
         declared_length: What its headers say about the length of the whole list.
+        last: The last response, if the same bytes were received, or the endpoint says so: the body was not decoded.
+        body_digest: Its digest; empty if the caller did not ask for it.
+        received_digest: The digest of the body as it was received, compressed or not; empty as `body_digest`.
+        validators: The headers of a request for what has changed since this response; empty if it had none.
     """
 
     body: bytes
     http_status: int
     attempts: int
     declared_length: DeclaredLength = NOTHING_DECLARED
+    last: LastResponse | None = None
+    body_digest: bytes = b""
+    received_digest: bytes = b""
+    validators: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """The size of the decoded body."""
+        return len(self.body) if self.last is None else self.last.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +153,7 @@ class Source:
         )
         return aiohttp.ClientSession(
             # The daemon limits concurrent polls.
+            auto_decompress=False,
             connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl_context, force_close=force_close),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_HEADERS,
@@ -146,12 +173,18 @@ class Source:
                 await session.close()
 
     async def fetch(
-        self, account: Account, *, deadline_seconds: float | None = None, body_slot: BodySlot | None = None
+        self,
+        account: Account,
+        *,
+        last: LastResponse | None = None,
+        deadline_seconds: float | None = None,
+        body_slot: BodySlot | None = None,
     ) -> Response:
         """Fetches the account's numbers, and retries after errors that may be temporary.
 
         Args:
             account: The account.
+            last: What is known of the account's last response; None decodes every body, and takes no digest.
             deadline_seconds: No retry starts later than this from now, not counting the time spent waiting for a slot,
                 and a `Retry-After` that would end later fails immediately. A request in progress may exceed it. None:
                 the poll interval.
@@ -182,7 +215,7 @@ class Source:
                     try:
                         if waits_first:
                             await slot.acquire(self._numbers.slots)
-                        response = await self._request(account, self._numbers, attempt.num, slot)
+                        response = await self._request(account, self._numbers, attempt.num, slot, last)
                     finally:
                         all_waits.waited_seconds += slot.waited_seconds
                         # The server may have given up while its response waited: then wait before the next request.
@@ -217,7 +250,9 @@ class Source:
                 error.args = (f"{name_list.path}: {error}",)
             raise
 
-    async def _request(self, account: Account, resource: _Resource, attempt: int, slot: BodySlot) -> Response:
+    async def _request(
+        self, account: Account, resource: _Resource, attempt: int, slot: BodySlot, last: LastResponse | None = None
+    ) -> Response:
         session = self._session if resource is self._numbers else self._names_session
         assert session is not None, "Source is an async context manager"  # noqa: S101 - a slip of the caller
         try:
@@ -227,33 +262,49 @@ class Source:
         token = account.token.get_secret_value()
         authorization = f"{account.auth_scheme} {token}" if account.auth_scheme else token
         status: int | None = None
-        body = BytesIO()
+        received = BytesIO()
         waited_before = slot.waited_seconds
         try:
             async with (
                 asyncio.timeout(self._timeout_seconds) as clock,
                 session.get(
                     exchange.url,
-                    headers={"Authorization": authorization},
+                    headers={"Authorization": authorization, **(last.validators if last else {})},
                     allow_redirects=False,
                     trace_request_ctx=exchange,
                 ) as response,
             ):
                 status = response.status
+                if status == HTTPStatus.NOT_MODIFIED and last is not None and last.validators:
+                    return _repeated(response, attempt, last)
                 if status != HTTPStatus.OK:
                     raise resource.error_for_status(response, account, exchange.answering_peer)
-                check_encoding(response, exchange.answering_peer)
-                await _read(response, resource, body, slot, clock)
-                check_is_decoded(body.getvalue(), exchange.answering_peer)
+                encoding = check_encoding(response, exchange.answering_peer)
+                await _receive(response, resource, received, slot, clock)
                 # This makes no copy: BytesIO returns its own buffer.
+                body = received.getvalue()
+                received_digest = await _digest(body, last)
+                if last is not None and received_digest == last.received_digest:
+                    return _repeated(response, attempt, last)
+                body_digest = received_digest
+                if encoding:
+                    body = await _inflate(response, resource, Inflater(body, encoding), slot, clock)
+                    body_digest = await _digest(body, last)
+                check_is_decoded(body, exchange.answering_peer)
                 return Response(
-                    body=body.getvalue(),
-                    http_status=status,
-                    attempts=attempt,
-                    declared_length=read_length_headers(response.headers),
+                    body,
+                    status,
+                    attempt,
+                    read_length_headers(response.headers),
+                    body_digest=body_digest,
+                    received_digest=received_digest,
+                    validators=_validators(response),
                 )
+        except InflateError:
+            failure: PollError = corrupt_body(exchange, received.tell())
+            failure.http_status = status
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
-            exchange.received, exchange.waited_seconds = body.tell(), slot.waited_seconds - waited_before
+            exchange.received, exchange.waited_seconds = received.tell(), slot.waited_seconds - waited_before
             failure = error_for_exception(error, exchange)
             failure.http_status = failure.http_status or status
         # Raised outside the except block: an aiohttp error may contain the request's headers, and with them the token,
@@ -261,20 +312,72 @@ class Source:
         raise failure
 
 
-async def _read(
-    response: aiohttp.ClientResponse, resource: _Resource, body: BytesIO, slot: BodySlot, clock: asyncio.Timeout
+def _repeated(response: aiohttp.ClientResponse, attempt: int, last: LastResponse) -> Response:
+    """Returns a response whose body is that of the last one."""
+    return Response(
+        b"",
+        response.status,
+        attempt,
+        read_length_headers(response.headers),
+        last=last,
+        body_digest=last.body_digest,
+        received_digest=last.received_digest or b"",
+        validators=_validators(response),
+    )
+
+
+async def _digest(body: bytes, last: LastResponse | None) -> bytes:
+    """Returns the digest of a body, if the caller asked for it."""
+    return b"" if last is None else await run_in_thread_if_large(len(body), last.digest_of, body)
+
+
+async def _receive(
+    response: aiohttp.ClientResponse, resource: _Resource, received: BytesIO, slot: BodySlot, clock: asyncio.Timeout
 ) -> None:
-    """Appends the decoded body. While it waits for a slot, aiohttp buffers a few hundred kilobytes at most."""
+    """Appends the body as it is sent. While it waits for a slot, aiohttp buffers a few hundred kilobytes at most."""
     if (response.content_length or 0) > resource.max_bytes:  # rejected before any of it is read
-        raise _too_large(response, resource, body)
+        raise _too_large(response, resource, received)
     _report_broken_framing(response)
     async for chunk in response.content.iter_any():
-        if body.tell() + len(chunk) > resource.max_bytes:
-            raise _too_large(response, resource, body)
-        if not slot.is_held and body.tell() + len(chunk) > LARGE_BODY_BYTES:
-            with stopped(clock):
-                await slot.acquire(resource.slots)
-        body.write(chunk)
+        await _append(chunk, received, response, resource, slot, clock)
+
+
+async def _inflate(
+    response: aiohttp.ClientResponse, resource: _Resource, inflater: Inflater, slot: BodySlot, clock: asyncio.Timeout
+) -> bytes:
+    """Returns the decoded body. Its beginning needs no thread, and all of a small one is that."""
+    body, size = BytesIO(), LARGE_BODY_BYTES
+    piece = inflater.read(size)
+    while piece:
+        await _append(piece, body, response, resource, slot, clock)
+        if len(piece) < size:
+            break
+        size = min(_INFLATED_BYTES if slot.is_held else LARGE_BODY_BYTES, resource.max_bytes + 1 - body.tell())
+        piece = await asyncio.to_thread(inflater.read, size)
+    return body.getvalue()
+
+
+async def _append(
+    piece: bytes,
+    body: BytesIO,
+    response: aiohttp.ClientResponse,
+    resource: _Resource,
+    slot: BodySlot,
+    clock: asyncio.Timeout,
+) -> None:
+    """Appends a piece of a body, once there is a slot if it is large."""
+    if body.tell() + len(piece) > resource.max_bytes:
+        raise _too_large(response, resource, body)
+    if not slot.is_held and body.tell() + len(piece) > LARGE_BODY_BYTES:
+        with stopped(clock):
+            await slot.acquire(resource.slots)
+    body.write(piece)
+
+
+def _validators(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """Returns the headers that ask whether a response has changed, from those that it has."""
+    found = {asks: response.headers.get(name, "") for name, asks in _VALIDATORS.items()}
+    return {asks: value for asks, value in found.items() if 0 < len(value) <= _MAX_VALIDATOR_LENGTH}
 
 
 def _too_large(response: aiohttp.ClientResponse, resource: _Resource, body: BytesIO) -> TooLargeError:

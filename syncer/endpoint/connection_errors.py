@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from aiohttp.http_exceptions import (
     BadStatusLine,
-    ContentEncodingError,
     HttpProcessingError,
     LineTooLong,
 )
 
-from syncer.endpoint.http_errors import CHECK_ADDRESS, CHECK_BETWEEN, PROXY_REFUSED, undecodable
+from syncer.endpoint.http_errors import CHECK_ADDRESS, CHECK_BETWEEN, PROXY_REFUSED
 from syncer.endpoint.retry_after import in_words, parse_retry_after
 from syncer.errors import HttpStatusError, NetworkError, PollError, ResponseTimeoutError, TlsError
 
@@ -44,7 +43,7 @@ class Exchange:
         proxy: The proxy's address; None if the endpoint is connected to directly.
         timeout_seconds: The timeout of the whole request.
         is_connected: Whether there was a connection, to a proxy or through it included, that the request was sent on.
-        received: How many decoded bytes of the body had been received.
+        received: How many bytes of the body had been received.
         waited_seconds: How long the response waited for a slot of this program.
     """
 
@@ -83,6 +82,13 @@ def error_for_exception(error: aiohttp.ClientError | OSError | UnicodeError, exc
     return failure
 
 
+def corrupt_body(exchange: Exchange, received: int) -> NetworkError:
+    """Returns the error for a body that cannot be inflated, of so many bytes."""
+    failure = NetworkError(f"{exchange.connected_peer} sent a body that does not match its Content-Encoding header")
+    failure.response_bytes = received or None
+    return failure
+
+
 def invalid_host(error: UnicodeError) -> NetworkError:
     """Returns the error for a host name that cannot be encoded for DNS: that of the endpoint or of the proxy."""
     failure = NetworkError(
@@ -109,7 +115,7 @@ def _error_for_exception(error: aiohttp.ClientError | OSError, exchange: Exchang
 
 def _broke_rules(error: BaseException) -> bool:
     """Whether a body that was being read broke HTTP's rules. aiohttp has errors of its own for one that broke off."""
-    return type(error.__cause__) in {HttpProcessingError, ContentEncodingError}
+    return type(error.__cause__) is HttpProcessingError
 
 
 def _timeout_error(error: TimeoutError, exchange: Exchange) -> PollError:
@@ -181,11 +187,6 @@ def _malformed_response_error(error: BaseException, exchange: Exchange) -> PollE
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-        if isinstance(cause, ContentEncodingError):
-            if isinstance(error, aiohttp.ClientPayloadError):
-                return NetworkError(f"{peer} sent a body that does not match its Content-Encoding header")
-            named = re.search(r"\((br|zstd)\)", cause.message)
-            return undecodable(peer, named[1] if named else "")
     return NetworkError(_broken_rule_message(cause, peer))
 
 

@@ -140,8 +140,11 @@ def _redirect_target(response: aiohttp.ClientResponse, account: Account) -> str:
     return f"{target}, which is not followed because it would send the token along"
 
 
-def check_encoding(response: aiohttp.ClientResponse, peer: str) -> None:
+def check_encoding(response: aiohttp.ClientResponse, peer: str) -> str:
     """Checks that the body can be decoded, before any of it is read.
+
+    Returns:
+        `gzip` or `deflate`, or the empty string for a body that is not compressed.
 
     Raises:
         NotJsonError: It is encoded in a way that was not asked for.
@@ -149,6 +152,7 @@ def check_encoding(response: aiohttp.ClientResponse, peer: str) -> None:
     encoding = ", ".join(response.headers.getall("Content-Encoding", ())).lower()
     if encoding not in _DECODED_ENCODINGS:
         raise undecodable(peer, encoding if _NAMED_ENCODINGS.issuperset(encoding.split(", ")) else "")
+    return "" if encoding == "identity" else encoding
 
 
 def undecodable(peer: str, encoding: str) -> NotJsonError:

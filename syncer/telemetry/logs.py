@@ -118,7 +118,7 @@ class PollStats:
 
     def add_response(self, response: Response) -> None:
         """Adds what is logged about a response, before its body is parsed."""
-        self.http_status, self.response_bytes = response.http_status, len(response.body)
+        self.http_status, self.response_bytes = response.http_status, response.size
         self.attempts = response.attempts
 
     def add_crash(self, error: Exception) -> InternalError:

