@@ -1,7 +1,7 @@
 -- What 0023_down.sql reverts. Where tables are distributed over servers, account_schedule is on one of them alone, and
 -- nearly every view read it through account_known. What they read there is in the other tables of accounts now.
 
--- An upgrade from 0010 or earlier gave each account this row, and so does whoever registers one.
+-- An upgrade from 0010 or earlier gave each account this row, and so does its registration.
 insert into syncer.account_fence (account_id) select account_id from syncer.account on conflict (account_id) do nothing;
 
 alter table syncer.account add column retired_at timestamptz;

@@ -1,7 +1,7 @@
 """The texts of views and functions for Citus, in `migrations/sql/citus`: on one server they return the same rows.
 
-They are installed in a transaction that is rolled back, in which `now()` stands still. Who changes a view or a function
-that has a text there changes the text too.
+They are installed in a transaction that is rolled back, in which `now()` does not move. A change of a view or a
+function that has a text there changes the text too.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 -- Privileges that the servers of a Citus cluster need besides those of roles.sql. Citus runs each part of a query on its
--- server as the role that asks, whoever owns the view, and puts the privileges of whole tables on the shards, not those of
--- columns.
+-- server as the role that asks, not as the owner of the view, and puts the privileges of whole tables on the shards, not
+-- those of columns.
 do $$
 begin
     if exists (select from pg_roles where rolname = 'syncer_analyst') then
