@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 MIGRATION_LOCK: Final = 0x73796E63
-"""The advisory lock of each process that changes the schema. Any number that no other program uses: the ASCII codes of "sync"."""
+"""The advisory lock of a process that changes the schema: a number that no other program uses, the ASCII of "sync"."""
 
 _ENCODING: Final = "UTF8"
 # Schema `analytics` comes with the migrations too, so privileges on a schema `syncer` made in advance are not enough.
