@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from syncer.name_list import Named
-from syncer.store import account_deletion, accounts, day_summaries, erasures, names
+from syncer.store import account_deletion, accounts, day_summaries, erasures, names, retention
 from syncer.store.engine import autocommit_connection, create_engine
 from syncer.store.invariants import find_violations
 from syncer.store.queries import (
@@ -238,6 +238,34 @@ async def test_summaries_of_days_are_counted_and_checked_the_same(twins: Twins) 
 
     counted = await twins.same(count)
     assert len(await twins.same(violations)) == len(counted)
+
+
+async def test_retention_deletes_and_sums_up_the_same(twins: Twins) -> None:
+    async def prune(engine: AsyncEngine) -> list[str]:
+        async with autocommit_connection(engine) as connection:
+            await connection.execute("delete from syncer.sync_run where started_at < $1", T0)
+            for hours in range(1, 60):
+                await connection.execute(
+                    "insert into syncer.sync_run (account_id, run_id, trigger, started_at, finished_at, outcome)"
+                    " overriding system value values ($1, $2, 'schedule', $3, $3, $4)",
+                    1 + hours % 2,
+                    -hours,
+                    T0 - timedelta(hours=hours, minutes=hours),
+                    "failed" if hours % 7 == 0 else "unchanged",
+                )
+        steps = []
+        for account_id in (1, 2):
+            steps.append(await retention.prune(engine, account_id, DAY, batch=7))
+            while steps[-1] == "more":
+                steps.append(await retention.prune(engine, account_id, DAY, batch=7))
+        return steps
+
+    steps = await twins.same(prune)
+    rows = await twins.same(rows_of)
+
+    assert steps.count("more") > 4
+    assert sum("'unchanged'" in row for row in rows["sync_run"]) == 2
+    assert len(rows["sync_day"]) == 6
 
 
 async def test_erasing_writes_the_same(twins: Twins) -> None:
