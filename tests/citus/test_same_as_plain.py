@@ -253,7 +253,7 @@ async def test_retention_deletes_and_sums_up_the_same(twins: Twins) -> None:
                     T0 - timedelta(hours=hours, minutes=hours),
                     "failed" if hours % 7 == 0 else "unchanged",
                 )
-        steps = []
+        steps: list[str] = []
         for account_id in (1, 2):
             steps.append(await retention.prune(engine, account_id, DAY, batch=7))
             while steps[-1] == "more":

@@ -80,6 +80,7 @@ async def test_all_series_are_exported_before_the_first_poll(account: PolledAcco
     await account.sql.execute(
         "insert into syncer.account (name, time_zone, created_at) values ('default', 'Europe/Moscow', $1)", T0
     )
+    await account.sql.execute("insert into syncer.account_fence (account_id) select account_id from syncer.account")
     await scraped.refresh()
 
     found = scraped.all()

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 import zlib
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from aiohttp import web
@@ -63,6 +63,15 @@ class SlowDrip(Fault, frozen=True, tag="slow_drip"):
         return response
 
 
+_MEBIBYTES_OF_A_PIECE: Final = 16
+
+
+def _gzip_member(content: bytes) -> bytes:
+    """Returns one of the members that a gzip body may consist of."""
+    gzip = zlib.compressobj(wbits=31)
+    return gzip.compress(content) + gzip.flush()
+
+
 class GzipBomb(Fault, frozen=True, tag="gzip_bomb"):
     """A small compressed body that decodes to a very large one: an empty array full of white space.
 
@@ -79,16 +88,16 @@ class GzipBomb(Fault, frozen=True, tag="gzip_bomb"):
     after: str = "]"
 
     async def respond(self, context: FaultContext) -> web.StreamResponse:
-        """Compresses and sends piece by piece, so that the emulator itself needs little memory."""
+        """Sends the same compressed piece again and again, so that it takes little time and memory."""
         response = web.StreamResponse(headers={"Content-Type": JSON, "Content-Encoding": "gzip"})
         await response.prepare(context.request)
-        gzip = zlib.compressobj(wbits=31)
         repeated = self.repeated.encode()
         # As many bytes as a mebibyte, but for less than one repetition.
-        piece = repeated * (2**20 // len(repeated))
-        await response.write(gzip.compress(self.before.encode()))
-        for _ in range(self.mebibytes):
-            await response.write(gzip.compress(piece))
+        mebibyte = repeated * (2**20 // len(repeated))
+        piece = _gzip_member(mebibyte * _MEBIBYTES_OF_A_PIECE)
+        await response.write(_gzip_member(self.before.encode()))
+        for _ in range(self.mebibytes // _MEBIBYTES_OF_A_PIECE):
+            await response.write(piece)
             await asyncio.sleep(0)  # a write that does not block never yields to the event loop
-        await response.write(gzip.compress(self.after.encode()) + gzip.flush())
+        await response.write(_gzip_member(mebibyte * (self.mebibytes % _MEBIBYTES_OF_A_PIECE) + self.after.encode()))
         return response
