@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -159,6 +159,41 @@ async def test_a_poll_of_the_same_account_fails_when_it_has_waited_for_20_second
     assert "lock timeout" in str(blocked.error)
     assert 19 < seconds < 40
     assert (await account.poll(*NUMBERS[1:])).removed == 1
+
+
+_MOVE: Final = """
+select citus_move_shard_placement(get_shard_id_for_distribution_column('syncer.account_fence', 1),
+                                  here.nodename, here.nodeport, there.nodename, there.nodeport, 'block_writes')
+  from pg_dist_placement p
+  join pg_dist_node here using (groupid)
+  join pg_dist_node there on there.groupid not in (0, p.groupid)
+ where p.shardid = get_shard_id_for_distribution_column('syncer.account_fence', 1)
+"""
+
+
+async def test_polls_go_on_while_the_rows_of_their_account_are_moved_to_another_worker(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll(*NUMBERS)
+    where = (
+        "select nodeport from pg_dist_placement join pg_dist_node using (groupid)"
+        " where shardid = get_shard_id_for_distribution_column('syncer.account_fence', 1)"
+    )
+    before = await account.row(where)
+    mover = await connect(database)
+    move = asyncio.create_task(mover.execute(_MOVE))
+    outcomes = []
+    while not move.done():
+        outcomes.append((await account.poll(*NUMBERS[len(outcomes) % 3 :], trigger="accept_removals")).outcome)
+    await move
+    await mover.close()
+
+    assert set(outcomes) <= {"applied", "unchanged"}
+    assert "applied" in outcomes
+    assert await account.row(where) != before
+    assert (await account.poll(*NUMBERS[:5], trigger="accept_removals")).outcome == "applied"
+    assert await account.row("select count(*) from analytics.numbers") == (5,)
+    assert await account.broken_invariants() == []
 
 
 class RemoteCommands:
