@@ -182,7 +182,7 @@ async def test_polls_go_on_while_the_rows_of_their_account_are_moved_to_another_
     before = await account.row(where)
     mover = await connect(database)
     move = asyncio.create_task(mover.execute(_MOVE))
-    outcomes = []
+    outcomes: list[str] = []
     while not move.done():
         outcomes.append((await account.poll(*NUMBERS[len(outcomes) % 3 :], trigger="accept_removals")).outcome)
     await move
