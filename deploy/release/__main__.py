@@ -39,7 +39,7 @@ def run(arguments: Sequence[str | Path], *, cwd: Path = ROOT, environment: Mappi
     Raises:
         SystemExit: It failed; its output is printed.
     """
-    finished = subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - commands of this file
+    finished = subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - no shell, and this file has every command
     if finished.returncode:
         sys.exit(f"{' '.join(map(str, arguments))} failed:\n{finished.stdout}{finished.stderr}")
     return finished.stdout

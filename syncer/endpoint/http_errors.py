@@ -151,11 +151,11 @@ def check_encoding(response: aiohttp.ClientResponse, peer: str) -> str:
     """
     encoding = ", ".join(response.headers.getall("Content-Encoding", ())).lower()
     if encoding not in _DECODED_ENCODINGS:
-        raise undecodable(peer, encoding if _NAMED_ENCODINGS.issuperset(encoding.split(", ")) else "")
+        raise _undecodable(peer, encoding if _NAMED_ENCODINGS.issuperset(encoding.split(", ")) else "")
     return "" if encoding == "identity" else encoding
 
 
-def undecodable(peer: str, encoding: str) -> NotJsonError:
+def _undecodable(peer: str, encoding: str) -> NotJsonError:
     """Returns the error for a `Content-Encoding` that cannot be decoded; the empty string is an unknown one."""
     return NotJsonError(
         f"{peer} sent a body with {f'Content-Encoding {encoding}' if encoding else 'an unknown Content-Encoding'}, "

@@ -52,7 +52,7 @@ class LastResponses:
         if last is None or last.body_digest != body_digest:
             return LastResponse(digest_of)
         is_recent = time.monotonic() - received_at < _CONDITIONAL_SECONDS
-        return replace(last, digest_of=digest_of, validators=last.validators if is_recent else {})
+        return last if is_recent else replace(last, validators={})
 
     def put(self, account_id: int, digest_of: Callable[[bytes], bytes], response: Response) -> None:
         """Remembers a response that was recorded, unless it was sent uncompressed and cannot be asked about."""

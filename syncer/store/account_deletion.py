@@ -39,7 +39,7 @@ async def count_rows(engine: AsyncEngine, account_id: int) -> dict[str, int]:
     counts = {}
     async with autocommit_connection(engine) as connection:
         for table in _TABLES:
-            rows = await connection.fetchval(f"select count(*) from {table} where account_id = $1", account_id)  # noqa: S608 - one of ours
+            rows = await connection.fetchval(f"select count(*) from {table} where account_id = $1", account_id)  # noqa: S608 - a table of `_TABLES`
             if rows:
                 counts[table] = rows
     return counts
@@ -59,7 +59,7 @@ async def delete_account(engine: AsyncEngine, account_id: int, on_batch: Callabl
     async with autocommit_connection(engine) as connection:
         for table in _TABLES:
             statement = (
-                f"delete from {table} where account_id = $1 and ctid = any(array("  # noqa: S608 - one of ours
+                f"delete from {table} where account_id = $1 and ctid = any(array("  # noqa: S608 - a table of `_TABLES`
                 f"select ctid from {table} where account_id = $1 limit {BATCH_ROWS}))"
             )
             while deleted := await _delete_batch(connection, statement, account_id):

@@ -248,7 +248,7 @@ class Eraser:
              union select number from syncer.virtual_number_redirect where account_id = $1
              union select number from syncer.virtual_number_redirect_history where account_id = $1
              union select digits[1] from texts, regexp_matches(text, '[0-9]{{5,}}', 'g') digits
-            """,  # noqa: S608 - from here
+            """,  # noqa: S608 - tables and columns that this file names
             self.account_id,
         )
         return [number for (number,) in found if hash_number(number, self.content_hash) == number_hash]
@@ -280,7 +280,7 @@ class Eraser:
         columns = [column for column in TEXT_COLUMNS if column != "number"]
         texts = " || ' ' || ".join(f"coalesce({column}, '')" for column in columns)
         found: bool = await self.connection.fetchval(
-            "select exists (select from syncer.virtual_number"  # noqa: S608 - from here
+            "select exists (select from syncer.virtual_number"  # noqa: S608 - tables and columns that this file names
             f"               where account_id = $1 and strpos({texts} || extra, $2) > 0)"
             f" or exists (select from syncer.virtual_number_history where account_id = $1 and strpos({texts}, $2) > 0)"
             " or exists (select from syncer.virtual_number_redirect where account_id = $1 and number = $2)"
@@ -346,7 +346,7 @@ class Eraser:
 
     async def _update(self, table: str, changes: str, condition: str, *arguments: object, source: str = "") -> None:
         joined = f" from {source}" if source else ""
-        statement = f"update {table} t set {changes}{joined} where t.account_id = $1 and {condition}"  # noqa: S608 - from here
+        statement = f"update {table} t set {changes}{joined} where t.account_id = $1 and {condition}"  # noqa: S608 - tables and columns that this file names
         status = await self.connection.execute(statement, *arguments)
         if count := int(status.rpartition(" ")[2]):
             self.rows[table] = self.rows.get(table, 0) + count

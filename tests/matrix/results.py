@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -14,6 +15,7 @@ BUILD: Final = Path(__file__).parents[2] / "build" / "matrix"
 RESULTS: Final = BUILD / "results.json"
 POSTGRES: Final = ("15", "16", "17", "18")
 PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
+_PRINT_PATH: Final = "import sys; print(sys.executable)"
 
 
 class Run(NamedTuple):
@@ -37,12 +39,13 @@ class Run(NamedTuple):
 
 
 def python_programs(wanted: Sequence[str] = PYTHONS) -> dict[str, Path]:
-    """Returns the interpreters that are installed, on PATH or by pyenv, by version."""
+    """Returns the interpreters that `python3.11` and so on run, by version. With pyenv, PYENV_VERSION names several."""
     found = {}
     for version in wanted:
-        by_pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
-        if program := (by_pyenv[-1] if by_pyenv else shutil.which(f"python{version}")):
-            found[version] = Path(program)
+        if program := shutil.which(f"python{version}"):
+            asked = subprocess.run([program, "-c", _PRINT_PATH], capture_output=True, text=True, check=False)
+            if asked.returncode == 0:  # a command of pyenv is there for each version, also for one that is not chosen
+                found[version] = Path(asked.stdout.strip())
     return found
 
 

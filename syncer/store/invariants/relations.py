@@ -40,5 +40,5 @@ def of_one_account(query: str) -> str:
 
 
 def _with_relations(query: str, condition: str) -> str:
-    relations = (f"{name} as not materialized (select * from syncer.{name}{condition})" for name in _RELATIONS)  # noqa: S608 - constants
-    return f"with {', '.join(relations)} select * from ({query}) checked"  # noqa: S608 - constants
+    relations = (f"{name} as not materialized (select * from syncer.{name}{condition})" for name in _RELATIONS)  # noqa: S608 - names above
+    return f"with {', '.join(relations)} select * from ({query}) checked"  # noqa: S608 - of constants
