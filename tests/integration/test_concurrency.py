@@ -117,6 +117,25 @@ async def test_a_late_unchanged_response_does_not_undo_what_a_later_poll_changed
     assert await state(account) == "freeze"
 
 
+async def test_a_run_whose_row_was_committed_late_is_abandoned_by_the_next_success(account: PolledAccount) -> None:
+    await runs.begin(account.engine, account.account.name, "Europe/Moscow", "schedule", {})
+    late = await account.sql.fetchrow("delete from syncer.sync_run returning *")
+    assert late is not None
+    await account.poll(record(1))
+    # As if its statement had begun before that success and was committed only now.
+    await account.sql.execute(
+        """
+        insert into syncer.sync_run overriding system value
+        select * from jsonb_populate_record(null::syncer.sync_run, $1::jsonb)
+        """,
+        json.dumps(dict(late), default=str),
+    )
+
+    await account.poll(record(1))
+
+    assert await outcomes(account) == ["abandoned", "applied", "unchanged"]
+
+
 @pytest.mark.parametrize(
     ("began", "ended"), [(-HOUR, MICROSECOND), (HOUR, HOUR)], ids=["earlier", "by a clock that was ahead"]
 )

@@ -443,6 +443,8 @@ async def _write_success(
         is_believable,
         meta.http_status,
         meta.response_bytes,
+        fence.success_run_id,
+        fence.success_started_at,
         *(conclusion.counters.get(name, 0) for name in ("received", *COUNTERS)),
     )
     fence.run.may_have_committed = True
@@ -463,16 +465,24 @@ select received, held, rejected, created + changed + unchanged + restored as unc
 """
 _STORE_RECORD_KEYS: Final = "update syncer.account_fence set record_keys = $2 where account_id = $1"
 _SET_APP_ID: Final = "update syncer.account set app_id = $2 where account_id = $1"
+# An older run that is still `running` began after the last success, which has ended all those before it, unless the row
+# was committed after that success: then its statement began at most some minutes before.
 _MARK_SUCCEEDED: Final = f"""
 with succeeded as (
     update syncer.sync_run
        set outcome = $5, finished_at = greatest(syncer.clock(), $4), http_status = $10, response_bytes = $11,
            error_kind = null, error = null,
-           {", ".join(f"{name} = ${position}" for position, name in enumerate(("received", *COUNTERS), start=12))}
+           {", ".join(f"{name} = ${position}" for position, name in enumerate(("received", *COUNTERS), start=14))}
      where account_id = $1 and run_id = $2
 ), abandoned as (
     update syncer.sync_run set outcome = 'abandoned', finished_at = greatest($4, started_at)
      where account_id = $1 and run_id < $2 and outcome = 'running'
+       and run_id = any(array(
+           select run_id from syncer.sync_run
+            where account_id = $1 and run_id > coalesce($12::bigint, 0) and run_id < $2 and outcome = 'running'
+            union all
+           select run_id from syncer.sync_run
+            where account_id = $1 and started_at > $13::timestamptz - interval '10 minutes' and outcome = 'running'))
 )
 update syncer.account_fence
    set success_run_id = $2, success_started_at = $3, observed_at = $4,

@@ -101,6 +101,7 @@ account_fence = Table(
             "while its polls fail"
         ),
     ),
+    postgresql_with={"fillfactor": 50},
     comment="What the newest successful poll of each account recorded for the next one; a poll locks the row to write",
 )
 
@@ -117,6 +118,7 @@ account_schedule = Table(
         comment="Until when the endpoint asked, by Retry-After in its last response, not to be polled; null if it did "
         "not",
     ),
+    postgresql_with={"fillfactor": 50},
     comment="When each account is due to be polled, and which process is polling it",
 )
 
@@ -161,8 +163,9 @@ sync_run = Table(
             "unconfirmed": "Missing numbers whose removal only waited for another response to confirm it",
         }.items()
     ),
-    Index("sync_run_running_idx", "account_id", "run_id", postgresql_where=text("outcome = 'running'")),
     Index("sync_run_started_at_idx", "account_id", "started_at"),
+    # No index on the outcome, so that PostgreSQL updates it in its page alone (HOT).
+    postgresql_with={"fillfactor": 70},
     comment="One row per poll, including failed ones",
 )
 

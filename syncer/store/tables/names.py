@@ -83,5 +83,6 @@ name_list = Table(
     Column("error_kind", Text, comment="Kind of the error of the last attempt; null if it did not fail"),
     Column("error", Text, comment="That error in one line"),
     Column("http_status", Integer, comment="Status of the last answer; null if there was none"),
+    postgresql_with={"fillfactor": 50},
     comment="When each list of names was read, and is to be read",
 )

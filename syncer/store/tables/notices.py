@@ -89,6 +89,7 @@ notice_cursor = Table(
         Time,
         comment="Since when the notify file has not had the rule with the channel and the account; null while it has",
     ),
+    postgresql_with={"fillfactor": 50},
     comment="Up to where a rule of the notify file has been followed, for each account and channel",
 )
 

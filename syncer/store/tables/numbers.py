@@ -179,7 +179,6 @@ virtual_number = Table(
         "account_id",
         postgresql_where=text("last_read_at is not null and removed_at is null"),
     ),
-    Index("virtual_number_removed_idx", "account_id", "removed_at", postgresql_where=text("removed_at is not null")),
     # No index on what every change of a number touches, so that PostgreSQL updates it in its page alone (HOT).
     Index(
         "virtual_number_listed_since_idx",
@@ -187,7 +186,7 @@ virtual_number = Table(
         postgresql_using="brin",
         postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
     ),
-    postgresql_with={"fillfactor": 80},
+    postgresql_with={"fillfactor": 45},
     comment="The latest known record of every number ever seen",
 )
 
@@ -248,6 +247,7 @@ record_fingerprint = Table(
         "read from",
     ),
     Column("decoder_version", SmallInteger, nullable=False, comment="Version of the decoder that read the record"),
+    postgresql_with={"fillfactor": 45},
     comment="Cache of the records whose bytes need not be decoded again; its rows may be deleted at any time",
 )
 
@@ -267,6 +267,13 @@ rejected_record = Table(
     Column("first_run_id", BigInteger, nullable=False, comment="The first run that received the record"),
     Column("last_run_id", BigInteger, nullable=False, comment="The last applied run that received the record"),
     Column("occurrences", Integer, nullable=False, comment="How many applied runs received the record"),
-    Index("rejected_record_last_run_id_idx", "account_id", "last_run_id"),
+    Index(
+        "rejected_record_last_run_id_idx",
+        "account_id",
+        "last_run_id",
+        postgresql_using="brin",
+        postgresql_with={"pages_per_range": 4, "autosummarize": "on"},
+    ),
+    postgresql_with={"fillfactor": 50},
     comment="Elements of responses that were rejected, one row for each distinct content",
 )
