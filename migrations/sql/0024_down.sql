@@ -1,3 +1,5 @@
+create index absence_history_order_idx on syncer.absence_history using brin (ended_at, closed_run_id)
+    with (pages_per_range = 32, autosummarize = on);
 create index virtual_number_removed_idx on syncer.virtual_number (account_id, removed_at) where removed_at is not null;
 
 drop index syncer.rejected_record_last_run_id_idx;

@@ -23,5 +23,6 @@ drop index syncer.rejected_record_last_run_id_idx;
 create index rejected_record_last_run_id_idx on syncer.rejected_record using brin (account_id, last_run_id)
     with (pages_per_range = 4, autosummarize = on);
 
--- No query reads numbers in the order of their removal.
+-- No query reads numbers, or their absences, in the order of their ends.
 drop index syncer.virtual_number_removed_idx;
+drop index syncer.absence_history_order_idx;

@@ -177,13 +177,6 @@ absence_history = Table(
     Column("ended_by", Text, nullable=False, comment="How the absence ended: returned or removed"),
     CheckConstraint("missing_since <= ended_at", name="period"),
     _one_of("ended_by", ("returned", "removed")),
-    Index(
-        "absence_history_order_idx",
-        "ended_at",
-        "closed_run_id",
-        postgresql_using="brin",
-        postgresql_with=_PAGES_PER_RANGE | {"autosummarize": "on"},
-    ),
     comment="Absences that have ended, since revision 0009: a row is added when a missing number is listed again or "
     "its removal is applied; those that have not are in virtual_number",
 )
