@@ -116,9 +116,10 @@ def _compare(changes: ChangeSet, record: ParsedRecord, stored: StoredNumber, sto
     changed_after = stored.last_read_at or stored_account.success_started_at
     if values != stored.values:
         changes.replaced.append(NewVersion(number_id, values, record.extra, changed_after))
-        changes.column_changes.update(
-            column for column, new, old in zip(COLUMNS, values, stored.values, strict=True) if new != old
-        )
+        # Not by Counter.update, which takes longer than the comparison itself.
+        for column, new, old in zip(COLUMNS, values, stored.values, strict=True):
+            if new != old:
+                changes.column_changes[column] += 1
         if (values[_STATE], values[_REASON]) != (stored.values[_STATE], stored.values[_REASON]):
             changes.counters["state_changes"] += 1
     else:

@@ -963,3 +963,16 @@ async def test_a_poll_of_an_account_that_is_deleted_meanwhile_fails_with_a_sente
         await load_fingerprints(engine, 99, ContentHash(b"key"), FingerprintCache())
 
     assert str(deleted.value) == "database: account 99 was deleted while it was polled; nothing was recorded"
+
+
+@pytest.mark.parametrize(
+    "text", ['a "b", {c}', "\\", '\\"', "NULL", "null", "", " ", "\t\n", "\u2028", "{}", "'", "Ё😀", "x" * 5000]
+)
+async def test_a_changed_text_is_stored_as_it_was_sent(account: PolledAccount, text: str) -> None:
+    await account.poll(record(1, comment="before"), record(2))
+    await account.poll(record(1, comment=text, note=[text]), record(2, note=text))
+
+    assert await account.rows("select comment, extra ->> 'note' from syncer.virtual_number order by 1 nulls last") == [
+        (text, json.dumps([text], ensure_ascii=False)),
+        (None, text),
+    ]

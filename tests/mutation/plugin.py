@@ -13,13 +13,19 @@ from types import SimpleNamespace
 
 from sqlalchemy import TextClause, text
 
+from syncer.store.poll.staged import BatchedStatement
+
 
 def pytest_configure() -> None:
     """Replaces the statements before any test is imported."""
     replacement = json.loads(os.environ["SQL_MUTANT"])
     module = import_module(replacement["module"])
     for name, sql in replacement["statements"].items():
-        setattr(module, name, text(sql) if isinstance(getattr(module, name), TextClause) else sql)
+        original = getattr(module, name)
+        if isinstance(original, BatchedStatement):
+            setattr(module, name, original._replace(sql=sql))
+        else:
+            setattr(module, name, text(sql) if isinstance(original, TextClause) else sql)
 
 
 def pytest_sessionstart() -> None:

@@ -11,6 +11,8 @@ import sqlglot
 from sqlalchemy import TextClause
 from sqlglot import exp
 
+from syncer.store.poll.staged import BatchedStatement
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -33,7 +35,9 @@ def statements(module: str) -> dict[str, Any]:
     """Parses the statements that a module has as constants, by name."""
     found = {}
     for name, value in vars(import_module(module)).items():
-        text = value.text if isinstance(value, TextClause) else value
+        text = (
+            value.text if isinstance(value, TextClause) else value.sql if isinstance(value, BatchedStatement) else value
+        )
         if isinstance(text, str) and not name.startswith("__"):
             try:
                 tree = sqlglot.parse_one(text, dialect="postgres")

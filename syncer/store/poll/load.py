@@ -139,7 +139,7 @@ class NumberRows:
             stored[number] = StoredNumber(
                 values=tuple(values),
                 redirects=frozenset(redirects.get(number, ())),
-                extra=read_json(extra),
+                extra={} if extra == "{}" else read_json(extra),  # nearly all
                 last_read_at=last_read_at,
                 removal=None if removed_by is None else StartedRun(removed_by, removal_started_at),
             )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from syncer.store.engine import local_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from syncer.store.poll.runs import Fence
 
@@ -31,21 +33,59 @@ async def pin_index_plans(fence: Fence) -> None:
     await fence.connection.execute(_PLANNER_SETTINGS)
 
 
-def from_unnest(*statement: str, **columns: str) -> str:
+class BatchedStatement(NamedTuple):
+    """A statement on `staged`, a CTE of rows that are passed as arrays, and how each column is encoded."""
+
+    sql: str
+    encoders: tuple[Callable[[Sequence[Any]], Any], ...]
+
+
+def _encode_text(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+# asyncpg asks two abstract classes about each element of an array. With the text of a whole array instead, a statement
+# takes half the time until PostgreSQL has its parameters.
+_TEXTS_OF: Final[dict[str, Callable[[Any], str]]] = {
+    "bigint": str,
+    "boolean": str,
+    "integer": str,
+    "text": _encode_text,
+    "timestamptz": datetime.isoformat,
+}
+
+
+def _encode_array(text_of: Callable[[Any], str], values: Sequence[Any]) -> str:
+    """Encodes an array as PostgreSQL reads it from text. None is null; a value that is repeated is encoded once."""
+    elements = {value: "NULL" if value is None else text_of(value) for value in set(values)}
+    return f"{{{','.join(map(elements.__getitem__, values))}}}"
+
+
+def from_unnest(*statement: str, **columns: str) -> BatchedStatement:
     """Builds a statement on `staged`, a CTE of rows that are passed as arrays.
 
-    The parameters are `account_id`, `this_run_id` and `observed_at`, and from $4 on one array per column.
+    The parameters are `account_id`, `this_run_id` and `observed_at`, and from $4 on one array per column. The first
+    column is passed as an array, so that `join_on_key` can use it; the others as the texts of arrays.
 
     Args:
         statement: The statement, in parts that are joined by spaces.
         columns: The columns of `staged` beyond these, and their types.
     """
-    arrays = ", ".join(f"${position}::{kind}[]" for position, kind in enumerate(columns.values(), start=4))
-    return f"""
+    kinds = list(columns.values())
+    texts = [None, *map(_TEXTS_OF.get, kinds[1:])]
+    arrays = ", ".join(
+        f"${position}::{kind}[]" if text_of is None else f"${position}::text::{kind}[]"
+        for position, (kind, text_of) in enumerate(zip(kinds, texts, strict=True), start=4)
+    )
+    sql = f"""
     with staged as materialized (
         select $1::integer as account_id, $2::bigint as this_run_id, $3::timestamptz as observed_at, passed.*
           from unnest({arrays}) as passed ({", ".join(columns)})
     ) {" ".join(statement)}"""  # noqa: S608 - parts from the code
+    return BatchedStatement(
+        sql, tuple(list if text_of is None else partial(_encode_array, text_of) for text_of in texts)
+    )
 
 
 def join_on_key(table: str) -> str:
@@ -56,7 +96,7 @@ def join_on_key(table: str) -> str:
    and {table}.virtual_number_id = staged.virtual_number_id"""  # noqa: S608 - a name from the code
 
 
-async def execute_batched(fence: Fence, statement: str, rows: Iterable[Sequence[Any]]) -> int:
+async def execute_batched(fence: Fence, statement: BatchedStatement, rows: Iterable[Sequence[Any]]) -> int:
     """Executes a statement that `from_unnest` built, in batches of rows; does nothing if there are no rows.
 
     Returns:
@@ -64,6 +104,7 @@ async def execute_batched(fence: Fence, statement: str, rows: Iterable[Sequence[
     """
     run, remaining, written = fence.run, iter(rows), 0
     while columns := list(zip(*islice(remaining, _BATCH_ROWS), strict=True)):
-        status = await fence.connection.execute(statement, run.account_id, run.run_id, fence.observed_at, *columns)
+        arrays = [encode(values) for encode, values in zip(statement.encoders, columns, strict=True)]
+        status = await fence.connection.execute(statement.sql, run.account_id, run.run_id, fence.observed_at, *arrays)
         written += int(status.rpartition(" ")[2])
     return written
