@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from benchmarks.polls.systems.steps import STEPS, run_steps
 from benchmarks.polls.workload import TINY
 from syncer.cli import THREAD_SWITCH_SECONDS
+from syncer.cli.context import COLLECTION_THRESHOLD
 from syncer.config.accounts import load_accounts
 from syncer.config.settings import Settings
 from syncer.endpoint.client import Source
@@ -88,7 +89,8 @@ def main(endpoint: str, database: str, tiny_accounts: str) -> None:
     """Runs the requested steps."""
     poller = SyncerPoller(endpoint, database)
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
-    gc.freeze()  # as the command line does
+    gc.freeze()  # as the command line does, and so is the next line
+    gc.set_threshold(COLLECTION_THRESHOLD)
     poller.load_tiny_accounts(int(tiny_accounts))
 
     def prepare(step: int) -> None:
