@@ -124,9 +124,11 @@ def run_campaign(seed: int, polls: int, *, processes: int, resume: bool) -> int:
                     total.add(part.statistics)
                     rate = total.polls / (time.monotonic() - begun)
                     progress.update(task, completed=total.polls, description=f"seed {seed}, {rate:.0f} polls/s")
-                    if part.error or total.polls >= polls:
+                    if part.error:
                         break
                     _write_state(state, total, time.monotonic() - begun)
+                    if total.polls >= polls:
+                        break
             except KeyboardInterrupt:
                 progress.console.print(f"interrupted; go on with --seed {seed} --polls {polls} --resume")
             pool.shutdown(cancel_futures=True)
