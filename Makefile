@@ -17,7 +17,7 @@ MUTANTS_VENV := .venv-mutants
 MUTANTS_STAMP := $(MUTANTS_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format coverage bench matrix mutants docs dictionary bundle superset release lock clean
+.PHONY: help install demo test check format coverage bench matrix model mutants docs dictionary bundle superset release lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -74,8 +74,11 @@ $(BENCH_STAMP): benchmarks/polls/requirements.txt
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
-matrix: install  ## run the tests on each supported PostgreSQL and each Python that is installed; POSTGRES='15 18' PYTHONS='3.11 3.13' runs fewer
-	$(BIN)/python -m tests.matrix $(if $(POSTGRES),--postgres $(POSTGRES)) $(if $(PYTHONS),--pythons $(PYTHONS))
+matrix: install  ## run the tests on each PostgreSQL with the oldest Python, and on each Python with the newest PostgreSQL; POSTGRES='15 16' PYTHONS='3.12' runs these, ALL=1 each with each
+	$(BIN)/python -m tests.matrix $(if $(POSTGRES),--postgres $(POSTGRES)) $(if $(PYTHONS),--pythons $(PYTHONS)) $(if $(ALL),--all)
+
+model: install  ## compare a million polls with the model; POLLS=1000 SEED=7 PROCESSES=4 RESUME=1 change that, REPLAY=number runs the plan of this number
+	$(BIN)/python -m tests.model $(if $(REPLAY),--replay $(REPLAY),--polls $(or $(POLLS),1000000) $(if $(SEED),--seed $(SEED)) $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(RESUME),--resume))
 
 # mutmut changes the Python, tests.mutation the SQL. The table counts mutants by module and result.
 mutants: $(MUTANTS_STAMP)  ## change one thing at a time in the program, and list the changes that no test notices

@@ -392,7 +392,15 @@ async def test_the_planner_inlines_numbers_as_of(analyst: asyncpg.Connection[Any
     plan = await nodes(analyst, "select state, count(*) from analytics.numbers_as_of('2025-10-01Z') group by state")
 
     assert [node for node in plan if node["Node Type"] == "Function Scan"] == []
-    assert [node for node in plan if node.get("Relation Name") in {"virtual_number_redirect", "number_type"}] == []
+    # Nobody asks for titles, regions and names. PostgreSQL 15 joins their tables all the same, each of them once.
+    needless = {"number_state": 1, "number_type": 1, "number_purpose": 1, "region": 1, "name": 6}
+    assert Counter(node["Relation Name"] for node in plan if "Relation Name" in node) == {
+        "account": 2,
+        "account_fence": 1,
+        "virtual_number": 1,
+        "virtual_number_history": 1,
+        **({"account": 3, "account_fence": 2, **needless} if analyst.get_server_version().major == 15 else {}),
+    }
 
 
 def test_a_recorded_plan_leaves_out_what_differs_from_run_to_run() -> None:

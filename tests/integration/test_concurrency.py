@@ -298,8 +298,9 @@ async def test_timeouts_release_the_fence_of_a_process_that_hangs(account: Polle
     async with runs.fence(account.engine, run) as fence:
         timeouts = await fence.connection.fetchrow(
             "select current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'), "
-            "current_setting('transaction_timeout')"
+            "current_setting('transaction_timeout', true)"
         )
     assert timeouts is not None
-    assert tuple(timeouts) == ("20s", "1min", "5min")
+    knows_transaction_timeout = account.sql.get_server_version().major >= 17
+    assert tuple(timeouts) == ("20s", "1min", "5min" if knows_transaction_timeout else None)
     assert (await account.poll(record(1))).outcome == "unchanged"

@@ -21,7 +21,8 @@ Record = dict[str, Any]
 READS = """
 select relname, seq_tup_read + coalesce(idx_tup_fetch, 0), coalesce(entries, 0)
   from pg_stat_user_tables
-  left join (select relid, sum(idx_tup_read)::bigint as entries from pg_stat_user_indexes group by relid) using (relid)
+  left join (select relid, sum(idx_tup_read)::bigint as entries from pg_stat_user_indexes group by relid) i
+       using (relid)
  where schemaname = 'syncer' and relname = any($1::text[])
 """
 """Rows and index entries that were read, by table."""
@@ -196,6 +197,14 @@ async def test_a_new_process_reads_no_number_for_a_byte_identical_response(
         assert await cost_of_poll(account, READS, make_records(300), NUMBER_TABLES) == {}
 
 
+def finds_each_id(account: PolledAccount) -> bool:
+    """Returns whether the server finds each of many ids in an index, as PostgreSQL 17 and newer do.
+
+    Older ones read the rows of the account between the smallest and the largest id, at most once for each statement.
+    """
+    return account.sql.get_server_version().major >= 17
+
+
 async def reads_of_poll(
     account: PolledAccount, size: int, *, changes: int, analyze: bool, **other_changes: int
 ) -> dict[str, Any]:
@@ -215,7 +224,12 @@ async def test_a_poll_reads_as_much_of_a_large_account_as_of_a_small_one(account
         await reads_of_poll(account, size, changes=20, extra_changed=20, removed=20, analyze=True)
         for size in (400, 1600)
     ]
-    assert small == large
+    if finds_each_id(account):
+        assert small == large
+    else:
+        most = {"virtual_number": 5, "virtual_number_redirect": 2, "record_fingerprint": 1}
+        more = {name: rows - small[name][0] for name, (rows, _) in large.items() if rows != small[name][0]}
+        assert {name for name, rows in more.items() if rows > most[name] * (1600 - 400)} == set()
 
 
 @pytest.mark.parametrize("changes", [20, 1600])
@@ -229,11 +243,17 @@ async def test_a_poll_with_misleading_statistics_reads_only_the_rows_of_numbers_
     """
     read = await reads_of_poll(account, 1600, changes=changes, analyze=False)
     versions, states, ended, begun = 3 * changes // 4, changes // 4, changes // 4, changes // 4
-    assert {name: rows for name, (rows, _) in read.items()} == {
+    expected = {
         "virtual_number": changes + 3 * versions + states + ended + begun,
         "virtual_number_redirect": changes + ended,
         "record_fingerprint": changes,
     }
+    if not finds_each_id(account):
+        # A number's row is read by four statements, and a redirect's by two.
+        most = {"virtual_number": 4 * 1600, "virtual_number_redirect": 2 * 1600, "record_fingerprint": 1600}
+        assert {name for name, (rows, _) in read.items() if rows > expected[name] + most[name]} == set()
+        return
+    assert {name: rows for name, (rows, _) in read.items()} == expected
     # Those of rows that were replaced before are among the entries.
     assert {name: entries for name, (_, entries) in read.items() if entries > 6 * changes} == {}
 
@@ -271,7 +291,11 @@ async def test_removals_read_only_the_numbers_that_were_removed_even_with_mislea
     await account.poll(*make_records(1550))
     read = await cost_of_poll(account, READS, make_records(1500), NUMBER_TABLES)
     rows, _ = read["virtual_number"]
-    assert rows == 50 + 2 * 50 + 4 * 50
+    expected = 50 + 2 * 50 + 4 * 50
+    if finds_each_id(account):
+        assert rows == expected
+    else:
+        assert expected < rows <= expected + 1600
 
 
 @pytest.mark.parametrize("other_numbers", [0, 10], ids=["no statistics", "those of tiny tables"])
@@ -292,7 +316,10 @@ async def test_returns_read_only_the_numbers_that_return_even_with_misleading_st
     read = await cost_of_poll(account, READS, make_records(600), NUMBER_TABLES)
     assert read["virtual_number_redirect_history"] == (100, 100)
     rows, _ = read["virtual_number"]
-    assert rows == 5 * 100
+    if finds_each_id(account):
+        assert rows == 5 * 100
+    else:
+        assert 5 * 100 < rows <= 5 * 100 + 600
 
 
 async def wal_bytes_of_poll(account: PolledAccount, records: Sequence[Record]) -> int:

@@ -26,11 +26,19 @@ select a.name, virtual_number_id from syncer.virtual_number join syncer.account 
 """
 
 
-async def run_program(name: str, *arguments: str) -> None:
-    """Runs a PostgreSQL program."""
-    process = await asyncio.create_subprocess_exec(find_binaries() / name, *arguments, stderr=asyncio.subprocess.PIPE)
-    _, errors = await process.communicate()
+NEW_SETTING = b"SET transaction_timeout = 0;\n"
+"""What a dump begins with that pg_restore of PostgreSQL 17 or newer writes; older servers do not know the setting."""
+
+
+async def run_program(name: str, *arguments: str, given: bytes = b"") -> bytes:
+    """Runs a PostgreSQL program, and returns what it writes."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        find_binaries() / name, *arguments, stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    written, errors = await process.communicate(given)
     assert (process.returncode, errors.decode()) == (0, "")
+    return written
 
 
 async def dump(database: str, file: Path, file_format: str = "custom") -> None:
@@ -40,7 +48,9 @@ async def dump(database: str, file: Path, file_format: str = "custom") -> None:
 
 async def restore(database: str, file: Path) -> None:
     """Replaces the content of the database by the dump's, while connections to it stay open."""
-    await run_program("pg_restore", "--clean", "--if-exists", "--single-transaction", f"--dbname={database}", str(file))
+    script = await run_program("pg_restore", "--clean", "--if-exists", "--file=-", str(file))
+    options = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction")
+    await run_program("psql", *options, f"--dbname={database}", given=script.replace(NEW_SETTING, b"", 1))
 
 
 async def test_a_process_that_polled_later_data_records_what_the_restored_ones_lack(

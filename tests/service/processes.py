@@ -197,13 +197,14 @@ class Program:
     """`syncer` with default settings, which each command can add to; None removes a setting.
 
     `variables` are environment variables that are not settings. `open_files` are the soft and the hard limit of open
-    files; None leaves them as they are. A `syncer` package in the folder takes precedence.
+    files; None leaves them as they are. A `syncer` package in the folder takes precedence. `python` runs it.
     """
 
     folder: Path
     settings: Mapping[str, str | None]
     variables: Mapping[str, str] = field(default_factory=dict)
     open_files: tuple[int, int] | None = None
+    python: str = sys.executable
     _started: list[Process] = field(default_factory=list)
 
     def without_coverage(self) -> Program:
@@ -223,7 +224,7 @@ class Program:
         all_settings = {**self.settings, **settings}
         limit_files = self.open_files and partial(resource.setrlimit, resource.RLIMIT_NOFILE, self.open_files)
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            self.python,
             "-m",
             "syncer",
             *arguments,
