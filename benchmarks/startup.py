@@ -41,7 +41,7 @@ def measure(databases: Databases, runs: int = RUNS) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in _COMMANDS}
     with tempfile.TemporaryDirectory(prefix="syncer-startup-") as folder, databases.new() as database:
         shutil.copy(_SAMPLE, Path(folder, "sample.json"))
-        with served(Workload(Path(folder), 0, {})) as endpoint:
+        with served(Workload(Path(folder), 0, 0, {})) as endpoint:
             settings = {
                 "SYNCER_DATABASE_URL": databases.url(database),
                 "SYNCER_API_URL": f"{endpoint}/sample",

@@ -71,6 +71,7 @@ class Benchmark:
         task = self._progress.add_task(f"{numbers:,} numbers: making the responses", total=None)
         workload = make(numbers, folder)
         self.results.body_bytes[numbers] = workload.body_bytes
+        self.results.gzip_bytes[numbers] = workload.gzip_bytes
         with served(workload) as endpoint:
             measured = Rounds(numbers, workload, endpoint, self._databases, self._arguments.dlt_python)
             for number in rounds if "polls" in parts else ():
