@@ -22,7 +22,7 @@ from rich.table import Table
 
 from benchmarks.polls.databases import Databases
 from benchmarks.polls.workload import Workload, served
-from benchmarks.processes import run
+from benchmarks.processes import compile_program, run
 from benchmarks.server import embedded_server
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=RUNS)
     arguments = parser.parse_args()
+    compile_program()
     with embedded_server() as url:
         measured = measure(Databases(url), arguments.runs)
     table = Table("command", "median s", "minimum s", "maximum s", f"beyond {NOTHING}")

@@ -28,7 +28,7 @@ from benchmarks.polls.rounds import Rounds
 from benchmarks.polls.systems import SYSTEMS
 from benchmarks.polls.targets import LARGEST, SIZE
 from benchmarks.polls.workload import make, served
-from benchmarks.processes import run
+from benchmarks.processes import compile_program, run
 from benchmarks.server import embedded_server
 
 SIZES: Final = (1_000, 10_000, SIZE, LARGEST)
@@ -55,6 +55,7 @@ class Benchmark:
 
     def measure(self) -> None:
         """Measures everything that was requested."""
+        compile_program()
         begun = time.monotonic()
         if "startup" in self._arguments.parts:
             self.results.startup = startup.measure(self._databases)

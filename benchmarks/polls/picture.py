@@ -98,7 +98,7 @@ def draw(results: Results) -> Figure:
     _draw_panel(panels.flat[-1], "Peak memory\ndotted: the response itself", peak_memory(results), unit="MiB")
     figure.suptitle("Duration and peak memory of a poll, by the number of numbers; medians of one run", fontsize=15)
     handles = {line.get_label(): line for axes in panels.flat for line in axes.get_lines()}
-    figure.legend(handles=[handles[name] for name in STYLES if name in handles], loc="outside lower center", ncols=7)
+    figure.legend(handles=[handles[name] for name in STYLES if name in handles], loc="outside lower center", ncols=4)
     return figure
 
 
