@@ -22,7 +22,7 @@ from rich.table import Table
 
 from benchmarks.polls.databases import Databases
 from benchmarks.polls.workload import Workload, served
-from benchmarks.processes import run
+from benchmarks.processes import compile_program, run
 from benchmarks.server import embedded_server
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def measure(databases: Databases, runs: int = RUNS) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in _COMMANDS}
     with tempfile.TemporaryDirectory(prefix="syncer-startup-") as folder, databases.new() as database:
         shutil.copy(_SAMPLE, Path(folder, "sample.json"))
-        with served(Workload(Path(folder), 0, {})) as endpoint:
+        with served(Workload(Path(folder), 0, 0, {})) as endpoint:
             settings = {
                 "SYNCER_DATABASE_URL": databases.url(database),
                 "SYNCER_API_URL": f"{endpoint}/sample",
@@ -66,6 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=RUNS)
     arguments = parser.parse_args()
+    compile_program()
     with embedded_server() as url:
         measured = measure(Databases(url), arguments.runs)
     table = Table("command", "median s", "minimum s", "maximum s", f"beyond {NOTHING}")

@@ -24,6 +24,7 @@ from benchmarks.polls.systems import (
     EXECUTEMANY,
     FIRST,
     LOAD,
+    MERGE,
     RESTARTED,
     ROWS,
     SHUFFLED,
@@ -42,12 +43,14 @@ if TYPE_CHECKING:
 
 PICTURE: Final = Path(__file__).parents[2] / "docs" / "images" / "bench.svg"
 MINIMUM: Final = "minimum for the same work"
+COMPARED: Final = (SYNCER, DLT, VALUES, EXECUTEMANY, MERGE)
 STYLES: Final[dict[str, dict[str, Any]]] = {
     SYNCER: {"color": "#0b6bcb", "linewidth": 3},
     "syncer, restarted": {"color": "#0b6bcb", "linestyle": "--"},
     DLT: {"color": "#c23030"},
     VALUES: {"color": "#9a5fc0"},
     EXECUTEMANY: {"color": "#d9822b"},
+    MERGE: {"color": "#2b8a57"},
     MINIMUM: {"color": "#7b8794", "linestyle": ":"},
 }
 TITLES: Final = {
@@ -65,7 +68,7 @@ def seconds(results: Results, step: str) -> Curves:
     def curve(system: str, step: str = step) -> dict[int, float]:
         return {size: results.polls.seconds(size, system, step) for size in results.sizes}
 
-    curves = {name: curve(name) for name in (SYNCER, DLT, VALUES, EXECUTEMANY)}
+    curves = {name: curve(name) for name in COMPARED}
     digest, rows = curve(DIGEST, UNCHANGED), curve(ROWS)
     if step == CHANGED:
         curves["syncer, restarted"] = curve(SYNCER, RESTARTED)
@@ -78,10 +81,7 @@ def seconds(results: Results, step: str) -> Curves:
 
 def peak_memory(results: Results) -> Curves:
     """Returns the peak memory in MiB; the minimum is the response itself."""
-    curves = {
-        name: {size: results.polls.peak_bytes(size, name) / 2**20 for size in results.sizes}
-        for name in (SYNCER, DLT, VALUES, EXECUTEMANY)
-    }
+    curves = {name: {size: results.polls.peak_bytes(size, name) / 2**20 for size in results.sizes} for name in COMPARED}
     return curves | {MINIMUM: {size: body / 2**20 for size, body in results.body_bytes.items()}}
 
 
@@ -98,7 +98,7 @@ def draw(results: Results) -> Figure:
     _draw_panel(panels.flat[-1], "Peak memory\ndotted: the response itself", peak_memory(results), unit="MiB")
     figure.suptitle("Duration and peak memory of a poll, by the number of numbers; medians of one run", fontsize=15)
     handles = {line.get_label(): line for axes in panels.flat for line in axes.get_lines()}
-    figure.legend(handles=[handles[name] for name in STYLES if name in handles], loc="outside lower center", ncols=6)
+    figure.legend(handles=[handles[name] for name in STYLES if name in handles], loc="outside lower center", ncols=4)
     return figure
 
 

@@ -24,6 +24,7 @@ class Measurement(msgspec.Struct):
 
     Attributes:
         seconds: The duration of each repetition.
+        processor_seconds: The processor time of the process in each, in all its threads.
         wal_bytes: The write-ahead log that PostgreSQL wrote in each.
         peak_bytes: The peak memory of the process until then.
         written: The number of rows written per table, for the steps where this is counted.
@@ -33,6 +34,7 @@ class Measurement(msgspec.Struct):
     system: str
     step: str
     seconds: list[float] = []
+    processor_seconds: list[float] = []
     wal_bytes: list[int] = []
     peak_bytes: list[int] = []
     written: list[dict[str, int]] = []
@@ -60,6 +62,11 @@ class Measurements(msgspec.Struct):
         found = self.find(numbers, system, step)
         return median(found.seconds) if found else nan
 
+    def processor_seconds(self, numbers: int, system: str, step: str) -> float:
+        """Returns the median processor time."""
+        found = self.find(numbers, system, step)
+        return median(found.processor_seconds) if found and found.processor_seconds else nan
+
     def wal_bytes(self, numbers: int, system: str, step: str) -> float:
         """Returns the median size of the write-ahead log."""
         found = self.find(numbers, system, step)
@@ -77,6 +84,7 @@ class Results(msgspec.Struct):
     Attributes:
         machine: The properties of the machine, by name.
         body_bytes: The size of the response by number of numbers.
+        gzip_bytes: Its size compressed.
         polls: Polls in a process that is already running.
         processes: Whole processes, including their start.
         startup: Seconds by command.
@@ -87,6 +95,7 @@ class Results(msgspec.Struct):
     machine: dict[str, str]
     minutes: float = 0.0
     body_bytes: dict[int, int] = {}
+    gzip_bytes: dict[int, int] = {}
     polls: Measurements = msgspec.field(default_factory=Measurements)
     processes: Measurements = msgspec.field(default_factory=Measurements)
     startup: dict[str, list[float]] = {}

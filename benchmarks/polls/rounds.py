@@ -58,7 +58,8 @@ class Rounds:
     def _command(self, system: System, database: str, *arguments: str) -> tuple[str, ...]:
         python = self._dlt_python if system.needs_dlt else sys.executable
         module = f"benchmarks.polls.systems.{system.module}"
-        return (python, "-m", module, self._endpoint, self._databases.url(database), *system.arguments, *arguments)
+        endpoint = self._endpoint + system.transport
+        return (python, "-m", module, endpoint, self._databases.url(database), *system.arguments, *arguments)
 
     def _run_step(
         self, system: System, step: str, exchange: Callable[[str], str], database: str, measurement: Measurement
@@ -67,6 +68,7 @@ class Rounds:
         transaction = self._databases.value(int, _NEXT_TRANSACTION)
         report = json.loads(exchange(str(STEPS.index(step))))
         measurement.seconds.append(report["seconds"])
+        measurement.processor_seconds.append(report["processor_seconds"])
         measurement.peak_bytes.append(report["peak_bytes"])
         measurement.wal_bytes.append(self._databases.value(int, _WAL_POSITION) - wal_position)
         if system.name == SYNCER and step in {UNCHANGED, SHUFFLED}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isnan, nan
-from statistics import median
+from statistics import linear_regression, median
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import startup
@@ -16,11 +16,14 @@ from benchmarks.polls.systems import (
     DLT,
     FIRST,
     LOAD,
+    MERGE,
+    REQUEST,
     RESTARTED,
     ROWS,
     SHUFFLED,
     SYNCER,
     UNCHANGED,
+    WITH_GZIP,
 )
 from benchmarks.polls.systems.steps import STEPS
 from benchmarks.stalls import BETWEEN
@@ -36,7 +39,9 @@ if TYPE_CHECKING:
 SIZE: Final = 100_000
 """The number of numbers that a target applies to, unless it states another."""
 LARGEST: Final = 1_000_000
-_OWN_ROWS: Final = {"syncer.sync_run": 1, "syncer.account": 1}
+_FEWEST_SIZES: Final = 2
+"""Sizes that a line needs."""
+_OWN_ROWS: Final = {"syncer.sync_run": 1, "syncer.account_fence": 1}
 
 
 def targets(results: Results) -> Iterator[Row]:
@@ -57,9 +62,13 @@ def targets(results: Results) -> Iterator[Row]:
     yield _at_most("all changed / first load", 2, seconds(SYNCER, ALL) / first)
     # The target is "no slower"; a tenth allows for the variation between two medians.
     yield _at_most("first load after 300 tiny accounts / first load", 1.1, seconds(AFTER_TINY, FIRST) / first)
+    for step, bound in ((UNCHANGED, 1.0), (CHANGED, 1.0), (FIRST, 1.2)):
+        yield _at_most(f"{step}: syncer / COPY and MERGE", bound, seconds(SYNCER, step) / seconds(MERGE, step))
+    _, cost = processor_cost_of_unchanged(results)
+    yield _at_most("unchanged, gzip: processor time beyond the request, for each MB on the wire", 1.0, cost, " ms")
     for step, bound in ((UNCHANGED, 50), (CHANGED, 25)):
         yield _at_least(f"{step}, running processes: dlt / syncer", bound, seconds(DLT, step) / seconds(SYNCER, step))
-    for step, bound in ((UNCHANGED, 12), (CHANGED, 9), (FIRST, 2)):
+    for step, bound in ((UNCHANGED, 12), (CHANGED, 12), (FIRST, 2)):
         dlt, ours = (results.processes.seconds(SIZE, name, step) for name in (DLT, SYNCER))
         yield _at_least(f"{step}, whole processes: dlt / `syncer sync`", bound, dlt / ours)
     for step in STEPS:
@@ -73,6 +82,26 @@ def targets(results: Results) -> Iterator[Row]:
         waits = [max(one[step] for step in one if step != BETWEEN) for one in results.stalls.get(numbers, [])]
         what = f"longest wait for /livez while {numbers:,} numbers are polled"
         yield _at_most(what, bound, median(waits) * 1000 if waits else nan, " ms")
+
+
+def processor_cost_of_unchanged(results: Results) -> tuple[float, float]:
+    """Returns what an unchanged compressed response costs beyond its request; NaN if only one size was measured.
+
+    Returns:
+        The processor time in milliseconds of a response of any size, and that of each megabyte on the wire: the
+        least-squares line through the measured sizes.
+    """
+    costs = {}
+    for size in results.gzip_bytes:
+        ours, request = (
+            results.polls.processor_seconds(size, name + WITH_GZIP, UNCHANGED) for name in (SYNCER, REQUEST)
+        )
+        if not isnan(ours - request):
+            costs[results.gzip_bytes[size] / 1e6] = (ours - request) * 1000
+    if len(costs) < _FEWEST_SIZES:
+        return nan, nan
+    slope, intercept = linear_regression([*costs], [*costs.values()])
+    return intercept, slope
 
 
 def _at_most(what: str, bound: float, value: float, unit: str = " times") -> Row:

@@ -11,6 +11,7 @@ import typer
 from syncer.cli.context import (
     Accounts,
     AsJson,
+    begin_import_of_http_client,
     name_database,
     open_database,
     parse_option,
@@ -60,11 +61,12 @@ def sync(
     as_json: AsJson = False,
 ) -> None:
     """Poll every account once now, or only the named ones."""
-    from syncer.commands.sync import json_line, sync_now, worst_exit_code
-
+    begin_import_of_http_client()
     settings = read_settings()
     configured = read_accounts(settings)
     notify_file, notify_after = read_notify_file(settings, configured), None
+    from syncer.commands.sync import json_line, sync_now, worst_exit_code
+
     if notify_file is not None:
         from syncer.commands.notify import send_after_sync
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.polls.systems.steps import STEPS
+from benchmarks.polls.systems.steps import GZIP, LINK, STEPS
 
 SYNCER: Final = "syncer"
 AFTER_TINY: Final = "syncer, after tiny accounts"
 REQUEST: Final = "request"
 DIGEST: Final = "request, digest"
+INFLATE: Final = "request, digest, inflate"
 LOAD: Final = "request, decode, COPY"
+LOAD_BARE: Final = "request, decode, COPY, primary keys only"
 ROWS: Final = "rows alone"
+MERGE: Final = "COPY and MERGE"
 DLT: Final = "dlt scd2"
 EXECUTEMANY: Final = "Core, executemany"
 VALUES: Final = "Core, VALUES"
+WITH_GZIP: Final = ", gzip"
+OVER_LINK: Final = ", 100 Mbit/s"
+"""After the name of a system: the responses are sent compressed, or over a link of this speed."""
 
 FIRST, UNCHANGED, SHUFFLED, CHANGED, RESTARTED, ALL = STEPS
 _REPEATED: Final = (UNCHANGED,) * 3
@@ -46,6 +52,7 @@ class System:
         needs_dlt: Whether it runs in the environment that has dlt.
         once_from: From this number of numbers on, it runs in one round only, because it takes so long.
         max_numbers: With more numbers, it is not measured.
+        transport: How the responses are sent: `GZIP`, `LINK`, both, or uncompressed and as fast as the machine can.
     """
 
     name: str
@@ -56,6 +63,7 @@ class System:
     needs_dlt: bool = False
     once_from: int = 10**9
     max_numbers: int = 10**9
+    transport: str = ""
 
     def runs_in(self, numbers: int, round_index: int) -> bool:
         """Returns whether it is measured in a round."""
@@ -66,9 +74,11 @@ SYSTEMS: Final = (
     System(REQUEST, "minimum", ("request",), _REPEATED, current=None),
     System(DIGEST, "minimum", ("digest",), _REPEATED, current=None),
     System(LOAD, "minimum", ("load",), (FIRST,)),
+    System(LOAD_BARE, "minimum", ("load-bare",), (FIRST,), max_numbers=100_000),
     System(ROWS, "rows", (), (FIRST, CHANGED, RESTARTED, ALL), max_numbers=100_000),
     System(SYNCER, "syncer_poller", ("1",), (FIRST, *_REPEATED, SHUFFLED, CHANGED, RESTARTED, ALL)),
     System(AFTER_TINY, "syncer_poller", ("300",), (FIRST,), max_numbers=100_000),
+    System(MERGE, "merge", current="select * from merged.numbers where removed_at is null", max_numbers=100_000),
     System(
         EXECUTEMANY,
         "upsert",
@@ -84,5 +94,38 @@ SYSTEMS: Final = (
         current="select id, number, state, comment from polled.numbers where _dlt_valid_to is null",
         needs_dlt=True,
         max_numbers=100_000,
+    ),
+    *(
+        System(name + WITH_GZIP, "minimum", (kind,), steps, current=None, max_numbers=100_000, transport=GZIP)
+        for name, kind, steps in (
+            (REQUEST, "request", _REPEATED),
+            (DIGEST, "digest", _REPEATED),
+            (INFLATE, "inflate", (SHUFFLED,)),
+        )
+    ),
+    System(
+        SYNCER + WITH_GZIP,
+        "syncer_poller",
+        ("1",),
+        (FIRST, *_REPEATED, SHUFFLED, CHANGED, ALL),
+        max_numbers=100_000,
+        transport=GZIP,
+    ),
+    *(
+        System(
+            name + OVER_LINK + coding,
+            module,
+            arguments,
+            steps,
+            current=None if module == "minimum" else _SYNCER_NUMBERS,
+            once_from=0,
+            max_numbers=100_000,
+            transport=LINK + transport,
+        )
+        for coding, transport in (("", ""), (WITH_GZIP, GZIP))
+        for name, module, arguments, steps in (
+            (REQUEST, "minimum", ("request",), _REPEATED),
+            (SYNCER, "syncer_poller", ("1",), (FIRST, *_REPEATED, SHUFFLED, CHANGED)),
+        )
     ),
 )

@@ -2,9 +2,10 @@
 
     python -m benchmarks.polls.systems.minimum ENDPOINT DATABASE KIND
 
-`request` receives the response's bytes; `digest` also hashes them; `load` decodes typed records and writes them by
-binary COPY to the program's own tables, with their keys and foreign keys. It shares no code with the program except
-the names of columns; it compares nothing, guards nothing and recovers from nothing.
+`request` receives the response's bytes; `digest` also hashes them; `inflate` inflates them too. `load` decodes typed
+records and writes them by binary COPY to the program's own tables, with their keys and foreign keys; `load-bare` does
+so where these tables have primary keys only. It shares no code with the program except the names of columns and the
+hash; it compares nothing, guards nothing and recovers from nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import asyncpg
 import msgspec
+from isal import isal_zlib
 
 from benchmarks.polls.systems.steps import run_steps
 from syncer.diff.content_hash import UNKEYED
@@ -72,6 +74,24 @@ _LOOKUPS: Final = {
     "number_purpose (purpose)": "purpose",
     "number_state (state)": "state",
 }
+_GZIP: Final = 16 + isal_zlib.MAX_WBITS
+_LEAVE_PRIMARY_KEYS: Final = """
+do $$
+declare
+    loaded constant regclass[] := array['syncer.virtual_number', 'syncer.virtual_number_redirect',
+                                        'syncer.record_fingerprint'];
+    one record;
+begin
+    for one in select conrelid::regclass as owner, conname from pg_constraint
+                where contype = 'f' and (conrelid = any (loaded) or confrelid = any (loaded)) loop
+        execute format('alter table %s drop constraint %I', one.owner, one.conname);
+    end loop;
+    for one in select indexrelid::regclass as name from pg_index where indrelid = any (loaded) and not indisprimary loop
+        execute format('drop index %s', one.name);
+    end loop;
+end
+$$
+"""
 
 
 class MinimalPoller:
@@ -93,7 +113,7 @@ class MinimalPoller:
 
     async def _open(self, database: str) -> None:
         self.connection: asyncpg.Connection[Any] = await asyncpg.connect(database, statement_cache_size=0)
-        self._session = aiohttp.ClientSession()
+        self._session = aiohttp.ClientSession(auto_decompress=False)
 
     async def close(self) -> None:
         """Closes both connections."""
@@ -112,6 +132,16 @@ class MinimalPoller:
     async def digest(self, step: int) -> None:
         """Requests the response and hashes it."""
         UNKEYED(await self.fetch(step))
+
+    async def inflate(self, step: int) -> None:
+        """Requests the response, hashes it as it was received, inflates it, and hashes it again."""
+        received = await self.fetch(step)
+        UNKEYED(received)
+        UNKEYED(isal_zlib.decompress(received, _GZIP))
+
+    async def leave_primary_keys(self) -> None:
+        """Drops the foreign keys and the other indexes of the tables that are loaded."""
+        await self.connection.execute(_LEAVE_PRIMARY_KEYS)
 
     async def load(self, step: int) -> None:
         """Requests the response, decodes it, and loads it by COPY."""
@@ -176,10 +206,18 @@ class MinimalPoller:
 
 
 def main(endpoint: str, database: str, kind: str) -> None:
-    """Runs the requested steps. `request` and `digest` do not use the database; `load` runs once."""
+    """Runs the requested steps. Only `load` and `load-bare` use the database; they run once."""
     poller = MinimalPoller(endpoint, database)
     run = poller.loop.run_until_complete
-    work = {"request": poller.request, "digest": poller.digest, "load": poller.load}[kind]
+    work = {
+        "request": poller.request,
+        "digest": poller.digest,
+        "inflate": poller.inflate,
+        "load": poller.load,
+        "load-bare": poller.load,
+    }[kind]
+    if kind == "load-bare":
+        run(poller.leave_primary_keys())
     run(poller.request(0))  # to warm up
     run_steps(lambda step: run(work(step)))
     run(poller.close())

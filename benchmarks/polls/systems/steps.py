@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 STEPS: Final = ("first load", "unchanged", "shuffled", "1 % changed", "1 % changed, restarted", "all changed")
 """In this order; each starts from the result of the one before. Before `restarted`, syncer clears its memory."""
+GZIP: Final = "/gzip"
+"""Before the path of a step: the response is sent compressed."""
+LINK: Final = "/link"
+"""Before the path of a step, and before `GZIP`: the response is sent as a link of 100 Mbit/s delivers it."""
 
 
 def run_steps(work: Callable[[int], None], *, prepare: Callable[[int], None] = lambda _: None) -> None:
-    """Runs each requested step, and reports its duration and the peak memory of the process.
+    """Runs each requested step, and reports its duration, its processor time and the peak memory of the process.
 
     Args:
         work: Runs the step at a position.
@@ -30,9 +34,13 @@ def run_steps(work: Callable[[int], None], *, prepare: Callable[[int], None] = l
     """
     for line in sys.stdin:
         prepare(int(line))
-        begun = time.perf_counter()
+        begun, processor_begun = time.perf_counter(), time.process_time()
         work(int(line))
-        report = {"seconds": time.perf_counter() - begun, "peak_bytes": _peak_bytes()}
+        report = {
+            "seconds": time.perf_counter() - begun,
+            "processor_seconds": time.process_time() - processor_begun,
+            "peak_bytes": _peak_bytes(),
+        }
         sys.stdout.write(json.dumps(report) + "\n")
         sys.stdout.flush()
 
