@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from contextlib import contextmanager
 from importlib import import_module
@@ -41,6 +40,8 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
 
     Scanning them took a third of the run time of a short command, most of it at exit, and blocked the event loop.
     """
+    import asyncio  # here, since help texts and wrong usage need none of it
+
     gc.freeze()
     gc.set_threshold(COLLECTION_THRESHOLD)
     gc.enable()

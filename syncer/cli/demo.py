@@ -8,7 +8,6 @@ from typing import Annotated, Final
 import typer
 
 from syncer.cli.context import parse_option, run_async
-from syncer.daemon.signals import exit_cleanly_during_startup
 from syncer.errors import ConfigurationError
 
 _DEFAULT_DEMO_DAYS: Final = 180
@@ -37,6 +36,8 @@ def demo(
     It consists of an embedded database, an emulated endpoint, the daemon and a live view. Of all settings it uses
     SYNCER_HTTP_LISTEN alone.
     """
+    from syncer.daemon.signals import exit_cleanly_during_startup
+
     exit_cleanly_during_startup()
     from syncer.commands.demo import DemoOptions, fill_database, run_demo
     from syncer.commands.demo_backfill import parse_days
@@ -71,6 +72,8 @@ def emulate(
     ] = None,
 ) -> None:
     """Run only the emulated endpoint. Its numbers change every few seconds, and its names sometimes."""
+    from syncer.daemon.signals import exit_cleanly_during_startup
+
     exit_cleanly_during_startup()
     from syncer.commands.emulate import run_emulator
     from syncer.config.hosts import ListenAddress

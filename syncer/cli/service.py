@@ -21,7 +21,6 @@ from syncer.cli.context import (
     read_valid_settings,
     run_async,
 )
-from syncer.daemon.signals import block_sighup, exit_cleanly_during_startup
 from syncer.errors import ConfigurationError, EmbeddedServerError
 from syncer.printable import escape_unprintable
 
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 
 def run() -> None:
     """Run the daemon. It polls every account on its schedule until SIGTERM or Ctrl-C; SIGHUP reloads its files."""
+    from syncer.daemon.signals import block_sighup, exit_cleanly_during_startup
+
     exit_cleanly_during_startup()
     block_sighup()
     from syncer.commands.run import run_daemon
