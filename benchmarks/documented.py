@@ -1,7 +1,7 @@
 """The queries of the analysts' pages, asked of the history that the benchmarks generate.
 
-The pages show the demo's history, which ends on another day: dates move with it, and the cursor of a copy that is ten
-polls old is one of that age here.
+The pages show the demo's history, which ends on another day and has other numbers: dates move with it, numbers become
+one that there is, and the cursor of a copy that is ten polls old is one of that age here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.history import END
+from benchmarks.history import A_NUMBER, END
 from docs import answers, demo_data
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MOVED: Final = END - demo_data.UNTIL.date()
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_NUMBER: Final = re.compile(r"(?<=')7\d{10}(?=')")
 _CURSOR: Final = """'{"1": 709}'"""
 _KNOWN_RUNS: Final = """
 select json_object_agg(account_id, known.run_id)::text
@@ -36,5 +37,6 @@ async def documented_queries(connection: asyncpg.Connection[Any]) -> dict[str, s
     for section in re.split(r"^#+ ", _PAGE.read_text(), flags=re.MULTILINE):
         for number, example in enumerate(answers.find_examples(section), start=1):
             moved = _DATE.sub(lambda found: f"{date.fromisoformat(found[0]) + _MOVED}", example.query)
-            queries[f"{section.partition(chr(10))[0]}, {number}"] = moved.replace(_CURSOR, cursor)
+            asked = _NUMBER.sub(A_NUMBER, moved).replace(_CURSOR, cursor)
+            queries[f"{section.partition(chr(10))[0]}, {number}"] = asked
     return queries

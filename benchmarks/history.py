@@ -38,6 +38,7 @@ _DAYS: Final = 2 * 365
 _POLLS: Final = _DAYS * 24
 END: Final = date(2024, 7, 1) + timedelta(days=_DAYS)
 """The day on which the history ends."""
+A_NUMBER: Final = "79000000043"
 _SCRIPTS: Final = tuple(sorted(Path(__file__).with_name("history").glob("*.sql")))
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from benchmarks.history import END
+from benchmarks.history import A_NUMBER, END
 from deploy.superset import bundle
 from deploy.superset.__main__ import prepare
 from deploy.superset.server import Superset
@@ -35,14 +35,21 @@ FOLDER: Final = Path(__file__).with_name("tiles")
 GRAFANA: Final = Path(__file__).parents[1] / "deploy" / "grafana" / "numbers.json"
 _SINCE: Final = ":since"
 """The first day of the period that the dashboard shows, in a recorded query."""
-_FIRST_DAY: Final = re.compile(r"(?<=TO_DATE\(')\d{4}-\d\d-\d\d|(?<=TO_TIMESTAMP\(')\d{4}-\d\d-\d\d")
+_FIRST_DAY: Final = re.compile(r"(?:(?<=TO_DATE\(')|(?<=TO_TIMESTAMP\(')|(?<=>= '))\d{4}-\d\d-\d\d")
 _PERIOD: Final = timedelta(days=180)
+_TAB_OF_A_NUMBER: Final = ("life", "life_changes", "life_employees", "life_redirects")
+_DATASET: Final = ") AS virtual_table "
 
 
 def superset_tiles() -> dict[str, str]:
-    """Returns the query of each chart, by the name of its file, for the last half a year of the generated history."""
+    """Returns the query of each chart, by the name of its file, for the last half a year of the generated history.
+
+    Those of the tab of one number have a number selected.
+    """
     since = f"{END - _PERIOD}"
-    return {path.stem: path.read_text().replace(_SINCE, since) for path in sorted(FOLDER.glob("*.sql"))}
+    queries = {path.stem: path.read_text().replace(_SINCE, since) for path in sorted(FOLDER.glob("*.sql"))}
+    of_a_number = f"{_DATASET}WHERE number IN ('{A_NUMBER}') "
+    return queries | {name: queries[name].replace(_DATASET, of_a_number) for name in _TAB_OF_A_NUMBER}
 
 
 def grafana_tiles(accounts: Sequence[str]) -> dict[str, str]:

@@ -191,6 +191,14 @@ def test_the_benchmarks_ask_what_each_chart_asks() -> None:
     assert recorded == {chart: f"-- {tiles.digest_of(ENGLISH, chart)}" for chart in charts}
 
 
+def test_times_are_compared_with_constants() -> None:
+    """Superset compares a column of type TIMESTAMP with TO_TIMESTAMP(...), which PostgreSQL computes for each row."""
+    types = {column["type"] for file in ENGLISH.values() for column in file.get("columns", []) if column["is_dttm"]}
+
+    assert types == {"DATE", "LOCAL TIMESTAMP"}
+    assert [path.stem for path in sorted(tiles.FOLDER.glob("*.sql")) if "TO_TIMESTAMP" in path.read_text()] == []
+
+
 @pytest.mark.timeout(400)  # half a year of history is generated first
 async def test_a_query_of_the_history_says_what_each_chart_should_plot(demo_history: str) -> None:
     wanted = await plotted.expected(demo_history)
