@@ -1,11 +1,12 @@
-"""Measures one `syncer run` that polls ten thousand accounts: how late polls start, CPU time and memory.
+"""Measures one `syncer run` that polls tens of thousands of accounts: how late polls start, CPU time and memory.
 
-    python -m benchmarks.fleet --accounts 10000 --numbers 100 --interval 300 --minutes 10 --rules 2
+    python -m benchmarks.fleet --accounts 50000 --numbers 100 --interval 300 --minutes 30 --rules 2
 
 Everything runs on this machine: the daemon, started as by an operator, with an accounts file; an endpoint with an
-account for each token, where every 101st response is changed; PostgreSQL, configured or embedded. How late a poll is
-follows from the database: an account is due once per interval, counted from the time in its schedule. With rules,
-notices of all events are sent to a webhook, which the endpoint serves, too.
+account for each token, of whose responses one in three differs in a number from the one before; PostgreSQL, configured
+or embedded. How late a poll is follows from the database: an account is due once per interval, counted from the time in
+its schedule. In the first interval all numbers are new. With rules, notices of all events are sent to a webhook, which
+the endpoint serves, too.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
+from isal.igzip import compress as gzip_compress
 from rich.console import Console
 from rich.table import Table
 
@@ -35,28 +37,34 @@ from syncer.emulator import Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
-CHANGED_EVERY: Final = 101
-"""One of this many responses is changed; it is a prime, so that the accounts vary."""
-CHANGED_FRACTION: Final = 0.05
-"""The fraction of the numbers that a changed response changes."""
+CHANGED_EVERY: Final = 3
+"""One of this many responses of an account differs from the one before."""
 _LISTS: Final = 16
-"""The number of different lists; the token decides which one an account has."""
+"""The number of different lists; the accounts that have the same one differ in their `app_id`, in each number."""
+_VERSIONS: Final = 12
+"""The number of versions of a list, after which it is the first one again."""
+_APP_ID: Final = b'"app_id":10000000'
+_GZIP: Final = {hdrs.CONTENT_ENCODING: "gzip"}
 _CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
-# How many seconds after its due time each run started.
+# How many seconds after its due time each run started, and the longest pause between two runs of an account.
 _LATENESS: Final = """
 with late as (
     select r.account_id, r.started_at, r.outcome,
            mod(mod(extract(epoch from r.started_at - s.due_at), $1) + $1, $1)::float8 as seconds,
-           floor(extract(epoch from r.started_at - min(r.started_at) over ()) / $1)::integer as round
+           floor(extract(epoch from r.started_at - $2) / $1)::integer as round,
+           extract(epoch from r.started_at - lag(r.started_at) over (partition by r.account_id order by r.run_id))
+               as pause
       from syncer.sync_run r join syncer.account_schedule s using (account_id)
-     where r.trigger = 'schedule'
+     where r.trigger = 'schedule' and r.started_at >= $2
 )
 select round, count(*) as polls, count(distinct account_id) as accounts,
+       count(*) / extract(epoch from max(started_at) - min(started_at)) as per_second,
        count(*) filter (where outcome = 'applied') as applied,
-       count(*) filter (where outcome = 'failed') as failed,
+       count(*) filter (where outcome = 'failed') as failed, max(pause) as longest_pause,
        percentile_cont(array[0.5, 0.9, 0.99, 1]) within group (order by seconds)
            filter (where outcome in ('applied', 'unchanged')) as lateness
   from late group by round order by round
@@ -64,22 +72,27 @@ select round, count(*) as polls, count(distinct account_id) as accounts,
 
 
 def emulated_vendor(numbers: int, hanging: int) -> web.Application:
-    """Returns an endpoint with an account for each token; the requests of the first `hanging` ones never return."""
-    bodies = []
-    for seed in range(_LISTS):
-        fleet = Fleet(numbers=numbers, seed=seed, app_id=1 + seed)
-        before = fleet.body()
-        fleet.change_fraction(CHANGED_FRACTION)
-        bodies.append((before, fleet.body()))
-    versions: dict[int, int] = {}
-    responses = count(1)
+    """Returns an endpoint with an account for each token; the requests of the first `hanging` ones never return.
+
+    An account's compressed response is kept until it changes, so that a request costs as little as it can: the endpoint
+    shares the processors with what is measured.
+    """
+    lists = [_versions(numbers, seed) for seed in range(_LISTS)]
+    requests: dict[int, int] = {}
+    compressed: dict[int, tuple[int, bytes]] = {}
 
     async def answer(request: web.Request) -> web.Response:
         account = int(request.headers[hdrs.AUTHORIZATION].rpartition("-")[2])
         if account < hanging:
             await asyncio.Event().wait()
-        versions[account] = versions.get(account, 0) ^ (next(responses) % CHANGED_EVERY == 0)
-        return web.Response(body=bodies[account % _LISTS][versions[account]], content_type="application/json")
+        requests[account] = requests.get(account, account) + 1
+        version = requests[account] // CHANGED_EVERY
+        kept, body = compressed.get(account, (None, b""))
+        if kept != version:
+            plain = lists[account % _LISTS][version % _VERSIONS].replace(_APP_ID, b'"app_id":%d' % (10**7 + account))
+            body = gzip_compress(plain, mtime=0)
+            compressed[account] = version, body
+        return web.Response(body=body, content_type="application/json", headers=_GZIP)
 
     application = web.Application()
 
@@ -90,6 +103,18 @@ def emulated_vendor(numbers: int, hanging: int) -> web.Application:
     application.router.add_get("/numbers/virtual-number", answer)
     application.router.add_post("/webhook", receive)
     return application
+
+
+def _versions(numbers: int, seed: int) -> list[bytes]:
+    """Returns the bodies that a list has one after another: in each, one number has changed."""
+    fleet = Fleet(numbers=numbers, seed=seed, app_id=10**7)
+    generator = fleet.generator
+    changes = cycle([generator.change_state, generator.edit_comment, generator.change_redirects, generator.reassign])
+    bodies = []
+    for number in islice(cycle(record["id"] for record in fleet.records()), _VERSIONS):
+        bodies.append(fleet.body())
+        fleet.update_numbers([number], next(changes))
+    return bodies
 
 
 @contextmanager
@@ -111,22 +136,25 @@ def files(accounts: int, rules: int, receiver: str) -> Iterator[dict[str, str]]:
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU seconds and resident bytes of processes; shared memory is counted once per process."""
+    """CPU seconds, resident bytes and their peak of processes; shared memory is counted once per process."""
 
     seconds: float
     resident_bytes: int
+    peak_bytes: int
 
     @classmethod
     def of_process(cls, pid: int) -> Usage:
         """Returns the usage so far of a process and its children, including children that have exited."""
-        ticks = pages = 0
+        ticks = pages = peak = 0
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for process in (pid, *children):
             with contextlib.suppress(OSError):
                 fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
                 ticks += sum(map(int, fields[11:15]))
                 pages += int(Path(f"/proc/{process}/statm").read_text().split()[1])
-        return cls(ticks / _CLOCK_TICKS, pages * _PAGE_BYTES)
+                status = dict(line.split(":") for line in Path(f"/proc/{process}/status").read_text().splitlines())
+                peak += int(status.get("VmHWM", "0").split()[0]) * 1024  # a process that has exited has none
+        return cls(ticks / _CLOCK_TICKS, pages * _PAGE_BYTES, peak)
 
 
 async def server_pid(database_url: str) -> int:
@@ -142,7 +170,7 @@ def parent_pid(pid: int) -> int:
 
 def print_usage(console: Console, minutes: float, processes: dict[str, int]) -> None:
     """Waits, and prints the usage of each process per minute."""
-    table = Table("minute", *(f"{name}: CPU, MiB" for name in processes), "load", title="Per minute")
+    table = Table("minute", *(f"{name}: CPU, MiB, peak" for name in processes), "load", title="Per minute")
     before = {name: Usage.of_process(pid) for name, pid in processes.items()}
     begun = last = time.monotonic()
     while (elapsed := time.monotonic() - begun) < minutes * 60:
@@ -152,23 +180,31 @@ def print_usage(console: Console, minutes: float, processes: dict[str, int]) -> 
         for name, pid in processes.items():
             usage = Usage.of_process(pid)
             share = (usage.seconds - before[name].seconds) / (now - last)
-            row.append(f"{share:.0%}, {usage.resident_bytes / 2**20:.0f}")
+            row.append(f"{share:.0%}, {usage.resident_bytes / 2**20:.0f}, {usage.peak_bytes / 2**20:.0f}")
             before[name] = usage
         table.add_row(f"{(now - begun) / 60:.1f}", *row, f"{os.getloadavg()[0]:.1f}")
         last = now
     console.print(table)
 
 
-async def lateness_table(database_url: str, interval: int) -> Table:
-    """Returns how late polls started, with one row per interval."""
+async def lateness_table(database_url: str, interval: int, since: datetime) -> Table:
+    """Returns how late polls started that began since a moment, with one row per interval."""
     async with connection_to(database_url) as connection:
-        rows = await connection.fetch(_LATENESS, interval)
-    table = Table("interval", "polls", "per second", "accounts", "applied", "failed", "late: p50", "p90", "p99", "max")
+        rows = await connection.fetch(_LATENESS, interval, since)
+    headings = ("interval", "polls", "per second", "accounts", "applied", "failed", "longest pause")
+    table = Table(*headings, "late: p50", "p90", "p99", "max")
     for row in rows:
-        counts = [row["polls"], f"{row['polls'] / interval:.1f}", row["accounts"], row["applied"], row["failed"]]
+        counts = [row["polls"], f"{row['per_second'] or 0:.1f}", row["accounts"], row["applied"], row["failed"]]
         late = [f"{seconds:.2f} s" for seconds in row["lateness"] or []]
-        table.add_row(str(row["round"] + 1), *map(str, counts), *late)
+        table.add_row(str(row["round"] + 1), *map(str, counts), f"{row['longest_pause'] or 0:.1f} s", *late)
     return table
+
+
+async def database_time(database_url: str) -> datetime:
+    """Returns the time of the database's clock."""
+    async with connection_to(database_url) as connection:
+        now: datetime = await connection.fetchval("select now()")
+    return now
 
 
 _NOTICES: Final = """
@@ -213,10 +249,11 @@ def main() -> None:
             log_level="error",
         ) as running,
     ):
+        begun = asyncio.run(database_time(url))
         time.sleep(5)
         processes = {"daemon": running.pid, "endpoint": served.pid, "PostgreSQL": asyncio.run(server_pid(url))}
         print_usage(console, arguments.minutes, processes)
-        console.print(asyncio.run(lateness_table(url, arguments.interval)))
+        console.print(asyncio.run(lateness_table(url, arguments.interval, begun)))
         if arguments.rules:
             console.print(asyncio.run(notices_table(url)))
 

@@ -15,6 +15,7 @@ import asyncio
 import os
 import time
 from contextlib import asynccontextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
     import asyncpg
 
 NUMBERS: Final = 100_000
-_POLLS: Final = 2 * 365 * 24
+_DAYS: Final = 2 * 365
+_POLLS: Final = _DAYS * 24
+END: Final = date(2024, 7, 1) + timedelta(days=_DAYS)
+"""The day on which the history ends."""
 _SCRIPTS: Final = tuple(sorted(Path(__file__).with_name("history").glob("*.sql")))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from syncer.config.database_address import describe_location
 from syncer.config.env_file import describe_env_file
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
     from syncer.config.settings import Settings
     from syncer.embedded import EmbeddedServer
+
+
+CONNECTIONS: Final = 15
+"""Connections for polls, at most. Each stays open once it was needed: polls come in bursts, and to connect takes the
+server longer than most polls."""
 
 
 class Database:
@@ -103,7 +108,7 @@ class Database:
         """The connection pool for processing responses and for short statements; it connects on demand."""
         from syncer.store.engine import create_engine  # noqa: PLC0415 - SQLAlchemy costs half of a command's start
 
-        return create_engine(self.url, pool_size=10)
+        return create_engine(self.url, pool_size=CONNECTIONS, max_overflow=0)
 
     @cached_property
     def owner_engine(self) -> AsyncEngine:

@@ -28,7 +28,7 @@ from syncer.telemetry.logs import configure_logging
 _ANALYST_USER: Final = "superset_analyst"
 
 
-async def _prepare(url: str) -> tuple[str, str]:
+async def prepare(url: str) -> tuple[str, str]:
     """Generates half a year of history up to now; returns the URLs of Superset's own database and of the analyst."""
     await demo_data.generate(url, until=None)
     connection = await asyncpg.connect(url)
@@ -76,7 +76,7 @@ def main() -> int:
     console = Console(highlight=False, soft_wrap=True)
     with demo_data.server() as url, tempfile.TemporaryDirectory(prefix="syncer-superset-") as folder:
         with console.status("generating half a year of history"):
-            superset_url, analyst_url = asyncio.run(_prepare(url))
+            superset_url, analyst_url = asyncio.run(prepare(url))
         with Superset(Path(folder), superset_url, analyst_url) as superset:
             try:
                 _run(superset, url, Path(folder) / "import", screenshots, console)

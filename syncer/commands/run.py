@@ -74,7 +74,7 @@ def create_site(daemon: Daemon, address: ListenAddress, settings: Settings, data
         settings,
         address,
         database.url,
-        daemon.metrics.registry,
+        daemon.metrics,
         is_live=daemon.is_live,
         configured=lambda: daemon.account_names,
     )

@@ -61,9 +61,9 @@ SCHEMA_CHECK_SECONDS: Final = 5.0
 """Interval between checks of the schema's version, since another release may migrate the schema at any time."""
 STUCK_AFTER_SECONDS: Final = 300.0
 """The daemon is not live if an iteration takes longer; unless it is stuck, statement timeouts end it sooner."""
-MAX_STARTS_PER_ITERATION: Final = 64
-"""Polls started per iteration, at most: after an outage all accounts are due. This makes 128 a second, which is more
-than one process can finish and little load for the endpoint."""
+FINISHED_PER_ITERATION: Final = CONCURRENT_POLLS // 8
+"""While more accounts are due than there are slots, as after an outage, the next iteration starts once this many polls
+have finished: the slots do not stay free until the next tick, and an iteration serves many polls."""
 MAX_FAILING_POLLS: Final = CONCURRENT_POLLS // 2
 """Concurrent polls of accounts whose last poll failed, at most. Such polls often run into timeouts; the limit keeps
 slots free for other accounts, even if up to that many accounts whose last poll succeeded begin to hang as well."""
@@ -112,6 +112,8 @@ class Daemon:
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._finished: dict[int, _Finished] = {}
         self._failing_ids: set[int] = set()
+        self._slots_are_short = False
+        self._slots_free = asyncio.Event()
         self._lease_holder = name_lease_holder()
         self._readiness = Readiness()
         self._renewed_at = 0.0
@@ -170,12 +172,18 @@ class Daemon:
         self._notify_status()
 
     async def _run_loop(self) -> None:
-        """Starts an iteration every TICK_SECONDS, or as soon as the one before has finished if that takes longer."""
+        """Starts an iteration every TICK_SECONDS, or as soon as the one before has finished if that takes longer.
+
+        If that one left accounts that are due, because all slots were in use, the next one starts as soon as enough
+        polls have finished.
+        """
         clock = asyncio.get_running_loop().time
         while True:
             next_tick = clock() + TICK_SECONDS
             await self._iteration()
-            await asyncio.sleep(max(0.0, next_tick - clock()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(next_tick):
+                    await self._slots_free.wait()
 
     async def _iteration(self) -> None:
         """Releases finished accounts and claims due ones. Errors are logged and do not end the daemon."""
@@ -305,15 +313,32 @@ class Daemon:
             self._finished.pop(account_id, None)
 
     async def _claim_due(self) -> None:
-        slots = min(CONCURRENT_POLLS - len(self._polls), MAX_STARTS_PER_ITERATION)
-        if slots <= 0 or self._stopping:
+        """Claims accounts that are due, as many as there are slots, and starts their polls."""
+        self._slots_free.clear()
+        slots = CONCURRENT_POLLS - len(self._polls)
+        self._slots_are_short = slots <= 0
+        if self._slots_are_short or self._stopping:
             return
         idle = self._accounts_by_id.keys() - self._polls.keys() - self._finished.keys()
-        if len(self._polls.keys() & self._failing_ids) >= MAX_FAILING_POLLS:
-            idle -= self._failing_ids
-        for claim in await schedule.claim(self._engine, list(idle), self._lease_holder, LEASE, limit=slots):
+        failing = idle & self._failing_ids
+        failing_slots = min(slots, MAX_FAILING_POLLS - len(self._polls.keys() & self._failing_ids))
+        slots -= await self._claim(failing, failing_slots)
+        self._slots_are_short = await self._claim(idle - failing, slots) == slots
+        self._wake_if_slots_are_free()
+
+    def _wake_if_slots_are_free(self) -> None:
+        if self._slots_are_short and len(self._finished) >= FINISHED_PER_ITERATION:
+            self._slots_free.set()
+
+    async def _claim(self, account_ids: Collection[int], limit: int) -> int:
+        """Claims at most `limit` of these accounts and starts their polls; returns how many were due."""
+        if limit <= 0 or not account_ids:
+            return 0
+        claims = await schedule.claim(self._engine, list(account_ids), self._lease_holder, LEASE, limit=limit)
+        for claim in claims:
             task = asyncio.create_task(self._run_poll(claim, self._accounts_by_id[claim.account_id]))
             self._polls[claim.account_id] = task
+        return len(claims)
 
     async def _run_poll(self, claim: Claim, account: Account) -> None:
         account_id, unauthorized, failed, retry_after = claim.account_id, False, True, timedelta()
@@ -331,6 +356,7 @@ class Daemon:
                 self._failing_ids.discard(account_id)
             self._finished[account_id] = _Finished(claim, account, unauthorized, retry_after)
             del self._polls[account_id]
+            self._wake_if_slots_are_free()
 
     async def _drain(self) -> None:
         """Waits for running polls; those that exceed the timeout are cancelled, and their transactions rolled back."""

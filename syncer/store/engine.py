@@ -83,6 +83,7 @@ def create_engine(
     *,
     variable: str = _DATABASE_URL,
     pool_size: int = 5,
+    max_overflow: int = 5,
     command_timeout: float | None = COMMAND_TIMEOUT,
 ) -> AsyncEngine:
     """Creates an engine that calls `address` for each new connection, so that the address may change.
@@ -93,6 +94,7 @@ def create_engine(
         address: Returns the current libpq address.
         variable: The variable with the address, which errors of connecting name.
         pool_size: Connections that stay open.
+        max_overflow: How many more may be open while they are needed.
         command_timeout: Seconds to wait for the response to a statement; None is forever.
     """
 
@@ -128,7 +130,7 @@ def create_engine(
         async_creator=connect,
         connect_args={"prepared_statement_cache_size": 0},
         pool_size=pool_size,
-        max_overflow=5,
+        max_overflow=max_overflow,
         pool_timeout=30,
     )
     event.listen(engine.sync_engine, "checkout", _reject_closed)

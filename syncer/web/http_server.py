@@ -53,7 +53,7 @@ _HEADERS: Final = {
 }
 
 
-class Response(web.Response):
+class StreamedResponse(web.StreamResponse):
     """A response with the headers that every response has, and without aiohttp's `Server` header."""
 
     async def _prepare_headers(self) -> None:
@@ -61,6 +61,10 @@ class Response(web.Response):
         self.headers.pop(hdrs.SERVER, None)
         for name, value in _HEADERS.items():
             self.headers.setdefault(name, value)
+
+
+class Response(StreamedResponse, web.Response):
+    """A response that is sent as a whole."""
 
 
 class RareLog:
@@ -178,7 +182,7 @@ class HttpServer(web.Server):
         connections_open: The open connections.
     """
 
-    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[Response]], host: str, port: int) -> None:
+    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[StreamedResponse]], host: str, port: int) -> None:
         super().__init__(self._handle_request, handler_cancellation=True)
         self._handle = handle
         self._address = host, port
@@ -257,7 +261,7 @@ class HttpServer(web.Server):
         min(waiting, key=lambda connection: connection.waiting_since or 0.0).abort()
         return True
 
-    async def _handle_request(self, request: web.BaseRequest) -> Response:
+    async def _handle_request(self, request: web.BaseRequest) -> StreamedResponse:
         assert isinstance(request.protocol, Connection)  # noqa: S101 - `__call__` creates no other
         request.protocol.begin_request()
         if request.version < HttpVersion10:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from benchmarks import tiles
 from deploy.superset import bundle, plotted
 from deploy.superset.visit import Drawn
 from tests.bi.test_names import moscow, store_names
@@ -180,6 +181,14 @@ def test_no_column_or_metric_has_the_title_of_a_coloured_value(files: Yaml) -> N
     (dashboard,) = _of(files, "dashboards").values()
 
     assert titles & dashboard["metadata"]["label_colors"].keys() == set()
+
+
+def test_the_benchmarks_ask_what_each_chart_asks() -> None:
+    """Otherwise `python -m benchmarks.tiles` has to record the queries again."""
+    recorded = {path.stem: path.read_text().partition("\n")[0] for path in tiles.FOLDER.glob("*.sql")}
+    charts = [path.removeprefix("charts/").removesuffix(".yaml") for path in _of(ENGLISH, "charts")]
+
+    assert recorded == {chart: f"-- {tiles.digest_of(ENGLISH, chart)}" for chart in charts}
 
 
 @pytest.mark.timeout(400)  # half a year of history is generated first

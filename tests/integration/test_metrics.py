@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client import generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from structlog.testing import capture_logs
@@ -23,7 +24,8 @@ from syncer.daemon.gauges import Gauges
 from syncer.emulator import faults
 from syncer.endpoint.slots import LARGE_BODY_BYTES
 from syncer.outcome import PollResult
-from syncer.telemetry.metrics import Metrics
+from syncer.store.queries.gauge_values import AccountGauges, GaugeValues
+from syncer.telemetry.metrics import ACCOUNTS_PER_PIECE, Metrics
 from tests.builders import PolledAccount, record, redirect, settings_for
 
 if TYPE_CHECKING:
@@ -130,6 +132,29 @@ async def test_polls_are_counted_by_outcome_and_failures_by_kind(
     assert scraped["syncer_failures_total"] == {("not_json",): 1, ("unauthorized",): 1}
     assert scraped["syncer_run_duration_seconds_count"] == {(): 6}
     assert not any(name.endswith("_created") for name in scraped.all())
+
+
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0"])
+def test_a_scrape_has_the_lines_that_the_library_makes_of_all_accounts_at_once(accept: str) -> None:
+    encoder, _ = choose_encoder(accept)
+    now = datetime.now(UTC)
+    names = ['a "name"', "back\\slash", "Офис", *(f"account {number}" for number in range(2 * ACCOUNTS_PER_PIECE))]
+    metrics = Metrics()
+    metrics.set_accounts(names)
+    gauges = [AccountGauges(1, name, now, now, now, 0, 12345678, 0, {"active": 5, "other": 1}) for name in names]
+    metrics.set_gauge_values(GaugeValues(gauges, timedelta()), dict.fromkeys(names, now))
+
+    pieces = [piece.decode() for piece in metrics.encode(encoder)]
+
+    at_once, in_pieces = encoder(metrics.registry).decode(), "".join(pieces)
+    assert len(pieces) > 3 * 11  # each of the eleven metrics of accounts is in three pieces
+    assert constant_lines(in_pieces) == constant_lines(at_once)
+    assert in_pieces.endswith("# EOF\n") == bool(accept)
+
+
+def constant_lines(text: str) -> list[str]:
+    """The lines of metrics whose values do not change meanwhile, in the order of their names."""
+    return sorted(line for line in text.splitlines() if not line.startswith(("process_", "python_")))
 
 
 def test_durations_are_counted_in_three_buckets_and_infinity() -> None:

@@ -18,12 +18,12 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from playwright.async_api import async_playwright
-from prometheus_client import CollectorRegistry
 
 from syncer.config.hosts import ListenAddress
 from syncer.config.settings import Settings
 from syncer.emulator import STATIC, Emulator, faults
 from syncer.store.engine import create_engine
+from syncer.telemetry.metrics import Metrics
 from syncer.web.http_server import HttpServer, Response
 from syncer.web.site import Site
 from tests.builders import PolledAccount, record, redirect, settings_for
@@ -97,7 +97,7 @@ async def site(server: EmbeddedServer) -> AsyncIterator[Site]:
                 settings,
                 ListenAddress("127.0.0.1", 0),
                 lambda: url,
-                CollectorRegistry(),
+                Metrics(),
                 is_live=lambda: True,
                 configured=lambda: ACCOUNTS,
             )

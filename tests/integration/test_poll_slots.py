@@ -21,12 +21,7 @@ SETTINGS: Final[dict[str, Any]] = {"poll_interval": timedelta(seconds=1), "shutd
 @pytest.fixture(autouse=True)
 def limit_slots(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sets four slots, two of them for failed accounts. Six accounts fail once and then hang; one always fails."""
-    for name, value in {
-        "CONCURRENT_POLLS": 4,
-        "MAX_FAILING_POLLS": 2,
-        "MAX_STARTS_PER_ITERATION": 1,
-        "TICK_SECONDS": 0.05,
-    }.items():
+    for name, value in {"CONCURRENT_POLLS": 4, "MAX_FAILING_POLLS": 2, "TICK_SECONDS": 0.05}.items():
         monkeypatch.setattr(f"syncer.daemon.scheduler.{name}", value)
     once = (faults.Status(status=500, requests=1, token=name) for name in HANGING)
     emulator.queue(*once, *(faults.Hang(token=name) for name in HANGING), faults.Status(status=500, token="failing"))

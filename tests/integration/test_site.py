@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
-from prometheus_client import CollectorRegistry, Counter
 
 from syncer.config.hosts import ListenAddress
 from syncer.config.settings import Settings
 from syncer.emulator import faults
 from syncer.errors import ConfigurationError
+from syncer.telemetry.metrics import Metrics
 from syncer.web import site as site_module
 from syncer.web.site import Site
 from syncer.web.translations import TEXTS
@@ -88,7 +88,7 @@ async def listening(
     address: ListenAddress = LOOPBACK,
     page: str = "auto",
     hosts: Collection[str] = (),
-    registry: CollectorRegistry | None = None,
+    metrics: Metrics | None = None,
     is_live: Callable[[], bool] = lambda: True,
     configured: Collection[str] = ("default",),
 ) -> AsyncIterator[Client]:
@@ -97,7 +97,7 @@ async def listening(
         settings,
         address,
         lambda: database,
-        registry or CollectorRegistry(),
+        metrics or Metrics(),
         is_live=is_live,
         configured=lambda: configured,
     )
@@ -185,15 +185,15 @@ async def test_readyz_times_out_on_a_silent_database_and_connects_once_for_all_r
 
 
 async def test_metrics_come_in_the_requested_format(database: str) -> None:
-    registry = CollectorRegistry()
-    Counter("syncer_polls", "Polls.", registry=registry).inc()
-    async with listening(database, registry=registry) as client:
+    metrics = Metrics()
+    metrics.set_accounts(["office"])
+    async with listening(database, metrics=metrics) as client:
         plain = await client.get("/metrics")
         open_metrics = await client.get("/metrics", Accept="application/openmetrics-text;version=1.0.0")
 
     assert plain.status == 200
     assert plain.headers["Content-Type"].startswith("text/plain; version=")
-    assert "syncer_polls_total 1.0\n" in plain.text
+    assert 'syncer_runs_total{account="office",outcome="applied"} 0.0\n' in plain.text
     assert open_metrics.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     assert open_metrics.text.endswith("# EOF\n")
 

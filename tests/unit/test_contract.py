@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
-from prometheus_client import CollectorRegistry
 from typer.main import get_command
 
 from syncer import cli
@@ -248,7 +247,7 @@ async def test_the_paths_that_are_served_are_those_on_the_page() -> None:
         load_settings(),
         ListenAddress("127.0.0.1", 0),
         no_database,
-        CollectorRegistry(),
+        Metrics(),
         is_live=lambda: True,
         configured=lambda: (),
     )

@@ -13,11 +13,11 @@ from typing import Any, Final
 import kubernetes_validate
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 
 from syncer import __version__
 from syncer.config.hosts import ListenAddress
 from syncer.config.settings import Settings, load_settings
+from syncer.telemetry.metrics import Metrics
 from syncer.web.site import READY_TIMEOUT_SECONDS, Site
 
 ROOT: Final = Path(__file__).parents[2]
@@ -134,7 +134,7 @@ async def test_the_probes_ask_for_paths_that_the_program_answers_on_the_port_of_
         load_settings(),
         ListenAddress("127.0.0.1", 0),
         lambda: "postgresql://nobody@127.0.0.1:1/none",
-        CollectorRegistry(),
+        Metrics(),
         is_live=lambda: True,
         configured=list,
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -203,8 +204,14 @@ async def _insert_run(
             "backup, or insert a random one: insert into syncer.hash_key (key) "
             "values (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
         )
-    content_hash = ContentHash(row["key"])
+    content_hash = _content_hash(row["key"])
     return Run(account, account_id, row["run_id"], row["started_at"], row["body_digest"], content_hash)
+
+
+@lru_cache(maxsize=1)
+def _content_hash(key: bytes) -> ContentHash:
+    """Returns the hash with this key, the same object for all accounts, of which each keeps it."""
+    return ContentHash(key)
 
 
 async def _try_to_insert(
