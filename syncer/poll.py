@@ -284,20 +284,28 @@ class Poller:
         absence_changes = await run_in_thread_if_large(response_bytes, reconcile_absences, parsed, stored, guard)
         await pin_index_plans(fence)
 
-        def reconcile_batch(records: UnmatchedRecords, rows: NumberRows) -> PreparedChanges:
+        batches = await run_in_thread_if_large(response_bytes, parsed.records.pop_batches, self.batch_size)
+
+        def reconcile_batch(
+            records: UnmatchedRecords, rows: NumberRows
+        ) -> tuple[PreparedChanges, UnmatchedRecords | None]:
             numbers = rows.to_stored_numbers()
-            return prepare_changes(fence, reconcile(records, numbers, stored), {**regions, **numbers.regions})
+            changes = reconcile(records, numbers, stored)
+            return prepare_changes(fence, changes, {**regions, **numbers.regions}), next(batches, None)
 
         # The first comparison has no earlier batch to write.
         batch = prepare_changes(fence, ChangeSet(), regions)
-        for records in await run_in_thread_if_large(response_bytes, parsed.records.pop_batches, self.batch_size):
+        records = await run_in_thread_if_large(response_bytes, next, batches, None)
+        while records is not None:
             rows = await load_numbers(fence, list(records))
-            # The next batch is compared, in a thread if the response is large, while this one is written.
+            # The next batch is compared, in a thread if the response is large, while this one is written. Whatever else
+            # it needs is done there too: between two statements, PostgreSQL waits.
             comparison = asyncio.ensure_future(run_in_thread_if_large(response_bytes, reconcile_batch, records, rows))
             try:
                 await write_changes(fence, batch)
             finally:
-                next_batch = await comparison  # a thread cannot be cancelled: it must not outlive the transaction
+                # A thread cannot be cancelled: it must not outlive the transaction.
+                next_batch, records = await comparison
             totals.add(batch.changes)
             batch = next_batch
         await write_changes(fence, batch)

@@ -57,7 +57,8 @@ in the system's tables are compared with the response.
   them into a temporary table, and one `MERGE … WHEN NOT MATCHED BY SOURCE` changes the current rows and returns what
   becomes history. It keeps the history of states, reasons and redirects, in tables of its own with fewer columns,
   indexes and foreign keys, and has no guard against responses that lack numbers. A response whose SHA-256 is that of
-  the last one is only counted.
+  the last one is only counted. **COPY and MERGE, with references** also has tables of the types, purposes, states and
+  regions, to which each number refers, as the program's tables do.
 - **dlt scd2** also keeps history, with dlt's strategy of that name, through CSV and COPY, which is its fastest
   configuration here.
 - **Core, executemany** and **Core, VALUES** are the upsert that is usually written by hand with SQLAlchemy,

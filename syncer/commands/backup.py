@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import typer
 
@@ -32,8 +32,13 @@ if TYPE_CHECKING:
     from syncer.database import Database
 
 _SCHEMAS: Final = ("--schema=syncer", "--schema=analytics")
+_OWNERLESS: Final = ("--no-owner", "--no-privileges")
 _MAX_SHOWN: Final = 20
 _DEBIAN_FOLDERS: Final = Path("/usr/lib/postgresql")
+# pg_restore of PostgreSQL 17 and newer begins with a setting that older servers do not know.
+_NEW_SETTING: Final = b"SET transaction_timeout = 0;\n"
+_NEW_SETTING_SINCE: Final = 17
+_CHUNK_BYTES: Final = 1 << 16
 
 
 async def dump(database: Database, path: Path) -> None:
@@ -104,11 +109,15 @@ async def restore(database: Database, settings: Settings, path: Path) -> bool:
         raise StoredDataError(
             "the database has data of syncer already: create an empty database, and set SYNCER_DATABASE_URL to it"
         )
-    program = _find_program(database, "pg_restore", await server_version(engine))
+    server = await server_version(engine)
+    program = _find_program(database, "pg_restore", server)
     _require_our_schema(program, path)
-    options = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"]
     with exit_on_sigterm(), show_progress("restoring"):
-        await _run(program, [*options, str(path)], database.owner_url())
+        if server < _NEW_SETTING_SINCE <= _major_version(program):
+            await _restore_by_psql(program, _find_program(database, "psql", server), path, database.owner_url())
+        else:
+            options = ["--exit-on-error", "--single-transaction", *_OWNERLESS]
+            await _run(program, [*options, str(path)], database.owner_url())
     revision, distributed = await migrate_to_latest(database, settings)
     await _grant(database)
     violations = 0
@@ -210,6 +219,53 @@ async def _run(program: Path, arguments: Sequence[str], address: str) -> None:
         await process.wait()
         raise
     if process.returncode:
-        lines = [line for line in errors.decode(errors="replace").splitlines() if "error:" in line]
-        reason = lines[0].partition("error: ")[2] if lines else f"it ended with {process.returncode}"
-        raise DatabaseError(f"{program.name} failed: {reason}")
+        raise _failure(program, errors, process.returncode)
+
+
+def _failure(program: Path, errors: bytes, code: int | None) -> DatabaseError:
+    found = [re.search(r"(?:error|ERROR): +(.*)", line) for line in errors.decode(errors="replace").splitlines()]
+    reasons = [one[1] for one in found if one]
+    return DatabaseError(f"{program.name} failed: {reasons[0] if reasons else f'it ended with {code}'}")
+
+
+async def _restore_by_psql(program: Path, psql: Path, path: Path, address: str) -> None:
+    """Restores a dump through psql, in one transaction, without the setting that the server does not know.
+
+    Raises:
+        DatabaseError: One of the programs failed; the database is as it was.
+    """
+    location, password = without_password(address)
+    pipe, environment = asyncio.subprocess.PIPE, client_environment(password)
+    source = await asyncio.create_subprocess_exec(
+        *(program, *_OWNERLESS, "--file=-", str(path)), env=client_environment(None), stdout=pipe, stderr=pipe
+    )
+    options = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", f"--dbname={location}")
+    target = await asyncio.create_subprocess_exec(
+        *(psql, *options), env=environment, stdin=pipe, stdout=asyncio.subprocess.DEVNULL, stderr=pipe
+    )
+    try:
+        is_read = await _copy_script(source, target)
+        if is_read and await source.wait():
+            raise _failure(program, await cast("asyncio.StreamReader", source.stderr).read(), source.returncode)
+        _, errors = await target.communicate(b"")  # ends the input, after which psql commits
+        if target.returncode or not is_read:
+            raise _failure(psql, errors, target.returncode)
+    finally:
+        for process in (source, target):
+            if process.returncode is None:
+                process.kill()
+                await process.communicate()  # a process whose output nobody reads would not be seen to end
+
+
+async def _copy_script(source: asyncio.subprocess.Process, target: asyncio.subprocess.Process) -> bool:
+    """Copies what one program writes to the other; returns whether that has read everything."""
+    script, given = cast("asyncio.StreamReader", source.stdout), cast("asyncio.StreamWriter", target.stdin)
+    try:
+        while (line := await script.readline()) not in (b"", _NEW_SETTING):
+            given.write(line)
+        while chunk := await script.read(_CHUNK_BYTES):
+            given.write(chunk)
+            await given.drain()
+    except ConnectionError:
+        return False
+    return True

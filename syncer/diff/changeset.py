@@ -158,7 +158,7 @@ class PollTotals:
         self.column_changes.update(changes.column_changes)
         if len(self.extra_keys) < MAX_RECORD_KEYS:
             self.extra_keys |= changes.extra_keys
-        self.fingerprints.update((fingerprint, number_id) for number_id, fingerprint in changes.fingerprints.items())
+        self.fingerprints.update(zip(changes.fingerprints.values(), changes.fingerprints, strict=True))
         self.removed.update(presence_update.virtual_number_id for presence_update in changes.removed)
         self.is_unchanged = self.is_unchanged and changes.is_empty
 

@@ -40,6 +40,7 @@ from syncer.diff.record import (
     read_keys,
     reject,
     validate,
+    validate_together,
 )
 from syncer.diff.stored import Elements
 from syncer.diff.unmatched_records import Span, UnmatchedRecords
@@ -67,6 +68,7 @@ MAX_NEW_REDIRECTS: Final = 20_000
 _BYTES_PER_REDIRECT: Final = 100
 _SHORT_PAYLOAD_BYTES: Final = 4 * 1024
 _lookup_values = attrgetter(*LOOKUP_FIELDS)
+_app_id = attrgetter("app_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,8 @@ def parse_response(
         fingerprints = list(map(stored.content_hash, piece))
         number_ids = stored.look_up(fingerprints, position=len(elements))
         elements.add(fingerprints, number_ids)
+        if not any(number_ids) and classifier.classify_together(piece, fingerprints, piece_start):
+            continue
         if None in number_ids:
             # `offsets` counts the lengths of the elements alone; in the body a comma precedes each one but the first.
             offsets = list(accumulate(map(len, piece), initial=piece_start))
@@ -209,6 +213,46 @@ class _Classifier:
     has_deferred: bool = False
     end: int = 0
 
+    def classify_together(self, elements: list[Raw], fingerprints: list[bytes], start: int) -> bool:
+        """Adds consecutive elements to the records, if they are valid, unlike all others, and within the bounds.
+
+        Args:
+            elements: The elements.
+            fingerprints: The content hash of each.
+            start: The offset of the first, unless there is white space before it.
+
+        Returns:
+            Whether they were added. If not, `classify` must be called for each.
+        """
+        joined = b",".join(elements)
+        if not self.body.startswith(joined, start) or (records := validate_together(joined)) is None:
+            return False
+        new_fingerprints = set(fingerprints)
+        ends = accumulate(len(element) + 1 for element in elements)
+        spans = {
+            record.id: Span(start + end - 1 - len(element), start + end - 1)
+            for record, element, end in zip(records, elements, ends, strict=True)
+        }
+        words = set(map(_lookup_values, records))
+        redirects = sum([len(record.from_redirect_numbers) for record in records if record.from_redirect_numbers])
+        is_exceptional = (
+            len(new_fingerprints) < len(elements)
+            or len(spans) < len(elements)
+            or not self.fingerprints.isdisjoint(new_fingerprints)
+            or not self.spans.keys().isdisjoint(spans)
+            or len(self.lookup_values) + len(words) > MAX_WORD_COMBINATIONS
+            or self.redirect_count + redirects > self._max_redirects
+        )
+        if is_exceptional:
+            return False
+        self.fingerprints |= new_fingerprints
+        self.spans |= spans
+        self.lookup_values |= words
+        self.redirect_count += redirects
+        self.app_ids.update([app_id for app_id in map(_app_id, records) if app_id is not UNSET and app_id is not None])
+        self.end = start + len(joined)
+        return True
+
     def classify(self, element: Raw, fingerprint: bytes, *, min_start: int) -> None:
         """Adds an element to the records or to the rejections.
 
@@ -236,10 +280,14 @@ class _Classifier:
             if record.app_id is not UNSET and record.app_id is not None:
                 self.app_ids[record.app_id] += 1
 
+    @property
+    def _max_redirects(self) -> int:
+        return MAX_NEW_REDIRECTS + len(self.body) // _BYTES_PER_REDIRECT
+
     def _find_exceeded_bound(self, record: VendorRecord) -> str | None:
         """Adds a record's words and redirects to those of the response; returns what is wrong if they are too many."""
         redirects = len(record.from_redirect_numbers or ())
-        if self.redirect_count + redirects > MAX_NEW_REDIRECTS + len(self.body) // _BYTES_PER_REDIRECT:
+        if self.redirect_count + redirects > self._max_redirects:
             return f"with its {redirects:,} redirects, the response has too many that are new"
         self.lookup_values.add(words := _lookup_values(record))
         if len(self.lookup_values) > MAX_WORD_COMBINATIONS:

@@ -276,6 +276,26 @@ async def test_a_dump_of_a_newer_server_is_refused_in_one_line(syncer: Program, 
     )
 
 
+async def test_a_restore_that_fails_half_way_changes_nothing(
+    syncer: Program, sql: asyncpg.Connection, empty_database: str, folder: Path
+) -> None:
+    assert await sql.fetchval("select to_regnamespace('syncer') is not null")
+    dumped = await syncer.run("dump", "whole.dump")
+    content = (folder / "whole.dump").read_bytes()
+    (folder / "half.dump").write_bytes(content[: len(content) - 2000])
+    target = await connect(empty_database)
+
+    half = await syncer.run("restore", "half.dump", database_url=empty_database)
+    await target.execute("create schema analytics")
+    taken = await syncer.run("restore", "whole.dump", database_url=empty_database)
+
+    assert (dumped.code, half.code, taken.code) == (0, 1, 1)
+    assert half.error_line().startswith("syncer: pg_restore failed: could not ")
+    assert 'schema "analytics" already exists' in taken.error_line()
+    assert await target.fetchval("select to_regnamespace('syncer') is null")
+    await target.close()
+
+
 async def test_a_file_that_cannot_be_restored_creates_no_embedded_database(syncer: Program, folder: Path) -> None:
     refused = await syncer.run("restore", "absent.dump", database_url=None, data_dir=str(folder / "state"))
 

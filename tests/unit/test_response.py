@@ -259,6 +259,19 @@ def test_ten_thousand_combinations_of_words_are_accepted_and_records_with_furthe
     ]
 
 
+@pytest.mark.parametrize("between", [b",", b", "], ids=["decoded together", "decoded one by one"])
+def test_the_bounds_of_words_and_redirects_hold_however_records_are_decoded(between: bytes) -> None:
+    words = [record(number, state=f"s{number}", region_name=f"r{number}") for number in range(1, 10_003)]
+    redirects = [redirect(number, f"7{number}") for number in range(1, 20_002)]
+    elements = map(encode, [*words, record(10_003, state="s1", region_name="r1")])
+    parsed = parse_response(b"[" + between.join(elements) + b"]", NO_FINGERPRINTS, None)
+    assert (set(parsed.records), parsed.has_deferred) == ({*range(1, 10_001), 10_003}, True)
+
+    elements = map(encode, [record(1, from_redirect_numbers=redirects), record(2, from_redirect_numbers=redirects)])
+    parsed = parse_response(b"[" + between.join(elements) + b"]", NO_FINGERPRINTS, None)
+    assert (set(parsed.records), parsed.has_deferred) == ({1}, True)
+
+
 def test_the_payloads_of_a_response_are_cut_to_four_kibibytes_once_there_are_four_mebibytes_of_them() -> None:
     broken = [{"id": number, "comment": "x" * 70_000} for number in range(1, 101)]
     payloads = [
@@ -683,3 +696,30 @@ def test_every_element_and_every_number_is_classified_exactly_once(elements: lis
     assert parsed.missing_ids == ({*stored.by_fingerprint.values()} | stored.without_fingerprint) - expected.listed
     assert parsed.received == len(elements)
     assert parsed.received == parsed.known_count + len(parsed.records) + len(parsed.rejections) + parsed.repeated
+
+
+_unusual = st.sampled_from(
+    [
+        b'{"id":6,"number":"7","state":"a","later":1}',
+        b'{"id":6,"number":"7","state":"a\\ud800"}',
+        b'{"id":6,"number":"7","state":"a","app_id":1200055}',
+        b'{"id":6.0,"number":"7","state":"a"}',
+        '{"id":7,"number":"7","state":"a","purpose":"\u0441ompany"}'.encode(),
+        b'{"id":7,"number":"7","state":"a","purpose":"company","app_id":null}',
+        b'{"id":8,"number":"7","state":"\xff"}',
+    ]
+)
+
+
+@given(st.lists(_elements | _unusual, max_size=8), _stored_fingerprints())
+@settings(deadline=None, max_examples=300)
+def test_a_response_means_the_same_with_or_without_space_between_its_elements(
+    elements: list[bytes], stored: Fingerprints
+) -> None:
+    together = parse_response(b"[" + b",".join(elements) + b"]", stored, None)
+    one_by_one = parse_response(b"[" + b" , ".join(elements) + b"]", stored, None)
+    assert dict(together.records) == dict(one_by_one.records)
+    assert replace(together, records=NO_RECORDS) == replace(one_by_one, records=NO_RECORDS)
+    assert together.lookup_values == one_by_one.lookup_values
+    assert together.elements == one_by_one.elements
+    assert together.vanished_fingerprints == one_by_one.vanished_fingerprints

@@ -16,6 +16,7 @@ LOAD: Final = "request, decode, COPY"
 LOAD_BARE: Final = "request, decode, COPY, primary keys only"
 ROWS: Final = "rows alone"
 MERGE: Final = "COPY and MERGE"
+MERGE_REFERENCES: Final = "COPY and MERGE, with references"
 DLT: Final = "dlt scd2"
 EXECUTEMANY: Final = "Core, executemany"
 VALUES: Final = "Core, VALUES"
@@ -78,7 +79,16 @@ SYSTEMS: Final = (
     System(ROWS, "rows", (), (FIRST, CHANGED, RESTARTED, ALL), max_numbers=100_000),
     System(SYNCER, "syncer_poller", ("1",), (FIRST, *_REPEATED, SHUFFLED, CHANGED, RESTARTED, ALL)),
     System(AFTER_TINY, "syncer_poller", ("300",), (FIRST,), max_numbers=100_000),
-    System(MERGE, "merge", current="select * from merged.numbers where removed_at is null", max_numbers=100_000),
+    *(
+        System(
+            name,
+            "merge",
+            (variant,),
+            current="select * from merged.numbers where removed_at is null",
+            max_numbers=100_000,
+        )
+        for name, variant in ((MERGE, "plain"), (MERGE_REFERENCES, "references"))
+    ),
     System(
         EXECUTEMANY,
         "upsert",

@@ -1,10 +1,12 @@
 """Polls as it is written by hand with PostgreSQL 18: binary COPY into staging tables, and MERGE from there.
 
-    python -m benchmarks.polls.systems.merge ENDPOINT DATABASE
+    python -m benchmarks.polls.systems.merge ENDPOINT DATABASE plain|references
 
 It keeps the current numbers and redirects, and the history of states, reasons and redirects with their periods. A
 period that has not ended is in the current row, so that a first load writes nothing else. A response with the digest
-of the last one is only counted. To warm up, it polls the account of few numbers, twice, and empties its tables.
+of the last one is only counted. With `references`, type, purpose, state and region are rows of tables of their own, and
+each number refers to them and to its account, as in the program's table. To warm up, it polls the account of few
+numbers, twice, and empties its tables.
 """
 
 from __future__ import annotations
@@ -53,6 +55,20 @@ def _of(row: str, separator: str = ", ") -> str:
     return separator.join(f"{row}.{name}" for name in _OTHERS)
 
 
+_LOOKUPS: Final = ("type", "purpose", "state", "region_name")
+_TABLES_OF_VALUES: Final = """
+create table accounts (account_id bigint primary key);
+insert into accounts values (1);
+""" + "".join(f"create table {name}_value ({name} text primary key);\n" for name in _LOOKUPS)
+_REFERENCES: Final = (
+    "alter table numbers add column account_id bigint not null default 1 references accounts, "
+    + ", ".join(f"add foreign key ({name}) references {name}_value" for name in _LOOKUPS)
+)
+_NEW_VALUES: Final = "; ".join(
+    f"insert into {name}_value select distinct {name} from staged_numbers where {name} is not null"  # noqa: S608 - the names of columns, from the code
+    " on conflict do nothing"
+    for name in _LOOKUPS
+)
 _TABLES: Final = f"""
 create table numbers (
     {", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())},
@@ -127,9 +143,10 @@ _SETTINGS: Final = {"search_path": "merged, pg_temp", "temp_buffers": "256MB", "
 class Merger:
     """Polls one account on one connection."""
 
-    def __init__(self, endpoint: str, database: str) -> None:
+    def __init__(self, endpoint: str, database: str, *, has_references: bool) -> None:
         gc.disable()  # there are no reference cycles
         self._endpoint = endpoint
+        self._has_references = has_references
         self._digest = b""
         self.loop = asyncio.new_event_loop()
         self.loop.run_until_complete(self._open(database))
@@ -138,6 +155,9 @@ class Merger:
         self._connection: asyncpg.Connection[Any] = await asyncpg.connect(database, server_settings=_SETTINGS)
         await self._connection.execute("create schema merged")
         await self._connection.execute(_TABLES)
+        if self._has_references:
+            await self._connection.execute(_TABLES_OF_VALUES)
+            await self._connection.execute(_REFERENCES)
         self._session = aiohttp.ClientSession()
         for path in TINY:
             await self.poll(path)
@@ -174,14 +194,16 @@ class Merger:
                 ],
             )
             await self._connection.execute("analyze staged_numbers, staged_redirects")
+            if self._has_references:
+                await self._connection.execute(_NEW_VALUES)
             await self._connection.execute(_MERGE_NUMBERS)
             await self._connection.execute(_MERGE_REDIRECTS)
             await self._connection.execute("insert into polls (is_changed) values (true)")
 
 
-def main(endpoint: str, database: str) -> None:
+def main(endpoint: str, database: str, variant: str) -> None:
     """Runs the requested steps."""
-    merger = Merger(endpoint, database)
+    merger = Merger(endpoint, database, has_references=variant == "references")
     run = merger.loop.run_until_complete
     run_steps(lambda step: run(merger.poll(str(step))))
     run(merger.close())

@@ -17,7 +17,7 @@ from syncer.diff.record import DECODER_VERSION
 from syncer.store.day_summaries import discard_summaries
 from syncer.store.engine import autocommit_connection
 from syncer.store.poll.copy_rows import copy_rows, encode_new_rows
-from syncer.store.poll.staged import execute_batched, from_unnest, join_on_key
+from syncer.store.poll.staged import encode_rows, execute_batched, execute_staged, from_unnest, join_on_key
 from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 
 if TYPE_CHECKING:
@@ -29,26 +29,45 @@ if TYPE_CHECKING:
     from syncer.diff.record import Rejection
     from syncer.store.poll.copy_rows import CopyBatches
     from syncer.store.poll.runs import Fence
+    from syncer.store.poll.staged import StagedRows
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedChanges:
-    """A change set with its new rows already encoded; `regions` maps each region's name to its `region_id`."""
+    """A change set with its rows already encoded, except those of missing and removed numbers."""
 
     changes: ChangeSet
     copy_batches: CopyBatches
-    regions: Mapping[str, int]
+    replaced: StagedRows
+    closed_redirects: StagedRows
+    extra_updates: StagedRows
+    fingerprints: StagedRows
 
 
 def prepare_changes(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]) -> PreparedChanges:
-    """Encodes the new rows of a change set, ready for `write_changes`; no I/O.
+    """Encodes the rows of a change set, ready for `write_changes`; no I/O.
 
     Args:
         fence: The fence that the changes will be written under.
         changes: The changes of one batch of records, or of the missing and rejected numbers.
         regions: The `region_id` of each region that the changes name.
     """
-    return PreparedChanges(changes, encode_new_rows(fence, changes, regions), regions)
+    created = {version.virtual_number_id for version in changes.created}
+    return PreparedChanges(
+        changes,
+        encode_new_rows(fence, changes, regions),
+        encode_rows(
+            _REPLACE_VERSIONS,
+            (
+                (*_version_row(version, regions), _extra_json(version), version.changed_after)
+                for version in changes.replaced
+            ),
+        ),
+        encode_rows(_END_REDIRECTS, map(_redirect_row, changes.closed_redirects)),
+        encode_rows(_UPDATE_EXTRA, ((number, encode_json(extra).decode()) for number, extra in changes.extra_updates)),
+        # Those of created numbers are among the new rows.
+        encode_rows(_UPSERT_FINGERPRINTS, (row for row in changes.fingerprints.items() if row[0] not in created)),
+    )
 
 
 async def write_changes(fence: Fence, prepared: PreparedChanges) -> None:
@@ -58,29 +77,17 @@ async def write_changes(fence: Fence, prepared: PreparedChanges) -> None:
     """
     changes, copy_batches = prepared.changes, prepared.copy_batches
     await copy_rows(fence, copy_batches.numbers)
-    await execute_batched(
-        fence,
-        _REPLACE_VERSIONS,
-        (
-            (*_version_row(version, prepared.regions), _extra_json(version), version.changed_after)
-            for version in changes.replaced
-        ),
-    )
-    await execute_batched(fence, _END_REDIRECTS, map(_redirect_row, changes.closed_redirects))
+    await execute_staged(fence, prepared.replaced)
+    await execute_staged(fence, prepared.closed_redirects)
     await execute_batched(
         fence, _UPDATE_PRESENCE, (_presence_row(update) for update in changes.presence_updates if not update.removed_at)
     )
     changes.counters["redirects_closed"] += await _remove(fence, map(_removal_row, changes.removed))
     await copy_rows(fence, copy_batches.redirects)
-    await execute_batched(
-        fence, _UPDATE_EXTRA, ((number, encode_json(extra).decode()) for number, extra in changes.extra_updates)
-    )
+    await execute_staged(fence, prepared.extra_updates)
     # A response whose records were only reformatted changes nothing but fingerprints.
     await copy_rows(fence, copy_batches.fingerprints)
-    created = {version.virtual_number_id for version in changes.created}
-    await execute_batched(
-        fence, _UPSERT_FINGERPRINTS, (row for row in changes.fingerprints.items() if row[0] not in created)
-    )
+    await execute_staged(fence, prepared.fingerprints)
 
 
 _VERSION_COLUMNS: Final = ("virtual_number_id", *RECORD_COLUMNS)

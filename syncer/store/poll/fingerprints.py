@@ -106,6 +106,9 @@ def next_fingerprints(
     app_id = before.app_id if before.app_id is not None else parsed.app_id
     if not totals.has_fingerprint_changes:
         return replace(before, app_id=app_id, fingerprints=replace(before.fingerprints, last_response=parsed.elements))
+    if not before.fingerprints:  # a first load, whose numbers are many
+        after = Fingerprints(totals.fingerprints, frozenset(), parsed.elements, before.fingerprints.content_hash)
+        return AccountFingerprints(app_id, version, after)
     replaced = totals.removed.union(totals.fingerprints.values())
     fingerprints = dict(before.fingerprints.by_fingerprint)
     for fingerprint, number in parsed.vanished_fingerprints.items():

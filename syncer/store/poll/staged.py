@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -25,7 +26,7 @@ _PLANNER_SETTINGS: Final = local_settings(
 )
 
 _BATCH_ROWS: Final = 1_000
-"""The number of rows per statement: asyncpg encodes them on the event loop, which is blocked meanwhile."""
+"""The number of rows per statement: asyncpg encodes its parameters on the event loop, which is blocked meanwhile."""
 
 
 async def pin_index_plans(fence: Fence) -> None:
@@ -96,15 +97,44 @@ def join_on_key(table: str) -> str:
    and {table}.virtual_number_id = staged.virtual_number_id"""  # noqa: S608 - a name from the code
 
 
-async def execute_batched(fence: Fence, statement: BatchedStatement, rows: Iterable[Sequence[Any]]) -> int:
-    """Executes a statement that `from_unnest` built, in batches of rows; does nothing if there are no rows.
+@dataclass(frozen=True, slots=True)
+class StagedRows:
+    """Rows for a statement on `staged`, encoded.
+
+    Attributes:
+        sql: The statement.
+        batches: The arrays of each execution.
+    """
+
+    sql: str
+    batches: Sequence[Sequence[Any]]
+
+
+def encode_rows(statement: BatchedStatement, rows: Iterable[Sequence[Any]]) -> StagedRows:
+    """Encodes rows for a statement that `from_unnest` built, in batches; no I/O."""
+    remaining, batches = iter(rows), []
+    while columns := list(zip(*islice(remaining, _BATCH_ROWS), strict=True)):
+        batches.append([encode(values) for encode, values in zip(statement.encoders, columns, strict=True)])
+    return StagedRows(statement.sql, batches)
+
+
+async def execute_staged(fence: Fence, rows: StagedRows) -> int:
+    """Executes a statement for encoded rows; does nothing if there are none.
 
     Returns:
         The number of rows that were written.
     """
-    run, remaining, written = fence.run, iter(rows), 0
-    while columns := list(zip(*islice(remaining, _BATCH_ROWS), strict=True)):
-        arrays = [encode(values) for encode, values in zip(statement.encoders, columns, strict=True)]
-        status = await fence.connection.execute(statement.sql, run.account_id, run.run_id, fence.observed_at, *arrays)
+    run, written = fence.run, 0
+    for arrays in rows.batches:
+        status = await fence.connection.execute(rows.sql, run.account_id, run.run_id, fence.observed_at, *arrays)
         written += int(status.rpartition(" ")[2])
     return written
+
+
+async def execute_batched(fence: Fence, statement: BatchedStatement, rows: Iterable[Sequence[Any]]) -> int:
+    """Encodes rows and executes a statement for them.
+
+    Returns:
+        The number of rows that were written.
+    """
+    return await execute_staged(fence, encode_rows(statement, rows))
