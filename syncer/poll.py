@@ -87,8 +87,9 @@ if TYPE_CHECKING:
 CONCURRENT_POLLS: Final = 512
 """Polls that may be in progress at a time. Nearly all of them wait for the endpoint, and each holds a socket and tens
 of kilobytes; by default a process may open 1024 sockets."""
-_CONCURRENT_RESPONSES: Final = 8
-"""Responses that are processed at a time: each needs a database connection, and memory in proportion to its size."""
+_CONCURRENT_RESPONSES: Final = 12
+"""Responses that are processed at a time. Each needs a database connection, of which the other three begin runs and
+schedule accounts. Large bodies have slots of their own, which bound the memory."""
 BATCH_SIZE: Final = 5_000
 """Records that are compared and written together: decoded, they take about ten megabytes."""
 _ASK_AGAIN_SECONDS: Final = 0.5

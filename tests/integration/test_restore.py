@@ -101,6 +101,23 @@ async def test_a_poll_whose_run_is_gone_when_its_response_arrives_fails_in_plain
     assert await account.broken_invariants() == []
 
 
+async def test_a_poll_whose_run_is_gone_leaves_the_run_alone_that_has_its_id_since(account: PolledAccount) -> None:
+    class ForgetOnRequest:
+        """The endpoint client of the account, before whose answer the id of the run becomes another run's."""
+
+        async def fetch(self, *arguments: object, **options: object) -> object:
+            await account.sql.execute("update syncer.sync_run set started_at = started_at + interval '1 second'")
+            return await source.fetch(*arguments, **options)  # type: ignore[arg-type]
+
+    source = account.poller.source
+    object.__setattr__(account.poller, "source", ForgetOnRequest())
+
+    result = await account.poll(record(1))
+
+    assert (result.run_id, result.outcome, result.error_kind) == (1, "failed", "database")
+    assert await account.rows("select run_id, outcome, error_kind from syncer.sync_run") == [(1, "running", None)]
+
+
 async def test_a_process_writes_nothing_under_the_id_that_another_account_has_in_the_restored_data(
     account: PolledAccount,
 ) -> None:

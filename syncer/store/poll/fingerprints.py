@@ -5,7 +5,6 @@ A record whose fingerprint is stored has not changed, and is not even decoded.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from struct import Struct
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from syncer.diff.record import DECODER_VERSION
 from syncer.diff.stored import Fingerprints
 from syncer.errors import DatabaseError
 from syncer.store.engine import autocommit_connection
+from syncer.threads import run_in_thread_if_large
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -57,6 +57,7 @@ class FingerprintCache:
 
     def __init__(self) -> None:
         self._by_account: dict[int, AccountFingerprints] = {}
+        self._sizes: dict[int, int] = {}
         self._numbers = 0
 
     def get(
@@ -68,13 +69,18 @@ class FingerprintCache:
             return None
         return cached if cached.fingerprints.content_hash.has_key_of(content_hash) else None
 
+    def has(self, account_id: int) -> bool:
+        """Returns whether an account's fingerprints are cached, in whichever version."""
+        return account_id in self._by_account
+
     def put(self, account_id: int, fingerprints: AccountFingerprints) -> None:
         """Caches an account's fingerprints, once the poll that changed them has committed."""
         self._evict(account_id)
         self._by_account[account_id] = fingerprints
-        self._numbers += len(fingerprints.fingerprints)
+        self._sizes[account_id] = len(fingerprints.fingerprints)
+        self._numbers += self._sizes[account_id]
         while self._numbers > _MAX_CACHED_NUMBERS and len(self._by_account) > 1:
-            self._evict(min(self._by_account, key=lambda cached: len(self._by_account[cached].fingerprints)))
+            self._evict(min(self._sizes, key=self._sizes.__getitem__))
 
     def keep_only(self, account_ids: Collection[int]) -> None:
         """Drops all accounts but these, so that one that is no longer polled frees its place."""
@@ -82,8 +88,8 @@ class FingerprintCache:
             self._evict(account_id)
 
     def _evict(self, account_id: int) -> None:
-        evicted = self._by_account.pop(account_id, None)
-        self._numbers -= 0 if evicted is None else len(evicted.fingerprints)
+        self._by_account.pop(account_id, None)
+        self._numbers -= self._sizes.pop(account_id, 0)
 
 
 def next_fingerprints(
@@ -118,14 +124,16 @@ _ACCOUNT: Final = """
 select app_id, fingerprints_version
   from syncer.account_fence join syncer.account using (account_id) where account_id = $1
 """
-# Both queries return one concatenated value: a row per number would take longer to build, on both sides, than to read.
+# Fingerprints and numbers are one concatenated value each: a row per number would take longer to build, on both sides,
+# than to read.
 _FINGERPRINTS: Final = """
-select coalesce(string_agg(int8send(virtual_number_id) || fingerprint, ''), '')
-  from syncer.record_fingerprint where account_id = $1 and decoder_version = $2 and length(fingerprint) = 16
-"""
-_NUMBERS: Final = """
-select coalesce(string_agg(int8send(virtual_number_id), ''), '')
-  from syncer.virtual_number where account_id = $1 and removed_at is null
+select app_id, fingerprints_version,
+       (select coalesce(string_agg(int8send(virtual_number_id) || fingerprint, ''), '')
+          from syncer.record_fingerprint
+         where account_id = $1 and decoder_version = $2 and length(fingerprint) = 16) as fingerprints,
+       (select coalesce(string_agg(int8send(virtual_number_id), ''), '')
+          from syncer.virtual_number where account_id = $1 and removed_at is null) as numbers
+  from syncer.account_fence join syncer.account using (account_id) where account_id = $1
 """
 _NUMBER_AND_FINGERPRINT: Final = Struct(">q16s")
 _NUMBER_BYTES: Final = 8
@@ -146,34 +154,32 @@ async def load_fingerprints(
         DatabaseError: The database cannot be read, or the account was deleted.
     """
     async with autocommit_connection(engine) as connection:
-        account = await connection.fetchrow(_ACCOUNT, account_id)
-        if account is None:
-            raise DatabaseError(f"database: account {account_id} was deleted while it was polled; nothing was recorded")
-        cached = fingerprint_cache.get(account_id, account["fingerprints_version"], content_hash)
-        if cached is not None:
-            return replace(cached, app_id=account["app_id"])
-        # If another poll commits between these statements, `fingerprints_version` is out of date, and the poll compares
-        # it again under the fence.
-        packed_fingerprints = await connection.fetchval(_FINGERPRINTS, account_id, DECODER_VERSION)
-        by_fingerprint, packed_numbers = await asyncio.gather(
-            asyncio.to_thread(_unpack_fingerprints, packed_fingerprints), connection.fetchval(_NUMBERS, account_id)
-        )
-    fingerprints = await asyncio.to_thread(_match_numbers, by_fingerprint, packed_numbers)
+        if fingerprint_cache.has(account_id):
+            account = await connection.fetchrow(_ACCOUNT, account_id)
+            if account is not None:
+                cached = fingerprint_cache.get(account_id, account["fingerprints_version"], content_hash)
+                if cached is not None:
+                    return replace(cached, app_id=account["app_id"])
+        account = await connection.fetchrow(_FINGERPRINTS, account_id, DECODER_VERSION)
+    if account is None:
+        raise DatabaseError(f"database: account {account_id} was deleted while it was polled; nothing was recorded")
+    fingerprints = await run_in_thread_if_large(
+        len(account["fingerprints"]), _match_numbers, account["fingerprints"], account["numbers"]
+    )
     fingerprints = replace(fingerprints, content_hash=content_hash)
     loaded = AccountFingerprints(account["app_id"], account["fingerprints_version"], fingerprints)
     fingerprint_cache.put(account_id, loaded)
     return loaded
 
 
-def _unpack_fingerprints(packed: bytes) -> dict[bytes, int]:
-    return {fingerprint: number for number, fingerprint in _NUMBER_AND_FINGERPRINT.iter_unpack(packed)}
-
-
-def _match_numbers(fingerprints: dict[bytes, int], packed_numbers: bytes) -> Fingerprints:
+def _match_numbers(packed_fingerprints: bytes, packed_numbers: bytes) -> Fingerprints:
     """Matches fingerprints to the numbers that are not removed.
 
     Fingerprints are only a cache: a number without one still exists, and one of a removed number is ignored.
     """
+    fingerprints = {
+        fingerprint: number for number, fingerprint in _NUMBER_AND_FINGERPRINT.iter_unpack(packed_fingerprints)
+    }
     numbers = set(Struct(f">{len(packed_numbers) // _NUMBER_BYTES}q").unpack(packed_numbers))
     without_fingerprint = numbers.difference(fingerprints.values())
     if len(without_fingerprint) + len(fingerprints) > len(numbers):

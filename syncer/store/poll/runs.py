@@ -131,13 +131,16 @@ class ResponseMeta:
 
 # Of any other account than the one meant, as after another database was restored, it inserts nothing: the division by
 # zero takes the row back. The same if the account's time zone has changed, or if the server does not know it any more.
+# The commit waits for no disk and no standby: a run that the server forgets in a crash has changed nothing, and the
+# fence refuses its changes. The commit of its outcome waits, and makes the run's row durable, too.
 _INSERT_RUN: Final = """
 with inserted as (
     insert into syncer.sync_run (account_id, trigger, started_at, outcome) values ($1, $2, syncer.clock(), 'running')
     returning account_id, run_id, started_at
 )
 select max(i.run_id) as run_id, max(i.started_at) as started_at, max(f.success_run_id) as success_run_id,
-       (array_agg(f.body_digest))[1] as body_digest, (array_agg(k.key))[1] as key, 1 / count(*) as is_the_account
+       (array_agg(f.body_digest))[1] as body_digest, (array_agg(k.key))[1] as key, 1 / count(*) as is_the_account,
+       set_config('synchronous_commit', 'off', true)
   from inserted i
   join syncer.account_fence f on f.account_id = i.account_id
   join syncer.account a on a.account_id = f.account_id
@@ -505,4 +508,9 @@ update syncer.account_fence
 
 
 def _is_row_of(run: Run) -> ColumnElement[bool]:
-    return and_(sync_run.c.account_id == run.account_id, sync_run.c.run_id == run.run_id)
+    # The id of a run that the server forgot in a crash may be another one's since.
+    return and_(
+        sync_run.c.account_id == run.account_id,
+        sync_run.c.run_id == run.run_id,
+        sync_run.c.started_at == run.started_at,
+    )
