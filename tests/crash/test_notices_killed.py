@@ -221,11 +221,18 @@ async def cursors_are_made(sql: asyncpg.Connection, accounts: int = 1) -> dict[i
 
 
 async def is_everything_sent(sql: asyncpg.Connection) -> bool:
-    """Whether every run is in a notice, or needs none, and no notice waits."""
+    """Whether every run and every condition is in a notice, or needs none, and no notice waits.
+
+    Of the rules of `notify_file`, only "everything" is about conditions. A condition that ends while its beginning
+    waits to be sent is in no notice until that was sent.
+    """
     found = await sql.fetchval(
         "select not exists (select from syncer.notice where outcome = 'waiting') and not exists ("
         "select from syncer.notice_cursor c join syncer.account_fence using (account_id) "
-        "where c.run_id is distinct from applied_run_id)"
+        "where c.run_id is distinct from applied_run_id) and not exists ("
+        "select from syncer.notice_cursor c join syncer.account_condition k using (account_id) "
+        "where c.rule = 'everything' and (k.condition_id > c.condition_id "
+        "or k.ended_at is not null and k.condition_id = any(c.open_condition_ids)))"
     )
     return bool(found)
 
