@@ -124,7 +124,7 @@ class Family(Generic[T]):
             escaped = account.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
             for suffix, label, label_value, value in self.samples(one):
                 more = f',{label}="{label_value}"' if label else ""
-                number = floatToGoString(value) if value else "0.0"  # type: ignore[no-untyped-call] # prometheus_client's
+                number = floatToGoString(value) if value else "0.0"  # type: ignore[no-untyped-call] # the library does not type it
                 lines.append(f'{self.name}{suffix}{{account="{escaped}"{more}}} {number}\n')
         return "".join(lines)
 

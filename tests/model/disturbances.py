@@ -234,15 +234,7 @@ async def transaction_is_killed(plan_run: PlanRun, a: int, b: int) -> bool:
         is_killed = False
         while not (is_killed or waiting.task.done()):
             is_killed = await killer.fetchval(_TERMINATE_BLOCKED) > 0
-    result = await plan_run.result_of(waiting.task)
-    if is_killed:
-        expected = account.model.fail(waiting.run_id, "database", http_status=200, response_bytes=len(body))
-    else:
-        expected = account.model.complete(waiting.run_id, body, plan_run.clock, headers={})
-    plan_run.log.append(f"  run {waiting.run_id} gets {body.decode()}, is killed: {is_killed} -> {expected.outcome}")
-    if expected.outcome in {"applied", "unchanged"}:
-        account.last_good_response = body, {}
-    await plan_run.compare(result, expected)
+    await _compare_answered(plan_run, waiting, body, is_killed=is_killed)
     return is_killed
 
 
@@ -255,13 +247,22 @@ async def _respond(plan_run: PlanRun, choice: int, records: list[Any] | None) ->
     records = waiting.records if records is None else records
     body = json.dumps(records, ensure_ascii=False).encode(errors="replace")
     waiting.request.answer(*json.loads(body))
+    await _compare_answered(plan_run, waiting, body)
+    return True
+
+
+async def _compare_answered(plan_run: PlanRun, waiting: WaitingPoll, body: bytes, *, is_killed: bool = False) -> None:
+    """Compares the result of a poll that waited, after its response was sent or its session was terminated."""
+    account = plan_run.account
     result = await plan_run.result_of(waiting.task)
-    expected = account.model.complete(waiting.run_id, body, plan_run.clock, headers={})
-    plan_run.log.append(f"  run {waiting.run_id} gets {body.decode()} -> {expected.outcome}")
+    if is_killed:
+        expected = account.model.fail(waiting.run_id, "database", http_status=200, response_bytes=len(body))
+    else:
+        expected = account.model.complete(waiting.run_id, body, plan_run.clock, headers={})
+    plan_run.log.append(f"  run {waiting.run_id} gets {body.decode()}, is killed: {is_killed} -> {expected.outcome}")
     if expected.outcome in {"applied", "unchanged"}:
         account.last_good_response = body, {}
     await plan_run.compare(result, expected)
-    return True
 
 
 @disturbance
