@@ -16,7 +16,8 @@ It shares no code with the modules that read the endpoint, so that a misread fie
 """
 
 from syncer.emulator import faults
-from syncer.emulator.fleet import REALISTIC, STATIC, Fleet, Rates
+from syncer.emulator.fleet import Fleet
+from syncer.emulator.rates import REALISTIC, STATIC, Rates
 from syncer.emulator.server import Emulator, serve
 
 __all__ = ["REALISTIC", "STATIC", "Emulator", "Fleet", "Rates", "faults", "serve"]

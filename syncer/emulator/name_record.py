@@ -12,7 +12,7 @@ from syncer.emulator import name_values
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from syncer.emulator.fleet import Rates
+    from syncer.emulator.rates import Rates
 
 Item = TypeVar("Item")
 Record = dict[str, Any]

@@ -14,7 +14,8 @@ from yarl import URL
 from syncer.emulator import paths
 from syncer.emulator.fault import Fault, FaultContext
 from syncer.emulator.faults import AnyFault, Healthy
-from syncer.emulator.fleet import REALISTIC, Fleet, Rates
+from syncer.emulator.fleet import Fleet
+from syncer.emulator.rates import REALISTIC, Rates
 from syncer.errors import ConfigurationError, os_error_text
 
 if TYPE_CHECKING:

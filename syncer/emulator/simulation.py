@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from syncer.emulator import vendor_values
 from syncer.emulator.faults import BrokenRecords, PartialList, Status, Truncated
-from syncer.emulator.fleet import STATIC
+from syncer.emulator.rates import STATIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

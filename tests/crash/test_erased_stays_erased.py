@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from syncer.emulator import Emulator
-from syncer.emulator.fleet import Rates
+from syncer.emulator.rates import Rates
 from tests.builders import broken_invariants
 from tests.integration.test_erasing import dumped
 from tests.service.processes import TOKEN, wait_until

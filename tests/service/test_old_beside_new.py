@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from syncer.emulator import Emulator
-from syncer.emulator.fleet import Rates
+from syncer.emulator.rates import Rates
 from syncer.store.schema import known_revisions
 from tests.builders import connect
 from tests.service.processes import DEADLINE_SECONDS, TOKEN, Gate, wait_until
