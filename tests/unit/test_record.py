@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -580,7 +581,10 @@ def test_an_extra_key_that_is_not_utf8_rejects_its_record() -> None:
 
 def test_an_element_nested_too_deep_is_rejected() -> None:
     element = minimal_record(x="[" * 100_000 + "]" * 100_000)
-    assert decode_invalid(element) == Rejection(None, None, "nested too deep", element[:MAX_PAYLOAD_BYTES], FINGERPRINT)
+    id_read = 250 if sys.version_info >= (3, 14) else None  # from 3.14 on, what is passed over may be that deep
+    assert decode_invalid(element) == Rejection(
+        id_read, None, "nested too deep", element[:MAX_PAYLOAD_BYTES], FINGERPRINT
+    )
 
 
 def test_a_record_that_is_too_long_is_rejected_and_its_id_is_still_read() -> None:
