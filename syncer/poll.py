@@ -92,6 +92,8 @@ _CONCURRENT_RESPONSES: Final = 12
 schedule accounts. Large bodies have slots of their own, which bound the memory."""
 BATCH_SIZE: Final = 5_000
 """Records that are compared and written together: decoded, they take about ten megabytes."""
+_FIRST_BATCH_SIZE: Final = 1_250
+"""Records of the first batch, which PostgreSQL waits for. The next ones have twice as many each, up to `BATCH_SIZE`."""
 _ASK_AGAIN_SECONDS: Final = 0.5
 """Pause between questions for a run's outcome while the database does not answer."""
 
@@ -284,7 +286,9 @@ class Poller:
         absence_changes = await run_in_thread_if_large(response_bytes, reconcile_absences, parsed, stored, guard)
         await pin_index_plans(fence)
 
-        batches = await run_in_thread_if_large(response_bytes, parsed.records.pop_batches, self.batch_size)
+        batches = await run_in_thread_if_large(
+            response_bytes, parsed.records.pop_batches, self.batch_size, first_size=_FIRST_BATCH_SIZE
+        )
 
         def reconcile_batch(
             records: UnmatchedRecords, rows: NumberRows

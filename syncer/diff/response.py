@@ -146,7 +146,7 @@ def parse_response(
     elements = Elements()
     for piece_start, piece in split_array(body, MIN_RECORD_BYTES):
         require_few_short_elements(len(elements), piece_start, body)
-        fingerprints = list(map(stored.content_hash, piece))
+        fingerprints = stored.content_hash.of_each(piece)
         number_ids = stored.look_up(fingerprints, position=len(elements))
         elements.add(fingerprints, number_ids)
         if not any(number_ids) and classifier.classify_together(piece, fingerprints, piece_start):

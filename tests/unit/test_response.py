@@ -105,6 +105,18 @@ def test_popped_batches_are_sorted_by_id_and_removed() -> None:
     assert len(records) == 0
 
 
+def test_after_a_small_first_batch_each_has_at_most_twice_as_many_records() -> None:
+    spans = {number: Span(0, 0) for number in range(1, 26)}
+    batches = UnmatchedRecords(b"", spans).pop_batches(9, first_size=2)
+    assert [len(batch) for batch in batches] == [2, 4, 8, 9, 2]
+    assert [
+        len(batch) for batch in UnmatchedRecords(b"", {1: Span(0, 0), 2: Span(0, 0)}).pop_batches(1, first_size=2)
+    ] == [
+        1,
+        1,
+    ]
+
+
 def test_a_batch_has_no_more_bytes_than_the_limit_unless_it_is_a_single_record() -> None:
     spans, end = {}, 100
     for number_id, length in enumerate((3, 3, 1, 7, 2, 4), start=1):
