@@ -15,6 +15,7 @@ compare     If the body is byte-identical to the last successful poll's, the run
             they are gone, nor while new words or redirects are refused, since the next poll stores more of them.
 parse       Splits the JSON array and decodes only the records whose fingerprint, a hash of their bytes, is not stored
             (`syncer.diff.response`). A response that was cut short or is not an array makes the run `failed`.
+            Fingerprints that are not in memory are read from PostgreSQL while a large body is split and hashed.
 load        Locks the account's row, the fence, until the transaction ends, and reads the stored numbers that the parsed
             records and the missing numbers need (`syncer.store.poll.load`).
 reconcile   Decides what changed, in pure code (`syncer.diff.reconcile`). Missing numbers are removed if they are few
@@ -47,6 +48,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from syncer.diff.changeset import MAX_RECORD_KEYS, ChangeSet, PollTotals
+from syncer.diff.hashed_pieces import hash_ahead
 from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.record import FIELDS
 from syncer.diff.removal_guard import RemovalGuard
@@ -65,15 +67,17 @@ from syncer.store.poll.runs import ResponseMeta
 from syncer.store.poll.staged import pin_index_plans
 from syncer.telemetry.logs import PollStats, report_poll
 from syncer.telemetry.metrics import Metrics
-from syncer.threads import run_in_thread_if_large
+from syncer.threads import THREAD_THRESHOLD_BYTES, run_in_thread_if_large
 
 if TYPE_CHECKING:
+    from collections import deque
     from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
+    from syncer.diff.hashed_pieces import HashedPiece
     from syncer.diff.response import ParsedResponse
     from syncer.diff.stored import Fingerprints, StoredAccount
     from syncer.diff.unmatched_records import UnmatchedRecords
@@ -199,7 +203,7 @@ class Poller:
         if response.last is not None:
             return None
         while True:
-            known = await load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
+            known, hashed = await self._load_and_hash(run, body)
             try:
                 parsed = await run_in_thread_if_large(
                     len(body),
@@ -208,6 +212,7 @@ class Poller:
                     known.fingerprints,
                     known.app_id,
                     response.declared_length,
+                    hashed=hashed,
                     account=run.account,
                 )
             except PollError:
@@ -220,6 +225,27 @@ class Poller:
             conclusion = await self._reconcile_and_apply(run, meta, trigger, known, parsed, stats)
             if conclusion is not None:
                 return conclusion
+
+    async def _load_and_hash(self, run: Run, body: bytes) -> tuple[AccountFingerprints, deque[HashedPiece] | None]:
+        """Loads the account's fingerprints; if they come from PostgreSQL, the response is hashed meanwhile.
+
+        Returns:
+            The fingerprints, and the pieces of the body if they were hashed.
+
+        Raises:
+            DatabaseError: The database cannot be read, or the account was deleted.
+        """
+        loading = load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
+        if len(body) < THREAD_THRESHOLD_BYTES or self.fingerprint_cache.has(run.account_id):
+            return await loading, None
+        hashing = asyncio.to_thread(hash_ahead, body, run.content_hash)
+        # If loading fails, the thread is still awaited, since it needs the body.
+        known, hashed = await asyncio.gather(loading, hashing, return_exceptions=True)
+        if isinstance(known, BaseException):
+            raise known
+        if isinstance(hashed, BaseException):
+            raise hashed
+        return known, hashed
 
     async def _reconcile_and_apply(
         self,

@@ -14,6 +14,7 @@ from syncer.diff.content_hash import ContentHash
 from syncer.diff.record import DECODER_VERSION
 from syncer.errors import DatabaseError
 from syncer.store.poll.fingerprints import FingerprintCache, load_fingerprints
+from syncer.threads import THREAD_THRESHOLD_BYTES
 from tests.builders import APP_ID, XXH3_COLLISION, PolledAccount, record, redirect, settings_for, without
 
 if TYPE_CHECKING:
@@ -779,6 +780,36 @@ async def test_a_poll_without_cached_fingerprints_finds_the_same_changes(account
     result = await account.poll(record(1), record(2, state="freeze"))
 
     assert (result.changed, result.unchanged, result.state_changes) == (1, 1, 1)
+
+
+async def test_a_new_process_finds_the_changes_of_a_large_response(account: PolledAccount) -> None:
+    records = [record(number, comment="x" * 300) for number in range(1, 1_001)]
+    assert len(json.dumps(records)) > THREAD_THRESHOLD_BYTES
+    await account.poll(*records)
+    account.restart()
+
+    result = await account.poll(record(1, comment="y"), *records[1:999], record(1_001))
+
+    assert (result.outcome, result.changed, result.unchanged, result.created) == ("applied", 1, 998, 1)
+    changed = (
+        "select virtual_number_id, comment from syncer.virtual_number where comment is distinct from $1 order by 1"
+    )
+    assert await account.rows(changed, "x" * 300) == [(1, "y"), (1_001, record(1_001)["comment"])]
+    assert await account.rows(
+        "select virtual_number_id from syncer.virtual_number where missing_since is not null"
+    ) == [(1_000,)]
+
+
+async def test_a_new_process_records_nothing_of_a_large_response_that_was_cut_short(account: PolledAccount) -> None:
+    records = [record(number, comment="x" * 300) for number in range(1, 1_001)]
+    await account.poll(*records)
+    account.restart()
+
+    cut = await account.poll_body(json.dumps([record(1, comment="y"), *records[1:]]).encode()[:-1])
+    whole = await account.poll_body(json.dumps([record(1, comment="z"), *records[1:]]).encode())
+
+    assert (cut.outcome, cut.error_kind) == ("failed", "not_json")
+    assert (whole.outcome, whole.changed, whole.unchanged) == ("applied", 1, 999)
 
 
 async def test_a_new_process_records_that_a_number_changed_back(

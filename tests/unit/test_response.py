@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from msgspec import ValidationError
 
 from syncer.diff.changeset import MAX_RECORD_KEYS
 from syncer.diff.content_hash import UNKEYED, ContentHash
+from syncer.diff.hashed_pieces import hash_ahead
 from syncer.diff.record import Rejection
 from syncer.diff.response import (
     MAX_STORED_REJECTIONS,
@@ -708,6 +710,23 @@ def test_every_element_and_every_number_is_classified_exactly_once(elements: lis
     assert parsed.missing_ids == ({*stored.by_fingerprint.values()} | stored.without_fingerprint) - expected.listed
     assert parsed.received == len(elements)
     assert parsed.received == parsed.known_count + len(parsed.records) + len(parsed.rejections) + parsed.repeated
+
+
+@given(st.lists(_elements, max_size=8), _stored_fingerprints())
+@settings(deadline=None, max_examples=200)
+def test_a_response_that_was_hashed_ahead_is_parsed_the_same(elements: list[bytes], stored: Fingerprints) -> None:
+    body = encode_list(*elements)
+    hashed = hash_ahead(body, UNKEYED)
+    parsed, expected = parse_response(body, stored, APP_ID, hashed=hashed), parse_response(body, stored, APP_ID)
+    assert dict(parsed.records) == dict(expected.records)
+    assert replace(parsed, records=NO_RECORDS) == replace(expected, records=NO_RECORDS)
+    assert (parsed.elements, hashed) == (expected.elements, deque())
+
+
+@pytest.mark.parametrize("end", [b"", b",", b',{"id":'], ids=["no bracket", "a comma", "half an element"])
+def test_of_a_response_that_was_cut_short_nothing_is_hashed_ahead(end: bytes) -> None:
+    body = encode_list(*map(record, range(1, 1_001)))[:-1] + end
+    assert hash_ahead(body, UNKEYED) is None
 
 
 _unusual = st.sampled_from(
