@@ -12,7 +12,8 @@ fetch       Sends the HTTP request, with retries. No database connection is held
 compare     If the body is byte-identical to the last successful poll's, the run is `unchanged`: only its own row and
             the account's are written. If it is so before it is inflated, it is not inflated (`syncer.endpoint`). The
             digest of the last body is not kept while numbers are missing, since the same response can then confirm that
-            they are gone, nor while new words or redirects are refused, since the next poll stores more of them.
+            they are gone, nor while new words or redirects are refused, since the next poll stores more of them. A
+            large body that has another size than the last one is hashed in a second thread, while it is parsed.
 parse       Splits the JSON array and decodes only the records whose fingerprint, a hash of their bytes, is not stored
             (`syncer.diff.response`). A response that was cut short or is not an array makes the run `failed`.
             Fingerprints that are not in memory are read from PostgreSQL while a large body is split and hashed.
@@ -44,6 +45,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -67,7 +69,7 @@ from syncer.store.poll.runs import ResponseMeta
 from syncer.store.poll.staged import pin_index_plans
 from syncer.telemetry.logs import PollStats, report_poll
 from syncer.telemetry.metrics import Metrics
-from syncer.threads import THREAD_THRESHOLD_BYTES, run_in_thread_if_large
+from syncer.threads import THREAD_THRESHOLD_BYTES, run_in_thread_if_large, run_side_by_side
 
 if TYPE_CHECKING:
     from collections import deque
@@ -158,7 +160,8 @@ class Poller:
                         break
                     last = LastResponse(run.content_hash)
                 conclusion = recorded
-                self.last_responses.put(run.account_id, last.digest_of, response)
+                if run.body_digest is not None:
+                    self.last_responses.put(run.account_id, last.content_hash, response, run.body_digest)
         except Exception as failure:  # noqa: BLE001 - every run ends with an outcome, also that of a bug
             error = failure if isinstance(failure, PollError) else stats.add_crash(failure)
             if isinstance(failure, PollError):
@@ -190,31 +193,21 @@ class Poller:
             was not decoded, and must be fetched.
         """
         body = response.body
-        meta = ResponseMeta(response.http_status, response.size, response.body_digest, response.declared_length)
-        if run.last_body_digest == meta.body_digest:
-            async with runs.fence(self.engine, run) as fence:
-                stats.clock_ahead = fence.clock_ahead
-                if fence.is_superseded:
-                    return await runs.mark_superseded(fence, meta)
-                if runs.is_still_last_body(fence, meta):
-                    unchanged = await runs.mark_unchanged(fence, meta)
-                    stats.partial_reason = response.declared_length.partial_reason(unchanged.counters["received"])
-                    return unchanged
+        meta = ResponseMeta(response.http_status, response.size, response.declared_length)
+        if response.last is not None:
+            run.body_digest = response.last.body_digest
+        elif len(body) < THREAD_THRESHOLD_BYTES or run.can_repeat_last_body(len(body)):
+            run.body_digest = await run_in_thread_if_large(len(body), run.content_hash, body)
+        if run.body_digest is not None and run.body_digest == run.last_body_digest:
+            conclusion = await self._record_last_body(run, meta, stats)
+            if conclusion is not None:
+                return conclusion
         if response.last is not None:
             return None
         while True:
             known, hashed = await self._load_and_hash(run, body)
             try:
-                parsed = await run_in_thread_if_large(
-                    len(body),
-                    parse_response,
-                    body,
-                    known.fingerprints,
-                    known.app_id,
-                    response.declared_length,
-                    hashed=hashed,
-                    account=run.account,
-                )
+                parsed = await _parse(run, response, known, hashed)
             except PollError:
                 # A run that began later may have succeeded: then this one is superseded, not failed.
                 async with runs.fence(self.engine, run) as fence:
@@ -225,6 +218,18 @@ class Poller:
             conclusion = await self._reconcile_and_apply(run, meta, trigger, known, parsed, stats)
             if conclusion is not None:
                 return conclusion
+
+    async def _record_last_body(self, run: Run, meta: ResponseMeta, stats: PollStats) -> Conclusion | None:
+        """Records a body that was the last one when the run began; returns None if it is not the last one any more."""
+        async with runs.fence(self.engine, run) as fence:
+            stats.clock_ahead = fence.clock_ahead
+            if fence.is_superseded:
+                return await runs.mark_superseded(fence, meta)
+            if not runs.is_still_last_body(fence):
+                return None
+            unchanged = await runs.mark_unchanged(fence, meta)
+            stats.partial_reason = meta.declared_length.partial_reason(unchanged.counters["received"])
+            return unchanged
 
     async def _load_and_hash(self, run: Run, body: bytes) -> tuple[AccountFingerprints, deque[HashedPiece] | None]:
         """Loads the account's fingerprints; if they come from PostgreSQL, the response is hashed meanwhile.
@@ -368,6 +373,30 @@ class Poller:
                         return await runs.conclude_failed(self.engine, run, error)
                     await asyncio.sleep(_ASK_AGAIN_SECONDS)
         return Conclusion("unknown", counters={})
+
+
+async def _parse(
+    run: Run, response: Response, known: AccountFingerprints, hashed: deque[HashedPiece] | None
+) -> ParsedResponse:
+    """Parses a response, and takes the digest of its body beside that if nothing needed it before.
+
+    Raises:
+        PollError: It is not JSON, not an array, or another account's.
+    """
+    parse = partial(
+        parse_response,
+        response.body,
+        known.fingerprints,
+        known.app_id,
+        response.declared_length,
+        hashed=hashed,
+        account=run.account,
+    )
+    if run.body_digest is not None:
+        return await run_in_thread_if_large(len(response.body), parse)
+    digest = partial(run.content_hash, response.body)
+    parsed, run.body_digest = await asyncio.to_thread(run_side_by_side, parse, digest)
+    return parsed
 
 
 async def _compare_keys(fence: Fence, parsed: ParsedResponse, stored: Fingerprints, totals: PollTotals) -> list[str]:

@@ -800,6 +800,25 @@ async def test_a_new_process_finds_the_changes_of_a_large_response(account: Poll
     ) == [(1_000,)]
 
 
+@pytest.mark.parametrize("comment", ["y" * 300, "longer" * 300], ids=["as many bytes", "more bytes"])
+async def test_a_large_response_is_compared_with_its_own_digest_the_next_time(
+    account: PolledAccount, comment: str
+) -> None:
+    records = [record(number, comment="x" * 300) for number in range(1, 1_001)]
+    before = json.dumps(records).encode()
+    after = json.dumps([record(1, comment=comment), *records[1:]]).encode()
+    content_hash = ContentHash(*await account.row("select key from syncer.hash_key"))
+    outcomes = []
+
+    for body in (before, after, after, before, before):
+        result = await account.poll_body(body)
+        outcomes.append((result.outcome, result.changed, result.unchanged))
+        assert await account.row("select body_digest from syncer.account_fence") == (content_hash(body),)
+
+    once, again = ("applied", 1, 999), ("unchanged", 0, 1_000)
+    assert outcomes == [("applied", 0, 0), once, again, once, again]
+
+
 async def test_a_new_process_records_nothing_of_a_large_response_that_was_cut_short(account: PolledAccount) -> None:
     records = [record(number, comment="x" * 300) for number in range(1, 1_001)]
     await account.poll(*records)

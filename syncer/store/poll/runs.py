@@ -61,7 +61,9 @@ class Run:
         started_at: The database's time before the request was sent.
         last_body_digest: The digest of the last successful response at that time, whichever decoder version read it;
             None if there was none or it left numbers missing.
+        last_body_bytes: The size of that response; None if it is not known.
         content_hash: The hash for digests and fingerprints, with the key of this database.
+        body_digest: The digest of this run's response, once it is known.
     """
 
     account: str
@@ -69,9 +71,15 @@ class Run:
     run_id: int
     started_at: datetime
     last_body_digest: bytes | None
+    last_body_bytes: int | None
     content_hash: ContentHash
+    body_digest: bytes | None = None
     may_have_committed: bool = False
     identities_behind: Sequence[IdentityBehind] = ()
+
+    def can_repeat_last_body(self, size: int) -> bool:
+        """Returns whether a body of this size can be the one of the last successful response."""
+        return self.last_body_digest is not None and self.last_body_bytes in {None, size}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +127,11 @@ class ResponseMeta:
     Attributes:
         http_status: Its HTTP status.
         response_bytes: The size of its decoded body.
-        body_digest: The digest of that.
         declared_length: What its headers say about the length of the list.
     """
 
     http_status: int
     response_bytes: int
-    body_digest: bytes
     declared_length: DeclaredLength
 
 
@@ -139,12 +145,14 @@ with inserted as (
     returning account_id, run_id, started_at
 )
 select max(i.run_id) as run_id, max(i.started_at) as started_at, max(f.success_run_id) as success_run_id,
-       (array_agg(f.body_digest))[1] as body_digest, (array_agg(k.key))[1] as key, 1 / count(*) as is_the_account,
+       (array_agg(f.body_digest))[1] as body_digest, max(s.response_bytes) as body_bytes,
+       (array_agg(k.key))[1] as key, 1 / count(*) as is_the_account,
        set_config('synchronous_commit', 'off', true)
   from inserted i
   join syncer.account_fence f on f.account_id = i.account_id
   join syncer.account a on a.account_id = f.account_id
   left join syncer.hash_key k on true
+  left join syncer.sync_run s on s.account_id = $1 and s.run_id = f.success_run_id
  where f.account_id = $1 and a.name = $3 and a.time_zone = $4 and a.time_zone = syncer.known_zone(a.time_zone)
 """
 _NOT_THE_ACCOUNT: Final = (asyncpg.DivisionByZeroError, asyncpg.ForeignKeyViolationError)
@@ -208,7 +216,9 @@ async def _insert_run(
             "values (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
         )
     content_hash = _content_hash(row["key"])
-    return Run(account, account_id, row["run_id"], row["started_at"], row["body_digest"], content_hash)
+    return Run(
+        account, account_id, row["run_id"], row["started_at"], row["body_digest"], row["body_bytes"], content_hash
+    )
 
 
 @lru_cache(maxsize=1)
@@ -346,9 +356,9 @@ select app_id, success_run_id, success_started_at, applied_run_id, fingerprints_
 """
 
 
-def is_still_last_body(fence: Fence, meta: ResponseMeta) -> bool:
+def is_still_last_body(fence: Fence) -> bool:
     """Returns whether the response's body is byte-identical to the last one, and the same decoder version read that."""
-    return (fence.body_digest, fence.decoder_version) == (meta.body_digest, DECODER_VERSION)
+    return (fence.body_digest, fence.decoder_version) == (fence.run.body_digest, DECODER_VERSION)
 
 
 async def mark_superseded(fence: Fence, meta: ResponseMeta) -> Conclusion:
@@ -381,7 +391,7 @@ async def mark_unchanged(fence: Fence, meta: ResponseMeta) -> Conclusion:
         fence,
         meta,
         Conclusion("unchanged", counters),
-        body_digest=meta.body_digest,
+        body_digest=fence.run.body_digest,
         is_believable=received > 0 and not has_unreadable_id and not is_partial,
     )
 
@@ -421,7 +431,7 @@ async def mark_succeeded(
         fence,
         meta,
         conclusion,
-        body_digest=meta.body_digest if is_final and not is_any_missing else None,
+        body_digest=fence.run.body_digest if is_final and not is_any_missing else None,
         is_believable=parsed.is_believable,
         fingerprints_version=fingerprints_version if totals.has_fingerprint_changes else None,
         app_id=parsed.app_id,
