@@ -13,7 +13,7 @@ compare     If the body is byte-identical to the last successful poll's, the run
             the account's are written. If it is so before it is inflated, it is not inflated (`syncer.endpoint`). The
             digest of the last body is not kept while numbers are missing, since the same response can then confirm that
             they are gone, nor while new words or redirects are refused, since the next poll stores more of them. A
-            large body that has another size than the last one is hashed in a second thread, while it is parsed.
+            large body that has another size or another start than the last one is hashed while it is parsed.
 parse       Splits the JSON array and decodes only the records whose fingerprint, a hash of their bytes, is not stored
             (`syncer.diff.response`). A response that was cut short or is not an array makes the run `failed`.
             Fingerprints that are not in memory are read from PostgreSQL while a large body is split and hashed.
@@ -196,7 +196,10 @@ class Poller:
         meta = ResponseMeta(response.http_status, response.size, response.declared_length)
         if response.last is not None:
             run.body_digest = response.last.body_digest
-        elif len(body) < THREAD_THRESHOLD_BYTES or run.can_repeat_last_body(len(body)):
+        elif len(body) < THREAD_THRESHOLD_BYTES or (
+            run.can_repeat_last_body(len(body))
+            and not self.fingerprint_cache.has_other_start(run.account_id, body, run.content_hash)
+        ):
             run.body_digest = await run_in_thread_if_large(len(body), run.content_hash, body)
         if run.body_digest is not None and run.body_digest == run.last_body_digest:
             conclusion = await self._record_last_body(run, meta, stats)

@@ -42,7 +42,7 @@ from syncer.diff.record import (
     validate,
     validate_together,
 )
-from syncer.diff.stored import Elements
+from syncer.diff.stored import Elements, hash_start
 from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from syncer.errors import WrongAccountError
 
@@ -147,7 +147,7 @@ def parse_response(
         WrongAccountError: Records have an `app_id`, and none of them has this one.
     """
     classifier = _Classifier(body, stored.content_hash)
-    elements = Elements()
+    elements = Elements(start_hash=hash_start(body, stored.content_hash))
     pieces = remove_pieces(hashed) if hashed else hash_pieces(body, stored.content_hash)
     for piece_start, piece, fingerprints in pieces:
         number_ids = stored.look_up(fingerprints, position=len(elements))

@@ -800,13 +800,18 @@ async def test_a_new_process_finds_the_changes_of_a_large_response(account: Poll
     ) == [(1_000,)]
 
 
-@pytest.mark.parametrize("comment", ["y" * 300, "longer" * 300], ids=["as many bytes", "more bytes"])
+@pytest.mark.parametrize(
+    ("number", "comment"),
+    [(1, "y" * 300), (1_000, "y" * 300), (1_000, "longer" * 300)],
+    ids=["another start", "another end", "another size"],
+)
 async def test_a_large_response_is_compared_with_its_own_digest_the_next_time(
-    account: PolledAccount, comment: str
+    account: PolledAccount, number: int, comment: str
 ) -> None:
     records = [record(number, comment="x" * 300) for number in range(1, 1_001)]
     before = json.dumps(records).encode()
-    after = json.dumps([record(1, comment=comment), *records[1:]]).encode()
+    records[number - 1] = record(number, comment=comment)
+    after = json.dumps(records).encode()
     content_hash = ContentHash(*await account.row("select key from syncer.hash_key"))
     outcomes = []
 
