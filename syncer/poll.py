@@ -72,7 +72,7 @@ from syncer.telemetry.metrics import Metrics
 from syncer.threads import THREAD_THRESHOLD_BYTES, run_in_thread_if_large, run_side_by_side
 
 if TYPE_CHECKING:
-    from collections import deque
+    from collections.abc import Iterator
     from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -234,17 +234,18 @@ class Poller:
             stats.partial_reason = meta.declared_length.partial_reason(unchanged.counters["received"])
             return unchanged
 
-    async def _load_and_hash(self, run: Run, body: bytes) -> tuple[AccountFingerprints, deque[HashedPiece] | None]:
-        """Loads the account's fingerprints; if they come from PostgreSQL, the response is hashed meanwhile.
+    async def _load_and_hash(self, run: Run, body: bytes) -> tuple[AccountFingerprints, Iterator[HashedPiece] | None]:
+        """Loads the account's fingerprints; if they come from PostgreSQL, a large response is hashed meanwhile.
 
         Returns:
-            The fingerprints, and the pieces of the body if they were hashed.
+            The fingerprints, and the pieces of the body if the first of them were hashed.
 
         Raises:
             DatabaseError: The database cannot be read, or the account was deleted.
         """
         loading = load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
-        if len(body) < THREAD_THRESHOLD_BYTES or self.fingerprint_cache.has(run.account_id):
+        is_first = run.last_body_bytes is None  # then nothing is stored, and loading takes no time
+        if is_first or len(body) < THREAD_THRESHOLD_BYTES or self.fingerprint_cache.has(run.account_id):
             return await loading, None
         hashing = asyncio.to_thread(hash_ahead, body, run.content_hash)
         # If loading fails, the thread is still awaited, since it needs the body.
@@ -379,7 +380,7 @@ class Poller:
 
 
 async def _parse(
-    run: Run, response: Response, known: AccountFingerprints, hashed: deque[HashedPiece] | None
+    run: Run, response: Response, known: AccountFingerprints, hashed: Iterator[HashedPiece] | None
 ) -> ParsedResponse:
     """Parses a response, and takes the digest of its body beside that if nothing needed it before.
 

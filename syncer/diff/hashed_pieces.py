@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Raw
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 HashedPiece = tuple[int, list[Raw], list[bytes]]
 """A piece of a body as `split_array` yields it, its offset and its elements, and the hash of each element."""
+MAX_PIECES_AHEAD: Final = 512
+"""Pieces that are hashed ahead: up to 32 MiB. The elements of a piece are slices of a copy of it."""
 
 
 def hash_pieces(body: bytes, content_hash: ContentHash) -> Iterator[HashedPiece]:
@@ -37,15 +40,24 @@ def hash_pieces(body: bytes, content_hash: ContentHash) -> Iterator[HashedPiece]
     require_few_short_elements(count, len(body), body)
 
 
-def hash_ahead(body: bytes, content_hash: ContentHash) -> deque[HashedPiece] | None:
-    """Returns all pieces of a body; None if it cannot be split, for which `hash_pieces` raises the error."""
+def hash_ahead(
+    body: bytes, content_hash: ContentHash, max_pieces: int = MAX_PIECES_AHEAD
+) -> Iterator[HashedPiece] | None:
+    """Hashes the first pieces of a body.
+
+    Returns:
+        All pieces, of which the others are hashed when their turn comes. None if the body begins with something that
+        cannot be split, for which `hash_pieces` raises the error.
+    """
+    pieces = hash_pieces(body, content_hash)
     try:
-        return deque(hash_pieces(body, content_hash))
+        ahead = deque(islice(pieces, max_pieces))
     except PollError:
         return None
+    return chain(_remove_each(ahead), pieces)
 
 
-def remove_pieces(pieces: deque[HashedPiece]) -> Iterator[HashedPiece]:
+def _remove_each(pieces: deque[HashedPiece]) -> Iterator[HashedPiece]:
     """Yields the pieces and removes them, so that the memory of each is freed once it was looked at."""
     while pieces:
         yield pieces.popleft()

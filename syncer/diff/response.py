@@ -27,7 +27,7 @@ from msgspec.structs import replace
 
 from syncer.diff.changeset import MAX_KEY_CHARS, MAX_RECORD_KEYS
 from syncer.diff.declared_length import NOTHING_DECLARED, DeclaredLength
-from syncer.diff.hashed_pieces import hash_pieces, remove_pieces
+from syncer.diff.hashed_pieces import hash_pieces
 from syncer.diff.json_array import split_array
 from syncer.diff.record import (
     ParsedRecord,
@@ -47,7 +47,6 @@ from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from syncer.errors import WrongAccountError
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
@@ -128,7 +127,7 @@ def parse_response(
     app_id: int | None,
     declared_length: DeclaredLength = NOTHING_DECLARED,
     *,
-    hashed: deque[HashedPiece] | None = None,
+    hashed: Iterator[HashedPiece] | None = None,
     account: str = "NAME",
 ) -> ParsedResponse:
     """Splits a response into known elements, records to compare with the database, and rejected elements.
@@ -138,7 +137,7 @@ def parse_response(
         stored: The fingerprints of the account's stored numbers.
         app_id: The account's `app_id`; None until a record had one.
         declared_length: What the response's headers say about the length of the list.
-        hashed: What `hash_ahead` returned for this body and the hash of these fingerprints. It is empty afterwards.
+        hashed: What `hash_ahead` returned for this body and the hash of these fingerprints, if some of it was hashed.
         account: The account's name, for messages.
 
     Raises:
@@ -148,7 +147,7 @@ def parse_response(
     """
     classifier = _Classifier(body, stored.content_hash)
     elements = Elements(start_hash=hash_start(body, stored.content_hash))
-    pieces = remove_pieces(hashed) if hashed else hash_pieces(body, stored.content_hash)
+    pieces = hash_pieces(body, stored.content_hash) if hashed is None else hashed
     for piece_start, piece, fingerprints in pieces:
         number_ids = stored.look_up(fingerprints, position=len(elements))
         elements.add(fingerprints, number_ids)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from msgspec import ValidationError
 
 from syncer.diff.changeset import MAX_RECORD_KEYS
 from syncer.diff.content_hash import UNKEYED, ContentHash
-from syncer.diff.hashed_pieces import hash_ahead
+from syncer.diff.hashed_pieces import hash_ahead, hash_pieces
 from syncer.diff.record import Rejection
 from syncer.diff.response import (
     MAX_STORED_REJECTIONS,
@@ -716,11 +715,20 @@ def test_every_element_and_every_number_is_classified_exactly_once(elements: lis
 @settings(deadline=None, max_examples=200)
 def test_a_response_that_was_hashed_ahead_is_parsed_the_same(elements: list[bytes], stored: Fingerprints) -> None:
     body = encode_list(*elements)
-    hashed = hash_ahead(body, UNKEYED)
-    parsed, expected = parse_response(body, stored, APP_ID, hashed=hashed), parse_response(body, stored, APP_ID)
+    parsed = parse_response(body, stored, APP_ID, hashed=hash_ahead(body, UNKEYED))
+    expected = parse_response(body, stored, APP_ID)
     assert dict(parsed.records) == dict(expected.records)
     assert replace(parsed, records=NO_RECORDS) == replace(expected, records=NO_RECORDS)
-    assert (parsed.elements, hashed) == (expected.elements, deque())
+    assert parsed.elements == expected.elements
+
+
+@pytest.mark.parametrize("max_pieces", [0, 1, 3, 1_000])
+def test_what_was_not_hashed_ahead_is_hashed_later(max_pieces: int) -> None:
+    body = encode_list(*map(record, range(1, 1_001)))
+    pieces, hashed = list(hash_pieces(body, UNKEYED)), hash_ahead(body, UNKEYED, max_pieces)
+    assert 3 < len(pieces) < 1_000
+    assert hashed is not None
+    assert list(hashed) == pieces
 
 
 @pytest.mark.parametrize("end", [b"", b",", b',{"id":'], ids=["no bracket", "a comma", "half an element"])
