@@ -58,11 +58,15 @@ from syncer.outcome import Conclusion, PollResult
 from syncer.store.engine import translate_errors
 from syncer.store.poll import runs
 from syncer.store.poll.apply import delete_surplus_rejections, prepare_changes, upsert_rejections, write_changes
-from syncer.store.poll.fingerprints import FingerprintCache, load_fingerprints, next_fingerprints
+from syncer.store.poll.fingerprints import (
+    FingerprintCache,
+    cached_fingerprints,
+    load_fingerprints,
+    next_fingerprints,
+)
 from syncer.store.poll.load import load_account, load_numbers
 from syncer.store.poll.lookups import upsert_lookups
 from syncer.store.poll.runs import ResponseMeta
-from syncer.store.poll.staged import pin_index_plans
 from syncer.telemetry.logs import PollStats, report_poll
 from syncer.telemetry.metrics import Metrics
 from syncer.threads import run_in_thread_if_large
@@ -196,8 +200,11 @@ class Poller:
                     return unchanged
         if response.last is not None:
             return None
+        # Whether these are still what is stored is checked under the fence.
+        known = cached_fingerprints(self.fingerprint_cache, run)
         while True:
-            known = await load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
+            if known is None:
+                known = await load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
             try:
                 parsed = await run_in_thread_if_large(
                     len(body),
@@ -218,6 +225,7 @@ class Poller:
             conclusion = await self._reconcile_and_apply(run, meta, trigger, known, parsed, stats)
             if conclusion is not None:
                 return conclusion
+            known = None
 
     async def _reconcile_and_apply(
         self,
@@ -282,7 +290,6 @@ class Poller:
         """Compares and writes the records batch by batch, then the numbers that are missing or rejected."""
         totals = PollTotals()
         absence_changes = await run_in_thread_if_large(response_bytes, reconcile_absences, parsed, stored, guard)
-        await pin_index_plans(fence)
 
         batches = await run_in_thread_if_large(response_bytes, parsed.records.pop_batches, self.batch_size)
 
