@@ -1,12 +1,16 @@
 """Measures one `syncer run` that polls tens of thousands of accounts: how late polls start, CPU time and memory.
 
-    python -m benchmarks.fleet --accounts 50000 --numbers 100 --interval 300 --minutes 30 --rules 2
+    python -m benchmarks.fleet --accounts 1000 10000 50000 --old-runs 50
+
+makes the table of docs/operations.md, in an hour and a half on a machine that does nothing else: a row for each number
+of accounts, and one more for the largest while retention deletes fifty old runs of each account. Each row is of fifteen
+minutes (`--minutes`), after one interval in which all numbers are new.
 
 Everything runs on this machine: the daemon, started as by an operator, with an accounts file; an endpoint with an
 account for each token, of whose responses one in three differs in a number from the one before; PostgreSQL, configured
 or embedded. How late a poll is follows from the database: an account is due once per interval, counted from the time in
-its schedule. In the first interval all numbers are new. With rules, notices of all events are sent to a webhook, which
-the endpoint serves, too.
+its schedule. With rules, notices of all events are sent to a webhook, which the endpoint serves, too. Each row has an
+embedded server of its own; a configured database keeps the accounts of the rows before.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import os
 import secrets
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -32,8 +36,10 @@ from rich.table import Table
 
 from benchmarks.endpoint import endpoint
 from benchmarks.processes import daemon
-from benchmarks.server import configured_server, connection_to
+from benchmarks.server import configured_server, connection_to, migrate_to_newest
 from syncer.emulator import Fleet
+from syncer.store.accounts import register_accounts
+from syncer.store.engine import create_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,9 +55,20 @@ _APP_ID: Final = b'"app_id":10000000'
 _GZIP: Final = {hdrs.CONTENT_ENCODING: "gzip"}
 _CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_SERVER_SETTINGS: Final = {"shared_buffers": "1GB", "max_wal_size": "8GB"}
+"""Settings of an embedded server: memory as a server for such a fleet gets it."""
 
+# Runs of two days ago that found nothing, as a daemon leaves them that was stopped since.
+_INSERT_OLD_RUNS: Final = """
+insert into syncer.sync_run (account_id, trigger, started_at, finished_at, outcome, received, unchanged)
+select account_id, 'schedule', now() - interval '2 days' + number * interval '1 minute',
+       now() - interval '2 days' + number * interval '1 minute', 'unchanged', $2, $2
+  from generate_series(1, $1) number cross join syncer.account
+ order by number, account_id
+"""
+_COUNT_OLD_RUNS: Final = "select count(*) from syncer.sync_run where started_at < now() - interval '1 day'"
 # How many seconds after its due time each run started, and the longest pause between two runs of an account.
-_LATENESS: Final = """
+_LATE: Final = """
 with late as (
     select r.account_id, r.started_at, r.outcome,
            mod(mod(extract(epoch from r.started_at - s.due_at), $1) + $1, $1)::float8 as seconds,
@@ -61,6 +78,9 @@ with late as (
       from syncer.sync_run r join syncer.account_schedule s using (account_id)
      where r.trigger = 'schedule' and r.started_at >= $2
 )
+"""
+_LATENESS: Final = f"""
+{_LATE}
 select round, count(*) as polls, count(distinct account_id) as accounts,
        count(*) / extract(epoch from max(started_at) - min(started_at)) as per_second,
        count(*) filter (where outcome = 'applied') as applied,
@@ -68,7 +88,14 @@ select round, count(*) as polls, count(distinct account_id) as accounts,
        percentile_cont(array[0.5, 0.9, 0.99, 1]) within group (order by seconds)
            filter (where outcome in ('applied', 'unchanged')) as lateness
   from late group by round order by round
-"""
+"""  # noqa: S608 - a query from this file
+_SUMMARY: Final = f"""
+{_LATE}
+select count(*) / extract(epoch from max(started_at) - min(started_at)) as per_second,
+       count(*) filter (where outcome = 'applied')::float8 / count(*) as changed,
+       percentile_cont(array[0.5, 0.99, 1]) within group (order by seconds) as lateness
+  from late where outcome in ('applied', 'unchanged')
+"""  # noqa: S608 - a query from this file
 
 
 def emulated_vendor(numbers: int, hanging: int) -> web.Application:
@@ -225,37 +252,87 @@ async def notices_table(database_url: str) -> Table:
     return table
 
 
+async def insert_old_runs(database_url: str, accounts: int, old_runs: int, numbers: int) -> None:
+    """Registers the accounts, and gives each this many runs that retention will delete."""
+    await migrate_to_newest(database_url)
+    engine = create_engine(lambda: database_url, command_timeout=None)
+    await register_accounts(engine, {f"account {number}": "Europe/Moscow" for number in range(accounts)})
+    await engine.dispose()
+    async with connection_to(database_url) as connection:
+        await connection.execute(_INSERT_OLD_RUNS, old_runs, numbers)
+        await connection.execute("vacuum analyze syncer.sync_run")
+
+
+async def summary_row(
+    database_url: str, interval: int, since: datetime, processes: dict[str, int], before: dict[str, Usage]
+) -> list[str]:
+    """Returns what happened since a moment: polls per second, how late they were, CPU time and memory."""
+    async with connection_to(database_url) as connection:
+        row = await connection.fetchrow(_SUMMARY, interval, since)
+        seconds = await connection.fetchval("select extract(epoch from now() - $1)::float8", since)
+        old_runs = await connection.fetchval(_COUNT_OLD_RUNS)
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    used = []
+    for name in ("daemon", "PostgreSQL"):
+        usage = Usage.of_process(processes[name])
+        share = (usage.seconds - before[name].seconds) / seconds
+        used.append(f"{share:.0%} of a core" + (f", {usage.peak_bytes / 2**20:.0f} MiB" if name == "daemon" else ""))
+    late = ", ".join(f"{each:.1f} s" for each in row["lateness"])
+    return [f"{row['per_second']:.0f}", f"{row['changed']:.0%}", late, *used, f"{old_runs:,}"]
+
+
+def measure(console: Console, accounts: int, old_runs: int, arguments: argparse.Namespace) -> list[str]:
+    """Measures one daemon, prints the details, and returns a row for the summary."""
+    with ExitStack() as stack:
+        url = stack.enter_context(configured_server(_SERVER_SETTINGS))
+        if old_runs:
+            asyncio.run(insert_old_runs(url, accounts, old_runs, arguments.numbers))
+        served = stack.enter_context(endpoint(emulated_vendor, arguments.numbers, arguments.hanging))
+        settings = stack.enter_context(files(accounts, arguments.rules, f"{served.url}/webhook"))
+        running = stack.enter_context(
+            daemon(
+                database_url=url,
+                api_url=served.url,
+                **settings,
+                poll_interval=f"{arguments.interval}s",
+                http_listen="off",
+                log_level="error",
+            )
+        )
+        begun = asyncio.run(database_time(url))
+        time.sleep(5)
+        processes = {"daemon": running.pid, "endpoint": served.pid, "PostgreSQL": asyncio.run(server_pid(url))}
+        print_usage(console, arguments.interval / 60, processes)
+        since = asyncio.run(database_time(url))
+        before = {name: Usage.of_process(pid) for name, pid in processes.items()}
+        print_usage(console, arguments.minutes, processes)
+        row = asyncio.run(summary_row(url, arguments.interval, since, processes, before))
+        console.print(asyncio.run(lateness_table(url, arguments.interval, begun)))
+        if arguments.rules:
+            console.print(asyncio.run(notices_table(url)))
+    return [f"{accounts:,}" + (f", {old_runs} old runs each" if old_runs else ""), *row]
+
+
 def main() -> None:
     """Measures and prints the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__.splitlines()[0])
-    parser.add_argument("--accounts", type=int, default=10_000)
+    parser.add_argument("--accounts", type=int, nargs="+", default=[10_000], help="one row for each number of accounts")
+    parser.add_argument("--old-runs", type=int, default=0, help="measure the last again with this many old runs each")
     parser.add_argument("--numbers", type=int, default=100, help="numbers per account")
     parser.add_argument("--interval", type=int, default=300, help="seconds from one poll of an account to the next")
     parser.add_argument("--hanging", type=int, default=0, help="accounts whose requests never return")
     parser.add_argument("--rules", type=int, default=0, help="rules of the notify file; 0 for no notices")
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=15, help="minutes for each row, after the first interval")
     arguments = parser.parse_args()
     console = Console(width=160)
-    with (
-        configured_server() as url,
-        endpoint(emulated_vendor, arguments.numbers, arguments.hanging) as served,
-        files(arguments.accounts, arguments.rules, f"{served.url}/webhook") as settings,
-        daemon(
-            database_url=url,
-            api_url=served.url,
-            **settings,
-            poll_interval=f"{arguments.interval}s",
-            http_listen="off",
-            log_level="error",
-        ) as running,
-    ):
-        begun = asyncio.run(database_time(url))
-        time.sleep(5)
-        processes = {"daemon": running.pid, "endpoint": served.pid, "PostgreSQL": asyncio.run(server_pid(url))}
-        print_usage(console, arguments.minutes, processes)
-        console.print(asyncio.run(lateness_table(url, arguments.interval, begun)))
-        if arguments.rules:
-            console.print(asyncio.run(notices_table(url)))
+    headings = ("accounts", "polls per second", "changed", "late: half, 99 %, all", "daemon", "PostgreSQL")
+    table = Table(*headings, "old runs left", title="Summary")
+    rows = [(accounts, 0) for accounts in arguments.accounts]
+    if arguments.old_runs:
+        rows.append((arguments.accounts[-1], arguments.old_runs))
+    for accounts, old_runs in rows:
+        table.add_row(*measure(console, accounts, old_runs, arguments))
+    console.print(table)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def configured_server() -> Iterator[str]:
-    """Yields the address in SYNCER_DATABASE_URL; if it is not set, that of an embedded server."""
+def configured_server(settings: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yields the address in SYNCER_DATABASE_URL; if it is not set, that of an embedded server with these settings."""
     configured = os.environ.get("SYNCER_DATABASE_URL")
     if configured:
         yield configured
         return
-    with embedded_server() as url:
+    with embedded_server(settings) as url:
         yield url
 
 

@@ -62,11 +62,15 @@ from syncer.outcome import Conclusion, PollResult
 from syncer.store.engine import translate_errors
 from syncer.store.poll import runs
 from syncer.store.poll.apply import delete_surplus_rejections, prepare_changes, upsert_rejections, write_changes
-from syncer.store.poll.fingerprints import FingerprintCache, load_fingerprints, next_fingerprints
+from syncer.store.poll.fingerprints import (
+    FingerprintCache,
+    cached_fingerprints,
+    load_fingerprints,
+    next_fingerprints,
+)
 from syncer.store.poll.load import load_account, load_numbers
 from syncer.store.poll.lookups import upsert_lookups
 from syncer.store.poll.runs import ResponseMeta
-from syncer.store.poll.staged import pin_index_plans
 from syncer.telemetry.logs import PollStats, report_poll
 from syncer.telemetry.metrics import Metrics
 from syncer.threads import THREAD_THRESHOLD_BYTES, run_in_thread_if_large, run_side_by_side
@@ -194,21 +198,19 @@ class Poller:
         """
         body = response.body
         meta = ResponseMeta(response.http_status, response.size, response.declared_length)
-        if response.last is not None:
-            run.body_digest = response.last.body_digest
-        elif len(body) < THREAD_THRESHOLD_BYTES or (
-            run.can_repeat_last_body(len(body))
-            and not self.fingerprint_cache.has_other_start(run.account_id, body, run.content_hash)
-        ):
-            run.body_digest = await run_in_thread_if_large(len(body), run.content_hash, body)
+        await self._take_digest(run, response)
         if run.body_digest is not None and run.body_digest == run.last_body_digest:
             conclusion = await self._record_last_body(run, meta, stats)
             if conclusion is not None:
                 return conclusion
         if response.last is not None:
             return None
+        # Whether these are still what is stored is checked under the fence.
+        known = cached_fingerprints(self.fingerprint_cache, run)
         while True:
-            known, hashed = await self._load_and_hash(run, body)
+            hashed = None
+            if known is None:
+                known, hashed = await self._load_and_hash(run, body)
             try:
                 parsed = await _parse(run, response, known, hashed)
             except PollError:
@@ -221,6 +223,18 @@ class Poller:
             conclusion = await self._reconcile_and_apply(run, meta, trigger, known, parsed, stats)
             if conclusion is not None:
                 return conclusion
+            known = None
+
+    async def _take_digest(self, run: Run, response: Response) -> None:
+        """Sets the digest of the run's response, unless that is large and known to differ from the last one."""
+        body = response.body
+        if response.last is not None:
+            run.body_digest = response.last.body_digest
+        elif len(body) < THREAD_THRESHOLD_BYTES or (
+            run.can_repeat_last_body(len(body))
+            and not self.fingerprint_cache.has_other_start(run.account_id, body, run.content_hash)
+        ):
+            run.body_digest = await run_in_thread_if_large(len(body), run.content_hash, body)
 
     async def _record_last_body(self, run: Run, meta: ResponseMeta, stats: PollStats) -> Conclusion | None:
         """Records a body that was the last one when the run began; returns None if it is not the last one any more."""
@@ -235,7 +249,7 @@ class Poller:
             return unchanged
 
     async def _load_and_hash(self, run: Run, body: bytes) -> tuple[AccountFingerprints, Iterator[HashedPiece] | None]:
-        """Loads the account's fingerprints; if they come from PostgreSQL, a large response is hashed meanwhile.
+        """Loads the account's fingerprints, and begins to hash a large response meanwhile.
 
         Returns:
             The fingerprints, and the pieces of the body if the first of them were hashed.
@@ -245,7 +259,7 @@ class Poller:
         """
         loading = load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
         is_first = run.last_body_bytes is None  # then nothing is stored, and loading takes no time
-        if is_first or len(body) < THREAD_THRESHOLD_BYTES or self.fingerprint_cache.has(run.account_id):
+        if is_first or len(body) < THREAD_THRESHOLD_BYTES:
             return await loading, None
         hashing = asyncio.to_thread(hash_ahead, body, run.content_hash)
         # If loading fails, the thread is still awaited, since it needs the body.
@@ -319,7 +333,6 @@ class Poller:
         """Compares and writes the records batch by batch, then the numbers that are missing or rejected."""
         totals = PollTotals()
         absence_changes = await run_in_thread_if_large(response_bytes, reconcile_absences, parsed, stored, guard)
-        await pin_index_plans(fence)
 
         batches = await run_in_thread_if_large(
             response_bytes, parsed.records.pop_batches, self.batch_size, first_size=_FIRST_BATCH_SIZE

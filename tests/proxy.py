@@ -18,8 +18,39 @@ Action = Literal[
 ]
 
 
+class Requests:
+    """The requests of one connection to PostgreSQL, of which only the first with a prepared statement has its text."""
+
+    def __init__(self) -> None:
+        self._incomplete = b""
+        self._prepared: dict[bytes, bytes] = {}
+
+    def statements(self, data: bytes) -> list[bytes]:
+        """Returns the statements that the next bytes of the connection prepare or execute, in order."""
+        data, position, found = self._incomplete + data, 0, []
+        while position + 5 <= len(data) and data[position] != 0:  # the first message of a connection has no type
+            end = position + 1 + int.from_bytes(data[position + 1 : position + 5])
+            if end > len(data):
+                break
+            kind, content = data[position : position + 1], data[position + 5 : end]
+            if kind == b"Q":
+                found.append(content.rstrip(b"\0"))
+            elif kind == b"P":
+                name, text, _ = content.split(b"\0", 2)
+                self._prepared[name] = text
+                found.append(text)
+            elif kind == b"B":
+                _, name, _ = content.split(b"\0", 2)
+                found += [self._prepared[name]] if name else []  # one without a name follows its text
+            position = end
+        self._incomplete = b"" if data[position : position + 1] == b"\0" else data[position:]
+        return found
+
+
 class Proxy:
     """Forwards traffic to a server until a request matches the patterns given to `intercept`.
+
+    A request contains the text of each statement that it executes, also of one that was prepared before.
 
     Attributes:
         url: The server's address through the proxy.
@@ -125,8 +156,9 @@ class Proxy:
     async def _forward_requests(
         self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, matched: asyncio.Event
     ) -> None:
+        requests = Requests()
         while data := await reader.read(65536):
-            if self._matches(data):
+            if self._matches(data, requests.statements(data)):
                 matched.set()
                 if self._action == "drop the request and refuse connections":
                     self._break_off()
@@ -171,7 +203,8 @@ class Proxy:
             pass
         raise ConnectionAbortedError
 
-    def _matches(self, data: bytes) -> bool:
+    def _matches(self, data: bytes, statements: Sequence[bytes]) -> bool:
+        data = b"".join([*(statement for statement in statements if statement not in data), data])
         if not self._pending_patterns or self._pending_patterns[0] not in data:
             return False
         self._pending_patterns = self._remaining_patterns(data, self._pending_patterns)

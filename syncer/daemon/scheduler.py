@@ -42,6 +42,7 @@ from syncer.telemetry.logs import log, report_identities, report_postponed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from syncer.config.accounts import Account
     from syncer.database import Database
@@ -330,11 +331,11 @@ class Daemon:
         if self._slots_are_short and len(self._finished) >= FINISHED_PER_ITERATION:
             self._slots_free.set()
 
-    async def _claim(self, account_ids: Collection[int], limit: int) -> int:
+    async def _claim(self, account_ids: AbstractSet[int], limit: int) -> int:
         """Claims at most `limit` of these accounts and starts their polls; returns how many were due."""
         if limit <= 0 or not account_ids:
             return 0
-        claims = await schedule.claim(self._engine, list(account_ids), self._lease_holder, LEASE, limit=limit)
+        claims = await schedule.claim(self._engine, account_ids, self._lease_holder, LEASE, limit=limit)
         for claim in claims:
             task = asyncio.create_task(self._run_poll(claim, self._accounts_by_id[claim.account_id]))
             self._polls[claim.account_id] = task

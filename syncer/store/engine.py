@@ -64,6 +64,9 @@ _FIRST_WITH_TRANSACTION_TIMEOUT: Final = 17
 
 _DATABASE_URL: Final = "SYNCER_DATABASE_URL"
 
+_KEPT_STATEMENTS: Final = 100
+"""Statements that stay prepared on a connection, more than a poll and the daemon have."""
+
 
 class Connection(asyncpg.Connection):
     """A connection that exposes its socket, and that closes without waiting for a server that may be unreachable."""
@@ -88,7 +91,8 @@ def create_engine(
 ) -> AsyncEngine:
     """Creates an engine that calls `address` for each new connection, so that the address may change.
 
-    No statement stays prepared on the server, so that PgBouncer may run each transaction on another connection.
+    asyncpg's statements stay prepared for some minutes where a connection is one session of the server. Behind
+    PgBouncer, which may run each transaction in another session, and with Citus, no statement stays prepared.
 
     Args:
         address: Returns the current libpq address.
@@ -97,13 +101,19 @@ def create_engine(
         max_overflow: How many more may be open while they are needed.
         command_timeout: Seconds to wait for the response to a statement; None is forever.
     """
+    kept_statements = _KEPT_STATEMENTS
 
     async def connect() -> Connection:
+        nonlocal kept_statements
         try:
-            return await open_connection(address())
+            connection = await open_connection(address())
+            if kept_statements and not await _can_keep_statements(connection):
+                kept_statements = 0
+                connection = await open_connection(address())
         except Exception as error:
             error.add_note(variable)
             raise
+        return connection
 
     async def open_connection(current_address: str) -> Connection:
         dsn, arguments = driver_arguments(current_address)
@@ -111,7 +121,7 @@ def create_engine(
             connection = await asyncpg.connect(
                 dsn,
                 command_timeout=command_timeout,
-                statement_cache_size=0,
+                statement_cache_size=kept_statements,
                 connection_class=Connection,
                 **arguments,
             )
@@ -135,6 +145,25 @@ def create_engine(
     )
     event.listen(engine.sync_engine, "checkout", _reject_closed)
     return engine
+
+
+async def _can_keep_statements(connection: Connection) -> bool:
+    """Returns whether the connection is one session of the server, without Citus; closes it if it is not.
+
+    A pooler has a process id of its own for each client, which is not that of the session that answers.
+    """
+    try:
+        # Without parameters it is sent unprepared; of its result asyncpg returns the number of rows then.
+        status = await connection.execute(f"""
+            select where pg_backend_pid() = {connection.get_server_pid()}
+                     and to_regclass('pg_catalog.pg_dist_partition') is null""")
+    except BaseException:
+        connection.terminate()
+        raise
+    if status == "SELECT 1":
+        return True
+    await connection.close()
+    return False
 
 
 def _reject_closed(connection: DBAPIConnection, *_: object) -> None:

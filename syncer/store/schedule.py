@@ -8,14 +8,16 @@ of accounts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime, timedelta
 
+    import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
@@ -145,9 +147,20 @@ async def set_due_times(engine: AsyncEngine, due: Mapping[int, datetime], previo
         )
 
 
+_SEARCHED_ACCOUNTS: Final = 1_000
+"""From how many accounts on those that are due are looked for before they are claimed: to pass the ids of tens of
+thousands takes longer than to read the schedule."""
 # A lease that ends later than any that is granted now is from a time when the clock was ahead; who holds it renews it
 # soon, or has died.
-_CLAIM: Final = """
+_IS_FREE: Final = "(lease_until is null or lease_until <= now or lease_until > now + 2 * {lease}::interval)"
+_SELECT_DUE: Final = f"""
+with now as materialized (select syncer.clock() as now)
+select account_id from syncer.account_schedule, now
+ where due_at <= now and {_IS_FREE.format(lease="$1")}
+ order by due_at
+ limit $2
+"""  # noqa: S608 - a condition from this file
+_CLAIM: Final = f"""
 with now as materialized (select syncer.clock() as now)
 update syncer.account_schedule s
    set lease_holder = $2, lease_until = now.now + $3
@@ -155,14 +168,12 @@ update syncer.account_schedule s
  where s.account_id in (
            select due.account_id
              from syncer.account_schedule due, now
-            where due.account_id = any($1::integer[]) and due.due_at <= now.now
-              and (due.lease_until is null
-                   or due.lease_until <= now.now or due.lease_until > now.now + 2 * $3::interval)
+            where due.account_id = any($1::integer[]) and due.due_at <= now and {_IS_FREE.format(lease="$3")}
             order by due.due_at
             limit $4
               for update of due skip locked)
 returning s.account_id, s.due_at, now.now
-"""
+"""  # noqa: S608 - a condition from this file
 # Citus changes no table of the coordinator by a statement that reads one that every server has.
 _SELECT_RETIRED: Final = """
 select account_id from syncer.account where account_id = any($1::integer[]) and retired_at is not null
@@ -171,7 +182,7 @@ _UNRETIRE: Final = "update syncer.account set retired_at = null where account_id
 
 
 async def claim(
-    engine: AsyncEngine, account_ids: Sequence[int], holder: str, lease: timedelta, *, limit: int
+    engine: AsyncEngine, account_ids: AbstractSet[int], holder: str, lease: timedelta, *, limit: int
 ) -> list[Claim]:
     """Claims accounts that are due and that nobody is polling, the longest overdue first.
 
@@ -188,12 +199,28 @@ async def claim(
         DatabaseError: PostgreSQL refused.
     """
     async with autocommit_connection(engine) as connection:
-        claims = [Claim(*row) for row in await connection.fetch(_CLAIM, account_ids, holder, lease, limit)]
+        candidates = await _select_due(connection, account_ids, lease, limit)
+        if not candidates:
+            return []
+        claims = [Claim(*row) for row in await connection.fetch(_CLAIM, candidates, holder, lease, limit)]
         if claims:
             retired = await connection.fetch(_SELECT_RETIRED, [claim.account_id for claim in claims])
             if retired:
                 await connection.execute(_UNRETIRE, [account_id for (account_id,) in retired])
     return claims
+
+
+async def _select_due(
+    connection: asyncpg.Connection[Any], account_ids: AbstractSet[int], lease: timedelta, limit: int
+) -> list[int]:
+    """Returns the accounts to claim from: of many accounts those that are due, at least `limit` if so many are."""
+    if len(account_ids) < _SEARCHED_ACCOUNTS:
+        return list(account_ids)
+    due = await connection.fetch(_SELECT_DUE, lease, limit + _SEARCHED_ACCOUNTS)
+    candidates = [account_id for (account_id,) in due if account_id in account_ids]
+    if len(candidates) < limit and len(due) == limit + _SEARCHED_ACCOUNTS:  # others have been due for longer
+        return list(account_ids)
+    return candidates
 
 
 _RENEW: Final = """

@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -16,9 +17,9 @@ from syncer.emulator import REALISTIC, Emulator
 from syncer.store.retention import prune
 from tests.builders import BlockingEndpoint, PolledAccount, record, redirect, settings_for
 from tests.integration.test_restore import dump, restore
-from tests.model.change_feed import digest, immutable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -29,6 +30,20 @@ MOSCOW = ZoneInfo("Europe/Moscow")
 def moscow(day: int, hour: int = 12) -> datetime:
     """A time in March 2026, Moscow time."""
     return datetime(2026, 3, day, hour, tzinfo=MOSCOW)
+
+
+def immutable(row: asyncpg.Record) -> dict[str, Any]:
+    """Returns the columns of a row of the feed that never change."""
+    return {name: value for name, value in row.items() if name not in {"number_now", "changed_day"}}
+
+
+def digest(rows: Iterable[Mapping[str, Any]]) -> tuple[int, str]:
+    """Returns how many rows these are, and the hash of all their bytes, in the order of the feed."""
+    texts = [
+        json.dumps(dict(row), default=str)
+        for row in sorted(rows, key=lambda row: (row["account_id"], row["run_id"], row["change_id"]))
+    ]
+    return len(texts), sha256("\n".join(texts).encode()).hexdigest()
 
 
 class Copy:

@@ -46,7 +46,7 @@ KILL_POINTS = {
     "after its run is written": ((b"insert into syncer.sync_run", b"command"), "hold the response"),
     "before the fence": ((b"for no key update",), "hold the request"),
     "under the fence": (APPLY, "hold the response"),
-    "before anything is written": ((*APPLY, b"enable_seqscan"), "hold the request"),
+    "before anything is written": ((*APPLY, b"from syncer.virtual_number n"), "hold the request"),
     "in the COPY of new numbers": ((*APPLY, b'COPY "syncer"."virtual_number"'), "hold the response"),
     "before versions are replaced": ((*APPLY, REPLACE_VERSIONS), "hold the request"),
     "after versions and states were replaced": ((*APPLY, REPLACE_VERSIONS, END_REDIRECTS), "hold the request"),
@@ -60,8 +60,8 @@ KILL_POINTS = {
         "hold the request",
     ),
     "after its outcome was written": ((*APPLY, b"set outcome = $5"), "hold the response"),
-    "before the commit": ((*APPLY, b"enable_seqscan", b"COMMIT"), "hold the request"),
-    "after the commit": ((*APPLY, b"enable_seqscan", b"COMMIT"), "hold the response"),
+    "before the commit": ((*APPLY, b"set outcome = $5", b"COMMIT"), "hold the request"),
+    "after the commit": ((*APPLY, b"set outcome = $5", b"COMMIT"), "hold the response"),
 }
 COMMITTED = {"after the commit"}
 

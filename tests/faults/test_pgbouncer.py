@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from syncer.emulator import faults
+from syncer.store.engine import autocommit_connection, create_engine
 from tests.builders import connect
 from tests.service.processes import wait_until
 
@@ -71,6 +72,21 @@ async def accepts_connections(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+async def test_no_statement_stays_prepared_where_a_pooler_lends_sessions_for_one_transaction(pooled: str) -> None:
+    await wait_until(lambda: accepts_connections(pooled))
+    engine = create_engine(lambda: pooled)
+
+    async def ask(number: int) -> int:
+        async with autocommit_connection(engine) as connection:
+            answers = [await connection.fetchval("select $1::integer", number) for _ in range(20)]
+            assert set(answers) == {number}
+            kept: int = await connection.fetchval("select count(*) from pg_prepared_statements where name <> ''")
+        return kept
+
+    assert await asyncio.gather(*map(ask, range(10))) == [0] * 10
+    await engine.dispose()
 
 
 async def test_migrations_concurrent_polls_daemons_and_data_checks_work_through_pgbouncer(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from syncer.poll import BATCH_SIZE
+from syncer.store.engine import autocommit_connection
 from tests.builders import record, redirect
 
 if TYPE_CHECKING:
@@ -274,6 +275,27 @@ async def test_a_session_that_first_saw_tiny_tables_loads_a_large_account_by_key
     await account.poll(*make_records(2000))
     read = await read_counts(account, READS, NUMBER_TABLES)
     assert {name: counts for name, counts in read.items() if max(counts) > 4 * 2000} == {}
+
+
+async def test_a_session_that_prepared_its_statements_on_tiny_tables_changes_a_large_account_by_key(
+    account: PolledAccount,
+) -> None:
+    """From the sixth execution on, PostgreSQL may use a plan again that it made for any parameters."""
+    few = make_records(4)
+    for turn in range(16):
+        await account.poll(*(change_records(few, 4) if turn % 2 else few))
+    await account.sql.execute("analyze")
+    account.account = replace(account.account, name="large")
+    await account.poll(*make_records(2000))
+    await account.poll(*change_records(make_records(2000), 2000))
+
+    async with autocommit_connection(account.engine) as session:
+        planned = await session.fetch("select statement from pg_prepared_statements where generic_plans > 0")
+    used_again = "\n".join(statement for (statement,) in planned)
+    for fragment in ("for no key update", "insert into syncer.virtual_number_history", "set outcome = $5"):
+        assert fragment in used_again
+    read = await read_counts(account, READS, NUMBER_TABLES)
+    assert {name: counts for name, counts in read.items() if max(counts) > 10 * 2000} == {}
 
 
 async def test_removals_read_only_the_numbers_that_were_removed_even_with_misleading_statistics(

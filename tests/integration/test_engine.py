@@ -51,6 +51,15 @@ async def test_keepalive_options_come_from_the_address_and_default_to_detecting_
     assert (await keepalive_options(f"{database}?keepalives=0"))[0] == 0
 
 
+async def test_a_statement_stays_prepared_on_a_session_of_the_server(database: str) -> None:
+    engine = create_engine(lambda: database)
+    kept = "select statement from pg_prepared_statements where statement like 'select $1%'"
+    async with autocommit_connection(engine) as session:
+        assert await session.fetchval("select $1::integer", 1) == 1
+        assert [statement for (statement,) in await session.fetch(kept)] == ["select $1::integer"]
+    await engine.dispose()
+
+
 @pytest.mark.parametrize(
     ("port", "message"), [("open", "password authentication failed"), ("closed", "check that the server is up")]
 )

@@ -98,8 +98,29 @@ async def test_a_daemon_that_claims_an_account_which_another_one_has_retired_tak
     await retire_other_accounts(engine, [ids["b"]])
     kept = await sql.fetchrow("select xmin from syncer.account where name = 'b'")
 
-    claimed = await claim(engine, list(ids.values()), "daemon", timedelta(minutes=1), limit=2)
+    claimed = await claim(engine, {*ids.values()}, "daemon", timedelta(minutes=1), limit=2)
 
     assert sorted(one.account_id for one in claimed) == sorted(ids.values())
     assert await sql.fetchval(RETIRED) == []
     assert await sql.fetchrow("select xmin from syncer.account where name = 'b'") == kept
+
+
+async def test_of_many_accounts_the_longest_overdue_are_claimed_however_many_others_have_been_due_for_longer(
+    engine: AsyncEngine,
+) -> None:
+    names = [f"account {number}" for number in range(3500)]
+    ids = list((await register_accounts(engine, dict.fromkeys(names, "Europe/Moscow"))).values())
+    now = await read_clock(engine)
+    others, own = ids[:1500], ids[1500:]
+    due = {key: now - HOUR + timedelta(seconds=position) for position, key in enumerate(reversed(own[:5]))}
+    await set_due_times(engine, dict.fromkeys(own, now + HOUR) | due, {})
+    lease = timedelta(minutes=1)
+
+    first = await claim(engine, {*own}, "daemon", lease, limit=2)
+    await set_due_times(engine, dict.fromkeys(others, now - 2 * HOUR), {})
+    second = await claim(engine, {*own}, "daemon", lease, limit=2)
+    third = await claim(engine, {*own}, "daemon", lease, limit=2)
+
+    claimed = [[one.account_id for one in claims] for claims in (first, second, third)]
+    assert [sorted(keys) for keys in claimed] == [own[3:5], own[1:3], own[:1]]
+    assert await claim(engine, {*own}, "daemon", lease, limit=2) == []

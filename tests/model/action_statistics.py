@@ -94,10 +94,13 @@ class ActionStatistics:
             "runs whose process was killed": counts["abandoned"],
             **{title: sum(counts[name] for name in names) for title, names in _COUNTED.items()},
             "faults injected": faults,
+            "sessions killed": self.actions["transaction_is_killed"],
+            "comparisons of an account's rows": counts["rows compared"],
+            "comparisons of an account's views": counts["views compared"],
             "seconds": round(seconds),
             "polls per second": round(self.polls / seconds),
         }
-        return [f"{title:<30} {value:>12,}" for title, value in rows.items()]
+        return [f"{title:<34} {value:>12,}" for title, value in rows.items()]
 
     def missing_pairs(self, actions: Sequence[str]) -> list[tuple[str, str]]:
         """Returns the pairs that did not occur."""

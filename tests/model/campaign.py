@@ -1,8 +1,9 @@
 """Runs as many polls as are asked for, of plans that follow from one seed, in several processes.
 
 Each plan is made from an integer of its own, which follows from the seed and the plan's position: that integer alone
-replays it. Each process has a database of its own in one server. Rows and views are compared after every few polls and
-at the end of each plan, and after every poll when a plan is replayed.
+replays it. Each process has a server of its own, and both run on one processor: a poll is one or the other working.
+Rows and views are compared after every few polls and at the end of each plan, and after every poll when a plan is
+replayed.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -31,11 +33,13 @@ from rich.progress import Progress
 
 from tests.conftest import running_server
 from tests.model.action_statistics import ActionStatistics
-from tests.model.plan_run import ACTIONS, Environment
+from tests.model.environment import Environment
+from tests.model.plan_run import ACTIONS, run_plan
 from tests.model.plans import random_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing import SimpleQueue
 
     from tests.model.plan_run import Plan, Step
 
@@ -66,7 +70,7 @@ class PlanRunner:
         """Runs a plan; returns how the program and the model differ, or that something else went wrong."""
         statistics.begin_run()
         try:
-            self._runner.run(self._environment.run(plan, statistics))
+            self._runner.run(run_plan(self._environment, plan, statistics))
         except Exception as error:  # noqa: BLE001 - whatever it is, the plan that leads to it is printed
             return f"{type(error).__name__}: {error}"
         return ""
@@ -92,10 +96,25 @@ def number_of_plan(seed: int, position: int) -> int:
 
 # What a process of the campaign keeps from one part to the next.
 _RUNNERS: Final[list[PlanRunner]] = []
+_PROCESSOR: Final = ExitStack()
 
 
-def _start_process(server_url: str) -> None:
+@contextmanager
+def _running_on(processor: int) -> Iterator[None]:
+    """Runs this process, and those that it starts meanwhile, on one processor, where the system can do that."""
+    if sys.platform != "linux":
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(before)[processor % len(before)]})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+def _start_process(servers: SimpleQueue[tuple[int, str]]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends when the parts that have begun have ended
+    processor, server_url = servers.get()
+    _PROCESSOR.enter_context(_running_on(processor))
     _RUNNERS.append(PlanRunner(server_url))
 
 
@@ -113,12 +132,16 @@ def run_campaign(seed: int, polls: int, *, processes: int, resume: bool) -> int:
     console = Console(width=120)
     state = STATES / f"{seed}.json"
     total, seconds = _read_state(state) if resume and state.exists() else (ActionStatistics(), 0.0)
-    begun = time.monotonic() - seconds
     part = Part(total)
     spawn = multiprocessing.get_context("spawn")
-    with running_server() as server, Progress(console=console) as progress:
+    servers: SimpleQueue[tuple[int, str]] = spawn.SimpleQueue()
+    with ExitStack() as stack, Progress(console=console) as progress:
+        for processor in range(processes):
+            with _running_on(processor):
+                servers.put((processor, stack.enter_context(running_server()).url))
+        begun = time.monotonic() - seconds
         task = progress.add_task(f"seed {seed}", total=polls, completed=total.polls)
-        with ProcessPoolExecutor(processes, spawn, _start_process, (server.url,)) as pool:
+        with ProcessPoolExecutor(processes, spawn, _start_process, (servers,)) as pool:
             try:
                 for part in _run_in_order(pool, seed, total.runs, processes):
                     total.add(part.statistics)
@@ -164,7 +187,7 @@ def replay(number: int) -> int:
     """Runs one plan alone and compares everything after each poll; prints the shortest that fails likewise."""
     console = Console(width=120)
     with running_server() as server, closing(PlanRunner(server.url)) as runner:
-        plan = replace(random_plan(Random(number)), compared_every=1)  # noqa: S311 - no secret
+        plan = replace(random_plan(Random(number)), compared_every=1, views_compared_every=1)  # noqa: S311 - no secret
         error = runner.run(plan, ActionStatistics())
         if not error:
             console.print(f"plan {number}: the program and the model agree after each of its polls")

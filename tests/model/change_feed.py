@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tests.model.model import ZONE
@@ -116,12 +114,34 @@ def _latest(stored: Number, key: tuple[int, str]) -> Period:
     return [row for row in stored.redirects if row.key == key][-1]
 
 
-class FeedReplica:
-    """An account's numbers, built only from the feed: each time from the rows since the cursor of the time before.
+class CopiedFeed:
+    """The feed of all accounts: each time the rows since the cursor of the time before, and all rows.
 
     Attributes:
-        copied: The rows of all accounts, as they were copied, without what is of today.
+        new: The rows that were copied last.
+        copied: The rows that were copied each time, by their place.
+        source: All rows, as the feed has them now.
     """
+
+    def __init__(self) -> None:
+        self.new: list[asyncpg.Record] = []
+        self.copied: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        self.source: list[asyncpg.Record] = []
+        self._cursor = "{}"
+
+    async def catch_up(self, sql: asyncpg.Connection) -> None:
+        """Copies the new rows of the feed, and reads all of them, in one snapshot."""
+        async with sql.transaction(isolation="repeatable_read", readonly=True):
+            self.new = await sql.fetch("select * from analytics.changes_since($1)", self._cursor)
+            self._cursor = await sql.fetchval("select cursor from analytics.changes_cursor")
+            self.source = await sql.fetch("select * from analytics.changes")
+        assert self.new == sorted(self.new, key=_place)
+        for place, rows in by_place(self.new).items():
+            self.copied.setdefault(place, []).extend(rows)
+
+
+class FeedReplica:
+    """An account's numbers, built only from the feed."""
 
     TIMES: Final = (
         *("first_seen_at", "removed_at", "changed_at", "changed_after", "state_since", "state_since_earliest"),
@@ -131,15 +151,9 @@ class FeedReplica:
     def __init__(self) -> None:
         self.numbers: dict[int, dict[str, Any]] = {}
         self.redirects: dict[tuple[int, int, str], datetime] = {}
-        self.copied: list[dict[str, Any]] = []
-        self._cursor = "{}"
 
-    async def catch_up(self, sql: asyncpg.Connection, account_id: int) -> None:
-        """Copies the new rows of the feed, and applies those of an account; call it in one snapshot."""
-        rows = await sql.fetch("select * from analytics.changes_since($1)", self._cursor)
-        self._cursor = await sql.fetchval("select cursor from analytics.changes_cursor")
-        assert rows == sorted(rows, key=lambda row: (row["account_id"], row["run_id"], row["change_id"]))
-        self.copied += map(immutable, rows)
+    def apply(self, rows: Iterable[asyncpg.Record], account_id: int) -> None:
+        """Applies the new rows of an account."""
         for row in rows:
             if row["account_id"] == account_id:
                 self._apply(row)
@@ -177,15 +191,14 @@ def as_text(value: Any) -> str | None:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def immutable(row: asyncpg.Record) -> dict[str, Any]:
-    """Returns the columns of a row of the feed that never change."""
-    return {name: value for name, value in row.items() if name not in {"number_now", "changed_day"}}
+def _place(row: Mapping[str, Any] | asyncpg.Record) -> tuple[Any, ...]:
+    return row["account_id"], row["run_id"], row["change_id"]
 
 
-def digest(rows: Iterable[Mapping[str, Any]]) -> tuple[int, str]:
-    """Returns how many rows these are, and the hash of all their bytes, in the order of the feed."""
-    texts = [
-        json.dumps(dict(row), default=str)
-        for row in sorted(rows, key=lambda row: (row["account_id"], row["run_id"], row["change_id"]))
-    ]
-    return len(texts), sha256("\n".join(texts).encode()).hexdigest()
+def by_place(rows: Iterable[asyncpg.Record]) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+    """Returns the rows by their place in the feed, without what can change: a place has one row."""
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        values = {name: value for name, value in row.items() if name not in {"account", "number_now", "changed_day"}}
+        found.setdefault(_place(row), []).append(values)
+    return found

@@ -12,13 +12,15 @@ import asyncpg
 import pytest
 import structlog
 
+from tests.model import plan_run
 from tests.model.action_statistics import ActionStatistics
-from tests.model.plan_run import ACTIONS, Environment, Plan
+from tests.model.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from syncer.embedded import EmbeddedServer
+    from tests.model.plan_run import Plan
 
 _STATISTICS: Final = ActionStatistics()
 
@@ -41,7 +43,7 @@ def run_plan(server: EmbeddedServer, statistics: ActionStatistics) -> Iterator[C
             statistics.begin_run()
             structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
             try:
-                runner.run(environment.run(plan, statistics))
+                runner.run(plan_run.run_plan(environment, plan, statistics))
             finally:
                 structlog.reset_defaults()  # tests of other files read what is logged
 
@@ -60,5 +62,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints the statistics."""
     if _STATISTICS.runs and (os.environ.get("SYNCER_MODEL_EXAMPLES") or terminalreporter.config.option.verbose > 0):
         terminalreporter.section("model")
-        for line in _STATISTICS.summary(ACTIONS):
+        for line in _STATISTICS.summary(plan_run.ACTIONS):
             terminalreporter.write_line(line)

@@ -172,10 +172,10 @@ async def account_is_renamed(plan_run: PlanRun, a: int, b: int) -> bool:
 @disturbance
 async def old_runs_are_deleted(plan_run: PlanRun, a: int, b: int) -> bool:
     await plan_run.set_clock()
-    account_id = await plan_run.account_id()
+    account_id = await plan_run.account_id(plan_run.account)
     if account_id is None:
         return False
-    while await prune(plan_run.environment.engine, account_id, RETENTION, batch=1 + a) == "more":
+    while await prune(plan_run.account.process.engine, account_id, RETENTION, batch=1 + a) == "more":
         pass
     return plan_run.account.model.delete_old_runs(plan_run.clock, RETENTION) > 0
 

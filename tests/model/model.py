@@ -242,6 +242,10 @@ class AccountModel:
         """Returns whether any of the deadlines was over at the last success."""
         return self.observed_at is not None and any(deadline <= self.observed_at for deadline in deadlines)
 
+    def observed_day(self) -> date | None:
+        """Returns the day of the last success, where the account is."""
+        return None if self.observed_at is None else _local_day(self.observed_at)
+
     def begin(self, run_id: int, trigger: str, clock: datetime) -> None:
         """Begins a poll."""
         self.runs[run_id] = RunRow(trigger, clock)
@@ -288,6 +292,10 @@ class AccountModel:
 
     def complete(self, run_id: int, body: bytes, clock: datetime, headers: Mapping[str, str]) -> RunRow:
         """Completes a poll that received status 200, a body, and headers about the length of the list."""
+        if run_id not in self.runs:
+            # A later success abandoned it, and it was old enough to be deleted: the poll changes nothing.
+            self.consequences["failed: database"] += 1
+            return RunRow("schedule", clock, outcome="failed", error_kind="database")
         run = self.runs[run_id]
         if self.success_run_id is not None and self.success_run_id > run_id:
             run.outcome, run.http_status, run.response_bytes = "superseded", 200, len(body)

@@ -5,48 +5,38 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
-from syncer.emulator import STATIC, Emulator, faults
+from syncer.emulator import faults
 from syncer.store.accounts import rename_account
 from syncer.store.day_summaries import summarise_days
-from syncer.store.engine import create_engine
-from tests.builders import BlockingEndpoint, PolledAccount, connect, settings_for
-from tests.model.database_rows import delete_all_rows, difference, fetch_rows
-from tests.model.disturbances import DISTURBANCES, HOUR, MINUTE, kill
+from syncer.store.invariants import find_violations
+from tests.model.change_feed import CopiedFeed
+from tests.model.database_rows import difference, fetch_rows
+from tests.model.disturbances import DISTURBANCES, MINUTE, kill
 from tests.model.model import COUNTERS, AccountModel
 from tests.model.vendor_account import VendorAccount
 from tests.model.vendor_changes import VENDOR_CHANGES
-from tests.model.view_checker import ViewChecker
+from tests.model.view_checker import ViewChecker, compare_copy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.outcome import PollResult, Trigger
+    from tests.builders import PolledAccount
     from tests.model.action_statistics import ActionStatistics
     from tests.model.database_rows import Row
     from tests.model.disturbances import WaitingPoll
+    from tests.model.environment import Environment
     from tests.model.model import RunRow
     from tests.model.view_checker import Comparison
 
 T0: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
-_BATCH: Final = 3
-"""The number of records per batch: so small that most responses take several batches."""
 _INCONSISTENT_RUNS: Final = """
 select run_id from syncer.sync_run
  where (outcome = 'running') <> (finished_at is null) or finished_at < started_at
     or (outcome = 'failed') <> (error is not null)
-"""
-# A function that is replaced for each poll would be planned again for each poll, and its old rows stay in the catalog.
-_CLOCK: Final = """
-create table public.model_clock (moment timestamptz not null);
-insert into public.model_clock values (now());
-create or replace function syncer.clock() returns timestamptz language sql stable
-return (select moment from public.model_clock)
 """
 _SET_CLOCK: Final = "update public.model_clock set moment = $1"
 Step = tuple[tuple[str, int, int], ...]
@@ -64,7 +54,8 @@ class Plan:
         hold_hours: `SYNCER_REMOVAL_GUARD_HOLD`.
         confirmations: `SYNCER_REMOVAL_CONFIRMATIONS`.
         replays: Whether the last successful response is polled again after each step, not only after the last one.
-        compared_every: After how many polls the rows and views are compared; the results of polls always are.
+        compared_every: After how many polls the rows are compared; the results of polls always are.
+        views_compared_every: After how many polls the views and the invariants are compared with the rows.
     """
 
     steps: tuple[Step, ...]
@@ -74,70 +65,11 @@ class Plan:
     confirmations: int = 1
     replays: bool = False
     compared_every: int = 1
+    views_compared_every: int = 1
 
 
 class MismatchError(AssertionError):
     """The program and the model have different results."""
-
-
-@dataclass
-class Environment:
-    """What all plans share: a database, an emulated endpoint, and one whose responses can be delayed.
-
-    Attributes:
-        killer: A connection that locks tables and terminates the sessions that wait for it.
-    """
-
-    engine: AsyncEngine
-    sql: asyncpg.Connection
-    killer: asyncpg.Connection
-    emulator: Emulator
-    blocking_endpoint: BlockingEndpoint
-    stack: AsyncExitStack
-    processes: dict[tuple[Any, ...], PolledAccount] = field(default_factory=dict)
-
-    @classmethod
-    async def build(cls, stack: AsyncExitStack, database: str) -> Self:
-        engine = create_engine(lambda: database)
-        stack.push_async_callback(engine.dispose)
-        sql = await connect(database)
-        stack.push_async_callback(sql.close)
-        await sql.execute(_CLOCK)
-        killer = await connect(database)
-        stack.push_async_callback(killer.close)
-        emulator = await stack.enter_async_context(Emulator(numbers=1, rates=STATIC))
-        return cls(engine, sql, killer, emulator, await stack.enter_async_context(BlockingEndpoint()), stack)
-
-    async def process(self, role: str, name: str, url: str, plan: Plan) -> PolledAccount:
-        """Returns a restarted process that polls an account; a new one would load the certificates each time."""
-        key = (role, name, plan.ratio, plan.hold_hours, plan.confirmations)
-        if key not in self.processes:
-            settings = settings_for(
-                self.emulator,
-                account_name=name,
-                api_url=url,
-                removal_guard_ratio=plan.ratio,
-                removal_guard_hold=plan.hold_hours * HOUR,
-                removal_confirmations=plan.confirmations,
-            )
-            made = PolledAccount(self.engine, self.emulator, self.sql, settings, batch=_BATCH)
-            self.processes[key] = await self.stack.enter_async_context(made)
-        self.processes[key].restart()
-        return self.processes[key]
-
-    async def run(self, plan: Plan, statistics: ActionStatistics) -> None:
-        """Runs a plan on an empty database; raises MismatchError if the program and the model differ."""
-        async with AsyncExitStack() as stack:
-            await delete_all_rows(self.sql)
-            plan_run = PlanRun(self, plan, statistics)
-            await plan_run.set_up(stack)
-            for step in plan.steps:
-                await plan_run.step(step)
-            await plan_run.replay_last_success()
-            await plan_run.check_history()
-            for account in plan_run.accounts:
-                statistics.consequences.update(account.model.consequences)
-                statistics.consequences["fields changed"] += account.view_checker.fields_changed()
 
 
 @dataclass
@@ -155,6 +87,10 @@ class ComparedAccount:
     previous_rows: dict[str, dict[tuple[Any, ...], Row]] = field(default_factory=dict)
     outcomes: list[str] = field(default_factory=list)
     """Of the polls since the rows were compared."""
+    are_views_outdated: bool = False
+    """Whether a poll was applied since the views were compared."""
+    summarised: tuple[Any, ...] = ()
+    """Until which day, and after how many removals, days were summarised."""
 
     def __post_init__(self) -> None:
         self.view_checker = ViewChecker(self.model)
@@ -167,11 +103,14 @@ class PlanRun:
         self.environment, self.plan, self.statistics = environment, plan, statistics
         self.hold = timedelta(hours=plan.hold_hours)
         self.clock = T0
+        self._clock_of_database: datetime | None = None
         self.accounts: list[ComparedAccount] = []
         self.account: ComparedAccount
         self.trigger: Trigger = "schedule"
         self.use_another_process = False
         self.log: list[str] = []
+        self.feed = CopiedFeed()
+        self.polls_since_views = 0
 
     async def set_up(self, stack: AsyncExitStack) -> None:
         """Creates two accounts with the same ids."""
@@ -199,12 +138,12 @@ class PlanRun:
         account = self.account
         old = account.process.account.name
         new = f"{old} renamed" if "renamed" not in old else old.removesuffix(" renamed")
-        await rename_account(self.environment.engine, old, new)
+        await rename_account(account.process.engine, old, new)
         account.process, account.another_process, account.slow_process = await self._processes(new)
 
-    async def account_id(self) -> int | None:
-        """Returns the account's id; None if it was never polled."""
-        query, name = "select account_id from syncer.account where name = $1", self.account.process.account.name
+    async def account_id(self, account: ComparedAccount) -> int | None:
+        """Returns an account's id; None if it was never polled."""
+        query, name = "select account_id from syncer.account where name = $1", account.process.account.name
         account_id: int | None = await self.environment.sql.fetchval(query, name)
         return account_id
 
@@ -232,16 +171,27 @@ class PlanRun:
             await self.replay_last_success()
 
     async def _summarise_days(self) -> None:
-        """Counts the days that have ended of all accounts; a poll may be waiting meanwhile, but holds no lock."""
-        for account_id in await self.environment.sql.fetch("select account_id from syncer.account"):
-            while await summarise_days(self.environment.engine, account_id[0], days=5) == "more":
+        """Counts the days that have ended of all accounts; a poll may be waiting meanwhile, but holds no lock.
+
+        Without a new day or a removal there is nothing to count.
+        """
+        for account in self.accounts:
+            summarised = account.model.observed_day(), account.model.consequences["removed"]
+            if summarised == account.summarised:
+                continue
+            account_id = await self.account_id(account)
+            while account_id and await summarise_days(account.process.engine, account_id, days=5) == "more":
                 pass
+            account.summarised = summarised
 
     async def _change_vendor(self, name: str, a: int, b: int) -> bool:
         return VENDOR_CHANGES[name](self.account.vendor, a, b)
 
     async def set_clock(self) -> None:
-        await self.environment.sql.execute(_SET_CLOCK, self.clock)
+        """Stops the database's clock at the time that the plan has reached."""
+        if self._clock_of_database != self.clock:
+            await self.environment.sql.execute(_SET_CLOCK, self.clock)
+            self._clock_of_database = self.clock
 
     async def _poll(self) -> None:
         account, emulator = self.account, self.environment.emulator
@@ -301,12 +251,11 @@ class PlanRun:
 
     async def check_history(self) -> None:
         """Compares all views at the end, including those of the past."""
-        await self._compare_all_rows()
+        for account in self.accounts:
+            account.are_views_outdated = bool(account.model.runs)
+        await self._compare_everything()
         for account in self.accounts:
             if account.model.runs:
-                self._assert_all_equal(
-                    await account.view_checker.check_views(self.environment.sql, account.process.account.name)
-                )
                 self._assert_all_equal(
                     await account.view_checker.check_history(self.environment.sql, account.process.account.name)
                 )
@@ -319,21 +268,32 @@ class PlanRun:
         actual_result = {name: getattr(result, name) for name in names}
         counters = dict.fromkeys(COUNTERS, 0) | {name: expected.counters[name] for name in COUNTERS}
         expected_result = {name: getattr(expected, name) for name in ("outcome", "error_kind", "received")} | counters
-        self._assert_equal("the result", expected_result, actual_result)
+        self._assert_equal(f"the result ({result.error})", expected_result, actual_result)
         self._assert_equal("whether there is an error", expected.outcome == "failed", bool(result.error))
         self.account.outcomes.append(expected.outcome)
+        self.polls_since_views += 1
         if expected.outcome == "applied":
             self.account.view_checker.record_poll()
-        if sum(len(account.outcomes) for account in self.accounts) >= self.plan.compared_every:
-            await self._compare_all_rows()
+            self.account.are_views_outdated = True
+        if self.polls_since_views >= self.plan.views_compared_every:
+            await self._compare_everything()
+        elif len(self.account.outcomes) >= self.plan.compared_every:
+            await self._compare_rows(self.account)
 
-    async def _compare_all_rows(self) -> None:
+    async def _compare_everything(self) -> None:
+        """Compares all rows and views, and checks the invariants."""
+        self.polls_since_views = 0
+        sql = self.environment.sql
+        await self.feed.catch_up(sql)
+        self._assert_equal(*compare_copy(self.feed))
         for account in self.accounts:
             await self._compare_rows(account)
+            await self._compare_views(account)
         self._assert_equal(
             "inconsistent runs", [], [row[0] for row in await self.environment.sql.fetch(_INCONSISTENT_RUNS)]
         )
-        self._assert_equal("violated invariants", [], list(await self.account.process.broken_invariants()))
+        violations = [str(violation) async for violation in find_violations(self.environment.checking_engine)]
+        self._assert_equal("violated invariants", [], violations)
 
     async def _compare_rows(self, account: ComparedAccount) -> None:
         found = await self.environment.sql.fetch(
@@ -361,9 +321,19 @@ class PlanRun:
             if not may_write and table != "sync_run":
                 self._assert_equal(f"rows of {table} after a poll that was not applied", previous, rows)
         account.previous_rows = actual
-        check_views = account.view_checker.check_views if may_write else account.view_checker.check_freshness
-        self._assert_all_equal(await check_views(self.environment.sql, account.process.account.name))
+        if may_write:
+            await account.view_checker.remember_numbers(self.environment.sql, account.process.account.name)
+        self.statistics.consequences["rows compared"] += 1
         self.statistics.max_numbers = max(self.statistics.max_numbers, len(expected["virtual_number"]))
+
+    async def _compare_views(self, account: ComparedAccount) -> None:
+        checker, sql, name = account.view_checker, self.environment.sql, account.process.account.name
+        if account.are_views_outdated:
+            self._assert_all_equal(await checker.check_views(sql, name, self.feed))
+            account.are_views_outdated = False
+            self.statistics.consequences["views compared"] += 1
+        elif account.model.runs:
+            self._assert_all_equal(await checker.check_freshness(sql, name))
 
     def _assert_all_equal(self, comparisons: Sequence[Comparison]) -> None:
         for comparison in comparisons:
@@ -374,6 +344,21 @@ class PlanRun:
             return
         account = self.account.process.account.name
         raise MismatchError(f"{what} of account {account}\n{difference(expected, actual)}\n{self._recent_log()}")
+
+
+async def run_plan(environment: Environment, plan: Plan, statistics: ActionStatistics) -> None:
+    """Runs a plan on an empty database; raises MismatchError if the program and the model differ."""
+    async with AsyncExitStack() as stack:
+        await environment.deletion.delete_all_rows(environment.killer)
+        plan_run = PlanRun(environment, plan, statistics)
+        await plan_run.set_up(stack)
+        for step in plan.steps:
+            await plan_run.step(step)
+        await plan_run.replay_last_success()
+        await plan_run.check_history()
+        for account in plan_run.accounts:
+            statistics.consequences.update(account.model.consequences)
+            statistics.consequences["fields changed"] += account.view_checker.fields_changed()
 
 
 ACTIONS: Final[Sequence[str]] = (*DISTURBANCES, *VENDOR_CHANGES)

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 MAX_CHOICE: Final = 63
 STEP_COUNT: Final = 15
-LONG_STEP_COUNT: Final = 40
+LONG_STEP_COUNT: Final = 100
 ACTIONS_PER_STEP: Final = 3
 COMPARED_EVERY: Final = 12
+VIEWS_COMPARED_EVERY: Final = 70
+KILLED_SHARE: Final = 0.3
 RATIOS: Final = (0.2, 0.5, 0.0, 1.0)
 HOLD_HOURS: Final = (24, 2, 0)
 CONFIRMATIONS: Final = (1, 2, 3)
@@ -27,6 +29,8 @@ CONFIRMATIONS: Final = (1, 2, 3)
 _OFTEN: Final = tuple(
     name for name in ACTIONS if any(part in name for part in ("disappear", "return", "waits", "accepted", "hold_time"))
 )
+# In the plans of many polls. After its session was killed, a poll needs as long as many others.
+_WEIGHTS: Final = [KILLED_SHARE if name == "transaction_is_killed" else 1 for name in (*ACTIONS, *_OFTEN)]
 # Prepares for the actions that need something to act on.
 _FIRST_STEP: Final = (
     ("known_record_is_invalid", 1, 0),
@@ -62,7 +66,7 @@ def random_plan(random: Random) -> Plan:
 
     def step() -> Step:
         count = random.randint(1, ACTIONS_PER_STEP)
-        names = random.choices((*ACTIONS, *_OFTEN), k=count)
+        names = random.choices((*ACTIONS, *_OFTEN), _WEIGHTS, k=count)
         return tuple((name, random.randint(0, MAX_CHOICE), random.randint(0, MAX_CHOICE)) for name in names)
 
     return Plan(
@@ -73,6 +77,7 @@ def random_plan(random: Random) -> Plan:
         confirmations=random.choice(CONFIRMATIONS),
         replays=random.random() < 0.2,
         compared_every=COMPARED_EVERY,
+        views_compared_every=VIEWS_COMPARED_EVERY,
     )
 
 

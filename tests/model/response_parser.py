@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
 _BIGINT: Final = 2**63
@@ -72,8 +73,8 @@ def read(body: bytes) -> list[Element]:
     position = 0
     for _ in whole:
         start = _skip(text, position)
-        value, position = _DECODER.raw_decode(text, start)
-        elements.append(_element(value, text[start:position].encode(errors="surrogateescape")))
+        _, position = _DECODER.raw_decode(text, start)
+        elements.append(_element(text[start:position]))
     return elements
 
 
@@ -86,7 +87,10 @@ def _skip(text: str, position: int) -> int:
     return found.end()
 
 
-def _element(value: Any, payload: bytes) -> Element:
+@lru_cache(maxsize=4096)
+def _element(text: str) -> Element:
+    """Parses an element; most elements of a response are those of the response before."""
+    value, payload = _DECODER.decode(text), text.encode(errors="surrogateescape")
     fields = value if isinstance(value, dict) else {}
     identifier = fields.get("id") if _is_integer(fields.get("id"), lowest=1) else None
     app_id = fields.get("app_id") if _is_integer(fields.get("app_id"), lowest=1) else None

@@ -55,6 +55,14 @@ SCENARIOS: Final = {
         ),
         numbers=6,
     ),
+    "a poll gets its response after its run was deleted": Plan(
+        steps=(
+            (("poll_begins_and_waits", 1, 0),),
+            *((("hold_time_passes", 0, 0),) for _ in range(4)),
+            (("old_runs_are_deleted", 0, 0), ("waiting_poll_gets_the_current_list", 0, 0)),
+        ),
+        numbers=3,
+    ),
     "numbers are created together with a loss": Plan(
         steps=((), (("number_disappears", 0, 0), ("many_numbers_appear", 4, 0)), (("response_is_repeated", 0, 0),)),
         numbers=1,

@@ -52,11 +52,7 @@ class AccountScenario:
         """Returns the rows by view and key."""
         return {
             "numbers_all": {(number,): self.number_row(number) for number in self.model.numbers},
-            "numbers": {
-                (number,): _without(self.number_row(number), "removed_at")
-                for number, stored in self.model.numbers.items()
-                if not stored.is_removed
-            },
+            "numbers": self.numbers(),
             "number_history": dict(self._number_history()),
             "state_history": dict(self._state_history()),
             "state_spells": dict(self._state_spells()),
@@ -73,6 +69,14 @@ class AccountScenario:
                 if not stored.is_removed
             },
             "freshness": self.freshness(),
+        }
+
+    def numbers(self) -> View:
+        """Returns the rows of `numbers`."""
+        return {
+            (number,): _without(self.number_row(number), "removed_at")
+            for number, stored in self.model.numbers.items()
+            if not stored.is_removed
         }
 
     def number_row(self, number: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -18,12 +19,12 @@ from tests.service.processes import wait_until
 from tests.service.scenarios import run_concurrently
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import asyncpg
 
     from syncer.emulator import Emulator
     from tests.service.processes import Program
-
-QUERY, PARSE = b"QP"
 
 
 class RecordingProxy(Proxy):
@@ -37,16 +38,9 @@ class RecordingProxy(Proxy):
         super().__init__(url)
         self.statements: list[str] = []
 
-    def _matches(self, data: bytes) -> bool:
-        position = 0
-        while position + 5 <= len(data) and data[position] != 0:  # the first message of a connection has no type
-            end = position + 1 + int.from_bytes(data[position + 1 : position + 5])
-            assert end <= len(data), "a message in two parts"
-            if data[position] in {QUERY, PARSE}:
-                texts = data[position + 5 : end].split(b"\0")
-                self.statements.append(texts[data[position] == PARSE].decode())  # that of Parse follows a name
-            position = end
-        return False
+    def _matches(self, data: bytes, statements: Sequence[bytes]) -> bool:
+        self.statements += map(bytes.decode, statements)
+        return super()._matches(data, statements)
 
 
 async def statements_of_sync(
@@ -56,7 +50,8 @@ async def statements_of_sync(
     emulator.fault = faults.Body(body=json.dumps([record(1, state=state), record(2)]))
     async with RecordingProxy(database) as proxy:
         assert (await syncer.run("sync", database_url=proxy.url, notify_file=file)).code == 0
-    return proxy.statements
+    # Each connection asks once whether the server knows it under its own process id.
+    return [re.sub(r"(?<=pg_backend_pid\(\) = )\d+", "1", statement) for statement in proxy.statements]
 
 
 @run_concurrently

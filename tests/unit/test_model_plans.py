@@ -32,4 +32,4 @@ def test_statistics_survive_being_stored() -> None:
     restored = ActionStatistics.from_json(statistics.to_json())
 
     assert restored.to_json() == statistics.to_json()
-    assert restored.table(10.0)[:2] == [f"{'polls':<30} {30:>12}", f"{'plans':<30} {2:>12}"]
+    assert restored.table(10.0)[:2] == [f"{'polls':<34} {30:>12}", f"{'plans':<34} {2:>12}"]

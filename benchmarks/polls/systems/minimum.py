@@ -112,7 +112,7 @@ class MinimalPoller:
         self.loop.run_until_complete(self._open(database))
 
     async def _open(self, database: str) -> None:
-        self.connection: asyncpg.Connection[Any] = await asyncpg.connect(database, statement_cache_size=0)
+        self.connection: asyncpg.Connection[Any] = await asyncpg.connect(database)
         self._session = aiohttp.ClientSession(auto_decompress=False)
 
     async def close(self) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from syncer.diff.changeset import PollTotals
     from syncer.diff.content_hash import ContentHash
     from syncer.diff.response import ParsedResponse
+    from syncer.store.poll.runs import Run
 
 _MAX_CACHED_NUMBERS: Final = 250_000
 """The number of fingerprints that are kept in memory: some 50 MiB."""
@@ -143,6 +144,12 @@ select app_id, fingerprints_version,
 """
 _NUMBER_AND_FINGERPRINT: Final = Struct(">q16s")
 _NUMBER_BYTES: Final = 8
+
+
+def cached_fingerprints(fingerprint_cache: FingerprintCache, run: Run) -> AccountFingerprints | None:
+    """Returns an account's fingerprints, if the version that was stored when the run began is cached."""
+    cached = fingerprint_cache.get(run.account_id, run.fingerprints_version, run.content_hash)
+    return None if cached is None else replace(cached, app_id=run.app_id)
 
 
 async def load_fingerprints(

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from syncer.diff.erasures import NOTHING_ERASED
 from syncer.diff.json_values import read_json
 from syncer.diff.response import MAX_STORED_REJECTIONS
 from syncer.diff.stored import StartedRun, StoredAccount, StoredNumber, StoredNumbers, UnreadNumber
@@ -52,15 +53,24 @@ _REMOVED_IN_HOLD: Final = """
 select virtual_number_id, removed_at is null as has_returned
   from syncer.virtual_number
  where account_id = $1 and virtual_number_id = any(array(
-       select h.virtual_number_id
+       select virtual_number_id
          from syncer.state_history h
-         join syncer.sync_run r on r.account_id = h.account_id and r.run_id = h.closed_run_id
-        where h.account_id = $1 and h.ended_by = 'removed' and h.valid_to > $2 and r.trigger <> 'accept_removals'))
+        where account_id = $1 and ended_by = 'removed' and valid_to > $2
+          and (select r.trigger from syncer.sync_run r where r.account_id = $1 and r.run_id = h.closed_run_id)
+              <> 'accept_removals'))
 """
 # If a number that was added has been removed since, either it counts as missing itself, or an operator accepted its
 # removal together with all others that were missing then, and the removals that are held now came later.
 _ADDED_SINCE: Final = """
 select virtual_number_id from syncer.virtual_number where account_id = $1 and listed_since >= $2
+"""
+# Of most accounts there is nothing of these, and one statement says so.
+_EXISTING: Final = """
+select exists (select from syncer.rejected_record where account_id = $1 and last_run_id = $2) as rejected,
+       exists (select from syncer.virtual_number
+                where account_id = $1 and last_read_at is not null and removed_at is null) as unread,
+       exists (select from syncer.erasure where account_id = $1 and lifted_at is null) as erased
+  from syncer.account_fence where account_id = $1
 """
 _REJECTED_FINGERPRINTS: Final = (
     "select rejected_record_id from syncer.rejected_record where account_id = $1 and last_run_id = $2"
@@ -92,8 +102,15 @@ async def load_account(
     removed_in_hold: list[tuple[int, bool]] = []
     if parsed.missing_ids:
         removed_in_hold = await connection.fetch(_REMOVED_IN_HOLD, account_id, fence.observed_at - hold)
-    rejected = await connection.fetch(_REJECTED_FINGERPRINTS, account_id, fence.applied_run_id)
-    unread = {key: UnreadNumber(*times) for key, *times in await connection.fetch(_UNREAD, account_id)}
+    existing = await connection.fetchrow(_EXISTING, account_id, fence.applied_run_id)
+    assert existing is not None  # noqa: S101 - the transaction has locked the account's row
+    rejected, unread, erasures = [], {}, NOTHING_ERASED
+    if existing["rejected"]:
+        rejected = await connection.fetch(_REJECTED_FINGERPRINTS, account_id, fence.applied_run_id)
+    if existing["unread"]:
+        unread = {key: UnreadNumber(*times) for key, *times in await connection.fetch(_UNREAD, account_id)}
+    if existing["erased"]:
+        erasures = await load_erasures(connection, account_id, fence.run.content_hash)
     missed_at = [
         absence.missing_since
         for key, absence in unread.items()
@@ -117,7 +134,7 @@ async def load_account(
         listed_and_rejected={number for (number,) in listed_and_rejected},
         believable_run=fence.believable_run,
         believable_count=fence.believable_count,
-        erasures=await load_erasures(connection, account_id, fence.run.content_hash),
+        erasures=erasures,
     )
 
 

@@ -28,6 +28,7 @@ from syncer.outcome import COUNTERS, Conclusion
 from syncer.store.accounts import read_account_ids, register_accounts
 from syncer.store.engine import autocommit_connection, invalidate_on_timeout, limited_transaction, translate_errors
 from syncer.store.identities import advance_identities
+from syncer.store.poll.staged import INDEX_PLANS
 from syncer.store.tables import sync_run
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Run:
         last_body_digest: The digest of the last successful response at that time, whichever decoder version read it;
             None if there was none or it left numbers missing.
         last_body_bytes: The size of that response; None if it is not known.
+        app_id: The account's `app_id` at that time; None if the next success fixes it.
+        fingerprints_version: The version of the stored fingerprints at that time.
         content_hash: The hash for digests and fingerprints, with the key of this database.
         body_digest: The digest of this run's response, once it is known.
     """
@@ -72,6 +75,8 @@ class Run:
     started_at: datetime
     last_body_digest: bytes | None
     last_body_bytes: int | None
+    app_id: int | None
+    fingerprints_version: UUID | None
     content_hash: ContentHash
     body_digest: bytes | None = None
     may_have_committed: bool = False
@@ -145,9 +150,9 @@ with inserted as (
     returning account_id, run_id, started_at
 )
 select max(i.run_id) as run_id, max(i.started_at) as started_at, max(f.success_run_id) as success_run_id,
-       (array_agg(f.body_digest))[1] as body_digest, max(s.response_bytes) as body_bytes,
-       (array_agg(k.key))[1] as key, 1 / count(*) as is_the_account,
-       set_config('synchronous_commit', 'off', true)
+       (array_agg(f.body_digest))[1] as body_digest, (array_agg(f.fingerprints_version))[1] as fingerprints_version,
+       max(a.app_id) as app_id, max(s.response_bytes) as body_bytes, (array_agg(k.key))[1] as key,
+       1 / count(*) as is_the_account, set_config('synchronous_commit', 'off', true)
   from inserted i
   join syncer.account_fence f on f.account_id = i.account_id
   join syncer.account a on a.account_id = f.account_id
@@ -215,9 +220,16 @@ async def _insert_run(
             "backup, or insert a random one: insert into syncer.hash_key (key) "
             "values (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
         )
-    content_hash = _content_hash(row["key"])
     return Run(
-        account, account_id, row["run_id"], row["started_at"], row["body_digest"], row["body_bytes"], content_hash
+        account,
+        account_id,
+        row["run_id"],
+        row["started_at"],
+        row["body_digest"],
+        row["body_bytes"],
+        row["app_id"],
+        row["fingerprints_version"],
+        _content_hash(row["key"]),
     )
 
 
@@ -306,7 +318,7 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
     Raises:
         DatabaseError: The run's row is gone.
     """
-    async with limited_transaction(engine, _LIMITS) as connection:
+    async with limited_transaction(engine, _SETTINGS) as connection:
         locked = await connection.fetchrow(_LOCK, run.account_id, run.started_at, run.run_id)
         if locked is None or not locked["has_run"]:
             raise DatabaseError(
@@ -330,7 +342,7 @@ async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
 
 # A process that hangs or has lost its network must not block the account for the others. While it is in the middle of
 # sending a statement, PostgreSQL does not consider it idle: then only transaction_timeout helps, new in PostgreSQL 17.
-_LIMITS: Final = {
+_SETTINGS: Final = INDEX_PLANS | {
     "lock_timeout": "20s",
     "idle_in_transaction_session_timeout": "60s",
     "transaction_timeout": "5min",

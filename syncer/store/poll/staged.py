@@ -1,4 +1,4 @@
-"""Passes rows to a statement as arrays, and pins the plans that join them to tables by key."""
+"""Passes rows to a statement as arrays, and says which plans find rows by key."""
 
 from __future__ import annotations
 
@@ -8,30 +8,22 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from syncer.store.engine import local_settings
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from syncer.store.poll.runs import Fence
 
 # Table statistics lag behind a large load. A plan based on them may compare each row with each, or read the whole
-# account for each batch; and a pooled session that first saw tiny tables keeps such plans for its foreign-key checks.
-# Therefore all statements name the keys of their rows, and also their minimum and maximum, since batches do not
-# overlap: whichever plan is chosen, a poll reads no row twice for the same purpose. A bitmap scan would use an index on
-# another column, by which the planner expects few rows of the account and finds all of them. JIT compilation of such a
-# statement would take longer than its execution.
-_PLANNER_SETTINGS: Final = local_settings(
-    {"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_nestloop": "off", "jit": "off"}
-)
+# account for each batch; and a pooled session that first saw tiny tables keeps such plans for its foreign-key checks
+# and prepared statements. Therefore all statements name the keys of their rows, and also their minimum and maximum,
+# since batches do not overlap: whichever plan is chosen, a poll reads no row twice for the same purpose. A bitmap scan
+# would use an index on another column, by which the planner expects few rows of the account and finds all of them. JIT
+# compilation of such a statement would take longer than its execution.
+INDEX_PLANS: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_nestloop": "off", "jit": "off"}
+"""Settings of a transaction whose statements find rows by key, whatever the statistics are."""
 
 _BATCH_ROWS: Final = 1_000
 """The number of rows per statement: asyncpg encodes its parameters on the event loop, which is blocked meanwhile."""
-
-
-async def pin_index_plans(fence: Fence) -> None:
-    """Makes the statements in the rest of the transaction find rows by key, whatever the statistics are."""
-    await fence.connection.execute(_PLANNER_SETTINGS)
 
 
 class BatchedStatement(NamedTuple):
