@@ -14,21 +14,9 @@ from pathlib import Path  # noqa: TC003 - pydantic reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
 from syncer.config import fields
 from syncer.config.env_file import ENV_FILE_ENCODING, check_env_file, find_env_file, lines_of_variables
@@ -37,7 +25,6 @@ from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from collections.abc import Set as AbstractSet
 
     from pydantic_core import ErrorDetails
 
@@ -50,23 +37,15 @@ _WHOLE_SENTENCE = "whole_sentence"  # the type of an error whose message is comp
 _KUBERNETES_VARIABLE = re.compile(r"SYNCER_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings. Each field is set by the variable of the same name with the prefix `SYNCER_`.
 
-    `Settings(...)` reads fields that are not passed from the environment and the file with settings, and validates
-    them.
-    `Settings.model_construct(...)` uses only the passed values and the defaults, without validation.
+    `Settings(...)` validates the passed values and the defaults, and `Settings.model_construct(...)` does not. It is
+    `load_settings` that reads the variables.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
-        env_file_encoding=ENV_FILE_ENCODING,
-        env_ignore_empty=True,
-        dotenv_filtering="only_existing",
-        enable_decoding=False,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True, frozen=True, hide_input_in_errors=True, validate_default=True
     )
 
     env_file: fields.ExpandedPath | None = None
@@ -136,18 +115,6 @@ class Settings(BaseSettings):
             require_https_or_loopback(address)
         return address
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - it would always be `.env`
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - secrets are in files that settings name
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Returns where values are read from: arguments, the environment, the file with settings."""
-        return init_settings, env_settings, DotEnvSettingsSource(settings_cls, env_file=find_env_file())
-
     def require_database(self) -> None:
         """Raises ConfigurationError if there is no database address and the embedded server is switched off."""
         if self.database_url is None and not self.embedded:
@@ -183,8 +150,9 @@ def load_valid_settings() -> tuple[Settings, list[str], set[str]]:
     if {"poll_interval", "poll_cron"} <= read_origins().keys():
         problems.append("SYNCER_POLL_INTERVAL and SYNCER_POLL_CRON are both set: keep one of them")
         wrong |= {"poll_interval", "poll_cron"}
+    values = _fields_in(read_env_file()) | _fields_in(os.environ)
     try:
-        settings = Settings()
+        settings = Settings(**values)
     except ValidationError as error:
         problems += describe_errors(error, prefix=_PREFIX)
         for one in error.errors():
@@ -197,33 +165,22 @@ def load_valid_settings() -> tuple[Settings, list[str], set[str]]:
     # Raised outside the except blocks, so that no exception that contains a secret is chained to it.
     if problem is not None:
         raise ConfigurationError(problem)
-    return (_settings_without(wrong) if wrong else settings), problems, wrong
-
-
-def _settings_without(fields_without: AbstractSet[str]) -> Settings:
-    """Loads the settings as if these fields were not set."""
-
-    class OtherSettings(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            *sources: Any,  # noqa: ANN401 - the base class's
-            **named_sources: Any,  # noqa: ANN401 - the base class's
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            read = [source() for source in super().settings_customise_sources(settings_cls, *sources, **named_sources)]
-            kept = [{name: values[name] for name in values.keys() - fields_without} for values in read]
-            return tuple(InitSettingsSource(settings_cls, values) for values in kept)
-
-    return OtherSettings()
+    if wrong:
+        settings = Settings(**{name: value for name, value in values.items() if name not in wrong})
+    return settings, problems, wrong
 
 
 def read_origins() -> Mapping[str, str]:
     """Returns where each field that is set comes from: the environment, or a line of the file with settings."""
     path, lines = find_env_file(), lines_of_variables()
-    in_file = DotEnvSettingsSource(Settings, env_file=path)()
-    origins = {name: f"{path}, line {lines[variable_name(name)]}" for name in in_file}
-    return origins | dict.fromkeys(EnvSettingsSource(Settings)(), "environment")
+    origins = {name: f"{path}, line {lines[variable_name(name)]}" for name in _fields_in(read_env_file())}
+    return origins | dict.fromkeys(_fields_in(os.environ), "environment")
+
+
+def _fields_in(variables: Mapping[str, str | None]) -> dict[str, Any]:
+    """Returns the values of the fields that these variables set, in any case; an empty variable sets nothing."""
+    values = {name.upper(): value for name, value in variables.items() if value}
+    return {name: values[variable_name(name)] for name in Settings.model_fields if variable_name(name) in values}
 
 
 def describe_unknown_variables(token_sources: Collection[str] = ()) -> tuple[str, ...]:
@@ -270,8 +227,10 @@ def read_secret(path: Path, *, setting: str) -> str:
 
 
 def read_env_file() -> Mapping[str, str | None]:
-    """Returns the variables in the file with settings, with the case of their names preserved."""
-    return DotEnvSettingsSource(Settings, env_file=find_env_file(), case_sensitive=True).env_vars
+    """Returns the variables in the file with settings that are not empty, with the case of their names preserved."""
+    path = find_env_file()
+    variables = {} if path is None else dotenv_values(path, encoding=ENV_FILE_ENCODING)
+    return {name: value for name, value in variables.items() if value != ""}
 
 
 def variable_name(field: str) -> str:

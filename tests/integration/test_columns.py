@@ -11,7 +11,7 @@ import pytest
 
 from syncer.diff.record import COLUMNS, DECODER_VERSION, VendorRecord
 from syncer.emulator.record import Number
-from syncer.store.tables import RECORD_COLUMNS
+from syncer.store.record_columns import RECORD_COLUMNS
 from syncer.titles import FIELD_TITLES
 from tests.builders import record, without
 from tests.model import response_parser, vendor_account
@@ -72,7 +72,8 @@ def test_the_table_columns_have_the_order_of_the_record_values() -> None:
     wanted = tuple("region_id" if name == "region_name" else name for name in COLUMNS)
 
     assert wanted == RECORD_COLUMNS, (
-        "syncer/store/tables/numbers.py: give _RECORD its type and comment, in the order of VendorRecord; "
+        "syncer/store: give it a type in record_columns.py, in the order of VendorRecord, and a comment in "
+        "tables/numbers.py; "
         "then write a migration that adds it to virtual_number, virtual_number_history and the view number_version"
     )
 

@@ -29,6 +29,7 @@ MODULES_NO_SYNC_NEEDS = {
     "syncer.notices",
     "syncer.store.invariants",
     "syncer.store.notices",
+    "syncer.store.tables",
     "syncer.web",
 }
 
@@ -66,7 +67,7 @@ async def test_sync_imports_the_packages_for_polling_but_not_those_for_migration
     assert packages & OTHER_PACKAGES == set()
 
 
-async def test_sync_imports_no_module_of_the_daemon_the_page_the_notices_or_the_embedded_server(
+async def test_sync_imports_no_module_of_the_daemon_the_page_the_notices_the_migrations_or_the_embedded_server(
     syncer: Program,
 ) -> None:
     modules = imported_modules(await replace(syncer, variables={"PYTHONPROFILEIMPORTTIME": "1"}).run("sync"))

@@ -24,7 +24,8 @@ from syncer.outcome import COUNTERS, Outcome, PollResult, Trigger
 from syncer.store.queries import number_life
 from syncer.store.queries.account_status import AccountStatus, RejectedElement
 from syncer.store.queries.gauge_values import AccountGauges, GaugeValues
-from syncer.store.tables import RECORD_COLUMNS, sync_run
+from syncer.store.record_columns import RECORD_COLUMNS
+from syncer.store.tables import sync_run
 from syncer.telemetry.metrics import Metrics
 from syncer.web.site import Site
 from tests.contract_page import PAGE, first_names, name, names, section, table

@@ -23,7 +23,7 @@ from isal import isal_zlib
 
 from benchmarks.polls.systems.steps import run_steps
 from syncer.diff.content_hash import UNKEYED
-from syncer.store.tables import RECORD_COLUMNS
+from syncer.store.record_columns import RECORD_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

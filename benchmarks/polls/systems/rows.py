@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from benchmarks.polls.systems.minimum import MinimalPoller, Record, decode, split
 from benchmarks.polls.systems.steps import run_steps
 from syncer.diff.content_hash import UNKEYED
-from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
+from syncer.store.record_columns import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

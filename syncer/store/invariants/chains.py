@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from syncer.store.tables import RECORD_COLUMNS
+from syncer.store.record_columns import RECORD_COLUMNS
 
 
 def _chain_problem(kind: str) -> str:

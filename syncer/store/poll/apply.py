@@ -18,7 +18,7 @@ from syncer.store.day_summaries import discard_summaries
 from syncer.store.engine import autocommit_connection
 from syncer.store.poll.copy_rows import copy_rows, encode_new_rows
 from syncer.store.poll.staged import encode_rows, execute_batched, execute_staged, from_unnest, join_on_key
-from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
+from syncer.store.record_columns import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

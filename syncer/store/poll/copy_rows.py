@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from syncer.diff.json_values import encode_json
 from syncer.diff.record import DECODER_VERSION
 from syncer.store.poll.copy_format import encode_column, encode_constant, join_columns
-from syncer.store.tables import RECORD_COLUMN_TYPES, RECORD_COLUMNS
+from syncer.store.record_columns import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence

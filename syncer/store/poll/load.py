@@ -11,7 +11,7 @@ from syncer.diff.json_values import read_json
 from syncer.diff.response import MAX_STORED_REJECTIONS
 from syncer.diff.stored import StartedRun, StoredAccount, StoredNumber, StoredNumbers, UnreadNumber
 from syncer.store.active_erasures import load_erasures
-from syncer.store.tables import RECORD_COLUMNS
+from syncer.store.record_columns import RECORD_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

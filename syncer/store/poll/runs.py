@@ -17,7 +17,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
-from sqlalchemy import and_, func, select, text, update
 
 from syncer.diff.content_hash import ContentHash
 from syncer.diff.record import DECODER_VERSION
@@ -26,16 +25,14 @@ from syncer.diff.stored import StartedRun
 from syncer.errors import DatabaseError, DuplicateKeyError
 from syncer.outcome import COUNTERS, Conclusion
 from syncer.store.accounts import read_account_ids, register_accounts
-from syncer.store.engine import autocommit_connection, invalidate_on_timeout, limited_transaction, translate_errors
+from syncer.store.engine import autocommit_connection, limited_transaction, translate_errors
 from syncer.store.identities import advance_identities
 from syncer.store.poll.staged import INDEX_PLANS
-from syncer.store.tables import sync_run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, MutableMapping, Sequence
     from uuid import UUID
 
-    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.diff.changeset import PollTotals
@@ -45,9 +42,7 @@ if TYPE_CHECKING:
     from syncer.outcome import Trigger
     from syncer.store.identities import IdentityBehind
 
-_CLOCK: Final = func.syncer.clock()
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-_CAN_STILL_FINISH: Final = sync_run.c.outcome.in_(("running", "abandoned"))
 
 
 @dataclass(slots=True)
@@ -269,41 +264,51 @@ async def mark_failed(engine: AsyncEngine, run: Run, error: PollError) -> bool:
 
     While a transaction that has written the run's outcome is still open, it waits for its end.
     """
-    async with engine.begin() as connection, invalidate_on_timeout(connection):
-        await connection.execute(_ATTEMPTED, {"account_id": run.account_id})
-        updated = await connection.execute(
-            update(sync_run)
-            .where(_is_row_of(run), _CAN_STILL_FINISH)
-            .values(
-                outcome="failed",
-                finished_at=func.greatest(_CLOCK, sync_run.c.started_at),
-                error_kind=error.kind,
-                error=str(error),
-                http_status=error.http_status,
-                response_bytes=error.response_bytes,
-            )
+    async with limited_transaction(engine, {}) as connection:
+        await connection.execute(_ATTEMPTED, run.account_id)
+        marked = await connection.fetchval(
+            _MARK_FAILED,
+            run.account_id,
+            run.run_id,
+            run.started_at,
+            error.kind,
+            str(error),
+            error.http_status,
+            error.response_bytes,
         )
-    return bool(updated.rowcount)
+    return marked is not None
 
 
 # At most once an hour, since it only says that the account is still polled; and not while another transaction holds the
 # fence, for which this one would wait.
-_ATTEMPTED: Final = text("""
+_ATTEMPTED: Final = """
 with free as materialized (
     select account_id from syncer.account_fence
-     where account_id = :account_id and coalesce(attempted_at < syncer.clock() - interval '1 hour', true)
+     where account_id = $1 and coalesce(attempted_at < syncer.clock() - interval '1 hour', true)
        for no key update skip locked
 )
 update syncer.account_fence f set attempted_at = syncer.clock()
   from free
- where f.account_id = :account_id and f.account_id = free.account_id
-""")
+ where f.account_id = $1 and f.account_id = free.account_id
+"""
+# The id of a run that the server forgot in a crash may be another one's since.
+_IS_ROW_OF_RUN: Final = "account_id = $1 and run_id = $2 and started_at = $3"
+_MARK_FAILED: Final = f"""
+update syncer.sync_run
+   set outcome = 'failed', finished_at = greatest(syncer.clock(), started_at), error_kind = $4, error = $5,
+       http_status = $6, response_bytes = $7
+ where {_IS_ROW_OF_RUN} and outcome in ('running', 'abandoned')
+returning run_id
+"""  # noqa: S608 - a constant
+_READ_CONCLUSION: Final = f"""
+select outcome, {", ".join(("received", *COUNTERS))} from syncer.sync_run where {_IS_ROW_OF_RUN}
+"""  # noqa: S608 - names from a constant
 
 
 async def read_conclusion(engine: AsyncEngine, run: Run) -> Conclusion:
     """Reads from a run's row how the run ended."""
-    async with engine.connect() as connection, invalidate_on_timeout(connection):
-        row = (await connection.execute(select(sync_run).where(_is_row_of(run)))).mappings().one_or_none()
+    async with autocommit_connection(engine) as connection:
+        row = await connection.fetchrow(_READ_CONCLUSION, run.account_id, run.run_id, run.started_at)
     if row is None:  # a backup from before the run was restored
         return Conclusion("failed", {})
     return Conclusion(row["outcome"], {name: row[name] for name in ("received", *COUNTERS) if row[name]})
@@ -527,12 +532,3 @@ update syncer.account_fence
        believable_started_at = case when $9 then $3 else believable_started_at end
  where account_id = $1
 """  # noqa: S608 - names from a constant
-
-
-def _is_row_of(run: Run) -> ColumnElement[bool]:
-    # The id of a run that the server forgot in a crash may be another one's since.
-    return and_(
-        sync_run.c.account_id == run.account_id,
-        sync_run.c.run_id == run.run_id,
-        sync_run.c.started_at == run.started_at,
-    )

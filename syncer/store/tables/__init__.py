@@ -15,13 +15,10 @@ the statements that read and write them are in the modules that use them. Analys
 
 from syncer.store.tables import erasures, history, names, notices, summaries
 from syncer.store.tables.accounts import sync_run
-from syncer.store.tables.numbers import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 from syncer.store.tables.schema import SCHEMA, metadata
 
 # `erasures`, `history`, `names`, `notices` and `summaries` are imported so that `metadata` has every table.
 __all__ = [
-    "RECORD_COLUMNS",
-    "RECORD_COLUMN_TYPES",
     "SCHEMA",
     "erasures",
     "history",

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from syncer.store.record_columns import RECORD_COLUMN_TYPES
 from syncer.store.tables.schema import Time, metadata
 
 
@@ -55,30 +56,27 @@ region = Table(
     comment="The regions of numbers, named as the vendor names them",
 )
 
-_RECORD: Final[dict[str, tuple[type[Boolean | BigInteger | Integer | Text], str]]] = {
-    "number": (Text, "The phone number as the vendor writes it, digits without a plus"),
-    "comment": (Text, "The account's own comment on the number"),
-    "type": (Text, "Type of number: def is mobile, abc is landline"),
-    "purpose": (Text, "Whom the number serves: the company or an employee"),
-    "state": (Text, "State of the number, as the vendor names it"),
-    "reason": (Text, "Reason for the last change of state, free text from the vendor"),
-    "scenario_id": (BigInteger, "Incoming-call scenario assigned to the number"),
-    "group_scenario_id": (BigInteger, "Incoming-call scenario of the number's group"),
-    "group_id": (BigInteger, "Group of numbers for incoming-call scenarios"),
-    "is_scenario_active": (Boolean, "Whether the incoming-call scenario is active"),
-    "is_group_scenario_active": (Boolean, "Whether the group's incoming-call scenario is active"),
-    "employee_id": (BigInteger, "Employee the number is assigned to"),
-    "dgn_number": (Text, "ДГН: the landline number paired with a mobile one"),
-    "redirect_number": (Text, "The number that calls are redirected to"),
-    "region_id": (Integer, "Region that the number belongs to"),
-    "app_id": (BigInteger, "Identifier of the Личный кабинет that the number belongs to, according to its record"),
-    "nc_type": (Text, "The vendor's nc_type, undocumented; seen: custom, custom+fmc"),
-    "sip_uri": (Text, "SIP URI of a number of type sip_redirection"),
+_TYPES: Final = {"text": Text, "bigint": BigInteger, "boolean": Boolean, "integer": Integer}
+_COMMENTS: Final = {
+    "number": "The phone number as the vendor writes it, digits without a plus",
+    "comment": "The account's own comment on the number",
+    "type": "Type of number: def is mobile, abc is landline",
+    "purpose": "Whom the number serves: the company or an employee",
+    "state": "State of the number, as the vendor names it",
+    "reason": "Reason for the last change of state, free text from the vendor",
+    "scenario_id": "Incoming-call scenario assigned to the number",
+    "group_scenario_id": "Incoming-call scenario of the number's group",
+    "group_id": "Group of numbers for incoming-call scenarios",
+    "is_scenario_active": "Whether the incoming-call scenario is active",
+    "is_group_scenario_active": "Whether the group's incoming-call scenario is active",
+    "employee_id": "Employee the number is assigned to",
+    "dgn_number": "ДГН: the landline number paired with a mobile one",
+    "redirect_number": "The number that calls are redirected to",
+    "region_id": "Region that the number belongs to",
+    "app_id": "Identifier of the Личный кабинет that the number belongs to, according to its record",
+    "nc_type": "The vendor's nc_type, undocumented; seen: custom, custom+fmc",
+    "sip_uri": "SIP URI of a number of type sip_redirection",
 }
-RECORD_COLUMNS: Final = tuple(_RECORD)
-"""The record's columns, in the order of `syncer.diff.record.COLUMNS`; `region_id` takes the place of `region_name`."""
-RECORD_COLUMN_TYPES: Final = {name: str(column_type()).lower() for name, (column_type, _) in _RECORD.items()}
-"""The PostgreSQL type of each of the record's columns."""
 
 
 def record_columns(references: dict[str, str]) -> list[Column[object]]:
@@ -90,12 +88,12 @@ def record_columns(references: dict[str, str]) -> list[Column[object]]:
     return [
         Column(
             name,
-            column_type,
+            _TYPES[column_type],
             *([ForeignKey(references[name])] if name in references else []),
             nullable=name not in {"number", "state"},
-            comment=comment,
+            comment=_COMMENTS[name],
         )
-        for name, (column_type, comment) in _RECORD.items()
+        for name, column_type in RECORD_COLUMN_TYPES.items()
     ]
 
 
