@@ -12,9 +12,11 @@ fetch       Sends the HTTP request, with retries. No database connection is held
 compare     If the body is byte-identical to the last successful poll's, the run is `unchanged`: only its own row and
             the account's are written. If it is so before it is inflated, it is not inflated (`syncer.endpoint`). The
             digest of the last body is not kept while numbers are missing, since the same response can then confirm that
-            they are gone, nor while new words or redirects are refused, since the next poll stores more of them.
+            they are gone, nor while new words or redirects are refused, since the next poll stores more of them. A
+            large body that has another size or another start than the last one is hashed while it is parsed.
 parse       Splits the JSON array and decodes only the records whose fingerprint, a hash of their bytes, is not stored
             (`syncer.diff.response`). A response that was cut short or is not an array makes the run `failed`.
+            Fingerprints that are not in memory are read from PostgreSQL while a large body is split and hashed.
 load        Locks the account's row, the fence, until the transaction ends, and reads the stored numbers that the parsed
             records and the missing numbers need (`syncer.store.poll.load`).
 reconcile   Decides what changed, in pure code (`syncer.diff.reconcile`). Missing numbers are removed if they are few
@@ -43,10 +45,12 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from syncer.diff.changeset import MAX_RECORD_KEYS, ChangeSet, PollTotals
+from syncer.diff.hashed_pieces import hash_ahead
 from syncer.diff.reconcile import reconcile, reconcile_absences
 from syncer.diff.record import FIELDS
 from syncer.diff.removal_guard import RemovalGuard
@@ -69,15 +73,17 @@ from syncer.store.poll.lookups import upsert_lookups
 from syncer.store.poll.runs import ResponseMeta
 from syncer.telemetry.logs import PollStats, report_poll
 from syncer.telemetry.metrics import Metrics
-from syncer.threads import run_in_thread_if_large
+from syncer.threads import THREAD_THRESHOLD_BYTES, run_in_thread_if_large, run_side_by_side
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
+    from syncer.diff.hashed_pieces import HashedPiece
     from syncer.diff.response import ParsedResponse
     from syncer.diff.stored import Fingerprints, StoredAccount
     from syncer.diff.unmatched_records import UnmatchedRecords
@@ -96,6 +102,8 @@ _CONCURRENT_RESPONSES: Final = 12
 schedule accounts. Large bodies have slots of their own, which bound the memory."""
 BATCH_SIZE: Final = 5_000
 """Records that are compared and written together: decoded, they take about ten megabytes."""
+_FIRST_BATCH_SIZE: Final = 1_250
+"""Records of the first batch, which PostgreSQL waits for. The next ones have twice as many each, up to `BATCH_SIZE`."""
 _ASK_AGAIN_SECONDS: Final = 0.5
 """Pause between questions for a run's outcome while the database does not answer."""
 
@@ -156,7 +164,8 @@ class Poller:
                         break
                     last = LastResponse(run.content_hash)
                 conclusion = recorded
-                self.last_responses.put(run.account_id, last.digest_of, response)
+                if run.body_digest is not None:
+                    self.last_responses.put(run.account_id, last.content_hash, response, run.body_digest)
         except Exception as failure:  # noqa: BLE001 - every run ends with an outcome, also that of a bug
             error = failure if isinstance(failure, PollError) else stats.add_crash(failure)
             if isinstance(failure, PollError):
@@ -188,33 +197,22 @@ class Poller:
             was not decoded, and must be fetched.
         """
         body = response.body
-        meta = ResponseMeta(response.http_status, response.size, response.body_digest, response.declared_length)
-        if run.last_body_digest == meta.body_digest:
-            async with runs.fence(self.engine, run) as fence:
-                stats.clock_ahead = fence.clock_ahead
-                if fence.is_superseded:
-                    return await runs.mark_superseded(fence, meta)
-                if runs.is_still_last_body(fence, meta):
-                    unchanged = await runs.mark_unchanged(fence, meta)
-                    stats.partial_reason = response.declared_length.partial_reason(unchanged.counters["received"])
-                    return unchanged
+        meta = ResponseMeta(response.http_status, response.size, response.declared_length)
+        await self._take_digest(run, response)
+        if run.body_digest is not None and run.body_digest == run.last_body_digest:
+            conclusion = await self._record_last_body(run, meta, stats)
+            if conclusion is not None:
+                return conclusion
         if response.last is not None:
             return None
         # Whether these are still what is stored is checked under the fence.
         known = cached_fingerprints(self.fingerprint_cache, run)
         while True:
+            hashed = None
             if known is None:
-                known = await load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
+                known, hashed = await self._load_and_hash(run, body)
             try:
-                parsed = await run_in_thread_if_large(
-                    len(body),
-                    parse_response,
-                    body,
-                    known.fingerprints,
-                    known.app_id,
-                    response.declared_length,
-                    account=run.account,
-                )
+                parsed = await _parse(run, response, known, hashed)
             except PollError:
                 # A run that began later may have succeeded: then this one is superseded, not failed.
                 async with runs.fence(self.engine, run) as fence:
@@ -226,6 +224,51 @@ class Poller:
             if conclusion is not None:
                 return conclusion
             known = None
+
+    async def _take_digest(self, run: Run, response: Response) -> None:
+        """Sets the digest of the run's response, unless that is large and known to differ from the last one."""
+        body = response.body
+        if response.last is not None:
+            run.body_digest = response.last.body_digest
+        elif len(body) < THREAD_THRESHOLD_BYTES or (
+            run.can_repeat_last_body(len(body))
+            and not self.fingerprint_cache.has_other_start(run.account_id, body, run.content_hash)
+        ):
+            run.body_digest = await run_in_thread_if_large(len(body), run.content_hash, body)
+
+    async def _record_last_body(self, run: Run, meta: ResponseMeta, stats: PollStats) -> Conclusion | None:
+        """Records a body that was the last one when the run began; returns None if it is not the last one any more."""
+        async with runs.fence(self.engine, run) as fence:
+            stats.clock_ahead = fence.clock_ahead
+            if fence.is_superseded:
+                return await runs.mark_superseded(fence, meta)
+            if not runs.is_still_last_body(fence):
+                return None
+            unchanged = await runs.mark_unchanged(fence, meta)
+            stats.partial_reason = meta.declared_length.partial_reason(unchanged.counters["received"])
+            return unchanged
+
+    async def _load_and_hash(self, run: Run, body: bytes) -> tuple[AccountFingerprints, Iterator[HashedPiece] | None]:
+        """Loads the account's fingerprints, and begins to hash a large response meanwhile.
+
+        Returns:
+            The fingerprints, and the pieces of the body if the first of them were hashed.
+
+        Raises:
+            DatabaseError: The database cannot be read, or the account was deleted.
+        """
+        loading = load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
+        is_first = run.last_body_bytes is None  # then nothing is stored, and loading takes no time
+        if is_first or len(body) < THREAD_THRESHOLD_BYTES:
+            return await loading, None
+        hashing = asyncio.to_thread(hash_ahead, body, run.content_hash)
+        # If loading fails, the thread is still awaited, since it needs the body.
+        known, hashed = await asyncio.gather(loading, hashing, return_exceptions=True)
+        if isinstance(known, BaseException):
+            raise known
+        if isinstance(hashed, BaseException):
+            raise hashed
+        return known, hashed
 
     async def _reconcile_and_apply(
         self,
@@ -291,7 +334,9 @@ class Poller:
         totals = PollTotals()
         absence_changes = await run_in_thread_if_large(response_bytes, reconcile_absences, parsed, stored, guard)
 
-        batches = await run_in_thread_if_large(response_bytes, parsed.records.pop_batches, self.batch_size)
+        batches = await run_in_thread_if_large(
+            response_bytes, parsed.records.pop_batches, self.batch_size, first_size=_FIRST_BATCH_SIZE
+        )
 
         def reconcile_batch(
             records: UnmatchedRecords, rows: NumberRows
@@ -345,6 +390,30 @@ class Poller:
                         return await runs.conclude_failed(self.engine, run, error)
                     await asyncio.sleep(_ASK_AGAIN_SECONDS)
         return Conclusion("unknown", counters={})
+
+
+async def _parse(
+    run: Run, response: Response, known: AccountFingerprints, hashed: Iterator[HashedPiece] | None
+) -> ParsedResponse:
+    """Parses a response, and takes the digest of its body beside that if nothing needed it before.
+
+    Raises:
+        PollError: It is not JSON, not an array, or another account's.
+    """
+    parse = partial(
+        parse_response,
+        response.body,
+        known.fingerprints,
+        known.app_id,
+        response.declared_length,
+        hashed=hashed,
+        account=run.account,
+    )
+    if run.body_digest is not None:
+        return await run_in_thread_if_large(len(response.body), parse)
+    digest = partial(run.content_hash, response.body)
+    parsed, run.body_digest = await asyncio.to_thread(run_side_by_side, parse, digest)
+    return parsed
 
 
 async def _compare_keys(fence: Fence, parsed: ParsedResponse, stored: Fingerprints, totals: PollTotals) -> list[str]:

@@ -210,13 +210,16 @@ def validate_together(elements: bytes) -> list[VendorRecord] | None:
         None if `validate` must look at each of them, since one of them may be invalid, or has unknown fields or escapes
         that cannot be stored.
     """
-    if len(elements) > MAX_SEPARATORS or replace_unstorable_escapes(elements) is not elements:
+    if len(elements) > MAX_SEPARATORS:
+        return None
+    if b"\\" in elements and replace_unstorable_escapes(elements) is not elements:
         return None
     try:
-        str(elements, "utf-8")
-        return list(map(_spell_purpose, _records_decoder.decode(b"[%b]" % elements)))
+        # This also checks the UTF-8, since it skips no value: a record with an unknown field is refused.
+        records = _records_decoder.decode(b"[%b]" % elements)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+    return [_spell_purpose(record) if record.purpose == _CYRILLIC_COMPANY else record for record in records]
 
 
 def _count_characters(element: Raw | bytes) -> int:

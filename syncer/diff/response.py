@@ -27,9 +27,9 @@ from msgspec.structs import replace
 
 from syncer.diff.changeset import MAX_KEY_CHARS, MAX_RECORD_KEYS
 from syncer.diff.declared_length import NOTHING_DECLARED, DeclaredLength
-from syncer.diff.json_array import require_few_short_elements, split_array
+from syncer.diff.hashed_pieces import hash_pieces
+from syncer.diff.json_array import split_array
 from syncer.diff.record import (
-    MIN_RECORD_BYTES,
     ParsedRecord,
     Rejection,
     VendorRecord,
@@ -42,7 +42,7 @@ from syncer.diff.record import (
     validate,
     validate_together,
 )
-from syncer.diff.stored import Elements
+from syncer.diff.stored import Elements, hash_start
 from syncer.diff.unmatched_records import Span, UnmatchedRecords
 from syncer.errors import WrongAccountError
 
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from syncer.diff.content_hash import ContentHash
+    from syncer.diff.hashed_pieces import HashedPiece
     from syncer.diff.stored import Fingerprints
 
 LOOKUP_FIELDS: Final = ("type", "purpose", "state", "region_name")
@@ -126,6 +127,7 @@ def parse_response(
     app_id: int | None,
     declared_length: DeclaredLength = NOTHING_DECLARED,
     *,
+    hashed: Iterator[HashedPiece] | None = None,
     account: str = "NAME",
 ) -> ParsedResponse:
     """Splits a response into known elements, records to compare with the database, and rejected elements.
@@ -135,6 +137,7 @@ def parse_response(
         stored: The fingerprints of the account's stored numbers.
         app_id: The account's `app_id`; None until a record had one.
         declared_length: What the response's headers say about the length of the list.
+        hashed: What `hash_ahead` returned for this body and the hash of these fingerprints, if some of it was hashed.
         account: The account's name, for messages.
 
     Raises:
@@ -143,10 +146,9 @@ def parse_response(
         WrongAccountError: Records have an `app_id`, and none of them has this one.
     """
     classifier = _Classifier(body, stored.content_hash)
-    elements = Elements()
-    for piece_start, piece in split_array(body, MIN_RECORD_BYTES):
-        require_few_short_elements(len(elements), piece_start, body)
-        fingerprints = list(map(stored.content_hash, piece))
+    elements = Elements(start_hash=hash_start(body, stored.content_hash))
+    pieces = hash_pieces(body, stored.content_hash) if hashed is None else hashed
+    for piece_start, piece, fingerprints in pieces:
         number_ids = stored.look_up(fingerprints, position=len(elements))
         elements.add(fingerprints, number_ids)
         if not any(number_ids) and classifier.classify_together(piece, fingerprints, piece_start):
@@ -156,7 +158,6 @@ def parse_response(
             offsets = list(accumulate(map(len, piece), initial=piece_start))
             for index in [index for index, number_id in enumerate(number_ids) if number_id is None]:
                 classifier.classify(piece[index], fingerprints[index], min_start=offsets[index] + index)
-    require_few_short_elements(len(elements), len(body), body)
     known_ids = set(elements.number_ids)
     known_ids.discard(None)
     vanished_fingerprints = _vanished_fingerprints(stored, known_ids)

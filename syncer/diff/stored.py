@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from syncer.diff.record import RedirectKey
 
 
+_START_BYTES: Final = 4096
+
+
+def hash_start(body: bytes, content_hash: ContentHash) -> bytes:
+    """Returns the hash of the first bytes of a response."""
+    return content_hash(body[:_START_BYTES])
+
+
 @dataclass(frozen=True, slots=True)
 class Elements:
     """The elements of a response, in their order.
@@ -26,10 +34,12 @@ class Elements:
     Attributes:
         fingerprints: The fingerprint of each.
         number_ids: The `virtual_number_id` of each known element; None for the others.
+        start_hash: The hash of the first bytes of the response; empty if it is not known.
     """
 
     fingerprints: list[bytes] = field(default_factory=list)
     number_ids: list[int | None] = field(default_factory=list)
+    start_hash: bytes = field(default=b"", compare=False)
 
     def __len__(self) -> int:
         return len(self.fingerprints)

@@ -79,7 +79,9 @@ class UnmatchedRecords(Mapping[int, ParsedRecord]):
         """Removes a record and returns its bytes."""
         return self._spans.pop(number_id).slice_of(self.body)
 
-    def pop_batches(self, size: int, max_bytes: int = _MAX_BATCH_BYTES) -> Iterator[UnmatchedRecords]:
+    def pop_batches(
+        self, size: int, max_bytes: int = _MAX_BATCH_BYTES, *, first_size: int | None = None
+    ) -> Iterator[UnmatchedRecords]:
         """Removes all records and returns them in batches, so that the memory of a batch is freed when it is done.
 
         The batches are sorted by id: PostgreSQL finds the rows of one batch close together, and no two batches touch
@@ -89,20 +91,25 @@ class UnmatchedRecords(Mapping[int, ParsedRecord]):
             size: How many records a batch has at most.
             max_bytes: How many bytes the records of a batch have at most, unless it is a single one. The number of
                 their values is limited, too.
+            first_size: How many records the first batch has at most, if fewer; each further one has up to twice as
+                many as the one before.
         """
         ids = list(self._spans)
         chunks = [sorted(ids[start : start + _SORT_CHUNK]) for start in range(0, len(ids), _SORT_CHUNK)]
-        return self._batches(merge(*chunks), size, max_bytes)
+        return self._batches(merge(*chunks), size, max_bytes, min(first_size or size, size))
 
-    def _batches(self, sorted_ids: Iterator[int], size: int, max_bytes: int) -> Iterator[UnmatchedRecords]:
+    def _batches(
+        self, sorted_ids: Iterator[int], size: int, max_bytes: int, next_size: int
+    ) -> Iterator[UnmatchedRecords]:
         spans: dict[int, Span] = {}
         length = separators = 0
         for number_id in sorted_ids:
             span = self._spans[number_id]
             length += span.end - span.start
             separators += (added := span.count_separators(self.body))
-            if spans and (len(spans) == size or length > max_bytes or separators > _MAX_BATCH_SEPARATORS):
+            if spans and (len(spans) == next_size or length > max_bytes or separators > _MAX_BATCH_SEPARATORS):
                 yield UnmatchedRecords(self.body, spans, self.content_hash)
+                next_size = min(2 * next_size, size)
                 spans, length, separators = {}, span.end - span.start, added
             spans[number_id] = self._spans.pop(number_id)
         if spans:

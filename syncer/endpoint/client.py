@@ -73,8 +73,8 @@ class Response:
         attempts: Number of requests until this response.
         declared_length: What its headers say about the length of the whole list.
         last: The last response, if the same bytes were received, or the endpoint says so: the body was not decoded.
-        body_digest: Its digest; empty if the caller did not ask for it.
-        received_digest: The digest of the body as it was received, compressed or not; empty as `body_digest`.
+        received_digest: The digest of the body as it was received, compressed or not; empty if nothing will be
+            recognized by it: neither this response nor the next one.
         validators: The headers of a request for what has changed since this response; empty if it had none.
     """
 
@@ -83,7 +83,6 @@ class Response:
     attempts: int
     declared_length: DeclaredLength = NOTHING_DECLARED
     last: LastResponse | None = None
-    body_digest: bytes = b""
     received_digest: bytes = b""
     validators: Mapping[str, str] = field(default_factory=dict)
 
@@ -184,7 +183,7 @@ class Source:
 
         Args:
             account: The account.
-            last: What is known of the account's last response; None decodes every body, and takes no digest.
+            last: What is known of the account's last response; None decodes every body.
             deadline_seconds: No retry starts later than this from now, not counting the time spent waiting for a slot,
                 and a `Retry-After` that would end later fails immediately. A request in progress may exceed it. None:
                 the poll interval.
@@ -279,26 +278,25 @@ class Source:
                     return _repeated(response, attempt, last)
                 if status != HTTPStatus.OK:
                     raise resource.error_for_status(response, account, exchange.answering_peer)
-                encoding = check_encoding(response, exchange.answering_peer)
+                encoding, validators = check_encoding(response, exchange.answering_peer), _validators(response)
                 await _receive(response, resource, received, slot, clock)
                 # This makes no copy: BytesIO returns its own buffer.
                 body = received.getvalue()
-                received_digest = await _digest(body, last)
-                if last is not None and received_digest == last.received_digest:
-                    return _repeated(response, attempt, last)
-                body_digest = received_digest
+                received_digest = b""
+                if last is not None and (encoding or validators or last.received_digest):
+                    received_digest = await run_in_thread_if_large(len(body), last.content_hash, body)
+                    if received_digest == last.received_digest:
+                        return _repeated(response, attempt, last)
                 if encoding:
                     body = await _inflate(response, resource, Inflater(body, encoding), slot, clock)
-                    body_digest = await _digest(body, last)
                 check_is_decoded(body, exchange.answering_peer)
                 return Response(
                     body,
                     status,
                     attempt,
                     read_length_headers(response.headers),
-                    body_digest=body_digest,
                     received_digest=received_digest,
-                    validators=_validators(response),
+                    validators=validators,
                 )
         except InflateError:
             failure: PollError = corrupt_body(exchange, received.tell())
@@ -320,15 +318,9 @@ def _repeated(response: aiohttp.ClientResponse, attempt: int, last: LastResponse
         attempt,
         read_length_headers(response.headers),
         last=last,
-        body_digest=last.body_digest,
         received_digest=last.received_digest or b"",
         validators=_validators(response),
     )
-
-
-async def _digest(body: bytes, last: LastResponse | None) -> bytes:
-    """Returns the digest of a body, if the caller asked for it."""
-    return b"" if last is None else await run_in_thread_if_large(len(body), last.digest_of, body)
 
 
 async def _receive(

@@ -8,8 +8,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
 
+    from syncer.diff.content_hash import ContentHash
     from syncer.endpoint.client import Response
 
 _CONDITIONAL_SECONDS: Final = 3600.0
@@ -22,14 +23,14 @@ class LastResponse:
     """What is known of an account's last response when the next one is requested.
 
     Attributes:
-        digest_of: Returns the digest of a body.
+        content_hash: The hash function of digests.
         received_digest: The digest of its body as it was received, compressed or not; None if nothing is known.
         body_digest: The digest of its decoded body.
         size: The size of its decoded body.
         validators: The headers of a request that ask whether it has changed.
     """
 
-    digest_of: Callable[[bytes], bytes]
+    content_hash: ContentHash
     received_digest: bytes | None = None
     body_digest: bytes = b""
     size: int = 0
@@ -46,23 +47,28 @@ class LastResponses:
     def __init__(self) -> None:
         self._by_account: dict[int, tuple[LastResponse, float]] = {}
 
-    def get(self, account_id: int, digest_of: Callable[[bytes], bytes], body_digest: bytes | None) -> LastResponse:
+    def get(self, account_id: int, content_hash: ContentHash, body_digest: bytes | None) -> LastResponse:
         """Returns what is known of the account's last response, if its body has this digest."""
         last, received_at = self._by_account.get(account_id, (None, 0.0))
         if last is None or last.body_digest != body_digest:
-            return LastResponse(digest_of)
+            return LastResponse(content_hash)
         is_recent = time.monotonic() - received_at < _CONDITIONAL_SECONDS
         return last if is_recent else replace(last, validators={})
 
-    def put(self, account_id: int, digest_of: Callable[[bytes], bytes], response: Response) -> None:
-        """Remembers a response that was recorded, unless it was sent uncompressed and cannot be asked about."""
+    def put(self, account_id: int, content_hash: ContentHash, response: Response, body_digest: bytes) -> None:
+        """Remembers a response that was recorded, unless it was sent uncompressed and cannot be asked about.
+
+        Args:
+            account_id: The account.
+            content_hash: The hash function of digests.
+            response: The response.
+            body_digest: The digest of its decoded body.
+        """
         if response.http_status != HTTPStatus.OK:  # there is nothing new to remember
             return
         self._by_account.pop(account_id, None)
-        if response.received_digest != response.body_digest or response.validators:
-            last = LastResponse(
-                digest_of, response.received_digest, response.body_digest, response.size, response.validators
-            )
+        if response.received_digest not in {b"", body_digest} or response.validators:
+            last = LastResponse(content_hash, response.received_digest, body_digest, response.size, response.validators)
             self._by_account[account_id] = (last, time.monotonic())
 
     def keep_only(self, account_ids: Collection[int]) -> None:

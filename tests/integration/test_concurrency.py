@@ -260,7 +260,7 @@ async def test_a_run_that_was_marked_failed_and_then_succeeds_has_no_error(accou
     assert await account.row(query) == ("failed", "timeout", "given up", 203, 7)
 
     async with runs.fence(account.engine, run) as fence:
-        meta = ResponseMeta(200, 2, b"d" * 16, NOTHING_DECLARED)
+        meta = ResponseMeta(200, 2, NOTHING_DECLARED)
         parsed = parse_response(b"[]", Fingerprints(), None)
         await runs.mark_succeeded(fence, meta, PollTotals(is_unchanged=False), parsed, uuid4())
 

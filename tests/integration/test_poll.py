@@ -14,6 +14,7 @@ from syncer.diff.content_hash import ContentHash
 from syncer.diff.record import DECODER_VERSION
 from syncer.errors import DatabaseError
 from syncer.store.poll.fingerprints import FingerprintCache, load_fingerprints
+from syncer.threads import THREAD_THRESHOLD_BYTES
 from tests.builders import APP_ID, XXH3_COLLISION, PolledAccount, record, redirect, settings_for, without
 
 if TYPE_CHECKING:
@@ -779,6 +780,60 @@ async def test_a_poll_without_cached_fingerprints_finds_the_same_changes(account
     result = await account.poll(record(1), record(2, state="freeze"))
 
     assert (result.changed, result.unchanged, result.state_changes) == (1, 1, 1)
+
+
+async def test_a_new_process_finds_the_changes_of_a_large_response(account: PolledAccount) -> None:
+    records = [record(number, comment="x" * 300) for number in range(1, 1_001)]
+    assert len(json.dumps(records)) > THREAD_THRESHOLD_BYTES
+    await account.poll(*records)
+    account.restart()
+
+    result = await account.poll(record(1, comment="y"), *records[1:999], record(1_001))
+
+    assert (result.outcome, result.changed, result.unchanged, result.created) == ("applied", 1, 998, 1)
+    changed = (
+        "select virtual_number_id, comment from syncer.virtual_number where comment is distinct from $1 order by 1"
+    )
+    assert await account.rows(changed, "x" * 300) == [(1, "y"), (1_001, record(1_001)["comment"])]
+    assert await account.rows(
+        "select virtual_number_id from syncer.virtual_number where missing_since is not null"
+    ) == [(1_000,)]
+
+
+@pytest.mark.parametrize(
+    ("number", "comment"),
+    [(1, "y" * 300), (1_000, "y" * 300), (1_000, "longer" * 300)],
+    ids=["another start", "another end", "another size"],
+)
+async def test_a_large_response_is_compared_with_its_own_digest_the_next_time(
+    account: PolledAccount, number: int, comment: str
+) -> None:
+    records = [record(number, comment="x" * 300) for number in range(1, 1_001)]
+    before = json.dumps(records).encode()
+    records[number - 1] = record(number, comment=comment)
+    after = json.dumps(records).encode()
+    content_hash = ContentHash(*await account.row("select key from syncer.hash_key"))
+    outcomes = []
+
+    for body in (before, after, after, before, before):
+        result = await account.poll_body(body)
+        outcomes.append((result.outcome, result.changed, result.unchanged))
+        assert await account.row("select body_digest from syncer.account_fence") == (content_hash(body),)
+
+    once, again = ("applied", 1, 999), ("unchanged", 0, 1_000)
+    assert outcomes == [("applied", 0, 0), once, again, once, again]
+
+
+async def test_a_new_process_records_nothing_of_a_large_response_that_was_cut_short(account: PolledAccount) -> None:
+    records = [record(number, comment="x" * 300) for number in range(1, 1_001)]
+    await account.poll(*records)
+    account.restart()
+
+    cut = await account.poll_body(json.dumps([record(1, comment="y"), *records[1:]]).encode()[:-1])
+    whole = await account.poll_body(json.dumps([record(1, comment="z"), *records[1:]]).encode())
+
+    assert (cut.outcome, cut.error_kind) == ("failed", "not_json")
+    assert (whole.outcome, whole.changed, whole.unchanged) == ("applied", 1, 999)
 
 
 async def test_a_new_process_records_that_a_number_changed_back(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncer.diff.changeset import PollTotals
+from syncer.diff.content_hash import UNKEYED
 from syncer.diff.response import parse_response
 from syncer.diff.stored import Elements, Fingerprints
 from syncer.store.poll.fingerprints import AccountFingerprints, FingerprintCache, next_fingerprints
@@ -36,6 +37,19 @@ def test_the_accounts_stored_last_are_cached() -> None:
     cache.put(1, account_fingerprints(80_000))
     cache.put(4, account_fingerprints(80_000))
     assert cached_accounts(cache) == [1, 3, 4]
+
+
+def test_a_response_with_another_start_than_the_last_one_is_recognized() -> None:
+    cache, body = FingerprintCache(), json.dumps([record(1)]).encode()
+    cache.put(1, account_fingerprints(1))
+    unknown = cache.has_other_start(1, body, UNKEYED), cache.has_other_start(2, body, UNKEYED)
+    parsed = parse_response(body, Fingerprints(), None)
+    cache.put(1, AccountFingerprints(None, VERSION, Fingerprints(last_response=parsed.elements)))
+
+    assert unknown == (False, False)
+    assert not cache.has_other_start(1, body, UNKEYED)
+    assert cache.has_other_start(1, b" " + body, UNKEYED)
+    assert not cache.has_other_start(2, b" " + body, UNKEYED)
 
 
 def test_an_account_stored_again_counts_once() -> None:

@@ -26,6 +26,7 @@ from syncer.diff.record import (
     Rejection,
     decode,
     reject,
+    validate_together,
 )
 from tests.builders import APP_ID, XXH3_COLLISION, record, redirect, without
 
@@ -321,6 +322,11 @@ def test_a_fingerprint_is_the_keyed_blake2b_of_the_bytes() -> None:
     assert not content_hash.has_key_of(UNKEYED)
 
 
+def test_the_hashes_of_many_contents_are_those_of_each() -> None:
+    content_hash, contents = ContentHash(bytes(range(32))), [b'{"id":1}', b"", b"x" * 1_000, Raw(b'{"id":1}')]
+    assert content_hash.of_each(contents) == [*map(content_hash, contents)]
+
+
 def test_records_that_have_the_same_xxh3_hash_have_different_fingerprints() -> None:
     first, second = XXH3_COLLISION
     for content_hash in (UNKEYED, ContentHash(bytes(range(32)))):
@@ -537,41 +543,42 @@ def test_an_element_that_is_not_an_object_is_rejected(element: str, kind: str) -
     assert rejection == Rejection(None, None, f"Expected `object`, got `{kind}`", element.encode(), FINGERPRINT)
 
 
-@pytest.mark.parametrize(
-    "element",
-    [
-        pytest.param(minimal_record(comment='"ÿ"').replace("ÿ".encode(), b"\xff"), id="in a column"),
-        pytest.param(
-            minimal_record(comment='"ÿ"').replace("ÿ".encode(), b"\xed\xa0\x80"), id="a surrogate in a column"
+NOT_UTF8 = [
+    pytest.param(minimal_record(comment='"ÿ"').replace("ÿ".encode(), b"\xff"), id="in a column"),
+    pytest.param(minimal_record(comment='"ÿ"').replace("ÿ".encode(), b"\xed\xa0\x80"), id="a surrogate in a column"),
+    pytest.param(minimal_record(comment='"ÿ"').replace("ÿ".encode(), b"\xc0\x80"), id="an overlong NUL in a column"),
+    pytest.param(minimal_record(number='"ÿ"').replace("ÿ".encode(), b"\xd0"), id="in the number"),
+    pytest.param(minimal_record(x='"ÿ"').replace("ÿ".encode(), b"\xff"), id="in an extra field"),
+    pytest.param(minimal_record(x='{"ÿ": 1}').replace("ÿ".encode(), b"\xff"), id="in a key of an extra field"),
+    pytest.param(
+        minimal_record(from_redirect_numbers='[{"id": 1, "number": "ÿ"}]').replace("ÿ".encode(), b"\xff"),
+        id="in a redirect's number",
+    ),
+    pytest.param(
+        minimal_record(from_redirect_numbers='[{"id": 1, "number": "7", "comment": "ÿ"}]').replace(
+            "ÿ".encode(), b"\xff"
         ),
-        pytest.param(
-            minimal_record(comment='"ÿ"').replace("ÿ".encode(), b"\xc0\x80"), id="an overlong NUL in a column"
-        ),
-        pytest.param(minimal_record(number='"ÿ"').replace("ÿ".encode(), b"\xd0"), id="in the number"),
-        pytest.param(minimal_record(x='"ÿ"').replace("ÿ".encode(), b"\xff"), id="in an extra field"),
-        pytest.param(minimal_record(x='{"ÿ": 1}').replace("ÿ".encode(), b"\xff"), id="in a key of an extra field"),
-        pytest.param(
-            minimal_record(from_redirect_numbers='[{"id": 1, "number": "ÿ"}]').replace("ÿ".encode(), b"\xff"),
-            id="in a redirect's number",
-        ),
-        pytest.param(
-            minimal_record(from_redirect_numbers='[{"id": 1, "number": "7", "comment": "ÿ"}]').replace(
-                "ÿ".encode(), b"\xff"
-            ),
-            id="in a redirect's unknown field",
-        ),
-        pytest.param(
-            minimal_record(x='"ÿ", "x": 1').replace("ÿ".encode(), b"\xff"),
-            id="in the first of an extra field's two values",
-        ),
-        pytest.param(
-            minimal_record(x="1", comment='"ÿ", "comment": null').replace("ÿ".encode(), b"\xff"),
-            id="in the first of a column's two values",
-        ),
-    ],
-)
+        id="in a redirect's unknown field",
+    ),
+    pytest.param(
+        minimal_record(x='"ÿ", "x": 1').replace("ÿ".encode(), b"\xff"),
+        id="in the first of an extra field's two values",
+    ),
+    pytest.param(
+        minimal_record(x="1", comment='"ÿ", "comment": null').replace("ÿ".encode(), b"\xff"),
+        id="in the first of a column's two values",
+    ),
+]
+
+
+@pytest.mark.parametrize("element", NOT_UTF8)
 def test_bytes_that_are_not_utf8_reject_their_record(element: bytes) -> None:
     assert decode_invalid(element) == Rejection(250, None, "the bytes are not UTF-8", element, FINGERPRINT)
+
+
+@pytest.mark.parametrize("element", NOT_UTF8)
+def test_records_are_not_decoded_together_if_one_of_them_is_not_utf8(element: bytes) -> None:
+    assert validate_together(b",".join([minimal_record(), element, minimal_record()])) is None
 
 
 def test_an_extra_key_that_is_not_utf8_rejects_its_record() -> None:

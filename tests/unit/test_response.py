@@ -13,6 +13,7 @@ from msgspec import ValidationError
 
 from syncer.diff.changeset import MAX_RECORD_KEYS
 from syncer.diff.content_hash import UNKEYED, ContentHash
+from syncer.diff.hashed_pieces import hash_ahead, hash_pieces
 from syncer.diff.record import Rejection
 from syncer.diff.response import (
     MAX_STORED_REJECTIONS,
@@ -103,6 +104,18 @@ def test_popped_batches_are_sorted_by_id_and_removed() -> None:
         [(5, 5)],
     ]
     assert len(records) == 0
+
+
+def test_after_a_small_first_batch_each_has_at_most_twice_as_many_records() -> None:
+    spans = {number: Span(0, 0) for number in range(1, 26)}
+    batches = UnmatchedRecords(b"", spans).pop_batches(9, first_size=2)
+    assert [len(batch) for batch in batches] == [2, 4, 8, 9, 2]
+    assert [
+        len(batch) for batch in UnmatchedRecords(b"", {1: Span(0, 0), 2: Span(0, 0)}).pop_batches(1, first_size=2)
+    ] == [
+        1,
+        1,
+    ]
 
 
 def test_a_batch_has_no_more_bytes_than_the_limit_unless_it_is_a_single_record() -> None:
@@ -696,6 +709,32 @@ def test_every_element_and_every_number_is_classified_exactly_once(elements: lis
     assert parsed.missing_ids == ({*stored.by_fingerprint.values()} | stored.without_fingerprint) - expected.listed
     assert parsed.received == len(elements)
     assert parsed.received == parsed.known_count + len(parsed.records) + len(parsed.rejections) + parsed.repeated
+
+
+@given(st.lists(_elements, max_size=8), _stored_fingerprints())
+@settings(deadline=None, max_examples=200)
+def test_a_response_that_was_hashed_ahead_is_parsed_the_same(elements: list[bytes], stored: Fingerprints) -> None:
+    body = encode_list(*elements)
+    parsed = parse_response(body, stored, APP_ID, hashed=hash_ahead(body, UNKEYED))
+    expected = parse_response(body, stored, APP_ID)
+    assert dict(parsed.records) == dict(expected.records)
+    assert replace(parsed, records=NO_RECORDS) == replace(expected, records=NO_RECORDS)
+    assert parsed.elements == expected.elements
+
+
+@pytest.mark.parametrize("max_pieces", [0, 1, 3, 1_000])
+def test_what_was_not_hashed_ahead_is_hashed_later(max_pieces: int) -> None:
+    body = encode_list(*map(record, range(1, 1_001)))
+    pieces, hashed = list(hash_pieces(body, UNKEYED)), hash_ahead(body, UNKEYED, max_pieces)
+    assert 3 < len(pieces) < 1_000
+    assert hashed is not None
+    assert list(hashed) == pieces
+
+
+@pytest.mark.parametrize("end", [b"", b",", b',{"id":'], ids=["no bracket", "a comma", "half an element"])
+def test_of_a_response_that_was_cut_short_nothing_is_hashed_ahead(end: bytes) -> None:
+    body = encode_list(*map(record, range(1, 1_001)))[:-1] + end
+    assert hash_ahead(body, UNKEYED) is None
 
 
 _unusual = st.sampled_from(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from syncer.diff.content_hash import UNKEYED
 from syncer.diff.record import DECODER_VERSION
-from syncer.diff.stored import Fingerprints
+from syncer.diff.stored import Fingerprints, hash_start
 from syncer.errors import DatabaseError
 from syncer.store.engine import autocommit_connection
 from syncer.threads import run_in_thread_if_large
@@ -73,6 +73,12 @@ class FingerprintCache:
     def has(self, account_id: int) -> bool:
         """Returns whether an account's fingerprints are cached, in whichever version."""
         return account_id in self._by_account
+
+    def has_other_start(self, account_id: int, body: bytes, content_hash: ContentHash) -> bool:
+        """Returns whether the response with the cached fingerprints began with other bytes than this one."""
+        cached = self._by_account.get(account_id)
+        start_hash = b"" if cached is None else cached.fingerprints.last_response.start_hash
+        return start_hash not in {b"", hash_start(body, content_hash)}
 
     def put(self, account_id: int, fingerprints: AccountFingerprints) -> None:
         """Caches an account's fingerprints, once the poll that changed them has committed."""

@@ -57,9 +57,11 @@ class Run:
         started_at: The database's time before the request was sent.
         last_body_digest: The digest of the last successful response at that time, whichever decoder version read it;
             None if there was none or it left numbers missing.
+        last_body_bytes: The size of that response; None if it is not known.
         app_id: The account's `app_id` at that time; None if the next success fixes it.
         fingerprints_version: The version of the stored fingerprints at that time.
         content_hash: The hash for digests and fingerprints, with the key of this database.
+        body_digest: The digest of this run's response, once it is known.
     """
 
     account: str
@@ -67,11 +69,17 @@ class Run:
     run_id: int
     started_at: datetime
     last_body_digest: bytes | None
+    last_body_bytes: int | None
     app_id: int | None
     fingerprints_version: UUID | None
     content_hash: ContentHash
+    body_digest: bytes | None = None
     may_have_committed: bool = False
     identities_behind: Sequence[IdentityBehind] = ()
+
+    def can_repeat_last_body(self, size: int) -> bool:
+        """Returns whether a body of this size can be the one of the last successful response."""
+        return self.last_body_digest is not None and self.last_body_bytes in {None, size}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +127,11 @@ class ResponseMeta:
     Attributes:
         http_status: Its HTTP status.
         response_bytes: The size of its decoded body.
-        body_digest: The digest of that.
         declared_length: What its headers say about the length of the list.
     """
 
     http_status: int
     response_bytes: int
-    body_digest: bytes
     declared_length: DeclaredLength
 
 
@@ -140,12 +146,13 @@ with inserted as (
 )
 select max(i.run_id) as run_id, max(i.started_at) as started_at, max(f.success_run_id) as success_run_id,
        (array_agg(f.body_digest))[1] as body_digest, (array_agg(f.fingerprints_version))[1] as fingerprints_version,
-       max(a.app_id) as app_id, (array_agg(k.key))[1] as key, 1 / count(*) as is_the_account,
-       set_config('synchronous_commit', 'off', true)
+       max(a.app_id) as app_id, max(s.response_bytes) as body_bytes, (array_agg(k.key))[1] as key,
+       1 / count(*) as is_the_account, set_config('synchronous_commit', 'off', true)
   from inserted i
   join syncer.account_fence f on f.account_id = i.account_id
   join syncer.account a on a.account_id = f.account_id
   left join syncer.hash_key k on true
+  left join syncer.sync_run s on s.account_id = $1 and s.run_id = f.success_run_id
  where f.account_id = $1 and a.name = $3 and a.time_zone = $4 and a.time_zone = syncer.known_zone(a.time_zone)
 """
 _NOT_THE_ACCOUNT: Final = (asyncpg.DivisionByZeroError, asyncpg.ForeignKeyViolationError)
@@ -214,6 +221,7 @@ async def _insert_run(
         row["run_id"],
         row["started_at"],
         row["body_digest"],
+        row["body_bytes"],
         row["app_id"],
         row["fingerprints_version"],
         _content_hash(row["key"]),
@@ -365,9 +373,9 @@ select app_id, success_run_id, success_started_at, applied_run_id, fingerprints_
 """
 
 
-def is_still_last_body(fence: Fence, meta: ResponseMeta) -> bool:
+def is_still_last_body(fence: Fence) -> bool:
     """Returns whether the response's body is byte-identical to the last one, and the same decoder version read that."""
-    return (fence.body_digest, fence.decoder_version) == (meta.body_digest, DECODER_VERSION)
+    return (fence.body_digest, fence.decoder_version) == (fence.run.body_digest, DECODER_VERSION)
 
 
 async def mark_superseded(fence: Fence, meta: ResponseMeta) -> Conclusion:
@@ -400,7 +408,7 @@ async def mark_unchanged(fence: Fence, meta: ResponseMeta) -> Conclusion:
         fence,
         meta,
         Conclusion("unchanged", counters),
-        body_digest=meta.body_digest,
+        body_digest=fence.run.body_digest,
         is_believable=received > 0 and not has_unreadable_id and not is_partial,
     )
 
@@ -440,7 +448,7 @@ async def mark_succeeded(
         fence,
         meta,
         conclusion,
-        body_digest=meta.body_digest if is_final and not is_any_missing else None,
+        body_digest=fence.run.body_digest if is_final and not is_any_missing else None,
         is_believable=parsed.is_believable,
         fingerprints_version=fingerprints_version if totals.has_fingerprint_changes else None,
         app_id=parsed.app_id,
