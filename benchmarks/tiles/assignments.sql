@@ -1,6 +1,7 @@
--- a835d7ebf646f7760deb668654cc0e711f8b3d22fc29a352c7b765b8e0a19848
+-- 2e6c38d01aad5249b56d93c1d04c34f6702d69840ff7deb6fd1a0172e834bb41
 SELECT employee AS employee, number AS number, region AS region, type_title AS type_title, since AS since, until AS until, days AS days 
-FROM (SELECT s.account, s.number_now AS number, s.number_key, COALESCE(s.region, 'no region') AS region, COALESCE(s.type_title_en, s.type, 'no type') AS type_title, COALESCE(s.employee || ' (' || s.employee_id || ')', CAST(s.employee_id AS TEXT), '') AS employee, COALESCE((SELECT e.name || ' (' || e.employee_id || ')' FROM analytics.employees AS e WHERE e.account_id = s.account_id AND e.employee_id = s.employee_id), CAST(s.employee_id AS TEXT), '') AS employee_now, s.valid_from AT TIME ZONE a.time_zone AS since, s.valid_to AT TIME ZONE a.time_zone AS until, s.is_current, CAST(s.duration_seconds AS DOUBLE PRECISION) / 86400 AS days FROM analytics.assignments AS s JOIN analytics.accounts AS a USING (account_id)
-) AS virtual_table ORDER BY since DESC 
- LIMIT 10000;
+FROM (SELECT s.account, s.number_now AS number, s.number_key, COALESCE(s.region, 'no region') AS region, COALESCE(s.type_title_en, s.type, 'no type') AS type_title, COALESCE(s.employee || ' (' || s.employee_id || ')', CAST(s.employee_id AS TEXT), '') AS employee, COALESCE((SELECT e.name || ' (' || e.employee_id || ')' FROM analytics.employees AS e WHERE e.account_id = s.account_id AND e.employee_id = s.employee_id), CAST(s.employee_id AS TEXT), '') AS employee_now, s.valid_from AT TIME ZONE a.time_zone AS since, s.valid_to AT TIME ZONE a.time_zone AS until, s.valid_to AS moment, s.is_current, CAST(s.duration_seconds AS DOUBLE PRECISION) / 86400 AS days FROM analytics.assignments AS s JOIN analytics.accounts AS a USING (account_id)
+) AS virtual_table 
+WHERE moment >= ':7_days_ago 00:00:00.000000' ORDER BY until DESC 
+ LIMIT 1000;
 
