@@ -386,7 +386,8 @@ select count(*) from chain where state <> 'active'
 select c.path, c.title, s.since, c.region from chain c join stay s on s.number_key = c.last_key and s.valid_to is null
  where c.state <> 'active'
 -- chart assignments
-select employee, number, region, type, since, until, days from assignment where until >= current_date - 7
+select at, number, region, type, old_value, new_value from change
+ where kind = 'Other field' and field = 'Employee' and at >= current_date - 7
 -- chart employees
 select pg_temp.named(account_id, 'employees', employee_id::text, 'infinity'), count(*), count(*) filter (where state <> 'active'), count(*) filter (where state = 'debt_lock')
   from listed where employee_id is not null group by 1
@@ -398,7 +399,7 @@ select number, title, reason, since, until, days,
             else '→ ' || (select f.title from flow f where f.number_key = stay.number_key and f.local_from = stay.until) end
   from stay where since >= current_date - 180
 -- chart life_changes
-select at, number, kind, field, old_value, new_value from change where at >= current_date - 1
+select at, number, kind, field, old_value, new_value from change
 -- chart life_employees, grows by 0.0007 a minute
 select number, employee, since, until, days from assignment
 -- chart life_redirects, grows by 0.0007 a minute
