@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import tempfile
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,23 +33,27 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).with_name("tiles")
 GRAFANA: Final = Path(__file__).parents[1] / "deploy" / "grafana" / "numbers.json"
-_SINCE: Final = ":since"
-"""The first day of the period that the dashboard shows, in a recorded query."""
+_DAYS_AGO: Final = re.compile(r":(\d+)_days_ago")
+"""The first day of the period that a chart shows, in its recorded query."""
 _FIRST_DAY: Final = re.compile(r"(?:(?<=TO_DATE\(')|(?<=TO_TIMESTAMP\(')|(?<=>= '))\d{4}-\d\d-\d\d")
 _PERIOD: Final = timedelta(days=180)
+"""The period of Grafana's panels."""
 _TAB_OF_A_NUMBER: Final = ("life", "life_changes", "life_employees", "life_redirects")
 _DATASET: Final = ") AS virtual_table "
 
 
 def superset_tiles() -> dict[str, str]:
-    """Returns the query of each chart, by the name of its file, for the last half a year of the generated history.
+    """Returns the query of each chart, by the name of its file, for its own period until the generated history ends.
 
     Those of the tab of one number have a number selected.
     """
-    since = f"{END - _PERIOD}"
-    queries = {path.stem: path.read_text().replace(_SINCE, since) for path in sorted(FOLDER.glob("*.sql"))}
+    queries = {path.stem: _DAYS_AGO.sub(_first_day, path.read_text()) for path in sorted(FOLDER.glob("*.sql"))}
     of_a_number = f"{_DATASET}WHERE number IN ('{A_NUMBER}') "
     return queries | {name: queries[name].replace(_DATASET, of_a_number) for name in _TAB_OF_A_NUMBER}
+
+
+def _first_day(found: re.Match[str]) -> str:
+    return f"{END - timedelta(days=int(found[1]))}"
 
 
 def grafana_tiles(accounts: Sequence[str]) -> dict[str, str]:
@@ -87,8 +91,12 @@ def record() -> None:
             superset.import_bundle(Path(folder) / "import" / "bundle")
             superset.serve()
             for chart, query in _queries(superset, english, Path(folder)):
-                recorded = _FIRST_DAY.sub(_SINCE, query)
+                recorded = _FIRST_DAY.sub(_days_ago, query)
                 (FOLDER / f"{chart}.sql").write_text(f"-- {digest_of(english, chart)}\n{recorded}")
+
+
+def _days_ago(found: re.Match[str]) -> str:
+    return f":{(datetime.now(UTC).date() - date.fromisoformat(found[0])).days}_days_ago"
 
 
 def _queries(superset: Superset, files: Files, folder: Path) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
--- cf0c8258f6e317536829816c01b5da54c2b93348b0bbadf6a616f9a5e275055d
+-- c55b37fd7b768c4e12ff5782301ac2471393827c266d0c4454afd0c4f9938bfe
 SELECT month AS month, sum(active_seconds) / nullif(sum(listed_seconds), 0) AS availability 
 FROM (WITH found AS (SELECT h.account_id, CAST(DATE_TRUNC('MONTH', h.valid_from AT TIME ZONE a.time_zone) AS DATE) AS month, h.region, h.type, COUNT(*) AS numbers FROM analytics.number_history AS h JOIN analytics.accounts AS a USING (account_id) WHERE h.changed_after IS NULL GROUP BY 1, 2, 3, 4) SELECT m.account, m.month AS month_start, TO_CHAR(m.month, 'YYYY-MM') AS month, COALESCE(m.region, 'no region') AS region, COALESCE(m.type_title_en, m.type, 'no type') AS type_title, m.opening + COALESCE(f.numbers, 0) AS opening, m.arrived - COALESCE(f.numbers, 0) AS arrived, m.returned, m.removed, m.closing, m.locks, m.unlocks, m.active_seconds, m.listed_seconds FROM analytics.monthly_kpi AS m LEFT JOIN found AS f ON f.account_id = m.account_id AND f.month = m.month AND (f.region, f.type) IS NOT DISTINCT FROM (m.region, m.type)
 ) AS virtual_table 
-WHERE month_start >= TO_DATE(':since', 'YYYY-MM-DD') GROUP BY month ORDER BY availability DESC 
+WHERE month_start >= ':180_days_ago 00:00:00.000000' GROUP BY month ORDER BY availability DESC 
  LIMIT 10000;
 

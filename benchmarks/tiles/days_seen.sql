@@ -1,7 +1,7 @@
--- 0772b160e6b1b2521a7fa1ceedaab8c1ba8e1dcd8f10967e7b2d23167a1081ff
+-- 5a2b7fe3dcef3e810d9cfea964dd95af2bccafb687f5f1eb7a55198b64f289f8
 SELECT avg((longest_gap_hours < 24)::integer) AS days_watched 
 FROM (SELECT account, day, polls, failed, CAST(longest_gap_seconds AS DOUBLE PRECISION) / 3600 AS longest_gap_hours FROM analytics.coverage
 ) AS virtual_table 
-WHERE day >= TO_DATE(':since', 'YYYY-MM-DD') 
+WHERE day >= ':180_days_ago 00:00:00.000000' 
  LIMIT 50000;
 

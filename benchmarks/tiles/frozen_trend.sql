@@ -1,4 +1,4 @@
--- 988a3977356ccde4ad16f26c67e8630910f1ec1f8ce00e547a3d09ec33f31fc0
+-- d6a80be95d500efb302cb93ffbc928cac5b4f748647b7d904deb94d9c3bedcc1
 SELECT sum(numbers) filter (where days_ago = 0 and state = 'freeze') - sum(numbers) filter (where days_ago = 30 and state = 'freeze') AS frozen_change 
 FROM (SELECT n.account, n.day, COALESCE(n.region, 'no region') AS region, COALESCE(n.type_title_en, n.type, 'no type') AS type_title, n.state, COALESCE(n.state_title_en, 'undocumented: ' || n.state) AS state_title, n.numbers, CAST((a.observed_until AT TIME ZONE a.time_zone) AS DATE) - n.day AS days_ago FROM analytics.daily_states AS n JOIN analytics.accounts AS a USING (account_id) WHERE n.day >= (SELECT CAST(MIN(observed_until) AS DATE) - 32 FROM analytics.accounts)
 ) AS virtual_table 

@@ -1,7 +1,7 @@
--- 93605a899ab8de5de9174700a2bbab4beaa07883665598d38af204555b265f51
+-- f087efd3471b9a9041e60586dcab8d34e2a4c74dd4993207fb636898419d83e9
 SELECT day AS day, account AS account, polls AS polls, failed AS failed, longest_gap_hours AS longest_gap_hours 
 FROM (SELECT account, day, polls, failed, CAST(longest_gap_seconds AS DOUBLE PRECISION) / 3600 AS longest_gap_hours FROM analytics.coverage
 ) AS virtual_table 
-WHERE day >= TO_DATE(':since', 'YYYY-MM-DD') ORDER BY longest_gap_hours DESC 
+WHERE day >= ':180_days_ago 00:00:00.000000' ORDER BY longest_gap_hours DESC 
  LIMIT 10000;
 

@@ -1,7 +1,7 @@
--- dadad8368eab2c9a85c48ea60e2be2b4d4bf793b37bc03a66a91e05633b2f568
+-- f795dc4d81e0ca87e53bde9a2b0228bcad938b1b9a96a1e1edeaad76aef4c08c
 SELECT month AS month, sum(opening) AS opening_numbers, sum(arrived) AS arrived_numbers, sum(returned) AS returned_numbers, -sum(removed) AS removed_numbers, sum(arrived + returned - removed) AS net_growth, sum(closing) AS closing_numbers, sum(locks) AS locks_begun, sum(unlocks) AS locks_ended, sum(active_seconds) / nullif(sum(listed_seconds), 0) AS availability 
 FROM (WITH found AS (SELECT h.account_id, CAST(DATE_TRUNC('MONTH', h.valid_from AT TIME ZONE a.time_zone) AS DATE) AS month, h.region, h.type, COUNT(*) AS numbers FROM analytics.number_history AS h JOIN analytics.accounts AS a USING (account_id) WHERE h.changed_after IS NULL GROUP BY 1, 2, 3, 4) SELECT m.account, m.month AS month_start, TO_CHAR(m.month, 'YYYY-MM') AS month, COALESCE(m.region, 'no region') AS region, COALESCE(m.type_title_en, m.type, 'no type') AS type_title, m.opening + COALESCE(f.numbers, 0) AS opening, m.arrived - COALESCE(f.numbers, 0) AS arrived, m.returned, m.removed, m.closing, m.locks, m.unlocks, m.active_seconds, m.listed_seconds FROM analytics.monthly_kpi AS m LEFT JOIN found AS f ON f.account_id = m.account_id AND f.month = m.month AND (f.region, f.type) IS NOT DISTINCT FROM (m.region, m.type)
 ) AS virtual_table 
-WHERE month_start >= TO_DATE(':since', 'YYYY-MM-DD') GROUP BY month ORDER BY max(month_start) DESC 
+WHERE month_start >= ':180_days_ago 00:00:00.000000' GROUP BY month ORDER BY max(month_start) DESC 
  LIMIT 10000;
 

@@ -1,7 +1,7 @@
--- 3df6a522b37154f172f9420e0dbefd40ec678979aa4d744d78cc43bf929c4568
+-- 5996452f42c168d39ec608cd0162467c82986314cace4dac0863ff7dac86bfb3
 SELECT month AS month, sum(arrived) AS arrived_numbers, sum(returned) AS returned_numbers, -sum(removed) AS removed_numbers 
 FROM (WITH found AS (SELECT h.account_id, CAST(DATE_TRUNC('MONTH', h.valid_from AT TIME ZONE a.time_zone) AS DATE) AS month, h.region, h.type, COUNT(*) AS numbers FROM analytics.number_history AS h JOIN analytics.accounts AS a USING (account_id) WHERE h.changed_after IS NULL GROUP BY 1, 2, 3, 4) SELECT m.account, m.month AS month_start, TO_CHAR(m.month, 'YYYY-MM') AS month, COALESCE(m.region, 'no region') AS region, COALESCE(m.type_title_en, m.type, 'no type') AS type_title, m.opening + COALESCE(f.numbers, 0) AS opening, m.arrived - COALESCE(f.numbers, 0) AS arrived, m.returned, m.removed, m.closing, m.locks, m.unlocks, m.active_seconds, m.listed_seconds FROM analytics.monthly_kpi AS m LEFT JOIN found AS f ON f.account_id = m.account_id AND f.month = m.month AND (f.region, f.type) IS NOT DISTINCT FROM (m.region, m.type)
 ) AS virtual_table 
-WHERE month_start >= TO_DATE(':since', 'YYYY-MM-DD') GROUP BY month ORDER BY arrived_numbers DESC 
+WHERE month_start >= ':180_days_ago 00:00:00.000000' GROUP BY month ORDER BY arrived_numbers DESC 
  LIMIT 10000;
 

@@ -325,7 +325,7 @@ select (array['30+', '14–30', ' 7–14', '  3–7', '  1–3', '  0–1'])[wid
        title, count(*)
   from stay where state in ('debt_lock', 'freeze') and follows and since >= current_date - 180 group by 1, 2
 -- chart again_and_again, grows by 0.0007 a minute
-select number, region, count(*), sum(days), max(days) from lock group by 1, 2
+select number, count(*), sum(days), max(days) from lock group by 1
 -- chart days_of_month
 select n, (select count(*) from flow where state = 'debt_lock' and extract(day from local_from) = n and local_from >= current_date - 180)
   from generate_series(1, 31) n
@@ -346,15 +346,26 @@ select count(*) from redirect_move where step = 1 and at >= current_date - 180
 -- chart redirects_removed
 select count(*) from redirect_move where step = -1 and at >= current_date - 180
 -- chart arrivals_and_removals
-select date_trunc('week', at), kind, sum(step) from coming where at >= current_date - 180 group by 1, 2
+select w.week, s.series, coalesce(sum(c.step), 0)
+  from (select distinct date_trunc('week', at) as week from coming where at >= current_date - 180) w
+ cross join (values ('arrived_numbers', 'Number added'), ('returned_numbers', 'Number returned'),
+                    ('removed_numbers', 'Number removed')) as s (series, kind)
+  left join coming c on c.kind = s.kind and date_trunc('week', c.at) = w.week and c.at >= current_date - 180
+ group by 1, 2
 -- chart redirects_by_week
-select date_trunc('week', at), kind, sum(step) from redirect_move where at >= current_date - 180 group by 1, 2
+select w.week, s.series, coalesce(sum(m.step), 0)
+  from (select distinct date_trunc('week', at) as week from redirect_move where at >= current_date - 180) w
+ cross join (values ('redirects_added', 1), ('redirects_removed', -1)) as s (series, step)
+  left join redirect_move m on m.step = s.step and date_trunc('week', m.at) = w.week and m.at >= current_date - 180
+ group by 1, 2
 -- chart feed
-select at, number, region, type, kind, field, old_value, new_value from change
+select at, number, region, type, kind, field, old_value, new_value from change where at >= current_date - 1
 -- chart fields
-select field, kind, count(*) from change where kind in ('State or reason', 'Other field') group by 1, 2
+select field, kind, count(*) from change where kind in ('State or reason', 'Other field') and at >= current_date - 7
+ group by 1, 2
 -- chart busiest
-select number, region, type, count(distinct at), count(*) from change group by 1, 2, 3
+select number_now, region, type, count(*) from version where changed_after is not null and local_from >= current_date - 30
+ group by 1, 2, 3
 -- chart register
 select l.number, l.account, l.area, l.kind, coalesce(l.purpose_title_en, l.purpose, ''), l.title, coalesce(l.reason, ''),
        s.since, pg_temp.named(l.account_id, 'employees', l.employee_id::text, 'infinity'), coalesce(l.redirect_number, ''),
@@ -374,8 +385,9 @@ select count(*) from chain where state <> 'active'
 -- chart dead_redirects
 select c.path, c.title, s.since, c.region from chain c join stay s on s.number_key = c.last_key and s.valid_to is null
  where c.state <> 'active'
--- chart assignments, grows by 0.0007 a minute
-select employee, number, region, type, since, until, days from assignment
+-- chart assignments
+select at, number, region, type, old_value, new_value from change
+ where kind = 'Other field' and field = 'Employee' and at >= current_date - 7
 -- chart employees
 select pg_temp.named(account_id, 'employees', employee_id::text, 'infinity'), count(*), count(*) filter (where state <> 'active'), count(*) filter (where state = 'debt_lock')
   from listed where employee_id is not null group by 1

@@ -1,3 +1,14 @@
+alter table syncer.virtual_number_redirect_history
+    reset (autovacuum_vacuum_insert_threshold, autovacuum_vacuum_insert_scale_factor);
+alter table syncer.state_history
+    reset (autovacuum_vacuum_insert_threshold, autovacuum_vacuum_insert_scale_factor);
+alter table syncer.virtual_number_history
+    reset (autovacuum_vacuum_insert_threshold, autovacuum_vacuum_insert_scale_factor);
+alter index syncer.virtual_number_redirect_history_order_idx set (autosummarize = on);
+alter index syncer.state_history_order_idx set (autosummarize = on);
+alter index syncer.virtual_number_history_order_idx set (autosummarize = on);
+alter index syncer.virtual_number_listed_since_idx set (autosummarize = on);
+
 create index absence_history_order_idx on syncer.absence_history using brin (ended_at, closed_run_id)
     with (pages_per_range = 32, autosummarize = on);
 create index virtual_number_removed_idx on syncer.virtual_number (account_id, removed_at) where removed_at is not null;

@@ -21,8 +21,22 @@ drop index syncer.sync_run_running_idx;
 alter table syncer.rejected_record set (fillfactor = 50);
 drop index syncer.rejected_record_last_run_id_idx;
 create index rejected_record_last_run_id_idx on syncer.rejected_record using brin (account_id, last_run_id)
-    with (pages_per_range = 4, autosummarize = on);
+    with (pages_per_range = 4);
 
 -- No query reads numbers, or their absences, in the order of their ends.
 drop index syncer.virtual_number_removed_idx;
 drop index syncer.absence_history_order_idx;
+
+-- PostgreSQL queues 256 requests to summarize ranges of pages for the whole server. A poll that changes 100,000 numbers
+-- makes more of them, and logs each one that is lost. A vacuum summarizes all ranges that are not yet: the history gets one
+-- after so many new rows, whatever its size, and until then queries read their pages.
+alter index syncer.virtual_number_listed_since_idx reset (autosummarize);
+alter index syncer.virtual_number_history_order_idx reset (autosummarize);
+alter index syncer.state_history_order_idx reset (autosummarize);
+alter index syncer.virtual_number_redirect_history_order_idx reset (autosummarize);
+alter table syncer.virtual_number_history
+    set (autovacuum_vacuum_insert_threshold = 50000, autovacuum_vacuum_insert_scale_factor = 0);
+alter table syncer.state_history
+    set (autovacuum_vacuum_insert_threshold = 50000, autovacuum_vacuum_insert_scale_factor = 0);
+alter table syncer.virtual_number_redirect_history
+    set (autovacuum_vacuum_insert_threshold = 50000, autovacuum_vacuum_insert_scale_factor = 0);

@@ -14,7 +14,8 @@ from syncer.store.tables.schema import Time, metadata
 
 BEGINNINGS: Final = ("created", "restored", "changed")
 ENDINGS: Final = ("changed", "removed")
-_PAGES_PER_RANGE: Final = {"pages_per_range": 32}
+_VACUUMED: Final = {"autovacuum_vacuum_insert_threshold": 50_000, "autovacuum_vacuum_insert_scale_factor": 0}
+"""A vacuum after so many new rows, which brings the BRIN index up to date, also where the table has many more."""
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -81,7 +82,7 @@ def _order_index(table: str, *columns: str) -> Index:
         "closed_run_id",
         *columns,
         postgresql_using="brin",
-        postgresql_with=_PAGES_PER_RANGE | {"autosummarize": "on"},
+        postgresql_with={"pages_per_range": 32},
     )
 
 
@@ -105,6 +106,7 @@ virtual_number_history = Table(
         "employee_id",
         postgresql_where=text("employee_id is not null"),
     ),
+    postgresql_with=_VACUUMED,
     comment="Earlier versions of records: a row is added when a column changes or the number is removed",
 )
 
@@ -137,6 +139,7 @@ state_history = Table(
     CheckConstraint("state_since <= valid_from", name="state_since"),
     _order_index("state_history", "valid_from", "run_id"),
     Index("state_history_removed_idx", "account_id", "valid_to", postgresql_where=text("ended_by = 'removed'")),
+    postgresql_with=_VACUUMED,
     comment="Earlier periods in which a number had one state and one reason: a row is added when one of them changes "
     "or the number is removed",
 )
@@ -149,6 +152,7 @@ virtual_number_redirect_history = Table(
     _valid_from(),
     *_period_columns(),
     _order_index("virtual_number_redirect_history", "valid_from", "run_id"),
+    postgresql_with=_VACUUMED,
     comment="Earlier periods in which from_redirect_numbers of a number had an entry with this id and number",
 )
 
