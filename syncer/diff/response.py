@@ -166,7 +166,7 @@ def parse_response(
     repeated = classifier.resolve_duplicates(contested)
     app_ids = +classifier.app_ids
     rejected_ids = {rejection.virtual_number_id for rejection in classifier.rejections}
-    if app_id is not None and app_id not in app_ids and (classifier.fingerprints or vanished_fingerprints):
+    if app_id is not None and app_id not in app_ids:
         _require_app_id(app_id, set(app_ids), body, stored, rejected_ids, account)
     return ParsedResponse(
         received=len(elements),

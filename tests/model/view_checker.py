@@ -46,7 +46,7 @@ _DAY_VIEWS: Final = {
 }
 _MONTHS: Final = ("month", "region", "type")
 _STATE_SHARE: Final = """
-select virtual_number_id, day, state, duration_seconds, round(share, 9)::float8 as share
+select virtual_number_id, day, state, duration_seconds, round(share, 9) as share
   from analytics.state_share where account_id = $1 and day = any($2)
 """
 

@@ -447,7 +447,7 @@ class AccountScenario:
                 for state, duration in durations.items():
                     shares[number, day, state] = {
                         "duration_seconds": seconds(duration),
-                        "share": round(duration / whole, 9),
+                        "share": _share(duration, whole),
                     }
         return shares
 
@@ -583,6 +583,12 @@ def e164(number: str) -> str | None:
     if len(number) == 10:
         return f"+7{number}"
     return f"+7{number[1:]}" if len(number) == 11 and number[0] == "8" else f"+{number}"
+
+
+def _share(part: timedelta, whole: timedelta) -> Decimal:
+    """Returns a quotient with nine decimals, rounded exactly as PostgreSQL rounds: a half goes away from zero."""
+    microsecond = timedelta(microseconds=1)
+    return (Decimal(part // microsecond) / (whole // microsecond)).quantize(Decimal("1e-9"), ROUND_HALF_UP)
 
 
 def seconds(durations: timedelta) -> Decimal:
