@@ -159,7 +159,7 @@ select account_id from syncer.account_schedule, now
  where due_at <= now and {_IS_FREE.format(lease="$1")}
  order by due_at
  limit $2
-"""  # noqa: S608 - a condition from this file
+"""  # noqa: S608 - only _IS_FREE of this file is put in; values are parameters
 _CLAIM: Final = f"""
 with now as materialized (select syncer.clock() as now)
 update syncer.account_schedule s
@@ -173,7 +173,7 @@ update syncer.account_schedule s
             limit $4
               for update of due skip locked)
 returning s.account_id, s.due_at, now.now
-"""  # noqa: S608 - a condition from this file
+"""  # noqa: S608 - only _IS_FREE of this file is put in; values are parameters
 # Citus changes no table of the coordinator by a statement that reads one that every server has.
 _SELECT_RETIRED: Final = """
 select account_id from syncer.account where account_id = any($1::integer[]) and retired_at is not null

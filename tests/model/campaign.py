@@ -107,8 +107,10 @@ def _running_on(processor: int) -> Iterator[None]:
         return
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {sorted(before)[processor % len(before)]})
-    yield
-    os.sched_setaffinity(0, before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _start_process(servers: SimpleQueue[tuple[int, str]]) -> None:
@@ -187,7 +189,7 @@ def replay(number: int) -> int:
     """Runs one plan alone and compares everything after each poll; prints the shortest that fails likewise."""
     console = Console(width=120)
     with running_server() as server, closing(PlanRunner(server.url)) as runner:
-        plan = replace(random_plan(Random(number)), compared_every=1, views_compared_every=1)  # noqa: S311 - no secret
+        plan = replace(random_plan(Random(number)), compared_every=1, views_compared_every=1)  # noqa: S311 - to be repeated, not secret
         error = runner.run(plan, ActionStatistics())
         if not error:
             console.print(f"plan {number}: the program and the model agree after each of its polls")

@@ -192,7 +192,7 @@ class ViewChecker:
 
 
 def compare_copy(feed: CopiedFeed) -> Comparison:
-    """Compares the feed with what was copied of it, but for the names of accounts, which can change."""
+    """Compares the feed with its copy. It leaves out the names of accounts, since these can change."""
     return Comparison("the copy of the feed", by_place(feed.source), feed.copied)
 
 

@@ -102,8 +102,7 @@ async def load_account(
     removed_in_hold: list[tuple[int, bool]] = []
     if parsed.missing_ids:
         removed_in_hold = await connection.fetch(_REMOVED_IN_HOLD, account_id, fence.observed_at - hold)
-    existing = await connection.fetchrow(_EXISTING, account_id, fence.applied_run_id)
-    assert existing is not None  # noqa: S101 - the transaction has locked the account's row
+    (existing,) = await connection.fetch(_EXISTING, account_id, fence.applied_run_id)
     rejected, unread, erasures = [], {}, NOTHING_ERASED
     if existing["rejected"]:
         rejected = await connection.fetch(_REJECTED_FINGERPRINTS, account_id, fence.applied_run_id)

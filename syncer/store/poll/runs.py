@@ -291,24 +291,21 @@ update syncer.account_fence f set attempted_at = syncer.clock()
   from free
  where f.account_id = $1 and f.account_id = free.account_id
 """
-# The id of a run that the server forgot in a crash may be another one's since.
-_IS_ROW_OF_RUN: Final = "account_id = $1 and run_id = $2 and started_at = $3"
-_MARK_FAILED: Final = f"""
+# The id of a run that the server forgot in a crash may be another one's since, which started at another time.
+_MARK_FAILED: Final = """
 update syncer.sync_run
    set outcome = 'failed', finished_at = greatest(syncer.clock(), started_at), error_kind = $4, error = $5,
        http_status = $6, response_bytes = $7
- where {_IS_ROW_OF_RUN} and outcome in ('running', 'abandoned')
+ where account_id = $1 and run_id = $2 and started_at = $3 and outcome in ('running', 'abandoned')
 returning run_id
-"""  # noqa: S608 - a constant
-_READ_CONCLUSION: Final = f"""
-select outcome, {", ".join(("received", *COUNTERS))} from syncer.sync_run where {_IS_ROW_OF_RUN}
-"""  # noqa: S608 - names from a constant
+"""
+_READ_RUN: Final = "select * from syncer.sync_run where account_id = $1 and run_id = $2 and started_at = $3"
 
 
 async def read_conclusion(engine: AsyncEngine, run: Run) -> Conclusion:
     """Reads from a run's row how the run ended."""
     async with autocommit_connection(engine) as connection:
-        row = await connection.fetchrow(_READ_CONCLUSION, run.account_id, run.run_id, run.started_at)
+        row = await connection.fetchrow(_READ_RUN, run.account_id, run.run_id, run.started_at)
     if row is None:  # a backup from before the run was restored
         return Conclusion("failed", {})
     return Conclusion(row["outcome"], {name: row[name] for name in ("received", *COUNTERS) if row[name]})
