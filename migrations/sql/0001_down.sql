@@ -1,0 +1,15 @@
+drop function syncer.clock();
+drop table syncer.virtual_number_redirect;
+drop table syncer.state_history;
+drop table syncer.virtual_number_history;
+drop table syncer.record_digest;
+drop table syncer.virtual_number;
+drop table syncer.rejected_record;
+drop table syncer.sync_day;
+drop table syncer.sync_run;
+drop table syncer.account_schedule;
+drop table syncer.account;
+drop table syncer.region;
+drop table syncer.number_state;
+drop table syncer.number_purpose;
+drop table syncer.number_type;
