@@ -343,6 +343,7 @@ class Poller:
         ) -> tuple[PreparedChanges, UnmatchedRecords | None]:
             numbers = rows.to_stored_numbers()
             changes = reconcile(records, numbers, stored)
+            totals.add(changes)
             return prepare_changes(fence, changes, {**regions, **numbers.regions}), next(batches, None)
 
         # The first comparison has no earlier batch to write.
@@ -358,10 +359,8 @@ class Poller:
             finally:
                 # A thread cannot be cancelled: it must not outlive the transaction.
                 next_batch, records = await comparison
-            totals.add(batch.changes)
             batch = next_batch
         await write_changes(fence, batch)
-        totals.add(batch.changes)
         if not (totals.is_unchanged and absence_changes.is_empty):  # differing rejections count as a change
             await write_changes(fence, prepare_changes(fence, absence_changes, regions))
             rejections = map(stored.erasures.mask_rejection, parsed.rejections[:MAX_STORED_REJECTIONS])

@@ -128,7 +128,7 @@ class ChangeSet:
 
 @dataclass(slots=True)
 class PollTotals:
-    """The sums of the change sets that one poll has written.
+    """The sums of the change sets that one poll writes.
 
     Attributes:
         counters: The run's counters, by column of `sync_run`.
@@ -151,7 +151,7 @@ class PollTotals:
     is_unchanged: bool = True
 
     def add(self, changes: ChangeSet) -> None:
-        """Adds a change set that was written."""
+        """Adds a change set."""
         self.counters.update(changes.counters)
         self.compared += len(changes.fingerprints)
         self.absent_keys.update(changes.absent_keys)

@@ -21,11 +21,12 @@ from syncer.store.poll.staged import encode_rows, execute_batched, execute_stage
 from syncer.store.record_columns import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections import Counter
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from syncer.diff.changeset import ChangeSet, NewVersion
+    from syncer.diff.changeset import ChangeSet, NewVersion, PresenceUpdate
     from syncer.diff.record import Rejection
     from syncer.store.poll.copy_rows import CopyBatches
     from syncer.store.poll.runs import Fence
@@ -34,9 +35,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PreparedChanges:
-    """A change set with its rows already encoded, except those of missing and removed numbers."""
+    """A change set with its rows already encoded, except those of missing and removed numbers.
 
-    changes: ChangeSet
+    It does not refer to the change set: to free thousands of versions between two statements would keep PostgreSQL
+    waiting.
+    """
+
+    counters: Counter[str]
+    presence_updates: Sequence[PresenceUpdate]
     copy_batches: CopyBatches
     replaced: StagedRows
     closed_redirects: StagedRows
@@ -54,7 +60,8 @@ def prepare_changes(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]
     """
     created = {version.virtual_number_id for version in changes.created}
     return PreparedChanges(
-        changes,
+        changes.counters,
+        changes.presence_updates,
         encode_new_rows(fence, changes, regions),
         encode_rows(
             _REPLACE_VERSIONS,
@@ -73,16 +80,17 @@ def prepare_changes(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]
 async def write_changes(fence: Fence, prepared: PreparedChanges) -> None:
     """Writes a change set; the rows of the run, the account and rejected records are written elsewhere.
 
-    Adds the redirects that removals end to the change set's counters: how many there are is unknown before.
+    Adds the redirects that removals end to the change set's counters: how many there are is not known before.
     """
-    changes, copy_batches = prepared.changes, prepared.copy_batches
+    copy_batches, updates = prepared.copy_batches, prepared.presence_updates
     await copy_rows(fence, copy_batches.numbers)
     await execute_staged(fence, prepared.replaced)
     await execute_staged(fence, prepared.closed_redirects)
     await execute_batched(
-        fence, _UPDATE_PRESENCE, (_presence_row(update) for update in changes.presence_updates if not update.removed_at)
+        fence, _UPDATE_PRESENCE, (_presence_row(update) for update in updates if not update.removed_at)
     )
-    changes.counters["redirects_closed"] += await _remove(fence, map(_removal_row, changes.removed))
+    removals = [_removal_row(update) for update in updates if update.removed_at]
+    prepared.counters["redirects_closed"] += await _remove(fence, removals)
     await copy_rows(fence, copy_batches.redirects)
     await execute_staged(fence, prepared.extra_updates)
     # A response whose records were only reformatted changes nothing but fingerprints.
@@ -300,13 +308,12 @@ _DELETE_FINGERPRINTS: Final = from_unnest(
 )
 
 
-async def _remove(fence: Fence, removals: Iterable[Sequence[Any]]) -> int:
+async def _remove(fence: Fence, removals: Sequence[Sequence[Any]]) -> int:
     """Removes numbers: what they were ends, and their fingerprints are deleted.
 
     Returns:
         The number of redirects that ended.
     """
-    removals = list(removals)
     if not removals:
         return 0
     await execute_batched(fence, _REMOVE, removals)
