@@ -5,4 +5,4 @@ is the data path of one poll: `syncer.endpoint` fetches the response, `syncer.di
 `syncer.store` writes current rows and history in one transaction. `syncer.daemon` polls every account on schedule.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

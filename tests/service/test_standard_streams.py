@@ -104,7 +104,7 @@ async def test_a_standard_error_that_cannot_be_written_changes_no_exit_code(sync
     synced = await run_in_shell(syncer, redirection, "sync")
 
     assert wrong == (2, "", "")
-    assert version == ((0, "syncer 0.1.0\n", "") if has_output else (1, "", ""))
+    assert version == ((0, "syncer 0.2.0\n", "") if has_output else (1, "", ""))
     assert synced[0] == (0 if has_output else 1)
     assert synced[1:] == (
         "default: applied: 200 received, 200 created, 87 redirects opened\n" if has_output else "",
