@@ -103,6 +103,15 @@ async def hold_time_is_almost_over(plan_run: PlanRun, a: int, b: int) -> bool:
 
 
 @disturbance
+async def hold_time_of_a_number_ends(plan_run: PlanRun, a: int, b: int) -> bool:
+    """At this poll, or one microsecond after it."""
+    deadlines = sorted(plan_run.account.model.upcoming_deadlines())
+    if deadlines:
+        plan_run.clock = deadlines[a % len(deadlines)] - (b % 2) * timedelta(microseconds=1)
+    return bool(deadlines)
+
+
+@disturbance
 async def response_is_repeated_after_the_hold_time(plan_run: PlanRun, a: int, b: int) -> bool:
     plan_run.clock += plan_run.hold
     return VENDOR_CHANGES["response_is_repeated"](plan_run.account.vendor, a, b)

@@ -26,6 +26,22 @@ SCENARIOS: Final = {
         steps=((), (("several_numbers_disappear", 0, 2),), (("response_is_repeated_after_the_hold_time", 0, 0),)),
         numbers=6,
     ),
+    "removals count as a loss until their hold time ends": Plan(
+        steps=(
+            (),
+            (("number_disappears", 0, 0), ("number_disappears", 1, 0)),
+            (("hold_time_of_a_number_ends", 0, 0), ("number_disappears", 2, 0)),
+        ),
+        numbers=11,
+    ),
+    "removals count as a loss one microsecond before their hold time ends": Plan(
+        steps=(
+            (),
+            (("number_disappears", 0, 0), ("number_disappears", 1, 0)),
+            (("hold_time_of_a_number_ends", 0, 1), ("number_disappears", 2, 0)),
+        ),
+        numbers=11,
+    ),
     "a number that another process removed returns unchanged": Plan(
         steps=(
             (("another_process_polls", 0, 0),),
