@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from syncer.notice import NumberEvent
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import asyncpg
+
+T = TypeVar("T", bound=Struct)
 
 MAX_EVENTS: Final = 100
 """Events that are read for one notice, at most."""
@@ -99,9 +103,9 @@ def name_at(list_: str, object_id: str, moment: str, known_at: str) -> str:
 
 
 _NAMES: Final = ", ".join(
-    f"case field when 'employee_id' then {name_at('employees', value, 'changed_at', '$6')}"
-    f" when 'group_id' then {name_at('groups', value, 'changed_at', '$6')} end"
-    for value in ("old_value::bigint", "new_value::bigint")
+    f"case field when 'employee_id' then {name_at('employees', f'{value}_value::bigint', 'changed_at', '$6')}"
+    f" when 'group_id' then {name_at('groups', f'{value}_value::bigint', 'changed_at', '$6')} end as {value}_name"
+    for value in ("old", "new")
 )
 # Of a removed number, the removal is known since it was believed; to one that returned, nothing happened before it did.
 _FIRST: Final = f"""{_EVENTS}, placed as (
@@ -112,10 +116,11 @@ _FIRST: Final = f"""{_EVENTS}, placed as (
            row_number() over (partition by event order by changed_at, run_id, virtual_number_id, change_id) as of_a_kind
       from event e
 )
-select event, virtual_number_id, number, field, old_value, new_value, case when field = 'state' then reason end,
-       {_NAMES},
-       employee_id, {name_at("employees", "placed.employee_id", "changed_at", "$6")},
-       changed_after, changed_at, recorded_at, run_id, case when not has_open_window then earliest end, latest
+select event, virtual_number_id, number, field, old_value as old, new_value as new,
+       case when field = 'state' then reason end as reason, {_NAMES},
+       employee_id, {name_at("employees", "placed.employee_id", "changed_at", "$6")} as employee,
+       changed_after, changed_at, recorded_at, run_id,
+       case when not has_open_window then earliest end as window_start, latest as window_end
   from placed
  where total <= {MAX_EVENTS} or of_a_kind <= {MAX_EVENTS_OF_A_KIND}
  order by place, of_a_kind
@@ -172,6 +177,11 @@ async def read_events(
     history is only added to; and for a message made at the same time they have the same names, unless one was erased.
     """
     parameters = *span, made_at - NAMES_KNOWN_BEFORE
-    rows = [tuple(row) for row in await connection.fetch(_FIRST, *parameters)] if span.kinds else []
-    names = NumberEvent.__struct_fields__
-    return [NumberEvent(**dict(zip(names, row, strict=False))) for row in rows], rows[0][-2:] if rows else None
+    rows = await connection.fetch(_FIRST, *parameters) if span.kinds else []
+    window = (rows[0]["window_start"], rows[0]["window_end"]) if rows else None
+    return structs_of_rows(NumberEvent, rows), window
+
+
+def structs_of_rows(kind: type[T], rows: Sequence[asyncpg.Record]) -> list[T]:
+    """Returns a struct of each row, with the columns that are named like its fields."""
+    return [kind(**{name: row[name] for name in kind.__struct_fields__}) for row in rows]

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from syncer.notice import AccountCondition, BlockedNumber, ChangesNotice, ConditionsNotice, Digest
 from syncer.store.engine import autocommit_connection
 from syncer.store.notice_cursors import HeldConditions, as_columns
-from syncer.store.number_events import NAMES_KNOWN_BEFORE, find_span, name_at, read_events
+from syncer.store.number_events import NAMES_KNOWN_BEFORE, find_span, name_at, read_events, structs_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -45,8 +45,8 @@ with period as (
      order by p.state_since, p.virtual_number_id
      limit $4
 )
-select b.virtual_number_id, b.number, b.employee_id, {name_at("employees", "b.employee_id", "$5", "$5")},
-       b.state, b.state_since, b.locked, b.frozen
+select b.virtual_number_id, b.number, b.employee_id, {name_at("employees", "b.employee_id", "$5", "$5")} as employee,
+       b.state, b.state_since as since, b.locked, b.frozen
   from (select l.virtual_number_id, coalesce(v.number, l.number) as number, l.state, l.state_since, l.locked, l.frozen,
                case when v.virtual_number_id is null then l.employee_id else v.employee_id end as employee_id
           from longest l
@@ -56,15 +56,17 @@ select b.virtual_number_id, b.number, b.employee_id, {name_at("employees", "b.em
  order by b.state_since, b.virtual_number_id
 """  # noqa: S608 - constants
 _CONDITIONS_OF_DIGEST: Final = """
-select k.account_id, a.name, a.time_zone, k.kind, k.began_at,
-       case when k.condition_id = any($3::bigint[]) then k.ended_at end, k.began_at <= $4, k.affected
+select k.account_id, a.name as account, a.time_zone, k.kind, k.began_at,
+       case when k.condition_id = any($3::bigint[]) then k.ended_at end as ended_at, k.began_at <= $4 as began_before,
+       k.affected as count
   from syncer.account_condition k join syncer.account a using (account_id)
  where k.account_id = $1 and k.condition_id = any($2::bigint[])
  order by k.began_at, k.condition_id
 """
 _CONDITIONS: Final = """
-select k.account_id, a.name, a.time_zone, k.kind, k.began_at,
-       case when about.has_ended then k.ended_at end, not about.has_begun, k.affected
+select k.account_id, a.name as account, a.time_zone, k.kind, k.began_at,
+       case when about.has_ended then k.ended_at end as ended_at, not about.has_begun as began_before,
+       k.affected as count
   from unnest($1::integer[], $2::bigint[], $3::boolean[], $4::boolean[])
        about (account_id, condition_id, has_begun, has_ended)
   join syncer.account_condition k using (account_id, condition_id)
@@ -156,8 +158,8 @@ async def _read_digest(
     return replace(
         digest,
         blocked_counts={state: count for state, count in counts.items() if count},
-        blocked=[BlockedNumber(**dict(zip(BlockedNumber.__struct_fields__, tuple(row), strict=False))) for row in rows],
-        conditions=[_condition(row) for row in conditions],
+        blocked=structs_of_rows(BlockedNumber, rows),
+        conditions=structs_of_rows(AccountCondition, conditions),
     )
 
 
@@ -172,9 +174,5 @@ async def _read_conditions(connection: asyncpg.Connection[Any], claim: Claim) ->
         message_id=claim.message_id,
         created_at=claim.made_at,
         rule=claim.rule,
-        conditions=[_condition(row) for row in rows],
+        conditions=structs_of_rows(AccountCondition, rows),
     )
-
-
-def _condition(row: asyncpg.Record) -> AccountCondition:
-    return AccountCondition(**dict(zip(AccountCondition.__struct_fields__, tuple(row), strict=True)))
