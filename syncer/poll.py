@@ -31,7 +31,8 @@ Two daemons: a lease keeps them from polling one account at the same time (`sync
 the fence keeps their writes correct: they commit one after another, and a run becomes `superseded` and writes no
 numbers if a run that began later has succeeded.
 
-A process that dies before the commit leaves the data as it was, and the next success marks its run `abandoned`. If the
+A process that dies before the commit leaves the data as they were; the next success marks its run `abandoned`, if the
+server has not crashed too and lost its beginning, which is committed without waiting for the disk. If the
 commit succeeded and only its acknowledgement was lost, the run's row has the outcome: it is read before a failure is
 reported. If the database does not answer for SYNCER_SHUTDOWN_TIMEOUT, the poll's outcome is `unknown`.
 
@@ -163,16 +164,17 @@ class Poller:
                     if recorded is not None:
                         break
                     last = LastResponse(run.content_hash)
+                    await body_slot.aclose()  # the next response waits for a slot of its own
                 conclusion = recorded
                 if run.body_digest is not None:
                     self.last_responses.put(run.account_id, last.content_hash, response, run.body_digest)
         except Exception as failure:  # noqa: BLE001 - every run ends with an outcome, also that of a bug
             error = failure if isinstance(failure, PollError) else stats.add_crash(failure)
-            if isinstance(failure, PollError):
-                # The traceback refers to frames that hold the body, and this frame to the error: such a cycle would
-                # keep the body in memory until the garbage collector finds it.
-                error = failure.with_traceback(None)
-                error.__cause__ = error.__context__ = None
+            if stats.crash is None:
+                # The traceback refers to frames that hold the body, and such a frame to the error: the cycle would keep
+                # the body in memory until the garbage collector finds it.
+                failure.with_traceback(None)
+                failure.__cause__ = failure.__context__ = None
             conclusion = await self._record_failure(run, response, error)
             stats.http_status, stats.response_bytes = error.http_status, error.response_bytes
         result = PollResult.of(
@@ -226,8 +228,9 @@ class Poller:
             known = None
 
     async def _take_digest(self, run: Run, response: Response) -> None:
-        """Sets the digest of the run's response, unless that is large and known to differ from the last one."""
+        """Sets the digest of the run's response; to None if that is large and known to differ from the last one."""
         body = response.body
+        run.body_digest = None  # of a response that was fetched again, it is not the digest of the one before
         if response.last is not None:
             run.body_digest = response.last.body_digest
         elif len(body) < THREAD_THRESHOLD_BYTES or (
@@ -258,7 +261,7 @@ class Poller:
             DatabaseError: The database cannot be read, or the account was deleted.
         """
         loading = load_fingerprints(self.engine, run.account_id, run.content_hash, self.fingerprint_cache)
-        is_first = run.last_body_bytes is None  # then nothing is stored, and loading takes no time
+        is_first = run.last_body_bytes is None  # then most often nothing is stored, and loading takes no time
         if is_first or len(body) < THREAD_THRESHOLD_BYTES:
             return await loading, None
         hashing = asyncio.to_thread(hash_ahead, body, run.content_hash)
@@ -357,12 +360,13 @@ class Poller:
             try:
                 await write_changes(fence, batch)
             finally:
-                # A thread cannot be cancelled: it must not outlive the transaction.
+                # A thread cannot be cancelled: if writing fails, it still needs the records.
                 next_batch, records = await comparison
             batch = next_batch
         await write_changes(fence, batch)
         if not (totals.is_unchanged and absence_changes.is_empty):  # differing rejections count as a change
-            await write_changes(fence, prepare_changes(fence, absence_changes, regions))
+            absences = prepare_changes(fence, absence_changes, regions)
+            absence_changes.counters["redirects_closed"] += await write_changes(fence, absences)
             rejections = map(stored.erasures.mask_rejection, parsed.rejections[:MAX_STORED_REJECTIONS])
             await upsert_rejections(fence, tuple(rejections))
         totals.add(absence_changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Raw
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 HashedPiece = tuple[int, list[Raw], list[bytes]]
 """A piece of a body as `split_array` yields it, its offset and its elements, and the hash of each element."""
-MAX_PIECES_AHEAD: Final = 512
-"""Pieces that are hashed ahead: up to 32 MiB. The elements of a piece are slices of a copy of it."""
+MAX_BYTES_AHEAD: Final = 32 * 2**20
+"""How much of a body is hashed ahead, and the piece that exceeds it: its elements are slices of a copy of it."""
 
 
 def hash_pieces(body: bytes, content_hash: ContentHash) -> Iterator[HashedPiece]:
@@ -41,17 +41,21 @@ def hash_pieces(body: bytes, content_hash: ContentHash) -> Iterator[HashedPiece]
 
 
 def hash_ahead(
-    body: bytes, content_hash: ContentHash, max_pieces: int = MAX_PIECES_AHEAD
+    body: bytes, content_hash: ContentHash, max_bytes: int = MAX_BYTES_AHEAD
 ) -> Iterator[HashedPiece] | None:
-    """Hashes the first pieces of a body.
+    """Hashes the pieces of a body up to the first one that begins after `max_bytes`.
 
     Returns:
         All pieces, of which the others are hashed when their turn comes. None if the body begins with something that
         cannot be split, for which `hash_pieces` raises the error.
     """
     pieces = hash_pieces(body, content_hash)
+    ahead: deque[HashedPiece] = deque()
     try:
-        ahead = deque(islice(pieces, max_pieces))
+        for piece in pieces:
+            ahead.append(piece)
+            if piece[0] >= max_bytes:
+                break
     except PollError:
         return None
     return chain(_remove_each(ahead), pieces)

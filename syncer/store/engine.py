@@ -92,7 +92,8 @@ def create_engine(
     """Creates an engine that calls `address` for each new connection, so that the address may change.
 
     asyncpg's statements stay prepared for some minutes where a connection is one session of the server. Behind
-    PgBouncer, which may run each transaction in another session, and with Citus, no statement stays prepared.
+    PgBouncer, which may run each transaction in another session, and with Citus, no statement stays prepared. Those of
+    SQLAlchemy never do: among them are searches, whose best plan depends on what is searched for.
 
     Args:
         address: Returns the current libpq address.
@@ -135,10 +136,18 @@ def create_engine(
         enable_keepalive(connection.socket, dict(parse_qsl(urlsplit(current_address).query)))
         return connection
 
+    def connect_for_sqlalchemy() -> DBAPIConnection:
+        # What `async_creator` does, which cannot be told to keep no statements, and to prepare them without a name.
+        dbapi = engine.dialect.dbapi
+        assert dbapi is not None  # noqa: S101 - the dialect has one
+        connection: DBAPIConnection = dbapi.connect(
+            async_creator_fn=connect, prepared_statement_cache_size=0, prepared_statement_name_func=str
+        )
+        return connection
+
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
-        connect_args={"prepared_statement_cache_size": 0},
+        creator=connect_for_sqlalchemy,
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=30,
@@ -279,8 +288,8 @@ async def limited_transaction(
     async with autocommit_connection(engine) as connection:
         if connection.get_server_version().major < _FIRST_WITH_TRANSACTION_TIMEOUT:
             settings = {name: value for name, value in settings.items() if name != "transaction_timeout"}
-        await connection.execute(f"BEGIN; {local_settings(settings)}")
         try:
+            await connection.execute(f"BEGIN; {local_settings(settings)}")
             yield connection
         except (TimeoutError, asyncio.CancelledError, _BROKEN):
             raise  # the connection is closed then, which rolls back: another statement would hang, too

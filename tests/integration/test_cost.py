@@ -264,7 +264,10 @@ async def test_a_batch_reads_no_rows_of_other_batches_even_with_misleading_stati
     misleading, analyzed = [
         await reads_of_poll(account, size, changes=size, analyze=analyze) for analyze in (False, True)
     ]
-    assert misleading == analyzed
+    if finds_each_id(account):
+        assert misleading == analyzed
+    else:  # the rows of a batch may be read all at once, but not those of the three other batches with them
+        assert {name for name, (rows, _) in misleading.items() if rows > analyzed[name][0] + size} == set()
 
 
 async def test_a_session_that_first_saw_tiny_tables_loads_a_large_account_by_key(account: PolledAccount) -> None:

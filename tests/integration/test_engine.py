@@ -13,7 +13,13 @@ import pytest
 from sqlalchemy import text
 
 from syncer.errors import DatabaseError
-from syncer.store.engine import Connection, autocommit_connection, create_engine, driver_connection
+from syncer.store.engine import (
+    Connection,
+    autocommit_connection,
+    create_engine,
+    driver_connection,
+    limited_transaction,
+)
 from syncer.store.schema import schema_state
 from tests.builders import PolledAccount, record
 from tests.proxy import Proxy
@@ -57,6 +63,28 @@ async def test_a_statement_stays_prepared_on_a_session_of_the_server(database: s
     async with autocommit_connection(engine) as session:
         assert await session.fetchval("select $1::integer", 1) == 1
         assert [statement for (statement,) in await session.fetch(kept)] == ["select $1::integer"]
+    await engine.dispose()
+
+
+async def test_a_statement_of_sqlalchemy_does_not_stay_prepared(database: str) -> None:
+    engine = create_engine(lambda: database)
+    async with engine.connect() as connection:
+        for _ in range(2):
+            assert await connection.scalar(text("select cast(:value as integer)"), {"value": 1}) == 1
+        prepared = await (await driver_connection(connection)).fetch("select statement from pg_prepared_statements")
+    await engine.dispose()
+
+    assert [statement for (statement,) in prepared if "integer" in statement] == []
+
+
+async def test_a_transaction_that_cannot_begin_leaves_its_connection_usable(database: str) -> None:
+    engine = create_engine(lambda: database, pool_size=1, max_overflow=0)
+    with pytest.raises(DatabaseError, match="invalid value for parameter"):
+        async with limited_transaction(engine, {"lock_timeout": "soon"}):
+            pass
+
+    async with autocommit_connection(engine) as session:
+        assert await session.fetchval("select 1") == 1
     await engine.dispose()
 
 

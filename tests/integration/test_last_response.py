@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 from contextlib import asynccontextmanager
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -195,6 +196,59 @@ async def test_what_another_process_applied_meanwhile_is_compared_with_a_whole_r
     assert served.conditions == [None, '"one"', None]
     assert await compressed.rows("select state from syncer.virtual_number") == [("active",)]
     assert await compressed.broken_invariants() == []
+
+
+async def test_a_whole_response_after_one_that_seemed_to_repeat_has_its_own_digest(
+    served: CachedEndpoint, compressed: PolledAccount, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    """The first is a 304 that another process's poll has made untrue meanwhile, the second is another list."""
+    served.etag, served.is_stuck, first_list = '"one"', True, served.records
+    await compressed.poll_again()
+    async with polled(other := CachedEndpoint(), engine, emulator, sql) as other_process:
+        other.records = [record(1, state="debt_lock")]
+        other.hold()
+        first = asyncio.create_task(other_process.poll_again())
+        await other.asked.wait()
+        served.hold()
+        second = asyncio.create_task(compressed.poll_again())
+        await served.asked.wait()
+        other.may_answer.set()
+        await first
+        served.records = [record(number, state="freeze") for number in range(1, 1_001)]
+        served.may_answer.set()
+        assert (await second).outcome == "applied"
+    (key, digest) = await compressed.row("select key, body_digest from syncer.hash_key, syncer.account_fence")
+    assert digest == ContentHash(key)(json.dumps(served.records).encode())
+
+    served.records = first_list
+    compressed.restart()
+    assert (await compressed.poll_again()).outcome == "applied"
+    assert await compressed.rows("select state from syncer.virtual_number where virtual_number_id = 1") == [("active",)]
+
+
+async def test_a_response_that_is_fetched_again_does_not_wait_for_the_slot_of_the_first(
+    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncer.endpoint.client.MAX_LARGE_BODIES", 1)
+    served, other = CachedEndpoint(), CachedEndpoint()
+    served.records = [record(number, comment=token_hex(500)) for number in range(1, 1_001)]
+    async with (
+        polled(served, engine, emulator, sql) as process,
+        polled(other, engine, emulator, sql) as other_process,
+        asyncio.timeout(30),
+    ):
+        await process.poll_again()
+        other.hold()
+        first = asyncio.create_task(other_process.poll_again())
+        await other.asked.wait()
+        served.hold()
+        second = asyncio.create_task(process.poll_again())
+        await served.asked.wait()
+        other.may_answer.set()
+        await first
+        served.may_answer.set()
+
+        assert (await second).outcome == "applied"
 
 
 async def test_a_cache_that_says_304_forever_is_asked_without_a_condition_after_an_hour(

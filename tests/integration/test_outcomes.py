@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from syncer.endpoint.client import Source
+from syncer.endpoint.client import Response, Source
 from syncer.errors import NetworkError
 from syncer.store.poll.fingerprints import FingerprintCache
 from tests.builders import record
@@ -18,7 +21,6 @@ from tests.proxy import Proxy
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from syncer.endpoint.client import Response
     from syncer.store.poll.fingerprints import AccountFingerprints
     from tests.builders import PolledAccount
 
@@ -37,6 +39,16 @@ class FaultySource(Source):
     async def fetch(self, *_: object, **__: object) -> Response:
         """Raises what no poll expects."""
         raise self.error
+
+
+class FixedSource(Source):
+    """An endpoint client that has received its response already."""
+
+    body: bytes
+
+    async def fetch(self, *_: object, **__: object) -> Response:
+        """Returns the response."""
+        return Response(self.body, 200, 1)
 
 
 class FaultyCache(FingerprintCache):
@@ -67,6 +79,26 @@ async def test_an_exception_that_no_poll_expects_fails_its_run_with_the_kind_int
     assert (result.run_id, result.outcome, result.exit_code) == (2, "failed", 1)
     assert (result.error_kind, result.error) == ("internal", sentence)
     assert await account.row(RUN) == ("failed", "internal", sentence, True)
+
+
+async def test_a_response_leaves_memory_at_once_when_a_poll_runs_out_of_memory(
+    account: PolledAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = FixedSource(account.settings)
+    source.body = json.dumps([record(number) for number in range(1, 1_001)]).encode()
+    account.poller = replace(account.poller, source=source)
+    references = sys.getrefcount(source.body)
+
+    def run_out_of_memory(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("syncer.poll.reconcile", run_out_of_memory)
+    gc.disable()
+    try:
+        result = await account.poll_again()
+        assert (result.error, sys.getrefcount(source.body)) == (OUT_OF_MEMORY, references)
+    finally:
+        gc.enable()
 
 
 async def test_a_fault_after_the_commit_does_not_make_an_applied_run_a_failed_one(account: PolledAccount) -> None:

@@ -28,7 +28,9 @@ from syncer.errors import NotAnArrayError, NotJsonError, WrongAccountError
 from tests.builders import APP_ID, record, redirect, without
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from msgspec import Raw
 
 OTHER_APP_ID = 1200055
 JsonOrBytes = Any
@@ -724,13 +726,29 @@ def test_a_response_that_was_hashed_ahead_is_parsed_the_same(elements: list[byte
     assert parsed.elements == expected.elements
 
 
-@pytest.mark.parametrize("max_pieces", [0, 1, 3, 1_000])
-def test_what_was_not_hashed_ahead_is_hashed_later(max_pieces: int) -> None:
+@pytest.mark.parametrize("max_bytes", [0, 70_000, 200_000, 2**30])
+def test_what_was_not_hashed_ahead_is_hashed_later(max_bytes: int) -> None:
     body = encode_list(*map(record, range(1, 1_001)))
-    pieces, hashed = list(hash_pieces(body, UNKEYED)), hash_ahead(body, UNKEYED, max_pieces)
+    pieces, hashed = list(hash_pieces(body, UNKEYED)), hash_ahead(body, UNKEYED, max_bytes)
     assert 3 < len(pieces) < 1_000
     assert hashed is not None
     assert list(hashed) == pieces
+
+
+def test_how_much_is_hashed_ahead_is_limited_by_bytes_whatever_the_length_of_records() -> None:
+    hashed_bytes = 0
+
+    class CountingHash(ContentHash):
+        def of_each(self, elements: Iterable[Raw | bytes]) -> list[bytes]:
+            nonlocal hashed_bytes
+            elements = list(elements)
+            hashed_bytes += sum(map(len, elements))
+            return super().of_each(elements)
+
+    long_records = [record(number, comment="x" * 300_000) for number in range(1, 21)]
+    hash_ahead(encode_list(*long_records), CountingHash(b""), max_bytes=1_000_000)
+
+    assert 1_000_000 < hashed_bytes < 2_000_000
 
 
 @pytest.mark.parametrize("end", [b"", b",", b',{"id":'], ids=["no bracket", "a comma", "half an element"])

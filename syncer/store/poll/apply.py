@@ -21,7 +21,6 @@ from syncer.store.poll.staged import encode_rows, execute_batched, execute_stage
 from syncer.store.record_columns import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -41,7 +40,6 @@ class PreparedChanges:
     waiting.
     """
 
-    counters: Counter[str]
     presence_updates: Sequence[PresenceUpdate]
     copy_batches: CopyBatches
     replaced: StagedRows
@@ -60,7 +58,6 @@ def prepare_changes(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]
     """
     created = {version.virtual_number_id for version in changes.created}
     return PreparedChanges(
-        changes.counters,
         changes.presence_updates,
         encode_new_rows(fence, changes, regions),
         encode_rows(
@@ -77,10 +74,11 @@ def prepare_changes(fence: Fence, changes: ChangeSet, regions: Mapping[str, int]
     )
 
 
-async def write_changes(fence: Fence, prepared: PreparedChanges) -> None:
+async def write_changes(fence: Fence, prepared: PreparedChanges) -> int:
     """Writes a change set; the rows of the run, the account and rejected records are written elsewhere.
 
-    Adds the redirects that removals end to the change set's counters: how many there are is not known before.
+    Returns:
+        How many redirects ended because their number is removed, which the change set's counters do not have.
     """
     copy_batches, updates = prepared.copy_batches, prepared.presence_updates
     await copy_rows(fence, copy_batches.numbers)
@@ -90,12 +88,13 @@ async def write_changes(fence: Fence, prepared: PreparedChanges) -> None:
         fence, _UPDATE_PRESENCE, (_presence_row(update) for update in updates if not update.removed_at)
     )
     removals = [_removal_row(update) for update in updates if update.removed_at]
-    prepared.counters["redirects_closed"] += await _remove(fence, removals)
+    redirects_closed = await _remove(fence, removals)
     await copy_rows(fence, copy_batches.redirects)
     await execute_staged(fence, prepared.extra_updates)
     # A response whose records were only reformatted changes nothing but fingerprints.
     await copy_rows(fence, copy_batches.fingerprints)
     await execute_staged(fence, prepared.fingerprints)
+    return redirects_closed
 
 
 _VERSION_COLUMNS: Final = ("virtual_number_id", *RECORD_COLUMNS)

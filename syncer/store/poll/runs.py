@@ -56,7 +56,7 @@ class Run:
         identities_behind: The generated ids that were behind the data, and that were put right for this run.
         started_at: The database's time before the request was sent.
         last_body_digest: The digest of the last successful response at that time, whichever decoder version read it;
-            None if there was none or it left numbers missing.
+            None if there was none, or the same response can have another effect.
         last_body_bytes: The size of that response; None if it is not known.
         app_id: The account's `app_id` at that time; None if the next success fixes it.
         fingerprints_version: The version of the stored fingerprints at that time.
@@ -95,7 +95,7 @@ class Fence:
         success_started_at: When that run started.
         applied_run_id: The newest applied run.
         fingerprints_version: The random version of the stored fingerprints.
-        body_digest: The digest of the last successful response; None if that left numbers missing.
+        body_digest: The digest of the last successful response; None if the same can have another effect.
         decoder_version: The decoder version that read that response.
         record_keys: The keys that the records of the last response with accepted ones had, or some of many; None if
             they are not known.
@@ -306,7 +306,7 @@ async def read_conclusion(engine: AsyncEngine, run: Run) -> Conclusion:
     """Reads from a run's row how the run ended."""
     async with autocommit_connection(engine) as connection:
         row = await connection.fetchrow(_READ_RUN, run.account_id, run.run_id, run.started_at)
-    if row is None:  # a backup from before the run was restored
+    if row is None:  # a backup from before the run was restored, or a crash of the server lost its beginning
         return Conclusion("failed", {})
     return Conclusion(row["outcome"], {name: row[name] for name in ("received", *COUNTERS) if row[name]})
 
