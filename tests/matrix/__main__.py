@@ -103,7 +103,10 @@ def run_tests(postgres: str, version: str, python: Path, console: Console) -> Ru
     summaries = [summary[1] for summary in map(_SUMMARY.match, lines) if summary]
     for line in lines:
         if line.startswith(("FAILED", "ERROR")):
-            console.print(f"PostgreSQL {postgres}, Python {version}: {line}", markup=False, highlight=False)
+            # In one line, as it would be pasted after `pytest`.
+            console.print(
+                f"PostgreSQL {postgres}, Python {version}: {line}", markup=False, highlight=False, soft_wrap=True
+            )
     result = summaries[-1] if summaries else "did not end: " + " ".join(tested.stderr.split())[-200:]
     return Run(postgres, version, commit, result, tested.returncode == 0, (time.monotonic() - begun) / 60)
 
