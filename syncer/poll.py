@@ -31,8 +31,8 @@ Two daemons: a lease keeps them from polling one account at the same time (`sync
 the fence keeps their writes correct: they commit one after another, and a run becomes `superseded` and writes no
 numbers if a run that began later has succeeded.
 
-A process that dies before the commit leaves the data as they were; the next success marks its run `abandoned`, if the
-server has not crashed too and lost its beginning, which is committed without waiting for the disk. If the
+A process that dies before the commit leaves the data as they were, and the next success marks its run `abandoned`. If
+the server crashes too, the run's row may be gone: it is committed without waiting for the disk. If the
 commit succeeded and only its acknowledgement was lost, the run's row has the outcome: it is read before a failure is
 reported. If the database does not answer for SYNCER_SHUTDOWN_TIMEOUT, the poll's outcome is `unknown`.
 

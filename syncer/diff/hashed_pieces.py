@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 HashedPiece = tuple[int, list[Raw], list[bytes]]
 """A piece of a body as `split_array` yields it, its offset and its elements, and the hash of each element."""
 MAX_BYTES_AHEAD: Final = 32 * 2**20
-"""How much of a body is hashed ahead, and the piece that exceeds it: its elements are slices of a copy of it."""
+"""Pieces that begin before this offset are hashed ahead, and one more. The elements of a piece are slices of a copy of
+it, so they take as much memory again."""
 
 
 def hash_pieces(body: bytes, content_hash: ContentHash) -> Iterator[HashedPiece]:
@@ -43,7 +44,7 @@ def hash_pieces(body: bytes, content_hash: ContentHash) -> Iterator[HashedPiece]
 def hash_ahead(
     body: bytes, content_hash: ContentHash, max_bytes: int = MAX_BYTES_AHEAD
 ) -> Iterator[HashedPiece] | None:
-    """Hashes the pieces of a body up to the first one that begins after `max_bytes`.
+    """Hashes the pieces of a body up to the first one that begins at `max_bytes` or later.
 
     Returns:
         All pieces, of which the others are hashed when their turn comes. None if the body begins with something that

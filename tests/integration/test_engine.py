@@ -69,12 +69,12 @@ async def test_a_statement_stays_prepared_on_a_session_of_the_server(database: s
 async def test_a_statement_of_sqlalchemy_does_not_stay_prepared(database: str) -> None:
     engine = create_engine(lambda: database)
     async with engine.connect() as connection:
-        for _ in range(2):
-            assert await connection.scalar(text("select cast(:value as integer)"), {"value": 1}) == 1
-        prepared = await (await driver_connection(connection)).fetch("select statement from pg_prepared_statements")
+        # The statement looks for itself: one without a name is not listed.
+        own = text("select count(*) from pg_prepared_statements where statement like :part")
+        counts = [await connection.scalar(own, {"part": "%pg_prepared_statements%"}) for _ in range(2)]
     await engine.dispose()
 
-    assert [statement for (statement,) in prepared if "integer" in statement] == []
+    assert counts == [0, 0]
 
 
 async def test_a_transaction_that_cannot_begin_leaves_its_connection_usable(database: str) -> None:

@@ -56,7 +56,7 @@ class Run:
         identities_behind: The generated ids that were behind the data, and that were put right for this run.
         started_at: The database's time before the request was sent.
         last_body_digest: The digest of the last successful response at that time, whichever decoder version read it;
-            None if there was none, or the same response can have another effect.
+            None if there was none, or the same response could change something.
         last_body_bytes: The size of that response; None if it is not known.
         app_id: The account's `app_id` at that time; None if the next success fixes it.
         fingerprints_version: The version of the stored fingerprints at that time.
@@ -95,7 +95,7 @@ class Fence:
         success_started_at: When that run started.
         applied_run_id: The newest applied run.
         fingerprints_version: The random version of the stored fingerprints.
-        body_digest: The digest of the last successful response; None if the same can have another effect.
+        body_digest: The digest of the last successful response; None if the same response could change something.
         decoder_version: The decoder version that read that response.
         record_keys: The keys that the records of the last response with accepted ones had, or some of many; None if
             they are not known.
