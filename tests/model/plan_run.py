@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from syncer.emulator import faults
 from syncer.store.accounts import rename_account
 from syncer.store.day_summaries import summarise_days
 from syncer.store.invariants import find_violations
+from syncer.threads import THREAD_THRESHOLD_BYTES
 from tests.model.change_feed import CopiedFeed
 from tests.model.database_rows import difference, fetch_rows
 from tests.model.disturbances import DISTURBANCES, MINUTE, kill
@@ -209,7 +211,8 @@ class PlanRun:
             expected = account.model.fail(
                 run_id, _STATUS_KINDS.get(status, "http_status"), http_status=status, response_bytes=None
             )
-        self.log.append(f"  {self.trigger} {status or ''} {headers or ''} {text} -> {expected.outcome}")
+        shown = re.sub(" {1000,}", f" (and {THREAD_THRESHOLD_BYTES} spaces) ", text)
+        self.log.append(f"  {self.trigger} {status or ''} {headers or ''} {shown} -> {expected.outcome}")
         if expected.outcome in {"applied", "unchanged"}:
             account.last_good_response = body, headers
         await self.compare(result, expected)

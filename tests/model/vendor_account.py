@@ -60,6 +60,7 @@ class VendorAccount:
         self.transform_body: Callable[[bytes], bytes] | None = None
         self.http_error: int | None = None
         self.headers: dict[str, str] = {}
+        self.spaces_before = self.spaces_after = b""
         self.last_body = b"[]"
 
     def response(self) -> tuple[bytes, dict[str, str]]:
@@ -74,7 +75,7 @@ class VendorAccount:
             elements = [*elements[shift:], *elements[:shift]][:: -1 if self.order % 2 else 1]
         for edit in (*self.persistent_edits, *self.edits):
             elements = edit(elements)
-        body = b"[" + b", ".join(elements) + b"]"
+        body = b"[" + self.spaces_before + b", ".join(elements) + self.spaces_after + b"]"
         if self.transform_body is not None:
             body = self.transform_body(body)
         self.edits, self.transform_body = [], None

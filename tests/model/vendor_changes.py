@@ -11,6 +11,7 @@ import copy
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from syncer.threads import THREAD_THRESHOLD_BYTES
 from tests.builders import APP_ID, record, redirect, without
 from tests.model.vendor_account import (
     COLUMNS,
@@ -368,6 +369,16 @@ def response_is_reformatted(vendor: VendorAccount, a: int, b: int) -> bool:
     vendor.style = another_value(range(STYLE_COUNT), vendor.style, a + b)
     vendor.style_by_id.clear()
     return bool(vendor.listed)
+
+
+@vendor_change
+def response_becomes_large_or_small(vendor: VendorAccount, a: int, b: int) -> bool:
+    """Large ones are parsed and hashed in threads, and their first bytes say whether they can be the last one."""
+    spaces = b"" if a % 3 == 0 else b" " * THREAD_THRESHOLD_BYTES
+    before, after = (spaces, b"") if b % 2 else (b"", spaces)
+    is_other = (before, after) != (vendor.spaces_before, vendor.spaces_after)
+    vendor.spaces_before, vendor.spaces_after = before, after
+    return is_other
 
 
 @vendor_change
