@@ -144,6 +144,9 @@ class Notifier:
                 except Exception:  # noqa: BLE001 - a bug must be logged and must not end the daemon
                     log.exception("notifier_crashed")
                     planner.forget()
+            else:
+                # The scheduler has seen the outage: no look is made that could fail.
+                planner.forget()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._wakeup.wait()

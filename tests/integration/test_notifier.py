@@ -6,16 +6,21 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.builders import running_daemon
+from syncer.notices.notifier import Notifier
+from syncer.telemetry.metrics import Metrics
+from tests.builders import record, running_daemon
 from tests.integration.test_logs import log_lines
-from tests.integration.test_notices import file_with, receiver, rule
+from tests.integration.test_notices import T0, file_with, receiver, rule
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     import asyncpg
+    import pytest
 
+    from syncer.config.accounts import Account
     from syncer.emulator import Emulator
+    from tests.builders import PolledAccount
     from tests.integration.test_logs import ReadLogLines
     from tests.receiver import Receiver
 
@@ -125,3 +130,41 @@ async def test_a_database_that_refuses_notices_alone_is_reported_once_and_polls_
     assert [(line["level"], line["error"]) for line in found] == [
         ("warning", 'database: relation "syncer.notice_cursor" does not exist; check the server\'s log')
     ]
+
+
+async def test_after_an_outage_of_the_database_the_first_look_says_of_no_account_that_it_is_stale(
+    account: PolledAccount, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncer.notices.planner.STALE_AFTER_SECONDS", 0.001)
+    current: dict[int, Account] = {1: account.account}
+    looks = 0
+
+    def accounts() -> dict[int, Account]:
+        nonlocal looks
+        looks += 1
+        return current
+
+    async def look() -> None:
+        """Waits until a look at the current accounts has begun and ended."""
+        for _ in range(2):
+            before = looks
+            notifier.wake()
+            while looks == before:  # noqa: ASYNC110 - a counter of ours
+                await asyncio.sleep(0.001)
+
+    await account.poll_at(T0, record(1))
+    notifier = Notifier(account.engine, Metrics().notices, file_with(receiver))
+    running = asyncio.create_task(notifier.run(accounts))
+    try:
+        await look()
+        current = {}  # as while the database is down
+        await look()
+        await account.set_clock(T0 + timedelta(minutes=20))
+        current = {1: account.account}
+        await look()
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+    assert await account.rows("select kind from syncer.account_condition") == []
+    assert receiver.requests == []
