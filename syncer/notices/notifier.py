@@ -8,7 +8,8 @@ plan        Under the cursor's lock, makes one notice of everything since the cu
             whose time has not come (a digest, quiet hours) is left where it is, so that its next notice has more in it.
 claim       Takes the oldest notice that waits for a channel, for the time of a lease.
 read        Reads what it is about from the history, and puts it into words. The same notice has the same content.
-send        Sends it. No database connection is held. Each channel sends one message at a time.
+send        Sends it, unless quiet hours have begun since it was made. No database connection is held. Each channel
+            sends one message at a time.
 settle      Records how that ended, unless the lease was over.
 
 The polls know nothing of it: it reads what they have committed. It uses one database connection at a time.

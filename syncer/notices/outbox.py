@@ -10,19 +10,23 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 
 from syncer.errors import DatabaseError
-from syncer.notice import Attempt
+from syncer.local_time import time_zone_or_utc
+from syncer.notice import Attempt, ChangesNotice
 from syncer.notices.http import MAX_RETRY_AFTER
 from syncer.notices.messages import render
 from syncer.notices.rules import NUMBER_EVENTS
-from syncer.store.notices import claim_message, send_now, settle
+from syncer.notices.times import after_quiet
+from syncer.store.notices import claim_message, put_off, send_now, settle
 from syncer.store.queries.notice_content import Wanted, read_notice
 from syncer.telemetry.logs import log
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from syncer.notice import Sender
-    from syncer.notices.rules import NotifyFile
+    from syncer.notice import ConditionsNotice, Sender
+    from syncer.notices.rules import NotifyFile, Rule
     from syncer.store.notices import Claim
     from syncer.telemetry.notice_metrics import NoticeMetrics
 
@@ -94,22 +98,28 @@ class Outbox:
             stop.cancel()
 
     async def send_next(self) -> Outcome | None:
-        """Sends the oldest message that waits; returns how that ended, None if none waits.
+        """Sends the oldest message that waits and may be sent now; returns how that ended, None if there is none.
 
         Raises:
             DatabaseError: PostgreSQL refused.
         """
-        async with self._slot:
-            claim = await claim_message(self._engine, self._channel.name, list(self._rules), self._process)
-        if claim is None:
-            return None
-        rule = self._rules[claim.rule]
-        if claim.now - claim.made_at > rule.max_age:
-            return await self._end(claim, Attempt(outcome="failed", error=claim.error), expired=True)
-        async with self._slot:
-            # Not the events and types of the rule, which may be others by now: each attempt has the same content.
-            events = [event for event in NUMBER_EVENTS if event in claim.counts]
-            notice = await read_notice(self._engine, claim, Wanted(events, claim.notices[0].types))
+        while True:
+            async with self._slot:
+                claim = await claim_message(self._engine, self._channel.name, list(self._rules), self._process)
+            if claim is None:
+                return None
+            rule = self._rules[claim.rule]
+            if claim.now - claim.made_at > rule.max_age:
+                return await self._end(claim, Attempt(outcome="failed", error=claim.error), expired=True)
+            async with self._slot:
+                # Not the events and types of the rule, which may be others by now: each attempt has the same content.
+                events = [event for event in NUMBER_EVENTS if event in claim.counts]
+                notice = await read_notice(self._engine, claim, Wanted(events, claim.notices[0].types))
+                # It was not made in quiet hours, but they may have begun since.
+                due_at = _after_quiet_everywhere(rule, notice, claim.now)
+                if due_at <= claim.now:
+                    break
+                await put_off(self._engine, claim, due_at)
         message = replace(render(notice, self._channel), may_repeat=claim.may_repeat)
         attempt = await self._sender.send(message)
         return await self._end(claim, attempt, expired=False)
@@ -161,6 +171,18 @@ class Outbox:
             log.warning("notice_failed", **fields, retry_seconds=round(wait.total_seconds()))
         else:
             log.error(f"notice_{outcome}", **fields)
+
+
+def _after_quiet_everywhere(rule: Rule, notice: ChangesNotice | ConditionsNotice, now: datetime) -> datetime:
+    """Returns when the quiet hours in which a message is have ended in the zones of all its accounts; `now` if in none.
+
+    Those of another zone can have begun by then: the message is put off once more.
+    """
+    if rule.quiet is None:
+        return now
+    found = [notice] if isinstance(notice, ChangesNotice) else notice.conditions
+    zones = {one.time_zone for one in found}
+    return max((after_quiet(rule.quiet, time_zone_or_utc(zone), now) for zone in zones), default=now)
 
 
 def retry_delay(failures: int, retry_after: timedelta | None) -> timedelta:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from syncer.config.crontab import next_crontab_time
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
     from zoneinfo import ZoneInfo
 
     from syncer.notices.rules import QuietHours, Rule
@@ -35,12 +36,12 @@ def next_time(rule: Rule, time_zone: ZoneInfo, now: datetime, last: datetime | N
         earliest = last + rule.every
     moment = max(earliest, now)
     if rule.quiet is not None:
-        moment = _after_quiet(rule.quiet, time_zone, moment)
+        moment = after_quiet(rule.quiet, time_zone, moment)
     return moment if moment > now else None
 
 
-def _after_quiet(quiet: QuietHours, zone: ZoneInfo, moment: datetime) -> datetime:
-    """Returns the first moment from `moment` on that is not in quiet hours.
+def after_quiet(quiet: QuietHours, zone: tzinfo, moment: datetime) -> datetime:
+    """Returns the first moment from `moment` on that is not in quiet hours, in UTC if it is a later one.
 
     Where clocks are changed at one of their ends, quiet hours are the longest that can be meant: they begin at the
     first of two equal times and end at the second. A loop, because those of two days can touch in such a night.
@@ -58,7 +59,7 @@ def _after_quiet(quiet: QuietHours, zone: ZoneInfo, moment: datetime) -> datetim
             return moment
 
 
-def _both_moments(day: date, clock_time: time, zone: ZoneInfo) -> tuple[datetime, datetime]:
+def _both_moments(day: date, clock_time: time, zone: tzinfo) -> tuple[datetime, datetime]:
     """Returns the two moments that a local time can mean: they differ if it comes twice, or never."""
     local = datetime.combine(day, clock_time, tzinfo=zone)
     return local.replace(fold=0).astimezone(UTC), local.replace(fold=1).astimezone(UTC)

@@ -238,6 +238,23 @@ async def settle(
     return not status.endswith(" 0")
 
 
+_PUT_OFF: Final = """
+update syncer.notice
+   set attempts = attempts - 1, may_have_arrived = $3, lease_holder = null, lease_until = null, due_at = $4
+ where message_id = $1 and lease_holder = $2 and outcome = 'waiting'
+"""
+
+
+async def put_off(engine: AsyncEngine, claim: Claim, due_at: datetime) -> None:
+    """Gives a claimed message back until a later time; it counts as no attempt, and the last one's error stays.
+
+    Raises:
+        DatabaseError: PostgreSQL refused.
+    """
+    async with autocommit_connection(engine) as connection:
+        await connection.execute(_PUT_OFF, claim.message_id, claim.holder, claim.may_repeat, due_at)
+
+
 _SEND_NOW: Final = """
 update syncer.notice set due_at = syncer.clock()
  where outcome = 'waiting' and channel = $1 and lease_holder is null and due_at > syncer.clock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,6 +15,7 @@ from syncer.notices.rules import CONDITIONS, QuietHours
 from syncer.telemetry.metrics import Metrics
 from tests.builders import accounts_named, record, without
 from tests.integration.test_notices import file_with, receiver, rule
+from tests.notices import at
 
 if TYPE_CHECKING:
     from syncer.config.accounts import Account
@@ -177,6 +179,31 @@ async def test_a_condition_that_began_and_ended_in_quiet_hours_is_said_once_with
         ("second", "stale", "began_and_ended"),
         ("third", "stale", "began"),
     ]
+
+
+async def test_a_message_about_accounts_in_two_zones_that_failed_is_tried_again_when_it_is_quiet_in_neither(
+    account: PolledAccount, accounts: list[Account], receiver: Receiver
+) -> None:
+    file = file_with(receiver, rule(quiet=QuietHours(time(22), time(8))))
+    two = [accounts[0], replace(accounts[1], time_zone=ZoneInfo("Asia/Yekaterinburg"))]
+    await account.set_clock(T0)
+    await poll_all(account, two)
+    await notify(account, file, two)
+    receiver.answers = [500]
+    for moscow, day, requests in (
+        ("19:59", "2026-03-02", 1),
+        ("20:30", "2026-03-02", 1),
+        ("06:00:01", "2026-03-03", 1),
+        ("07:59:59", "2026-03-03", 1),
+        ("08:00:01", "2026-03-03", 2),
+    ):
+        await account.set_clock(at(moscow, day))
+        await notify(account, file, two)
+        assert len(receiver.requests) == requests
+
+    first, second = receiver.requests
+    assert said(first) == [("first", "stale", "began"), ("second", "stale", "began")]
+    assert (first.id, first.body) == (second.id, second.body)
 
 
 async def test_a_rule_about_one_account_says_nothing_of_the_others(

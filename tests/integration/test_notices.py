@@ -21,6 +21,7 @@ from syncer.notices.payload import encode_notice
 from syncer.notices.preview import preview_notices
 from syncer.notices.rules import DEFAULT_EVENTS, NUMBER_EVENTS, NotifyFile, QuietHours, Rule, WebhookChannel
 from syncer.notices.senders import open_senders
+from syncer.store.notices import claim_message
 from syncer.telemetry.metrics import Metrics
 from tests.builders import record, redirect, without
 from tests.receiver import Receiver
@@ -275,6 +276,76 @@ async def test_quiet_hours_are_one_message_when_they_end(account: PolledAccount,
 
     (message,) = receiver.requests
     assert message.counts == {"locked": 2}
+
+
+EVENING = T0.replace(hour=18, minute=59)
+"""21:59 in the account's zone."""
+NIGHT = QuietHours(time(22), time(8))
+LOCKED = frozenset({"locked"})
+
+
+async def lock_before_the_night(account: PolledAccount, file: NotifyFile) -> None:
+    """Makes a message a minute before quiet hours begin, with a receiver that fails."""
+    await account.poll_at(T0, record(1))
+    await notify(account, file)
+    await account.poll_at(EVENING, record(1, state="debt_lock"))
+    assert await notify(account, file) == {"failed": 1}
+
+
+async def test_a_message_that_failed_before_quiet_hours_is_sent_when_they_end(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver, rule(events=LOCKED, quiet=NIGHT))
+    receiver.answers = [500]
+    await lock_before_the_night(account, file)
+    for moment in (EVENING + timedelta(hours=1), datetime(2026, 3, 3, 4, 59, 59, tzinfo=UTC)):
+        await account.set_clock(moment)
+        assert await notify(account, file) == {}
+    assert len(receiver.requests) == 1
+    await account.set_clock(datetime(2026, 3, 3, 5, 0, 1, tzinfo=UTC))
+    assert await notify(account, file) == {"sent": 1}
+
+    first, second = receiver.requests
+    assert (first.id, first.body) == (second.id, second.body)
+    assert await account.row("select attempts, http_status, error from syncer.notice") == (2, 200, None)
+
+
+async def test_a_message_that_was_interrupted_before_quiet_hours_is_sent_when_they_end(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver, rule(events=LOCKED, quiet=NIGHT))
+    receiver.answers = [500]
+    await lock_before_the_night(account, file)
+    await account.sql.execute("update syncer.notice set due_at = made_at")
+    assert await claim_message(account.engine, "duty", ["locks"], "killed") is not None
+    await account.set_clock(EVENING + timedelta(hours=1))
+    assert await notify(account, file) == {}
+    assert len(receiver.requests) == 1
+    assert await account.row(
+        "select attempts, may_have_arrived, lease_holder, due_at, http_status from syncer.notice"
+    ) == (2, True, None, datetime(2026, 3, 3, 5, tzinfo=UTC), 500)
+    await account.set_clock(datetime(2026, 3, 3, 5, 0, 1, tzinfo=UTC))
+    assert await notify(account, file) == {"sent": 1}
+
+
+async def test_a_receiver_that_answers_again_in_quiet_hours_gets_only_what_rules_without_them_say(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    file = file_with(receiver, rule(events=LOCKED, quiet=NIGHT), rule(name="other", events=LOCKED))
+    receiver.answers = [500, 500]
+    await lock_before_the_night(account, file)
+    async with open_senders(file) as senders:
+        outbox = Outbox(
+            account.engine, Metrics().notices, file, "duty", senders["duty"], slot=asyncio.Lock(), process="test"
+        )
+        assert await outbox.send_next() == "failed"
+        await account.set_clock(EVENING + timedelta(hours=1))
+        assert [await outbox.send_next() for _ in range(2)] == ["sent", None]
+
+    assert await account.rows("select rule, outcome, attempts from syncer.notice order by 1") == [
+        ("locks", "waiting", 1),
+        ("other", "sent", 2),
+    ]
 
 
 async def test_a_digest_says_what_happened_and_what_is_still_locked(account: PolledAccount, receiver: Receiver) -> None:
