@@ -131,6 +131,7 @@ class Planner:
     ) -> None:
         # Digests say which conditions hold, and have no notices of them.
         routes = [route for route in self._routes if not route.is_digest and self._rules[route.rule].conditions]
+        others = [route for route in self._routes if route not in routes]
         if not any(rule.conditions for rule in self._rules.values()):
             return
         async with look_at_accounts(self._engine) as look:
@@ -138,6 +139,7 @@ class Planner:
                 return
             may_be_stale = now - self._seeing_since >= STALE_AFTER_SECONDS
             await self._store_conditions(look, accounts, may_be_stale=may_be_stale, with_new_accounts=with_new_accounts)
+            await look.skip_conditions(others)
             quiet = {route for route, said_at in self._said_at.items() if now - said_at < TOGETHER_SECONDS}
             pending: dict[Route, list[Pending]] = {}
             by_name = {(route.rule, route.channel): route for route in routes if route not in quiet}

@@ -132,10 +132,19 @@ select c.account_id, c.rule, c.channel, c.planned_at,
 _MOVE: Final = """
 update syncer.notice_cursor c
    set condition_id = greatest(c.condition_id, (select max(id) from unnest($4::bigint[]) id)),
-       open_condition_ids = array(select id from unnest(c.open_condition_ids || $4::bigint[]) id
-                                   where id <> all($5::bigint[]) order by id),
-       planned_at = $6
+       open_condition_ids = array(select id from unnest(c.open_condition_ids || $5::bigint[]) id
+                                   where id <> all($6::bigint[]) order by id),
+       planned_at = $7
  where account_id = $1 and rule = $2 and channel = $3
+"""
+_SKIP: Final = """
+update syncer.notice_cursor c
+   set condition_id = greatest(c.condition_id, newest.condition_id),
+       open_condition_ids = case when route.is_digest then c.open_condition_ids else '{}' end
+  from (select account_id, max(condition_id) as condition_id from syncer.account_condition group by account_id) newest,
+       unnest($1::text[], $2::text[], $3::boolean[]) route (rule, channel, is_digest)
+ where newest.account_id = c.account_id and route.rule = c.rule and route.channel = c.channel and c.retired_at is null
+   and (c.condition_id < newest.condition_id or (not route.is_digest and c.open_condition_ids <> '{}'))
 """
 _INSERT_NOTICE: Final = """
 insert into syncer.notice
@@ -195,6 +204,14 @@ class Look:
         """Makes a cursor due at a later time."""
         await postpone(self._connection, key, due_at)
 
+    async def skip_conditions(self, routes: Collection[Route]) -> None:
+        """Moves cursors of which no notices of conditions are made: those of digests, and of rules without conditions.
+
+        If their rule is about conditions later, these are of its past.
+        """
+        if routes:
+            await self._connection.execute(_SKIP, *as_columns(routes, 3))
+
     async def make_notices(self, pending: Sequence[Pending], kinds: Collection[str]) -> bool:
         """Makes notices of one rule and channel that are one message, and moves the cursors.
 
@@ -214,7 +231,8 @@ class Look:
             for kind in [one.begun[id_] for id_ in begun] + [f"{one.ended[id_]}_ended" for id_ in ended]:
                 events[kind] = events.get(kind, 0) + 1
             planned_at = self.now if events else one.planned_at
-            await self._connection.execute(_MOVE, *one.key, sorted(one.begun), sorted(one.ended), planned_at)
+            # Of a kind that the rule is not about the end is not sent either, even if the rule has that kind by then.
+            await self._connection.execute(_MOVE, *one.key, sorted(one.begun), begun, sorted(one.ended), planned_at)
             if events:
                 await self._connection.execute(
                     _INSERT_NOTICE, *one.key, begun, ended, json.dumps(events), message_id, self.now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -136,6 +136,63 @@ async def test_a_new_rule_says_nothing_of_a_condition_that_holds_already_nor_of_
 
     assert receiver.requests == []
     assert await account.rows("select kind, ended_at is not null from syncer.account_condition") == [("refused", True)]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"events": frozenset({"locked"})},
+        {"events": frozenset({"locked", "refused"})},
+        {"cron": "0 12 1 1 *"},
+    ],
+    ids=["without conditions", "with another condition", "a digest"],
+)
+@pytest.mark.parametrize("ends_before", [True, False], ids=["ended", "still holds"])
+async def test_a_rule_that_is_about_a_condition_from_now_on_says_nothing_of_an_earlier_one(
+    account: PolledAccount,
+    accounts: list[Account],
+    receiver: Receiver,
+    before: dict[str, Any],
+    *,
+    ends_before: bool,
+) -> None:
+    other, (one, *_) = rule(name="other"), accounts
+    earlier, later = file_with(receiver, rule(**before), other), file_with(receiver, rule(), other)
+    await account.set_clock(T0)
+    await account.poller.poll(one, "schedule")
+    await notify(account, earlier, [one])
+    await account.set_clock(T0 + timedelta(minutes=16))
+    await notify(account, earlier, [one])
+    for file in (earlier, later) if ends_before else (later, later):
+        await notify(account, file, [one])
+        await account.poller.poll(one, "schedule")
+        await notify(account, file, [one])
+
+    assert [(message.data["rule"], said(message)) for message in receiver.requests] == [
+        ("other", [("first", "stale", "began")]),
+        ("other", [("first", "stale", "ended")]),
+    ]
+
+
+async def test_a_rule_that_was_about_no_conditions_for_a_time_does_not_say_that_one_of_before_has_ended(
+    account: PolledAccount, accounts: list[Account], receiver: Receiver
+) -> None:
+    other, (one, *_) = rule(name="other"), accounts
+    with_conditions = file_with(receiver, rule(), other)
+    without_them = file_with(receiver, rule(events=frozenset({"locked"})), other)
+    await account.set_clock(T0)
+    await account.poller.poll(one, "schedule")
+    await notify(account, with_conditions, [one])
+    await account.set_clock(T0 + timedelta(minutes=16))
+    await notify(account, with_conditions, [one])
+    await notify(account, without_them, [one])
+    await account.poller.poll(one, "schedule")
+    await notify(account, without_them, [one])
+    await notify(account, with_conditions, [one])
+
+    assert [said(message) for message in receiver.requests if message.data["rule"] == "locks"] == [
+        [("first", "stale", "began")]
+    ]
 
 
 async def test_rejected_records_are_a_condition_that_a_rule_has_to_name(
