@@ -164,7 +164,11 @@ class WaitingRequest:
 
     def answer(self, *records: Any) -> None:
         """Answers the request with these records."""
-        self._body.set_result(json.dumps(records, ensure_ascii=False).encode())
+        self.answer_with(json.dumps(records, ensure_ascii=False).encode())
+
+    def answer_with(self, body: bytes) -> None:
+        """Answers the request with these bytes."""
+        self._body.set_result(body)
 
     async def body(self) -> bytes:
         """Waits for the body of the answer."""

@@ -141,7 +141,7 @@ async def find_cursors_to_plan(engine: AsyncEngine, routes: Collection[Route]) -
 # PostgreSQL ends the transaction of a process that is suspended in it: others would wait for its locks.
 _LIMITS: Final = {"idle_in_transaction_session_timeout": "60s"}
 _LOCK: Final = """
-select run_id, planned_at, syncer.clock() as now
+select run_id, planned_at, open_condition_ids, syncer.clock() as now
   from syncer.notice_cursor
  where account_id = $1 and rule = $2 and channel = $3 and retired_at is null
    for no key update skip locked
@@ -158,23 +158,27 @@ _NEWEST_EXPIRED_RUN: Final = """
 select max(run_id) from syncer.sync_run
  where account_id = $1 and run_id > $2 and run_id <= $3 and outcome = 'applied' and finished_at < $4
 """
+# By their ends: one that began before a digest and fails after it is in the next one.
 _FAILED_RUNS: Final = """
 select coalesce(error_kind, outcome), count(*) from syncer.sync_run
- where account_id = $1 and started_at > $2 and started_at <= $3 and outcome in ('failed', 'abandoned')
+ where account_id = $1 and finished_at > $2 and finished_at <= $3 and outcome in ('failed', 'abandoned')
  group by 1 order by 1
 """
-# As far as they are stored: one that is seen later to have begun or ended before is in the next digest.
+# As far as they are stored: one that is seen later to have begun or ended before is in the next digest. The end of one
+# that a digest has said to hold ($5) is in the next one, also if it came before that digest.
 _HELD_CONDITIONS: Final = """
 select coalesce(array_agg(condition_id), '{}'),
        coalesce(array_agg(condition_id) filter (where ended_at <= $4), '{}')
   from syncer.account_condition
- where account_id = $1 and kind = any($2::text[]) and began_at <= $4 and (ended_at is null or ended_at > $3)
+ where account_id = $1 and kind = any($2::text[]) and began_at <= $4
+   and (ended_at is null or ended_at > $3 or condition_id = any($5::bigint[]))
 """
 _POSTPONE: Final = """
 update syncer.notice_cursor set due_at = $4 where account_id = $1 and rule = $2 and channel = $3
 """
 _MOVE: Final = """
-update syncer.notice_cursor set run_id = $4, planned_at = $5, due_at = null
+update syncer.notice_cursor
+   set run_id = $4, planned_at = $5, open_condition_ids = coalesce($6::bigint[], open_condition_ids), due_at = null
  where account_id = $1 and rule = $2 and channel = $3
 """
 _INSERT_NOTICE: Final = """
@@ -192,6 +196,7 @@ class LockedCursor:
     Attributes:
         run_id: Changes up to this run are in a notice, or need none; None before the account's first applied run.
         planned_at: When the last notice was made or the last digest was due.
+        open_condition_ids: Conditions that a notice has said to hold, and none to have ended.
         now: The database's time.
         newest_run_id: The newest applied run of the account.
     """
@@ -200,6 +205,7 @@ class LockedCursor:
     key: CursorKey
     run_id: int | None
     planned_at: datetime
+    open_condition_ids: Collection[int]
     now: datetime
     newest_run_id: int | None
 
@@ -241,10 +247,14 @@ class LockedCursor:
             span = await find_span(self.connection, account_id, (after, through), types, events)
             counts = await count_events(self.connection, span)
         since, failed_polls, held, has_happened = None, None, HeldConditions((), ()), bool(counts)
+        open_condition_ids = None
         if digest_of is not None:
             since = self.planned_at
             failed_polls = await count_failed_polls(self.connection, account_id, since, self.now)
-            held = await find_held_conditions(self.connection, account_id, digest_of, since, self.now)
+            held = await find_held_conditions(
+                self.connection, account_id, digest_of, since, self.now, self.open_condition_ids
+            )
+            open_condition_ids = sorted(set(held.ids) - set(held.ended_ids))
             has_happened = has_happened or bool(failed_polls) or bool(held.ids) or even_if_nothing
         if has_happened:
             await self.connection.execute(
@@ -261,7 +271,7 @@ class LockedCursor:
                 self.now,
             )
         moved_at = self.now if has_happened or digest_of is not None else self.planned_at
-        await self.connection.execute(_MOVE, *self.key, through, moved_at)
+        await self.connection.execute(_MOVE, *self.key, through, moved_at, open_condition_ids)
         return has_happened
 
 
@@ -280,7 +290,9 @@ async def lock_cursor(engine: AsyncEngine, key: CursorKey) -> AsyncIterator[Lock
             yield None
             return
         newest = await connection.fetchval(_NEWEST_RUN, key.account_id)
-        yield LockedCursor(connection, key, row["run_id"], row["planned_at"], row["now"], newest)
+        yield LockedCursor(
+            connection, key, row["run_id"], row["planned_at"], row["open_condition_ids"], row["now"], newest
+        )
 
 
 async def postpone(connection: asyncpg.Connection[Any], key: CursorKey, due_at: datetime) -> None:
@@ -296,10 +308,15 @@ class HeldConditions(NamedTuple):
 
 
 async def find_held_conditions(
-    connection: asyncpg.Connection[Any], account_id: int, kinds: Collection[str], since: datetime, until: datetime
+    connection: asyncpg.Connection[Any],
+    account_id: int,
+    kinds: Collection[str],
+    since: datetime,
+    until: datetime,
+    said_to_hold: Collection[int] = (),
 ) -> HeldConditions:
-    """Returns the conditions of some kinds that have held in a time."""
-    row = await connection.fetchrow(_HELD_CONDITIONS, account_id, kinds, since, until)
+    """Returns the conditions of some kinds that have held in a time, and those that were said to hold before it."""
+    row = await connection.fetchrow(_HELD_CONDITIONS, account_id, kinds, since, until, said_to_hold)
     assert row is not None  # noqa: S101 - an aggregate has a row
     return HeldConditions(*row)
 
@@ -307,7 +324,7 @@ async def find_held_conditions(
 async def count_failed_polls(
     connection: asyncpg.Connection[Any], account_id: int, since: datetime, until: datetime
 ) -> dict[str, int]:
-    """Returns how many polls of an account that began in a time failed, by error kind; `abandoned` is one."""
+    """Returns how many polls of an account failed in a time, by error kind; `abandoned` is one."""
     return dict(map(tuple, await connection.fetch(_FAILED_RUNS, account_id, since, until)))
 
 

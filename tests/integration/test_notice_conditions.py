@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 
 from syncer.emulator import faults
 from syncer.notices.notifier import notify_once
+from syncer.notices.planner import Planner
 from syncer.notices.rules import CONDITIONS, QuietHours
 from syncer.telemetry.metrics import Metrics
 from tests.builders import accounts_named, record, without
@@ -292,6 +294,35 @@ async def test_a_digest_has_the_conditions_that_held_since_the_last_one(
     (message,) = receiver.requests
     (condition,) = message.data["digest"]["conditions"]
     assert (condition["condition"], condition["event"]) == ("stale", "began")
+
+
+async def test_a_condition_that_a_digest_says_holds_though_it_has_ended_has_its_end_in_the_next_one(
+    account: PolledAccount, accounts: list[Account], receiver: Receiver
+) -> None:
+    file, (one, *_) = file_with(receiver, rule(cron="0 12 * * *", even_if_nothing=True)), accounts
+    by_id = {1: one}
+    noon = T0 + timedelta(hours=2)
+    await account.set_clock(T0)
+    await account.poller.poll(one, "schedule")
+    await notify(account, file, [one])
+    await account.set_clock(T0 + timedelta(minutes=30))
+    daemon = Planner(account.engine, file, asyncio.Lock())
+    await daemon.look(by_id, is_first=True)
+    await account.set_clock(noon - timedelta(seconds=5))
+    await account.poller.poll(one, "schedule")
+    await account.set_clock(noon)
+    await daemon.look(by_id)  # before it looks at the conditions again
+    await notify(account, file, [one])
+    for days in (1, 2):
+        await account.set_clock(noon + timedelta(days=days))
+        await account.poller.poll(one, "schedule")
+        await notify(account, file, [one])
+
+    assert [
+        [(condition["condition"], condition["event"]) for condition in message.data["digest"]["conditions"]]
+        for message in receiver.requests
+    ] == [[("stale", "began")], [("stale", "ended")], []]
+    assert await account.rows("select ended_at < $1 from syncer.account_condition", noon) == [(True,)]
 
 
 async def test_an_account_that_nobody_configures_any_more_is_not_stale(

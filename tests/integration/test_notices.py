@@ -23,13 +23,12 @@ from syncer.notices.rules import DEFAULT_EVENTS, NUMBER_EVENTS, NotifyFile, Quie
 from syncer.notices.senders import open_senders
 from syncer.store.notices import claim_message
 from syncer.telemetry.metrics import Metrics
-from tests.builders import record, redirect, without
+from tests.builders import BlockingEndpoint, PolledAccount, record, redirect, settings_for, without
 from tests.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.builders import PolledAccount
     from tests.receiver import Received
 
 T0 = datetime(2026, 3, 2, 7, tzinfo=UTC)
@@ -369,6 +368,35 @@ async def test_a_digest_says_what_happened_and_what_is_still_locked(account: Pol
         (2, "2026-03-03T07:00"),
     ]
     assert digest["failed_polls"] == {"not_json": 1}
+
+
+async def test_a_poll_that_began_before_a_digest_and_failed_after_it_is_in_the_next_one(
+    account: PolledAccount, receiver: Receiver
+) -> None:
+    nine = T0.replace(day=3, hour=6)
+    file = file_with(receiver, rule(cron="0 9 * * *", events=LOCKED, even_if_nothing=True))
+    await account.poll_at(T0, record(1))
+    await notify(account, file)
+    async with (
+        BlockingEndpoint() as endpoint,
+        PolledAccount(
+            account.engine, account.emulator, account.sql, settings_for(account.emulator, api_url=endpoint.url)
+        ) as slow,
+    ):
+        await account.set_clock(nine - timedelta(seconds=1))
+        polling = asyncio.create_task(slow.poll_again())
+        request = await endpoint.received.get()
+        await account.set_clock(nine)
+        await notify(account, file)
+        await account.set_clock(nine + timedelta(seconds=1))
+        request.answer_with(b"oops")
+        assert (await polling).outcome == "failed"
+    await account.set_clock(nine + timedelta(days=1))
+    await notify(account, file)
+    await account.set_clock(nine + timedelta(days=2))
+    await notify(account, file)
+
+    assert [message.data["digest"]["failed_polls"] for message in receiver.requests] == [{}, {"not_json": 1}, {}]
 
 
 @pytest.mark.parametrize(("even_if_nothing", "messages"), [(True, 1), (False, 0)])
