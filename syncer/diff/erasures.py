@@ -37,6 +37,7 @@ _PERSONAL: Final = frozenset(map(COLUMNS.index, PERSONAL_COLUMNS))
 _TEXTS: Final = frozenset(map(COLUMNS.index, TEXT_COLUMNS))
 _DIGIT: Final = re.compile(r"[0-9]")
 _DIGITS: Final = re.compile(r"[0-9]{5,}")
+_RUSSIAN: Final = re.compile(r"[78]?([0-9]{10})")
 _SUFFIX_BYTES: Final = 6
 
 
@@ -46,13 +47,32 @@ def mask_of(erasure_id: int) -> str:
 
 
 def hash_number(number: str, content_hash: ContentHash) -> bytes:
-    """Returns the hash by which an erased phone number is recognised: that of its digits."""
-    return content_hash("".join(_DIGIT.findall(number)).encode())
+    """Returns the hash by which an erased phone number is recognised: that of its digits, in one of their spellings."""
+    return content_hash(spell_digits(digits_of(number))[0].encode())
+
+
+def digits_of(number: str) -> str:
+    """Returns the digits of a phone number, without what is between them."""
+    return "".join(_DIGIT.findall(number))
+
+
+def spell_digits(digits: str) -> tuple[str, ...]:
+    """Returns all spellings of a phone number's digits, first the one that is hashed: with 7, without, and with 8."""
+    russian = _RUSSIAN.fullmatch(digits)
+    return (digits,) if russian is None else (f"7{russian[1]}", russian[1], f"8{russian[1]}")
 
 
 def hash_comment(comment: str, content_hash: ContentHash) -> bytes:
     """Returns the hash by which a comment that was erased with an employee is recognised."""
     return content_hash(comment.encode())
+
+
+def spelling_mask(mask: str, number: str, content_hash: ContentHash) -> str:
+    """Returns the text that replaces an erased phone number in one of its spellings.
+
+    Two spellings of it can be redirects of one number, at the same time or one after the other, and have to remain two.
+    """
+    return mask if number == spell_digits(digits_of(number))[0] else redirect_mask(mask, number, content_hash)
 
 
 def redirect_mask(mask: str, number: str, content_hash: ContentHash) -> str:
@@ -85,7 +105,7 @@ class Erasures:
         """Returns a record without what was erased; the same record if nothing of it was."""
         mask = self.by_id.get(record.virtual_number_id)
         if mask is None and self.by_hash:
-            mask = self.by_hash.get(hash_number(record.values[_NUMBER], self.content_hash))
+            mask = self._find_mask(digits_of(record.values[_NUMBER]))
         if mask is not None:
             return self._mask_all(record, mask)
         if self.silent_ids:
@@ -139,9 +159,12 @@ class Erasures:
         return any(hash_comment(text, self.content_hash) in self.comment_hashes for text in texts)
 
     def _has_erased_number(self, text: str) -> bool:
-        return bool(self.by_hash) and any(
-            self.content_hash(found.encode()) in self.by_hash for found in _DIGITS.findall(text)
-        )
+        return bool(self.by_hash) and any(self._find_mask(found) for found in _DIGITS.findall(text))
+
+    def _find_mask(self, digits: str) -> str | None:
+        """Returns the mask of an erased phone number, whichever of its spellings was hashed; None if it is none."""
+        hashes = (self.content_hash(spelling.encode()) for spelling in spell_digits(digits))
+        return next((self.by_hash[one] for one in hashes if one in self.by_hash), None)
 
     def _mask_all(self, record: ParsedRecord, mask: str) -> ParsedRecord:
         values = [
@@ -184,7 +207,11 @@ class Erasures:
         )
 
     def _mask_text(self, text: str) -> str:
-        return _DIGITS.sub(lambda found: self.by_hash.get(self.content_hash(found[0].encode()), found[0]), text)
+        return _DIGITS.sub(lambda found: self._mask_digits(found[0]), text)
+
+    def _mask_digits(self, digits: str) -> str:
+        mask = self._find_mask(digits)
+        return digits if mask is None else spelling_mask(mask, digits, self.content_hash)
 
 
 NOTHING_ERASED: Final = Erasures()

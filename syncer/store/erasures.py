@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from uuid import uuid4
 
 from syncer.diff.content_hash import ContentHash
-from syncer.diff.erasures import PERSONAL_COLUMNS, TEXT_COLUMNS, hash_comment, hash_number, mask_of, redirect_mask
+from syncer.diff.erasures import (
+    PERSONAL_COLUMNS,
+    TEXT_COLUMNS,
+    digits_of,
+    hash_comment,
+    hash_number,
+    mask_of,
+    redirect_mask,
+    spell_digits,
+    spelling_mask,
+)
 from syncer.store.active_erasures import load_erasures
 from syncer.store.engine import autocommit_connection, local_settings
 
@@ -52,9 +62,9 @@ select pg_get_userbyid(relowner) = current_user from pg_class where oid = 'synce
 """
 _KEY: Final = "select key from syncer.hash_key"
 _IDS: Final = """
-select virtual_number_id from syncer.virtual_number where account_id = $1 and number = $2
+select virtual_number_id from syncer.virtual_number where account_id = $1 and number = any($2::text[])
  union
-select virtual_number_id from syncer.virtual_number_history where account_id = $1 and number = $2
+select virtual_number_id from syncer.virtual_number_history where account_id = $1 and number = any($2::text[])
  order by 1
 """
 _OLD_IDS: Final = """
@@ -141,17 +151,23 @@ class Eraser:
     erasure_ids: list[int] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
 
-    async def erase_number(self, number: str, reason: str | None) -> None:
-        """Erases a phone number wherever it is; of the numbers that have or had it, all that is personal."""
-        ids = [id_ for (id_,) in await self.connection.fetch(_IDS, self.account_id, number)]
-        if not ids and not await self._is_mentioned(number):
-            return
-        number_hash = hash_number(number, self.content_hash)
-        first_mask = ""
-        for virtual_number_id in ids:
-            mask = await self._erase_id("number", virtual_number_id, number_hash, reason)
-            first_mask = first_mask or mask
-        await self._mask_mentions(number, first_mask, number_hash, reason)
+    async def erase_number(self, *spellings: str, reason: str | None) -> None:
+        """Erases a phone number wherever it is; of the numbers that have or had it, all that is personal.
+
+        Args:
+            spellings: The phone number, in each spelling that is looked for.
+            reason: Why, to be stored with the erasure.
+        """
+        ids = [id_ for (id_,) in await self.connection.fetch(_IDS, self.account_id, spellings)]
+        number_hash = hash_number(spellings[0], self.content_hash)
+        masks = [await self._erase_id("number", virtual_number_id, number_hash, reason) for virtual_number_id in ids]
+        if not masks:
+            if not any([await self._is_mentioned(number) for number in spellings]):
+                return
+            masks = [await self._remember("number", None, number_hash, reason)]
+        # Ten digits are a part of the spellings that have eleven: replaced first, they would leave one digit of these.
+        for number in sorted(spellings, key=lambda spelling: len(digits_of(spelling)), reverse=True):
+            await self._mask_mentions(number, spelling_mask(masks[0], number, self.content_hash))
 
     async def erase_removed(self, age: timedelta, limit: int, reason: str | None) -> int:
         """Erases numbers that were removed longer ago; returns how many, at most `limit`."""
@@ -224,8 +240,8 @@ class Eraser:
         if erasure.number_hash is None:
             return
         numbers = await self._find_numbers(erasure.number_hash)
-        for number in numbers:
-            await self.erase_number(number, erasure.reason)
+        if numbers:
+            await self.erase_number(*numbers, reason=erasure.reason)
         if not numbers and erasure.virtual_number_id is None:  # other numbers will mention it
             await self._remember(erasure.kind, None, erasure.number_hash, erasure.reason)
 
@@ -251,7 +267,11 @@ class Eraser:
             """,  # noqa: S608 - tables and columns that this file names
             self.account_id,
         )
-        return [number for (number,) in found if hash_number(number, self.content_hash) == number_hash]
+        return [
+            number
+            for (number,) in found
+            if number_hash in [self.content_hash(one.encode()) for one in spell_digits(digits_of(number))]
+        ]
 
     async def _erase_id(self, kind: Kind, virtual_number_id: int, number_hash: bytes | None, reason: str | None) -> str:
         mask = await self._remember(kind, virtual_number_id, number_hash, reason)
@@ -295,10 +315,8 @@ class Eraser:
         )
         return found
 
-    async def _mask_mentions(self, number: str, mask: str, number_hash: bytes, reason: str | None) -> None:
+    async def _mask_mentions(self, number: str, mask: str) -> None:
         """Masks a phone number in the texts of all numbers of the account."""
-        if not mask:
-            mask = await self._remember("number", None, number_hash, reason)
         columns = [column for column in TEXT_COLUMNS if column != "number"]
         mentions = " or ".join(f"strpos({column}, $2) > 0" for column in columns)
         replaced = ", ".join(f"{column} = replace({column}, $2, $3)" for column in columns)

@@ -13,6 +13,7 @@ import pytest
 from syncer.embedded.programs import find_binaries
 from syncer.emulator import Emulator, faults
 from syncer.store.erasures import erasing, lift_erasure, list_erasures
+from syncer.store.queries.number_search import spellings
 from tests.builders import PolledAccount, record, redirect, settings_for, without
 from tests.integration.test_restore import dump, restore
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 T0 = datetime(2026, 3, 2, 7, tzinfo=UTC)
 NUMBER = "79261234567"
+TEN_DIGITS = NUMBER[1:]
 OTHER = "79269999999"
 OTHERS = [record(id_) for id_ in range(10, 20)]
 SHAPE = {
@@ -66,8 +68,9 @@ def mentioning() -> list[dict[str, Any]]:
 
 
 async def erase(account: PolledAccount, number: str = NUMBER, *, confirmed: bool = True) -> dict[str, int]:
+    """Erases a number as the command does: in all its spellings."""
     async with erasing(account.engine, 1, confirmed=confirmed) as eraser:
-        await eraser.erase_number(number, "a request")
+        await eraser.erase_number(*spellings(number), reason="a request")
     return eraser.rows
 
 
@@ -269,7 +272,7 @@ async def test_a_poll_that_waits_for_an_erasure_stores_nothing_of_what_it_read_b
 ) -> None:
     await account.poll(personal(), *OTHERS)
     async with erasing(account.engine, 1, confirmed=True) as eraser:
-        await eraser.erase_number(NUMBER, None)
+        await eraser.erase_number(NUMBER, reason=None)
         poll = asyncio.create_task(account.poll(personal(state="debt_lock", comment="Сидоров"), *OTHERS))
         while not await account.sql.fetchval(WAITING):  # noqa: ASYNC110 - the database sends no event
             await asyncio.sleep(0.01)
@@ -294,6 +297,100 @@ async def test_two_erased_numbers_under_one_redirect_stay_two_redirects(account:
         ("erased-1",),
         ("erased-2",),
     ]
+
+
+def ten_digits_in(text: str) -> int:
+    """How often the ten digits that all spellings have are in a dump, which has bytes as hexadecimal digits."""
+    return text.count(TEN_DIGITS) + text.count(TEN_DIGITS.encode().hex())
+
+
+SPELT = [f"8{TEN_DIGITS}", TEN_DIGITS]
+
+
+def mentioning_as(number: str) -> list[dict[str, Any]]:
+    """Numbers that mention a phone number in a spelling of it: in each column that can."""
+    return [
+        record(2, from_redirect_numbers=[redirect(1, number), redirect(1, NUMBER), redirect(1, OTHER)]),
+        record(3, dgn_number=number, redirect_number=number, sip_uri=f"sip:{number}@pbx"),
+        record(4, reason=f"see {number}", state="debt_lock"),
+        record(5, comment=f"см. {number}, {OTHER}"),
+        record(6, note={"of": [number]}),
+        without(record(8, comment=number), "number"),
+    ]
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("number", SPELT)
+async def test_an_erased_number_stays_erased_where_somebody_has_written_it_in_another_spelling(
+    account: PolledAccount, database: str, number: str, *, is_listed: bool
+) -> None:
+    listed = [personal()] if is_listed else []
+    await account.poll(*listed, *mentioning_as(number), *OTHERS)
+    assert ten_digits_in(dumped(database)) > len(mentioning_as(number))
+
+    await erase(account)
+    assert ten_digits_in(dumped(database)) == 0
+    account.restart()
+    changed = [dict(one, purpose="personal") for one in mentioning_as(number)]
+    result = await account.poll(*listed, *changed, *OTHERS)
+
+    assert (result.redirects_opened, result.redirects_closed) == (0, 0)
+    assert ten_digits_in(dumped(database)) == 0
+    assert await account.broken_invariants() == []
+    assert await account.rows(
+        "select count(distinct comment), count(distinct dgn_number), count(distinct reason)"
+        " from (select * from syncer.number_version where virtual_number_id between 3 and 5) as version"
+    ) == [(1, 1, 1)]
+
+
+@pytest.mark.parametrize("number", SPELT)
+async def test_an_erased_number_stays_erased_where_it_is_first_written_in_another_spelling_afterwards(
+    account: PolledAccount, database: str, number: str
+) -> None:
+    await account.poll(personal(), *OTHERS)
+    await erase(account)
+
+    await account.poll(personal(), *mentioning_as(number), record(30, number=number, comment="Сидоров"), *OTHERS)
+
+    text = dumped(database)
+    assert (ten_digits_in(text), "Сидоров" in text) == (0, False)
+    assert await account.broken_invariants() == []
+
+
+@pytest.mark.parametrize("number", SPELT)
+async def test_after_an_erasure_is_lifted_each_spelling_of_the_number_is_stored_again(
+    account: PolledAccount, number: str
+) -> None:
+    listed = [personal(), record(5, comment=f"см. {number}"), *OTHERS]
+    await account.poll(*listed)
+    await erase(account)
+    assert [one.erasure_id for one in await list_erasures(account.engine)] == [1]
+
+    assert await lift_erasure(account.engine, 1)
+    await account.poll(*listed)
+
+    assert await account.rows(
+        "select virtual_number_id, number, comment from syncer.virtual_number where virtual_number_id in (1, 5)"
+        " order by 1"
+    ) == [(1, NUMBER, "Иванов, личный"), (5, record(5)["number"], f"см. {number}")]
+
+
+@pytest.mark.parametrize("number", SPELT)
+async def test_a_restored_backup_is_erased_again_in_each_spelling(
+    account: PolledAccount, database: str, tmp_path: Path, number: str
+) -> None:
+    await account.poll(personal(), *mentioning_as(number), *OTHERS)
+    await dump(database, tmp_path / "dump")
+    await erase(account)
+    erasures = await list_erasures(account.engine)
+    await restore(database, tmp_path / "dump")
+
+    for one in erasures:
+        async with erasing(account.engine, 1, confirmed=True) as eraser:
+            await eraser.erase_again(one)
+
+    assert ten_digits_in(dumped(database)) == 0
+    assert await account.broken_invariants() == []
 
 
 @pytest.mark.parametrize("role", ["syncer_daemon", "syncer_analyst"])
