@@ -166,7 +166,8 @@ class Eraser:
                 return
             masks = [await self._remember("number", None, number_hash, reason)]
         # Ten digits are a part of the spellings that have eleven: replaced first, they would leave one digit of these.
-        for number in sorted(spellings, key=lambda spelling: len(digits_of(spelling)), reverse=True):
+        # Digits alone go before the same digits with something around them: a poll replaces the digits alone.
+        for number in sorted(spellings, key=lambda spelling: (-len(digits_of(spelling)), len(spelling))):
             await self._mask_mentions(number, spelling_mask(masks[0], number, self.content_hash))
 
     async def erase_removed(self, age: timedelta, limit: int, reason: str | None) -> int:
@@ -255,6 +256,8 @@ class Eraser:
                  union all
                 select concat_ws(' ', {columns}) from syncer.virtual_number_history where account_id = $1
                  union all select reason from syncer.state_history where account_id = $1
+                 union all select number from syncer.virtual_number_redirect where account_id = $1
+                 union all select number from syncer.virtual_number_redirect_history where account_id = $1
                  union all select concat_ws(' ', name, position) from syncer.name where account_id = $1
                  union all select concat_ws(' ', name, position) from syncer.name_history where account_id = $1
                  union all select analytics.readable(payload) from syncer.rejected_record where account_id = $1
@@ -303,8 +306,9 @@ class Eraser:
             "select exists (select from syncer.virtual_number"  # noqa: S608 - tables and columns that this file names
             f"               where account_id = $1 and strpos({texts} || extra, $2) > 0)"
             f" or exists (select from syncer.virtual_number_history where account_id = $1 and strpos({texts}, $2) > 0)"
-            " or exists (select from syncer.virtual_number_redirect where account_id = $1 and number = $2)"
-            " or exists (select from syncer.virtual_number_redirect_history where account_id = $1 and number = $2)"
+            " or exists (select from syncer.virtual_number_redirect where account_id = $1 and strpos(number, $2) > 0)"
+            " or exists (select from syncer.virtual_number_redirect_history"
+            "             where account_id = $1 and strpos(number, $2) > 0)"
             " or exists (select from syncer.state_history where account_id = $1 and strpos(reason, $2) > 0)"
             " or exists (select from syncer.name_version"
             "             where account_id = $1 and strpos(concat_ws(' ', name, position), $2) > 0)"
@@ -330,7 +334,7 @@ class Eraser:
             *arguments,
         )
         for table in _REDIRECTS:
-            await self._update(table, "number = $3", "number = $2", *arguments)
+            await self._update(table, "number = replace(number, $2, $3)", "strpos(number, $2) > 0", *arguments)
         await self._update(
             "syncer.state_history", "reason = replace(reason, $2, $3)", "strpos(reason, $2) > 0", *arguments
         )

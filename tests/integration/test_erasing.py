@@ -304,7 +304,7 @@ def ten_digits_in(text: str) -> int:
     return text.count(TEN_DIGITS) + text.count(TEN_DIGITS.encode().hex())
 
 
-SPELT = [f"8{TEN_DIGITS}", TEN_DIGITS]
+SPELT = [f"8{TEN_DIGITS}", TEN_DIGITS, f"+7{TEN_DIGITS}"]
 
 
 def mentioning_as(number: str) -> list[dict[str, Any]]:
@@ -391,6 +391,50 @@ async def test_a_restored_backup_is_erased_again_in_each_spelling(
 
     assert ten_digits_in(dumped(database)) == 0
     assert await account.broken_invariants() == []
+
+
+IN_ADDRESSES = [f"sip:{NUMBER}@pbx", f"sip:8{TEN_DIGITS}@pbx", f"{NUMBER}@pbx"]
+
+
+async def test_redirects_that_have_an_erased_number_in_an_address_lose_it_and_stay_the_same_redirects(
+    account: PolledAccount, database: str
+) -> None:
+    redirects = [redirect(1, number) for number in [*IN_ADDRESSES, NUMBER, OTHER]]
+    await account.poll(record(2, from_redirect_numbers=redirects), record(3, from_redirect_numbers=redirects), *OTHERS)
+    await account.poll(record(2, from_redirect_numbers=redirects), record(3), *OTHERS)
+
+    rows = await erase(account)
+    account.restart()
+    result = await account.poll(
+        record(2, from_redirect_numbers=redirects, state="debt_lock"), record(3, state="debt_lock"), *OTHERS
+    )
+
+    assert rows == {"syncer.virtual_number_redirect": 4, "syncer.virtual_number_redirect_history": 4}
+    assert (result.state_changes, result.redirects_opened, result.redirects_closed) == (2, 0, 0)
+    assert ten_digits_in(dumped(database)) == 0
+    assert await account.broken_invariants() == []
+
+
+@pytest.mark.parametrize("number", IN_ADDRESSES)
+async def test_a_number_that_is_in_the_address_of_a_redirect_only_is_erased_and_erased_again(
+    account: PolledAccount, database: str, tmp_path: Path, number: str
+) -> None:
+    listed = record(2, from_redirect_numbers=[redirect(1, number)])
+    await account.poll(listed, *OTHERS)
+    await dump(database, tmp_path / "dump")
+    await erase(account)
+    assert ten_digits_in(dumped(database)) == 0
+    erasures = await list_erasures(account.engine)
+    await restore(database, tmp_path / "dump")
+
+    account.restart()
+    for one in erasures:
+        async with erasing(account.engine, 1, confirmed=True) as eraser:
+            await eraser.erase_again(one)
+    result = await account.poll(dict(listed, state="debt_lock"), *OTHERS)
+
+    assert (result.redirects_opened, result.redirects_closed) == (0, 0)
+    assert ten_digits_in(dumped(database)) == 0
 
 
 @pytest.mark.parametrize("role", ["syncer_daemon", "syncer_analyst"])
