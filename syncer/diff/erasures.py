@@ -47,8 +47,8 @@ def mask_of(erasure_id: int) -> str:
 
 
 def hash_number(number: str, content_hash: ContentHash) -> bytes:
-    """Returns the hash by which an erased phone number is recognised: that of its digits, in one of their spellings."""
-    return content_hash(spell_digits(digits_of(number))[0].encode())
+    """Returns the hash by which an erased phone number is recognised: that of its digits."""
+    return content_hash(digits_of(number).encode())
 
 
 def digits_of(number: str) -> str:
@@ -57,22 +57,14 @@ def digits_of(number: str) -> str:
 
 
 def spell_digits(digits: str) -> tuple[str, ...]:
-    """Returns all spellings of a phone number's digits, first the one that is hashed: with 7, without, and with 8."""
+    """Returns a phone number's digits and their other spellings: of a Russian number, with 7, with 8, and without."""
     russian = _RUSSIAN.fullmatch(digits)
-    return (digits,) if russian is None else (f"7{russian[1]}", russian[1], f"8{russian[1]}")
+    return (digits,) if russian is None else (digits, f"7{russian[1]}", russian[1], f"8{russian[1]}")
 
 
 def hash_comment(comment: str, content_hash: ContentHash) -> bytes:
     """Returns the hash by which a comment that was erased with an employee is recognised."""
     return content_hash(comment.encode())
-
-
-def spelling_mask(mask: str, number: str, content_hash: ContentHash) -> str:
-    """Returns the text that replaces an erased phone number in one of its spellings.
-
-    Two spellings of it can be redirects of one number, at the same time or one after the other, and have to remain two.
-    """
-    return mask if number == spell_digits(digits_of(number))[0] else redirect_mask(mask, number, content_hash)
 
 
 def redirect_mask(mask: str, number: str, content_hash: ContentHash) -> str:
@@ -105,12 +97,24 @@ class Erasures:
         """Returns a record without what was erased; the same record if nothing of it was."""
         mask = self.by_id.get(record.virtual_number_id)
         if mask is None and self.by_hash:
-            mask = self._find_mask(digits_of(record.values[_NUMBER]))
+            mask = self.mask_number(digits_of(record.values[_NUMBER]))
         if mask is not None:
             return self._mask_all(record, mask)
         if self.silent_ids:
             record = self._mask_comment(record)
         return self._mask_mentions(record) if self.by_hash else record
+
+    def mask_number(self, number: str) -> str | None:
+        """Returns the text that replaces a phone number; None if it was erased in no spelling.
+
+        Each spelling has a text of its own: two of them can be redirects of one number, at the same time or one after
+        the other, and have to remain two.
+        """
+        if mask := self.by_hash.get(self.content_hash(number.encode())):
+            return mask
+        hashes = (hash_number(spelling, self.content_hash) for spelling in spell_digits(digits_of(number)))
+        mask = next((self.by_hash[one] for one in hashes if one in self.by_hash), None)
+        return mask and redirect_mask(mask, number, self.content_hash)
 
     def mask_name(self, text: str) -> str:
         """Returns the name of an employee, or of a group, without the erased phone numbers that it mentions."""
@@ -159,12 +163,7 @@ class Erasures:
         return any(hash_comment(text, self.content_hash) in self.comment_hashes for text in texts)
 
     def _has_erased_number(self, text: str) -> bool:
-        return bool(self.by_hash) and any(self._find_mask(found) for found in _DIGITS.findall(text))
-
-    def _find_mask(self, digits: str) -> str | None:
-        """Returns the mask of an erased phone number, whichever of its spellings was hashed; None if it is none."""
-        hashes = (self.content_hash(spelling.encode()) for spelling in spell_digits(digits))
-        return next((self.by_hash[one] for one in hashes if one in self.by_hash), None)
+        return bool(self.by_hash) and any(self.mask_number(found) for found in _DIGITS.findall(text))
 
     def _mask_all(self, record: ParsedRecord, mask: str) -> ParsedRecord:
         values = [
@@ -207,11 +206,7 @@ class Erasures:
         )
 
     def _mask_text(self, text: str) -> str:
-        return _DIGITS.sub(lambda found: self._mask_digits(found[0]), text)
-
-    def _mask_digits(self, digits: str) -> str:
-        mask = self._find_mask(digits)
-        return digits if mask is None else spelling_mask(mask, digits, self.content_hash)
+        return _DIGITS.sub(lambda found: self.mask_number(found[0]) or found[0], text)
 
 
 NOTHING_ERASED: Final = Erasures()

@@ -18,13 +18,13 @@ from syncer.diff.content_hash import ContentHash
 from syncer.diff.erasures import (
     PERSONAL_COLUMNS,
     TEXT_COLUMNS,
+    Erasures,
     digits_of,
     hash_comment,
     hash_number,
     mask_of,
     redirect_mask,
     spell_digits,
-    spelling_mask,
 )
 from syncer.store.active_erasures import load_erasures
 from syncer.store.engine import autocommit_connection, local_settings
@@ -62,10 +62,12 @@ select pg_get_userbyid(relowner) = current_user from pg_class where oid = 'synce
 """
 _KEY: Final = "select key from syncer.hash_key"
 _IDS: Final = """
-select virtual_number_id from syncer.virtual_number where account_id = $1 and number = any($2::text[])
+select virtual_number_id, number, true as is_current
+  from syncer.virtual_number where account_id = $1 and number = any($2::text[])
  union
-select virtual_number_id from syncer.virtual_number_history where account_id = $1 and number = any($2::text[])
- order by 1
+select virtual_number_id, number, false
+  from syncer.virtual_number_history where account_id = $1 and number = any($2::text[])
+ order by 1, 3
 """
 _OLD_IDS: Final = """
 select n.virtual_number_id from syncer.virtual_number n
@@ -158,17 +160,23 @@ class Eraser:
             spellings: The phone number, in each spelling that is looked for.
             reason: Why, to be stored with the erasure.
         """
-        ids = [id_ for (id_,) in await self.connection.fetch(_IDS, self.account_id, spellings)]
-        number_hash = hash_number(spellings[0], self.content_hash)
-        masks = [await self._erase_id("number", virtual_number_id, number_hash, reason) for virtual_number_id in ids]
+        numbers = {id_: number for id_, number, _ in await self.connection.fetch(_IDS, self.account_id, spellings)}
+        masks: dict[bytes, str] = {}
+        for virtual_number_id, number in numbers.items():
+            number_hash = hash_number(number, self.content_hash)
+            mask = await self._erase_id("number", virtual_number_id, number_hash, reason)
+            masks.setdefault(number_hash, mask)
         if not masks:
             if not any([await self._is_mentioned(number) for number in spellings]):
                 return
-            masks = [await self._remember("number", None, number_hash, reason)]
+            number_hash = hash_number(spellings[0], self.content_hash)
+            masks[number_hash] = await self._remember("number", None, number_hash, reason)
+        erasures = Erasures(by_hash=masks, content_hash=self.content_hash)
         # Ten digits are a part of the spellings that have eleven: replaced first, they would leave one digit of these.
         # Digits alone go before the same digits with something around them: a poll replaces the digits alone.
         for number in sorted(spellings, key=lambda spelling: (-len(digits_of(spelling)), len(spelling))):
-            await self._mask_mentions(number, spelling_mask(masks[0], number, self.content_hash))
+            mask = erasures.mask_number(number) or redirect_mask(next(iter(masks.values())), number, self.content_hash)
+            await self._mask_mentions(number, mask)
 
     async def erase_removed(self, age: timedelta, limit: int, reason: str | None) -> int:
         """Erases numbers that were removed longer ago; returns how many, at most `limit`."""

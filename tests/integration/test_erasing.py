@@ -393,6 +393,42 @@ async def test_a_restored_backup_is_erased_again_in_each_spelling(
     assert await account.broken_invariants() == []
 
 
+async def test_a_number_is_erased_where_somebody_has_written_it_with_the_digits_of_another_script(
+    account: PolledAccount, database: str
+) -> None:
+    arabic = NUMBER.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩"))
+    await account.poll(personal(), record(5, comment=f"см. {arabic}"), *OTHERS)
+
+    await erase(account, arabic)
+
+    text = dumped(database)
+    assert (ten_digits_in(text), arabic in text) == (0, False)
+
+
+PATHS = "select virtual_number_id, target_number_id, hops, is_loop, works from analytics.redirect_paths"
+
+
+@pytest.mark.parametrize("number", [NUMBER, f"8{TEN_DIGITS}", TEN_DIGITS])
+async def test_calls_are_followed_through_an_erased_number_as_before_in_whichever_spelling_it_is_listed(
+    account: PolledAccount, number: str
+) -> None:
+    through = [
+        personal(number=number, from_redirect_numbers=[redirect(3, record(3)["number"])]),
+        record(2, from_redirect_numbers=[redirect(1, number)]),
+        record(3),
+    ]
+    await account.poll(*through, *OTHERS)
+    paths = [(1, 2, 1, False, True), (3, 2, 2, False, True)]
+    assert await account.rows(PATHS) == paths
+
+    await erase(account)
+    assert await account.rows(PATHS) == paths
+    account.restart()
+    await account.poll(*(dict(one, purpose="personal") for one in through), *OTHERS)
+
+    assert await account.rows(PATHS) == paths
+
+
 IN_ADDRESSES = [f"sip:{NUMBER}@pbx", f"sip:8{TEN_DIGITS}@pbx", f"{NUMBER}@pbx"]
 
 
