@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -19,10 +21,10 @@ from tests.integration.test_restore import dump, restore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+PERSONAL_DATA = Path(__file__).parents[2] / "docs" / "personal-data.md"
 T0 = datetime(2026, 3, 2, 7, tzinfo=UTC)
 NUMBER = "79261234567"
 TEN_DIGITS = NUMBER[1:]
@@ -221,6 +223,26 @@ async def test_numbers_removed_long_ago_are_erased_by_their_age(account: PolledA
     assert [(one.kind, one.virtual_number_id, one.number_hash) for one in await list_erasures(account.engine)] == [
         ("age", 1, None)
     ]
+
+
+async def test_what_mentions_a_number_erased_by_its_age_stays_until_its_phone_number_is_erased(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll_at(T0, personal(), record(2), *mentioning()[1:], *OTHERS)
+    await account.poll_at(T0 + timedelta(days=1), record(2), *mentioning()[1:], *OTHERS)
+    await account.set_clock(T0 + timedelta(days=1200))
+    (page,) = re.findall(r"^```sql\n(.*?)```$", PERSONAL_DATA.read_text(), re.DOTALL | re.MULTILINE)
+    to_erase = page.replace("now()", "syncer.clock()").replace("'head office'", "'default'")
+    assert await account.rows(to_erase) == [(NUMBER,)]
+
+    async with erasing(account.engine, 1, confirmed=True) as eraser:
+        assert await eraser.erase_removed(timedelta(days=1095), 1000, None) == 1
+    assert ten_digits_in(dumped(database)) == len(mentioning()[1:])
+    assert await account.rows(to_erase) == []
+
+    await erase(account)
+    assert ten_digits_in(dumped(database)) == 0
+    assert await account.broken_invariants() == []
 
 
 @pytest.mark.parametrize("is_in_others", [True, False])
