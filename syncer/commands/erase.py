@@ -53,8 +53,7 @@ async def erase_number(
     """
     account_id = await _require(database, account)
     async with erasing(database.owner_engine, account_id, confirmed=confirmed) as eraser:
-        for number in spellings:
-            await eraser.erase_number(number, reason)
+        await eraser.erase_number(*spellings, reason=reason)
     return await _conclude(database, eraser, confirmed=confirmed)
 
 

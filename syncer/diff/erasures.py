@@ -37,6 +37,7 @@ _PERSONAL: Final = frozenset(map(COLUMNS.index, PERSONAL_COLUMNS))
 _TEXTS: Final = frozenset(map(COLUMNS.index, TEXT_COLUMNS))
 _DIGIT: Final = re.compile(r"[0-9]")
 _DIGITS: Final = re.compile(r"[0-9]{5,}")
+_RUSSIAN: Final = re.compile(r"[78]?([0-9]{10})")
 _SUFFIX_BYTES: Final = 6
 
 
@@ -47,7 +48,18 @@ def mask_of(erasure_id: int) -> str:
 
 def hash_number(number: str, content_hash: ContentHash) -> bytes:
     """Returns the hash by which an erased phone number is recognised: that of its digits."""
-    return content_hash("".join(_DIGIT.findall(number)).encode())
+    return content_hash(digits_of(number).encode())
+
+
+def digits_of(number: str) -> str:
+    """Returns the digits of a phone number, without what is between them."""
+    return "".join(_DIGIT.findall(number))
+
+
+def spell_digits(digits: str) -> tuple[str, ...]:
+    """Returns a phone number's digits and their other spellings: of a Russian number, with 7, with 8, and without."""
+    russian = _RUSSIAN.fullmatch(digits)
+    return (digits,) if russian is None else (digits, f"7{russian[1]}", russian[1], f"8{russian[1]}")
 
 
 def hash_comment(comment: str, content_hash: ContentHash) -> bytes:
@@ -85,12 +97,24 @@ class Erasures:
         """Returns a record without what was erased; the same record if nothing of it was."""
         mask = self.by_id.get(record.virtual_number_id)
         if mask is None and self.by_hash:
-            mask = self.by_hash.get(hash_number(record.values[_NUMBER], self.content_hash))
+            mask = self.mask_number(digits_of(record.values[_NUMBER]))
         if mask is not None:
             return self._mask_all(record, mask)
         if self.silent_ids:
             record = self._mask_comment(record)
         return self._mask_mentions(record) if self.by_hash else record
+
+    def mask_number(self, number: str) -> str | None:
+        """Returns the text that replaces a phone number; None if it was erased in no spelling.
+
+        Each spelling has a text of its own: two of them can be redirects of one number, at the same time or one after
+        the other, and have to remain two.
+        """
+        if mask := self.by_hash.get(self.content_hash(number.encode())):
+            return mask
+        hashes = (hash_number(spelling, self.content_hash) for spelling in spell_digits(digits_of(number)))
+        mask = next((self.by_hash[one] for one in hashes if one in self.by_hash), None)
+        return mask and redirect_mask(mask, number, self.content_hash)
 
     def mask_name(self, text: str) -> str:
         """Returns the name of an employee, or of a group, without the erased phone numbers that it mentions."""
@@ -139,9 +163,7 @@ class Erasures:
         return any(hash_comment(text, self.content_hash) in self.comment_hashes for text in texts)
 
     def _has_erased_number(self, text: str) -> bool:
-        return bool(self.by_hash) and any(
-            self.content_hash(found.encode()) in self.by_hash for found in _DIGITS.findall(text)
-        )
+        return bool(self.by_hash) and any(self.mask_number(found) for found in _DIGITS.findall(text))
 
     def _mask_all(self, record: ParsedRecord, mask: str) -> ParsedRecord:
         values = [
@@ -184,7 +206,7 @@ class Erasures:
         )
 
     def _mask_text(self, text: str) -> str:
-        return _DIGITS.sub(lambda found: self.by_hash.get(self.content_hash(found[0].encode()), found[0]), text)
+        return _DIGITS.sub(lambda found: self.mask_number(found[0]) or found[0], text)
 
 
 NOTHING_ERASED: Final = Erasures()

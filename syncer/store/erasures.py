@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from uuid import uuid4
 
 from syncer.diff.content_hash import ContentHash
-from syncer.diff.erasures import PERSONAL_COLUMNS, TEXT_COLUMNS, hash_comment, hash_number, mask_of, redirect_mask
+from syncer.diff.erasures import (
+    PERSONAL_COLUMNS,
+    TEXT_COLUMNS,
+    Erasures,
+    digits_of,
+    hash_comment,
+    hash_number,
+    mask_of,
+    redirect_mask,
+    spell_digits,
+)
 from syncer.store.active_erasures import load_erasures
 from syncer.store.engine import autocommit_connection, local_settings
 
@@ -52,10 +62,12 @@ select pg_get_userbyid(relowner) = current_user from pg_class where oid = 'synce
 """
 _KEY: Final = "select key from syncer.hash_key"
 _IDS: Final = """
-select virtual_number_id from syncer.virtual_number where account_id = $1 and number = $2
+select virtual_number_id, number, true as is_current
+  from syncer.virtual_number where account_id = $1 and number = any($2::text[])
  union
-select virtual_number_id from syncer.virtual_number_history where account_id = $1 and number = $2
- order by 1
+select virtual_number_id, number, false
+  from syncer.virtual_number_history where account_id = $1 and number = any($2::text[])
+ order by 1, 3
 """
 _OLD_IDS: Final = """
 select n.virtual_number_id from syncer.virtual_number n
@@ -141,17 +153,30 @@ class Eraser:
     erasure_ids: list[int] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
 
-    async def erase_number(self, number: str, reason: str | None) -> None:
-        """Erases a phone number wherever it is; of the numbers that have or had it, all that is personal."""
-        ids = [id_ for (id_,) in await self.connection.fetch(_IDS, self.account_id, number)]
-        if not ids and not await self._is_mentioned(number):
-            return
-        number_hash = hash_number(number, self.content_hash)
-        first_mask = ""
-        for virtual_number_id in ids:
+    async def erase_number(self, *spellings: str, reason: str | None) -> None:
+        """Erases a phone number wherever it is; of the numbers that have or had it, all that is personal.
+
+        Args:
+            spellings: The phone number, in each spelling that is looked for.
+            reason: Why, to be stored with the erasure.
+        """
+        numbers = {id_: number for id_, number, _ in await self.connection.fetch(_IDS, self.account_id, spellings)}
+        masks: dict[bytes, str] = {}
+        for virtual_number_id, number in numbers.items():
+            number_hash = hash_number(number, self.content_hash)
             mask = await self._erase_id("number", virtual_number_id, number_hash, reason)
-            first_mask = first_mask or mask
-        await self._mask_mentions(number, first_mask, number_hash, reason)
+            masks.setdefault(number_hash, mask)
+        if not masks:
+            if not any([await self._is_mentioned(number) for number in spellings]):
+                return
+            number_hash = hash_number(spellings[0], self.content_hash)
+            masks[number_hash] = await self._remember("number", None, number_hash, reason)
+        erasures = Erasures(by_hash=masks, content_hash=self.content_hash)
+        # Ten digits are a part of the spellings that have eleven: replaced first, they would leave one digit of these.
+        # Digits alone go before the same digits with something around them: a poll replaces the digits alone.
+        for number in sorted(spellings, key=lambda spelling: (-len(digits_of(spelling)), len(spelling))):
+            mask = erasures.mask_number(number) or redirect_mask(next(iter(masks.values())), number, self.content_hash)
+            await self._mask_mentions(number, mask)
 
     async def erase_removed(self, age: timedelta, limit: int, reason: str | None) -> int:
         """Erases numbers that were removed longer ago; returns how many, at most `limit`."""
@@ -224,8 +249,8 @@ class Eraser:
         if erasure.number_hash is None:
             return
         numbers = await self._find_numbers(erasure.number_hash)
-        for number in numbers:
-            await self.erase_number(number, erasure.reason)
+        if numbers:
+            await self.erase_number(*numbers, reason=erasure.reason)
         if not numbers and erasure.virtual_number_id is None:  # other numbers will mention it
             await self._remember(erasure.kind, None, erasure.number_hash, erasure.reason)
 
@@ -239,6 +264,8 @@ class Eraser:
                  union all
                 select concat_ws(' ', {columns}) from syncer.virtual_number_history where account_id = $1
                  union all select reason from syncer.state_history where account_id = $1
+                 union all select number from syncer.virtual_number_redirect where account_id = $1
+                 union all select number from syncer.virtual_number_redirect_history where account_id = $1
                  union all select concat_ws(' ', name, position) from syncer.name where account_id = $1
                  union all select concat_ws(' ', name, position) from syncer.name_history where account_id = $1
                  union all select analytics.readable(payload) from syncer.rejected_record where account_id = $1
@@ -251,7 +278,11 @@ class Eraser:
             """,  # noqa: S608 - tables and columns that this file names
             self.account_id,
         )
-        return [number for (number,) in found if hash_number(number, self.content_hash) == number_hash]
+        return [
+            number
+            for (number,) in found
+            if number_hash in [self.content_hash(one.encode()) for one in spell_digits(digits_of(number))]
+        ]
 
     async def _erase_id(self, kind: Kind, virtual_number_id: int, number_hash: bytes | None, reason: str | None) -> str:
         mask = await self._remember(kind, virtual_number_id, number_hash, reason)
@@ -283,8 +314,9 @@ class Eraser:
             "select exists (select from syncer.virtual_number"  # noqa: S608 - tables and columns that this file names
             f"               where account_id = $1 and strpos({texts} || extra, $2) > 0)"
             f" or exists (select from syncer.virtual_number_history where account_id = $1 and strpos({texts}, $2) > 0)"
-            " or exists (select from syncer.virtual_number_redirect where account_id = $1 and number = $2)"
-            " or exists (select from syncer.virtual_number_redirect_history where account_id = $1 and number = $2)"
+            " or exists (select from syncer.virtual_number_redirect where account_id = $1 and strpos(number, $2) > 0)"
+            " or exists (select from syncer.virtual_number_redirect_history"
+            "             where account_id = $1 and strpos(number, $2) > 0)"
             " or exists (select from syncer.state_history where account_id = $1 and strpos(reason, $2) > 0)"
             " or exists (select from syncer.name_version"
             "             where account_id = $1 and strpos(concat_ws(' ', name, position), $2) > 0)"
@@ -295,10 +327,8 @@ class Eraser:
         )
         return found
 
-    async def _mask_mentions(self, number: str, mask: str, number_hash: bytes, reason: str | None) -> None:
+    async def _mask_mentions(self, number: str, mask: str) -> None:
         """Masks a phone number in the texts of all numbers of the account."""
-        if not mask:
-            mask = await self._remember("number", None, number_hash, reason)
         columns = [column for column in TEXT_COLUMNS if column != "number"]
         mentions = " or ".join(f"strpos({column}, $2) > 0" for column in columns)
         replaced = ", ".join(f"{column} = replace({column}, $2, $3)" for column in columns)
@@ -312,7 +342,7 @@ class Eraser:
             *arguments,
         )
         for table in _REDIRECTS:
-            await self._update(table, "number = $3", "number = $2", *arguments)
+            await self._update(table, "number = replace(number, $2, $3)", "strpos(number, $2) > 0", *arguments)
         await self._update(
             "syncer.state_history", "reason = replace(reason, $2, $3)", "strpos(reason, $2) > 0", *arguments
         )

@@ -273,7 +273,7 @@ async def test_erasing_writes_the_same(twins: Twins) -> None:
         rows = []
         for confirmed in (False, True):
             async with erasures.erasing(engine, 1, confirmed=confirmed) as eraser:
-                await eraser.erase_number("79000000004", "asked")
+                await eraser.erase_number("79000000004", reason="asked")
                 await eraser.erase_employee(7, None, comments=True)
                 await eraser.erase_removed(DAY, 10, None)
                 rows.append(dict(eraser.rows))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -13,17 +15,19 @@ import pytest
 from syncer.embedded.programs import find_binaries
 from syncer.emulator import Emulator, faults
 from syncer.store.erasures import erasing, lift_erasure, list_erasures
+from syncer.store.queries.number_search import spellings
 from tests.builders import PolledAccount, record, redirect, settings_for, without
 from tests.integration.test_restore import dump, restore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+PERSONAL_DATA = Path(__file__).parents[2] / "docs" / "personal-data.md"
 T0 = datetime(2026, 3, 2, 7, tzinfo=UTC)
 NUMBER = "79261234567"
+TEN_DIGITS = NUMBER[1:]
 OTHER = "79269999999"
 OTHERS = [record(id_) for id_ in range(10, 20)]
 SHAPE = {
@@ -66,8 +70,9 @@ def mentioning() -> list[dict[str, Any]]:
 
 
 async def erase(account: PolledAccount, number: str = NUMBER, *, confirmed: bool = True) -> dict[str, int]:
+    """Erases a number as the command does: in all its spellings."""
     async with erasing(account.engine, 1, confirmed=confirmed) as eraser:
-        await eraser.erase_number(number, "a request")
+        await eraser.erase_number(*spellings(number), reason="a request")
     return eraser.rows
 
 
@@ -220,6 +225,26 @@ async def test_numbers_removed_long_ago_are_erased_by_their_age(account: PolledA
     ]
 
 
+async def test_what_mentions_a_number_erased_by_its_age_stays_until_its_phone_number_is_erased(
+    account: PolledAccount, database: str
+) -> None:
+    await account.poll_at(T0, personal(), record(2), *mentioning()[1:], *OTHERS)
+    await account.poll_at(T0 + timedelta(days=1), record(2), *mentioning()[1:], *OTHERS)
+    await account.set_clock(T0 + timedelta(days=1200))
+    (page,) = re.findall(r"^```sql\n(.*?)```$", PERSONAL_DATA.read_text(), re.DOTALL | re.MULTILINE)
+    to_erase = page.replace("now()", "syncer.clock()").replace("'head office'", "'default'")
+    assert await account.rows(to_erase) == [(NUMBER,)]
+
+    async with erasing(account.engine, 1, confirmed=True) as eraser:
+        assert await eraser.erase_removed(timedelta(days=1095), 1000, None) == 1
+    assert ten_digits_in(dumped(database)) == len(mentioning()[1:])
+    assert await account.rows(to_erase) == []
+
+    await erase(account)
+    assert ten_digits_in(dumped(database)) == 0
+    assert await account.broken_invariants() == []
+
+
 @pytest.mark.parametrize("is_in_others", [True, False])
 async def test_a_restored_backup_is_erased_again_from_the_list_of_erasures(
     account: PolledAccount, database: str, tmp_path: Path, *, is_in_others: bool
@@ -269,7 +294,7 @@ async def test_a_poll_that_waits_for_an_erasure_stores_nothing_of_what_it_read_b
 ) -> None:
     await account.poll(personal(), *OTHERS)
     async with erasing(account.engine, 1, confirmed=True) as eraser:
-        await eraser.erase_number(NUMBER, None)
+        await eraser.erase_number(NUMBER, reason=None)
         poll = asyncio.create_task(account.poll(personal(state="debt_lock", comment="Сидоров"), *OTHERS))
         while not await account.sql.fetchval(WAITING):  # noqa: ASYNC110 - the database sends no event
             await asyncio.sleep(0.01)
@@ -294,6 +319,180 @@ async def test_two_erased_numbers_under_one_redirect_stay_two_redirects(account:
         ("erased-1",),
         ("erased-2",),
     ]
+
+
+def ten_digits_in(text: str) -> int:
+    """How often the ten digits that all spellings have are in a dump, which has bytes as hexadecimal digits."""
+    return text.count(TEN_DIGITS) + text.count(TEN_DIGITS.encode().hex())
+
+
+SPELT = [f"8{TEN_DIGITS}", TEN_DIGITS, f"+7{TEN_DIGITS}"]
+
+
+def mentioning_as(number: str) -> list[dict[str, Any]]:
+    """Numbers that mention a phone number in a spelling of it: in each column that can."""
+    return [
+        record(2, from_redirect_numbers=[redirect(1, number), redirect(1, NUMBER), redirect(1, OTHER)]),
+        record(3, dgn_number=number, redirect_number=number, sip_uri=f"sip:{number}@pbx"),
+        record(4, reason=f"see {number}", state="debt_lock"),
+        record(5, comment=f"см. {number}, {OTHER}"),
+        record(6, note={"of": [number]}),
+        without(record(8, comment=number), "number"),
+    ]
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("number", SPELT)
+async def test_an_erased_number_stays_erased_where_somebody_has_written_it_in_another_spelling(
+    account: PolledAccount, database: str, number: str, *, is_listed: bool
+) -> None:
+    listed = [personal()] if is_listed else []
+    await account.poll(*listed, *mentioning_as(number), *OTHERS)
+    assert ten_digits_in(dumped(database)) > len(mentioning_as(number))
+
+    await erase(account)
+    assert ten_digits_in(dumped(database)) == 0
+    account.restart()
+    changed = [dict(one, purpose="personal") for one in mentioning_as(number)]
+    result = await account.poll(*listed, *changed, *OTHERS)
+
+    assert (result.redirects_opened, result.redirects_closed) == (0, 0)
+    assert ten_digits_in(dumped(database)) == 0
+    assert await account.broken_invariants() == []
+    assert await account.rows(
+        "select count(distinct comment), count(distinct dgn_number), count(distinct reason)"
+        " from (select * from syncer.number_version where virtual_number_id between 3 and 5) as version"
+    ) == [(1, 1, 1)]
+
+
+@pytest.mark.parametrize("number", SPELT)
+async def test_an_erased_number_stays_erased_where_it_is_first_written_in_another_spelling_afterwards(
+    account: PolledAccount, database: str, number: str
+) -> None:
+    await account.poll(personal(), *OTHERS)
+    await erase(account)
+
+    await account.poll(personal(), *mentioning_as(number), record(30, number=number, comment="Сидоров"), *OTHERS)
+
+    text = dumped(database)
+    assert (ten_digits_in(text), "Сидоров" in text) == (0, False)
+    assert await account.broken_invariants() == []
+
+
+@pytest.mark.parametrize("number", SPELT)
+async def test_after_an_erasure_is_lifted_each_spelling_of_the_number_is_stored_again(
+    account: PolledAccount, number: str
+) -> None:
+    listed = [personal(), record(5, comment=f"см. {number}"), *OTHERS]
+    await account.poll(*listed)
+    await erase(account)
+    assert [one.erasure_id for one in await list_erasures(account.engine)] == [1]
+
+    assert await lift_erasure(account.engine, 1)
+    await account.poll(*listed)
+
+    assert await account.rows(
+        "select virtual_number_id, number, comment from syncer.virtual_number where virtual_number_id in (1, 5)"
+        " order by 1"
+    ) == [(1, NUMBER, "Иванов, личный"), (5, record(5)["number"], f"см. {number}")]
+
+
+@pytest.mark.parametrize("number", SPELT)
+async def test_a_restored_backup_is_erased_again_in_each_spelling(
+    account: PolledAccount, database: str, tmp_path: Path, number: str
+) -> None:
+    await account.poll(personal(), *mentioning_as(number), *OTHERS)
+    await dump(database, tmp_path / "dump")
+    await erase(account)
+    erasures = await list_erasures(account.engine)
+    await restore(database, tmp_path / "dump")
+
+    for one in erasures:
+        async with erasing(account.engine, 1, confirmed=True) as eraser:
+            await eraser.erase_again(one)
+
+    assert ten_digits_in(dumped(database)) == 0
+    assert await account.broken_invariants() == []
+
+
+async def test_a_number_is_erased_where_somebody_has_written_it_with_the_digits_of_another_script(
+    account: PolledAccount, database: str
+) -> None:
+    arabic = NUMBER.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩"))
+    await account.poll(personal(), record(5, comment=f"см. {arabic}"), *OTHERS)
+
+    await erase(account, arabic)
+
+    text = dumped(database)
+    assert (ten_digits_in(text), arabic in text) == (0, False)
+
+
+PATHS = "select virtual_number_id, target_number_id, hops, is_loop, works from analytics.redirect_paths"
+
+
+@pytest.mark.parametrize("number", [NUMBER, f"8{TEN_DIGITS}", TEN_DIGITS])
+async def test_calls_are_followed_through_an_erased_number_as_before_in_whichever_spelling_it_is_listed(
+    account: PolledAccount, number: str
+) -> None:
+    through = [
+        personal(number=number, from_redirect_numbers=[redirect(3, record(3)["number"])]),
+        record(2, from_redirect_numbers=[redirect(1, number)]),
+        record(3),
+    ]
+    await account.poll(*through, *OTHERS)
+    paths = [(1, 2, 1, False, True), (3, 2, 2, False, True)]
+    assert await account.rows(PATHS) == paths
+
+    await erase(account)
+    assert await account.rows(PATHS) == paths
+    account.restart()
+    await account.poll(*(dict(one, purpose="personal") for one in through), *OTHERS)
+
+    assert await account.rows(PATHS) == paths
+
+
+IN_ADDRESSES = [f"sip:{NUMBER}@pbx", f"sip:8{TEN_DIGITS}@pbx", f"{NUMBER}@pbx"]
+
+
+async def test_redirects_that_have_an_erased_number_in_an_address_lose_it_and_stay_the_same_redirects(
+    account: PolledAccount, database: str
+) -> None:
+    redirects = [redirect(1, number) for number in [*IN_ADDRESSES, NUMBER, OTHER]]
+    await account.poll(record(2, from_redirect_numbers=redirects), record(3, from_redirect_numbers=redirects), *OTHERS)
+    await account.poll(record(2, from_redirect_numbers=redirects), record(3), *OTHERS)
+
+    rows = await erase(account)
+    account.restart()
+    result = await account.poll(
+        record(2, from_redirect_numbers=redirects, state="debt_lock"), record(3, state="debt_lock"), *OTHERS
+    )
+
+    assert rows == {"syncer.virtual_number_redirect": 4, "syncer.virtual_number_redirect_history": 4}
+    assert (result.state_changes, result.redirects_opened, result.redirects_closed) == (2, 0, 0)
+    assert ten_digits_in(dumped(database)) == 0
+    assert await account.broken_invariants() == []
+
+
+@pytest.mark.parametrize("number", IN_ADDRESSES)
+async def test_a_number_that_is_in_the_address_of_a_redirect_only_is_erased_and_erased_again(
+    account: PolledAccount, database: str, tmp_path: Path, number: str
+) -> None:
+    listed = record(2, from_redirect_numbers=[redirect(1, number)])
+    await account.poll(listed, *OTHERS)
+    await dump(database, tmp_path / "dump")
+    await erase(account)
+    assert ten_digits_in(dumped(database)) == 0
+    erasures = await list_erasures(account.engine)
+    await restore(database, tmp_path / "dump")
+
+    account.restart()
+    for one in erasures:
+        async with erasing(account.engine, 1, confirmed=True) as eraser:
+            await eraser.erase_again(one)
+    result = await account.poll(dict(listed, state="debt_lock"), *OTHERS)
+
+    assert (result.redirects_opened, result.redirects_closed) == (0, 0)
+    assert ten_digits_in(dumped(database)) == 0
 
 
 @pytest.mark.parametrize("role", ["syncer_daemon", "syncer_analyst"])

@@ -204,7 +204,7 @@ async def test_an_erased_comment_is_recognised_though_a_phone_number_in_it_was_e
     comment = f"Белова {NUMBER}"
     await account.poll(assigned(comment=comment), record(2, number=NUMBER), *OTHERS)
     async with erasing(account.engine, 1, confirmed=True) as eraser:
-        await eraser.erase_number(NUMBER, None)
+        await eraser.erase_number(NUMBER, reason=None)
     await erase(account, comments=True)
 
     await account.poll(assigned(comment=comment, employee_id=126, owner="x"), record(2, number=NUMBER), *OTHERS)
@@ -259,7 +259,7 @@ async def test_of_two_erasures_of_a_number_lifting_one_leaves_the_other(account:
     await account.poll(*listed)
     await erase(account, comments=True)
     async with erasing(account.engine, 1, confirmed=True) as eraser:
-        await eraser.erase_number(NUMBER, None)
+        await eraser.erase_number(NUMBER, reason=None)
 
     await lift_erasure(account.engine, 2)
     await account.poll(*listed)
@@ -340,7 +340,7 @@ async def test_an_erased_phone_number_is_masked_in_names_too(account: PolledAcco
     await account.sql.execute("update syncer.name set name = name || ' ' || $1", NUMBER)
 
     async with erasing(account.engine, 1, confirmed=True) as eraser:
-        await eraser.erase_number(NUMBER, None)
+        await eraser.erase_number(NUMBER, reason=None)
 
     assert NUMBER not in dumped(database)
     assert await account.rows("select name from syncer.name where object_id = 126") == [("Ким Игорь erased-1",)]
@@ -352,7 +352,7 @@ async def test_a_phone_number_that_only_a_name_mentions_is_erased(account: Polle
     await account.sql.execute("update syncer.name set position = $1 where object_id = 126", f"Дежурный {NUMBER}")
 
     async with erasing(account.engine, 1, confirmed=True) as eraser:
-        await eraser.erase_number(NUMBER, None)
+        await eraser.erase_number(NUMBER, reason=None)
 
     assert eraser.rows == {"syncer.name": 1}
     assert NUMBER not in dumped(database)

@@ -142,7 +142,7 @@ async def test_a_message_that_was_made_before_an_erasure_and_is_sent_after_it_sa
     assert {who for *_, who in named(receiver.requests[-1])} == {"Белова Анна", "Ким Игорь"}
     async with erasing(account.engine, 1, confirmed=True) as eraser:
         await eraser.erase_employee(5, None, comments=True)
-        await eraser.erase_number("79264445566", None)
+        await eraser.erase_number("79264445566", reason=None)
     receiver.answer = 200
     await account.set_clock(T0 + 20 * MINUTE)
     await notify(account, file_with(receiver, ALL))

@@ -95,6 +95,32 @@ def test_other_numbers_lose_what_mentions_an_erased_phone_number_and_nothing_els
     assert masked.redirects == frozenset({(7, "erased-2"), (7, "79051112234")})
 
 
+def test_an_erased_phone_number_is_recognised_in_each_of_its_spellings_and_two_of_them_stay_two_redirects() -> None:
+    other = {spelling: redirect_mask("erased-2", spelling, HASH) for spelling in ("89261234567", "9261234567")}
+    whole = parsed(
+        id=9,
+        comment="см. 89261234567, 9261234567, +79261234567, 99261234567",
+        from_redirect_numbers=[redirect(7, NUMBER), redirect(7, "89261234567"), redirect(7, "9261234567")],
+    )
+
+    masked = BY_NUMBER.mask(whole)
+
+    assert values(masked)["comment"] == f"см. {other['89261234567']}, {other['9261234567']}, +erased-2, 99261234567"
+    assert masked.redirects == frozenset({(7, "erased-2"), (7, other["89261234567"]), (7, other["9261234567"])})
+    assert BY_NUMBER.mask(parsed(id=9, note="89261234567")).extra == {}
+    assert BY_NUMBER.is_in_payload(b'{"comment": "89261234567"}')
+    listed = BY_NUMBER.mask(parsed(id=9, number="8 (926) 123-45-67", comment="Иванов"))
+    assert (values(listed)["number"], values(listed)["comment"]) == (other["89261234567"], None)
+
+
+def test_a_phone_number_that_was_hashed_as_it_was_written_with_8_is_recognised_in_each_spelling() -> None:
+    erasures = Erasures({}, {HASH(b"89261234567"): "erased-2"}, HASH)
+
+    assert values(erasures.mask(parsed(id=9, comment="89261234567")))["comment"] == "erased-2"
+    assert values(erasures.mask(parsed(id=9, comment=NUMBER)))["comment"] == redirect_mask("erased-2", NUMBER, HASH)
+    assert values(erasures.mask(parsed(id=9, number=NUMBER)))["number"] == redirect_mask("erased-2", NUMBER, HASH)
+
+
 def test_fields_without_a_column_are_left_out_if_they_mention_an_erased_phone_number() -> None:
     assert BY_NUMBER.mask(parsed(id=9, note={"of": [NUMBER]}, other=1)).extra == {}
     assert BY_NUMBER.mask(parsed(id=9, note={"of": ["79031112233"]})).extra == {"note": {"of": ["79031112233"]}}
