@@ -58,7 +58,8 @@ from syncer.diff.removal_guard import RemovalGuard
 from syncer.diff.response import MAX_STORED_REJECTIONS, parse_response, read_record_keys, reject_words
 from syncer.endpoint.last_response import LastResponse, LastResponses
 from syncer.endpoint.slots import BodySlot
-from syncer.errors import DatabaseError, PollError
+from syncer.endpoint.verified_tokens import VerifiedTokens
+from syncer.errors import DatabaseError, PollError, WrongAccountError
 from syncer.outcome import Conclusion, PollResult
 from syncer.store.engine import translate_errors
 from syncer.store.poll import runs
@@ -105,6 +106,8 @@ BATCH_SIZE: Final = 5_000
 """Records that are compared and written together: decoded, they take about ten megabytes."""
 _FIRST_BATCH_SIZE: Final = 1_250
 """Records of the first batch, which PostgreSQL waits for. The next ones have twice as many each, up to `BATCH_SIZE`."""
+_ACCEPTED: Final = ("created", "changed", "unchanged", "restored")
+"""Counters of the numbers that a response has valid records of."""
 _ASK_AGAIN_SECONDS: Final = 0.5
 """Pause between questions for a run's outcome while the database does not answer."""
 
@@ -122,6 +125,7 @@ class Poller:
         processing_slots: Limits how many responses are processed at a time.
         batch_size: Records that are compared and written together.
         last_responses: What is remembered of the accounts' last responses.
+        verified_tokens: The accounts whose tokens the polls have found to be theirs.
         account_ids: The ids of accounts by name, as far as they are known; each poll checks its own again.
     """
 
@@ -133,6 +137,7 @@ class Poller:
     processing_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT_RESPONSES))
     batch_size: int = BATCH_SIZE
     last_responses: LastResponses = field(default_factory=LastResponses)
+    verified_tokens: VerifiedTokens = field(default_factory=VerifiedTokens)
     account_ids: dict[str, int] = field(default_factory=dict)
 
     async def poll(self, account: Account, trigger: Trigger, *, lateness: timedelta | None = None) -> PollResult:
@@ -177,6 +182,8 @@ class Poller:
                 failure.__cause__ = failure.__context__ = None
             conclusion = await self._record_failure(run, response, error)
             stats.http_status, stats.response_bytes = error.http_status, error.response_bytes
+        if run is not None:
+            self._note_whose_token(run.account_id, account, conclusion, error)
         result = PollResult.of(
             account.name,
             None if run is None else run.run_id,
@@ -188,6 +195,15 @@ class Poller:
         stats.slot_waits["large_body"] = body_slot.waited_seconds
         report_poll(result, stats, self.metrics)
         return result
+
+    def _note_whose_token(
+        self, account_id: int, account: Account, conclusion: Conclusion, error: PollError | None
+    ) -> None:
+        """Notes whether the token is the account's; a response without a valid record does not show it."""
+        if isinstance(error, WrongAccountError):
+            self.verified_tokens.remove(account_id)
+        elif conclusion.outcome in {"applied", "unchanged"} and any(map(conclusion.counters.get, _ACCEPTED)):
+            self.verified_tokens.add(account_id, account)
 
     async def _record_response(
         self, run: Run, response: Response, trigger: Trigger, stats: PollStats

@@ -52,14 +52,23 @@ async def read_due(reader: NameReader, accounts: dict[int, Account]) -> None:
 class NamedAccount(PolledAccount):
     """An account whose lists of names are read by a reader of its own, as often as the test says."""
 
-    async def accounts(self, *words: Any) -> dict[int, Account]:
-        """Returns the account by its `account_id`, with these words of SYNCER_NAMES."""
+    async def accounts(self, *words: Any, are_verified: bool = True) -> dict[int, Account]:
+        """Returns the account by its `account_id`, with these words of SYNCER_NAMES.
+
+        Unless `are_verified` is False, its token is known to be its own, as after a poll.
+        """
         ids = await register_accounts(self.engine, {self.account.name: self.account.time_zone.key})
-        return {ids[self.account.name]: replace(self.account, names=words)}
+        accounts = {ids[self.account.name]: replace(self.account, names=words)}
+        if are_verified:
+            for account_id, account in accounts.items():
+                self.poller.verified_tokens.add(account_id, account)
+        return accounts
 
     def reader(self) -> NameReader:
         """Returns a reader like that of a new process."""
-        return NameReader(self.engine, self._source, self.settings, self.poller.metrics.names)
+        return NameReader(
+            self.engine, self._source, self.settings, self.poller.metrics.names, self.poller.verified_tokens
+        )
 
     async def read(self, *answers: Fault, words: tuple[Any, ...] = ("employees",), at: datetime | None = None) -> None:
         """Reads all lists of some words, with these faults of the endpoint."""

@@ -99,7 +99,7 @@ async def backfill_account(
     (account,) = load_accounts(settings)
     async with Source(settings) as source, _controlled_clock(database.owner_engine) as set_clock:
         poller = Poller(database.engine, source, settings)
-        names = NameReader(database.engine, source, settings, poller.metrics.names)
+        names = NameReader(database.engine, source, settings, poller.metrics.names, poller.verified_tokens)
         for index, moment in enumerate(moments, start=1):
             simulation.advance_to(moment)
             emulator.fault = simulation.fault_at(moment)

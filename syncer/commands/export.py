@@ -160,15 +160,23 @@ async def export(options: ExportOptions, database: Database, zone: ZoneInfo) -> 
 
 
 def make_folder(folder: Path) -> None:
-    """Makes the folder for `export_number`, which only its user may read.
+    """Makes the folder for `export_number`, which only its user may read; one that is empty is used.
 
     Raises:
-        SyncerError: It cannot be made.
+        ConfigurationError: It is not empty. The files there may be about another person, and those of views without
+            rows would not be replaced.
+        SyncerError: It cannot be made, or not be read.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_empty = next(folder.iterdir(), None) is None
     except OSError as error:
         raise SyncerError(f"{folder} cannot be made: {error.strerror or error}") from None
+    if not is_empty:
+        raise ConfigurationError(
+            f"--output {folder}: the folder is not empty, and its files would be taken for those of this number: name "
+            "a new folder"
+        )
 
 
 async def export_number(
@@ -187,6 +195,7 @@ async def export_number(
         Whether any number has or had it.
 
     Raises:
+        ConfigurationError: There is no such account.
         DatabaseError: The database cannot be reached, or the connection was lost.
         SyncerError: A file cannot be written.
     """

@@ -134,7 +134,7 @@ def _names_line(unread: Sequence[UnreadList]) -> str:
     failed = [one for one in unread if one.error is not None]
     names = in_sentence(one.list for one in failed or unread)
     if not failed:
-        return f"no names have been read yet: {names}; `syncer run` reads them"
+        return f"no names have been read yet: {names}; `syncer run` reads them after a successful poll"
     return f"the names could not be read: {names}: {failed[0].error}"
 
 

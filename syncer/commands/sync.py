@@ -44,7 +44,8 @@ async def sync_now(
 ) -> list[PollResult]:
     """Polls each account once, retires those that are not configured any more, sends notices and reads names.
 
-    The notices are those that are due, and the lists of names those of the polled accounts that are due.
+    The notices are those that are due, and the lists of names those that are due, of the polled accounts whose numbers
+    were received.
 
     Args:
         settings: The settings.
@@ -81,7 +82,7 @@ async def sync_now(
             ids = await read_account_ids(database.engine, [account.name for account in configured])
             await retire_other_accounts(database.engine, ids.values())
             known = {ids[one.name]: one for one in configured if one.name in ids}
-            names = NameReader(database.engine, source, settings, poller.metrics.names)
+            names = NameReader(database.engine, source, settings, poller.metrics.names, poller.verified_tokens)
             with suppress(DatabaseError):  # which `read_due` logs
                 await names.register(known)
             if notify is not None:

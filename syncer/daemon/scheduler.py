@@ -123,7 +123,9 @@ class Daemon:
         self._stopping = False
         self._database_clock = DatabaseClock()
         self._notifier = Notifier(self._engine, self.metrics.notices, notify_file)
-        self._name_reader = NameReader(self._engine, poller.source, poller.settings, self.metrics.names)
+        self._name_reader = NameReader(
+            self._engine, poller.source, poller.settings, self.metrics.names, poller.verified_tokens
+        )
 
     @property
     def account_names(self) -> Collection[str]:
@@ -282,6 +284,7 @@ class Daemon:
         self._failing_ids.intersection_update(by_id)
         self._poller.fingerprint_cache.keep_only(by_id)
         self._poller.last_responses.keep_only(by_id)
+        self._poller.verified_tokens.keep_only(by_id)
         self._poller.account_ids.update(ids)
 
     async def _renew_leases(self) -> None:

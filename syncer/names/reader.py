@@ -3,15 +3,16 @@
     look → claim → fetch → decode → write
 
 look        Every few seconds, or at once while more lists are due than are read at a time.
-claim       Takes lists that are due, for the time of a lease.
+claim       Takes lists that are due, for the time of a lease, of accounts whose tokens the polls of this process have
+            found to be theirs: with that of another account, its names would be stored as those of this one.
 fetch       Asks once for the list. No database connection is held.
 decode      Reads from its records only what is stored (`syncer.names.decode`), unless the response is byte-identical to
             the last one.
 write       Under the lock of the list, unless the lease is over: compares it with what is stored, and writes new names,
             changed ones and their history, in one transaction.
 
-The polls of numbers know nothing of it: it uses one database connection at a time and none of their slots, and begins
-no request while many polls are in progress. A list that cannot be read is logged, counted, and asked for again later.
+No poll waits for it: it uses one database connection at a time and none of the polls' slots, and begins no request
+while many polls are in progress. A list that cannot be read is logged, counted, and asked for again later.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
     from syncer.endpoint.client import Source
+    from syncer.endpoint.verified_tokens import VerifiedTokens
     from syncer.names.changes import NameChanges
     from syncer.names.decode import DecodedList
     from syncer.store.names import Claim, ListKey, LockedList
@@ -63,7 +65,7 @@ MAX_POLLS: Final = 256
 LOOK_SECONDS: Final = 5.0
 """Pause between looks at the database, unless more lists are due."""
 ACCOUNTS_CHECK_SECONDS: Final = 0.5
-"""Pause between checks while the accounts are not known yet."""
+"""Pause between checks while the accounts are not known yet, or none of them has been polled."""
 METRICS_SECONDS: Final = 60.0
 """Pause between readings of when each list was last read, by whichever process."""
 REPORTED_FAILURES: Final = 3
@@ -82,14 +84,23 @@ class NameReader:
         source: The endpoint.
         settings: The time between two readings of a list, and the timeout of a request.
         metrics: Where successes and failures are exported.
+        verified_tokens: The accounts whose tokens are known to be theirs; the lists of others wait.
     """
 
-    def __init__(self, engine: AsyncEngine, source: Source, settings: Settings, metrics: NameMetrics) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        source: Source,
+        settings: Settings,
+        metrics: NameMetrics,
+        verified_tokens: VerifiedTokens,
+    ) -> None:
         self._engine = engine
         self._source = source
         self._interval = settings.names_interval
         self._timeout = settings.api_timeout
         self._metrics = metrics
+        self._verified_tokens = verified_tokens
         self._process = name_lease_holder()
         self._slot = asyncio.Lock()  # of the one database connection
         self._tasks: set[asyncio.Task[None]] = set()
@@ -127,7 +138,8 @@ class NameReader:
                 except Exception:  # noqa: BLE001 - a bug must be logged and must not end the daemon
                     log.exception("name_reader_crashed")
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS if accounts() else ACCOUNTS_CHECK_SECONDS):
+                    can_read = accounts() and self._verified_tokens
+                    async with asyncio.timeout(LOOK_SECONDS if can_read else ACCOUNTS_CHECK_SECONDS):
                         await self._wakeup.wait()
         finally:
             await self._stop()
@@ -196,12 +208,18 @@ class NameReader:
         self._metrics_read_at = now
 
     async def _claim(self, limit: int) -> list[Claim]:
+        verified = {key for key, account in self._wanted.items() if self._verified_tokens.has(key[0], account)}
+        if not verified:
+            return []
         lease = self._timeout + _LEASE_MARGIN
         async with self._slot:
-            return await claim_lists(self._engine, self._wanted, self._process, lease, limit=limit)
+            return await claim_lists(self._engine, verified, self._process, lease, limit=limit)
 
     async def read_due(self, accounts: Mapping[int, Account]) -> None:
-        """Reads the lists of these accounts that are due, and raises nothing: a failure is logged."""
+        """Reads the lists of these accounts that are due, if their tokens are verified.
+
+        It raises nothing: a failure is logged.
+        """
         try:
             self._wanted = _wanted_lists(accounts)
             async with asyncio.timeout((self._timeout + timedelta(seconds=5)).total_seconds()):

@@ -75,9 +75,9 @@ def reload(daemon: Daemon, **changes: Any) -> None:
 async def test_a_daemon_reads_each_list_once_and_again_only_when_it_is_due(
     emulator: Emulator, database: str, sql: asyncpg.Connection
 ) -> None:
-    async with running_daemon(emulator, database, lists=ALL):
+    async with running_daemon(emulator, database, lists=ALL, poll_interval=SECOND):
         await until_read(sql, 5)
-    async with running_daemon(emulator, database, lists=ALL):
+    async with running_daemon(emulator, database, lists=ALL, poll_interval=SECOND):
         await sql.execute(
             "update syncer.name_list set outcome = null, due_at = due_at - interval '1 hour' where list = 'groups'"
         )
@@ -141,10 +141,10 @@ async def test_a_list_that_failed_is_asked_for_again_when_the_daemon_starts_and_
         await until(has_failed)
 
     emulator.queue(faults.Status(path="/employee", status=403))
-    async with running_daemon(emulator, database, lists=ALL):
+    async with running_daemon(emulator, database, lists=ALL, poll_interval=SECOND):
         await until_read(sql, 4)
         await until_failed(1)
-    async with running_daemon(emulator, database, lists=ALL) as daemon:
+    async with running_daemon(emulator, database, lists=ALL, poll_interval=SECOND) as daemon:
         await until_failed(2)
         assert await rows(sql, DUE) == [(name, 1440 if name == "employees" else 60) for name in LISTS]
         reload(daemon)

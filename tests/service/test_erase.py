@@ -254,10 +254,46 @@ async def test_all_that_is_stored_of_a_number_is_exported_for_who_asks(
     assert "Иванов" in files["number_history.csv"]
     assert [name for name, text in files.items() if record(2)["number"] in text] == []
     assert folder.stat().st_mode & 0o777 == 0o700
-    nobody = await syncer.run("export", "--number", "70000000000", "--output", str(folder))
+    nobody = await syncer.run("export", "--number", "70000000000", "--output", str(tmp_path / "nothing"))
     assert (nobody.code, nobody.err.splitlines()[0]) == (3, "no number has or had it")
+    assert list((tmp_path / "nothing").iterdir()) == []
     assert (await syncer.run("export", "--number", NUMBER)).code == 2
     assert (await syncer.run("export")).code == 2
+
+
+async def test_the_export_of_a_number_goes_into_no_folder_that_has_files(
+    account: PolledAccount, syncer: Program, tmp_path: Path
+) -> None:
+    await account.poll(
+        record(1, number=NUMBER, from_redirect_numbers=[redirect(7, "79051112233")]), record(2, number="79261234568")
+    )
+    folder = tmp_path / "answer"
+    folder.mkdir()  # an empty one is used
+    assert (await syncer.run("export", "--number", NUMBER, "--output", str(folder))).result == (0, "")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert "redirects.csv" in before
+
+    for number in ("79261234568", "70000000000", NUMBER):
+        refused = await syncer.run("export", "--number", number, "--output", str(folder))
+        assert refused.result == (2, "")
+        assert refused.err == (
+            f"syncer: --output {folder}: the folder is not empty, and its files would be taken for those of this "
+            "number: name a new folder\n"
+        )
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+async def test_the_export_of_a_number_refuses_an_account_that_was_never_polled(
+    account: PolledAccount, syncer: Program, tmp_path: Path
+) -> None:
+    await account.poll(record(1, number=NUMBER))
+    command = ("export", "--number", NUMBER, "--output", str(tmp_path / "answer"), "--account")
+
+    refused = await syncer.run(*command, "nobody", "--account", "default")
+    assert refused.result == (2, "")
+    assert refused.err.startswith("syncer: --account 'nobody' was never polled: the accounts are default (database: ")
+    assert list((tmp_path / "answer").iterdir()) == []
+    assert (await syncer.run(*command, "default")).code == 0
 
 
 async def test_the_export_of_a_number_has_the_names_of_its_employees_of_the_time_and_no_others(

@@ -72,6 +72,23 @@ async def test_sync_of_one_account_reads_the_lists_of_that_one(
     ]
 
 
+async def test_sync_with_the_token_of_another_account_reads_no_names(
+    syncer: Program, emulator: Emulator, sql: asyncpg.Connection
+) -> None:
+    async def sync(**settings: Any) -> tuple[int, list[Any]]:
+        await sql.execute("update syncer.name_list set due_at = syncer.clock()")
+        code = (await syncer.run("sync", names="employees", **settings)).code
+        return code, await rows(sql, "select * from syncer.name order by object_id")
+
+    code, before = await sync()
+    assert (code, len(before) > 0) == (0, True)
+    assert await sync(api_token="token of another") == (1, before)
+    assert emulator.requests_by_path["/employee"] == 1
+    assert await sync() == (0, before)
+    assert emulator.requests_by_path["/employee"] == 2
+    assert await rows(sql, "select * from syncer.name_history") == []
+
+
 async def test_sync_waits_for_a_list_that_hangs_no_longer_than_the_timeout(
     syncer: Program, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
@@ -148,7 +165,7 @@ async def test_status_has_a_line_for_an_account_whose_lists_were_not_read(
     assert (await status())[0] == [
         (
             "! default: no names have been read yet: employee_groups, employees, group_scenarios and scenarios; "
-            "`syncer run` reads them"
+            "`syncer run` reads them after a successful poll"
         )
     ]
     await syncer.run("sync")

@@ -119,7 +119,9 @@ async def find_view(
         prepared = await connection.prepare(f"select * from {source}")  # noqa: S608 - a name from the catalog
         columns = [Column(attribute.name, attribute.type.name) for attribute in prepared.get_attributes()]
         if accounts:
-            await _require_accounts(connection, name, columns, accounts)
+            if "account" not in {column.name for column in columns}:
+                raise ConfigurationError(f"--account: the view {name} is the same for all accounts")
+            await _require_accounts(connection, accounts)
             arguments.append(list(accounts))
             source += f" where v.account = any(${len(arguments)})"
     return View(name, columns, source, arguments)
@@ -150,9 +152,12 @@ async def find_views_of_number(
         The views; none if no number has or had it.
 
     Raises:
+        ConfigurationError: There is no such account.
         DatabaseError: The database cannot be read.
     """
     with translate_errors():
+        if accounts:
+            await _require_accounts(connection, accounts)
         numbers = await connection.fetch(_NUMBERS, spellings, accounts)
         if not numbers:
             return []
@@ -186,11 +191,7 @@ async def find_changes_since(
     return replace(view, source="analytics.changes_since($1) v", arguments=[json.dumps(cursor)]), json.loads(newest)
 
 
-async def _require_accounts(
-    connection: asyncpg.Connection[Any], view: str, columns: Sequence[Column], accounts: Sequence[str]
-) -> None:
-    if "account" not in {column.name for column in columns}:
-        raise ConfigurationError(f"--account: the view {view} is the same for all accounts")
+async def _require_accounts(connection: asyncpg.Connection[Any], accounts: Sequence[str]) -> None:
     known = {row["account"] for row in await connection.fetch("select account from analytics.accounts")}
     for account in accounts:
         if account not in known:
