@@ -56,10 +56,12 @@ def digits_of(number: str) -> str:
     return "".join(_DIGIT.findall(number))
 
 
-def spell_digits(digits: str) -> tuple[str, ...]:
-    """Returns a phone number's digits and their other spellings: of a Russian number, with 7, with 8, and without."""
+def hash_spellings(number: str, content_hash: ContentHash) -> list[bytes]:
+    """Returns the hashes of a phone number and its other spellings: of a Russian one, with 7, with 8, and without."""
+    digits = digits_of(number)
     russian = _RUSSIAN.fullmatch(digits)
-    return (digits,) if russian is None else (digits, f"7{russian[1]}", russian[1], f"8{russian[1]}")
+    spellings = (digits,) if russian is None else (digits, f"7{russian[1]}", russian[1], f"8{russian[1]}")
+    return [content_hash(spelling.encode()) for spelling in spellings]
 
 
 def hash_comment(comment: str, content_hash: ContentHash) -> bytes:
@@ -112,7 +114,7 @@ class Erasures:
         """
         if mask := self.by_hash.get(self.content_hash(number.encode())):
             return mask
-        hashes = (hash_number(spelling, self.content_hash) for spelling in spell_digits(digits_of(number)))
+        hashes = hash_spellings(number, self.content_hash)
         mask = next((self.by_hash[one] for one in hashes if one in self.by_hash), None)
         return mask and redirect_mask(mask, number, self.content_hash)
 

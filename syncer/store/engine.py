@@ -136,18 +136,14 @@ def create_engine(
         enable_keepalive(connection.socket, dict(parse_qsl(urlsplit(current_address).query)))
         return connection
 
-    def connect_for_sqlalchemy() -> DBAPIConnection:
-        # What `async_creator` does, which cannot be told to keep no statements, and to prepare them without a name.
-        dbapi = engine.dialect.dbapi
-        assert dbapi is not None  # noqa: S101 - the dialect has one
-        connection: DBAPIConnection = dbapi.connect(
-            async_creator_fn=connect, prepared_statement_cache_size=0, prepared_statement_name_func=str
-        )
-        return connection
-
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        creator=connect_for_sqlalchemy,
+        # Not as `async_creator`, beside which SQLAlchemy ignores the other two. A statement without a name is not kept.
+        connect_args={
+            "async_creator_fn": connect,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": str,
+        },
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=30,

@@ -22,9 +22,9 @@ from syncer.diff.erasures import (
     digits_of,
     hash_comment,
     hash_number,
+    hash_spellings,
     mask_of,
     redirect_mask,
-    spell_digits,
 )
 from syncer.store.active_erasures import load_erasures
 from syncer.store.engine import autocommit_connection, local_settings
@@ -278,11 +278,7 @@ class Eraser:
             """,  # noqa: S608 - tables and columns that this file names
             self.account_id,
         )
-        return [
-            number
-            for (number,) in found
-            if number_hash in [self.content_hash(one.encode()) for one in spell_digits(digits_of(number))]
-        ]
+        return [number for (number,) in found if number_hash in hash_spellings(number, self.content_hash)]
 
     async def _erase_id(self, kind: Kind, virtual_number_id: int, number_hash: bytes | None, reason: str | None) -> str:
         mask = await self._remember(kind, virtual_number_id, number_hash, reason)

@@ -152,15 +152,14 @@ _SEARCHED_ACCOUNTS: Final = 1_000
 thousands takes longer than to read the schedule."""
 # A lease that ends later than any that is granted now is from a time when the clock was ahead; who holds it renews it
 # soon, or has died.
-_IS_FREE: Final = "(lease_until is null or lease_until <= now or lease_until > now + 2 * {lease}::interval)"
-_SELECT_DUE: Final = f"""
+_SELECT_DUE: Final = """
 with now as materialized (select syncer.clock() as now)
 select account_id from syncer.account_schedule, now
- where due_at <= now and {_IS_FREE.format(lease="$1")}
+ where due_at <= now and (lease_until is null or lease_until <= now or lease_until > now + 2 * $1::interval)
  order by due_at
  limit $2
-"""  # noqa: S608 - only _IS_FREE of this file is put in; values are parameters
-_CLAIM: Final = f"""
+"""
+_CLAIM: Final = """
 with now as materialized (select syncer.clock() as now)
 update syncer.account_schedule s
    set lease_holder = $2, lease_until = now.now + $3
@@ -168,12 +167,13 @@ update syncer.account_schedule s
  where s.account_id in (
            select due.account_id
              from syncer.account_schedule due, now
-            where due.account_id = any($1::integer[]) and due.due_at <= now and {_IS_FREE.format(lease="$3")}
+            where due.account_id = any($1::integer[]) and due.due_at <= now
+              and (lease_until is null or lease_until <= now or lease_until > now + 2 * $3::interval)
             order by due.due_at
             limit $4
               for update of due skip locked)
 returning s.account_id, s.due_at, now.now
-"""  # noqa: S608 - only _IS_FREE of this file is put in; values are parameters
+"""
 # Citus changes no table of the coordinator by a statement that reads one that every server has.
 _SELECT_RETIRED: Final = """
 select account_id from syncer.account where account_id = any($1::integer[]) and retired_at is not null
