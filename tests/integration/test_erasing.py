@@ -20,9 +20,11 @@ from tests.builders import PolledAccount, record, redirect, settings_for, withou
 from tests.integration.test_restore import dump, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.erasures import Erasure
 
 PERSONAL_DATA = Path(__file__).parents[2] / "docs" / "personal-data.md"
 T0 = datetime(2026, 3, 2, 7, tzinfo=UTC)
@@ -74,6 +76,13 @@ async def erase(account: PolledAccount, number: str = NUMBER, *, confirmed: bool
     async with erasing(account.engine, 1, confirmed=confirmed) as eraser:
         await eraser.erase_number(*spellings(number), reason="a request")
     return eraser.rows
+
+
+async def erase_again(account: PolledAccount, erasures: Iterable[Erasure]) -> None:
+    """Erases what was erased after the backup that was restored, as `syncer erase --again` does."""
+    for one in erasures:
+        async with erasing(account.engine, 1, confirmed=True) as eraser:
+            await eraser.erase_again(one)
 
 
 def dumped(database: str) -> str:
@@ -256,9 +265,7 @@ async def test_a_restored_backup_is_erased_again_from_the_list_of_erasures(
     await restore(database, tmp_path / "dump")
     assert NUMBER in dumped(database)
 
-    for one in erasures:
-        async with erasing(account.engine, 1, confirmed=True) as eraser:
-            await eraser.erase_again(one)
+    await erase_again(account, erasures)
 
     assert NUMBER not in dumped(database)
     assert await account.broken_invariants() == []
@@ -281,9 +288,7 @@ async def test_a_number_that_others_mention_stays_erased_after_an_older_backup_w
     await restore(database, tmp_path / "dump")
 
     account.restart()
-    for one in erasures:
-        async with erasing(account.engine, 1, confirmed=True) as eraser:
-            await eraser.erase_again(one)
+    await erase_again(account, erasures)
     await account.poll(record(1, state="debt_lock", **listed), *OTHERS)
 
     assert NUMBER not in dumped(database)
@@ -407,9 +412,7 @@ async def test_a_restored_backup_is_erased_again_in_each_spelling(
     erasures = await list_erasures(account.engine)
     await restore(database, tmp_path / "dump")
 
-    for one in erasures:
-        async with erasing(account.engine, 1, confirmed=True) as eraser:
-            await eraser.erase_again(one)
+    await erase_again(account, erasures)
 
     assert ten_digits_in(dumped(database)) == 0
     assert await account.broken_invariants() == []
@@ -486,9 +489,7 @@ async def test_a_number_that_is_in_the_address_of_a_redirect_only_is_erased_and_
     await restore(database, tmp_path / "dump")
 
     account.restart()
-    for one in erasures:
-        async with erasing(account.engine, 1, confirmed=True) as eraser:
-            await eraser.erase_again(one)
+    await erase_again(account, erasures)
     result = await account.poll(dict(listed, state="debt_lock"), *OTHERS)
 
     assert (result.redirects_opened, result.redirects_closed) == (0, 0)

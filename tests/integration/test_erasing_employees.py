@@ -13,7 +13,7 @@ from syncer.diff.content_hash import UNKEYED
 from syncer.store.active_erasures import load_erasures
 from syncer.store.erasures import erasing, lift_erasure, list_erasures
 from tests.builders import record, without
-from tests.integration.test_erasing import NUMBER, dumped, shape
+from tests.integration.test_erasing import NUMBER, dumped, erase_again, shape
 from tests.integration.test_restore import dump, restore
 
 if TYPE_CHECKING:
@@ -305,9 +305,7 @@ async def test_an_employee_is_erased_again_after_an_older_backup_was_restored(
     await restore(database, tmp_path / "dump")
     assert "Белова Анна" in dumped(database)
 
-    for one in erasures:
-        async with erasing(account.engine, 1, confirmed=True) as eraser:
-            await eraser.erase_again(one)
+    await erase_again(account, erasures)
 
     text = dumped(database)
     assert "Белова Анна" not in text
@@ -325,9 +323,7 @@ async def test_an_employee_who_came_after_the_backup_that_was_restored_stays_era
     await restore(database, tmp_path / "dump")
 
     account.restart()
-    for one in erasures:
-        async with erasing(account.engine, 1, confirmed=True) as eraser:
-            await eraser.erase_again(one)
+    await erase_again(account, erasures)
     # One number has the employee; another has the comment that was erased.
     await account.poll(record(1, comment="Белова, личный"), assigned(2), *OTHERS)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from syncer.emulator import Emulator
     from syncer.endpoint.last_response import LastResponse
+    from syncer.outcome import PollResult
 
 
 class CachedEndpoint:
@@ -104,6 +105,24 @@ async def _last(account: PolledAccount) -> LastResponse:
     return account.poller.last_responses.get(1, ContentHash(row["key"]), row["body_digest"])
 
 
+async def begin_and_be_overtaken(
+    served: CachedEndpoint, process: PolledAccount, other: CachedEndpoint, other_process: PolledAccount
+) -> asyncio.Task[PollResult]:
+    """Begins a poll and returns it while it waits for its answer.
+
+    Another process's poll, which began first, has been committed meanwhile.
+    """
+    other.hold()
+    first = asyncio.create_task(other_process.poll_again())
+    await other.asked.wait()
+    served.hold()
+    second = asyncio.create_task(process.poll_again())
+    await served.asked.wait()
+    other.may_answer.set()
+    assert (await first).outcome == "applied"
+    return second
+
+
 RUNS = "select outcome, http_status, response_bytes from syncer.sync_run order by run_id"
 
 
@@ -179,16 +198,8 @@ async def test_what_another_process_applied_meanwhile_is_compared_with_a_whole_r
     served.etag = '"one"'
     await compressed.poll_again()
     async with polled(other := CachedEndpoint(), engine, emulator, sql) as other_process:
-        # The other process's run begins first and is committed while this one waits for its answer.
         other.records = [record(1, state="debt_lock")]
-        other.hold()
-        first = asyncio.create_task(other_process.poll_again())
-        await other.asked.wait()
-        served.hold()
-        second = asyncio.create_task(compressed.poll_again())
-        await served.asked.wait()
-        other.may_answer.set()
-        assert (await first).outcome == "applied"
+        second = await begin_and_be_overtaken(served, compressed, other, other_process)
         served.may_answer.set()
 
         assert (await second).outcome == "applied"
@@ -206,14 +217,7 @@ async def test_a_whole_response_after_one_that_seemed_to_repeat_has_its_own_dige
     await compressed.poll_again()
     async with polled(other := CachedEndpoint(), engine, emulator, sql) as other_process:
         other.records = [record(1, state="debt_lock")]
-        other.hold()
-        first = asyncio.create_task(other_process.poll_again())
-        await other.asked.wait()
-        served.hold()
-        second = asyncio.create_task(compressed.poll_again())
-        await served.asked.wait()
-        other.may_answer.set()
-        await first
+        second = await begin_and_be_overtaken(served, compressed, other, other_process)
         served.records = [record(number, state="freeze") for number in range(1, 1_001)]
         served.may_answer.set()
         assert (await second).outcome == "applied"
@@ -238,14 +242,7 @@ async def test_a_response_that_is_fetched_again_does_not_wait_for_the_slot_of_th
         asyncio.timeout(30),
     ):
         await process.poll_again()
-        other.hold()
-        first = asyncio.create_task(other_process.poll_again())
-        await other.asked.wait()
-        served.hold()
-        second = asyncio.create_task(process.poll_again())
-        await served.asked.wait()
-        other.may_answer.set()
-        await first
+        second = await begin_and_be_overtaken(served, process, other, other_process)
         served.may_answer.set()
 
         assert (await second).outcome == "applied"

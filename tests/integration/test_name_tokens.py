@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from syncer.emulator import Emulator, faults
-from tests.builders import record, running_daemon, settings_for
+from tests.builders import accounts_named, record, running_daemon, settings_for
 from tests.integration.test_notifier import until
 from tests.named_account import NamedAccount, answering, employee, read_due
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import asyncpg
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.config.accounts import Account
     from syncer.daemon.scheduler import Daemon
     from syncer.emulator.fault import Fault
 
@@ -62,11 +63,12 @@ async def make_due(sql: asyncpg.Connection) -> Any:
     return await sql.fetchval("select syncer.clock()")
 
 
-def exchange_token(daemon: Daemon) -> dict[str, Any]:
+def exchange_token(daemon: Daemon, emulator: Emulator) -> list[Account]:
     """Gives the account "one" the token of the other, as SIGHUP does; returns the accounts as they were."""
-    before = dict(daemon._accounts)  # noqa: SLF001 - no file has them here
-    daemon.set_accounts([replace(before["one"], token=before["other"].token), before["other"]])
-    return before
+    settings = settings_for(emulator, names=("employees",), poll_interval=SECOND)
+    one, other = accounts_named(settings, ["one", "other"])
+    daemon.set_accounts([replace(one, token=other.token), other])
+    return [one, other]
 
 
 async def test_after_a_reload_with_the_token_of_another_account_no_name_changes_until_the_right_one_is_back(
@@ -76,12 +78,12 @@ async def test_after_a_reload_with_the_token_of_another_account_no_name_changes_
     async with running_daemon(emulator, database, **options) as daemon:
         await until_read(sql, "one", "other")
         before = await stored(sql)
-        accounts = exchange_token(daemon)
+        accounts = exchange_token(daemon, emulator)
         await until(lambda: sql.fetchval(WRONG))
         since = await make_due(sql)
         await until_read(sql, "other", since=since)
         assert emulator.requests_by_path["/employee"] == 3
-        daemon.set_accounts(list(accounts.values()))
+        daemon.set_accounts(accounts)
         await until_read(sql, "one", since=since)
 
     assert await stored(sql) == before
@@ -97,7 +99,7 @@ async def test_after_a_restart_with_the_token_of_another_account_no_name_changes
     before = await stored(sql)
     since = await make_due(sql)
     async with running_daemon(emulator, database, **options) as daemon:
-        exchange_token(daemon)
+        exchange_token(daemon, emulator)
         await until_read(sql, "other", since=since)
         await until(lambda: sql.fetchval(WRONG))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,15 @@ def file_with(receiver: Receiver, *rules: Rule) -> NotifyFile:
         name="duty", language="en", numbers="full", names=True, url=SecretStr(receiver.url), secrets=(SECRET,)
     )
     return NotifyFile({"duty": duty}, {one.name: one for one in rules or [rule()]})
+
+
+@asynccontextmanager
+async def outbox_of_duty(account: PolledAccount, file: NotifyFile) -> AsyncIterator[Outbox]:
+    """Yields what sends the messages of the channel `duty`, as the daemon does."""
+    async with open_senders(file) as senders:
+        yield Outbox(
+            account.engine, Metrics().notices, file, "duty", senders["duty"], slot=asyncio.Lock(), process="test"
+        )
 
 
 async def notify(account: PolledAccount, file: NotifyFile) -> dict[str, int]:
@@ -333,10 +343,7 @@ async def test_a_receiver_that_answers_again_in_quiet_hours_gets_only_what_rules
     file = file_with(receiver, rule(events=LOCKED, quiet=NIGHT), rule(name="other", events=LOCKED))
     receiver.answers = [500, 500]
     await lock_before_the_night(account, file)
-    async with open_senders(file) as senders:
-        outbox = Outbox(
-            account.engine, Metrics().notices, file, "duty", senders["duty"], slot=asyncio.Lock(), process="test"
-        )
+    async with outbox_of_duty(account, file) as outbox:
         assert await outbox.send_next() == "failed"
         await account.set_clock(EVENING + timedelta(hours=1))
         assert [await outbox.send_next() for _ in range(2)] == ["sent", None]
@@ -557,10 +564,7 @@ async def test_messages_that_wait_for_another_attempt_are_sent_once_the_receiver
     file = file_with(receiver, rule(), rule(name="other"))
     receiver.answers = [500, 500]
     await lock_and_notify(account, file)
-    async with open_senders(file) as senders:
-        outbox = Outbox(
-            account.engine, Metrics().notices, file, "duty", senders["duty"], slot=asyncio.Lock(), process="test"
-        )
+    async with outbox_of_duty(account, file) as outbox:
         assert await outbox.send_next() == "failed"
         assert await outbox.send_next() is None
         await account.sql.execute("update syncer.notice set due_at = made_at where rule = 'other'")

@@ -137,20 +137,18 @@ async def test_after_an_outage_of_the_database_the_first_look_says_of_no_account
 ) -> None:
     monkeypatch.setattr("syncer.notices.planner.STALE_AFTER_SECONDS", 0.001)
     current: dict[int, Account] = {1: account.account}
-    looks = 0
+    looked = asyncio.Event()
 
     def accounts() -> dict[int, Account]:
-        nonlocal looks
-        looks += 1
+        looked.set()
         return current
 
     async def look() -> None:
         """Waits until a look at the current accounts has begun and ended."""
         for _ in range(2):
-            before = looks
+            looked.clear()
             notifier.wake()
-            while looks == before:  # noqa: ASYNC110 - a counter of ours
-                await asyncio.sleep(0.001)
+            await looked.wait()
 
     await account.poll_at(T0, record(1))
     notifier = Notifier(account.engine, Metrics().notices, file_with(receiver))

@@ -23,7 +23,6 @@ from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import asyncpg
@@ -124,7 +123,7 @@ def _run_part(seed: int, first: int) -> Part:
     statistics = ActionStatistics()
     for position in range(first, first + PLANS_PER_PART):
         number = number_of_plan(seed, position)
-        if error := _RUNNERS[0].run(random_plan(Random(number)), statistics):  # noqa: S311 - no secret
+        if error := _RUNNERS[0].run(random_plan(number), statistics):
             return Part(statistics, number, error)
     return Part(statistics)
 
@@ -189,7 +188,7 @@ def replay(number: int) -> int:
     """Runs one plan alone and compares everything after each poll; prints the shortest that fails likewise."""
     console = Console(width=120)
     with running_server() as server, closing(PlanRunner(server.url)) as runner:
-        plan = replace(random_plan(Random(number)), compared_every=1, views_compared_every=1)  # noqa: S311 - to be repeated, not secret
+        plan = replace(random_plan(number), compared_every=1, views_compared_every=1)
         error = runner.run(plan, ActionStatistics())
         if not error:
             console.print(f"plan {number}: the program and the model agree after each of its polls")
