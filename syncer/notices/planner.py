@@ -93,11 +93,12 @@ class Planner:
         while True:
             async with self._slot:
                 keys = await find_cursors_to_plan(self._engine, self._routes)
-            for key in keys:
-                if key.account_id in accounts:
-                    async with self._slot:
-                        await self._plan(key, accounts[key.account_id])
-            if len(keys) < MAX_CURSORS_PER_LOOK:
+            known = [key for key in keys if key.account_id in accounts]
+            for key in known:
+                async with self._slot:
+                    await self._plan(key, accounts[key.account_id])
+            # Cursors of other accounts, as after a backup was restored, stay due: the next ones are the same.
+            if len(keys) < MAX_CURSORS_PER_LOOK or not known:
                 break
 
     def _keys(self, accounts: Mapping[int, Account]) -> list[CursorKey]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry
 
+from syncer.config.accounts import Account
 from syncer.emulator import faults
 from syncer.notices.outbox import Outbox
 from syncer.notices.planner import Planner
@@ -261,6 +262,22 @@ async def test_what_has_failed_is_sent_as_soon_as_the_receiver_accepts_another_m
 
     assert await send(account, file, times=6) == ["failed", "failed", "sent", "sent", "sent", None]
     assert len(receiver.accepted) == 3
+
+
+async def test_a_look_ends_though_cursors_of_accounts_that_it_does_not_have_stay_due(
+    account: PolledAccount, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("syncer.notices.planner", "syncer.store.notice_cursors"):
+        monkeypatch.setattr(f"{module}.MAX_CURSORS_PER_LOOK", 1)
+    file, no_accounts = file_with(receiver), dict[int, Account]()
+    planner = Planner(account.engine, file, asyncio.Lock())
+    await planner.look(no_accounts)
+    await account.poll(record(1))
+    await notify(account, file)
+    await account.poll(record(1, state="debt_lock"))
+
+    await asyncio.wait_for(planner.look(no_accounts), 10)
+    assert await notify(account, file) == {"sent": 1}
 
 
 async def test_a_digest_is_the_same_in_each_attempt_though_a_condition_was_seen_to_begin_or_end_meanwhile(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ from syncer.emulator.rates import Rates
 from syncer.store.schema import known_revisions
 from tests.builders import connect
 from tests.service.processes import DEADLINE_SECONDS, TOKEN, Gate, wait_until
-from tests.service.released import RELEASED_SCHEMA, is_in_history, released_python
+from tests.service.released import RELEASED_SCHEMA, ROOT, is_in_history, released_python
 from tests.service.scenarios import program
 from tests.service.test_backup import table_digests
 from tests.service.test_http import LOOPBACK_FREE_PORT, address_of, get
@@ -39,6 +40,22 @@ OLD_REFUSES: Final = (
     "newer version here too"
 )
 NEW_REFUSES: Final = f"the database's schema is {RELEASED_SCHEMA}, this version requires {NEWEST}: run `syncer migrate`"
+HISTORY: Final = (
+    """
+    select account_id, virtual_number_id, number, run_id, changed_at, changed_after, kind, field, old_value, new_value,
+           redirect_number_id
+      from analytics.changes where run_id <= $1 order by run_id, change_id
+    """,
+    """
+    select account_id, virtual_number_id, number, state, reason, valid_from, valid_to, run_id, closed_run_id
+      from analytics.state_history where closed_run_id <= $1 order by 1, 2, valid_from
+    """,
+    """
+    select account_id, virtual_number_id, redirect_number_id, redirect_from, valid_from, valid_to, run_id, closed_run_id
+      from analytics.redirect_history where closed_run_id <= $1 order by 1, 2, 3, valid_from
+    """,
+)
+"""What was recorded up to a poll."""
 
 pytestmark = [
     pytest.mark.skipif(not is_in_history(), reason="the released commit is not in this clone's history"),
@@ -113,10 +130,10 @@ async def assert_refuses(
     assert (await table_digests(sql, without=[]), emulator.requests[TOKEN]) == (rows, requests)
 
 
-async def assert_polls_and_data_are_valid(new: Program, daemon: Process, emulator: Emulator) -> None:
+async def assert_polls_and_data_are_valid(program: Program, daemon: Process, emulator: Emulator) -> None:
     """Asserts that a daemon polls and finds changes, and that the data then keep every invariant."""
     await poll_for_a_while(daemon, emulator)
-    checked = await new.run("check", "--data")
+    checked = await program.run("check", "--data")
     assert (checked.code, checked.out.splitlines()[-1]) == (0, "ok     data: every invariant holds")
     assert (await daemon.stop()).code == 0
 
@@ -160,3 +177,25 @@ async def test_the_new_program_polls_nothing_into_the_old_schema_until_it_is_mig
     assert (await new.run("migrate")).code == 0
     await newer.wait_for_event("ready")
     await assert_polls_and_data_are_valid(new, newer, emulator)
+
+
+async def test_after_a_downgrade_as_documented_the_old_program_polls_on_and_so_does_the_new_one_after_an_upgrade(
+    old: Program, new: Program, sql: asyncpg.Connection, empty_database: str, emulator: Emulator
+) -> None:
+    assert (await new.run("migrate")).code == 0
+    newer = await new.start("run")
+    await poll_for_a_while(newer, emulator)
+    assert (await newer.stop()).code == 0
+    newest_run = await sql.fetchval("select max(run_id) from syncer.sync_run")
+    history = [await sql.fetch(query, newest_run) for query in HISTORY]
+
+    environment = os.environ | {"SYNCER_MIGRATE_DATABASE_URL": empty_database}
+    command = (sys.executable, "-m", "alembic", "downgrade", RELEASED_SCHEMA)
+    downgrading = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment)
+    assert await downgrading.wait() == 0
+
+    await assert_polls_and_data_are_valid(old, await old.start("run"), emulator)
+    assert (await new.run("migrate")).code == 0
+    await assert_polls_and_data_are_valid(new, await new.start("run"), emulator)
+    assert all(history)
+    assert [await sql.fetch(query, newest_run) for query in HISTORY] == history
