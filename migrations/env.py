@@ -7,8 +7,8 @@ from pathlib import Path
 from alembic import context
 from sqlalchemy import Connection, text
 
-from syncer.store.citus import has_distributed_tables
-from syncer.store.distribution import keep_distributed, prepare_migration
+from syncer.store.citus import has_citus, has_distributed_tables
+from syncer.store.distribution import keep_distributed, make_roles_on_workers, prepare_migration
 from syncer.store.schema import MIGRATION_LOCK
 from syncer.store.tables import SCHEMA, metadata
 from syncer.store.viewers import drop_viewer_schemas, make_viewer_schemas
@@ -33,6 +33,8 @@ def run(connection: Connection) -> None:
             connection.execute(text(f"create schema {SCHEMA}"))
         # Views of logins that see some accounts only are made of the others: a migration could not change those.
         drop_viewer_schemas(connection)
+        if has_citus(connection):
+            make_roles_on_workers(connection)
         if is_distributed := has_distributed_tables(connection):
             prepare_migration(connection, is_to_newest=context.get_revision_argument() == context.get_head_revision())
         context.run_migrations()

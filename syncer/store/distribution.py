@@ -44,6 +44,20 @@ _PREPARED_ON_WORKERS: Final = text("""
 select format('%s:%s', nodename, nodeport) as worker, success, result
   from run_command_on_workers('show max_prepared_transactions') order by 1
 """)
+# Citus makes a role on the workers when it is made in a database of the cluster. On the coordinator it may be there
+# already, made in a database without the extension.
+_MAKE_ROLES: Final = text("""
+select run_command_on_workers(format($command$
+           do $block$
+           begin
+               set local citus.enable_ddl_propagation = off;
+               if not exists (select from pg_roles where rolname = %1$L) then
+                   create role %1$I nologin;
+               end if;
+           end
+           $block$ $command$, rolname))
+  from pg_roles where rolname in ('syncer_analyst', 'syncer_daemon')
+""")
 _HAS_INSTALLED: Final = text("select to_regprocedure('syncer.citus_texts()') is not null")
 _INSTALLED: Final = text("select syncer.citus_texts()")
 _REMEMBER: Final = """
@@ -103,6 +117,11 @@ async def describe_distribution(engine: AsyncEngine) -> Distribution | None:
     with translate_errors():
         async with engine.connect() as connection:
             return await connection.run_sync(read)
+
+
+def make_roles_on_workers(connection: Connection) -> None:
+    """Makes the roles on the workers of a cluster if the coordinator has them, and only if this login may."""
+    connection.execute(_MAKE_ROLES)
 
 
 def prepare_migration(connection: Connection, *, is_to_newest: bool) -> None:

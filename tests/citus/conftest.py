@@ -75,15 +75,17 @@ class Cluster:
         finally:
             await sql.close()
 
-    async def create(self, name: str, template: str | None = None) -> str:
+    async def create(self, name: str, template: str | None = None, *, plain: str = "template1") -> str:
         """Creates a database on all servers, with the extension and the workers, and returns the coordinator's address.
 
         Args:
             name: Its name.
-            template: Another such database, which nobody uses, of which this becomes a copy; None for an empty one.
+            template: Another such database, which nobody uses, of which this becomes a copy; None for a new one.
+            plain: A database without the extension, on the coordinator's server: a new one is a copy of it there.
         """
         for server in self.servers():
-            await _on(server, f"create database {name} template {template or 'template1'} strategy file_copy")
+            copied = template or (plain if server == self.coordinator else "template1")
+            await _on(server, f"create database {name} template {copied} strategy file_copy")
         if template is None:
             for server in self.servers():
                 await execute(_named(server, name), "create extension citus")
@@ -95,6 +97,11 @@ class Cluster:
             await sql.execute(f"alter database {name} set citus.shard_count = {_SHARDS}")
             await sql.close()
         return _named(self.coordinator, name)
+
+    async def on_workers(self, statement: str) -> None:
+        """Executes a statement on each worker alone."""
+        for worker in self.workers:
+            await _on(worker, f"set citus.enable_ddl_propagation = off; {statement}")
 
     async def drop(self, name: str) -> None:
         """Drops a database on all servers."""

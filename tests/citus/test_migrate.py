@@ -39,6 +39,15 @@ select concat_ws(' ', (select count(*) from pg_constraint where conrelid = t.oid
                  (select count(*) from pg_index where indrelid = t.oid)) from (select '%s'::regclass::oid) t (oid)
 """
 SHARDS = "select distinct success, result from run_command_on_shards($1::text::regclass, $2)"
+ROLES_OF_WORKERS = """
+select result
+  from run_command_on_workers('select count(*) from pg_roles where rolname in (''syncer_analyst'', ''syncer_daemon'')')
+"""
+# What each server has of the functions that parts of queries call, with their privileges.
+FUNCTIONS = """
+select oid::regprocedure::text, proacl::text, md5(prosrc) from pg_proc
+ where pronamespace = 'syncer'::regnamespace order by 1
+"""
 # What counts until now.
 MOVING = {"lag_seconds"}
 DIGEST_FUNCTION = "syncer.citus_texts()"
@@ -146,7 +155,7 @@ async def test_history_views_privileges_and_comments_survive_and_ids_go_on(
     await sql.execute("create view mine.numbers as select account, number, state from analytics.numbers")
     await sql.execute("comment on view mine.numbers is 'of a user'")
     await sql.execute("grant select on mine.numbers to public")
-    mine = "select obj_description('mine.numbers'::regclass), relacl::text from pg_class where relname = 'numbers'"
+    mine = "select obj_description(oid), relacl::text from pg_class where oid = 'mine.numbers'::regclass"
     objects, privileges, stored = await described(sql), await granted(sql), await content(sql)
     numbers, users_view = await rows(sql, "select * from mine.numbers order by 2"), await rows(sql, mine)
     last_run = await sql.fetchval("select max(run_id) from syncer.sync_run")
@@ -164,6 +173,49 @@ async def test_history_views_privileges_and_comments_survive_and_ids_go_on(
     async with PolledAccount(engine, emulator, sql, settings_for(emulator)) as account:
         assert (await account.poll(record(1))).run_id == last_run + 1
         assert await account.broken_invariants() == []
+
+
+async def test_a_database_from_before_the_extension_is_distributed(
+    cluster: Cluster, plain_template: str, emulator: Emulator
+) -> None:
+    name = f"test_{secrets.token_hex(6)}"
+    url = await cluster.create(name, plain=plain_template)
+    engine, sql = create_engine(lambda: url, command_timeout=None), await connect(url)
+    await sql.execute("set search_path = ''")
+    try:
+        assert await distribute(engine) == "the tables have been distributed over 2 workers"
+        await require_distributed(sql)
+        functions = await rows(sql, FUNCTIONS)
+        for address in cluster.workers:
+            worker = await connect(urlunsplit(urlsplit(address)._replace(path=f"/{name}")))
+            assert await rows(worker, FUNCTIONS) == functions
+            await worker.close()
+        async with PolledAccount(engine, emulator, sql, settings_for(emulator)) as account:
+            assert (await account.poll(record(1))).outcome == "applied"
+            assert await account.broken_invariants() == []
+    finally:
+        await sql.close()
+        await engine.dispose()
+        await cluster.drop(name)
+
+
+async def test_roles_that_only_the_coordinator_has_are_made_on_the_workers(
+    engine: AsyncEngine, empty_database: str, sql: asyncpg.Connection, cluster: Cluster, plain_template: str
+) -> None:
+    assert plain_template  # so that the coordinator has them
+    hidden = {role: f"{role}_{secrets.token_hex(6)}" for role in ("syncer_analyst", "syncer_daemon")}
+    for role, name in hidden.items():
+        await cluster.on_workers(f"alter role {role} rename to {name}")
+    try:
+        await migrate(engine)
+        await distribute(engine)
+        assert await rows(sql, ROLES_OF_WORKERS) == [("2",), ("2",)]
+    finally:
+        await sql.close()
+        await engine.dispose()
+        await cluster.drop(urlsplit(empty_database).path[1:])
+        for role, name in hidden.items():
+            await cluster.on_workers(f"drop role if exists {role}; alter role {name} rename to {role}")
 
 
 async def test_what_the_tables_had_before_is_not_kept_beside_the_shards(

@@ -254,8 +254,8 @@ async def test_each_poll_uses_one_worker_and_an_unchanged_one_commits_in_one_pha
     # Each number is a message to the worker, among them those that begin and end transactions.
     assert counted == {
         "unchanged": (10, 1, 0),
-        "changed": (33, 1, 1),
-        "removed": (31, 1, 1),
-        "restored": (35, 1, 1),
-        "rejected": (24, 1, 1),
+        "changed": (26, 1, 1),
+        "removed": (24, 1, 1),
+        "restored": (28, 1, 1),
+        "rejected": (17, 1, 1),
     }

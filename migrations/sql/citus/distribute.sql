@@ -24,6 +24,14 @@ begin
     loop
         raise exception 'distribute.sql does not say of which kind the table syncer.% is', name;
     end loop;
+    -- Citus makes a type on the workers with a table that has it, and not with a function that returns it. A type that was
+    -- made after the extension is there already.
+    if not exists (select from pg_dist_object
+                    where classid = 'pg_type'::regclass and objid = 'syncer.counted_day'::regtype) then
+        create table syncer.with_types (day syncer.counted_day);
+        perform create_reference_table('syncer.with_types');
+        drop table syncer.with_types;
+    end if;
     foreach name in array reference_tables loop
         if not exists (select from pg_dist_partition where logicalrelid = ('syncer.' || name)::regclass) then
             perform create_reference_table('syncer.' || name);
@@ -36,6 +44,18 @@ begin
             perform create_distributed_table('syncer.account_fence', 'account_id');
         else
             perform create_distributed_table('syncer.' || name, 'account_id', colocate_with => 'syncer.account_fence');
+        end if;
+    end loop;
+    -- So with functions: with the tables, Citus has made those that a view or a trigger calls.
+    for name in
+        select p.oid::regprocedure from pg_proc p
+         where p.pronamespace = 'syncer'::regnamespace
+           and not exists (select from pg_dist_object where classid = 'pg_proc'::regclass and objid = p.oid)
+    loop
+        perform create_distributed_function(name::regprocedure);
+        -- Citus gives the workers what is granted, and not what is revoked.
+        if not has_function_privilege('public', name::regprocedure, 'execute') then
+            execute format('revoke execute on function %s from public', name);
         end if;
     end loop;
 end
