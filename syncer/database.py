@@ -12,10 +12,9 @@ from syncer.errors import NoDatabaseError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.config.settings import Settings
     from syncer.embedded import EmbeddedServer
+    from syncer.store.engine import Engine
 
 
 CONNECTIONS: Final = 15
@@ -104,18 +103,18 @@ class Database:
         return self.url() if self._owner_url is None else self._owner_url.get_secret_value()
 
     @cached_property
-    def engine(self) -> AsyncEngine:
+    def engine(self) -> Engine:
         """The connection pool for processing responses and for short statements; it connects on demand."""
-        from syncer.store.engine import create_engine  # noqa: PLC0415 - SQLAlchemy costs half of a command's start
+        from syncer.store.engine import create_engine  # noqa: PLC0415 - asyncpg is slow to import
 
         return create_engine(self.url, pool_size=CONNECTIONS, max_overflow=0)
 
     @cached_property
-    def owner_engine(self) -> AsyncEngine:
+    def owner_engine(self) -> Engine:
         """The connection pool for migrations, as the owner and without a statement timeout."""
-        from syncer.store.engine import create_engine  # noqa: PLC0415 - SQLAlchemy costs half of a command's start
+        from syncer.store.engine import create_engine  # noqa: PLC0415 - asyncpg is slow to import
 
-        return create_engine(self.owner_url, variable=self._owner_variable, pool_size=1, command_timeout=None)
+        return create_engine(self.owner_url, variable=self._owner_variable, pool_size=2, command_timeout=None)
 
     async def dispose(self) -> None:
         """Closes all connections."""

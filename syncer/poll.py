@@ -81,8 +81,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
     from syncer.diff.hashed_pieces import HashedPiece
@@ -91,6 +89,7 @@ if TYPE_CHECKING:
     from syncer.diff.unmatched_records import UnmatchedRecords
     from syncer.endpoint.client import Response, Source
     from syncer.outcome import Trigger
+    from syncer.store.engine import Engine
     from syncer.store.poll.apply import PreparedChanges
     from syncer.store.poll.fingerprints import AccountFingerprints
     from syncer.store.poll.load import NumberRows
@@ -129,7 +128,7 @@ class Poller:
         account_ids: The ids of accounts by name, as far as they are known; each poll checks its own again.
     """
 
-    engine: AsyncEngine
+    engine: Engine
     source: Source
     settings: Settings
     fingerprint_cache: FingerprintCache = field(default_factory=FingerprintCache)

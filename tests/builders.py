@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from datetime import datetime, timedelta
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.config.accounts import Account
     from syncer.diff.changeset import ChangeSet
     from syncer.diff.removal_guard import RemovalGuard
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from syncer.diff.stored import StoredAccount, StoredNumbers
     from syncer.notices.rules import NotifyFile
     from syncer.outcome import PollResult, Trigger
+    from syncer.store.engine import Engine
     from tests.proxy import Proxy
 
 APP_ID = 1200054
@@ -243,7 +242,7 @@ class PolledAccount:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        engine: Engine,
         emulator: Emulator,
         sql: asyncpg.Connection,
         settings: Settings,

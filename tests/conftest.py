@@ -22,7 +22,7 @@ from tests.folders import public_folder
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 # What is lost when the machine loses power is no matter here.
 _FAST = {
@@ -100,7 +100,7 @@ class _database:  # noqa: N801 - reads as a function
 
 
 @pytest.fixture
-async def engine(database: str) -> AsyncIterator[AsyncEngine]:
+async def engine(database: str) -> AsyncIterator[Engine]:
     """Connections to the test's own database."""
     made = create_engine(lambda: database)
     yield made
@@ -123,7 +123,7 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 
 @pytest.fixture
-async def account(engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[PolledAccount]:
+async def account(engine: Engine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[PolledAccount]:
     """An account that is polled with whatever response the test gives."""
     async with PolledAccount(engine, emulator, sql, settings_for(emulator)) as polled:
         yield polled

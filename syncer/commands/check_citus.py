@@ -12,15 +12,14 @@ from syncer.store.distribution import describe_distribution
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.store.citus import Worker
+    from syncer.store.engine import Engine
 
 _CLOCK_TOLERANCE: Final = 1.0
 """Seconds by which the clocks of two servers may differ."""
 
 
-async def check_citus(engine: AsyncEngine) -> list[Finding]:
+async def check_citus(engine: Engine) -> list[Finding]:
     """Asks the workers whether they can be used; returns nothing if the database does not have the extension.
 
     Raises:

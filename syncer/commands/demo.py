@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rich.console import RenderableType
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.config.hosts import ListenAddress
     from syncer.config.settings import Settings
     from syncer.notices.rules import WebhookChannel
+    from syncer.store.engine import Engine
     from syncer.store.queries.account_status import AccountStatus
     from syncer.store.queries.change_feed import FeedEntry
     from syncer.web.site import Site
@@ -210,7 +210,7 @@ async def _backfill(stop: asyncio.Event, settings: Settings, database: Database,
 
 
 async def _run_until(
-    stop: asyncio.Event, daemon: Daemon, engine: AsyncEngine, emulator: Emulator, receiver: WebhookChannel | None
+    stop: asyncio.Event, daemon: Daemon, engine: Engine, emulator: Emulator, receiver: WebhookChannel | None
 ) -> None:
     last_run_id = max((account.last_run_id or 0 for account in await read_account_statuses(engine)), default=0)
     try:
@@ -268,7 +268,7 @@ def _program_command() -> str:
     return shlex.quote(str(program)) if os.access(program, os.X_OK) else shlex.join([sys.executable, "-m", "syncer"])
 
 
-async def _show_changes(engine: AsyncEngine, last_run_id: int, notices: DemoNotices) -> None:
+async def _show_changes(engine: Engine, last_run_id: int, notices: DemoNotices) -> None:
     """Shows the changes recorded after a run, and notices: a live view on a terminal, otherwise plain lines."""
     console = Console(highlight=False)
     latest: deque[FeedEntry] = deque(maxlen=_MAX_LATEST_CHANGES)

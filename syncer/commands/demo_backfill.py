@@ -21,14 +21,14 @@ from syncer.endpoint.client import Source
 from syncer.names.reader import NameReader
 from syncer.poll import Poller
 from syncer.store.accounts import read_account_ids
+from syncer.store.engine import autocommit_connection
 from syncer.store.schedule import read_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.database import Database
+    from syncer.store.engine import Engine
 
 NUMBERS: Final = 200
 TOKEN: Final = "demo"  # noqa: S105 - the emulated endpoint's
@@ -126,17 +126,15 @@ def settings_for(emulator: Emulator) -> Settings:
 
 
 @asynccontextmanager
-async def _controlled_clock(engine: AsyncEngine) -> AsyncIterator[Callable[[datetime], Awaitable[None]]]:
+async def _controlled_clock(engine: Engine) -> AsyncIterator[Callable[[datetime], Awaitable[None]]]:
     """Yields a function that sets the database's clock to a fixed time; the original clock is restored at the end."""
-    engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        match = await connection.exec_driver_sql("select pg_get_functiondef('syncer.clock()'::regprocedure)")
-        clock_definition = match.scalar_one()
+    async with autocommit_connection(engine) as connection:
+        clock_definition = await connection.fetchval("select pg_get_functiondef('syncer.clock()'::regprocedure)")
     try:
-        async with engine.connect() as connection:
+        async with autocommit_connection(engine) as connection:
 
             async def set_clock(moment: datetime) -> None:
-                await connection.exec_driver_sql(
+                await connection.execute(
                     "create or replace function syncer.clock() returns timestamptz language sql stable parallel safe "
                     f"begin atomic select timestamptz '{moment.isoformat()}'; end"
                 )
@@ -144,5 +142,5 @@ async def _controlled_clock(engine: AsyncEngine) -> AsyncIterator[Callable[[date
             yield set_clock
     finally:
         # On a new connection: the other one may be in the middle of a statement.
-        async with engine.connect() as connection:
-            await connection.exec_driver_sql(clock_definition)
+        async with autocommit_connection(engine) as connection:
+            await connection.execute(clock_definition)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.store.engine import Engine
     from syncer.store.queries.notice_list import Attempted
 
 _NAME: Final = "demo"
@@ -62,7 +62,7 @@ class DemoNotices:
         self._said_at = datetime.now(UTC)
         self._said: set[Attempted] = set()
 
-    async def lines(self, engine: AsyncEngine, newest_run_id: int) -> AsyncIterator[str]:
+    async def lines(self, engine: Engine, newest_run_id: int) -> AsyncIterator[str]:
         """Yields a line for each message that is new, or has been sent or failed, since the last call.
 
         Raises:

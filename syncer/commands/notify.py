@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.config.accounts import Account
     from syncer.database import Database
     from syncer.notices.rules import NotifyFile
+    from syncer.store.engine import Engine
 
 SECONDS_AFTER_SYNC: Final = 10.0
 """How long sending notices may take after the polls of `syncer sync`."""
@@ -62,7 +61,7 @@ async def send_notices(database: Database, file: NotifyFile, accounts: Sequence[
     return not counts.keys() & {"failed", "expired", "refused"}
 
 
-async def send_after_sync(file: NotifyFile, engine: AsyncEngine, accounts: Mapping[int, Account]) -> None:
+async def send_after_sync(file: NotifyFile, engine: Engine, accounts: Mapping[int, Account]) -> None:
     """Makes and sends the notices that are due, within some seconds; what remains is sent the next time.
 
     What goes wrong is logged, and changes nothing of the polls' results.

@@ -23,13 +23,12 @@ from syncer.telemetry.logs import log, report_identities
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
     from syncer.database import Database
+    from syncer.store.engine import Engine
 
-Notify: TypeAlias = "Callable[[AsyncEngine, Mapping[int, Account]], Awaitable[None]]"
+Notify: TypeAlias = "Callable[[Engine, Mapping[int, Account]], Awaitable[None]]"
 """Sends the notices that are due, of the accounts by `account_id`; raises nothing."""
 
 

@@ -16,9 +16,8 @@ from syncer.telemetry.logs import log
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.config.accounts import Account
+    from syncer.store.engine import Engine
     from syncer.telemetry.metrics import Metrics
 
 ACCOUNTS_CHECK_SECONDS: Final = 0.5
@@ -37,7 +36,7 @@ class Gauges:
         metrics: The metrics to update.
     """
 
-    def __init__(self, engine: AsyncEngine, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self._engine = engine
         self._metrics = metrics
         self._reader = GaugeReader()

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
+    from syncer.store.engine import Engine
     from syncer.store.retention import Progress
     from syncer.telemetry.metrics import Metrics
 
@@ -48,7 +47,7 @@ class Retention:
         metrics: Where the age of the oldest run that should have been deleted is exported.
     """
 
-    def __init__(self, engine: AsyncEngine, retention: timedelta, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, retention: timedelta, metrics: Metrics) -> None:
         self._engine = engine
         self._retention = retention
         self._metrics = metrics

@@ -47,14 +47,13 @@ from syncer.threads import run_in_thread_if_large
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.config.accounts import Account
     from syncer.config.settings import Settings
     from syncer.endpoint.client import Source
     from syncer.endpoint.verified_tokens import VerifiedTokens
     from syncer.names.changes import NameChanges
     from syncer.names.decode import DecodedList
+    from syncer.store.engine import Engine
     from syncer.store.names import Claim, ListKey, LockedList
     from syncer.telemetry.name_metrics import NameMetrics
 
@@ -89,7 +88,7 @@ class NameReader:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        engine: Engine,
         source: Source,
         settings: Settings,
         metrics: NameMetrics,

@@ -33,11 +33,10 @@ from syncer.telemetry.logs import log
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.config.accounts import Account
     from syncer.notice import Sender
     from syncer.notices.rules import NotifyFile
+    from syncer.store.engine import Engine
     from syncer.telemetry.notice_metrics import NoticeMetrics
 
 LOOK_SECONDS: Final = 5.0
@@ -57,7 +56,7 @@ class Notifier:
         file: The notify file; None if there is none.
     """
 
-    def __init__(self, engine: AsyncEngine, metrics: NoticeMetrics, file: NotifyFile | None) -> None:
+    def __init__(self, engine: Engine, metrics: NoticeMetrics, file: NotifyFile | None) -> None:
         self._engine = engine
         self._metrics = metrics
         self._file = file
@@ -154,7 +153,7 @@ class Notifier:
 
 
 async def notify_once(
-    engine: AsyncEngine, metrics: NoticeMetrics, file: NotifyFile, accounts: Mapping[int, Account]
+    engine: Engine, metrics: NoticeMetrics, file: NotifyFile, accounts: Mapping[int, Account]
 ) -> dict[str, int]:
     """Makes the notices that are due and sends each message that waits once; stops at a channel's first failure.
 

@@ -23,10 +23,9 @@ from syncer.telemetry.logs import log
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.notice import ConditionsNotice, Sender
     from syncer.notices.rules import NotifyFile, Rule
+    from syncer.store.engine import Engine
     from syncer.store.notices import Claim
     from syncer.telemetry.notice_metrics import NoticeMetrics
 
@@ -52,7 +51,7 @@ class Outbox:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        engine: Engine,
         metrics: NoticeMetrics,
         file: NotifyFile,
         channel: str,

@@ -21,11 +21,10 @@ from syncer.store.notice_cursors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.config.accounts import Account
     from syncer.notices.rules import NotifyFile
     from syncer.store.account_conditions import Look, Pending
+    from syncer.store.engine import Engine
 
 CONDITIONS_SECONDS: Final = 15.0
 """Pause between looks at the conditions of the accounts."""
@@ -48,7 +47,7 @@ class Planner:
         slot: Held while the database is asked.
     """
 
-    def __init__(self, engine: AsyncEngine, file: NotifyFile, slot: asyncio.Lock) -> None:
+    def __init__(self, engine: Engine, file: NotifyFile, slot: asyncio.Lock) -> None:
         self._engine = engine
         self._slot = slot
         self._rules = file.rules

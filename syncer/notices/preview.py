@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.config.accounts import Account
     from syncer.notices.rules import NotifyFile, Rule
+    from syncer.store.engine import Engine
     from syncer.store.notice_cursors import AppliedRuns
 
 _NOBODY: UUID = UUID(int=0)
@@ -42,7 +42,7 @@ class Span(NamedTuple):
 
 
 async def preview_notices(
-    engine: AsyncEngine, file: NotifyFile, accounts: Mapping[int, Account], age: timedelta
+    engine: Engine, file: NotifyFile, accounts: Mapping[int, Account], age: timedelta
 ) -> AsyncIterator[tuple[Rule, ChangesNotice]]:
     """Yields what each rule would have sent of each account, had it been there since a time: changes of numbers.
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.store.engine import Engine
     from syncer.store.notice_cursors import Route
 
 
@@ -242,7 +242,7 @@ class Look:
 
 
 @asynccontextmanager
-async def look_at_accounts(engine: AsyncEngine) -> AsyncIterator[Look | None]:
+async def look_at_accounts(engine: Engine) -> AsyncIterator[Look | None]:
     """Begins a look, whose transaction ends with the block; yields None while another process has one.
 
     Raises:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 BATCH_ROWS: Final = 10_000
 """Rows that one statement deletes, so that no transaction is long."""
@@ -19,7 +20,7 @@ BATCH_ROWS: Final = 10_000
 _TABLES: Final = [table.fullname for table in reversed(metadata.sorted_tables) if "account_id" in table.c]
 
 
-async def may_delete(engine: AsyncEngine) -> bool:
+async def may_delete(engine: Engine) -> bool:
     """Whether the login may delete from every table that has rows of accounts, as the schema's owner may.
 
     Raises:
@@ -30,7 +31,7 @@ async def may_delete(engine: AsyncEngine) -> bool:
         return bool(await connection.fetchval(query, _TABLES))
 
 
-async def count_rows(engine: AsyncEngine, account_id: int) -> dict[str, int]:
+async def count_rows(engine: Engine, account_id: int) -> dict[str, int]:
     """Returns how many rows of an account each table has, tables without any left out.
 
     Raises:
@@ -45,7 +46,7 @@ async def count_rows(engine: AsyncEngine, account_id: int) -> dict[str, int]:
     return counts
 
 
-async def delete_account(engine: AsyncEngine, account_id: int, on_batch: Callable[[int], object]) -> None:
+async def delete_account(engine: Engine, account_id: int, on_batch: Callable[[int], object]) -> None:
     """Deletes all rows of an account. If it is interrupted, the same call deletes the others.
 
     Args:

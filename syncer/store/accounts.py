@@ -19,7 +19,7 @@ from syncer.store.identities import retry_with_new_ids
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 _INSERT_ACCOUNTS: Final = """
 insert into syncer.account (name, time_zone, created_at)
@@ -42,9 +42,7 @@ update syncer.account a set time_zone = configured.time_zone
 _SELECT_IDS: Final = "select name, account_id from syncer.account where name = any($1::text[])"
 
 
-async def find_unknown_time_zones(
-    engine: AsyncEngine, time_zones: Mapping[str, str]
-) -> dict[str, UnknownTimeZoneError]:
+async def find_unknown_time_zones(engine: Engine, time_zones: Mapping[str, str]) -> dict[str, UnknownTimeZoneError]:
     """Asks the server whether it knows the time zones of accounts: Python knows some that PostgreSQL does not.
 
     Args:
@@ -67,7 +65,7 @@ async def find_unknown_time_zones(
     return {name: UnknownTimeZoneError(name, zone) for name, zone in time_zones.items() if zone in unknown}
 
 
-async def register_accounts(engine: AsyncEngine, time_zones: Mapping[str, str]) -> dict[str, int]:
+async def register_accounts(engine: Engine, time_zones: Mapping[str, str]) -> dict[str, int]:
     """Inserts accounts that are new, and updates the time zones of the others.
 
     Args:
@@ -86,7 +84,7 @@ async def register_accounts(engine: AsyncEngine, time_zones: Mapping[str, str]) 
     return await retry_with_new_ids(engine, lambda: _upsert_accounts(engine, time_zones))
 
 
-async def _upsert_accounts(engine: AsyncEngine, time_zones: Mapping[str, str]) -> dict[str, int]:
+async def _upsert_accounts(engine: Engine, time_zones: Mapping[str, str]) -> dict[str, int]:
     # All replicas use the same order: otherwise two that register the same accounts could deadlock.
     names = sorted(time_zones)
     zones = [time_zones[name] for name in names]
@@ -97,7 +95,7 @@ async def _upsert_accounts(engine: AsyncEngine, time_zones: Mapping[str, str]) -
     return await read_account_ids(engine, names)
 
 
-async def read_account_ids(engine: AsyncEngine, names: Collection[str]) -> dict[str, int]:
+async def read_account_ids(engine: Engine, names: Collection[str]) -> dict[str, int]:
     """Returns the `account_id` of each of these accounts that has a row, by name.
 
     Raises:
@@ -117,7 +115,7 @@ select a.app_id, array_agg(a.name order by a.name)
 """
 
 
-async def describe_shared_app_ids(engine: AsyncEngine) -> list[str]:
+async def describe_shared_app_ids(engine: Engine) -> list[str]:
     """Returns a sentence for each `app_id` that several accounts carry, retired ones left out.
 
     Raises:
@@ -144,7 +142,7 @@ _FORGET_APP_ID: Final = "update syncer.account set app_id = null where account_i
 _SELECT_NAMES: Final = "select name from syncer.account order by name"
 
 
-async def forget_app_id(engine: AsyncEngine, name: str) -> int | None:
+async def forget_app_id(engine: Engine, name: str) -> int | None:
     """Makes the next successful poll take the `app_id` that its records carry, whatever it was before.
 
     Returns:
@@ -164,7 +162,7 @@ async def forget_app_id(engine: AsyncEngine, name: str) -> int | None:
     return app_id
 
 
-async def require_account(engine: AsyncEngine, name: str) -> int:
+async def require_account(engine: Engine, name: str) -> int:
     """Returns the `account_id` of an account.
 
     Raises:
@@ -191,7 +189,7 @@ select a.account_id, coalesce(s.lease_until > syncer.clock(), false) as is_polle
 """
 
 
-async def require_unpolled_account(engine: AsyncEngine, name: str) -> int:
+async def require_unpolled_account(engine: Engine, name: str) -> int:
     """Returns the `account_id` of an account that no daemon is polling at this moment.
 
     Raises:
@@ -208,7 +206,7 @@ async def require_unpolled_account(engine: AsyncEngine, name: str) -> int:
     return account_id
 
 
-async def rename_account(engine: AsyncEngine, old: str, new: str) -> None:
+async def rename_account(engine: Engine, old: str, new: str) -> None:
     """Gives an account another name.
 
     Args:
@@ -243,7 +241,7 @@ update syncer.account set retired_at = syncer.clock() where account_id = any($1:
 _UNRETIRE: Final = "update syncer.account set retired_at = null where account_id = any($1::integer[])"
 
 
-async def retire_account(engine: AsyncEngine, name: str) -> None:
+async def retire_account(engine: Engine, name: str) -> None:
     """Marks an account as retired.
 
     Raises:
@@ -255,7 +253,7 @@ async def retire_account(engine: AsyncEngine, name: str) -> None:
         await connection.execute(_RETIRE, [account_id])
 
 
-async def retire_other_accounts(engine: AsyncEngine, account_ids: Collection[int]) -> None:
+async def retire_other_accounts(engine: Engine, account_ids: Collection[int]) -> None:
     """Marks all accounts but these as retired, and these as not retired.
 
     Args:

@@ -5,39 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
-from syncer.store.engine import translate_errors
+from syncer.store.engine import autocommit_connection, translate_errors
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 # This table is in every database that has the extension, and in no other.
-_HAS_CITUS: Final = text("select to_regclass('pg_catalog.pg_dist_partition') is not null")
-_IS_DISTRIBUTED: Final = text(
+_HAS_CITUS: Final = "select to_regclass('pg_catalog.pg_dist_partition') is not null"
+_IS_DISTRIBUTED: Final = (
     "select exists (select from pg_catalog.pg_dist_partition where logicalrelid = to_regclass('syncer.sync_run'))"
 )
 
-_IS_WORKER: Final = text("select exists (select from pg_catalog.pg_dist_local_group where groupid <> 0)")
+_IS_WORKER: Final = "select exists (select from pg_catalog.pg_dist_local_group where groupid <> 0)"
 
 
 def has_citus(connection: Connection) -> bool:
     """Returns whether the database has the extension."""
-    return bool(connection.scalar(_HAS_CITUS))
+    return bool(connection.exec_driver_sql(_HAS_CITUS).scalar())
 
 
 def has_distributed_tables(connection: Connection) -> bool:
     """Returns whether the tables are distributed."""
-    return has_citus(connection) and bool(connection.scalar(_IS_DISTRIBUTED))
+    return has_citus(connection) and bool(connection.exec_driver_sql(_IS_DISTRIBUTED).scalar())
 
 
 def is_worker(connection: Connection) -> bool:
     """Returns whether the server is a worker of a cluster, and not its coordinator."""
-    return has_citus(connection) and bool(connection.scalar(_IS_WORKER))
+    return has_citus(connection) and bool(connection.exec_driver_sql(_IS_WORKER).scalar())
 
 
-async def is_distributed(engine: AsyncEngine) -> bool:
+async def is_distributed(engine: Engine) -> bool:
     """Returns whether the tables are distributed.
 
     Raises:
@@ -65,26 +64,25 @@ class Worker:
     clock_offset: float
 
 
-_NOW: Final = text("select extract(epoch from syncer.clock())::double precision")
-_WORKERS: Final = text("""
+_NOW: Final = "select extract(epoch from syncer.clock())::double precision"
+_WORKERS: Final = """
 select format('%s:%s', nodename, nodeport) as address, success, result
   from run_command_on_workers($$
        select concat_ws(' ', extract(epoch from syncer.clock()), current_setting('max_prepared_transactions')) $$)
  order by 1
-""")
+"""
 
 
-async def read_workers(engine: AsyncEngine) -> list[Worker]:
+async def read_workers(engine: Engine) -> list[Worker]:
     """Asks each worker of a database with distributed tables for its clock and its settings, by way of the coordinator.
 
     Raises:
         DatabaseError: The coordinator cannot be asked.
     """
-    with translate_errors():
-        async with engine.connect() as connection:
-            before = await connection.scalar(_NOW)
-            answers = (await connection.execute(_WORKERS)).all()
-            after = await connection.scalar(_NOW)
+    async with autocommit_connection(engine) as connection:
+        before = await connection.fetchval(_NOW)
+        answers = await connection.fetch(_WORKERS)
+        after = await connection.fetchval(_NOW)
     return [_worker(*answer, window=(before, after)) for answer in answers]
 
 

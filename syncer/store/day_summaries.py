@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.store.engine import Engine
     from syncer.store.retention import Progress
 
 _DAY: Final = timedelta(days=1)
@@ -58,7 +58,7 @@ insert into syncer.day_summary select (day).* from counted
 """
 
 
-async def summarise_days(engine: AsyncEngine, account_id: int, *, days: int = BATCH_DAYS) -> Progress:
+async def summarise_days(engine: Engine, account_id: int, *, days: int = BATCH_DAYS) -> Progress:
     """Counts the next days of an account that have ended and are not summarised, under its fence.
 
     Args:

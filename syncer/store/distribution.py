@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Connection, Row
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 _TABLES: Final = "distribute.sql"
 _GRANTS: Final = "grants.sql"
@@ -101,7 +102,7 @@ class Distribution:
     is_current: bool
 
 
-async def describe_distribution(engine: AsyncEngine) -> Distribution | None:
+async def describe_distribution(engine: Engine) -> Distribution | None:
     """Returns whether the tables are distributed; None if the database does not have Citus.
 
     Raises:
@@ -148,7 +149,7 @@ def keep_distributed(connection: Connection, folder: Path) -> None:
     _install(connection, citus_scripts(folder))
 
 
-async def distribute(engine: AsyncEngine) -> str | None:
+async def distribute(engine: Engine) -> str | None:
     """Distributes the tables, if the database has Citus and they are not distributed yet.
 
     If they are, this brings up to date the functions and views that Citus needs in other texts. Safe to run from

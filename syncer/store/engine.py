@@ -8,13 +8,11 @@ import re
 import socket
 import ssl
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
-from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from syncer.config.database_address import describe_location
 from syncer.errors import DatabaseError, DuplicateKeyError, EmbeddedServerError, InvalidValueError
@@ -22,9 +20,9 @@ from syncer.store.keepalive import KEEPALIVE_PARAMETERS, enable_keepalive
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 
-    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 MIN_SERVER_VERSION: Final = 15
 """The oldest major version of PostgreSQL that is supported."""
@@ -37,6 +35,9 @@ COMMAND_TIMEOUT: Final = 120.0
 
 CLOSE_TIMEOUT: Final = 0.5
 """Seconds that closing a connection gracefully may take before it is aborted."""
+
+POOL_TIMEOUT: Final = 30.0
+"""Seconds to wait for a connection of the pool while all are in use."""
 
 # Parameters of libpq that asyncpg does not know. Ignoring them changes neither what is sent nor which server is
 # trusted: `syncer.config.fields` rejects the values that would.
@@ -68,6 +69,10 @@ _KEPT_STATEMENTS: Final = 100
 """Statements that stay prepared on a connection, more than a poll and the daemon have."""
 
 
+Connect: TypeAlias = "Callable[..., Coroutine[Any, Any, Connection]]"
+"""Opens a connection; what asyncpg's pool would pass on to `asyncpg.connect` is ignored."""
+
+
 class Connection(asyncpg.Connection):
     """A connection that exposes its socket, and that closes without waiting for a server that may be unreachable."""
 
@@ -81,6 +86,99 @@ class Connection(asyncpg.Connection):
             await super().close(timeout=CLOSE_TIMEOUT)
 
 
+class Engine:
+    """The connections to a database: a pool of asyncpg's, and one of SQLAlchemy's, each opened when it is first used.
+
+    Polls and all short statements use asyncpg's connections. SQLAlchemy's are for migrations and for queries that are
+    put together from parts; a process that needs neither does not import it, which takes a quarter of the time of a
+    short command.
+    """
+
+    def __init__(self, connect: Connect, pool_size: int, max_overflow: int) -> None:
+        """Takes what `create_engine` describes."""
+        self._connect = connect
+        self._pool_size = pool_size
+        self._max_overflow = max_overflow
+        self._unused = asyncio.Semaphore(pool_size)
+        self._opening = asyncio.Lock()
+        self._pool: asyncpg.Pool[Any] | None = None
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+        """Takes a connection out of asyncpg's pool for the time of the block.
+
+        If a statement times out or is cancelled, the connection is closed, since a rollback would hang too. It is also
+        closed when the server has ended the session: it is not usable, though it may still look open.
+
+        Raises:
+            TimeoutError: All connections were in use for `POOL_TIMEOUT`.
+        """
+        async with asyncio.timeout(POOL_TIMEOUT):
+            await self._unused.acquire()
+        try:
+            pool = await self._open_pool()
+            proxy = await pool.acquire()
+            try:
+                yield cast("asyncpg.Connection[Any]", proxy)  # it has all methods of the connection
+            except (TimeoutError, asyncio.CancelledError, _BROKEN):
+                proxy.terminate()
+                raise
+            finally:
+                await pool.release(proxy)
+        finally:
+            self._unused.release()
+
+    async def _open_pool(self) -> asyncpg.Pool[Any]:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    connect=self._connect,
+                    reset=_leave_as_it_is,
+                    connection_class=Connection,
+                    min_size=0,
+                    max_size=self._pool_size,
+                    max_queries=2**63,  # the server's memory for a session does not grow with its statements
+                    max_inactive_connection_lifetime=0,
+                )
+            return self._pool
+
+    @cached_property
+    def _sqlalchemy(self) -> AsyncEngine:
+        from syncer.store.sqlalchemy_engine import create  # noqa: PLC0415 - see the class
+
+        return create(self._connect, self._pool_size, self._max_overflow)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """Opens a connection of SQLAlchemy's for the time of the block; its errors are those of asyncpg."""
+        engine = self._sqlalchemy
+        from syncer.store.sqlalchemy_engine import driver_errors  # noqa: PLC0415 - see the class
+
+        with driver_errors():
+            async with engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Opens a connection of SQLAlchemy's, with a transaction that is committed at the end of the block."""
+        async with self.connect() as connection, connection.begin():
+            yield connection
+
+    async def dispose(self) -> None:
+        """Closes all connections. The engine can be used again: it opens others."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            with suppress(TimeoutError):  # then it has aborted those that are still in use
+                async with asyncio.timeout(2 * CLOSE_TIMEOUT):
+                    await pool.close()
+        if "_sqlalchemy" in self.__dict__:
+            await self._sqlalchemy.dispose()
+
+
+async def _leave_as_it_is(_: object) -> None:
+    """Resets nothing that another user of the connection could see: no statement changes more than its transaction."""
+
+
 def create_engine(
     address: Callable[[], str],
     *,
@@ -88,7 +186,7 @@ def create_engine(
     pool_size: int = 5,
     max_overflow: int = 5,
     command_timeout: float | None = COMMAND_TIMEOUT,
-) -> AsyncEngine:
+) -> Engine:
     """Creates an engine that calls `address` for each new connection, so that the address may change.
 
     asyncpg's statements stay prepared for some minutes where a connection is one session of the server. Behind
@@ -98,13 +196,13 @@ def create_engine(
     Args:
         address: Returns the current libpq address.
         variable: The variable with the address, which errors of connecting name.
-        pool_size: Connections that stay open.
-        max_overflow: How many more may be open while they are needed.
+        pool_size: Connections of each pool that stay open once they were needed, and all that asyncpg's may have.
+        max_overflow: How many more SQLAlchemy's may have while they are needed.
         command_timeout: Seconds to wait for the response to a statement; None is forever.
     """
     kept_statements = _KEPT_STATEMENTS
 
-    async def connect() -> Connection:
+    async def connect(*_: object, **__: object) -> Connection:
         nonlocal kept_statements
         try:
             connection = await open_connection(address())
@@ -136,20 +234,7 @@ def create_engine(
         enable_keepalive(connection.socket, dict(parse_qsl(urlsplit(current_address).query)))
         return connection
 
-    engine = create_async_engine(
-        "postgresql+asyncpg://",
-        # Not as `async_creator`, beside which SQLAlchemy ignores the other two. A statement without a name is not kept.
-        connect_args={
-            "async_creator_fn": connect,
-            "prepared_statement_cache_size": 0,
-            "prepared_statement_name_func": str,
-        },
-        pool_size=pool_size,
-        max_overflow=max_overflow,
-        pool_timeout=30,
-    )
-    event.listen(engine.sync_engine, "checkout", _reject_closed)
-    return engine
+    return Engine(connect, pool_size, max_overflow)
 
 
 async def _can_keep_statements(connection: Connection) -> bool:
@@ -171,15 +256,9 @@ async def _can_keep_statements(connection: Connection) -> bool:
     return False
 
 
-def _reject_closed(connection: DBAPIConnection, *_: object) -> None:
-    """Makes the pool reconnect if the server has closed the connection; a ping would take four round trips."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
-
-
 @asynccontextmanager
 async def read_snapshot(
-    engine: AsyncEngine, *, statement_seconds: float | None = None, exported: str | None = None
+    engine: Engine, *, statement_seconds: float | None = None, exported: str | None = None
 ) -> AsyncIterator[AsyncConnection]:
     """Opens a read-only transaction with one snapshot of the data.
 
@@ -193,11 +272,11 @@ async def read_snapshot(
     """
     with translate_errors():
         async with engine.connect() as connection:
-            await connection.execute(text("set transaction isolation level repeatable read, read only"))
+            await connection.exec_driver_sql("set transaction isolation level repeatable read, read only")
             if exported is not None:
-                await connection.execute(text(f"set transaction snapshot '{exported}'"))
+                await connection.exec_driver_sql(f"set transaction snapshot '{exported}'")
             if statement_seconds is not None:
-                await connection.execute(text(f"set local statement_timeout = '{statement_seconds * 1000:.0f}ms'"))
+                await connection.exec_driver_sql(f"set local statement_timeout = '{statement_seconds * 1000:.0f}ms'")
             yield connection
 
 
@@ -245,15 +324,15 @@ async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[A
 
 
 @asynccontextmanager
-async def autocommit_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection[Any]]:
+async def autocommit_connection(engine: Engine) -> AsyncIterator[asyncpg.Connection[Any]]:
     """Opens asyncpg's connection in autocommit mode: each statement is one transaction and one round trip.
 
     Raises:
         DatabaseError: PostgreSQL refused, or cannot be reached.
     """
     with translate_errors():
-        async with engine.connect() as connection, invalidate_on_timeout(connection):
-            yield await driver_connection(connection)
+        async with engine.acquire() as connection:
+            yield connection
 
 
 def local_settings(settings: Mapping[str, str]) -> str:
@@ -269,9 +348,7 @@ def local_settings(settings: Mapping[str, str]) -> str:
 
 
 @asynccontextmanager
-async def limited_transaction(
-    engine: AsyncEngine, settings: Mapping[str, str]
-) -> AsyncIterator[asyncpg.Connection[Any]]:
+async def limited_transaction(engine: Engine, settings: Mapping[str, str]) -> AsyncIterator[asyncpg.Connection[Any]]:
     """Begins a transaction with some settings, in one round trip; it commits when the block ends, unless it raises.
 
     Args:
@@ -311,7 +388,7 @@ async def invalidate_on_timeout(connection: AsyncConnection) -> AsyncIterator[No
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turns errors of asyncpg, SQLAlchemy and the network into DatabaseError with a message of one plain sentence.
+    """Turns errors of asyncpg and the network into DatabaseError with a message of one plain sentence.
 
     Raises:
         DatabaseError: In place of any such error.
@@ -321,9 +398,9 @@ def translate_errors() -> Iterator[None]:
         yield
     except EmbeddedServerError as error:
         message = str(error)
-    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, _BROKEN, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, _BROKEN, OSError) as error:
         message = error_message(error)
-        match _cause(error):
+        match error:
             case asyncpg.UniqueViolationError():
                 kind = DuplicateKeyError
             case asyncpg.InvalidParameterValueError():
@@ -336,10 +413,9 @@ def translate_errors() -> Iterator[None]:
 
 def error_message(error: BaseException) -> str:
     """Describes a database error in one line: what happened, and what to do."""
-    cause = _cause(error)
-    problem = _problem(cause)
-    variable = next(iter(getattr(cause, "__notes__", ())), _DATABASE_URL)
-    match cause:
+    problem = _problem(error)
+    variable = next(iter(getattr(error, "__notes__", ())), _DATABASE_URL)
+    match error:
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
             todo = f"check user and password in {variable}"
         case asyncpg.InvalidCatalogNameError():
@@ -357,14 +433,14 @@ def error_message(error: BaseException) -> str:
         case TimeoutError():
             problem, todo = "PostgreSQL did not answer in time", "check that the server and the network are up"
         case OSError() | asyncpg.InterfaceError() | asyncpg.PostgresConnectionError() | asyncpg.InternalClientError():
-            todo = _connection_todo(cause, problem, variable)
+            todo = _connection_todo(error, problem, variable)
         case _:
             todo = "check the server's log"
     return f"database: {problem}; {todo}"
 
 
-def _connection_todo(cause: BaseException, problem: str, variable: str) -> str:
-    if isinstance(cause, ssl.SSLCertVerificationError):
+def _connection_todo(error: BaseException, problem: str, variable: str) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
         return f"check the host's name and sslrootcert in {variable}"
     if "root certificate" in problem:
         return (
@@ -374,24 +450,19 @@ def _connection_todo(cause: BaseException, problem: str, variable: str) -> str:
     return f"check that the server is up and {variable} is right"
 
 
-def _cause(error: BaseException) -> BaseException:
-    """Returns the driver's error."""
-    return error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
-
-
-def _problem(cause: BaseException) -> str:
+def _problem(error: BaseException) -> str:
     """Describes what happened, without any value that was to be stored.
 
     The text of an asyncpg error has PostgreSQL's DETAIL, which repeats a refused row; and both asyncpg and PostgreSQL
     quote a value that cannot be converted.
     """
-    message = str(cause.args[0]) if isinstance(cause, asyncpg.PostgresError) and cause.args else str(cause)
-    if isinstance(cause, asyncpg.DataError):
+    message = str(error.args[0]) if isinstance(error, asyncpg.PostgresError) and error.args else str(error)
+    if isinstance(error, asyncpg.DataError):
         message = re.sub(r'"(?:[^"]|"")*"', '"…"', message, flags=re.DOTALL)
         message = re.sub(r"^(invalid input for query argument \$\d+).*", r"\1", message, flags=re.DOTALL)
     message = " ".join(message.split())
-    if isinstance(cause, _BROKEN):
-        return f"the connection broke ({message or type(cause).__name__})"
-    if isinstance(cause, asyncpg.ConnectionDoesNotExistError | asyncpg.InterfaceError) and _CLOSED.search(message):
+    if isinstance(error, _BROKEN):
+        return f"the connection broke ({message or type(error).__name__})"
+    if isinstance(error, asyncpg.ConnectionDoesNotExistError | asyncpg.InterfaceError) and _CLOSED.search(message):
         return "the connection broke"  # asyncpg's message names whatever it was at, or was asked next
-    return message or type(cause).__name__
+    return message or type(error).__name__

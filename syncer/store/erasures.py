@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 Kind = Literal["number", "age", "employee"]
 MASKED_TABLES: Final = (
@@ -378,7 +379,7 @@ class Eraser:
             self.rows[table] = self.rows.get(table, 0) + count
 
 
-async def is_owner(engine: AsyncEngine) -> bool:
+async def is_owner(engine: Engine) -> bool:
     """Returns whether the login owns the schema, and so may erase.
 
     Raises:
@@ -389,7 +390,7 @@ async def is_owner(engine: AsyncEngine) -> bool:
 
 
 @asynccontextmanager
-async def erasing(engine: AsyncEngine, account_id: int, *, confirmed: bool) -> AsyncIterator[Eraser]:
+async def erasing(engine: Engine, account_id: int, *, confirmed: bool) -> AsyncIterator[Eraser]:
     """Begins a transaction under the account's fence in which its owner may change history.
 
     Args:
@@ -431,7 +432,7 @@ update syncer.erasure set lifted_at = syncer.clock()
 """
 
 
-async def list_erasures(engine: AsyncEngine) -> list[Erasure]:
+async def list_erasures(engine: Engine) -> list[Erasure]:
     """Returns all erasures, the oldest first.
 
     Raises:
@@ -442,7 +443,7 @@ async def list_erasures(engine: AsyncEngine) -> list[Erasure]:
     return [Erasure(**{**row, "rows": json.loads(row["rows"])}) for row in rows]
 
 
-async def lift_erasure(engine: AsyncEngine, erasure_id: int) -> bool:
+async def lift_erasure(engine: Engine, erasure_id: int) -> bool:
     """Lets the number or the name of an erasure be stored again, once it is read; the past stays masked.
 
     Returns:
@@ -464,7 +465,7 @@ async def lift_erasure(engine: AsyncEngine, erasure_id: int) -> bool:
     return True
 
 
-async def vacuum(engine: AsyncEngine, tables: Sequence[str]) -> None:
+async def vacuum(engine: Engine, tables: Sequence[str]) -> None:
     """Frees the dead rows of these tables, and replaces their statistics: both still have what was erased.
 
     Raises:

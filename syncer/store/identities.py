@@ -16,7 +16,7 @@ from syncer.store.engine import autocommit_connection
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ _LOCK: Final = "select pg_advisory_xact_lock(hashtextextended('syncer.identities
 _ADVANCE: Final = "select setval($1::text::regclass, $2)"
 
 
-async def find_identities_behind(engine: AsyncEngine) -> list[IdentityBehind]:
+async def find_identities_behind(engine: Engine) -> list[IdentityBehind]:
     """Returns the columns whose generated ids are behind the data, as far as this login may know.
 
     Raises:
@@ -112,7 +112,7 @@ async def find_identities_behind(engine: AsyncEngine) -> list[IdentityBehind]:
         return [IdentityBehind(*row) for row in await connection.fetch(_BEHIND)]
 
 
-async def advance_identities(engine: AsyncEngine) -> list[IdentityBehind]:
+async def advance_identities(engine: Engine) -> list[IdentityBehind]:
     """Advances the sequences that are behind the data.
 
     Returns:
@@ -133,7 +133,7 @@ async def advance_identities(engine: AsyncEngine) -> list[IdentityBehind]:
     return behind
 
 
-async def retry_with_new_ids(engine: AsyncEngine, operation: Callable[[], Awaitable[T]]) -> T:
+async def retry_with_new_ids(engine: Engine, operation: Callable[[], Awaitable[T]]) -> T:
     """Runs an operation, and once more if it failed because generated ids are behind the data.
 
     Raises:

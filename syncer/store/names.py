@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.diff.content_hash import ContentHash
     from syncer.diff.erasures import Erasures
     from syncer.errors import PollError
+    from syncer.store.engine import Engine
 
 ListKey = tuple[int, str]
 """An `account_id` and the name of a list."""
@@ -79,7 +79,7 @@ on conflict (account_id, list) do nothing
 
 
 async def register_lists(
-    engine: AsyncEngine, wanted: Collection[ListKey], interval: timedelta, *, retries_failed: bool
+    engine: Engine, wanted: Collection[ListKey], interval: timedelta, *, retries_failed: bool
 ) -> None:
     """Says which lists are read from now on; all others are not.
 
@@ -126,7 +126,7 @@ _KEY: Final = "select key from syncer.hash_key"
 
 
 async def claim_lists(
-    engine: AsyncEngine, wanted: Collection[ListKey], process: str, lease: timedelta, *, limit: int
+    engine: Engine, wanted: Collection[ListKey], process: str, lease: timedelta, *, limit: int
 ) -> list[Claim]:
     """Claims lists that are due and that no process reads, the longest overdue first.
 
@@ -158,7 +158,7 @@ update syncer.name_list set lease_holder = null, lease_until = null
 """
 
 
-async def release_lists(engine: AsyncEngine, process: str) -> None:
+async def release_lists(engine: Engine, process: str) -> None:
     """Ends the leases of a process that stops, so that others need not wait for their end.
 
     Raises:
@@ -176,7 +176,7 @@ update syncer.name_list
 """
 
 
-async def record_failure(engine: AsyncEngine, claim: Claim, error: PollError, pause: timedelta) -> bool:
+async def record_failure(engine: Engine, claim: Claim, error: PollError, pause: timedelta) -> bool:
     """Records that a list could not be read, and when it is asked for again; False if the lease was over.
 
     Raises:
@@ -307,7 +307,7 @@ class LockedList:
 
 
 @asynccontextmanager
-async def lock_list(engine: AsyncEngine, claim: Claim) -> AsyncIterator[LockedList | None]:
+async def lock_list(engine: Engine, claim: Claim) -> AsyncIterator[LockedList | None]:
     """Locks a list for one transaction, which commits when the block ends and rolls back if it raises.
 
     Yields None if the lease is over and another process reads the list, or if none does any more.
@@ -331,7 +331,7 @@ select account_id, list, success_at from syncer.name_list where due_at is not nu
 """
 
 
-async def read_success_times(engine: AsyncEngine) -> dict[ListKey, datetime]:
+async def read_success_times(engine: Engine) -> dict[ListKey, datetime]:
     """Returns when each list that is read was last read.
 
     Raises:

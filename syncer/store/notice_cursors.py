@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 MAX_CURSORS_PER_LOOK: Final = 1_000
 """Cursors that are returned at a time; the others are found in the next look."""
@@ -85,7 +86,7 @@ do update set run_id = excluded.run_id, condition_id = excluded.condition_id, op
 """
 
 
-async def add_cursors(engine: AsyncEngine, keys: Collection[CursorKey], *, retire_others: bool) -> None:
+async def add_cursors(engine: Engine, keys: Collection[CursorKey], *, retire_others: bool) -> None:
     """Inserts the cursors that do not exist; they begin where their accounts are now.
 
     Args:
@@ -127,7 +128,7 @@ select c.account_id, c.rule, c.channel
 """
 
 
-async def find_cursors_to_plan(engine: AsyncEngine, routes: Collection[Route]) -> list[CursorKey]:
+async def find_cursors_to_plan(engine: Engine, routes: Collection[Route]) -> list[CursorKey]:
     """Returns cursors for which a notice can be made: of digests that are due, and of accounts with new runs.
 
     Raises:
@@ -276,7 +277,7 @@ class LockedCursor:
 
 
 @asynccontextmanager
-async def lock_cursor(engine: AsyncEngine, key: CursorKey) -> AsyncIterator[LockedCursor | None]:
+async def lock_cursor(engine: Engine, key: CursorKey) -> AsyncIterator[LockedCursor | None]:
     """Locks a cursor until the end of the block, which is one transaction.
 
     Yields None if another process has locked it or has made a notice of it, or if it is retired.

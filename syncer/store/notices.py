@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 LEASE: Final = timedelta(seconds=60)
 """How long a process may take to send a message before another one sends it, too."""
@@ -47,7 +47,7 @@ select channel, count(distinct message_id), extract(epoch from syncer.clock() - 
 """
 
 
-async def read_waiting(engine: AsyncEngine, channels: Collection[str]) -> list[Waiting]:
+async def read_waiting(engine: Engine, channels: Collection[str]) -> list[Waiting]:
     """Returns what waits for each of these channels; those for which nothing waits are left out.
 
     Raises:
@@ -152,7 +152,7 @@ update syncer.notice
 """
 
 
-async def claim_message(engine: AsyncEngine, channel: str, rules: Collection[str], process: str) -> Claim | None:
+async def claim_message(engine: Engine, channel: str, rules: Collection[str], process: str) -> Claim | None:
     """Claims the oldest message that waits for a channel, for the time of a lease; None if there is none.
 
     Args:
@@ -212,7 +212,7 @@ update syncer.notice
 
 
 async def settle(
-    engine: AsyncEngine,
+    engine: Engine,
     claim: Claim,
     outcome: Literal["sent", "waiting", "expired", "refused"],
     *,
@@ -245,7 +245,7 @@ update syncer.notice
 """
 
 
-async def put_off(engine: AsyncEngine, claim: Claim, due_at: datetime) -> None:
+async def put_off(engine: Engine, claim: Claim, due_at: datetime) -> None:
     """Gives a claimed message back until a later time; it counts as no attempt, and the last one's error stays.
 
     Raises:
@@ -261,7 +261,7 @@ update syncer.notice set due_at = syncer.clock()
 """
 
 
-async def send_now(engine: AsyncEngine, channel: str) -> None:
+async def send_now(engine: Engine, channel: str) -> None:
     """Makes the messages of a channel that wait for another attempt due, once its receiver has accepted one again.
 
     Raises:
@@ -293,7 +293,7 @@ delete from syncer.account_condition k
 """
 
 
-async def prune_notices(engine: AsyncEngine, retention: timedelta, *, batch: int) -> bool:
+async def prune_notices(engine: Engine, retention: timedelta, *, batch: int) -> bool:
     """Deletes one batch of notices that are finished, and the conditions that ended, longer ago than `retention`.
 
     Returns:

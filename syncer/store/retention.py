@@ -23,14 +23,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
-from sqlalchemy import text
 
-from syncer.store.engine import autocommit_connection, limited_transaction, translate_errors
+from syncer.store.engine import autocommit_connection, limited_transaction
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 BATCH_ROWS: Final = 1000
 """The number of rows that one transaction deletes at most."""
@@ -112,33 +111,29 @@ do update set polls = existing.polls + excluded.polls, failed = existing.failed 
 """
 _DELETE_RUNS: Final = "delete from syncer.sync_run where account_id = $1 and run_id = any($2::bigint[])"
 
-_STORE_RETENTION: Final = text(
-    "update syncer.retention set rejected_records = :retention where rejected_records <> :retention"
-)
-_READ_RETENTION: Final = text("select rejected_records from syncer.retention")
+_STORE_RETENTION: Final = "update syncer.retention set rejected_records = $1 where rejected_records <> $1"
+_READ_RETENTION: Final = "select rejected_records from syncer.retention"
 
 
-async def store_retention(owner_engine: AsyncEngine, retention: timedelta) -> None:
+async def store_retention(owner_engine: Engine, retention: timedelta) -> None:
     """Stores how long rejected records are kept, which the daemon's role may not shorten.
 
     Raises:
         DatabaseError: PostgreSQL refused, as for any role but the schema's owner.
     """
-    with translate_errors():
-        async with owner_engine.begin() as transaction:
-            await transaction.execute(_STORE_RETENTION, {"retention": retention})
+    async with autocommit_connection(owner_engine) as connection:
+        await connection.execute(_STORE_RETENTION, retention)
 
 
-async def read_retention(engine: AsyncEngine) -> timedelta:
+async def read_retention(engine: Engine) -> timedelta:
     """Reads how long rejected records are kept at least.
 
     Raises:
         DatabaseError: PostgreSQL refused.
     """
-    with translate_errors():
-        async with engine.connect() as connection:
-            retention: timedelta = (await connection.execute(_READ_RETENTION)).scalar_one()
-            return retention
+    async with autocommit_connection(engine) as connection:
+        retention: timedelta = await connection.fetchval(_READ_RETENTION)
+        return retention
 
 
 Progress = Literal["done", "more", "locked"]
@@ -146,7 +141,7 @@ Progress = Literal["done", "more", "locked"]
 account, most often for a moment and to poll it."""
 
 
-async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, batch: int = BATCH_ROWS) -> Progress:
+async def prune(engine: Engine, account_id: int, retention: timedelta, *, batch: int = BATCH_ROWS) -> Progress:
     """Deletes one batch of an account's rejected records or runs that are kept no longer.
 
     Args:
@@ -176,7 +171,7 @@ async def prune(engine: AsyncEngine, account_id: int, retention: timedelta, *, b
     return "more" if len(old) == batch else "done"
 
 
-async def oldest_prunable_run_age(engine: AsyncEngine, account_id: int, retention: timedelta) -> float:
+async def oldest_prunable_run_age(engine: Engine, account_id: int, retention: timedelta) -> float:
     """Returns the age, in seconds, of an account's oldest run that should have been deleted; 0 if there is none.
 
     Raises:
@@ -215,7 +210,7 @@ select account_id, name,
 """
 
 
-async def list_accounts(engine: AsyncEngine, retention: timedelta) -> dict[int, Account]:
+async def list_accounts(engine: Engine, retention: timedelta) -> dict[int, Account]:
     """Returns every account that was ever polled, retired ones included, by `account_id`.
 
     Raises:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Claim:
     now: datetime
 
 
-async def read_clock(engine: AsyncEngine) -> datetime:
+async def read_clock(engine: Engine) -> datetime:
     """Returns the database's time, the only clock that counts.
 
     Raises:
@@ -46,7 +47,7 @@ _SELECT_DUE_TIMES: Final = (
 )
 
 
-async def read_due_times(engine: AsyncEngine, account_ids: Sequence[int]) -> dict[int, datetime]:
+async def read_due_times(engine: Engine, account_ids: Sequence[int]) -> dict[int, datetime]:
     """Returns when these accounts are due, by `account_id`; accounts that were never scheduled are left out.
 
     Raises:
@@ -64,7 +65,7 @@ select a.name, greatest(s.due_at, s.not_before)
 """
 
 
-async def read_due_times_by_name(engine: AsyncEngine) -> dict[str, datetime]:
+async def read_due_times_by_name(engine: Engine) -> dict[str, datetime]:
     """Returns when each account that a daemon has scheduled is polled next, by its name.
 
     Raises:
@@ -81,7 +82,7 @@ select account_id, not_before from syncer.account_schedule
 """
 
 
-async def read_not_before(engine: AsyncEngine, account_ids: Sequence[int]) -> dict[int, datetime]:
+async def read_not_before(engine: Engine, account_ids: Sequence[int]) -> dict[int, datetime]:
     """Returns until when the endpoint asked not to be polled, by `account_id`, of the accounts for which it did.
 
     Raises:
@@ -100,7 +101,7 @@ select count(*)
 """
 
 
-async def are_scheduled(engine: AsyncEngine, names: Mapping[int, str]) -> bool:
+async def are_scheduled(engine: Engine, names: Mapping[int, str]) -> bool:
     """Returns whether these accounts are still scheduled under their keys; a restored backup may not have them.
 
     Args:
@@ -127,7 +128,7 @@ update syncer.account_schedule s set due_at = due.due_at
 """
 
 
-async def set_due_times(engine: AsyncEngine, due: Mapping[int, datetime], previous: Mapping[int, datetime]) -> None:
+async def set_due_times(engine: Engine, due: Mapping[int, datetime], previous: Mapping[int, datetime]) -> None:
     """Sets when accounts are due, except where another replica has scheduled or polled the account meanwhile.
 
     Args:
@@ -182,7 +183,7 @@ _UNRETIRE: Final = "update syncer.account set retired_at = null where account_id
 
 
 async def claim(
-    engine: AsyncEngine, account_ids: AbstractSet[int], holder: str, lease: timedelta, *, limit: int
+    engine: Engine, account_ids: AbstractSet[int], holder: str, lease: timedelta, *, limit: int
 ) -> list[Claim]:
     """Claims accounts that are due and that nobody is polling, the longest overdue first.
 
@@ -229,7 +230,7 @@ update syncer.account_schedule set lease_until = syncer.clock() + $3
 """
 
 
-async def renew(engine: AsyncEngine, account_ids: Sequence[int], holder: str, lease: timedelta) -> None:
+async def renew(engine: Engine, account_ids: Sequence[int], holder: str, lease: timedelta) -> None:
     """Renews the leases of accounts whose polls are running.
 
     Raises:
@@ -247,9 +248,7 @@ update syncer.account_schedule s
 """
 
 
-async def release(
-    engine: AsyncEngine, due: Mapping[int, datetime], not_before: Mapping[int, datetime], holder: str
-) -> None:
+async def release(engine: Engine, due: Mapping[int, datetime], not_before: Mapping[int, datetime], holder: str) -> None:
     """Ends the leases of accounts, and sets when each is due next.
 
     Args:

@@ -13,24 +13,26 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
 from syncer.errors import SchemaError
 from syncer.store.citus import is_worker
-from syncer.store.engine import translate_errors
+from syncer.store.engine import autocommit_connection, translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alembic.config import Config
     from sqlalchemy import Connection
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 
 MIGRATION_LOCK: Final = 0x73796E63
 """The advisory lock of a process that changes the schema: a number that no other program uses, the ASCII of "sync"."""
 
 _ENCODING: Final = "UTF8"
+_ENCODING_AND_SCHEMA: Final = """
+select current_setting('server_encoding'), to_regclass('syncer.alembic_version') is not null
+"""
 # Schema `analytics` comes with the migrations too, so privileges on a schema `syncer` made in advance are not enough.
 # Another process may commit the migration at this moment: the table is looked for after the schemas.
 _PREREQUISITES: Final = """
@@ -129,23 +131,22 @@ def known_revisions() -> tuple[str, ...]:
     return tuple(sorted((script.name.partition("_")[0] for script in scripts), reverse=True))
 
 
-async def schema_state(engine: AsyncEngine) -> SchemaState:
+async def schema_state(engine: Engine) -> SchemaState:
     """Reads which schema the database has.
 
     Raises:
         DatabaseError: It cannot be read.
     """
     found = None
-    with translate_errors():
-        async with engine.connect() as connection:
-            encoding = await connection.scalar(text("show server_encoding"))
-            if await connection.scalar(text("select to_regclass('syncer.alembic_version')")) is not None:
-                found = await connection.scalar(text("select version_num from syncer.alembic_version"))
+    async with autocommit_connection(engine) as connection:
+        [(encoding, has_schema)] = await connection.fetch(_ENCODING_AND_SCHEMA)
+        if has_schema:
+            found = await connection.fetchval("select version_num from syncer.alembic_version")
     known = known_revisions()
     return SchemaState(found=found, required=known[0], is_known=found in known, encoding=encoding)
 
 
-async def find_migration_obstacle(engine: AsyncEngine, state: SchemaState) -> str | None:
+async def find_migration_obstacle(engine: Engine, state: SchemaState) -> str | None:
     """Returns why the schema cannot be created or upgraded, in one line with what to do; None if nothing is known.
 
     Args:
@@ -159,7 +160,7 @@ async def find_migration_obstacle(engine: AsyncEngine, state: SchemaState) -> st
         async with engine.connect() as connection:
             if await connection.run_sync(is_worker):
                 return "this server is a worker of a Citus cluster: set SYNCER_DATABASE_URL to the coordinator"
-            row = (await connection.execute(text(_PREREQUISITES))).one()
+            row = (await connection.exec_driver_sql(_PREREQUISITES)).one()
     if row.foreign_schema is not None:
         return (
             f"the database already has a schema {row.foreign_schema} that is not syncer's: create a database for "
@@ -178,9 +179,7 @@ async def find_migration_obstacle(engine: AsyncEngine, state: SchemaState) -> st
     return None
 
 
-async def migrate(
-    engine: AsyncEngine, revision: str = "head", *, on_step: Callable[[str], object] | None = None
-) -> None:
+async def migrate(engine: Engine, revision: str = "head", *, on_step: Callable[[str], object] | None = None) -> None:
     """Migrates the schema to a revision; safe to run from several machines at the same time.
 
     Args:

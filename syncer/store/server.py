@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
-from syncer.store.engine import translate_errors
+from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 
-async def server_version(engine: AsyncEngine) -> int:
+async def server_version(engine: Engine) -> int:
     """Returns PostgreSQL's major version.
 
     Raises:
         DatabaseError: The database cannot be read.
     """
-    with translate_errors():
-        async with engine.connect() as connection:
-            return int(await connection.scalar(text("show server_version_num"))) // 10000
+    async with autocommit_connection(engine) as connection:
+        return connection.get_server_version().major
 
 
 _ROLES: Final = {"syncer_analyst", "syncer_daemon"}
@@ -30,7 +27,7 @@ select rolname from pg_roles
 """
 
 
-async def missing_roles(engine: AsyncEngine) -> list[str]:
+async def missing_roles(engine: Engine) -> list[str]:
     """Returns the roles that the server lacks, or that have no privileges in this database.
 
     They are missing if the role that ran the migration could not create roles.
@@ -38,10 +35,9 @@ async def missing_roles(engine: AsyncEngine) -> list[str]:
     Raises:
         DatabaseError: The database cannot be read.
     """
-    with translate_errors():
-        async with engine.connect() as connection:
-            granted = await connection.scalars(text(_GRANTED))
-            return sorted(_ROLES - set(granted))
+    async with autocommit_connection(engine) as connection:
+        granted = await connection.fetch(_GRANTED)
+    return sorted(_ROLES.difference(role for (role,) in granted))
 
 
 _CAN_WRITE: Final = """
@@ -50,15 +46,14 @@ select pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
 """
 
 
-async def find_write_obstacle(engine: AsyncEngine) -> str | None:
+async def find_write_obstacle(engine: Engine) -> str | None:
     """Returns why the database cannot be written to, in one line with what to do; None if it can be.
 
     Raises:
         DatabaseError: The database cannot be read.
     """
-    with translate_errors():
-        async with engine.connect() as connection:
-            standby, read_only, may_write = (await connection.execute(text(_CAN_WRITE))).one()
+    async with autocommit_connection(engine) as connection:
+        [(standby, read_only, may_write)] = await connection.fetch(_CAN_WRITE)
     if standby:
         return "the server is a standby: point SYNCER_DATABASE_URL at the primary"
     if read_only:

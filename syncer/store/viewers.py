@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 STATEMENT_TIMEOUT: Final = "60s"
 """How long a query of such a login may take."""
@@ -71,7 +72,7 @@ def statements(login: str, account_ids: Sequence[int], password: str | None, *, 
     ]
 
 
-async def make_viewer(engine: AsyncEngine, login: str, account_ids: Sequence[int], password: str | None) -> None:
+async def make_viewer(engine: Engine, login: str, account_ids: Sequence[int], password: str | None) -> None:
     """Lets a login see these accounts only, and creates it if it does not exist.
 
     Raises:
@@ -89,7 +90,7 @@ async def make_viewer(engine: AsyncEngine, login: str, account_ids: Sequence[int
             ) from None
 
 
-async def revoke_viewer(engine: AsyncEngine, login: str) -> bool:
+async def revoke_viewer(engine: Engine, login: str) -> bool:
     """Takes the schema of such a login away; the role stays, without rights. Returns whether it was one.
 
     Raises:
@@ -101,7 +102,7 @@ async def revoke_viewer(engine: AsyncEngine, login: str) -> bool:
     return not status.endswith(" 0")
 
 
-async def role_exists(engine: AsyncEngine, login: str) -> bool:
+async def role_exists(engine: Engine, login: str) -> bool:
     """Returns whether the server has a role.
 
     Raises:

@@ -12,7 +12,7 @@ from syncer.web.single_flight import SingleFlight
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 _CACHE_SECONDS: Final = 60.0
 
@@ -25,7 +25,7 @@ class KnownAccounts:
         configured: Returns the names of the accounts that are polled now.
     """
 
-    def __init__(self, engine: AsyncEngine, configured: Callable[[], Collection[str]]) -> None:
+    def __init__(self, engine: Engine, configured: Callable[[], Collection[str]]) -> None:
         self.configured = configured
         self._names = SingleFlight(
             lambda: read_account_names(engine, statement_seconds=STATEMENT_TIMEOUT_SECONDS), min_ttl=_CACHE_SECONDS

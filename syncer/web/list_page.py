@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from multidict import MultiMapping
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.store.engine import Engine
     from syncer.store.queries.account_list import Titles
     from syncer.store.queries.number_list import NumberGroup, NumberPage
     from syncer.web.known_accounts import KnownAccounts
@@ -86,7 +86,7 @@ class ListPage:
         slot: What limits how many queries run at a time.
     """
 
-    def __init__(self, engine: AsyncEngine, accounts: KnownAccounts, slot: QuerySlot) -> None:
+    def __init__(self, engine: Engine, accounts: KnownAccounts, slot: QuerySlot) -> None:
         self._engine = engine
         self._accounts = accounts
         self._lists = QueryCache(self._read, slot)

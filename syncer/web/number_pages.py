@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
+    from syncer.store.engine import Engine
     from syncer.store.queries.account_list import Titles
     from syncer.store.queries.number_life import NumberLife
     from syncer.store.queries.number_search import FoundNumber
@@ -101,7 +100,7 @@ class NumberPages:
         slot: What limits how many queries run at a time.
     """
 
-    def __init__(self, engine: AsyncEngine, accounts: KnownAccounts, slot: QuerySlot) -> None:
+    def __init__(self, engine: Engine, accounts: KnownAccounts, slot: QuerySlot) -> None:
         self._engine = engine
         self._accounts = accounts
         self._searches = QueryCache(self._search, slot)
@@ -239,7 +238,7 @@ class NumberPages:
         return LifeResult(await _clock(self._engine), life, await read_titles(self._engine, statement_seconds=limit))
 
 
-async def _clock(engine: AsyncEngine) -> datetime:
+async def _clock(engine: Engine) -> datetime:
     async with read_snapshot(engine) as connection:
         now: datetime = await connection.scalar(text("select syncer.clock()"))
         return now

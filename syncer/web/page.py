@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
     from typing import Self
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
+    from syncer.store.engine import Engine
     from syncer.store.queries.account_list import Titles
     from syncer.web.known_accounts import KnownAccounts
     from syncer.web.query_cache import QuerySlot
@@ -119,7 +118,7 @@ class Page:
     """
 
     def __init__(
-        self, engine: AsyncEngine, accounts: KnownAccounts, slot: QuerySlot, time_zone: str, refresh: timedelta
+        self, engine: Engine, accounts: KnownAccounts, slot: QuerySlot, time_zone: str, refresh: timedelta
     ) -> None:
         self._engine = engine
         self._accounts = accounts

@@ -83,7 +83,9 @@ class Site:
     ) -> None:
         self._address = address
         # A pool of its own, so that requests take no connections from the polls.
-        self._engine = create_engine(database_address, pool_size=2, command_timeout=STATEMENT_TIMEOUT_SECONDS)
+        self._engine = create_engine(
+            database_address, pool_size=2, max_overflow=3, command_timeout=STATEMENT_TIMEOUT_SECONDS
+        )
         self._served_metrics = metrics
         self._is_live = is_live
         self._ready = SingleFlight(self._require_ready)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
+    from syncer.store.engine import Engine
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 TICK = timedelta(microseconds=1)
@@ -179,7 +179,7 @@ async def test_the_first_day_of_coverage_begins_with_the_first_success(account: 
 
 
 async def test_a_day_that_a_time_zone_skipped_has_no_rows(
-    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     # In Apia, 29 December 2011 was followed by the 31st.
     settings = settings_for(emulator, timezone=ZoneInfo("Pacific/Apia"))

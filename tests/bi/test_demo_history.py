@@ -20,7 +20,8 @@ from tests.builders import connect
 
 if TYPE_CHECKING:
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 UNTIL = datetime(2025, 6, 25, 9, tzinfo=ZoneInfo("Europe/Moscow"))
 CLOCK = "select pg_get_functiondef('syncer.clock()'::regprocedure)"
@@ -38,9 +39,7 @@ async def rows(sql: asyncpg.Connection, query: str, *arguments: Any) -> list[tup
     return [tuple(row) for row in await sql.fetch(query, *arguments)]
 
 
-async def test_sixteen_days_contain_every_kind_of_event(
-    database: str, sql: asyncpg.Connection, engine: AsyncEngine
-) -> None:
+async def test_sixteen_days_contain_every_kind_of_event(database: str, sql: asyncpg.Connection, engine: Engine) -> None:
     clock = await sql.fetchval(CLOCK)
 
     await generate(database, days=16)

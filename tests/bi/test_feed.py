@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 
@@ -103,7 +103,7 @@ async def test_a_copy_equals_the_source_after_numbers_were_renumbered_held_retur
 
 
 async def test_a_copy_equals_the_source_after_forty_polls_of_a_changing_account(
-    engine: AsyncEngine, sql: asyncpg.Connection[Any]
+    engine: Engine, sql: asyncpg.Connection[Any]
 ) -> None:
     copy = Copy(sql)
     async with (
@@ -121,7 +121,7 @@ async def test_a_copy_equals_the_source_after_forty_polls_of_a_changing_account(
 
 
 async def test_no_row_is_lost_when_runs_of_two_accounts_commit_in_another_order_than_they_began(
-    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection[Any]
+    engine: Engine, emulator: Emulator, sql: asyncpg.Connection[Any]
 ) -> None:
     copy = Copy(sql)
     async with BlockingEndpoint() as endpoint, AsyncExitStack() as stack:

@@ -19,7 +19,7 @@ from tests.builders import PolledAccount, accounts_named, connect, record, redir
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 LEAK = """
 create function pg_temp.leak(value text) returns boolean language plpgsql cost 0.0000001 as
@@ -182,7 +182,7 @@ async def test_statistics_and_plans_show_nothing_of_another_account(viewer: asyn
 
 
 async def test_a_migration_can_change_views_and_those_of_viewers_follow(
-    viewer: asyncpg.Connection[Any], engine: AsyncEngine
+    viewer: asyncpg.Connection[Any], engine: Engine
 ) -> None:
     """As migrations/env.py does around each migration."""
     async with engine.begin() as connection:
@@ -198,7 +198,7 @@ async def test_a_migration_can_change_views_and_those_of_viewers_follow(
 
 
 async def test_a_downgrade_takes_the_schemas_of_viewers_away(
-    account: PolledAccount, viewer: asyncpg.Connection[Any], engine: AsyncEngine
+    account: PolledAccount, viewer: asyncpg.Connection[Any], engine: Engine
 ) -> None:
     await migrate(engine, "base")
     await migrate(engine)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 TICK = timedelta(microseconds=1)
@@ -188,7 +189,7 @@ async def test_the_feed_has_each_change_once(account: PolledAccount) -> None:
     assert restored["number"] == ("restored", "number", "79000000001", "79000000001")
 
 
-async def test_a_copy_maintained_from_the_feed_equals_the_source(engine: AsyncEngine, sql: asyncpg.Connection) -> None:
+async def test_a_copy_maintained_from_the_feed_equals_the_source(engine: Engine, sql: asyncpg.Connection) -> None:
     """Forty polls in which numbers change, appear, disappear and return; the feed is read after each poll."""
     fields = [column.replace("region_name", "region") for column in COLUMNS]
     copy: dict[int, dict[str, Any]] = {}
@@ -315,7 +316,7 @@ async def test_shares_are_relative_to_the_time_that_the_number_was_listed(
 
 
 async def test_shares_of_days_with_23_and_25_hours_add_up_to_one(
-    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     berlin = ZoneInfo("Europe/Berlin")
     settings = settings_for(emulator, timezone=berlin)
@@ -342,7 +343,7 @@ async def test_shares_of_days_with_23_and_25_hours_add_up_to_one(
 
 
 async def test_a_day_begins_at_the_earlier_midnight_where_clocks_go_back_over_it(
-    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     # In Havana it was twice midnight on 2 November 2025: at 4:00 UTC and an hour later.
     settings = settings_for(emulator, timezone=ZoneInfo("America/Havana"))
@@ -389,7 +390,7 @@ async def test_days_begin_when_they_begin_in_python(zone: str, sql: asyncpg.Conn
 
 
 async def test_an_account_whose_time_zone_the_server_does_not_know_breaks_no_view(
-    account: PolledAccount, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    account: PolledAccount, engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     async with PolledAccount(engine, emulator, sql, settings_for(emulator, account_name="elsewhere")) as elsewhere:
         for polled in (account, elsewhere):
@@ -486,7 +487,7 @@ async def test_a_rejected_record_is_shown_as_text_until_a_valid_one_arrives(acco
 
 
 async def test_two_accounts_with_the_same_ids_are_kept_apart(
-    account: PolledAccount, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    account: PolledAccount, engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     settings = settings_for(emulator, account_name="ural", timezone=ZoneInfo("Asia/Yekaterinburg"))
     async with PolledAccount(engine, emulator, sql, settings) as other:

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
+    from syncer.store.engine import Engine
     from tests.citus.conftest import Cluster
     from tests.service.processes import Program
 
 
 @pytest.fixture
-async def account(engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[PolledAccount]:
+async def account(engine: Engine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[PolledAccount]:
     """The account of the program in this process, to prepare quickly what the commands find."""
     settings = settings_for(emulator, api_token=SecretStr(TOKEN))
     async with PolledAccount(engine, emulator, sql, settings) as polled:

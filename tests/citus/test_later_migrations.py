@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Connection
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.store.engine import Engine
     from tests.builders import PolledAccount
 
 UPGRADE = """
@@ -54,7 +54,7 @@ SHARDS = "select distinct success, result from run_command_on_shards($1::text::r
 FRESHNESS = "select pg_get_viewdef('analytics.freshness'::regclass)"
 
 
-async def upgrade(engine: AsyncEngine, folder: Path) -> None:
+async def upgrade(engine: Engine, folder: Path) -> None:
     """Migrates to the newest schema that is in a folder."""
 
     def run(connection: Connection) -> None:

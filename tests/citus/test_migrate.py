@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
+    from syncer.store.engine import Engine
     from tests.citus.conftest import Cluster
     from tests.service.processes import Program
 
@@ -54,7 +54,7 @@ DIGEST_FUNCTION = "syncer.citus_texts()"
 
 
 @pytest.fixture
-async def engine(empty_database: str) -> AsyncIterator[AsyncEngine]:
+async def engine(empty_database: str) -> AsyncIterator[Engine]:
     """Connections to the database that is to be migrated."""
     made = create_engine(lambda: empty_database, command_timeout=None)
     yield made
@@ -130,7 +130,7 @@ async def content(sql: asyncpg.Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 
 async def test_an_empty_database_is_migrated_and_distributed_and_a_second_time_changes_nothing(
-    engine: AsyncEngine, sql: asyncpg.Connection, emulator: Emulator
+    engine: Engine, sql: asyncpg.Connection, emulator: Emulator
 ) -> None:
     await migrate(engine)
     before = await described(sql)
@@ -148,7 +148,7 @@ async def test_an_empty_database_is_migrated_and_distributed_and_a_second_time_c
 
 
 async def test_history_views_privileges_and_comments_survive_and_ids_go_on(
-    engine: AsyncEngine, empty_database: str, sql: asyncpg.Connection, emulator: Emulator
+    engine: Engine, empty_database: str, sql: asyncpg.Connection, emulator: Emulator
 ) -> None:
     await demo_data.generate(empty_database, days=14)
     await sql.execute("create schema mine")
@@ -200,7 +200,7 @@ async def test_a_database_from_before_the_extension_is_distributed(
 
 
 async def test_roles_that_only_the_coordinator_has_are_made_on_the_workers(
-    engine: AsyncEngine, empty_database: str, sql: asyncpg.Connection, cluster: Cluster, plain_template: str
+    engine: Engine, empty_database: str, sql: asyncpg.Connection, cluster: Cluster, plain_template: str
 ) -> None:
     assert plain_template  # so that the coordinator has them
     hidden = {role: f"{role}_{secrets.token_hex(6)}" for role in ("syncer_analyst", "syncer_daemon")}
@@ -219,7 +219,7 @@ async def test_roles_that_only_the_coordinator_has_are_made_on_the_workers(
 
 
 async def test_what_the_tables_had_before_is_not_kept_beside_the_shards(
-    engine: AsyncEngine, sql: asyncpg.Connection, emulator: Emulator
+    engine: Engine, sql: asyncpg.Connection, emulator: Emulator
 ) -> None:
     local = "select sum(pg_relation_size(logicalrelid)) from pg_dist_partition where partmethod = 'h'"
     await migrate(engine)
@@ -253,7 +253,7 @@ async def test_what_the_tables_had_before_is_not_kept_beside_the_shards(
     ],
 )
 async def test_a_database_that_cannot_be_distributed_yet_is_refused_and_unchanged(
-    engine: AsyncEngine, sql: asyncpg.Connection, spoil: str, message: str
+    engine: Engine, sql: asyncpg.Connection, spoil: str, message: str
 ) -> None:
     await migrate(engine)
     await sql.execute(spoil)
@@ -265,7 +265,7 @@ async def test_a_database_that_cannot_be_distributed_yet_is_refused_and_unchange
     assert await rows(sql, KINDS) == []
 
 
-async def test_a_worker_that_cannot_be_reached_is_named(engine: AsyncEngine, sql: asyncpg.Connection) -> None:
+async def test_a_worker_that_cannot_be_reached_is_named(engine: Engine, sql: asyncpg.Connection) -> None:
     await migrate(engine)
     await sql.execute("update pg_dist_node set nodeport = 1 where groupid = 1")
 
@@ -275,9 +275,7 @@ async def test_a_worker_that_cannot_be_reached_is_named(engine: AsyncEngine, sql
     assert await rows(sql, KINDS) == []
 
 
-async def test_only_a_superuser_can_distribute(
-    engine: AsyncEngine, empty_database: str, sql: asyncpg.Connection
-) -> None:
+async def test_only_a_superuser_can_distribute(engine: Engine, empty_database: str, sql: asyncpg.Connection) -> None:
     await migrate(engine)
     name = f"owner_{secrets.token_hex(4)}"
     await sql.execute(f"create role {name} login password '{name}' in role current_user")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
     Login = Callable[[str], Awaitable[str]]
 
@@ -216,7 +217,7 @@ class RemoteCommands:
 
 
 @asynccontextmanager
-async def logged(database: str) -> AsyncIterator[tuple[AsyncEngine, RemoteCommands]]:
+async def logged(database: str) -> AsyncIterator[tuple[Engine, RemoteCommands]]:
     """Makes an engine whose commands to the workers are heard."""
     engine, heard = create_engine(lambda: database), RemoteCommands()
 

@@ -34,7 +34,7 @@ from tests.integration.test_invariants import CORRUPTIONS, DROP_CONSTRAINTS, T0,
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 LATER = T0 + timedelta(days=3)
 SECONDS = 60
@@ -44,16 +44,16 @@ DAY = timedelta(days=1)
 class Twins(NamedTuple):
     """A database on one server, and one with distributed tables; both have the same rows and the same clock."""
 
-    plain: AsyncEngine
-    distributed: AsyncEngine
+    plain: Engine
+    distributed: Engine
     plain_url: str
     distributed_url: str
 
-    async def both(self, operation: Callable[[AsyncEngine], Awaitable[Any]]) -> tuple[Any, Any]:
+    async def both(self, operation: Callable[[Engine], Awaitable[Any]]) -> tuple[Any, Any]:
         """Returns the results of an operation, on the plain database and on the other."""
         return await operation(self.plain), await operation(self.distributed)
 
-    async def same(self, operation: Callable[[AsyncEngine], Awaitable[Any]]) -> Any:
+    async def same(self, operation: Callable[[Engine], Awaitable[Any]]) -> Any:
         """Returns the result of an operation, which must be the same on both."""
         plain, distributed = await self.both(operation)
         assert distributed == plain
@@ -103,7 +103,7 @@ async def twins(plain_database: str, database: str) -> AsyncIterator[Twins]:
     await distributed.dispose()
 
 
-async def rows_of(engine: AsyncEngine) -> dict[str, list[str]]:
+async def rows_of(engine: Engine) -> dict[str, list[str]]:
     """Returns all rows of all tables, as texts."""
     async with autocommit_connection(engine) as connection:
         return {
@@ -163,7 +163,7 @@ async def test_the_pages_of_numbers_read_the_same(twins: Twins) -> None:
     )
     words = await twins.same(lambda e: number_search.find_numbers_by_words(e, "third", statement_seconds=SECONDS))
 
-    async def read_lives(engine: AsyncEngine) -> list[number_life.NumberLife | None]:
+    async def read_lives(engine: Engine) -> list[number_life.NumberLife | None]:
         keys = [NumberKey(1, id_) for id_ in range(1, 11)]
         return [await number_life.read_number_life(engine, key, statement_seconds=SECONDS) for key in keys]
 
@@ -187,7 +187,7 @@ async def test_status_gauges_exports_and_the_feed_read_the_same(twins: Twins) ->
         assert sorted(await export(twins.distributed_url, view, at)) == sorted(plain)
         assert len(plain) >= expected
 
-    async def changes_since(engine: AsyncEngine) -> list[str]:
+    async def changes_since(engine: Engine) -> list[str]:
         async with autocommit_connection(engine) as connection:
             cursor = json.dumps({"1": {"run_id": 5, "started_at": (T0 + timedelta(hours=2)).isoformat()[:19]}})
             return [
@@ -215,7 +215,7 @@ async def test_each_corruption_of_the_data_is_found(twins: Twins) -> None:
     await plain.close()
     await distributed.close()
 
-    async def violations(engine: AsyncEngine) -> list[str]:
+    async def violations(engine: Engine) -> list[str]:
         return sorted([str(violation) async for violation in find_violations(engine)])
 
     found = await twins.same(violations)
@@ -225,13 +225,13 @@ async def test_each_corruption_of_the_data_is_found(twins: Twins) -> None:
 
 
 async def test_summaries_of_days_are_counted_and_checked_the_same(twins: Twins) -> None:
-    async def count(engine: AsyncEngine) -> list[str]:
+    async def count(engine: Engine) -> list[str]:
         while await day_summaries.summarise_days(engine, 1) == "more":
             pass
         async with autocommit_connection(engine) as connection:
             return sorted(map(str, map(tuple, await connection.fetch("select * from syncer.day_summary"))))
 
-    async def violations(engine: AsyncEngine) -> list[str]:
+    async def violations(engine: Engine) -> list[str]:
         async with autocommit_connection(engine) as connection:
             await connection.execute("update syncer.day_summary set numbers = array[7]")
         return sorted([str(violation) async for violation in find_violations(engine)])
@@ -241,7 +241,7 @@ async def test_summaries_of_days_are_counted_and_checked_the_same(twins: Twins) 
 
 
 async def test_retention_deletes_and_sums_up_the_same(twins: Twins) -> None:
-    async def prune(engine: AsyncEngine) -> list[str]:
+    async def prune(engine: Engine) -> list[str]:
         async with autocommit_connection(engine) as connection:
             await connection.execute("delete from syncer.sync_run where started_at < $1", T0)
             for hours in range(1, 60):
@@ -269,7 +269,7 @@ async def test_retention_deletes_and_sums_up_the_same(twins: Twins) -> None:
 
 
 async def test_erasing_writes_the_same(twins: Twins) -> None:
-    async def erase(engine: AsyncEngine) -> Any:
+    async def erase(engine: Engine) -> Any:
         rows = []
         for confirmed in (False, True):
             async with erasures.erasing(engine, 1, confirmed=confirmed) as eraser:
@@ -293,7 +293,7 @@ async def test_erasing_writes_the_same(twins: Twins) -> None:
 async def test_names_are_claimed_and_stored_the_same(twins: Twins) -> None:
     wanted = [(1, "employees"), (2, "employees"), (2, "groups")]
 
-    async def collect(engine: AsyncEngine) -> Any:
+    async def collect(engine: Engine) -> Any:
         await names.register_lists(engine, wanted, DAY, retries_failed=True)
         claims = await names.claim_lists(engine, wanted, "process", timedelta(minutes=5), limit=5)
         assert await names.claim_lists(engine, wanted, "other", timedelta(minutes=5), limit=5) == []
@@ -319,7 +319,7 @@ async def test_names_are_claimed_and_stored_the_same(twins: Twins) -> None:
 
 
 async def test_accounts_are_renamed_retired_and_deleted_the_same(twins: Twins) -> None:
-    async def change(engine: AsyncEngine) -> Any:
+    async def change(engine: Engine) -> Any:
         await accounts.rename_account(engine, "other", "new")
         await accounts.retire_account(engine, "new")
         app_id = await accounts.forget_app_id(engine, "default")
@@ -340,6 +340,6 @@ async def test_accounts_are_renamed_retired_and_deleted_the_same(twins: Twins) -
     assert deleted == sum(counted.values()) > 50
 
 
-async def rows_without_versions(engine: AsyncEngine) -> dict[str, int]:
+async def rows_without_versions(engine: Engine) -> dict[str, int]:
     """Returns how many rows each table has."""
     return {table: len(rows) for table, rows in (await rows_of(engine)).items()}

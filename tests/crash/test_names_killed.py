@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 KILL_POINTS = {
     "once it is claimed": ((b"update syncer.name_list l set lease_holder",), "hold the response"),
@@ -52,7 +53,7 @@ select object_id, name, unlisted_since is not null,
 
 
 @pytest.fixture
-async def named(engine: AsyncEngine, sql: asyncpg.Connection) -> AsyncIterator[NamedAccount]:
+async def named(engine: Engine, sql: asyncpg.Connection) -> AsyncIterator[NamedAccount]:
     async with (
         Emulator(numbers=20, rates=STATIC) as emulator,
         NamedAccount(engine, emulator, sql, settings_for(emulator)) as account,

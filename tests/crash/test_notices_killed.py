@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.store.engine import Engine
     from tests.notice_judge import Verdict
     from tests.service.processes import Process, Program
 
@@ -93,7 +93,7 @@ async def syncer(folder: Path, database: str, emulator: Emulator) -> AsyncIterat
 
 
 @pytest.fixture
-async def account(engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[PolledAccount]:
+async def account(engine: Engine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[PolledAccount]:
     """The account of these processes in this one, to prepare quickly what they find."""
     async with PolledAccount(engine, emulator, sql, settings_for(emulator, api_token=SecretStr(TOKEN))) as polled:
         yield polled

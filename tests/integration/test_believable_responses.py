@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
     from syncer.outcome import PollResult, Trigger
+    from syncer.store.engine import Engine
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -87,7 +87,7 @@ class AccountScenario:
 
 
 @pytest.fixture
-async def scenario(engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[AccountScenario]:
+async def scenario(engine: Engine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[AccountScenario]:
     default = Settings.model_fields["removal_confirmations"].default
     assert default == 2
     async with PolledAccount(engine, emulator, sql, settings_for(emulator, removal_confirmations=default)) as polled:
@@ -237,7 +237,7 @@ async def test_a_byte_identical_second_response_confirms_a_removal_dated_at_the_
 
 @pytest.mark.parametrize("confirmations", [1, 3, 5])
 async def test_as_many_responses_in_a_row_as_are_set_confirm_a_removal(
-    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection, confirmations: int
+    engine: Engine, emulator: Emulator, sql: asyncpg.Connection, confirmations: int
 ) -> None:
     settings = settings_for(emulator, removal_confirmations=confirmations)
     async with PolledAccount(engine, emulator, sql, settings) as polled:
@@ -261,7 +261,7 @@ async def test_each_number_has_its_own_row_of_misses(scenario: AccountScenario) 
 
 
 async def test_a_large_loss_past_the_hold_time_waits_for_its_confirmation_too(
-    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     settings = settings_for(emulator, removal_confirmations=2, removal_guard_hold=timedelta(0))
     async with PolledAccount(engine, emulator, sql, settings) as polled:

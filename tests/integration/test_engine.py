@@ -25,7 +25,7 @@ from tests.builders import PolledAccount, record
 from tests.proxy import Proxy
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 PASSWORD = "passw0rd-of-nobody"
 MAX_WAIT_SECONDS = 20.0
@@ -107,7 +107,7 @@ async def test_a_database_error_shows_neither_the_password_nor_a_chained_excepti
     assert PASSWORD not in report
 
 
-async def use_connections(engine: AsyncEngine, connections: int) -> None:
+async def use_connections(engine: Engine, connections: int) -> None:
     """Uses several connections of the pool at the same time."""
 
     async def use() -> None:
@@ -182,7 +182,7 @@ async def test_a_connection_that_breaks_during_a_poll_is_reported_in_plain_words
     ],
 )
 async def test_an_error_repeats_no_value_that_was_to_be_stored(
-    engine: AsyncEngine, statement: str, arguments: list[str], message: str
+    engine: Engine, statement: str, arguments: list[str], message: str
 ) -> None:
     with pytest.raises(DatabaseError) as caught:
         async with autocommit_connection(engine) as connection:

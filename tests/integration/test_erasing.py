@@ -22,8 +22,7 @@ from tests.integration.test_restore import dump, restore
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
+    from syncer.store.engine import Engine
     from syncer.store.erasures import Erasure
 
 PERSONAL_DATA = Path(__file__).parents[2] / "docs" / "personal-data.md"
@@ -525,7 +524,7 @@ async def test_the_owner_cannot_change_history_without_saying_that_it_erases(acc
 
 @pytest.mark.timeout(240)
 async def test_through_a_hundred_polls_of_a_living_account_nothing_of_an_erased_number_comes_back(
-    engine: AsyncEngine, database: str, sql: asyncpg.Connection[Any]
+    engine: Engine, database: str, sql: asyncpg.Connection[Any]
 ) -> None:
     async with (
         Emulator(numbers=60, seed=7) as emulator,

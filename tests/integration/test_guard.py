@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
     from syncer.outcome import PollResult, Trigger
+    from syncer.store.engine import Engine
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -107,7 +107,7 @@ def scenario(account: PolledAccount, request: pytest.FixtureRequest) -> AccountS
 
 @pytest.fixture
 async def half_ratio_scenario(
-    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> AsyncIterator[AccountScenario]:
     """An account with a removal guard ratio of 0.5."""
     settings = settings_for(emulator, removal_guard_ratio=0.5)

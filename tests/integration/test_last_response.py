@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
     from syncer.endpoint.last_response import LastResponse
     from syncer.outcome import PollResult
+    from syncer.store.engine import Engine
 
 
 class CachedEndpoint:
@@ -70,7 +70,7 @@ class CachedEndpoint:
 
 @asynccontextmanager
 async def polled(
-    served: CachedEndpoint, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    served: CachedEndpoint, engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> AsyncIterator[PolledAccount]:
     """Serves the endpoint, and yields an account that polls it."""
     application = web.Application()
@@ -91,7 +91,7 @@ def served() -> CachedEndpoint:
 
 @pytest.fixture
 async def compressed(
-    served: CachedEndpoint, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    served: CachedEndpoint, engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> AsyncIterator[PolledAccount]:
     """An account that polls the endpoint."""
     async with polled(served, engine, emulator, sql) as account:
@@ -179,7 +179,7 @@ async def test_a_process_that_remembers_nothing_asks_without_a_condition(
 
 
 async def test_a_304_is_not_believed_for_a_response_that_is_not_the_last_success(
-    served: CachedEndpoint, compressed: PolledAccount, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    served: CachedEndpoint, compressed: PolledAccount, engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     served.etag = '"one"'
     await compressed.poll_again()
@@ -193,7 +193,7 @@ async def test_a_304_is_not_believed_for_a_response_that_is_not_the_last_success
 
 
 async def test_what_another_process_applied_meanwhile_is_compared_with_a_whole_response(
-    served: CachedEndpoint, compressed: PolledAccount, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    served: CachedEndpoint, compressed: PolledAccount, engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     served.etag = '"one"'
     await compressed.poll_again()
@@ -210,7 +210,7 @@ async def test_what_another_process_applied_meanwhile_is_compared_with_a_whole_r
 
 
 async def test_a_whole_response_after_one_that_seemed_to_repeat_has_its_own_digest(
-    served: CachedEndpoint, compressed: PolledAccount, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    served: CachedEndpoint, compressed: PolledAccount, engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     """The first is a 304 that another process's poll has made untrue meanwhile, the second is another list."""
     served.etag, served.is_stuck, first_list = '"one"', True, served.records
@@ -231,7 +231,7 @@ async def test_a_whole_response_after_one_that_seemed_to_repeat_has_its_own_dige
 
 
 async def test_a_response_that_is_fetched_again_does_not_wait_for_the_slot_of_the_first(
-    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, emulator: Emulator, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("syncer.endpoint.client.MAX_LARGE_BODIES", 1)
     served, other = CachedEndpoint(), CachedEndpoint()

@@ -30,9 +30,9 @@ from tests.builders import PolledAccount, record, redirect, settings_for
 
 if TYPE_CHECKING:
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
+    from syncer.store.engine import Engine
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -364,7 +364,7 @@ async def test_no_phone_number_and_no_token_is_exported(account: PolledAccount, 
 
 
 async def test_the_time_that_polls_wait_for_slots_is_counted_and_logged(
-    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, emulator: Emulator, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("syncer.endpoint.client.MAX_LARGE_BODIES", 1)
     async with PolledAccount(engine, emulator, sql, settings_for(emulator)) as account, AsyncExitStack() as processing:

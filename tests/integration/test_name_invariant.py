@@ -12,9 +12,9 @@ from tests.named_account import NamedAccount, employee
 
 if TYPE_CHECKING:
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
+    from syncer.store.engine import Engine
 
 T0 = datetime(2026, 3, 2, 7, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -53,7 +53,7 @@ VIOLATIONS = {
 
 @pytest.mark.parametrize("corruption", VIOLATIONS, ids=range(len(VIOLATIONS)))
 async def test_a_violation_of_the_history_of_names_is_reported_and_nothing_else(
-    corruption: str, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    corruption: str, engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     async with NamedAccount(engine, emulator, sql, settings_for(emulator)) as named:
         for hours in range(3):

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator.fault import Fault
+    from syncer.store.engine import Engine
     from tests.integration.test_logs import ReadLogLines
 
 __all__ = ["log_lines"]
@@ -36,7 +36,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 @pytest.fixture
-async def named(engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[NamedAccount]:
+async def named(engine: Engine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[NamedAccount]:
     settings = settings_for(emulator, api_timeout=timedelta(seconds=2))
     async with NamedAccount(engine, emulator, sql, settings) as account:
         yield account
@@ -192,7 +192,7 @@ async def test_a_clock_that_was_set_back_makes_no_version_of_negative_length(nam
 
 
 async def test_the_name_of_an_erased_employee_is_not_stored_again_until_the_erasure_is_lifted(
-    named: NamedAccount, engine: AsyncEngine
+    named: NamedAccount, engine: Engine
 ) -> None:
     await named.read_employees(employee(1), employee(2), at=T0)
     account_id = await named.sql.fetchval("select account_id from syncer.account")
@@ -210,7 +210,7 @@ async def test_the_name_of_an_erased_employee_is_not_stored_again_until_the_eras
 
 
 async def test_a_list_that_is_read_for_the_first_time_during_an_erasure_waits_for_it(
-    named: NamedAccount, engine: AsyncEngine, database: str
+    named: NamedAccount, engine: Engine, database: str
 ) -> None:
     await named.poll(builders.record(1, employee_id=41))
     account_id = await named.sql.fetchval("select account_id from syncer.account")

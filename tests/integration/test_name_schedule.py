@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.daemon.scheduler import Daemon
     from syncer.emulator.fault import Fault
+    from syncer.store.engine import Engine
     from tests.integration.test_logs import ReadLogLines
 
 __all__ = ["log_lines"]
@@ -43,7 +43,7 @@ DUE = (
 
 
 @pytest.fixture
-async def named(engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[NamedAccount]:
+async def named(engine: Engine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[NamedAccount]:
     async with NamedAccount(engine, emulator, sql, settings_for(emulator)) as account:
         yield account
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.config.accounts import Account
     from syncer.daemon.scheduler import Daemon
     from syncer.emulator.fault import Fault
+    from syncer.store.engine import Engine
 
 SECOND = timedelta(seconds=1)
 STORED = """
@@ -38,7 +38,7 @@ WRONG = "select count(*) >= 2 from syncer.sync_run where error_kind = 'wrong_acc
 
 
 @pytest.fixture
-async def named(engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[NamedAccount]:
+async def named(engine: Engine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[NamedAccount]:
     async with NamedAccount(engine, emulator, sql, settings_for(emulator)) as account:
         yield account
 

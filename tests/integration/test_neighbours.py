@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
+    from syncer.store.engine import Engine
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -129,9 +129,7 @@ async def comparable_rows(account: PolledAccount) -> dict[str, list[dict[str, An
 
 
 @pytest.fixture
-async def neighbours(
-    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
-) -> AsyncIterator[list[PolledAccount]]:
+async def neighbours(engine: Engine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[list[PolledAccount]]:
     """Two accounts."""
     async with AsyncExitStack() as stack:
         accounts = [

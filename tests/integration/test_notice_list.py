@@ -12,7 +12,8 @@ from syncer.store.queries.notice_list import MAX_MESSAGES, read_channels, read_n
 
 if TYPE_CHECKING:
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -74,7 +75,7 @@ async def notices(sql: asyncpg.Connection) -> Notices:
 
 
 async def test_the_newest_messages_come_first_each_with_what_it_says_of_all_its_accounts(
-    notices: Notices, engine: AsyncEngine
+    notices: Notices, engine: Engine
 ) -> None:
     for _ in range(MAX_MESSAGES):
         await notices.insert("three")
@@ -99,7 +100,7 @@ async def test_the_newest_messages_come_first_each_with_what_it_says_of_all_its_
 
 
 async def test_what_waits_is_counted_by_message_with_the_zone_that_its_accounts_share(
-    notices: Notices, engine: AsyncEngine
+    notices: Notices, engine: Engine
 ) -> None:
     await notices.insert("one", outcome="waiting")
     await notices.insert("two", channel="mail", outcome="waiting", error="the first failure")
@@ -116,7 +117,7 @@ async def test_what_waits_is_counted_by_message_with_the_zone_that_its_accounts_
 
 
 async def test_a_channel_has_refused_while_its_newest_message_has_and_the_notify_file_has_it(
-    notices: Notices, engine: AsyncEngine, sql: asyncpg.Connection
+    notices: Notices, engine: Engine, sql: asyncpg.Connection
 ) -> None:
     async def refused() -> list[tuple[str, int | None, str | None]]:
         return [(one.channel, one.http_status, one.error) for one in (await read_channels(engine))[1]]
@@ -134,7 +135,7 @@ async def test_a_channel_has_refused_while_its_newest_message_has_and_the_notify
 
 
 async def test_the_newest_messages_are_found_by_an_index_among_many(
-    notices: Notices, engine: AsyncEngine, sql: asyncpg.Connection
+    notices: Notices, engine: Engine, sql: asyncpg.Connection
 ) -> None:
     await notices.insert("one")
     await sql.execute(

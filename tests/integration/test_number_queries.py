@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.store.engine import Engine
     from tests.builders import PolledAccount
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -66,7 +66,7 @@ async def test_a_query_finds_the_rows_of_the_large_tables_by_index_but_for_those
 
 
 async def test_the_search_for_earlier_numbers_ends_in_time_and_says_that_it_is_not_complete(
-    account: PolledAccount, engine: AsyncEngine, sql: asyncpg.Connection
+    account: PolledAccount, engine: Engine, sql: asyncpg.Connection
 ) -> None:
     await account.poll(record(250, number="79208547433"))
     async with sql.transaction():
@@ -79,7 +79,7 @@ async def test_the_search_for_earlier_numbers_ends_in_time_and_says_that_it_is_n
 
 
 async def test_a_search_that_finds_very_many_numbers_returns_some_and_says_so(
-    account: PolledAccount, engine: AsyncEngine
+    account: PolledAccount, engine: Engine
 ) -> None:
     await account.poll(*(record(key, number="79208547433") for key in range(1, number_search.MAX_FOUND + 2)))
 
@@ -88,7 +88,7 @@ async def test_a_search_that_finds_very_many_numbers_returns_some_and_says_so(
     assert found == ([NumberKey(1, key) for key in range(1, number_search.MAX_FOUND + 1)], False)
 
 
-async def test_a_long_life_has_its_newest_rows(account: PolledAccount, engine: AsyncEngine) -> None:
+async def test_a_long_life_has_its_newest_rows(account: PolledAccount, engine: Engine) -> None:
     for hour in range(6):
         await account.poll_at(NOON + timedelta(hours=hour), record(250, comment=f"{hour}", state=f"state {hour}"))
 
@@ -103,7 +103,7 @@ async def test_a_long_life_has_its_newest_rows(account: PolledAccount, engine: A
 
 
 async def test_a_life_that_takes_too_long_is_an_error(
-    account: PolledAccount, engine: AsyncEngine, sql: asyncpg.Connection
+    account: PolledAccount, engine: Engine, sql: asyncpg.Connection
 ) -> None:
     await account.poll(record(250))
     async with sql.transaction():

@@ -18,7 +18,7 @@ from syncer.threads import THREAD_THRESHOLD_BYTES
 from tests.builders import APP_ID, XXH3_COLLISION, PolledAccount, record, redirect, settings_for, without
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -1013,7 +1013,7 @@ async def test_a_database_without_a_key_fails_polls_with_what_to_run(account: Po
     assert (await account.poll(record(1))).outcome == "applied"
 
 
-async def test_a_poll_of_an_account_that_is_deleted_meanwhile_fails_with_a_sentence(engine: AsyncEngine) -> None:
+async def test_a_poll_of_an_account_that_is_deleted_meanwhile_fails_with_a_sentence(engine: Engine) -> None:
     with pytest.raises(DatabaseError) as deleted:
         await load_fingerprints(engine, 99, ContentHash(b"key"), FingerprintCache())
 

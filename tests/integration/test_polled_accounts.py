@@ -11,8 +11,8 @@ from tests.builders import connect, record
 
 if TYPE_CHECKING:
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.store.engine import Engine
     from tests.builders import PolledAccount
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -69,7 +69,7 @@ async def test_an_account_counts_until_now_while_its_polls_fail_and_until_its_la
 
 
 async def test_retiring_accounts_writes_only_those_that_are_not_retired_yet(
-    engine: AsyncEngine, sql: asyncpg.Connection
+    engine: Engine, sql: asyncpg.Connection
 ) -> None:
     ids = await register_accounts(engine, dict.fromkeys(("a", "b", "c"), "Europe/Moscow"))
     await retire_account(engine, "a")
@@ -90,7 +90,7 @@ async def test_retiring_accounts_writes_only_those_that_are_not_retired_yet(
 
 
 async def test_a_daemon_that_claims_an_account_which_another_one_has_retired_takes_it_back(
-    engine: AsyncEngine, sql: asyncpg.Connection
+    engine: Engine, sql: asyncpg.Connection
 ) -> None:
     ids = await register_accounts(engine, dict.fromkeys(("a", "b"), "Europe/Moscow"))
     now = await read_clock(engine)
@@ -106,7 +106,7 @@ async def test_a_daemon_that_claims_an_account_which_another_one_has_retired_tak
 
 
 async def test_of_many_accounts_the_longest_overdue_are_claimed_however_many_others_have_been_due_for_longer(
-    engine: AsyncEngine,
+    engine: Engine,
 ) -> None:
     names = [f"account {number}" for number in range(3500)]
     ids = list((await register_accounts(engine, dict.fromkeys(names, "Europe/Moscow"))).values())

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
+    from syncer.store.engine import Engine
 
 DAY = timedelta(days=1)
 START = datetime(2026, 3, 26, tzinfo=UTC)  # shortly before the clocks change in Berlin and in Santiago
@@ -77,7 +77,7 @@ def runs_between(first_day: int, last_day: int) -> st.SearchStrategy[list[Stored
 class OldAccount:
     """An account whose runs the test inserts itself."""
 
-    def __init__(self, sql: asyncpg.Connection, engine: AsyncEngine, zone: ZoneInfo) -> None:
+    def __init__(self, sql: asyncpg.Connection, engine: Engine, zone: ZoneInfo) -> None:
         self._sql, self._engine, self._zone = sql, engine, zone
         self.account_id = 0
 
@@ -183,7 +183,7 @@ async def stop_clock(sql: asyncpg.Connection, moment: datetime) -> None:
 async def test_pruning_never_changes_coverage(
     *,
     sql: asyncpg.Connection,
-    engine: AsyncEngine,
+    engine: Engine,
     zone: str,
     earlier: list[StoredRun],
     later: list[StoredRun],
@@ -226,7 +226,7 @@ async def test_replicas_that_prune_concurrently_count_each_run_once(sql: asyncpg
     await stop_clock(sql, END)
     before = await account.coverage()
 
-    async def prune_all(engine: AsyncEngine) -> None:
+    async def prune_all(engine: Engine) -> None:
         while await prune(engine, account.account_id, DAY, batch=7) != "done":
             pass
 
@@ -241,7 +241,7 @@ async def test_replicas_that_prune_concurrently_count_each_run_once(sql: asyncpg
 
 
 async def test_runs_that_found_nothing_new_are_summed_after_a_day_and_the_others_after_the_retention_time(
-    sql: asyncpg.Connection, engine: AsyncEngine
+    sql: asyncpg.Connection, engine: Engine
 ) -> None:
     account = OldAccount(sql, engine, MOSCOW)
     await account.insert()
@@ -399,7 +399,7 @@ async def test_an_account_that_a_poll_has_locked_is_skipped(account: PolledAccou
 
 
 async def test_each_account_is_pruned_by_the_days_of_its_time_zone(
-    account: PolledAccount, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    account: PolledAccount, engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     settings = settings_for(emulator, account_name="east", timezone=ZoneInfo("Asia/Vladivostok"))
     async with PolledAccount(engine, emulator, sql, settings) as east:
@@ -415,7 +415,7 @@ async def test_each_account_is_pruned_by_the_days_of_its_time_zone(
 
 
 async def test_the_longest_gap_of_a_day_counts_from_the_earlier_midnight_where_clocks_go_back_over_it(
-    sql: asyncpg.Connection, engine: AsyncEngine
+    sql: asyncpg.Connection, engine: Engine
 ) -> None:
     havana = ZoneInfo("America/Havana")
     noons = [datetime(2025, 11, day, 12, tzinfo=havana).astimezone(UTC) for day in (1, 2, 3)]

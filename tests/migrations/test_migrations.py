@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     import asyncpg
     from sqlalchemy import Connection
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 PACKAGED = "packaged"
 INSTALLED = {
@@ -158,7 +159,7 @@ def address(any_server: str) -> str:
 
 
 @pytest.fixture
-async def migrated(address: str) -> AsyncIterator[AsyncEngine]:
+async def migrated(address: str) -> AsyncIterator[Engine]:
     """Connections to that database."""
     engine = create_engine(lambda: address, command_timeout=None)
     yield engine
@@ -182,7 +183,7 @@ async def dump(catalog: asyncpg.Connection) -> dict[str, list[tuple[Any, ...]]]:
     return {what: await rows(catalog, query) for what, query in CATALOG.items()}
 
 
-async def step_down(engine: AsyncEngine, revision: str) -> None:
+async def step_down(engine: Engine, revision: str) -> None:
     """Downgrades as `alembic downgrade` does."""
 
     def run(connection: Connection) -> None:
@@ -196,7 +197,7 @@ async def step_down(engine: AsyncEngine, revision: str) -> None:
 
 
 async def test_each_downgrade_restores_the_schema_of_the_earlier_revision(
-    migrated: AsyncEngine, catalog: asyncpg.Connection
+    migrated: Engine, catalog: asyncpg.Connection
 ) -> None:
     newest, *older = known_revisions()
     dumps = {newest: await dump(catalog)}
@@ -218,7 +219,7 @@ async def test_each_downgrade_restores_the_schema_of_the_earlier_revision(
 
 
 async def test_after_a_downgrade_that_deletes_all_data_an_upgrade_and_polls_work_again(
-    migrated: AsyncEngine, catalog: asyncpg.Connection
+    migrated: Engine, catalog: asyncpg.Connection
 ) -> None:
     async with Emulator(numbers=50, rates=STATIC) as emulator:
         settings = settings_for(emulator)
@@ -241,7 +242,7 @@ async def test_after_a_downgrade_that_deletes_all_data_an_upgrade_and_polls_work
 
 
 async def test_the_migrations_create_the_tables_that_the_program_declares(
-    migrated: AsyncEngine, catalog: asyncpg.Connection, any_server: str
+    migrated: Engine, catalog: asyncpg.Connection, any_server: str
 ) -> None:
     def differences(connection: Connection) -> list[Any]:
         options = {

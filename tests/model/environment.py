@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.store.engine import Engine
     from tests.model.plan_run import Plan
 
 _BATCH: Final = 3
@@ -40,8 +40,8 @@ class Environment:
         killer: A connection that locks tables, terminates the sessions that wait for it, and deletes all rows.
     """
 
-    engine: AsyncEngine
-    checking_engine: AsyncEngine
+    engine: Engine
+    checking_engine: Engine
     sql: asyncpg.Connection
     killer: asyncpg.Connection
     emulator: Emulator
@@ -52,7 +52,7 @@ class Environment:
 
     @classmethod
     async def build(cls, stack: AsyncExitStack, database: str) -> Self:
-        def engine_of(url: str, **options: Any) -> AsyncEngine:
+        def engine_of(url: str, **options: Any) -> Engine:
             engine = create_engine(lambda: url, **options)
             stack.push_async_callback(engine.dispose)
             return engine

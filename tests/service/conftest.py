@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
+    from syncer.store.engine import Engine
     from tests.service.processes import Program
 
 
@@ -34,7 +34,7 @@ async def syncer(folder: Path, database: str, emulator: Emulator) -> AsyncIterat
 
 
 @pytest.fixture
-async def account(engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[PolledAccount]:
+async def account(engine: Engine, emulator: Emulator, sql: asyncpg.Connection) -> AsyncIterator[PolledAccount]:
     """The same account in this process, to prepare quickly what the commands find."""
     settings = settings_for(emulator, api_token=SecretStr(TOKEN))
     async with PolledAccount(engine, emulator, sql, settings) as polled:

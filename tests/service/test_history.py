@@ -16,9 +16,9 @@ from tests.service.processes import database_line
 
 if TYPE_CHECKING:
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
+    from syncer.store.engine import Engine
     from tests.service.processes import Program
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -176,7 +176,7 @@ async def test_a_number_that_is_not_found_an_unknown_account_and_no_number_are_o
 
 
 async def test_times_are_those_of_each_accounts_zone(
-    syncer: Program, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection, account: PolledAccount
+    syncer: Program, engine: Engine, emulator: Emulator, sql: asyncpg.Connection, account: PolledAccount
 ) -> None:
     await account.poll_at(NOON, record(250, number=NUMBER))
     settings = settings_for(emulator, account_name="Владивосток", timezone=ZoneInfo("Asia/Vladivostok"))

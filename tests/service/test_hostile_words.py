@@ -26,9 +26,8 @@ from tests.service.processes import environment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.emulator import Emulator
+    from syncer.store.engine import Engine
     from tests.builders import PolledAccount
     from tests.service.processes import Program
 
@@ -102,7 +101,7 @@ async def test_export_shows_the_vendors_words_escaped_on_a_terminal_and_as_they_
     assert [row["comment"] for row in csv.DictReader(io.StringIO(piped.out, newline=""))] == quoted
 
 
-async def test_the_demo_shows_the_vendors_words_escaped(account: PolledAccount, engine: AsyncEngine) -> None:
+async def test_the_demo_shows_the_vendors_words_escaped(account: PolledAccount, engine: Engine) -> None:
     await account.poll(*hostile_records())
     changes = [
         FeedEntry(1, datetime(2026, 3, 1, tzinfo=UTC), "default", word, "state", word, word, "UTC") for word in HOSTILE

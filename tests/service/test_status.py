@@ -25,10 +25,10 @@ from tests.service.processes import TOKEN
 
 if TYPE_CHECKING:
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from syncer.emulator import Emulator
     from syncer.notices.rules import NotifyFile
+    from syncer.store.engine import Engine
     from tests.service.processes import Program
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -62,7 +62,7 @@ async def test_an_unreachable_or_incompatible_database_is_reported_in_one_line(
 
 
 async def test_held_removals_are_shown_with_the_accepting_command_and_rejected_records_with_the_reason(
-    syncer: Program, engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    syncer: Program, engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     settings = settings_for(emulator, api_token=SecretStr(TOKEN), account_name=NAME)
     async with PolledAccount(engine, emulator, sql, settings) as account:
@@ -117,7 +117,7 @@ async def test_a_failed_poll_is_shown_with_its_reason_and_the_last_success_is_ke
 
 
 async def test_times_are_those_of_the_accounts_zone_and_the_lines_fit_a_terminal_of_80_columns(
-    engine: AsyncEngine, emulator: Emulator, sql: asyncpg.Connection
+    engine: Engine, emulator: Emulator, sql: asyncpg.Connection
 ) -> None:
     states = ("active", "debt_lock", "freeze", "activation", "unconfirmed", "inactive")
     settings = settings_for(emulator, account_name="the branch in Vladivostok", timezone=ZoneInfo("Asia/Vladivostok"))

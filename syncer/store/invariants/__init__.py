@@ -30,7 +30,9 @@ from syncer.store.invariants.transitions import ABSENCES, REDIRECT_ENDS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from syncer.store.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ _SETTINGS: Final = local_settings(
 )
 
 
-async def find_violations(engine: AsyncEngine) -> AsyncIterator[Violation]:
+async def find_violations(engine: Engine) -> AsyncIterator[Violation]:
     """Yields every violation in the stored data, as of one snapshot, once all is checked.
 
     Raises:
@@ -95,7 +97,7 @@ async def find_violations(engine: AsyncEngine) -> AsyncIterator[Violation]:
             yield violation
 
 
-async def _find(engine: AsyncEngine) -> dict[str, list[Violation]]:
+async def _find(engine: Engine) -> dict[str, list[Violation]]:
     """Returns the violations that each query finds."""
     waiting = deque(_LONGEST_FIRST)
     found: dict[str, list[Violation]] = {}
@@ -115,7 +117,7 @@ async def _find(engine: AsyncEngine) -> dict[str, list[Violation]]:
     return found
 
 
-async def _find_by_account(engine: AsyncEngine) -> dict[str, list[Violation]]:
+async def _find_by_account(engine: Engine) -> dict[str, list[Violation]]:
     """Returns the same where the tables are distributed: what an exported snapshot shows is one server's rows only."""
     found: dict[str, list[Violation]] = {query: [] for query in _QUERIES}
     async with read_snapshot(engine) as sqlalchemy_connection, invalidate_on_timeout(sqlalchemy_connection):
@@ -132,7 +134,7 @@ async def _find_by_account(engine: AsyncEngine) -> dict[str, list[Violation]]:
     return found
 
 
-async def _help(engine: AsyncEngine, snapshot: str, waiting: deque[str], found: dict[str, list[Violation]]) -> None:
+async def _help(engine: Engine, snapshot: str, waiting: deque[str], found: dict[str, list[Violation]]) -> None:
     """Runs waiting queries on another connection, if there is one; the first connection needs no help."""
     async with AsyncExitStack() as stack:
         try:

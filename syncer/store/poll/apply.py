@@ -23,10 +23,9 @@ from syncer.store.record_columns import RECORD_COLUMN_TYPES, RECORD_COLUMNS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.diff.changeset import ChangeSet, NewVersion, PresenceUpdate
     from syncer.diff.record import Rejection
+    from syncer.store.engine import Engine
     from syncer.store.poll.copy_rows import CopyBatches
     from syncer.store.poll.runs import Fence
     from syncer.store.poll.staged import StagedRows
@@ -378,7 +377,7 @@ async def upsert_rejections(fence: Fence, rejections: Sequence[Rejection]) -> No
     )
 
 
-async def delete_surplus_rejections(engine: AsyncEngine, account_id: int) -> None:
+async def delete_surplus_rejections(engine: Engine, account_id: int) -> None:
     """Deletes the rejected elements that were seen the longest time ago, if the account has too many.
 
     The function has the rights of the schema's owner, and a distributed transaction that has written may not change its

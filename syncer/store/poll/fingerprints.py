@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from uuid import UUID
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.diff.changeset import PollTotals
     from syncer.diff.content_hash import ContentHash
     from syncer.diff.response import ParsedResponse
+    from syncer.store.engine import Engine
     from syncer.store.poll.runs import Run
 
 _MAX_CACHED_NUMBERS: Final = 250_000
@@ -153,7 +152,7 @@ def cached_fingerprints(fingerprint_cache: FingerprintCache, run: Run) -> Accoun
 
 
 async def load_fingerprints(
-    engine: AsyncEngine, account_id: int, content_hash: ContentHash, fingerprint_cache: FingerprintCache
+    engine: Engine, account_id: int, content_hash: ContentHash, fingerprint_cache: FingerprintCache
 ) -> AccountFingerprints:
     """Loads an account's fingerprints from the cache if they are still valid, else from the database.
 

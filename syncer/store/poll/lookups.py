@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 MAX_NEW_WORDS: Final = 200
 """How many new words of one field one run stores."""
@@ -49,7 +49,7 @@ class Lookups:
     refused: dict[str, set[str]] = field(default_factory=dict)
 
 
-async def upsert_lookups(engine: AsyncEngine, lookup_values: Mapping[str, AbstractSet[str]]) -> Lookups:
+async def upsert_lookups(engine: Engine, lookup_values: Mapping[str, AbstractSet[str]]) -> Lookups:
     """Inserts lookup values that were never seen before, each statement in a transaction of its own.
 
     They are committed before the poll's transaction begins, and inserted in sorted order, so that polls of different
@@ -64,7 +64,7 @@ async def upsert_lookups(engine: AsyncEngine, lookup_values: Mapping[str, Abstra
     return await retry_with_new_ids(engine, lambda: _upsert(engine, lookup_values))
 
 
-async def _upsert(engine: AsyncEngine, lookup_values: Mapping[str, AbstractSet[str]]) -> Lookups:
+async def _upsert(engine: Engine, lookup_values: Mapping[str, AbstractSet[str]]) -> Lookups:
     values = {name: sorted(lookup_values[name]) for name in LOOKUP_FIELDS}
     async with autocommit_connection(engine) as connection:
         known: dict[str, dict[str, int]] = {name: {} for name in values}

@@ -33,13 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, MutableMapping, Sequence
     from uuid import UUID
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from syncer.diff.changeset import PollTotals
     from syncer.diff.declared_length import DeclaredLength
     from syncer.diff.response import ParsedResponse
     from syncer.errors import PollError
     from syncer.outcome import Trigger
+    from syncer.store.engine import Engine
     from syncer.store.identities import IdentityBehind
 
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
@@ -160,7 +159,7 @@ _DELETE_RUN: Final = "delete from syncer.sync_run where account_id = $1 and run_
 
 
 async def begin(
-    engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger, account_ids: MutableMapping[str, int]
+    engine: Engine, account: str, time_zone: str, trigger: Trigger, account_ids: MutableMapping[str, int]
 ) -> Run:
     """Inserts the run's row before the endpoint is called, and the account's row if there is none.
 
@@ -189,7 +188,7 @@ async def begin(
 
 
 async def _insert_run(
-    engine: AsyncEngine, account: str, time_zone: str, trigger: Trigger, account_ids: MutableMapping[str, int]
+    engine: Engine, account: str, time_zone: str, trigger: Trigger, account_ids: MutableMapping[str, int]
 ) -> Run | None:
     """Inserts the row, or nothing if its id would be smaller than that of the newest success; then returns None.
 
@@ -235,7 +234,7 @@ def _content_hash(key: bytes) -> ContentHash:
 
 
 async def _try_to_insert(
-    engine: AsyncEngine, account_id: int | None, account: str, time_zone: str, trigger: Trigger
+    engine: Engine, account_id: int | None, account: str, time_zone: str, trigger: Trigger
 ) -> asyncpg.Record | None:
     """Inserts the row; returns None, and inserts nothing, unless the id is that of the account in this time zone."""
     if account_id is None:
@@ -247,7 +246,7 @@ async def _try_to_insert(
             return None
 
 
-async def conclude_failed(engine: AsyncEngine, run: Run, error: PollError) -> Conclusion:
+async def conclude_failed(engine: Engine, run: Run, error: PollError) -> Conclusion:
     """Marks a run as failed unless it has another outcome, and returns the outcome that it has.
 
     Raises:
@@ -259,7 +258,7 @@ async def conclude_failed(engine: AsyncEngine, run: Run, error: PollError) -> Co
         return await read_conclusion(engine, run)
 
 
-async def mark_failed(engine: AsyncEngine, run: Run, error: PollError) -> bool:
+async def mark_failed(engine: Engine, run: Run, error: PollError) -> bool:
     """Marks a run as failed; returns False, and changes nothing, unless it is running or abandoned.
 
     While a transaction that has written the run's outcome is still open, it waits for its end.
@@ -302,7 +301,7 @@ returning run_id
 _READ_RUN: Final = "select * from syncer.sync_run where account_id = $1 and run_id = $2 and started_at = $3"
 
 
-async def read_conclusion(engine: AsyncEngine, run: Run) -> Conclusion:
+async def read_conclusion(engine: Engine, run: Run) -> Conclusion:
     """Reads from a run's row how the run ended."""
     async with autocommit_connection(engine) as connection:
         row = await connection.fetchrow(_READ_RUN, run.account_id, run.run_id, run.started_at)
@@ -312,7 +311,7 @@ async def read_conclusion(engine: AsyncEngine, run: Run) -> Conclusion:
 
 
 @asynccontextmanager
-async def fence(engine: AsyncEngine, run: Run) -> AsyncIterator[Fence]:
+async def fence(engine: Engine, run: Run) -> AsyncIterator[Fence]:
     """Locks the account's fence for one transaction, which commits when the block ends and rolls back if it raises.
 
     The last statement of the block writes the run's outcome, if any does: the next one is COMMIT.

@@ -15,7 +15,7 @@ from syncer.store.queries.known_success import LATER_RUNS, READ_CLOCK, SUCCEEDED
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 ACCOUNTS_PER_PAGE: Final = 20
 _LATE_AFTER: Final = timedelta(minutes=1)
@@ -130,7 +130,7 @@ select account_id, state, count(*) as numbers from syncer.virtual_number
 
 
 async def read_account_page(
-    engine: AsyncEngine, configured: Collection[str], account: str | None, page: int, *, statement_seconds: int
+    engine: Engine, configured: Collection[str], account: str | None, page: int, *, statement_seconds: int
 ) -> AccountPage:
     """Reads a page of the accounts that were ever polled, those that need attention first.
 
@@ -165,7 +165,7 @@ async def read_account_page(
     return AccountPage(now=now, page=rows[0].page, totals=AccountTotals(*rows[0][12:]), accounts=accounts)
 
 
-async def read_account_names(engine: AsyncEngine, *, statement_seconds: int) -> set[str]:
+async def read_account_names(engine: Engine, *, statement_seconds: int) -> set[str]:
     """Reads the names of all accounts, retired ones included.
 
     Raises:
@@ -192,7 +192,7 @@ select 'state', state, title_en, title_ru from analytics.states where documented
 """
 
 
-async def read_titles(engine: AsyncEngine, *, statement_seconds: int) -> Titles:
+async def read_titles(engine: Engine, *, statement_seconds: int) -> Titles:
     """Reads the titles of the states, types and purposes that the vendor documents.
 
     Raises:

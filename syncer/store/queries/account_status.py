@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy import Row
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 
 class RejectedElement(Struct, frozen=True):
@@ -142,7 +143,7 @@ select account_id, list, success_at, error_kind, error from syncer.name_list
 """
 
 
-async def read_account_statuses(engine: AsyncEngine) -> list[AccountStatus]:
+async def read_account_statuses(engine: Engine) -> list[AccountStatus]:
     """Reads the status of every account that was ever polled, sorted by name.
 
     Raises:

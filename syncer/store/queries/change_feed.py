@@ -12,7 +12,7 @@ from syncer.store.engine import read_snapshot
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 
 class FeedEntry(Struct, frozen=True):
@@ -39,7 +39,7 @@ select run_id, recorded_at, account, number,
 """
 
 
-async def read_changes_after(engine: AsyncEngine, run_id: int) -> list[FeedEntry]:
+async def read_changes_after(engine: Engine, run_id: int) -> list[FeedEntry]:
     """Reads the changes that runs after `run_id` recorded, in the order of the runs.
 
     Raises:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from syncer.store.engine import driver_connection, invalidate_on_timeout, translate_errors
+from syncer.store.engine import autocommit_connection
 from syncer.store.queries.known_success import LATER_RUNS, READ_CLOCK, SUCCEEDED_BY
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 OTHER: Final = "other"
 """The label of all states that the vendor does not document: a label is no place for text that others choose."""
@@ -100,27 +100,25 @@ class GaugeReader:
         self._states: list[str] = []
         self._counts: dict[int, tuple[_Version, dict[str, int]]] = {}
 
-    async def read(self, engine: AsyncEngine, account_ids: Collection[int]) -> GaugeValues:
+    async def read(self, engine: Engine, account_ids: Collection[int]) -> GaugeValues:
         """Reads the current values.
 
         Raises:
             DatabaseError: The database cannot be read.
         """
-        with translate_errors():
-            async with engine.connect() as sqlalchemy_connection, invalidate_on_timeout(sqlalchemy_connection):
-                connection = await driver_connection(sqlalchemy_connection)
-                now = await connection.fetchval(READ_CLOCK)
-                rows = await connection.fetch(_ACCOUNTS, account_ids, now)
-                states = await connection.fetchval(_STATES)
-                if states != self._states:
-                    self._states, self._counts = states, {}
-                versions = {row["account_id"]: (row["applied_run_id"], row["fingerprints_version"]) for row in rows}
-                changed = [
-                    account_id
-                    for account_id, version in versions.items()
-                    if account_id not in self._counts or self._counts[account_id][0] != version
-                ]
-                counts = await connection.fetch(_NUMBERS, changed, states, OTHER) if changed else []
+        async with autocommit_connection(engine) as connection:
+            now = await connection.fetchval(READ_CLOCK)
+            rows = await connection.fetch(_ACCOUNTS, account_ids, now)
+            states = await connection.fetchval(_STATES)
+            if states != self._states:
+                self._states, self._counts = states, {}
+            versions = {row["account_id"]: (row["applied_run_id"], row["fingerprints_version"]) for row in rows}
+            changed = [
+                account_id
+                for account_id, version in versions.items()
+                if account_id not in self._counts or self._counts[account_id][0] != version
+            ]
+            counts = await connection.fetch(_NUMBERS, changed, states, OTHER) if changed else []
         numbers: dict[int, dict[str, int]] = {account_id: {} for account_id in changed}
         for account_id, state, count in counts:
             numbers[account_id][state] = count

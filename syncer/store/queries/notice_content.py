@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from syncer.store.engine import Engine
     from syncer.store.notices import Claim
 
 MAX_BLOCKED: Final = 20
@@ -87,7 +87,7 @@ class Wanted(NamedTuple):
     types: Collection[str] | None
 
 
-async def read_notice(engine: AsyncEngine, claim: Claim, wanted: Wanted) -> ChangesNotice | ConditionsNotice:
+async def read_notice(engine: Engine, claim: Claim, wanted: Wanted) -> ChangesNotice | ConditionsNotice:
     """Reads the content of a message that is to be sent.
 
     Raises:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     import asyncpg
     from sqlalchemy import RowMapping
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from syncer.store.engine import Engine
 
 MAX_MESSAGES: Final = 10
 """Messages that `read_notices` returns, at most."""
@@ -174,7 +176,7 @@ async def read_attempts(connection: asyncpg.Connection[Any]) -> list[Attempted]:
     return [Attempted(*row) for row in reversed(await connection.fetch(_ATTEMPTED, MAX_MESSAGES))]
 
 
-async def read_notices(engine: AsyncEngine, account: str | None, *, statement_seconds: int) -> NoticeList:
+async def read_notices(engine: Engine, account: str | None, *, statement_seconds: int) -> NoticeList:
     """Reads the newest messages and what waits, of one account, or of all if `account` is None.
 
     Raises:
@@ -224,7 +226,7 @@ async def _read_messages(connection: AsyncConnection, account_id: int | None) ->
     ]
 
 
-async def read_channels(engine: AsyncEngine) -> tuple[list[WaitingChannel], list[RefusedChannel]]:
+async def read_channels(engine: Engine) -> tuple[list[WaitingChannel], list[RefusedChannel]]:
     """Reads what waits for each channel, and which channels refused for good.
 
     Raises:

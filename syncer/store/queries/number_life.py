@@ -15,8 +15,9 @@ from syncer.store.engine import read_snapshot
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from syncer.store.engine import Engine
     from syncer.store.queries.number_search import NumberKey
 
 MAX_ROWS: Final = 1000
@@ -169,7 +170,7 @@ select changed_at, changed_after, kind, field, old_value, new_value, run_id, old
 
 
 async def read_number_life(
-    engine: AsyncEngine, key: NumberKey, *, statement_seconds: float, max_rows: int = MAX_ROWS
+    engine: Engine, key: NumberKey, *, statement_seconds: float, max_rows: int = MAX_ROWS
 ) -> NumberLife | None:
     """Reads the life of a number; returns None if there is no such number. The rights of an analyst are enough.
 

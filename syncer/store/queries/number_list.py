@@ -12,7 +12,7 @@ from syncer.store.engine import read_snapshot
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 NUMBERS_PER_PAGE: Final = 50
 MAX_GROUPS: Final = 2000
@@ -130,7 +130,7 @@ select a.name, a.time_zone, n.virtual_number_id, n.number, n.state, n.reason, n.
 
 
 async def read_number_page(
-    engine: AsyncEngine, wanted: NumberFilter, page: int, order: Order, *, statement_seconds: float
+    engine: Engine, wanted: NumberFilter, page: int, order: Order, *, statement_seconds: float
 ) -> NumberPage:
     """Reads a page of numbers, and how many there are by region, type and state.
 

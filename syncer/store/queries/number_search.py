@@ -16,7 +16,7 @@ from syncer.store.engine import read_snapshot
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from syncer.store.engine import Engine
 
 MAX_FOUND: Final = 50
 """How many numbers a search returns at most. Usually one number has a phone number, or one in each of some accounts."""
@@ -88,7 +88,7 @@ select account_id, virtual_number_id from found order by account_id, virtual_num
 
 
 async def find_numbers(
-    engine: AsyncEngine, accepted: Sequence[str], account: str | None, *, seconds_if_found: float, seconds_if_not: float
+    engine: Engine, accepted: Sequence[str], account: str | None, *, seconds_if_found: float, seconds_if_not: float
 ) -> FoundNumbers:
     """Finds the numbers that have or had a phone number.
 
@@ -124,7 +124,7 @@ select account_id, virtual_number_id from analytics.numbers_all
 """
 
 
-async def find_numbers_by_words(engine: AsyncEngine, words: str, *, statement_seconds: float) -> FoundNumbers:
+async def find_numbers_by_words(engine: Engine, words: str, *, statement_seconds: float) -> FoundNumbers:
     """Finds the numbers whose comment, or the name of whose employee, has all of some words; also parts of words.
 
     It reads all numbers, as they are now or were when they were removed.
@@ -166,7 +166,7 @@ select n.account, a.time_zone, n.virtual_number_id, n.number, n.state, n.state_s
 
 
 async def read_found_numbers(
-    engine: AsyncEngine, keys: Sequence[NumberKey], *, statement_seconds: float
+    engine: Engine, keys: Sequence[NumberKey], *, statement_seconds: float
 ) -> list[FoundNumber]:
     """Reads what a list of found numbers shows, in the order of the keys.
 
@@ -178,7 +178,7 @@ async def read_found_numbers(
         return [FoundNumber(*row) for row in await connection.execute(text(_FOUND), parameters)]
 
 
-async def require_views(engine: AsyncEngine) -> None:
+async def require_views(engine: Engine) -> None:
     """Checks that the database has the views that a search reads; an analyst may do that.
 
     Raises:
@@ -190,7 +190,7 @@ async def require_views(engine: AsyncEngine) -> None:
             raise SchemaError("the database has no schema of syncer yet, or an old one: run `syncer migrate`")
 
 
-async def read_polled_accounts(engine: AsyncEngine) -> list[str]:
+async def read_polled_accounts(engine: Engine) -> list[str]:
     """Reads the names of all accounts that were ever polled, sorted; an analyst may do that.
 
     Raises:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from syncer.store.engine import Engine
 
 MAX_CHANGED_RUNS: Final = 6
 CHANGES_PER_RUN: Final = 12
@@ -185,7 +187,7 @@ select a.name, a.time_zone, j.virtual_number_id, j.error,
 """
 
 
-async def read_recent_activity(engine: AsyncEngine, account: str | None, *, statement_seconds: int) -> RecentActivity:
+async def read_recent_activity(engine: Engine, account: str | None, *, statement_seconds: int) -> RecentActivity:
     """Reads the recent activity of one account, or of all if `account` is None.
 
     Raises:

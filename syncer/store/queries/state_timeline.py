@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy import Row
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from syncer.store.engine import Engine
 
 STEPS: Final = 120
 _MIN_SPAN: Final = timedelta(minutes=1)
@@ -61,7 +62,7 @@ select h.state, greatest(0, ceil(extract(epoch from s.at - :starts_at) / :step))
 
 
 async def read_timeline(
-    engine: AsyncEngine, account: str | None, max_span: timedelta, *, statement_seconds: int
+    engine: Engine, account: str | None, max_span: timedelta, *, statement_seconds: int
 ) -> Timeline | None:
     """Reads the count of numbers in each state over time; returns None if nothing was ever polled.
 

@@ -1,0 +1,70 @@
+"""Creates SQLAlchemy's engine, which connects as the program does. Only a process that uses it imports this module."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from syncer.errors import DatabaseError
+from syncer.store.engine import POOL_TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+    from syncer.store.engine import Connect
+
+
+def create(connect: Connect, pool_size: int, max_overflow: int) -> AsyncEngine:
+    """Creates SQLAlchemy's engine.
+
+    Args:
+        connect: Opens a connection.
+        pool_size: Connections that stay open.
+        max_overflow: How many more may be open while they are needed.
+    """
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        # Not as `async_creator`, beside which SQLAlchemy ignores the other two. A statement without a name is not kept.
+        connect_args={
+            "async_creator_fn": connect,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": str,
+        },
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_timeout=POOL_TIMEOUT,
+    )
+    event.listen(engine.sync_engine, "checkout", _reject_closed)
+    return engine
+
+
+def _reject_closed(connection: DBAPIConnection, *_: object) -> None:
+    """Makes the pool reconnect if the server has closed the connection; a ping would take four round trips."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+@contextmanager
+def driver_errors() -> Iterator[None]:
+    """Raises the driver's error in place of the one that SQLAlchemy has wrapped around it.
+
+    Raises:
+        DatabaseError: In place of an error that is SQLAlchemy's own.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        if error.orig is None:
+            raise
+        driver_error = error.orig.__cause__ or error.orig
+    except SQLAlchemyError as error:
+        driver_error = DatabaseError(f"database: {error}; check the server's log")
+    else:
+        return
+    raise driver_error from None
