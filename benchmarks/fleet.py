@@ -39,7 +39,7 @@ from benchmarks.processes import daemon
 from benchmarks.server import configured_server, connection_to, migrate_to_newest
 from syncer.emulator import Fleet
 from syncer.store.accounts import register_accounts
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -255,7 +255,7 @@ async def notices_table(database_url: str) -> Table:
 async def insert_old_runs(database_url: str, accounts: int, old_runs: int, numbers: int) -> None:
     """Registers the accounts, and gives each this many runs that retention will delete."""
     await migrate_to_newest(database_url)
-    engine = create_engine(lambda: database_url, command_timeout=None)
+    engine = Engine(lambda: database_url, command_timeout=None)
     await register_accounts(engine, {f"account {number}": "Europe/Moscow" for number in range(accounts)})
     await engine.dispose()
     async with connection_to(database_url) as connection:

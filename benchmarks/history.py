@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.server import configured_server, connection_to, migrate_to_newest
 from syncer.store.day_summaries import summarise_days
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.invariants import find_violations
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ async def generate_history(url: str, numbers: int = NUMBERS, *, accounts: int = 
 
 async def _summarise_days(url: str, account_ids: Sequence[int]) -> None:
     """Summarises the days that have ended, as a daemon has done after two years."""
-    engine = create_engine(lambda: url, command_timeout=None)
+    engine = Engine(lambda: url, command_timeout=None)
     for account_id in account_ids:
         while await summarise_days(engine, account_id) == "more":
             pass
@@ -117,7 +117,7 @@ async def measure_check(url: str) -> float:
     Raises:
         AssertionError: It found a violation.
     """
-    engine = create_engine(lambda: url)
+    engine = Engine(lambda: url)
     begun = time.perf_counter()
     violations = [str(violation) async for violation in find_violations(engine)]
     seconds = time.perf_counter() - begun

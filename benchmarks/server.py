@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from syncer.embedded import EmbeddedServer
-from syncer.store.engine import create_engine, driver_arguments
+from syncer.store.engine import Engine, driver_arguments
 from syncer.store.schema import migrate
 
 if TYPE_CHECKING:
@@ -52,6 +52,6 @@ async def connection_to(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
 
 async def migrate_to_newest(url: str) -> None:
     """Migrates a database to the newest schema, without a time limit."""
-    engine = create_engine(lambda: url, command_timeout=None)
+    engine = Engine(lambda: url, command_timeout=None)
     await migrate(engine)
     await engine.dispose()

@@ -48,10 +48,10 @@ def run_from_command_line() -> None:
     import asyncio  # noqa: PLC0415 - only developers run this
     import os  # noqa: PLC0415 - as above
 
-    from syncer.store.engine import create_engine  # noqa: PLC0415 - as above
+    from syncer.store.engine import Engine  # noqa: PLC0415 - as above
 
     async def connect() -> None:
-        engine = create_engine(lambda: os.environ["SYNCER_MIGRATE_DATABASE_URL"], command_timeout=None)
+        engine = Engine(lambda: os.environ["SYNCER_MIGRATE_DATABASE_URL"], command_timeout=None)
         async with engine.connect() as connection:
             await connection.run_sync(run)
             await connection.commit()

@@ -105,16 +105,16 @@ class Database:
     @cached_property
     def engine(self) -> Engine:
         """The connection pool for processing responses and for short statements; it connects on demand."""
-        from syncer.store.engine import create_engine  # noqa: PLC0415 - asyncpg is slow to import
+        from syncer.store.engine import Engine  # noqa: PLC0415 - asyncpg is slow to import
 
-        return create_engine(self.url, pool_size=CONNECTIONS, max_overflow=0)
+        return Engine(self.url, pool_size=CONNECTIONS, max_overflow=0)
 
     @cached_property
     def owner_engine(self) -> Engine:
         """The connection pool for migrations, as the owner and without a statement timeout."""
-        from syncer.store.engine import create_engine  # noqa: PLC0415 - asyncpg is slow to import
+        from syncer.store.engine import Engine  # noqa: PLC0415 - asyncpg is slow to import
 
-        return create_engine(self.owner_url, variable=self._owner_variable, pool_size=2, command_timeout=None)
+        return Engine(self.owner_url, variable=self._owner_variable, pool_size=2, command_timeout=None)
 
     async def dispose(self) -> None:
         """Closes all connections."""

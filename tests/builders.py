@@ -21,7 +21,7 @@ from syncer.diff.record import VendorRecord
 from syncer.emulator import Emulator, faults
 from syncer.endpoint.client import Source
 from syncer.poll import BATCH_SIZE, Poller
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.invariants import find_violations
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from syncer.diff.stored import StoredAccount, StoredNumbers
     from syncer.notices.rules import NotifyFile
     from syncer.outcome import PollResult, Trigger
-    from syncer.store.engine import Engine
     from tests.proxy import Proxy
 
 APP_ID = 1200054
@@ -216,7 +215,7 @@ async def connect(url: str) -> asyncpg.Connection:
 
 async def broken_invariants(url: str) -> list[str]:
     """Returns the violations that `syncer check --data` would report for a database."""
-    engine = create_engine(lambda: url)
+    engine = Engine(lambda: url)
     broken = [str(violation) async for violation in find_violations(engine)]
     await engine.dispose()
     return broken
@@ -290,7 +289,7 @@ class PolledAccount:
     @asynccontextmanager
     async def through(self, proxy: Proxy) -> AsyncIterator[PolledAccount]:
         """Yields the same account, polled by a process that connects to the database through a proxy."""
-        engine = create_engine(lambda: proxy.url)
+        engine = Engine(lambda: proxy.url)
         async with PolledAccount(engine, self.emulator, self.sql, self.settings) as behind_proxy:
             yield behind_proxy
         await engine.dispose()

@@ -15,14 +15,13 @@ import pytest
 from syncer.embedded import EmbeddedServer
 from syncer.emulator import STATIC, Emulator
 from syncer.store import schema
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from tests.builders import PolledAccount, connect, settings_for
 from tests.folders import public_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from syncer.store.engine import Engine
 
 # What is lost when the machine loses power is no matter here.
 _FAST = {
@@ -62,7 +61,7 @@ async def _make_template(url: str) -> None:
     assert not is_own or (await connection.fetchval("show server_version")).startswith("18.")
     await connection.execute("create database migrated")
     await connection.close()
-    engine = create_engine(lambda: url.replace("/syncer", "/migrated"), command_timeout=None)
+    engine = Engine(lambda: url.replace("/syncer", "/migrated"), command_timeout=None)
     await schema.migrate(engine)
     await engine.dispose()
 
@@ -102,7 +101,7 @@ class _database:  # noqa: N801 - reads as a function
 @pytest.fixture
 async def engine(database: str) -> AsyncIterator[Engine]:
     """Connections to the test's own database."""
-    made = create_engine(lambda: database)
+    made = Engine(lambda: database)
     yield made
     await made.dispose()
 

@@ -9,7 +9,7 @@ import socket
 import ssl
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
@@ -20,7 +20,7 @@ from syncer.store.keepalive import KEEPALIVE_PARAMETERS, enable_keepalive
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -69,16 +69,17 @@ _KEPT_STATEMENTS: Final = 100
 """Statements that stay prepared on a connection, more than a poll and the daemon have."""
 
 
-Connect: TypeAlias = "Callable[..., Coroutine[Any, Any, Connection]]"
-"""Opens a connection; what asyncpg's pool would pass on to `asyncpg.connect` is ignored."""
-
-
 class Connection(asyncpg.Connection):
     """A connection that exposes its socket, and that closes without waiting for a server that may be unreachable."""
 
     def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:  # noqa: ANN401 - asyncpg's own
         super().__init__(protocol, transport, *rest)
         self.socket: TransportSocket = transport.get_extra_info("socket")
+
+    @property
+    def unwrapped(self) -> Self:
+        """This connection. The pool's proxy, which has its attributes, says nothing of it once it was closed."""
+        return self
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - as asyncpg has it
         """Closes the connection gracefully; aborts it if the server does not respond in time."""
@@ -92,19 +93,42 @@ class Engine:
     Polls and all short statements use asyncpg's connections. SQLAlchemy's are for migrations and for queries that are
     put together from parts; a process that needs neither does not import it, which takes a quarter of the time of a
     short command.
+
+    asyncpg's statements stay prepared for some minutes where a connection is one session of the server. Behind
+    PgBouncer, which may run each transaction in another session, and with Citus, no statement stays prepared. Those of
+    SQLAlchemy never do: among them are searches, whose best plan depends on what is searched for.
     """
 
-    def __init__(self, connect: Connect, pool_size: int, max_overflow: int) -> None:
-        """Takes what `create_engine` describes."""
-        self._connect = connect
+    def __init__(
+        self,
+        address: Callable[[], str],
+        *,
+        variable: str = _DATABASE_URL,
+        pool_size: int = 5,
+        max_overflow: int = 5,
+        command_timeout: float | None = COMMAND_TIMEOUT,
+    ) -> None:
+        """Takes what each new connection needs; opens none.
+
+        Args:
+            address: Returns the current libpq address, which may change.
+            variable: The variable with the address, which errors of connecting name.
+            pool_size: Connections of each pool that stay open once they were needed, and all that asyncpg's may have.
+            max_overflow: How many more SQLAlchemy's may have while they are needed.
+            command_timeout: Seconds to wait for the response to a statement; None is forever.
+        """
+        self._address = address
+        self._variable = variable
         self._pool_size = pool_size
         self._max_overflow = max_overflow
+        self._command_timeout = command_timeout
+        self._kept_statements = _KEPT_STATEMENTS
         self._unused = asyncio.Semaphore(pool_size)
         self._opening = asyncio.Lock()
         self._pool: asyncpg.Pool[Any] | None = None
 
     @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+    async def acquire(self) -> AsyncIterator[Connection]:
         """Takes a connection out of asyncpg's pool for the time of the block.
 
         If a statement times out or is cancelled, the connection is closed, since a rollback would hang too. It is also
@@ -118,10 +142,11 @@ class Engine:
         try:
             pool = await self._open_pool()
             proxy = await pool.acquire()
+            connection = cast("Connection", proxy).unwrapped
             try:
-                yield cast("asyncpg.Connection[Any]", proxy)  # it has all methods of the connection
+                yield connection
             except (TimeoutError, asyncio.CancelledError, _BROKEN):
-                proxy.terminate()
+                connection.terminate()
                 raise
             finally:
                 await pool.release(proxy)
@@ -164,6 +189,39 @@ class Engine:
         async with self.connect() as connection, connection.begin():
             yield connection
 
+    async def _connect(self, *_: object, **__: object) -> Connection:
+        """Opens a connection; what asyncpg's pool would pass on to `asyncpg.connect` is ignored."""
+        try:
+            connection = await self._open_connection()
+            if self._kept_statements and not await _can_keep_statements(connection):
+                self._kept_statements = 0
+                connection = await self._open_connection()
+        except Exception as error:
+            error.add_note(self._variable)
+            raise
+        return connection
+
+    async def _open_connection(self) -> Connection:
+        address = self._address()
+        dsn, arguments = driver_arguments(address)
+        try:
+            connection = await asyncpg.connect(
+                dsn,
+                command_timeout=self._command_timeout,
+                statement_cache_size=self._kept_statements,
+                connection_class=Connection,
+                **arguments,
+            )
+        except socket.gaierror as error:
+            location = describe_location(address)
+            raise OSError(f"the host's name in {location} cannot be resolved ({error.strerror})") from None
+        except (asyncpg.InterfaceError, OSError):  # an untrusted certificate is a ValueError too
+            raise
+        except ValueError as error:  # most often UnicodeError, for a host name that cannot be encoded for DNS
+            raise asyncpg.ClientConfigurationError(f"the host name in the address is not valid ({error})") from None
+        enable_keepalive(connection.socket, dict(parse_qsl(urlsplit(address).query)))
+        return connection
+
     async def dispose(self) -> None:
         """Closes all connections. The engine can be used again: it opens others."""
         if self._pool is not None:
@@ -177,64 +235,6 @@ class Engine:
 
 async def _leave_as_it_is(_: object) -> None:
     """Resets nothing that another user of the connection could see: no statement changes more than its transaction."""
-
-
-def create_engine(
-    address: Callable[[], str],
-    *,
-    variable: str = _DATABASE_URL,
-    pool_size: int = 5,
-    max_overflow: int = 5,
-    command_timeout: float | None = COMMAND_TIMEOUT,
-) -> Engine:
-    """Creates an engine that calls `address` for each new connection, so that the address may change.
-
-    asyncpg's statements stay prepared for some minutes where a connection is one session of the server. Behind
-    PgBouncer, which may run each transaction in another session, and with Citus, no statement stays prepared. Those of
-    SQLAlchemy never do: among them are searches, whose best plan depends on what is searched for.
-
-    Args:
-        address: Returns the current libpq address.
-        variable: The variable with the address, which errors of connecting name.
-        pool_size: Connections of each pool that stay open once they were needed, and all that asyncpg's may have.
-        max_overflow: How many more SQLAlchemy's may have while they are needed.
-        command_timeout: Seconds to wait for the response to a statement; None is forever.
-    """
-    kept_statements = _KEPT_STATEMENTS
-
-    async def connect(*_: object, **__: object) -> Connection:
-        nonlocal kept_statements
-        try:
-            connection = await open_connection(address())
-            if kept_statements and not await _can_keep_statements(connection):
-                kept_statements = 0
-                connection = await open_connection(address())
-        except Exception as error:
-            error.add_note(variable)
-            raise
-        return connection
-
-    async def open_connection(current_address: str) -> Connection:
-        dsn, arguments = driver_arguments(current_address)
-        try:
-            connection = await asyncpg.connect(
-                dsn,
-                command_timeout=command_timeout,
-                statement_cache_size=kept_statements,
-                connection_class=Connection,
-                **arguments,
-            )
-        except socket.gaierror as error:
-            location = describe_location(current_address)
-            raise OSError(f"the host's name in {location} cannot be resolved ({error.strerror})") from None
-        except (asyncpg.InterfaceError, OSError):  # an untrusted certificate is a ValueError too
-            raise
-        except ValueError as error:  # most often UnicodeError, for a host name that cannot be encoded for DNS
-            raise asyncpg.ClientConfigurationError(f"the host name in the address is not valid ({error})") from None
-        enable_keepalive(connection.socket, dict(parse_qsl(urlsplit(current_address).query)))
-        return connection
-
-    return Engine(connect, pool_size, max_overflow)
 
 
 async def _can_keep_statements(connection: Connection) -> bool:

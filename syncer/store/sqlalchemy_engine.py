@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
@@ -13,11 +13,13 @@ from syncer.errors import DatabaseError
 from syncer.store.engine import POOL_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-    from syncer.store.engine import Connect
+    from syncer.store.engine import Connection
+
+    Connect: TypeAlias = Callable[..., Coroutine[Any, Any, Connection]]
 
 
 def create(connect: Connect, pool_size: int, max_overflow: int) -> AsyncEngine:

@@ -13,7 +13,7 @@ from yarl import URL
 
 from syncer.config.hosts import is_loopback
 from syncer.errors import ConfigurationError, DatabaseError, ListenError, SyncerError, os_error_text
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.schema import schema_state
 from syncer.store.server import find_write_obstacle
 from syncer.telemetry.logs import log
@@ -83,9 +83,7 @@ class Site:
     ) -> None:
         self._address = address
         # A pool of its own, so that requests take no connections from the polls.
-        self._engine = create_engine(
-            database_address, pool_size=2, max_overflow=3, command_timeout=STATEMENT_TIMEOUT_SECONDS
-        )
+        self._engine = Engine(database_address, pool_size=2, max_overflow=3, command_timeout=STATEMENT_TIMEOUT_SECONDS)
         self._served_metrics = metrics
         self._is_live = is_live
         self._ready = SingleFlight(self._require_ready)

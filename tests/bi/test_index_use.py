@@ -15,7 +15,7 @@ from benchmarks.queries import QUERIES
 from docs import answers
 from syncer.notices.notifier import notify_once
 from syncer.store.account_deletion import delete_account
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.erasures import erasing
 from syncer.store.invariants import find_violations
 from syncer.store.notices import prune_notices
@@ -121,7 +121,7 @@ async def run_program(account: PolledAccount, receiver: Receiver) -> None:
 async def test_each_index_is_used_except_primary_keys_of_tables_with_few_rows(
     database_in_use: str, emulator: Emulator
 ) -> None:
-    engine = create_engine(lambda: database_in_use)
+    engine = Engine(lambda: database_in_use)
     sql = await connect(database_in_use)
     await sql.execute("select pg_stat_reset()")
     await run_documented_queries(database_in_use)

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from syncer.store.day_summaries import summarise_days
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.queries.account_list import AccountTotals, Title, read_account_page, read_titles
 from syncer.store.queries.recent_activity import read_recent_activity
 from syncer.store.queries.state_timeline import read_timeline
@@ -96,7 +96,7 @@ async def test_the_daemons_role_can_read_everything_that_the_page_shows(account:
     await account.poll(*NUMBERS)
     await account.poll(record(1, state="porting"), *NUMBERS[1:], record(11, number=None))
     url = await login("syncer_daemon")
-    engine = create_engine(lambda: url)
+    engine = Engine(lambda: url)
 
     page = await read_account_page(engine, ["default"], None, 1, statement_seconds=5)
     numbers = await read_timeline(engine, None, timedelta(days=1), statement_seconds=5)
@@ -112,7 +112,7 @@ async def test_the_daemons_role_can_read_everything_that_the_page_shows(account:
 
 async def test_the_daemons_role_can_do_everything_that_polls_do(account: PolledAccount, login: Login) -> None:
     url = await login("syncer_daemon")
-    engine = create_engine(lambda: url)
+    engine = Engine(lambda: url)
     async with PolledAccount(engine, account.emulator, account.sql, account.settings) as daemon:
         results = [
             await daemon.poll(*NUMBERS),
@@ -234,7 +234,7 @@ async def test_the_daemons_role_can_delete_no_rejected_record_that_is_younger_th
     await account.poll(*NUMBERS, record(11, number=None))
     await account.poll(record(1, state="freeze"), *NUMBERS[1:])
     url = await login("syncer_daemon")
-    engine = create_engine(lambda: url)
+    engine = Engine(lambda: url)
     await age_runs(account.sql, timedelta(days=89))
 
     assert await prune(engine, 1, timedelta()) == "done"
@@ -251,7 +251,7 @@ async def test_the_daemons_role_reads_lists_of_names_and_changes_no_former_name(
     emulator: Emulator, sql: asyncpg.Connection, login: Login
 ) -> None:
     url = await login("syncer_daemon")
-    engine = create_engine(lambda: url)
+    engine = Engine(lambda: url)
     async with NamedAccount(engine, emulator, sql, settings_for(emulator)) as named:
         await named.read_employees(employee(1), employee(2))
         await named.read_employees(employee(1, "Белова Анна"), employee(3))

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from tests.builders import PolledAccount, connect, execute, record, settings_for
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ async def test_views_of_two_databases_have_the_rows_of_both_and_say_which_they_a
     sql: asyncpg.Connection,
 ) -> None:
     western, together = await connect(west), await connect(empty_database)
-    engine = create_engine(lambda: west)
+    engine = Engine(lambda: west)
     async with PolledAccount(engine, emulator, western, settings_for(emulator)) as other:
         await other.poll(record(1, number="79161111111"))
     await engine.dispose()

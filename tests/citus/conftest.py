@@ -19,7 +19,7 @@ import asyncpg
 import pytest
 
 from syncer.store.distribution import distribute
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.schema import migrate
 from tests.builders import connect, execute
 from tests.service.scenarios import folder, program
@@ -144,7 +144,7 @@ async def _find_cluster(url: str) -> Cluster:
 
 async def migrate_and_distribute(url: str) -> None:
     """Does what `syncer migrate` does."""
-    engine = create_engine(lambda: url, command_timeout=None)
+    engine = Engine(lambda: url, command_timeout=None)
     await migrate(engine)
     await distribute(engine)
     await engine.dispose()

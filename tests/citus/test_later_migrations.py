@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 
 from syncer.errors import SchemaError
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.schema import known_revisions, migrations_folder
 from tests.builders import connect, record
 from tests.migrations.test_migrations import step_down
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from syncer.store.engine import Engine
     from tests.builders import PolledAccount
 
 UPGRADE = """
@@ -84,7 +83,7 @@ async def test_it_is_executed_on_all_servers_its_table_is_distributed_and_its_vi
     (folder / "sql" / "9999_up.sql").write_text(UPGRADE.format(freshness=freshness))
     kinds = folder / "sql" / "citus" / "distribute.sql"
 
-    engine = create_engine(lambda: database, command_timeout=None)
+    engine = Engine(lambda: database, command_timeout=None)
     with pytest.raises(
         asyncpg.RaiseError, match=r"distribute\.sql does not say of which kind the table syncer\.visit is"
     ):
@@ -119,7 +118,7 @@ async def answers(sql: asyncpg.Connection, table: str, query: str) -> list[str]:
 
 async def test_distributed_tables_cannot_have_an_earlier_schema(database: str, sql: asyncpg.Connection) -> None:
     newest, earlier, *_ = known_revisions()
-    engine = create_engine(lambda: database, command_timeout=None)
+    engine = Engine(lambda: database, command_timeout=None)
 
     with pytest.raises(SchemaError) as refused:
         await step_down(engine, earlier)

@@ -13,7 +13,7 @@ import pytest
 from docs import demo_data
 from syncer.errors import SchemaError
 from syncer.store.distribution import citus_scripts, distribute
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.schema import known_revisions, migrate
 from tests.bi.test_roles import PRIVILEGES
 from tests.builders import PolledAccount, connect, record, settings_for
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import asyncpg
 
     from syncer.emulator import Emulator
-    from syncer.store.engine import Engine
     from tests.citus.conftest import Cluster
     from tests.service.processes import Program
 
@@ -56,7 +55,7 @@ DIGEST_FUNCTION = "syncer.citus_texts()"
 @pytest.fixture
 async def engine(empty_database: str) -> AsyncIterator[Engine]:
     """Connections to the database that is to be migrated."""
-    made = create_engine(lambda: empty_database, command_timeout=None)
+    made = Engine(lambda: empty_database, command_timeout=None)
     yield made
     await made.dispose()
 
@@ -180,7 +179,7 @@ async def test_a_database_from_before_the_extension_is_distributed(
 ) -> None:
     name = f"test_{secrets.token_hex(6)}"
     url = await cluster.create(name, plain=plain_template)
-    engine, sql = create_engine(lambda: url, command_timeout=None), await connect(url)
+    engine, sql = Engine(lambda: url, command_timeout=None), await connect(url)
     await sql.execute("set search_path = ''")
     try:
         assert await distribute(engine) == "the tables have been distributed over 2 workers"
@@ -281,7 +280,7 @@ async def test_only_a_superuser_can_distribute(engine: Engine, empty_database: s
     await sql.execute(f"create role {name} login password '{name}' in role current_user")
     parts = urlsplit(empty_database)
     url = urlunsplit(parts._replace(netloc=f"{name}:{name}@{parts.hostname}:{parts.port}"))
-    owner = create_engine(lambda: url)
+    owner = Engine(lambda: url)
     try:
         with pytest.raises(SchemaError) as refused:
             await distribute(owner)
@@ -297,7 +296,7 @@ async def test_only_a_superuser_can_distribute(engine: Engine, empty_database: s
 
 async def test_nothing_is_made_on_a_worker(empty_database: str, cluster: Cluster) -> None:
     worker = cluster.on_worker(empty_database)
-    engine = create_engine(lambda: worker, command_timeout=None)
+    engine = Engine(lambda: worker, command_timeout=None)
 
     with pytest.raises(SchemaError) as refused:
         await migrate(engine)

@@ -11,17 +11,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
-from sqlalchemy import event
 
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from tests.builders import PolledAccount, connect, record, redirect, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from sqlalchemy.engine.interfaces import DBAPIConnection
-
-    from syncer.store.engine import Engine
+    from syncer.store.engine import Connection
 
     Login = Callable[[str], Awaitable[str]]
 
@@ -55,7 +52,7 @@ async def neighbour(account: PolledAccount) -> AsyncIterator[PolledAccount]:
 
 async def test_the_daemons_role_can_do_everything_that_polls_do(account: PolledAccount, login: Login) -> None:
     url = await login("syncer_daemon")
-    engine = create_engine(lambda: url)
+    engine = Engine(lambda: url)
     async with PolledAccount(engine, account.emulator, account.sql, account.settings) as daemon:
         results = [
             await daemon.poll(*NUMBERS),
@@ -216,15 +213,26 @@ class RemoteCommands:
         return len(sent), len({worker for worker, _ in sent}), len(prepared)
 
 
+class LoggedEngine(Engine):
+    """An engine whose commands to the workers are heard."""
+
+    def __init__(self, database: str, heard: RemoteCommands) -> None:
+        super().__init__(lambda: database)
+        self._heard = heard
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """Takes a connection, whose listeners the pool removes when it is given back."""
+        async with super().acquire() as connection:
+            connection.add_log_listener(self._heard.hear)
+            yield connection
+
+
 @asynccontextmanager
 async def logged(database: str) -> AsyncIterator[tuple[Engine, RemoteCommands]]:
     """Makes an engine whose commands to the workers are heard."""
-    engine, heard = create_engine(lambda: database), RemoteCommands()
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _(connection: DBAPIConnection, _: object) -> None:
-        connection.driver_connection.add_log_listener(heard.hear)
-
+    heard = RemoteCommands()
+    engine = LoggedEngine(database, heard)
     yield engine, heard
     await engine.dispose()
 

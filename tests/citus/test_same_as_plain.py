@@ -12,7 +12,7 @@ import pytest
 
 from syncer.name_list import Named
 from syncer.store import account_deletion, accounts, day_summaries, erasures, names, retention
-from syncer.store.engine import autocommit_connection, create_engine
+from syncer.store.engine import Engine, autocommit_connection
 from syncer.store.invariants import find_violations
 from syncer.store.queries import (
     account_list,
@@ -34,7 +34,6 @@ from tests.integration.test_invariants import CORRUPTIONS, DROP_CONSTRAINTS, T0,
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from syncer.store.engine import Engine
 
 LATER = T0 + timedelta(days=3)
 SECONDS = 60
@@ -72,7 +71,7 @@ async def set_clock(url: str, moment: datetime) -> None:
 async def twins(plain_database: str, database: str) -> AsyncIterator[Twins]:
     await poll_all_hours(plain_database)
     await set_clock(plain_database, LATER)
-    engine = create_engine(lambda: plain_database)
+    engine = Engine(lambda: plain_database)
     async with autocommit_connection(engine) as connection:
         await connection.execute(
             "insert into syncer.name (account_id, list, object_id, name, first_seen_at, changed_at)"
@@ -97,7 +96,7 @@ async def twins(plain_database: str, database: str) -> AsyncIterator[Twins]:
     await engine.dispose()
     assert await copy_rows(plain_database, database) > 100
     await set_clock(database, LATER)
-    plain, distributed = create_engine(lambda: plain_database), create_engine(lambda: database)
+    plain, distributed = Engine(lambda: plain_database), Engine(lambda: database)
     yield Twins(plain, distributed, plain_database, database)
     await plain.dispose()
     await distributed.dispose()

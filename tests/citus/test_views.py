@@ -14,7 +14,7 @@ import pytest
 from syncer.emulator import STATIC, Emulator
 from syncer.emulator.faults import Body
 from syncer.store.day_summaries import summarise_days
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from tests.builders import PolledAccount, accounts_named, connect, record, redirect, settings_for
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def responses(random: Random) -> Iterator[bytes]:
 
 async def fill(url: str) -> None:
     """Polls the accounts of a database, retires one of them, and stores names."""
-    engine = create_engine(lambda: url)
+    engine = Engine(lambda: url)
     sql = await connect(url)
     async with Emulator(numbers=1, rates=STATIC) as emulator:
         settings = settings_for(emulator, removal_max_ratio=1)
@@ -113,7 +113,7 @@ async def fill(url: str) -> None:
 async def plain(plain_database: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection to one server that has the polls."""
     await fill(plain_database)
-    engine = create_engine(lambda: plain_database)
+    engine = Engine(lambda: plain_database)
     for account_id in (1, 2, 3, 4):
         await summarise_days(engine, account_id, days=3)
     await engine.dispose()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from syncer.embedded import EmbeddedServer
 from syncer.emulator import faults
 from syncer.store import schema
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from tests.builders import connect
 from tests.proxy import Proxy
 from tests.service.processes import TOKEN, wait_until
@@ -137,7 +137,7 @@ async def test_a_read_only_database_is_reported_once_and_polls_continue_when_it_
 async def test_with_an_older_schema_it_claims_no_account_and_names_the_command_to_run(
     syncer: Program, emulator: Emulator, database: str
 ) -> None:
-    engine = create_engine(lambda: database, command_timeout=None)
+    engine = Engine(lambda: database, command_timeout=None)
     required, older, *_ = schema.known_revisions()
     await schema.migrate(engine, "base")
     await schema.migrate(engine, older)

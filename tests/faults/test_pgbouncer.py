@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 
 from syncer.emulator import faults
-from syncer.store.engine import autocommit_connection, create_engine
+from syncer.store.engine import Engine, autocommit_connection
 from tests.builders import connect
 from tests.service.processes import wait_until
 
@@ -76,7 +76,7 @@ async def accepts_connections(address: str) -> bool:
 
 async def test_no_statement_stays_prepared_where_a_pooler_lends_sessions_for_one_transaction(pooled: str) -> None:
     await wait_until(lambda: accepts_connections(pooled))
-    engine = create_engine(lambda: pooled)
+    engine = Engine(lambda: pooled)
 
     async def ask(number: int) -> int:
         async with autocommit_connection(engine) as connection:

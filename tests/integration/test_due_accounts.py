@@ -10,7 +10,7 @@ import pytest
 from syncer.emulator import Emulator, faults
 from syncer.store import schedule
 from syncer.store.accounts import register_accounts
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from tests.builders import running_daemon
 from tests.service.processes import wait_until
 
@@ -25,7 +25,7 @@ SCHEDULER: Final = "syncer.daemon.scheduler"
 @pytest.fixture(autouse=True)
 async def overdue(database: str) -> None:
     """A thousand accounts that have been due for a minute, as after an outage."""
-    engine = create_engine(lambda: database)
+    engine = Engine(lambda: database)
     ids = await register_accounts(engine, dict.fromkeys(NAMES, "Europe/Moscow"))
     due_at = await schedule.read_clock(engine) - timedelta(minutes=1)
     await schedule.set_due_times(engine, dict.fromkeys(ids.values(), due_at), {})

@@ -9,7 +9,7 @@ import pytest
 
 from syncer.embedded import EmbeddedServer
 from syncer.store import schema
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from tests.builders import PolledAccount, connect, record, settings_for
 from tests.folders import public_folder
 from tests.service.processes import wait_until
@@ -35,7 +35,7 @@ END_WAIT: Final = "select pg_cancel_backend(pid) from pg_stat_activity where wai
 async def durable_account(emulator: Emulator) -> AsyncIterator[PolledAccount]:
     """An account with one number, whose next polls wait at each durable commit."""
     with public_folder("syncer-durable-") as folder, EmbeddedServer(folder, server_settings=SETTINGS) as server:
-        engine, sql = create_engine(lambda: server.url), await connect(server.url)
+        engine, sql = Engine(lambda: server.url), await connect(server.url)
         await schema.migrate(engine)
         async with PolledAccount(engine, emulator, sql, settings_for(emulator)) as account:
             await account.poll(record(1))

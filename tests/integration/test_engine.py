@@ -6,7 +6,6 @@ import asyncio
 import socket
 import sys
 import traceback
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -15,17 +14,14 @@ from sqlalchemy import text
 from syncer.errors import DatabaseError
 from syncer.store.engine import (
     Connection,
+    Engine,
     autocommit_connection,
-    create_engine,
     driver_connection,
     limited_transaction,
 )
 from syncer.store.schema import schema_state
 from tests.builders import PolledAccount, record
 from tests.proxy import Proxy
-
-if TYPE_CHECKING:
-    from syncer.store.engine import Engine
 
 PASSWORD = "passw0rd-of-nobody"
 MAX_WAIT_SECONDS = 20.0
@@ -34,7 +30,7 @@ MAX_WAIT_SECONDS = 20.0
 
 async def keepalive_options(url: str) -> tuple[int, ...]:
     """Returns a connection's keepalive options: on or off, idle, interval, count, and TCP_USER_TIMEOUT in ms."""
-    engine = create_engine(lambda: url)
+    engine = Engine(lambda: url)
     async with engine.connect() as sqlalchemy_connection:
         connection = await driver_connection(sqlalchemy_connection)
         assert isinstance(connection, Connection)
@@ -58,7 +54,7 @@ async def test_keepalive_options_come_from_the_address_and_default_to_detecting_
 
 
 async def test_a_statement_stays_prepared_on_a_session_of_the_server(database: str) -> None:
-    engine = create_engine(lambda: database)
+    engine = Engine(lambda: database)
     kept = "select statement from pg_prepared_statements where statement like 'select $1%'"
     async with autocommit_connection(engine) as session:
         assert await session.fetchval("select $1::integer", 1) == 1
@@ -67,7 +63,7 @@ async def test_a_statement_stays_prepared_on_a_session_of_the_server(database: s
 
 
 async def test_a_statement_of_sqlalchemy_does_not_stay_prepared(database: str) -> None:
-    engine = create_engine(lambda: database)
+    engine = Engine(lambda: database)
     async with engine.connect() as connection:
         # The statement looks for itself: one without a name is not listed.
         own = text("select count(*) from pg_prepared_statements where statement like :part")
@@ -78,7 +74,7 @@ async def test_a_statement_of_sqlalchemy_does_not_stay_prepared(database: str) -
 
 
 async def test_a_transaction_that_cannot_begin_leaves_its_connection_usable(database: str) -> None:
-    engine = create_engine(lambda: database, pool_size=1, max_overflow=0)
+    engine = Engine(lambda: database, pool_size=1, max_overflow=0)
     with pytest.raises(DatabaseError, match="invalid value for parameter"):
         async with limited_transaction(engine, {"lock_timeout": "soon"}):
             pass
@@ -96,7 +92,7 @@ async def test_a_database_error_shows_neither_the_password_nor_a_chained_excepti
 ) -> None:
     parts = urlsplit(database)
     netloc = f"postgres:{PASSWORD}@127.0.0.1:{parts.port if port == 'open' else 1}"
-    engine = create_engine(lambda: urlunsplit(parts._replace(netloc=netloc)))
+    engine = Engine(lambda: urlunsplit(parts._replace(netloc=netloc)))
 
     with pytest.raises(DatabaseError, match=message) as caught:
         await schema_state(engine)
@@ -126,7 +122,7 @@ async def use_connections(engine: Engine, connections: int) -> None:
 
 async def test_a_pool_whose_network_drops_all_packets_is_disposed_of_without_waiting(database: str) -> None:
     async with Proxy(database) as proxy:
-        engine = create_engine(lambda: proxy.url)
+        engine = Engine(lambda: proxy.url)
         await use_connections(engine, 3)
         proxy.blackhole()
         async with asyncio.timeout(MAX_WAIT_SECONDS):
@@ -157,7 +153,7 @@ async def test_a_connection_that_breaks_during_a_poll_is_reported_in_plain_words
     account: PolledAccount, database: str
 ) -> None:
     async with Proxy(database) as proxy:
-        engine = create_engine(lambda: proxy.url)
+        engine = Engine(lambda: proxy.url)
         async with PolledAccount(engine, account.emulator, account.sql, account.settings) as behind:
             proxy.intercept(b"for no key update", then="drop the response")
 
@@ -228,7 +224,7 @@ async def end_sessions(account: PolledAccount, proxy: Proxy) -> None:
 
 @pytest.mark.parametrize("host", ["пример..рф", "a" * 64 + ".ru", "a" * 260, "xn--а.ru", "a%00b"])
 async def test_a_host_name_of_the_database_that_cannot_be_encoded_is_an_error_in_plain_words(host: str) -> None:
-    engine = create_engine(lambda: f"postgresql://nobody:{PASSWORD}@{host}/none")
+    engine = Engine(lambda: f"postgresql://nobody:{PASSWORD}@{host}/none")
 
     with pytest.raises(DatabaseError) as caught:
         await schema_state(engine)

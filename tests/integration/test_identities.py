@@ -12,7 +12,7 @@ from sqlalchemy import Identity
 from syncer.commands.check import Check
 from syncer.database import Database
 from syncer.store import identities
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.identities import advance_identities, find_identities_behind
 from syncer.store.poll import runs
 from syncer.store.tables import metadata
@@ -99,7 +99,7 @@ async def test_a_login_that_may_not_put_the_ids_right_says_which_statement_the_o
     await account.poll(record(1))
     await account.sql.execute("select setval('syncer.sync_run_run_id_seq', 17)")
     await copy_newest_run(account, 40)
-    engine = create_engine(lambda: limited_login)
+    engine = Engine(lambda: limited_login)
     async with PolledAccount(engine, account.emulator, account.sql, account.settings) as limited:
         result = await limited.poll(record(1, state="freeze"))
     await engine.dispose()

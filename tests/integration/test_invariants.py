@@ -18,7 +18,7 @@ from sqlalchemy import text
 from syncer.emulator import STATIC, Emulator
 from syncer.errors import DatabaseError
 from syncer.store.day_summaries import summarise_days
-from syncer.store.engine import create_engine, read_snapshot
+from syncer.store.engine import Engine, read_snapshot
 from syncer.store.invariants import find_violations
 from tests.builders import PolledAccount, connect, migrated_database, record, redirect, settings_for
 
@@ -65,7 +65,7 @@ def hourly_responses() -> list[list[Any]]:
 
 async def poll_all_hours(url: str) -> None:
     """Polls two accounts with the same responses in turn: the runs of the first are odd, those of the other even."""
-    engine = create_engine(lambda: url)
+    engine = Engine(lambda: url)
     sql = await connect(url)
     async with Emulator(numbers=1, rates=STATIC) as emulator:
         settings = [settings_for(emulator, account_name=name) for name in ("default", "other")]
@@ -128,7 +128,7 @@ class DatabaseCopy(NamedTuple):
 
     async def violations(self) -> list[str]:
         """Returns the violations, sorted, with times as hours since the first poll."""
-        engine = create_engine(lambda: self.url)
+        engine = Engine(lambda: self.url)
         sentences = [str(violation) async for violation in find_violations(engine)]
         await engine.dispose()
         return sorted(TIME.sub(lambda time: hours_since_first_poll(time[0]), sentence) for sentence in sentences)
@@ -224,7 +224,7 @@ async def test_a_login_that_may_open_one_connection_finds_the_same(data: Databas
 
 async def test_a_check_does_not_wait_for_further_connections(data: DatabaseCopy) -> None:
     await data.sql.execute(ONE_WRONG_COUNTER)
-    engine = create_engine(lambda: data.url, pool_size=1)
+    engine = Engine(lambda: data.url, pool_size=1)
     async with AsyncExitStack() as stack:
         for _ in range(5):  # of the six that the engine opens at most
             await stack.enter_async_context(engine.connect())
@@ -245,7 +245,7 @@ async def test_a_query_that_fails_ends_the_check_with_its_error(data: DatabaseCo
 
 
 async def test_a_transaction_sees_the_snapshot_that_another_exported(data: DatabaseCopy) -> None:
-    engine = create_engine(lambda: data.url)
+    engine = Engine(lambda: data.url)
     created = text("select created from syncer.sync_run where (account_id, run_id) = (1, 1)")
     async with read_snapshot(engine) as first:
         snapshot = (await first.execute(text("select pg_export_snapshot()"))).scalar_one()

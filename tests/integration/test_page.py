@@ -22,7 +22,7 @@ from playwright.async_api import async_playwright
 from syncer.config.hosts import ListenAddress
 from syncer.config.settings import Settings
 from syncer.emulator import STATIC, Emulator, faults
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.telemetry.metrics import Metrics
 from syncer.web.http_server import HttpServer, Response
 from syncer.web.site import Site
@@ -77,7 +77,7 @@ async def site(server: EmbeddedServer) -> AsyncIterator[Site]:
         stack.push_async_callback(owner.close)
         await owner.execute(f"create database {name} template migrated strategy file_copy")
         stack.push_async_callback(owner.execute, f"drop database {name} with (force)")
-        engine = create_engine(lambda: url)
+        engine = Engine(lambda: url)
         stack.push_async_callback(engine.dispose)
         sql = await asyncpg.connect(url)
         stack.push_async_callback(sql.close)

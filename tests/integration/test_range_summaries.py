@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from syncer.embedded import EmbeddedServer
 from syncer.store import schema
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from tests.builders import PolledAccount, connect, record, settings_for
 from tests.folders import public_folder
 from tests.service.processes import wait_until
@@ -37,7 +37,7 @@ async def test_a_change_of_many_numbers_loses_no_request_and_a_vacuum_summarizes
     fast = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     with public_folder("syncer-ranges-") as folder:
         with EmbeddedServer(folder, server_settings=fast) as server:
-            engine, sql = create_engine(lambda: server.url, command_timeout=None), await connect(server.url)
+            engine, sql = Engine(lambda: server.url, command_timeout=None), await connect(server.url)
             await schema.migrate(engine)
             await vacuum_every(sql, "1h")  # not between the polls
             async with PolledAccount(engine, emulator, sql, settings_for(emulator)) as account:

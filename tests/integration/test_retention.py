@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from syncer.daemon.retention import Retention
 from syncer.emulator import faults
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.queries.recent_activity import read_recent_activity
 from syncer.store.retention import prune, store_retention
 from syncer.telemetry.metrics import Metrics
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import asyncpg
 
     from syncer.emulator import Emulator
-    from syncer.store.engine import Engine
 
 DAY = timedelta(days=1)
 START = datetime(2026, 3, 26, tzinfo=UTC)  # shortly before the clocks change in Berlin and in Santiago
@@ -217,7 +216,7 @@ async def test_pruning_never_changes_coverage(
 
 
 async def test_replicas_that_prune_concurrently_count_each_run_once(sql: asyncpg.Connection, database: str) -> None:
-    engines = [create_engine(lambda: database) for _ in range(3)]
+    engines = [Engine(lambda: database) for _ in range(3)]
     account = OldAccount(sql, engines[0], MOSCOW)
     await account.insert()
     await account.insert_runs(

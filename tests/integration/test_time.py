@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from syncer.emulator import STATIC, Emulator, faults
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.queries.account_status import read_account_statuses
 from tests.builders import PolledAccount, connect, record, redirect, settings_for
 
@@ -74,7 +74,7 @@ class Environment:
         if database_zone is not None:
             name = await self.sql.fetchval("select current_database()")
             await self.sql.execute(f"alter database {name} set timezone = '{database_zone}'")
-        engine = create_engine(lambda: self.database + session)
+        engine = Engine(lambda: self.database + session)
         self.stack.push_async_callback(engine.dispose)
         account = PolledAccount(engine, self.emulator, self.sql, settings_for(self.emulator, timezone=ZoneInfo(zone)))
         await self.stack.enter_async_context(account)
@@ -230,7 +230,7 @@ class JumpingClock:
     """Polls accounts while the clock jumps; each call uses a new account of the same database."""
 
     def __init__(self, database: str, emulator: Emulator, sql: asyncpg.Connection) -> None:
-        self._engine = create_engine(lambda: database)
+        self._engine = Engine(lambda: database)
         self._emulator = emulator
         self._sql = sql
         self._names = count(1)

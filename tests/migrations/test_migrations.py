@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from syncer.embedded import EmbeddedServer
 from syncer.emulator import STATIC, Emulator
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.schema import known_revisions, migrate, migrations_folder, schema_state
 from syncer.store.tables import SCHEMA, metadata
 from tests.builders import PolledAccount, connect, settings_for
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import asyncpg
     from sqlalchemy import Connection
 
-    from syncer.store.engine import Engine
 
 PACKAGED = "packaged"
 INSTALLED = {
@@ -150,7 +149,7 @@ def address(any_server: str) -> str:
         await owner.execute(f"create database {name} strategy file_copy")
         await owner.close()
         url = f"{any_server.rpartition('/')[0]}/{name}"
-        engine = create_engine(lambda: url, command_timeout=None)
+        engine = Engine(lambda: url, command_timeout=None)
         await migrate(engine)
         await engine.dispose()
         return url
@@ -161,7 +160,7 @@ def address(any_server: str) -> str:
 @pytest.fixture
 async def migrated(address: str) -> AsyncIterator[Engine]:
     """Connections to that database."""
-    engine = create_engine(lambda: address, command_timeout=None)
+    engine = Engine(lambda: address, command_timeout=None)
     yield engine
     await engine.dispose()
 
@@ -261,7 +260,7 @@ async def test_the_migrations_create_the_tables_that_the_program_declares(
     name = f"metadata_{uuid.uuid4().hex[:12]}"
     await catalog.execute(f"create database {name} strategy file_copy")
     other = f"{any_server.rpartition('/')[0]}/{name}"
-    engine = create_engine(lambda: other)
+    engine = Engine(lambda: other)
     async with engine.begin() as connection:
         await connection.execute(text(f"create schema {SCHEMA}"))
         await connection.run_sync(metadata.create_all)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from syncer.emulator import STATIC, Emulator
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.schema import known_revisions, migrate
 from tests.builders import PolledAccount, connect, record, redirect, settings_for
 
@@ -131,7 +131,7 @@ async def test_an_upgrade_to_the_newest_schema_keeps_all_history_and_polls_conti
     empty_database: str, revision: str
 ) -> None:
     script = script_of(revision)
-    engine = create_engine(lambda: empty_database, command_timeout=None)
+    engine = Engine(lambda: empty_database, command_timeout=None)
     await migrate(engine, revision)
     sql = await connect(empty_database)
     await sql.execute(script)
@@ -181,7 +181,7 @@ async def test_an_upgrade_to_the_newest_schema_keeps_all_history_and_polls_conti
 
 
 async def test_a_long_migration_announces_its_steps(empty_database: str) -> None:
-    engine = create_engine(lambda: empty_database, command_timeout=None)
+    engine = Engine(lambda: empty_database, command_timeout=None)
     await migrate(engine, "0008")
     steps: list[str] = []
 
@@ -212,7 +212,7 @@ async def rows_of_views(sql: asyncpg.Connection, columns: Mapping[str, str]) -> 
 async def test_an_upgrade_to_the_newest_schema_keeps_every_row_of_every_view(
     empty_database: str, revision: str
 ) -> None:
-    engine = create_engine(lambda: empty_database, command_timeout=None)
+    engine = Engine(lambda: empty_database, command_timeout=None)
     await migrate(engine, revision)
     sql = await connect(empty_database)
     await sql.execute(script_of(revision))
@@ -245,7 +245,7 @@ async def test_an_upgrade_to_the_newest_schema_keeps_every_row_of_every_view(
 async def test_the_newest_response_before_the_upgrade_counts_as_believable_if_all_of_its_ids_could_be_read(
     empty_database: str,
 ) -> None:
-    engine = create_engine(lambda: empty_database, command_timeout=None)
+    engine = Engine(lambda: empty_database, command_timeout=None)
     await migrate(engine, "0007")
     sql = await connect(empty_database)
     await sql.execute(script_of("0007"))
@@ -277,7 +277,7 @@ async def test_the_newest_response_before_the_upgrade_counts_as_believable_if_al
 async def test_an_account_whose_polls_failed_for_months_first_succeeded_when_the_first_one_did(
     empty_database: str,
 ) -> None:
-    engine = create_engine(lambda: empty_database, command_timeout=None)
+    engine = Engine(lambda: empty_database, command_timeout=None)
     await migrate(engine, "0010")
     sql = await connect(empty_database)
     await sql.execute(script_of("0010"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from syncer.emulator import STATIC, Emulator
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from tests.builders import BlockingEndpoint, PolledAccount, connect, settings_for
 from tests.model.database_rows import RowDeletion
 from tests.model.disturbances import HOUR
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from syncer.store.engine import Engine
     from tests.model.plan_run import Plan
 
 _BATCH: Final = 3
@@ -53,7 +52,7 @@ class Environment:
     @classmethod
     async def build(cls, stack: AsyncExitStack, database: str) -> Self:
         def engine_of(url: str, **options: Any) -> Engine:
-            engine = create_engine(lambda: url, **options)
+            engine = Engine(lambda: url, **options)
             stack.push_async_callback(engine.dispose)
             return engine
 

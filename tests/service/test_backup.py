@@ -13,7 +13,7 @@ import pytest
 
 from syncer.embedded import EmbeddedServer
 from syncer.embedded.programs import find_binaries
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 from syncer.store.schema import known_revisions, migrate
 from tests.builders import broken_invariants, connect
 from tests.service.processes import TOKEN, Gate, Program, files_in, wait_until
@@ -258,7 +258,7 @@ async def test_a_dump_of_something_else_is_not_restored(syncer: Program, empty_d
 @pytest.mark.skipif(not DEBIAN_15.exists(), reason="PostgreSQL 15 is not installed")
 async def test_a_dump_of_a_newer_server_is_refused_in_one_line(syncer: Program, folder: Path) -> None:
     with EmbeddedServer(folder / "newer") as server:
-        engine = create_engine(lambda: server.url)
+        engine = Engine(lambda: server.url)
         await migrate(engine)
         await engine.dispose()
         dumped = await syncer.run("dump", "syncer.dump", database_url=server.url)
@@ -322,7 +322,7 @@ async def test_a_dump_of_an_older_server_and_schema_is_restored_and_upgraded(
     syncer: Program, folder: Path, empty_database: str
 ) -> None:
     with EmbeddedServer(folder / "server", server_settings={"fsync": "off"}, programs=DEBIAN_15) as server:
-        engine = create_engine(lambda: server.url)
+        engine = Engine(lambda: server.url)
         await migrate(engine, "0008")
         await engine.dispose()
         dumped = await syncer.run("dump", "old.dump", database_url=server.url)

@@ -28,7 +28,7 @@ from syncer.config.settings import Settings
 from syncer.endpoint.client import Source
 from syncer.malloc import tune_malloc
 from syncer.poll import Poller
-from syncer.store.engine import create_engine
+from syncer.store.engine import Engine
 
 if TYPE_CHECKING:
     from syncer.config.accounts import Account
@@ -46,7 +46,7 @@ class SyncerPoller:
         )
         (self._account,) = load_accounts(self._settings)
         self.loop = asyncio.new_event_loop()
-        self._engine = create_engine(lambda: database, pool_size=10)
+        self._engine = Engine(lambda: database, pool_size=10)
         self._source = Source(self._settings)
         self.loop.run_until_complete(self._source.__aenter__())
         self.clear_memory()
