@@ -6,6 +6,7 @@ import asyncio
 import socket
 import sys
 import traceback
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -22,8 +23,16 @@ from syncer.store.engine import (
 from syncer.store.schema import schema_state
 from tests.builders import PolledAccount, record
 from tests.proxy import Proxy
+from tests.service.processes import wait_until
+
+if TYPE_CHECKING:
+    import asyncpg
 
 PASSWORD = "passw0rd-of-nobody"
+SLEEPS = """
+select count(*) from pg_stat_activity
+ where datname = current_database() and state = 'active' and query = 'select pg_sleep(300)'
+"""
 MAX_WAIT_SECONDS = 20.0
 """Far less than the timeouts of a statement and of a graceful close."""
 
@@ -104,23 +113,31 @@ async def test_a_database_error_shows_neither_the_password_nor_a_chained_excepti
 
 
 async def use_connections(engine: Engine, connections: int) -> None:
-    """Uses several connections of the pool at the same time."""
+    """Uses several connections of both pools at the same time."""
 
-    async def use() -> None:
+    async def use_sqlalchemy() -> None:
         async with engine.connect() as connection:
-            checked_out.release()
-            await all_checked_out.wait()
+            await wait_for_all()
             await connection.execute(text("select 1"))
 
+    async def use_asyncpg() -> None:
+        async with engine.acquire() as connection:
+            await wait_for_all()
+            await connection.execute("select 1")
+
+    async def wait_for_all() -> None:
+        checked_out.release()
+        await all_checked_out.wait()
+
     checked_out, all_checked_out = asyncio.Semaphore(0), asyncio.Event()
-    tasks = [asyncio.create_task(use()) for _ in range(connections)]
+    tasks = [asyncio.create_task(use()) for use in (use_sqlalchemy, use_asyncpg) for _ in range(connections)]
     for _ in tasks:
         await checked_out.acquire()
     all_checked_out.set()
     await asyncio.gather(*tasks)
 
 
-async def test_a_pool_whose_network_drops_all_packets_is_disposed_of_without_waiting(database: str) -> None:
+async def test_pools_whose_network_drops_all_packets_are_disposed_of_without_waiting(database: str) -> None:
     async with Proxy(database) as proxy:
         engine = Engine(lambda: proxy.url)
         await use_connections(engine, 3)
@@ -130,6 +147,58 @@ async def test_a_pool_whose_network_drops_all_packets_is_disposed_of_without_wai
         proxy.resume()
         await use_connections(engine, 1)
         await engine.dispose()
+
+
+async def test_an_engine_is_disposed_of_while_a_statement_runs(database: str, sql: asyncpg.Connection) -> None:
+    engine = Engine(lambda: database)
+    statement = asyncio.create_task(sleep(engine))
+    await wait_until(lambda: sql.fetchval(SLEEPS))
+    async with asyncio.timeout(MAX_WAIT_SECONDS):
+        await engine.dispose()
+
+    with pytest.raises(DatabaseError, match=r"^database: the connection broke"):
+        await statement
+    async with autocommit_connection(engine) as connection:
+        assert await connection.fetchval("select 1") == 1
+    await engine.dispose()
+
+
+async def sleep(engine: Engine) -> None:
+    """Executes a statement that takes longer than any test."""
+    async with autocommit_connection(engine) as connection:
+        await connection.execute("select pg_sleep(300)")
+
+
+async def test_a_connection_whose_statement_was_cancelled_is_closed_and_its_place_is_free(
+    database: str, sql: asyncpg.Connection
+) -> None:
+    engine = Engine(lambda: database, pool_size=1)
+    statement = asyncio.create_task(sleep(engine))
+    await wait_until(lambda: sql.fetchval(SLEEPS))
+    waiting = asyncio.create_task(schema_state(engine))
+    statement.cancel()
+
+    assert (await waiting).is_known
+    assert statement.cancelled()
+    await engine.dispose()
+
+
+async def test_a_transaction_that_was_left_open_is_rolled_back_before_its_connection_is_used_again(
+    database: str,
+) -> None:
+    engine = Engine(lambda: database, pool_size=1)
+    reported = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["message"]))
+    async with autocommit_connection(engine) as connection:
+        await connection.execute("begin")
+        left = await connection.fetchval("select pg_current_xact_id()")
+    async with autocommit_connection(engine) as connection:
+        found = await connection.fetchval("select pg_current_xact_id_if_assigned()")
+        status = await connection.fetchval("select pg_xact_status($1)", left)
+    await engine.dispose()
+
+    assert (found, status) == (None, "aborted")
+    assert len(reported) == 1
 
 
 async def test_a_poll_cancelled_on_a_network_that_drops_all_packets_does_not_wait_for_its_rollback(
