@@ -61,9 +61,9 @@ class Cluster:
         """Returns the addresses on all servers, the coordinator's first."""
         return (self.coordinator, *self.workers)
 
-    def on_worker(self, database: str) -> str:
-        """Returns the address of a database on the first worker."""
-        return _named(self.workers[0], urlsplit(database).path[1:])
+    def worker_addresses(self, database: str) -> list[str]:
+        """Returns the addresses of a database on the workers."""
+        return [_named(worker, urlsplit(database).path[1:]) for worker in self.workers]
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:

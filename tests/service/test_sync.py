@@ -7,7 +7,6 @@ import csv
 import json
 import re
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,16 +47,6 @@ def accounts_file(syncer: Program) -> dict[str, str | None]:
     syncer.write("south", "south-token\n")
     path = syncer.write("accounts.toml", ACCOUNTS)
     return {"api_token": None, "accounts_file": path, "east": "east-token"}
-
-
-async def test_a_sync_of_a_database_that_has_the_schema_does_not_import_sqlalchemy(syncer: Program) -> None:
-    traced = replace(syncer, variables={"PYTHONPROFILEIMPORTTIME": "1"})
-
-    finished = await traced.run("sync")
-
-    assert finished.code == 0
-    assert "asyncpg.pool" in finished.err
-    assert "sqlalchemy" not in finished.err
 
 
 async def test_a_sync_prints_its_result_in_one_line(syncer: Program, emulator: Emulator) -> None:
