@@ -107,7 +107,7 @@ class Database:
         """The connection pool for processing responses and for short statements; it connects on demand."""
         from syncer.store.engine import Engine  # noqa: PLC0415 - asyncpg is slow to import
 
-        return Engine(self.url, pool_size=CONNECTIONS, max_overflow=0)
+        return Engine(self.url, pool_size=CONNECTIONS)
 
     @cached_property
     def owner_engine(self) -> Engine:

@@ -9,7 +9,7 @@ import socket
 import ssl
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
@@ -76,19 +76,17 @@ class Connection(asyncpg.Connection):
         super().__init__(protocol, transport, *rest)
         self.socket: TransportSocket = transport.get_extra_info("socket")
 
-    @property
-    def unwrapped(self) -> Self:
-        """This connection. The pool's proxy, which has its attributes, says nothing of it once it was closed."""
-        return self
-
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - as asyncpg has it
-        """Closes the connection gracefully; aborts it if the server does not respond in time."""
-        with suppress(TimeoutError):
+        """Closes the connection gracefully; aborts it if the server does not respond in time, or cannot be reached.
+
+        A statement that was cancelled or timed out is cancelled on the server first.
+        """
+        with suppress(TimeoutError, OSError, _BROKEN):
             await super().close(timeout=CLOSE_TIMEOUT)
 
 
 class Engine:
-    """The connections to a database: a pool of asyncpg's, and one of SQLAlchemy's, each opened when it is first used.
+    """The connections to a database: a pool of asyncpg's, and one of SQLAlchemy's, which is made when it is first used.
 
     Polls and all short statements use asyncpg's connections. SQLAlchemy's are for migrations and for queries that are
     put together from parts; a process that needs neither does not import it, which takes a quarter of the time of a
@@ -104,8 +102,8 @@ class Engine:
         address: Callable[[], str],
         *,
         variable: str = _DATABASE_URL,
-        pool_size: int = 5,
-        max_overflow: int = 5,
+        pool_size: int = 10,
+        query_pool_size: int = 5,
         command_timeout: float | None = COMMAND_TIMEOUT,
     ) -> None:
         """Takes what each new connection needs; opens none.
@@ -113,69 +111,80 @@ class Engine:
         Args:
             address: Returns the current libpq address, which may change.
             variable: The variable with the address, which errors of connecting name.
-            pool_size: Connections of each pool that stay open once they were needed, and all that asyncpg's may have.
-            max_overflow: How many more SQLAlchemy's may have while they are needed.
+            pool_size: How many of asyncpg's connections may be open; each stays open once it was needed.
+            query_pool_size: How many of SQLAlchemy's may be open.
             command_timeout: Seconds to wait for the response to a statement; None is forever.
         """
         self._address = address
         self._variable = variable
         self._pool_size = pool_size
-        self._max_overflow = max_overflow
+        self._query_pool_size = query_pool_size
         self._command_timeout = command_timeout
         self._kept_statements = _KEPT_STATEMENTS
-        self._unused = asyncio.Semaphore(pool_size)
-        self._opening = asyncio.Lock()
-        self._pool: asyncpg.Pool[Any] | None = None
+        self._places = asyncio.Semaphore(pool_size)
+        self._unused: list[Connection] = []
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
         """Takes a connection out of asyncpg's pool for the time of the block.
 
-        If a statement times out or is cancelled, the connection is closed, since a rollback would hang too. It is also
-        closed when the server has ended the session: it is not usable, though it may still look open.
+        It is closed afterwards if a statement has timed out or was cancelled, since a rollback would hang too; if the
+        server has ended the session, which may still look open; and if the block has left a transaction open.
 
         Raises:
-            TimeoutError: All connections were in use for `POOL_TIMEOUT`.
+            DatabaseError: All connections were in use for `POOL_TIMEOUT`.
         """
-        async with asyncio.timeout(POOL_TIMEOUT):
-            await self._unused.acquire()
+        places = self._places
         try:
-            pool = await self._open_pool()
-            proxy = await pool.acquire()
-            connection = cast("Connection", proxy).unwrapped
+            async with asyncio.timeout(POOL_TIMEOUT):
+                await places.acquire()
+        except TimeoutError:
+            raise DatabaseError(
+                f"database: all {self._pool_size} connections were in use for {POOL_TIMEOUT:.0f} s; look at what the "
+                "server is at, or waits for"
+            ) from None
+        try:
+            connection = await self._take_unused() or await self._connect()
             try:
                 yield connection
             except (TimeoutError, asyncio.CancelledError, _BROKEN):
-                connection.terminate()
+                # Not waiting for it, a second cancellation leaves it to its own end.
+                await asyncio.shield(connection.close())
                 raise
             finally:
-                await pool.release(proxy)
+                await self._give_back(connection, places)
         finally:
-            self._unused.release()
+            places.release()
 
-    async def _open_pool(self) -> asyncpg.Pool[Any]:
-        async with self._opening:
-            if self._pool is None:
-                self._pool = await asyncpg.create_pool(
-                    connect=self._connect,
-                    reset=_leave_as_it_is,
-                    connection_class=Connection,
-                    min_size=0,
-                    max_size=self._pool_size,
-                    max_queries=2**63,  # the server's memory for a session does not grow with its statements
-                    max_inactive_connection_lifetime=0,
-                )
-            return self._pool
+    async def _take_unused(self) -> Connection | None:
+        """Takes the connection that was used last, which is the most likely one to have its statements prepared."""
+        while self._unused:
+            connection = self._unused.pop()
+            if not connection.is_closed():
+                return connection
+            await connection.close()  # frees what asyncpg keeps of it
+        return None
+
+    async def _give_back(self, connection: Connection, places: asyncio.Semaphore) -> None:
+        if connection.is_closed():
+            return
+        if places is self._places and not connection.is_in_transaction():
+            self._unused.append(connection)
+        else:
+            await connection.close()
 
     @cached_property
     def _sqlalchemy(self) -> AsyncEngine:
         from syncer.store.sqlalchemy_engine import create  # noqa: PLC0415 - see the class
 
-        return create(self._connect, self._pool_size, self._max_overflow)
+        return create(self._connect, self._query_pool_size)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """Opens a connection of SQLAlchemy's for the time of the block; its errors are those of asyncpg."""
+        if "_sqlalchemy" not in self.__dict__:
+            # A command reads the schema by asyncpg, and then all else by SQLAlchemy: one connection is enough for both.
+            await self._close_unused()
         engine = self._sqlalchemy
         from syncer.store.sqlalchemy_engine import driver_errors  # noqa: PLC0415 - see the class
 
@@ -189,8 +198,24 @@ class Engine:
         async with self.connect() as connection, connection.begin():
             yield connection
 
+    async def dispose(self) -> None:
+        """Closes the connections that are not in use, and lets each other one be closed when it is given back.
+
+        The engine can be used again: it opens others.
+        """
+        self._places = asyncio.Semaphore(self._pool_size)
+        try:
+            await self._close_unused()
+        finally:
+            if engine := self.__dict__.pop("_sqlalchemy", None):
+                await engine.dispose()
+
+    async def _close_unused(self) -> None:
+        unused, self._unused = self._unused, []
+        await asyncio.gather(*(connection.close() for connection in unused))
+
     async def _connect(self, *_: object, **__: object) -> Connection:
-        """Opens a connection; what asyncpg's pool would pass on to `asyncpg.connect` is ignored."""
+        """Opens a connection; what SQLAlchemy would pass on to `asyncpg.connect` is ignored."""
         try:
             connection = await self._open_connection()
             if self._kept_statements and not await _can_keep_statements(connection):
@@ -221,20 +246,6 @@ class Engine:
             raise asyncpg.ClientConfigurationError(f"the host name in the address is not valid ({error})") from None
         enable_keepalive(connection.socket, dict(parse_qsl(urlsplit(address).query)))
         return connection
-
-    async def dispose(self) -> None:
-        """Closes all connections. The engine can be used again: it opens others."""
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            with suppress(TimeoutError):  # then it has aborted those that are still in use
-                async with asyncio.timeout(2 * CLOSE_TIMEOUT):
-                    await pool.close()
-        if "_sqlalchemy" in self.__dict__:
-            await self._sqlalchemy.dispose()
-
-
-async def _leave_as_it_is(_: object) -> None:
-    """Resets nothing that another user of the connection could see: no statement changes more than its transaction."""
 
 
 async def _can_keep_statements(connection: Connection) -> bool:

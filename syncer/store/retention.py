@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
-from syncer.store.engine import autocommit_connection, limited_transaction
+from syncer.store.engine import autocommit_connection, limited_transaction, translate_errors
 
 if TYPE_CHECKING:
     from datetime import date
@@ -111,6 +111,7 @@ do update set polls = existing.polls + excluded.polls, failed = existing.failed 
 """
 _DELETE_RUNS: Final = "delete from syncer.sync_run where account_id = $1 and run_id = any($2::bigint[])"
 
+# By SQLAlchemy, as the migration before it, so that both need one connection.
 _STORE_RETENTION: Final = "update syncer.retention set rejected_records = $1 where rejected_records <> $1"
 _READ_RETENTION: Final = "select rejected_records from syncer.retention"
 
@@ -121,8 +122,9 @@ async def store_retention(owner_engine: Engine, retention: timedelta) -> None:
     Raises:
         DatabaseError: PostgreSQL refused, as for any role but the schema's owner.
     """
-    async with autocommit_connection(owner_engine) as connection:
-        await connection.execute(_STORE_RETENTION, retention)
+    with translate_errors():
+        async with owner_engine.begin() as transaction:
+            await transaction.exec_driver_sql(_STORE_RETENTION, (retention,))
 
 
 async def read_retention(engine: Engine) -> timedelta:

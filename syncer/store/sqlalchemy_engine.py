@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
     Connect: TypeAlias = Callable[..., Coroutine[Any, Any, Connection]]
 
+_KEPT_CONNECTIONS: Final = 2
 
-def create(connect: Connect, pool_size: int, max_overflow: int) -> AsyncEngine:
+
+def create(connect: Connect, pool_size: int) -> AsyncEngine:
     """Creates SQLAlchemy's engine.
 
     Args:
         connect: Opens a connection.
-        pool_size: Connections that stay open.
-        max_overflow: How many more may be open while they are needed.
+        pool_size: How many connections may be open. Up to `_KEPT_CONNECTIONS` stay open once they were needed.
     """
+    kept = min(pool_size, _KEPT_CONNECTIONS)
     engine = create_async_engine(
         "postgresql+asyncpg://",
         # Not as `async_creator`, beside which SQLAlchemy ignores the other two. A statement without a name is not kept.
@@ -38,8 +40,8 @@ def create(connect: Connect, pool_size: int, max_overflow: int) -> AsyncEngine:
             "prepared_statement_cache_size": 0,
             "prepared_statement_name_func": str,
         },
-        pool_size=pool_size,
-        max_overflow=max_overflow,
+        pool_size=kept,
+        max_overflow=pool_size - kept,
         pool_timeout=POOL_TIMEOUT,
     )
     event.listen(engine.sync_engine, "checkout", _reject_closed)
@@ -66,7 +68,7 @@ def driver_errors() -> Iterator[None]:
             raise
         driver_error = error.orig.__cause__ or error.orig
     except SQLAlchemyError as error:
-        driver_error = DatabaseError(f"database: {error}; check the server's log")
+        driver_error = DatabaseError(f"database: {' '.join(str(error.args[0]).split())}; check the server's log")
     else:
         return
     raise driver_error from None

@@ -83,7 +83,9 @@ class Site:
     ) -> None:
         self._address = address
         # A pool of its own, so that requests take no connections from the polls.
-        self._engine = Engine(database_address, pool_size=2, max_overflow=3, command_timeout=STATEMENT_TIMEOUT_SECONDS)
+        self._engine = Engine(
+            database_address, pool_size=2, query_pool_size=5, command_timeout=STATEMENT_TIMEOUT_SECONDS
+        )
         self._served_metrics = metrics
         self._is_live = is_live
         self._ready = SingleFlight(self._require_ready)

@@ -51,7 +51,7 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "service/test_run.py": (
             "test_a_database_that_accepts_connections_without_answering_does_not_block_the_shutdown",
         ),
-        "integration/test_engine.py": ("test_a_pool_whose_network_drops_all_packets_is_disposed_of_without_waiting",),
+        "integration/test_engine.py": ("test_pools_whose_network_drops_all_packets_are_disposed_of_without_waiting",),
         "faults/test_database.py": (
             "test_a_network_that_drops_all_packets_is_reported_once_and_polls_continue_when_it_recovers",
             "test_a_network_that_drops_all_packets_delays_neither_a_stop_nor_new_connections",

@@ -19,6 +19,7 @@ from syncer.store.engine import (
     autocommit_connection,
     driver_connection,
     limited_transaction,
+    read_snapshot,
 )
 from syncer.store.schema import schema_state
 from tests.builders import PolledAccount, record
@@ -29,10 +30,8 @@ if TYPE_CHECKING:
     import asyncpg
 
 PASSWORD = "passw0rd-of-nobody"
-SLEEPS = """
-select count(*) from pg_stat_activity
- where datname = current_database() and state = 'active' and query = 'select pg_sleep(300)'
-"""
+SESSIONS = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+SLEEPING = f"{SESSIONS} and state = 'active' and query = 'select pg_sleep(300)'"
 MAX_WAIT_SECONDS = 20.0
 """Far less than the timeouts of a statement and of a graceful close."""
 
@@ -83,7 +82,7 @@ async def test_a_statement_of_sqlalchemy_does_not_stay_prepared(database: str) -
 
 
 async def test_a_transaction_that_cannot_begin_leaves_its_connection_usable(database: str) -> None:
-    engine = Engine(lambda: database, pool_size=1, max_overflow=0)
+    engine = Engine(lambda: database, pool_size=1)
     with pytest.raises(DatabaseError, match="invalid value for parameter"):
         async with limited_transaction(engine, {"lock_timeout": "soon"}):
             pass
@@ -149,56 +148,79 @@ async def test_pools_whose_network_drops_all_packets_are_disposed_of_without_wai
         await engine.dispose()
 
 
-async def test_an_engine_is_disposed_of_while_a_statement_runs(database: str, sql: asyncpg.Connection) -> None:
-    engine = Engine(lambda: database)
-    statement = asyncio.create_task(sleep(engine))
-    await wait_until(lambda: sql.fetchval(SLEEPS))
-    async with asyncio.timeout(MAX_WAIT_SECONDS):
-        await engine.dispose()
-
-    with pytest.raises(DatabaseError, match=r"^database: the connection broke"):
-        await statement
-    async with autocommit_connection(engine) as connection:
-        assert await connection.fetchval("select 1") == 1
-    await engine.dispose()
-
-
-async def sleep(engine: Engine) -> None:
+async def sleep(engine: Engine, **settings: float) -> None:
     """Executes a statement that takes longer than any test."""
     async with autocommit_connection(engine) as connection:
-        await connection.execute("select pg_sleep(300)")
+        await connection.execute("select pg_sleep(300)", **settings)
 
 
-async def test_a_connection_whose_statement_was_cancelled_is_closed_and_its_place_is_free(
+async def test_a_statement_that_was_cancelled_or_timed_out_ends_on_the_server_and_its_place_is_free(
     database: str, sql: asyncpg.Connection
 ) -> None:
     engine = Engine(lambda: database, pool_size=1)
     statement = asyncio.create_task(sleep(engine))
-    await wait_until(lambda: sql.fetchval(SLEEPS))
+    await wait_until(lambda: sql.fetchval(f"select count(*) = 1 {SLEEPING}"))
     waiting = asyncio.create_task(schema_state(engine))
     statement.cancel()
-
     assert (await waiting).is_known
     assert statement.cancelled()
+    with pytest.raises(DatabaseError, match="PostgreSQL did not answer in time"):
+        await sleep(engine, timeout=0.2)
+    await wait_until(lambda: sql.fetchval(f"select count(*) = 0 {SLEEPING}"), within=MAX_WAIT_SECONDS)
+
+    assert (await schema_state(engine)).is_known
     await engine.dispose()
 
 
-async def test_a_transaction_that_was_left_open_is_rolled_back_before_its_connection_is_used_again(
-    database: str,
-) -> None:
+async def test_a_transaction_that_was_left_open_is_rolled_back(database: str, sql: asyncpg.Connection) -> None:
     engine = Engine(lambda: database, pool_size=1)
-    reported = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["message"]))
     async with autocommit_connection(engine) as connection:
         await connection.execute("begin")
         left = await connection.fetchval("select pg_current_xact_id()")
     async with autocommit_connection(engine) as connection:
-        found = await connection.fetchval("select pg_current_xact_id_if_assigned()")
-        status = await connection.fetchval("select pg_xact_status($1)", left)
+        assert await connection.fetchval("select pg_current_xact_id_if_assigned()") is None
     await engine.dispose()
 
-    assert (found, status) == (None, "aborted")
-    assert len(reported) == 1
+    await wait_until(lambda: sql.fetchval("select pg_xact_status($1) = 'aborted'", left))
+
+
+async def test_an_engine_that_is_disposed_of_leaves_statements_alone_and_closes_their_connections_afterwards(
+    database: str, sql: asyncpg.Connection
+) -> None:
+    engine = Engine(lambda: database)
+    async with autocommit_connection(engine) as connection, connection.transaction():
+        await connection.execute("select pg_current_xact_id()")
+        await engine.dispose()
+        async with autocommit_connection(engine) as other:
+            assert await other.fetchval("select 1") == 1
+        assert await connection.fetchval("select 2") == 2
+    assert await sql.fetchval(f"select count(*) {SESSIONS}") == 1  # the one of after that
+    await engine.dispose()
+
+    await wait_until(lambda: sql.fetchval(f"select count(*) = 0 {SESSIONS}"))
+
+
+async def test_a_pool_whose_connections_are_all_in_use_is_an_error_that_says_so(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncer.store.engine.POOL_TIMEOUT", 0.1)
+    engine = Engine(lambda: database, pool_size=2)
+    async with autocommit_connection(engine), autocommit_connection(engine):
+        with pytest.raises(DatabaseError, match=r"^database: all 2 connections were in use for 0 s; look at what "):
+            await schema_state(engine)
+    assert (await schema_state(engine)).is_known
+    await engine.dispose()
+
+
+async def test_one_connection_is_enough_to_read_the_schema_and_then_to_query(
+    database: str, sql: asyncpg.Connection
+) -> None:
+    engine = Engine(lambda: database)
+    assert (await schema_state(engine)).is_known
+    async with read_snapshot(engine) as connection:
+        assert await connection.scalar(text("select 1")) == 1
+        await wait_until(lambda: sql.fetchval(f"select count(*) = 1 {SESSIONS}"))
+    await engine.dispose()
 
 
 async def test_a_poll_cancelled_on_a_network_that_drops_all_packets_does_not_wait_for_its_rollback(

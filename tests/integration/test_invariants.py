@@ -224,7 +224,7 @@ async def test_a_login_that_may_open_one_connection_finds_the_same(data: Databas
 
 async def test_a_check_does_not_wait_for_further_connections(data: DatabaseCopy) -> None:
     await data.sql.execute(ONE_WRONG_COUNTER)
-    engine = Engine(lambda: data.url, pool_size=1)
+    engine = Engine(lambda: data.url, query_pool_size=6)
     async with AsyncExitStack() as stack:
         for _ in range(5):  # of the six that the engine opens at most
             await stack.enter_async_context(engine.connect())

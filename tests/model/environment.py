@@ -58,7 +58,7 @@ class Environment:
 
         # What reads and checks plans its statements once: to plan the views takes longer than to read them.
         planned_once = f"{database}?plan_cache_mode=force_generic_plan"
-        checking_engine = engine_of(planned_once, pool_size=1, max_overflow=0)
+        checking_engine = engine_of(planned_once, query_pool_size=1)
         sql = await connect(planned_once)
         stack.push_async_callback(sql.close)
         await sql.execute(_CLOCK)
