@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from syncer.embedded import EmbeddedServer
-from syncer.store.engine import Engine, driver_arguments
+from syncer.store.driver_arguments import driver_arguments
+from syncer.store.engine import Engine
 from syncer.store.schema import migrate
 
 if TYPE_CHECKING:

@@ -61,7 +61,7 @@ from syncer.endpoint.slots import BodySlot
 from syncer.endpoint.verified_tokens import VerifiedTokens
 from syncer.errors import DatabaseError, PollError, WrongAccountError
 from syncer.outcome import Conclusion, PollResult
-from syncer.store.engine import translate_errors
+from syncer.store.driver_errors import translate_errors
 from syncer.store.poll import runs
 from syncer.store.poll.apply import delete_surplus_rejections, prepare_changes, upsert_rejections, write_changes
 from syncer.store.poll.fingerprints import (

@@ -33,7 +33,7 @@ from syncer.store.accounts import (
     register_accounts,
     retire_other_accounts,
 )
-from syncer.store.engine import translate_errors
+from syncer.store.driver_errors import translate_errors
 from syncer.store.identities import advance_identities
 from syncer.store.lease_holder import name_lease_holder
 from syncer.store.retention import store_retention

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from syncer.store.engine import autocommit_connection, translate_errors
+from syncer.store.driver_errors import translate_errors
+from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from syncer.errors import SchemaError, counted
 from syncer.store.citus import has_citus, has_distributed_tables
-from syncer.store.engine import translate_errors
+from syncer.store.driver_errors import translate_errors
 from syncer.store.schema import MIGRATION_LOCK, migrations_folder
 
 if TYPE_CHECKING:

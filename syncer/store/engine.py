@@ -1,34 +1,30 @@
-"""Creates connections to PostgreSQL from a libpq address, and turns their errors into plain sentences."""
+"""Opens and keeps connections to PostgreSQL, and begins transactions on them."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import socket
-import ssl
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
 from syncer.config.database_address import describe_location
-from syncer.errors import DatabaseError, DuplicateKeyError, EmbeddedServerError, InvalidValueError
-from syncer.store.keepalive import KEEPALIVE_PARAMETERS, enable_keepalive
+from syncer.errors import DatabaseError
+from syncer.store.driver_arguments import driver_arguments
+from syncer.store.driver_errors import BROKEN, DATABASE_URL, translate_errors
+from syncer.store.keepalive import enable_keepalive
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 MIN_SERVER_VERSION: Final = 15
 """The oldest major version of PostgreSQL that is supported."""
-
-CONNECT_TIMEOUT: Final = 10.0
-"""Seconds to wait for a connection to be established."""
 
 COMMAND_TIMEOUT: Final = 120.0
 """Seconds to wait for the response to a statement: a dead socket may report no error."""
@@ -39,31 +35,7 @@ CLOSE_TIMEOUT: Final = 0.5
 POOL_TIMEOUT: Final = 30.0
 """Seconds to wait for a connection of the pool while all are in use."""
 
-# Parameters of libpq that asyncpg does not know. Ignoring them changes neither what is sent nor which server is
-# trusted: `syncer.config.fields` rejects the values that would.
-_IGNORED_PARAMETERS: Final = {
-    "channel_binding",
-    "fallback_application_name",
-    "gssencmode",
-    "load_balance_hosts",
-    "require_auth",
-    "requirepeer",
-    "sslcompression",
-    "sslsni",
-}
-
-
-_SYSTEM: Final = "system"
-"""The value of libpq's `sslrootcert` that stands for the machine's own authorities."""
-_BROKEN: Final = asyncpg.InternalClientError
-"""What asyncpg raises on a session that the server has ended, while it still waits for the connection to close. It
-derives from none of asyncpg's other errors."""
-
-_CLOSED: Final = re.compile("connection (is|was) closed")
-
 _FIRST_WITH_TRANSACTION_TIMEOUT: Final = 17
-
-_DATABASE_URL: Final = "SYNCER_DATABASE_URL"
 
 _KEPT_STATEMENTS: Final = 100
 """Statements that stay prepared on a connection, more than a poll and the daemon have."""
@@ -81,7 +53,7 @@ class Connection(asyncpg.Connection):
 
         A statement that was cancelled or timed out is cancelled on the server first.
         """
-        with suppress(TimeoutError, OSError, _BROKEN):
+        with suppress(TimeoutError, OSError, BROKEN):
             await super().close(timeout=CLOSE_TIMEOUT)
 
 
@@ -101,7 +73,7 @@ class Engine:
         self,
         address: Callable[[], str],
         *,
-        variable: str = _DATABASE_URL,
+        variable: str = DATABASE_URL,
         pool_size: int = 10,
         query_pool_size: int = 5,
         command_timeout: float | None = COMMAND_TIMEOUT,
@@ -147,8 +119,8 @@ class Engine:
             connection = await self._take_unused() or await self._connect()
             try:
                 yield connection
-            except (TimeoutError, asyncio.CancelledError, _BROKEN):
-                # Not waiting for it, a second cancellation leaves it to its own end.
+            except (TimeoutError, asyncio.CancelledError, BROKEN):
+                # Shielded, so that the server cancels the statement even if this task is cancelled again meanwhile.
                 await asyncio.shield(connection.close())
                 raise
             finally:
@@ -177,7 +149,7 @@ class Engine:
     def _sqlalchemy(self) -> AsyncEngine:
         from syncer.store.sqlalchemy_engine import create  # noqa: PLC0415 - see the class
 
-        return create(self._connect, self._query_pool_size)
+        return create(self._connect, self._query_pool_size, POOL_TIMEOUT)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
@@ -291,37 +263,6 @@ async def read_snapshot(
             yield connection
 
 
-def driver_arguments(address: str) -> tuple[str, dict[str, Any]]:
-    """Translates a libpq address into an address that asyncpg understands, and further arguments for it."""
-    parts = urlsplit(address)
-    arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT, "server_settings": {"application_name": "syncer"}}
-    passed_on = []
-    uses_system_authorities = False
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name == "connect_timeout":
-            arguments["timeout"] = float(value) or None
-        elif name == "application_name":
-            arguments["server_settings"] = {"application_name": value}
-        elif name == "sslrootcert" and value == _SYSTEM:
-            uses_system_authorities = True
-        elif name not in _IGNORED_PARAMETERS and name not in KEEPALIVE_PARAMETERS:
-            passed_on.append((name, value))
-    if uses_system_authorities or ("sslrootcert" not in dict(passed_on) and os.environ.get("PGSSLROOTCERT") == _SYSTEM):
-        arguments["ssl"] = _system_tls(dict(passed_on))
-    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(passed_on, quote_via=quote), "")), arguments
-
-
-def _system_tls(parameters: Mapping[str, str]) -> ssl.SSLContext:
-    """Returns what `sslrootcert=system` means: the machine's authorities, and verify-full."""
-    context = ssl.create_default_context()
-    if "sslcert" in parameters:
-        context.load_cert_chain(parameters["sslcert"], parameters.get("sslkey"), parameters.get("sslpassword", ""))
-    if "sslcrl" in parameters:
-        context.load_verify_locations(parameters["sslcrl"])
-        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
-    return context
-
-
 def quote_identifier(name: str) -> str:
     """Returns a name as SQL writes it, whatever characters it has."""
     return '"' + name.replace('"', '""') + '"'
@@ -375,7 +316,7 @@ async def limited_transaction(engine: Engine, settings: Mapping[str, str]) -> As
         try:
             await connection.execute(f"BEGIN; {local_settings(settings)}")
             yield connection
-        except (TimeoutError, asyncio.CancelledError, _BROKEN):
+        except (TimeoutError, asyncio.CancelledError, BROKEN):
             raise  # the connection is closed then, which rolls back: another statement would hang, too
         except BaseException:
             if not connection.is_closed():
@@ -392,88 +333,6 @@ async def invalidate_on_timeout(connection: AsyncConnection) -> AsyncIterator[No
     """
     try:
         yield
-    except (TimeoutError, asyncio.CancelledError, _BROKEN):
+    except (TimeoutError, asyncio.CancelledError, BROKEN):
         await connection.invalidate()
         raise
-
-
-@contextmanager
-def translate_errors() -> Iterator[None]:
-    """Turns errors of asyncpg and the network into DatabaseError with a message of one plain sentence.
-
-    Raises:
-        DatabaseError: In place of any such error.
-    """
-    kind = DatabaseError
-    try:
-        yield
-    except EmbeddedServerError as error:
-        message = str(error)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, _BROKEN, OSError) as error:
-        message = error_message(error)
-        match error:
-            case asyncpg.UniqueViolationError():
-                kind = DuplicateKeyError
-            case asyncpg.InvalidParameterValueError():
-                kind = InvalidValueError
-    else:
-        return
-    # Without a cause: a traceback would show the chain of the driver's error, which may contain the address.
-    raise kind(message) from None
-
-
-def error_message(error: BaseException) -> str:
-    """Describes a database error in one line: what happened, and what to do."""
-    problem = _problem(error)
-    variable = next(iter(getattr(error, "__notes__", ())), _DATABASE_URL)
-    match error:
-        case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
-            todo = f"check user and password in {variable}"
-        case asyncpg.InvalidCatalogNameError():
-            todo = f"create the database, or correct its name in {variable}"
-        case asyncpg.InsufficientPrivilegeError():
-            todo = "let an administrator grant what is missing"
-        case asyncpg.ReadOnlySQLTransactionError():
-            todo = "the server is a standby or read-only: point SYNCER_DATABASE_URL at the primary"
-        case asyncpg.QueryCanceledError():
-            todo = "the query takes too long for this server, or an administrator cancelled it"
-        case asyncpg.DiskFullError() | asyncpg.OutOfMemoryError():
-            todo = "make room on the database server"
-        case asyncpg.LockNotAvailableError():
-            todo = "another poll of this account or an administrator holds a lock; the next poll tries again"
-        case TimeoutError():
-            problem, todo = "PostgreSQL did not answer in time", "check that the server and the network are up"
-        case OSError() | asyncpg.InterfaceError() | asyncpg.PostgresConnectionError() | asyncpg.InternalClientError():
-            todo = _connection_todo(error, problem, variable)
-        case _:
-            todo = "check the server's log"
-    return f"database: {problem}; {todo}"
-
-
-def _connection_todo(error: BaseException, problem: str, variable: str) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"check the host's name and sslrootcert in {variable}"
-    if "root certificate" in problem:
-        return (
-            f"name the file with the server's certificate authority in sslrootcert in {variable}, or set "
-            "sslrootcert=system for the authorities of this machine"
-        )
-    return f"check that the server is up and {variable} is right"
-
-
-def _problem(error: BaseException) -> str:
-    """Describes what happened, without any value that was to be stored.
-
-    The text of an asyncpg error has PostgreSQL's DETAIL, which repeats a refused row; and both asyncpg and PostgreSQL
-    quote a value that cannot be converted.
-    """
-    message = str(error.args[0]) if isinstance(error, asyncpg.PostgresError) and error.args else str(error)
-    if isinstance(error, asyncpg.DataError):
-        message = re.sub(r'"(?:[^"]|"")*"', '"…"', message, flags=re.DOTALL)
-        message = re.sub(r"^(invalid input for query argument \$\d+).*", r"\1", message, flags=re.DOTALL)
-    message = " ".join(message.split())
-    if isinstance(error, _BROKEN):
-        return f"the connection broke ({message or type(error).__name__})"
-    if isinstance(error, asyncpg.ConnectionDoesNotExistError | asyncpg.InterfaceError) and _CLOSED.search(message):
-        return "the connection broke"  # asyncpg's message names whatever it was at, or was asked next
-    return message or type(error).__name__

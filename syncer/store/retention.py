@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
-from syncer.store.engine import autocommit_connection, limited_transaction, translate_errors
+from syncer.store.driver_errors import translate_errors
+from syncer.store.engine import autocommit_connection, limited_transaction
 
 if TYPE_CHECKING:
     from datetime import date

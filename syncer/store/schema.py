@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from syncer.errors import SchemaError
 from syncer.store.citus import is_worker
-from syncer.store.engine import autocommit_connection, translate_errors
+from syncer.store.driver_errors import translate_errors
+from syncer.store.engine import autocommit_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,26 +10,25 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from syncer.errors import DatabaseError
-from syncer.store.engine import POOL_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+    import asyncpg
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-    from syncer.store.engine import Connection
-
-    Connect: TypeAlias = Callable[..., Coroutine[Any, Any, Connection]]
+    Connect: TypeAlias = Callable[..., Coroutine[Any, Any, asyncpg.Connection[Any]]]
 
 _KEPT_CONNECTIONS: Final = 2
 
 
-def create(connect: Connect, pool_size: int) -> AsyncEngine:
+def create(connect: Connect, pool_size: int, pool_timeout: float) -> AsyncEngine:
     """Creates SQLAlchemy's engine.
 
     Args:
         connect: Opens a connection.
         pool_size: How many connections may be open. Up to `_KEPT_CONNECTIONS` stay open once they were needed.
+        pool_timeout: Seconds to wait for one while all are in use.
     """
     kept = min(pool_size, _KEPT_CONNECTIONS)
     engine = create_async_engine(
@@ -42,7 +41,7 @@ def create(connect: Connect, pool_size: int) -> AsyncEngine:
         },
         pool_size=kept,
         max_overflow=pool_size - kept,
-        pool_timeout=POOL_TIMEOUT,
+        pool_timeout=pool_timeout,
     )
     event.listen(engine.sync_engine, "checkout", _reject_closed)
     return engine

@@ -25,7 +25,8 @@ from syncer.diff.stored import StartedRun
 from syncer.errors import DatabaseError, DuplicateKeyError
 from syncer.outcome import COUNTERS, Conclusion
 from syncer.store.accounts import read_account_ids, register_accounts
-from syncer.store.engine import autocommit_connection, limited_transaction, translate_errors
+from syncer.store.driver_errors import translate_errors
+from syncer.store.engine import autocommit_connection, limited_transaction
 from syncer.store.identities import advance_identities
 from syncer.store.poll.staged import INDEX_PLANS
 

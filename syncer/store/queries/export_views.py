@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import asyncpg
 
 from syncer.errors import ConfigurationError, SchemaError, StoredDataError
-from syncer.store.engine import driver_arguments, quote_identifier, translate_errors
+from syncer.store.driver_arguments import driver_arguments
+from syncer.store.driver_errors import translate_errors
+from syncer.store.engine import quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
