@@ -175,7 +175,7 @@ class Engine:
 
         The engine can be used again: it opens others.
         """
-        self._places = asyncio.Semaphore(self._pool_size)
+        self._places = asyncio.Semaphore(self._pool_size)  # a connection with a place among the old ones is not kept
         try:
             await self._close_unused()
         finally:
