@@ -123,8 +123,10 @@ class Engine:
                 # Shielded, so that the server cancels the statement even if this task is cancelled again meanwhile.
                 await asyncio.shield(connection.close())
                 raise
-            finally:
+            except BaseException:
                 await self._give_back(connection, places)
+                raise
+            await self._give_back(connection, places)
         finally:
             places.release()
 
