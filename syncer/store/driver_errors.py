@@ -59,7 +59,7 @@ def _error_message(error: BaseException) -> str:
         case asyncpg.InsufficientPrivilegeError():
             todo = "let an administrator grant what is missing"
         case asyncpg.ReadOnlySQLTransactionError():
-            todo = "the server is a standby or read-only: point SYNCERDATABASE_URL at the primary"
+            todo = "the server is a standby or read-only: point SYNCER_DATABASE_URL at the primary"
         case asyncpg.QueryCanceledError():
             todo = "the query takes too long for this server, or an administrator cancelled it"
         case asyncpg.DiskFullError() | asyncpg.OutOfMemoryError():
