@@ -30,7 +30,6 @@ OUTCOMES = "select array_agg(coalesce(error_kind, outcome) order by run_id) from
 TERMINATE_CONNECTIONS = (
     "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> $1"
 )
-"""A poll with changes locks the fence twice; after the second time, it writes."""
 
 
 async def assert_data_is_valid(syncer: Program, database: str) -> None:
@@ -89,7 +88,7 @@ async def test_a_connection_that_breaks_in_a_transaction_fails_the_poll_and_the_
     async with Proxy(database) as proxy:
         daemon = await syncer.start("run", poll_interval="1s", database_url=proxy.url)
         await daemon.wait_for_event("poll_finished", outcome="applied", created=200)
-        # The first change; the statements of the polls before may be prepared on this connection, and have no text then.
+        # The first change. Statements of earlier polls may be prepared on this connection, and are sent without their text.
         proxy.intercept(b"update syncer.virtual_number n", then="hold the response")
         emulator.fault = faults.UnknownState(count=5)
         await wait_until(proxy.intercepted.is_set)
