@@ -88,7 +88,7 @@ async def test_a_connection_that_breaks_in_a_transaction_fails_the_poll_and_the_
     async with Proxy(database) as proxy:
         daemon = await syncer.start("run", poll_interval="1s", database_url=proxy.url)
         await daemon.wait_for_event("poll_finished", outcome="applied", created=200)
-        # The first change. Statements of earlier polls may be prepared on this connection, and are sent without their text.
+        # The first change: statements of earlier polls may be prepared on this connection, and are sent without text.
         proxy.intercept(b"update syncer.virtual_number n", then="hold the response")
         emulator.fault = faults.UnknownState(count=5)
         await wait_until(proxy.intercepted.is_set)
