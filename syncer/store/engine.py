@@ -149,7 +149,7 @@ class Engine:
 
     @cached_property
     def _sqlalchemy(self) -> AsyncEngine:
-        from syncer.store.sqlalchemy_engine import create  # noqa: PLC0415 - see the class
+        from syncer.store.sqlalchemy_engine import create  # noqa: PLC0415 - most processes do without SQLAlchemy
 
         return create(self._connect, self._query_pool_size, POOL_TIMEOUT)
 
@@ -160,7 +160,7 @@ class Engine:
             # A command reads the schema by asyncpg, and then all else by SQLAlchemy: one connection is enough for both.
             await self._close_unused()
         engine = self._sqlalchemy
-        from syncer.store.sqlalchemy_engine import driver_errors  # noqa: PLC0415 - see the class
+        from syncer.store.sqlalchemy_engine import driver_errors  # noqa: PLC0415 - as above
 
         with driver_errors():
             async with engine.connect() as connection:
