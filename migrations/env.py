@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
 
 from alembic import context
@@ -9,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from syncer.store.citus import has_citus, has_distributed_tables
 from syncer.store.distribution import keep_distributed, make_roles_on_workers, prepare_migration
+from syncer.store.engine import Engine
 from syncer.store.schema import MIGRATION_LOCK
 from syncer.store.tables import SCHEMA, metadata
 from syncer.store.viewers import drop_viewer_schemas, make_viewer_schemas
@@ -45,10 +48,6 @@ def run(connection: Connection) -> None:
 
 def run_from_command_line() -> None:
     """For developers: `alembic revision --autogenerate` against SYNCER_MIGRATE_DATABASE_URL."""
-    import asyncio  # noqa: PLC0415 - only developers run this
-    import os  # noqa: PLC0415 - as above
-
-    from syncer.store.engine import Engine  # noqa: PLC0415 - as above
 
     async def connect() -> None:
         engine = Engine(lambda: os.environ["SYNCER_MIGRATE_DATABASE_URL"], command_timeout=None)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self
 
 from syncer.config.database_address import describe_location
 from syncer.config.env_file import describe_env_file
 from syncer.errors import NoDatabaseError
+from syncer.store.engine import Engine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from syncer.config.settings import Settings
     from syncer.embedded import EmbeddedServer
-    from syncer.store.engine import Engine
 
 
 CONNECTIONS: Final = 15
@@ -29,6 +28,10 @@ class Database:
         settings: The settings, with the database's address.
         for_migration: Whether the owner's address alone is enough, and is the one that `location` describes.
         may_create: Whether an embedded database is created if there is none.
+
+    Attributes:
+        engine: The connections for polls and for short statements; they are opened on demand.
+        owner_engine: The connections for migrations, as the owner and without a statement timeout.
 
     Raises:
         ConfigurationError: No address is configured, and the embedded server is switched off.
@@ -46,6 +49,8 @@ class Database:
         if self._url is None:
             settings.require_database()
             self._server = _embedded_server(settings)
+        self.engine = Engine(self.url, pool_size=CONNECTIONS)
+        self.owner_engine = Engine(self.owner_url, variable=self._owner_variable, pool_size=2, command_timeout=None)
 
     def __enter__(self) -> Self:
         if self._server is not None:
@@ -102,25 +107,10 @@ class Database:
         """The address to connect to as the role that may change the schema."""
         return self.url() if self._owner_url is None else self._owner_url.get_secret_value()
 
-    @cached_property
-    def engine(self) -> Engine:
-        """The connection pool for processing responses and for short statements; it connects on demand."""
-        from syncer.store.engine import Engine  # noqa: PLC0415 - asyncpg is slow to import
-
-        return Engine(self.url, pool_size=CONNECTIONS)
-
-    @cached_property
-    def owner_engine(self) -> Engine:
-        """The connection pool for migrations, as the owner and without a statement timeout."""
-        from syncer.store.engine import Engine  # noqa: PLC0415 - asyncpg is slow to import
-
-        return Engine(self.owner_url, variable=self._owner_variable, pool_size=2, command_timeout=None)
-
     async def dispose(self) -> None:
         """Closes all connections."""
-        for name in ("engine", "owner_engine"):
-            if name in self.__dict__:
-                await self.__dict__[name].dispose()
+        await self.engine.dispose()
+        await self.owner_engine.dispose()
 
 
 def _embedded_server(settings: Settings) -> EmbeddedServer:

@@ -30,7 +30,7 @@ _IGNORED_PARAMETERS: Final = {
 
 
 _SYSTEM: Final = "system"
-"""The value of libpq's `sslrootcert` that stands for the machine's own authorities."""
+"""The value of `sslrootcert` with which libpq trusts the machine's own authorities."""
 
 
 def driver_arguments(address: str) -> tuple[str, dict[str, Any]]:

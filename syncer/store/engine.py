@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import asynccontextmanager, suppress
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -95,6 +94,7 @@ class Engine:
         self._kept_statements = _KEPT_STATEMENTS
         self._places = asyncio.Semaphore(pool_size)
         self._unused: list[Connection] = []
+        self._sqlalchemy: AsyncEngine | None = None
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
@@ -147,22 +147,17 @@ class Engine:
         else:
             await connection.close()
 
-    @cached_property
-    def _sqlalchemy(self) -> AsyncEngine:
-        from syncer.store.sqlalchemy_engine import create  # noqa: PLC0415 - most processes do without SQLAlchemy
-
-        return create(self._connect, self._query_pool_size, POOL_TIMEOUT)
-
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """Opens a connection of SQLAlchemy's for the time of the block; its errors are those of asyncpg."""
-        if "_sqlalchemy" not in self.__dict__:
+        from syncer.store import sqlalchemy_engine  # noqa: PLC0415 - it takes a quarter of a sync, which never comes here
+
+        engine = self._sqlalchemy
+        if engine is None:
+            engine = self._sqlalchemy = sqlalchemy_engine.create(self._connect, self._query_pool_size, POOL_TIMEOUT)
             # A command reads the schema by asyncpg, and then all else by SQLAlchemy: one connection is enough for both.
             await self._close_unused()
-        engine = self._sqlalchemy
-        from syncer.store.sqlalchemy_engine import driver_errors  # noqa: PLC0415 - as above
-
-        with driver_errors():
+        with sqlalchemy_engine.driver_errors():
             async with engine.connect() as connection:
                 yield connection
 
@@ -181,7 +176,8 @@ class Engine:
         try:
             await self._close_unused()
         finally:
-            if engine := self.__dict__.pop("_sqlalchemy", None):
+            engine, self._sqlalchemy = self._sqlalchemy, None
+            if engine is not None:
                 await engine.dispose()
 
     async def _close_unused(self) -> None:
