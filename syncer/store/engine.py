@@ -150,7 +150,7 @@ class Engine:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """Opens a connection of SQLAlchemy's for the time of the block; its errors are those of asyncpg."""
-        from syncer.store import sqlalchemy_engine  # noqa: PLC0415 - it takes a quarter of a sync, which never comes here
+        from syncer.store import sqlalchemy_engine  # noqa: PLC0415 - a quarter of the time of a sync that migrates nothing
 
         engine = self._sqlalchemy
         if engine is None:
